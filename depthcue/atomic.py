@@ -1,0 +1,55 @@
+"""Files that are whole or absent: written under a temporary name, renamed when complete."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from depthcue.errors import DepthcueError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
+
+    The temporary name is hidden and keeps the suffix, because encoders choose their format by it. Missing parent
+    folders are made.
+
+    Raises:
+        DepthcueError: the disk is full, or the folder cannot be made or written.
+    """
+    final = Path(path)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DepthcueError(f"{final.parent} is not a folder", "Choose another --out.") from None
+    except PermissionError:
+        raise DepthcueError(f"{final.parent} cannot be written", "Choose another --out, or change its rights.") from None
+    partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
+    try:
+        yield partial
+        os.replace(partial, final)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DepthcueError(f"no space left on the disk while writing {final}", "Free some space; with "
+                                "--resume, what is finished is kept.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise DepthcueError(f"{final} cannot be written", "Choose another --out, or change its rights.") from error
+        raise
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_bytes(data)

@@ -1,0 +1,62 @@
+"""The `depthcue` command: a table of commands, and what happens to errors."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from depthcue import __version__
+from depthcue.cli.console import say_error
+from depthcue.errors import DepthcueError
+
+COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "compare-edges")
+"""In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
+
+
+def build_app() -> typer.Typer:
+    """The application with every command; command modules import their libraries when called, not before."""
+    app = typer.Typer(
+        name="depthcue", help="What a monocular depth network looks at, measured.", no_args_is_help=True,
+        pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in COMMANDS:
+        attribute = name.replace("-", "_")
+        body: Callable[..., Any] = getattr(import_module(f"depthcue.cli.{attribute}"), attribute)
+        app.command(name)(body)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 a mistake that can be put right, 2 a wrong option."""
+    try:
+        build_app()(args=None if arguments is None else list(arguments), prog_name="depthcue")
+    except DepthcueError as error:
+        say_error(error)
+        return 1
+    except BrokenPipeError:
+        # the reader of our stdout (head, less) has left; nothing more to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    return 0
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit()
+
+
+def _root(version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version,
+                                       is_eager=True)) -> None:
+    pass

@@ -1,0 +1,17 @@
+"""The one error class for what a user can put right."""
+
+
+class DepthcueError(Exception):
+    """A mistake in what was given: says what was given, what is allowed and, in `hint`, what to do next.
+
+    The command line prints message and hint without a traceback and exits with status 1. Everything else that
+    goes wrong is a bug and keeps its traceback.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"

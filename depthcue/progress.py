@@ -1,0 +1,21 @@
+"""How long work reports its progress, without knowing who watches."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Something that shows work going on: a bar on a terminal, a log, nothing."""
+
+    def start(self, what: str, total: int | None = None) -> None:
+        """Begin (or rename) the current piece of work of `total` steps; None where the number is unknown."""
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        """Report `steps` more steps done, and figures worth showing beside the bar (a loss, a rate)."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, what: str, total: int | None = None) -> None: ...
+
+    def advance(self, steps: int = 1, **figures: float) -> None: ...

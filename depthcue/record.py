@@ -1,0 +1,75 @@
+"""What every measurement and every card records: machine, versions, revision; and how it is written."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from depthcue.atomic import write_text
+
+SCHEMA = 1
+"""Version of the results.json documents; a reader refuses others."""
+
+
+def revision() -> str:
+    """The git revision of the source tree, with `+` when it has changes; the package version elsewhere."""
+    folder = Path(__file__).resolve().parent.parent
+    version = metadata.version("depthcue") if _installed() else "0"
+    if not (folder / ".git").exists():
+        return version
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return described.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """What ran a measurement: processor, cores, GPU, and the versions that decide speed and rounding."""
+    import torch
+
+    return {
+        "platform": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def document(command: str, **fields: Any) -> dict[str, Any]:
+    """Open a results document: schema, command, the words it was called with, revision, machine, then `fields`."""
+    return {"schema": SCHEMA, "command": command, "arguments": sys.argv[1:], "revision": revision(),
+            "machine": machine(), **fields}
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write `content` as indented JSON, whole or not at all. NaN is refused: a reader in another language would be."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _installed() -> bool:
+    try:
+        metadata.version("depthcue")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
