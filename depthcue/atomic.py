@@ -25,7 +25,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except (FileExistsError, NotADirectoryError):
         raise DepthcueError(f"{final.parent} is not a folder", "Choose another --out.") from None
     except PermissionError:
-        raise DepthcueError(f"{final.parent} cannot be written", "Choose another --out, or change its rights.") from None
+        raise DepthcueError(f"{final.parent} cannot be written",
+                            "Choose another --out, or change its rights.") from None
     partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
     try:
         yield partial

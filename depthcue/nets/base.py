@@ -1,0 +1,147 @@
+"""What every depth net N and every mask net G is to the rest of the house, whatever it is made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from depthcue.errors import DepthcueError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+METRIC_DEPTH, INVERSE_DEPTH, DISPARITY = "metric depth", "inverse depth", "disparity"
+MIN_DEPTH_M = 1e-3
+
+
+@dataclass(frozen=True)
+class DepthDescription:
+    """What a depth net predicts and how it wants its picture."""
+
+    name: str
+    height: int
+    """Working height in pixels: other pictures are brought to about this many pixels, aspect ratio kept."""
+    width: int
+    multiple: int
+    """Height and width of the input must be multiples of this."""
+    predicts: str = METRIC_DEPTH
+    """`metric depth` (metres), `inverse depth` (1/metres) or `disparity` (fraction of the picture's width)."""
+    relative: bool = False
+    """Right only up to scale and shift."""
+    max_depth_m: float = 10.0
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    licence: str = "unknown"
+    source: str = "unknown"
+
+
+@dataclass(frozen=True)
+class MaskDescription:
+    """Which depth net a mask net explains, how it wants its picture, and the sparseness it can be asked for."""
+
+    name: str
+    target: str
+    """Spec or name of the depth net it was trained for."""
+    height: int
+    width: int
+    multiple: int
+    default_lambda: float
+    lambda_range: tuple[float, float] | None = None
+    """Range of λ it takes as an input; None where it was trained for `default_lambda` alone."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    licence: str = "unknown"
+    source: str = "unknown"
+
+
+class _PictureNet(nn.Module):
+    """A net that takes a normalised picture and carries its card."""
+
+    _mean: Tensor
+    _std: Tensor
+    config: dict[str, Any]
+    """Keyword arguments that, with the description, build the same architecture again."""
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        # not part of the weights: the card states them
+        self.register_buffer("_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.card: dict[str, Any] = {}
+        self.config = {}
+
+    def normalise(self, rgb: Tensor) -> Tensor:
+        """z-score a picture (B, 3, H, W), RGB in [0, 1], with the mean and deviation of the description."""
+        return (rgb - self._mean) / self._std
+
+
+class DepthNet(_PictureNet):
+    """A depth net N: normalised picture (B, 3, H, W) to prediction (B, 1, h, w) in the units it describes."""
+
+    def __init__(self, description: DepthDescription) -> None:
+        super().__init__(description.mean, description.std)
+        self.description = description
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def to_depth_m(self, prediction: Tensor) -> Tensor:
+        """Bring a prediction to metres (to an unknown unit where the net is relative), never below a millimetre."""
+        if self.description.predicts == METRIC_DEPTH:
+            return prediction.clamp_min(MIN_DEPTH_M)
+        return 1.0 / prediction.clamp(1.0 / 1e4, 1.0 / MIN_DEPTH_M)
+
+
+class MaskNet(_PictureNet):
+    """A mask net G: normalised picture (B, 3, H, W), and λ (B,) where conditioned, to mask (B, 1, H, W) in [0, 1]."""
+
+    def __init__(self, description: MaskDescription) -> None:
+        super().__init__(description.mean, description.std)
+        self.description = description
+
+    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def check_lambda(self, lam: float | None) -> float:
+        """The λ to use: `lam`, or the net's own where None.
+
+        Raises:
+            DepthcueError: λ is outside what the net was trained for.
+        """
+        description = self.description
+        if lam is None:
+            return description.default_lambda
+        if description.lambda_range is None:
+            if abs(lam - description.default_lambda) > 1e-6 * description.default_lambda:
+                raise DepthcueError(
+                    f"{description.name} was trained for lambda {description.default_lambda:g} alone; "
+                    f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
+            return lam
+        low, high = description.lambda_range
+        if not low <= lam <= high:
+            raise DepthcueError(f"lambda {lam:g} is outside the range of {description.name}",
+                                f"Choose --lambda between {low:g} and {high:g}.")
+        return lam
+
+
+def restore_mode(net: nn.Module) -> "_Restored":
+    """Context in which a borrowed net is frozen and in eval mode; it gets its modes and gradients flags back."""
+    return _Restored(net)
+
+
+class _Restored:
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+
+    def __enter__(self) -> nn.Module:
+        self.modes = [(module, module.training) for module in self.net.modules()]
+        self.flags = [(parameter, parameter.requires_grad) for parameter in self.net.parameters()]
+        self.net.eval().requires_grad_(False)
+        return self.net
+
+    def __exit__(self, *_: object) -> None:
+        for module, training in self.modes:
+            module.training = training
+        for parameter, flag in self.flags:
+            parameter.requires_grad_(flag)

@@ -1,0 +1,58 @@
+"""Building blocks that several nets share."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """3×3 convolution without bias, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class BasicBlock(nn.Module):
+    """Residual block of two 3×3 convolutions (He et al., CVPR 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
+                                            nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.bn2(self.conv2(out))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return F.relu(out + shortcut, inplace=True)
+
+
+class UpProjection(nn.Module):
+    """Bilinear upsampling to a given size, then a residual pair of branches (Laina et al., 3DV 2016).
+
+    ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), convolutions without bias. `align_corners` is True for weights
+    trained with torch 0.3, whose bilinear interpolation was so.
+    """
+
+    def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.conv1 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv1_2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn1_2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = F.interpolate(x, size=(height, width), mode="bilinear", align_corners=self.align_corners)
+        main = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        main = self.bn1_2(self.conv1_2(main))
+        return F.relu(main + self.bn2(self.conv2(x)), inplace=True)

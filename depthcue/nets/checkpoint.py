@@ -1,0 +1,143 @@
+"""Weights on disk: safetensors with a JSON card beside it; pickles of tensors are read, never run.
+
+A card says what the file is: kind, architecture and its configuration, description, sha256 of the weights, and whatever
+the maker adds (training data, command, revision, seed, results, licence). Loading is strict.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as pack_safetensors
+from torch import Tensor, nn
+
+from depthcue.atomic import write_bytes
+from depthcue.errors import DepthcueError
+from depthcue.nets.base import DepthNet, MaskNet
+from depthcue.record import revision, write_json
+
+CARD_SCHEMA = 1
+State = dict[str, Tensor]
+
+
+def save_net(net: DepthNet | MaskNet, path: str | Path, *, architecture: str, half: bool = False,
+             **fields: Any) -> dict[str, Any]:
+    """Write a net's weights to `path` (.safetensors) and its card beside it; return the card.
+
+    `half` stores floating-point tensors in 16 bit, which halves the file; they are float32 again when loaded.
+    `fields` go into the card as they are.
+    """
+    path = Path(path)
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    if half:
+        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    data = pack_safetensors(state)
+    card = {
+        "schema": CARD_SCHEMA,
+        "kind": "depth" if isinstance(net, DepthNet) else "mask",
+        "architecture": architecture,
+        "config": net.config,
+        "description": dataclasses.asdict(net.description),
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "revision": revision(),
+        **fields,
+    }
+    write_bytes(path, data)
+    write_json(card_path(path), card)
+    return card
+
+
+def card_path(weights: str | Path) -> Path:
+    """The card that belongs to a weights file."""
+    return Path(weights).with_suffix(".json")
+
+
+def read_card(weights: str | Path) -> dict[str, Any]:
+    """The card of a weights file.
+
+    Raises:
+        DepthcueError: there is none, or it is not a card.
+    """
+    path = card_path(weights)
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DepthcueError(f"{weights} has no card: {path} is missing",
+                            "Keep the .json beside the .safetensors, or name the architecture: "
+                            "compact:PATH, drn22:PATH, hu-resnet50:PATH.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DepthcueError(f"{path} is not a card: {error}") from error
+    if not isinstance(card, dict) or card.get("schema") != CARD_SCHEMA or "architecture" not in card:
+        raise DepthcueError(f"{path} is not a card of schema {CARD_SCHEMA}",
+                            "It may come from another version of depthcue.")
+    return card
+
+
+def read_state(path: str | Path) -> State:
+    """The tensors of a .safetensors file or of a pickled state dict, read without running any code in it.
+
+    Nested `{"state_dict": …}` is opened and the `module.` of DataParallel taken off.
+
+    Raises:
+        DepthcueError: no such file, not a file of weights, or a pickle that holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DepthcueError(f"{path} is not a state dict: not every entry is a tensor")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
+    """Load `state` into `net`, floating-point tensors as float32.
+
+    `num_batches_tracked` may be absent: batch norm before torch 0.4.1 had none.
+
+    Raises:
+        DepthcueError: names every missing, unexpected and wrongly shaped tensor.
+    """
+    wanted = net.state_dict()
+    missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in wanted]
+    shapes = [f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
+              for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    if missing or unexpected or shapes:
+        lines = [f"{source} does not fit {type(net).__name__}:"]
+        for title, keys in (("missing", missing), ("unexpected", unexpected), ("other shape", shapes)):
+            if keys:
+                lines.append(f"  {title} ({len(keys)}): {', '.join(keys)}")
+        raise DepthcueError("\n".join(lines), "Name the architecture these weights belong to, or give other weights.")
+    net.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()},
+                        strict=False)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return load_safetensors(path.read_bytes())
+    except SafetensorError as error:
+        raise DepthcueError(f"{path} is not a whole safetensors file: {error}",
+                            "Copy or download it again.") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DepthcueError(f"{path} holds more than tensors, or is no state dict; it was not run",
+                            "Save net.state_dict() alone, or as safetensors.") from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise DepthcueError(f"{path} cannot be read as weights: {error}") from error
+    if not isinstance(state, dict):
+        raise DepthcueError(f"{path} holds a {type(state).__name__}, not a state dict")
+    return state

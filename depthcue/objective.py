@@ -1,0 +1,101 @@
+"""The losses of Hu et al., as printed and as their released code computes them.
+
+l_dif = l_depth + l_grad + l_normal (ICCV 2019, sec. 4.1, after Hu et al., WACV 2019), with F(e) = ln(e + 0.5):
+l_depth is the mean F of |y - y'|; l_grad the mean F of the difference of the Sobel gradients, in x plus in y; l_normal
+the mean 1 - cos of the angle between the surface normals (-d/dx, -d/dy, 1). Eq. (4) trains a mask net to keep l_dif
+small with few pixels, Eq. (5) asks the opposite. The smallest l_dif is 3 ln 0.5 = -2.079, not 0.
+
+Where it matters the released code decides: Sobel filters with zero padding on each map and then their difference.
+Deviations: `valid` leaves pixels without a measured depth out (and, for gradients and normals, their neighbours); maps
+in metres of nets that see far are not rescaled, so l_depth weighs metres.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+LOSSES = ("depth", "depth+grad", "depth+grad+normal", "l1")
+EQUATIONS = ("4", "5")
+_OFFSET = 0.5
+
+
+def l_depth(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean ln(|prediction - target| + 0.5); maps (B, 1, H, W) in metres, `valid` boolean of the same shape."""
+    return _mean(((prediction - target).abs() + _OFFSET).log(), valid)
+
+
+def l_grad(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean ln(|difference of Sobel gradients| + 0.5), x plus y; maps (B, 1, H, W) in metres."""
+    return _l_grad(sobel(prediction), sobel(target), _inner(valid))
+
+
+def l_normal(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean 1 - cos between the normals (-d/dx, -d/dy, 1) of two depth maps (B, 1, H, W) in metres."""
+    return _l_normal(sobel(prediction), sobel(target), _inner(valid))
+
+
+def l_dif(prediction: Tensor, target: Tensor, valid: Tensor | None = None, loss: str = "depth+grad+normal") -> Tensor:
+    """The difference of two depth maps (B, 1, H, W) in metres as one number; `loss` is one of LOSSES."""
+    if loss == "l1":
+        return _mean((prediction - target).abs(), valid)
+    total = l_depth(prediction, target, valid)
+    if loss == "depth":
+        return total
+    slopes, target_slopes, inner = sobel(prediction), sobel(target), _inner(valid)
+    total = total + _l_grad(slopes, target_slopes, inner)
+    if loss == "depth+grad":
+        return total
+    if loss == "depth+grad+normal":
+        return total + _l_normal(slopes, target_slopes, inner)
+    raise ValueError(f"unknown loss {loss!r}; one of {LOSSES}")
+
+
+def mask_objective(difference: Tensor, mask: Tensor, lam: Tensor | float, equation: str = "4") -> Tensor:
+    """Eq. (4), l_dif + λ‖M‖₁/n, or Eq. (5), -l_dif + λ‖1 - M‖₁/n, of Hu et al. 2019.
+
+    Args:
+        difference: l_dif of the batch, a scalar.
+        mask: M in [0, 1], (B, 1, H, W).
+        lam: λ, one number or one a picture (B,).
+        equation: "4" or "5".
+    """
+    share = mask.mean(dim=(1, 2, 3))  # (B,)
+    if equation == "4":
+        return difference + (lam * share).mean()
+    if equation == "5":
+        return -difference + (lam * (1 - share)).mean()
+    raise ValueError(f"unknown equation {equation!r}; one of {EQUATIONS}")
+
+
+def sobel(maps: Tensor) -> Tensor:
+    """Sobel gradients of (B, 1, H, W) in x and y as (B, 2, H, W), zero padding, kernel weights summing to 4 a side."""
+    kernel = maps.new_tensor([[[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]],
+                              [[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]]])
+    return F.conv2d(maps, kernel[:, None], padding=1)
+
+
+def _l_grad(slopes: Tensor, target_slopes: Tensor, valid: Tensor | None) -> Tensor:
+    error = ((slopes - target_slopes).abs() + _OFFSET).log()
+    return _mean(error[:, :1], valid) + _mean(error[:, 1:], valid)
+
+
+def _l_normal(slopes: Tensor, target_slopes: Tensor, valid: Tensor | None) -> Tensor:
+    # cosine of (-dx, -dy, 1) and (-dx', -dy', 1), without building the third channel
+    product = (slopes * target_slopes).sum(1, keepdim=True) + 1
+    lengths = (slopes.square().sum(1, keepdim=True) + 1) * (target_slopes.square().sum(1, keepdim=True) + 1)
+    return _mean(1 - product * lengths.rsqrt(), valid)
+
+
+def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    if valid is None:
+        return values.mean()
+    # a sum over chosen pixels, not an index: shapes stay fixed for compiled and captured steps
+    weight = valid.to(values.dtype)
+    return (values * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def _inner(valid: Tensor | None) -> Tensor | None:
+    """Pixels whose whole 3×3 neighbourhood is valid, the border counting as valid."""
+    if valid is None:
+        return None
+    return F.max_pool2d((~valid).float(), 3, stride=1, padding=1) == 0
+
