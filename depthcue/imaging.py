@@ -1,0 +1,212 @@
+"""The one place for colour order, scaling, resize geometry, colour maps, overlays and panels.
+
+Everything here is numpy in, numpy out. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a depth in
+metres) is float32 (H, W). Colours, curves and captions are decided here so that files, videos and reports look alike.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from depthcue.errors import DepthcueError
+
+Rgb = NDArray[np.uint8]
+"""uint8 RGB, (H, W, 3)."""
+Grey = NDArray[np.uint8]
+"""uint8, (H, W)."""
+Map = NDArray[np.float32]
+"""float32, (H, W)."""
+
+UNKNOWN_GREY = 110
+"""Grey of a depth that is not known (NaN or not positive)."""
+
+# Anchors of the two scales, evenly spaced; the first follows Matplotlib's inferno (CC0). Lightness changes steadily, so
+# that they read in print and to colour-blind eyes.
+_EMBER = ("#000004", "#160b39", "#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819", "#fca50a", "#f6d746",
+          "#fcffa4")
+_RANGE = ("#fdf3c4", "#fbd37b", "#f9a65a", "#ee7554", "#d24b62", "#a93577", "#7b2a85", "#4e2483", "#2a1a62", "#110d33")
+
+_PANEL_BACKGROUND = (24, 25, 28)
+_PANEL_TEXT = (236, 236, 232)
+_PANEL_GAP = 6
+_TILE_SIDES = (96, 1280)
+"""Panels enlarge tiles whose longer side is below the first figure and shrink those above the second."""
+_WIDE = 2.0
+"""Tiles wider than this many times their height are stacked instead of set side by side."""
+
+
+def fit_size(height: int, width: int, working: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The (height, width) at which a net with the `working` size (h, w) sees a picture of `height` × `width` pixels.
+
+    The aspect ratio stays, the area becomes about h·w, and both sides are multiples of `multiple` (at least one).
+    A picture of the working size's aspect ratio gets exactly the working size. However long and thin a picture is, the
+    result has never much more than the working area.
+
+    Raises:
+        DepthcueError: a side is not positive, or the working size is not made of multiples of `multiple`.
+    """
+    if min(height, width, multiple, *working) < 1:
+        raise DepthcueError(f"a picture of {width}x{height} pixels cannot be fitted to {working[1]}x{working[0]}",
+                            "Sides must be positive.")
+    if working[0] % multiple or working[1] % multiple:
+        raise DepthcueError(f"the working size {working[1]}x{working[0]} is not made of multiples of {multiple}",
+                            f"Give a width and height divisible by {multiple}.")
+    area = working[0] * working[1]
+    scale = math.sqrt(area / (height * width))
+    longest = max(area // (multiple * multiple), 1)  # where the other side is a single multiple
+
+    def side(pixels: int) -> int:
+        return min(max(round(pixels * scale / multiple), 1), longest) * multiple
+
+    return side(height), side(width)
+
+
+def resize_rgb(rgb: Rgb, height: int, width: int) -> Rgb:
+    """Resize a picture uint8 (H, W, 3) to `height` × `width`: bilinear, antialiased where it shrinks."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    # reducing_gap first shrinks by whole pixels and leaves the filter at least 3 times the final size to work on:
+    # several times faster on big photographs, no difference to see
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def resize_map(values: Map, height: int, width: int) -> Map:
+    """Resize a map float32 (H, W) of finite values to `height` × `width`: bilinear, antialiased where it shrinks."""
+    if values.shape == (height, width):
+        return values
+    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def grey8(values: NDArray[np.generic]) -> Grey:
+    """A map (H, W) as 8 bit: float [0, 1] times 255, rounded; bool as 0 and 255; uint8 as it is."""
+    if values.dtype == np.uint8:
+        return values  # type: ignore[return-value]
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    return (np.clip(values.astype(np.float32, copy=False), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def grey16(values: Map) -> NDArray[np.uint16]:
+    """A map float (H, W) in [0, 1] as 16 bit: times 65535, rounded."""
+    return (np.clip(values, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
+
+
+def overlay(rgb: Rgb, mask: Map) -> Rgb:
+    """The picture with the mask over it: what is hidden turns dark and grey, what is kept glows in amber.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        mask: float32 (H, W) in [0, 1], the same size.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    light = picture.convert("L")  # Rec. 601 luma
+    hidden = _tinted(light, (0.27, 0.30, 0.37), 0)
+    # kept: the picture's own light on an amber ground, so that black objects light up as well as white ones
+    kept = Image.blend(_tinted(light, (0.58, 0.38, 0.08), 135), picture, 0.12)
+    return np.asarray(Image.composite(kept, hidden, Image.fromarray(grey8(mask))))
+
+
+def colourise_mask(mask: Map) -> Rgb:
+    """A mask float32 (H, W) in [0, 1] as a picture uint8 (H, W, 3): black through ember red to pale yellow."""
+    return _scale(_EMBER)[grey8(mask)]
+
+
+def colourise_depth(depth_m: Map, near_m: float, far_m: float) -> Rgb:
+    """A depth map as a picture: pale and warm is near, dark violet is far, on a logarithmic scale.
+
+    The ends are arguments and not taken from the map, so that the frames of a video keep their colours.
+
+    Args:
+        depth_m: float32 (H, W), metres. Infinite is far; NaN and values not above 0 are shown in mid-grey.
+        near_m, far_m: the ends of the scale, 0 < near_m < far_m.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    if not 0 < near_m < far_m:
+        raise DepthcueError(f"a depth scale from {near_m} m to {far_m} m", "Give ends with 0 < near < far.")
+    known = depth_m > 0
+    position = np.log(np.clip(np.where(known, depth_m, near_m), near_m, far_m) / near_m) / math.log(far_m / near_m)
+    picture = _scale(_RANGE)[(position * 255.0 + 0.5).astype(np.uint8)]
+    picture[~known] = UNKNOWN_GREY
+    return picture
+
+
+def panel(tiles: Sequence[Rgb], labels: Sequence[str]) -> Rgb:
+    """Pictures with small captions over them, side by side; wide ones (more than 2:1) stacked.
+
+    Tiles take the first one's size (bounded, so that captions can be read and files stay reasonable); both sides of the
+    result are even, so that any video codec takes it, and depend on the first tile's size and the count alone.
+
+    Args:
+        tiles: uint8 (H, W, 3) each.
+        labels: one caption a tile; one that is too long for its tile is set smaller, then shortened.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    if not tiles or len(tiles) != len(labels):
+        raise ValueError(f"{len(tiles)} tiles with {len(labels)} labels")
+    height, width = tiles[0].shape[:2]
+    scale = min(max(1.0, _TILE_SIDES[0] / max(height, width)), _TILE_SIDES[1] / max(height, width))
+    height, width = max(round(height * scale), 1), max(round(width * scale), 1)
+    stacked = width > _WIDE * height
+    size = min(max(round(min(height, width) / 16), 11), 30)
+    bar = round(size * 1.7)
+    rows, columns = (len(tiles), 1) if stacked else (1, len(tiles))
+    whole = (rows * (height + bar + _PANEL_GAP) + _PANEL_GAP, columns * (width + _PANEL_GAP) + _PANEL_GAP)
+    canvas = np.empty((whole[0] + whole[0] % 2, whole[1] + whole[1] % 2, 3), np.uint8)
+    canvas[:] = _PANEL_BACKGROUND
+    for position, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
+        top = _PANEL_GAP + (position if stacked else 0) * (height + bar + _PANEL_GAP)
+        left = _PANEL_GAP + (0 if stacked else position) * (width + _PANEL_GAP)
+        canvas[top:top + bar, left:left + width] = _caption(label, width, bar, size)
+        canvas[top + bar:top + bar + height, left:left + width] = resize_rgb(tile, height, width)
+    return canvas
+
+
+def _tinted(light: Image.Image, tint: tuple[float, float, float], ground: int) -> Image.Image:
+    """An "L" image as RGB: each channel is its share of `tint` of the light, on `ground` tinted alike."""
+    strongest = max(tint)
+    return Image.merge("RGB", [
+        light.point([min(round(share * level + ground * share / strongest), 255) for level in range(256)])
+        for share in tint
+    ])
+
+
+@lru_cache(maxsize=64)  # a video asks for the same few captions at every frame
+def _caption(label: str, width: int, height: int, size: int) -> Rgb:
+    strip = Image.new("RGB", (width, height), _PANEL_BACKGROUND)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size)
+    while size > 9 and draw.textlength(label, font) > width:
+        size -= 1
+        font = ImageFont.load_default(size)
+    if draw.textlength(label, font) > width:
+        while label and draw.textlength(label + "…", font) > width:
+            label = label[:-1]
+        label = label.rstrip() + "…" if label else ""
+    draw.text((1, height / 2), label, fill=_PANEL_TEXT, font=font, anchor="lm")
+    picture = np.array(strip)
+    picture.flags.writeable = False
+    return picture
+
+
+@lru_cache
+def _scale(anchors: tuple[str, ...]) -> Rgb:
+    """A colour scale uint8 (256, 3), linear between evenly spaced anchors."""
+    colours = np.array([[int(anchor[i:i + 2], 16) for i in (1, 3, 5)] for anchor in anchors], np.float64)
+    at = np.linspace(0, len(anchors) - 1, 256)
+    channels = [np.interp(at, np.arange(len(anchors)), colours[:, c]) for c in range(3)]
+    table = (np.stack(channels, axis=1) + 0.5).astype(np.uint8)
+    table.flags.writeable = False
+    return table
