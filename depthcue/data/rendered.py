@@ -1,0 +1,97 @@
+"""Rendered worlds as a data set: frame i of a split is the world of one seed, so that the set needs no disk.
+
+Training and test worlds have seeds of their own and never meet. On a CPU the frames are held in memory like decoded
+files; on a GPU they are rendered afresh, which costs less than moving them there.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from depthcue.data.decoding import Size
+from depthcue.data.rgbd import Batch, Frames, whole_frames
+from depthcue.data.stored import CACHE_BYTES, FrameCache, StoredFrame, to_frames
+from depthcue.errors import DepthcueError
+from depthcue.scenes import KINDS, render
+
+FRAME_SIZES: dict[str, Size] = {"indoor": (240, 320), "road": (192, 640)}
+MAX_DEPTH_M = {"indoor": 10.0, "road": 80.0}
+COUNTS = {"train": 4000, "test": 200}
+FIRST_TEST_SEED = 1_000_000_000
+SEEDS_APART = 10_000_019
+"""How far the worlds of two training seeds are apart: more than anyone renders in one set."""
+RENDER_AT_ONCE = 8
+"""Frames rendered together on a CPU; more only costs memory there."""
+
+
+def open_rendered(spec: str, rest: str, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
+                  seed: int) -> "RenderedData":
+    """Open `scenes:KIND` or `scenes:KIND:COUNT`; the first `limit` of them."""
+    kind, _, count_text = rest.partition(":")
+    if kind not in KINDS:
+        raise DepthcueError(f"{spec}: there are no scenes of kind {kind!r}",
+                            f"Kinds: {', '.join(KINDS)}. For example: scenes:indoor, or scenes:road:1000")
+    if count_text and not (count_text.isdecimal() and int(count_text)):
+        raise DepthcueError(f"{spec}: {count_text!r} is not a number of frames", "For example: scenes:indoor:1000")
+    count = int(count_text) if count_text else COUNTS[split]
+    first_seed = FIRST_TEST_SEED if split == "test" else seed * SEEDS_APART % (FIRST_TEST_SEED - SEEDS_APART)
+    return RenderedData(spec, kind, first_seed, min(count, limit or count), frame_size or FRAME_SIZES[kind])
+
+
+class RenderedData:
+    """`count` worlds from `first_seed` on (an `RgbdData`). Sky, and depth beyond `max_depth_m`, are not valid."""
+
+    has_depth = True
+
+    def __init__(self, spec: str, kind: str, first_seed: int, count: int, frame_size: Size,
+                 cache_bytes: int = CACHE_BYTES) -> None:
+        self.spec = spec
+        self.kind = kind
+        self.first_seed = first_seed
+        self.frame_size = frame_size
+        self.max_depth_m = MAX_DEPTH_M[kind]
+        self._count = count
+        self._cache = FrameCache(cache_bytes)
+        # 16 bits over the whole range: 0.15 mm steps indoors, 1.2 mm on roads
+        self._metres_per_unit = self.max_depth_m / 65535
+
+    def __len__(self) -> int:
+        return self._count
+
+    def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
+        names = [f"{self.kind}-{self.first_seed + index}" for index in indices]
+        if torch.device(device).type != "cpu":
+            rgb, depth_m, valid = self._render(indices, device)
+            return Frames(rgb, depth_m, valid, names)
+        missing = [index for index in dict.fromkeys(indices) if self._cache.get(index, self.frame_size) is None]
+        fresh: dict[int, StoredFrame] = {}
+        for start in range(0, len(missing), RENDER_AT_ONCE):
+            some = missing[start:start + RENDER_AT_ONCE]
+            fresh.update(zip(some, self._stored(some), strict=True))
+        for index, frame in fresh.items():
+            self._cache.offer(index, self.frame_size, frame)
+        stored = [fresh.get(index) or self._cache.get(index, self.frame_size) for index in indices]
+        return to_frames([frame for frame in stored if frame is not None], names, device)
+
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+        return whole_frames(self.frames(indices, device))
+
+    def _render(self, indices: Sequence[int], device: torch.device | str,
+                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        for index in indices:
+            if not 0 <= index < self._count:
+                raise IndexError(f"frame {index} of {self._count} of {self.spec}")
+        rendering = render(self.kind, [self.first_seed + index for index in indices], *self.frame_size, device=device)
+        rgb = (rendering.rgb * 255).round().to(torch.uint8)
+        valid = rendering.valid & (rendering.depth_m <= self.max_depth_m)
+        return rgb, torch.where(valid, rendering.depth_m, 0.0), valid
+
+    def _stored(self, indices: Sequence[int]) -> list[StoredFrame]:
+        rgb, depth_m, _ = self._render(indices, "cpu")
+        pictures = rgb.permute(0, 2, 3, 1).contiguous().numpy()  # (B, H, W, 3)
+        depths = np.rint(depth_m[:, 0].numpy() / self._metres_per_unit).astype(np.uint16)
+        # copies, so that no frame keeps the whole batch alive
+        return [StoredFrame(picture.copy(), depth.copy(), self._metres_per_unit)
+                for picture, depth in zip(pictures, depths, strict=True)]
