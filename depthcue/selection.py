@@ -139,8 +139,8 @@ def sobel_edges(rgb: Tensor) -> Tensor:
     gradient = functional.conv2d(functional.pad(gray, (1, 1, 1, 1), mode="replicate"), kernels)
     magnitude = gradient.square().sum(dim=1, keepdim=True).sqrt()  # (B, 1, H, W)
     strongest = magnitude.amax(dim=(2, 3), keepdim=True)
-    # float32 leaves 1e-7 of gradient in a constant picture, which is not to be blown up into edges
-    return torch.where(strongest > 1e-5, magnitude / strongest.clamp_min(1e-5), torch.zeros_like(magnitude))
+    # float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels
+    return torch.where(magnitude > 1e-5, magnitude / strongest.clamp_min(1e-5), torch.zeros_like(magnitude))
 
 
 def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
 
 def _mask(means: Means) -> Score:
     net = means.mask_net
-    lam = net.description.default_lambda if means.lam is None else means.lam
+    lam = net.check_lambda(means.lam)
 
     def score(pictures: Pictures) -> Tensor:
         lams = torch.full((len(pictures.rgb),), lam, device=pictures.rgb.device)

@@ -88,7 +88,7 @@ def test_soft_maps_are_brought_to_a_mean(generator: torch.Generator) -> None:
     means = scaled.mean(dim=(1, 2, 3))
     assert means[:3].tolist() == pytest.approx(wanted[:3].tolist(), abs=1e-4)
     # nine tenths of the last map are 0 and stay so
-    assert means[3] == pytest.approx((scores[3] > 0).float().mean(), abs=1e-4)
+    assert means[3].item() == pytest.approx((scores[3] > 0).float().mean().item(), abs=1e-4)
 
 
 def _random_scores(places: list[int], seed: int = 0) -> Tensor:

@@ -1,0 +1,157 @@
+"""The comparison on nets whose answers are known, and the document it writes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
+
+from depthcue.errors import DepthcueError
+from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
+
+
+def _run(out: Path, data: ToyData | None = None, dial: bool = False, **settings: Any) -> dict[str, Any]:
+    data = ToyData() if data is None else data
+    return compare_edges(RedMask(dial), RedDepth(), data, out, Settings(draws=200, **settings))
+
+
+def test_a_mask_of_exactly_what_the_net_reads_loses_nothing(tmp_path: Path) -> None:
+    results = _run(tmp_path)
+    assert results["target"]["rmse"] == pytest.approx(0.1, abs=1e-5)
+    for entry in results["curves"]["mask"]:
+        # every share from 0.1 on holds all the red pixels (768 * 0.1 is rounded as the toy rounds it)
+        assert entry["sparseness"] >= RED_SHARE
+        assert entry["rmse_to_target"] == pytest.approx(0, abs=1e-6)
+        assert entry["rmse"] == pytest.approx(0.1, abs=1e-5)
+        assert entry["minus_mask_ci95"] == [0, 0]
+    for method in ("sobel", "random"):
+        for entry in results["curves"][method][:5]:
+            assert entry["rmse_to_target"] > 0.1
+            assert entry["minus_mask_ci95"][0] > 0 and entry["to_target_minus_mask_ci95"][0] > 0
+    # what is left of the depth above 1 m is the share of red pixels seen
+    random = results["curves"]["random"][4]
+    assert random["rmse_to_target"] == pytest.approx(0.5 * 4 * 0.075, rel=0.2)
+
+
+def test_the_document_is_whole(tmp_path: Path) -> None:
+    results = _run(tmp_path, lam=4.0)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert (results["schema"], results["command"], results["images"], results["ground_truth"]) == (
+        1, "compare-edges", 6, True)
+    assert {"rmse", "rmse_ci95", "abs_rel", "delta1", "log10"} <= results["target"].keys()
+    assert list(results["curves"]) == ["mask", "sobel", "random"]
+    for entries in results["curves"].values():
+        assert [entry["sparseness"] for entry in entries] == list(SHARES)
+        for entry in entries:
+            for name in ("rmse", "rmse_to_target"):
+                low, high = entry[f"{name}_ci95"]
+                assert low <= entry[name] <= high
+            low, high = entry["minus_mask_ci95"]
+            assert low <= entry["minus_mask"] <= high
+    assert {entry["lambda"] for entry in results["curves"]["mask"]} == {4.0}
+    assert results["data"]["spec"] == "toy:red"
+    assert results["weights"]["name"] == "red-mask" and results["target_net"]["name"] == "red-depth"
+    each = results["per_image"]
+    assert each["names"] == [f"toy-{index}" for index in range(6)]
+    assert len(each["curves"]["sobel"]["0.3"]["rmse_to_target"]) == len(each["target"]["rmse"]) == 6
+    squares = [rmse**2 for rmse in each["curves"]["sobel"]["0.3"]["rmse"]]
+    assert results["curves"]["sobel"][2]["rmse"] == pytest.approx((sum(squares) / 6) ** 0.5, rel=1e-4)
+
+
+def test_soft_maps_hide_as_much_as_the_mask(tmp_path: Path) -> None:
+    (entry,) = _run(tmp_path)["soft"]
+    assert entry["mask"]["mean"] == pytest.approx(77 / 768, abs=1e-5)
+    assert entry["sobel"]["mean"] == pytest.approx(entry["mask"]["mean"], abs=1e-3)
+    assert entry["binary"]["sparseness"] == pytest.approx(77 / 768, abs=1e-5)
+    assert entry["binary"]["rmse"] == pytest.approx(0.1, abs=1e-5)
+    assert entry["sobel"]["minus_mask_ci95"][0] > 0
+
+
+def test_a_dial_is_turned_to_masks_of_about_the_share(tmp_path: Path) -> None:
+    results = _run(tmp_path, dial=True)
+    assert len(results["lambda"]["sweep"]) == 16
+    for entry in results["curves"]["mask"]:
+        # the toy keeps 1 / lambda; a step of the sweep is a factor 1.17
+        assert 1 / entry["lambda"] == pytest.approx(entry["sparseness"], rel=0.1)
+        assert entry["rmse_to_target"] == pytest.approx(0, abs=1e-6)
+
+
+def test_ground_truth_does_not_choose_the_lambda(tmp_path: Path) -> None:
+    seen, unseen = (_run(tmp_path / str(has), ToyData(has_depth=has), dial=True) for has in (True, False))
+    assert seen["lambda"] == unseen["lambda"]
+    assert [entry["lambda"] for entry in seen["curves"]["mask"]] == [
+        entry["lambda"] for entry in unseen["curves"]["mask"]]
+
+
+def test_without_depth_errors_are_to_the_target_alone(tmp_path: Path) -> None:
+    results = _run(tmp_path, ToyData(has_depth=False))
+    assert results["ground_truth"] is False and results["target"] == {}
+    for entries in results["curves"].values():
+        for entry in entries:
+            assert not {"rmse", "rmse_ci95", "minus_mask_ci95"} & entry.keys()
+            assert {"rmse_to_target", "rmse_to_target_ci95", "to_target_minus_mask_ci95"} <= entry.keys()
+    assert "rmse" not in results["per_image"]["target"]
+    assert "depth_truth" not in results["examples"][0]["tiles"]
+
+
+def test_an_image_without_valid_depth_is_left_out_and_named(tmp_path: Path) -> None:
+    results = _run(tmp_path, ToyData(unknown=[2]))
+    assert results["images"] == 6
+    assert results["data"]["without_valid_depth"] == ["toy-2"]
+    assert results["target"]["rmse"] == pytest.approx(0.1, abs=1e-5)
+    assert results["per_image"]["target"]["rmse"][2] is None
+
+
+def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
+    one, many = (_run(tmp_path / str(size), batch_size=size) for size in (1, 4))
+    for method, entries in one["curves"].items():
+        for entry, other in zip(entries, many["curves"][method], strict=True):
+            assert entry["rmse"] == pytest.approx(other["rmse"], rel=1e-5)
+
+
+def test_another_seed_draws_other_pixels(tmp_path: Path) -> None:
+    first, again, other = (_run(tmp_path / str(run), seed=seed)["curves"] for run, seed in enumerate((0, 0, 1)))
+    assert first == again
+    assert first["random"] != other["random"]
+
+
+def test_examples_show_what_the_net_was_shown(tmp_path: Path) -> None:
+    results = _run(tmp_path, examples=2)
+    assert len(results["examples"]) == 2
+    for example in results["examples"]:
+        tiles = {label: Image.open(tmp_path / path) for label, path in example["tiles"].items()}
+        assert set(tiles) == {"picture", "mask", "kept_mask", "kept_sobel", "kept_random", "depth_target", "depth_mask",
+                              "depth_sobel", "depth_random", "depth_truth"}
+        assert {tile.size for tile in tiles.values()} == {(SIZE[1] * 12, SIZE[0] * 12)}
+        # the toys' mean colour is black, so the red dots and 0.1 more of the pixels are all there is
+        shown = torch.tensor(list(tiles["kept_mask"].getdata(0))) > 0
+        assert shown.float().mean() == pytest.approx(RED_SHARE, abs=1e-3)
+    assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_no_more_examples_than_images(tmp_path: Path) -> None:
+    assert len(_run(tmp_path, ToyData(1))["examples"]) == 1
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"against": ("canny",)}, "sobel, random"),
+    ({"against": ("mask",)}, "sobel, random"),
+    ({"lam": 2.0}, "lambda 4"),
+])
+def test_mistakes_say_what_is_allowed(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
+        _run(tmp_path, **settings)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_lambda_outside_the_dial_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="between 1 and 10"):
+        _run(tmp_path, dial=True, lam=50.0)
+
+
+def test_no_images_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="no images"):
+        _run(tmp_path, ToyData(0))
