@@ -40,7 +40,7 @@ class RedMask(MaskNet):
             return red
         noise = torch.rand(1, 1, *normalised.shape[2:], generator=torch.Generator().manual_seed(0))
         others = red + noise > torch.quantile(red + noise, 1 - 1 / lam[0].item())
-        return torch.maximum(red, 0.95 * others)
+        return torch.maximum(red, 0.999 * others)
 
 
 class ToyData:
