@@ -1,0 +1,124 @@
+"""An exported file runs anywhere: any size and batch, raw frames in, and never half there."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.export import described_mask_net, export_onnx, read_graph_card
+from depthcue.export.parity import Tolerance
+from depthcue.nets import build_depth_net, build_mask_net
+
+NARROW = (8, 8, 8, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    generator = np.random.default_rng(5)
+    return [generator.integers(0, 256, (40, 64, 3), dtype=np.uint8) for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def mask_net():
+    net = build_mask_net("compact", seed=1, config={"widths": NARROW, "detail": 8}, height=32, width=48,
+                         target="compact-indoor", lambda_range=(0.5, 6.0))
+    torch.nn.init.normal_(net.head.weight, std=0.5, generator=torch.Generator().manual_seed(1))
+    for layer in net.modules():
+        if hasattr(layer, "modulation"):
+            torch.nn.init.normal_(layer.modulation.weight, generator=torch.Generator().manual_seed(2))
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def depth_net():
+    return build_depth_net("compact", seed=2, config={"widths": NARROW}, height=32, width=48).eval()
+
+
+@pytest.fixture(scope="module")
+def exported(mask_net, depth_net, pictures, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "mask.onnx"
+    return path, export_onnx(mask_net, path, pictures, depth_net)
+
+
+def test_the_graph_takes_raw_frames_of_any_size_and_batch(exported, mask_net, generator):
+    path, card = exported
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch, height, width in ((1, 32, 32), (5, 64, 48), (2, 32, 160)):
+        frames = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, generator=generator)
+        lam = torch.rand(batch, generator=generator) * 5 + 0.5
+        mask = session.run(["mask"], {"frames": frames.numpy(), "lambda": lam.numpy()})[0]
+        with torch.inference_mode():
+            wanted = mask_net(mask_net.normalise(frames.permute(0, 3, 1, 2) / 255), lam)[:, 0]
+        # float32 sums in another order
+        np.testing.assert_allclose(mask, wanted.numpy(), atol=1e-4)
+
+
+def test_lambda_changes_the_exported_mask(exported):
+    session = onnxruntime.InferenceSession(exported[0], providers=["CPUExecutionProvider"])
+    frames = np.full((1, 32, 32, 3), 90, np.uint8)
+    low, high = (session.run(None, {"frames": frames, "lambda": np.float32([lam])})[0] for lam in (0.5, 6))
+    assert np.abs(low - high).max() > 1e-3
+
+
+def test_the_file_is_one_and_says_nothing_about_this_machine(exported):
+    path, _ = exported
+    model = onnx.load(path)
+    nodes = [node.op_type for node in model.graph.node]
+    assert nodes[:2] == ["Cast", "Transpose"]
+    assert model.opset_import[0].version == 18
+    assert sorted(file.name for file in path.parent.iterdir()) == ["mask.json", "mask.onnx"]
+    assert b"/site-packages/" not in path.read_bytes() and b".py" not in path.read_bytes()
+
+
+def test_the_card_says_what_goes_in_and_out(exported, mask_net):
+    path, card = exported
+    assert read_graph_card(path, "mask") == json.loads(json.dumps(card))
+    assert [each["name"] for each in card["inputs"]] == ["frames", "lambda"]
+    assert card["lambda_range"] == [0.5, 6.0] and card["target"] == "compact-indoor"
+    assert card["parity"]["max_abs"] < 1e-4 and card["parity"]["task_rmse_m"] < 1e-3
+    assert described_mask_net(read_graph_card(path, "mask")) == mask_net.description
+
+
+def test_a_depth_net_gives_metres(depth_net, pictures, tmp_path, generator):
+    card = export_onnx(depth_net, tmp_path / "depth.onnx", pictures)
+    assert card["kind"] == "depth" and card["outputs"][0]["meaning"] == "metres"
+    session = onnxruntime.InferenceSession(tmp_path / "depth.onnx", providers=["CPUExecutionProvider"])
+    frames = torch.randint(0, 256, (1, 48, 32, 3), dtype=torch.uint8, generator=generator)
+    with torch.inference_mode():
+        wanted = depth_net(depth_net.normalise(frames.permute(0, 3, 1, 2) / 255))[:, 0]
+    np.testing.assert_allclose(session.run(None, {"frames": frames.numpy()})[0], wanted.numpy(), rtol=1e-4)
+
+
+def test_a_failed_gate_leaves_no_file(mask_net, depth_net, pictures, tmp_path):
+    with pytest.raises(DepthcueError, match="does not agree with torch"):
+        export_onnx(mask_net, tmp_path / "mask.onnx", pictures, depth_net, Tolerance(max_abs=0, mean_abs=0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_or_foreign_file_is_refused(exported, tmp_path):
+    path, _ = exported
+    copied = tmp_path / "mask.onnx"
+    copied.write_bytes(path.read_bytes())
+    with pytest.raises(DepthcueError, match="has no card"):
+        read_graph_card(copied, "mask")
+    card = path.with_suffix(".json").read_text()
+    copied.with_suffix(".json").write_text(card)
+    with pytest.raises(DepthcueError, match="depth net is wanted"):
+        read_graph_card(copied, "depth")
+    copied.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(DepthcueError, match="sha256 differs"):
+        read_graph_card(copied, "mask")
+    copied.with_suffix(".json").write_text("{}")
+    with pytest.raises(DepthcueError, match="not the card"):
+        read_graph_card(copied, "mask")
+    with pytest.raises(DepthcueError, match="no exported graph"):
+        read_graph_card(tmp_path / "absent.onnx", "mask")
+
+
+def test_another_suffix_is_refused(mask_net, pictures, tmp_path):
+    with pytest.raises(DepthcueError, match=r"does not end in \.onnx"):
+        export_onnx(mask_net, tmp_path / "mask.bin", pictures)

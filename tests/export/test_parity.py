@@ -1,0 +1,93 @@
+"""The gate lets a faithful graph through and stops each kind of unfaithful one."""
+
+import numpy as np
+import pytest
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.export.module import DepthGraph, MaskGraph
+from depthcue.export.parity import check_parity
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+
+
+class BrightMask(MaskNet):
+    """Keeps what is bright, less of it the larger λ."""
+
+    def __init__(self):
+        super().__init__(MaskDescription("bright", "far", 32, 48, 8, 2.0, (1.0, 4.0)))
+
+    def forward(self, normalised, lam=None):
+        return torch.sigmoid(4 * normalised.mean(1, keepdim=True) - lam[:, None, None, None])
+
+
+class MeanDepth(DepthNet):
+    def __init__(self):
+        super().__init__(DepthDescription("far", 32, 48, 8))
+
+    def forward(self, normalised):
+        return 2 + torch.nn.functional.avg_pool2d(normalised.mean(1, keepdim=True), 2).abs()
+
+
+@pytest.fixture
+def pictures():
+    generator = np.random.default_rng(3)
+    return [generator.integers(0, 256, size, dtype=np.uint8) for size in [(32, 48, 3)] * 4 + [(60, 30, 3)]]
+
+
+def in_torch(module, change=lambda maps: maps):
+    def run(frames, lam):
+        lams = () if lam is None else (torch.full((len(frames),), lam),)
+        with torch.inference_mode():
+            return change(module(torch.from_numpy(frames), *lams).numpy())
+    return run
+
+
+def test_the_same_graph_passes_and_reports_zeros(pictures):
+    module = MaskGraph(BrightMask()).eval()
+    parity = check_parity(module, in_torch(module), pictures, MeanDepth())
+    assert parity.max_abs == parity.mean_abs == parity.changed_side == parity.task_rmse_m == 0
+    assert parity.frames == 5 + 1 + 2 + 3 and parity.cases > 5
+    depth = DepthGraph(MeanDepth()).eval()
+    assert check_parity(depth, in_torch(depth), pictures).task_rmse_m == 0
+
+
+@pytest.mark.parametrize(("change", "complaint"), [
+    (lambda maps: maps + np.float32(0.01), "largest difference 0.01"),
+    (lambda maps: np.where(maps == maps.max(), np.float32("nan"), maps), "NaN"),
+    (lambda maps: maps[:, ::2], "gives"),
+    (lambda maps: np.zeros_like(maps), "side"),
+])
+def test_a_wrong_graph_is_refused_with_numbers(pictures, change, complaint):
+    module = MaskGraph(BrightMask()).eval()
+    with pytest.raises(DepthcueError, match=complaint):
+        check_parity(module, in_torch(module, change), pictures, MeanDepth())
+
+
+def test_a_graph_that_ignores_lambda_is_refused(pictures):
+    module = MaskGraph(BrightMask()).eval()
+    always_two = in_torch(module)
+    with pytest.raises(DepthcueError, match="largest difference"):
+        check_parity(module, lambda frames, lam: always_two(frames, 2.0), pictures)
+
+
+def test_pixels_that_cross_the_threshold_count_though_they_move_little(pictures):
+    """Masks all just above the threshold, moved by less than the numeric tolerance to just below it."""
+    class Near(BrightMask):
+        def forward(self, normalised, lam=None):
+            return torch.full_like(normalised[:, :1], 0.0251)
+
+    module = MaskGraph(Near()).eval()
+    with pytest.raises(DepthcueError, match="change side 1,"):
+        check_parity(module, in_torch(module, lambda maps: maps - np.float32(0.0002)), pictures)
+
+
+def test_a_depth_is_judged_relative_to_itself(pictures):
+    module = DepthGraph(MeanDepth()).eval()
+    with pytest.raises(DepthcueError, match="task RMSE"):
+        check_parity(module, in_torch(module, lambda maps: maps * np.float32(1.01)), pictures)
+
+
+def test_it_wants_pictures():
+    module = DepthGraph(MeanDepth()).eval()
+    with pytest.raises(DepthcueError, match="no pictures"):
+        check_parity(module, in_torch(module), [])
