@@ -4,7 +4,7 @@ A resumed run asks for the step it stopped at and sees what the unbroken run wou
 of shuffled passes; step k takes the next stretch of every stream, and the ranks share that stretch without overlap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from math import ceil
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
@@ -74,7 +74,7 @@ class BatchLoader:
             parts.append(training_batch(frames, self.size, self.depth_size, self.policy, generator))
         return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Iterator[Batch]:
+    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[Batch]:
         """The batches from `start_step` up to `stop_step` (None: for ever), prepared ahead by a background thread.
 
         What goes wrong there is raised here. Closing the iterator, or leaving it to the garbage collector, ends the

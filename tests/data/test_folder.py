@@ -1,0 +1,101 @@
+"""Folders of pictures: sizes, depth beside them, files that cannot be read."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.data import open_data
+from depthcue.errors import DepthcueError
+
+
+def write_picture(path: Path, height: int, width: int, value: int = 128) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((height, width, 3), value, np.uint8)).save(path)
+
+
+def test_pictures_of_any_size_become_frames(tmp_path: Path) -> None:
+    write_picture(tmp_path / "b" / "wide.jpg", 50, 200)
+    write_picture(tmp_path / "a.png", 300, 100)
+    write_picture(tmp_path / "one.png", 1, 1)
+    write_picture(tmp_path / ".thumbnails" / "hidden.png", 10, 10)
+    Image.fromarray(np.full((40, 40), 30000, np.uint16)).save(tmp_path / "grey16.png")
+    Image.new("CMYK", (30, 20)).save(tmp_path / "print.jpg")
+    data = open_data(f"folder:{tmp_path}", frame_size=(48, 64))
+    frames = data.frames(range(len(data)))
+    assert frames.names == ["a.png", "b/wide.jpg", "grey16.png", "one.png", "print.jpg"]
+    assert frames.rgb.shape == (5, 3, 48, 64) and frames.depth_m is None and not data.has_depth
+    assert (frames.rgb[0] == 128).all()
+
+
+def test_the_centre_is_cut(tmp_path: Path) -> None:
+    rgb = np.zeros((60, 240, 3), np.uint8)
+    rgb[:, 80:160] = 255
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    frames = open_data(f"folder:{tmp_path}", frame_size=(30, 40)).frames([0])
+    assert (frames.rgb[..., 1:-1] == 255).all() and (frames.rgb > 200).all()  # the filter sees a little beyond the cut
+
+
+@pytest.mark.parametrize("name", ["a_depth.png", "a.npy", "depth/a.png", "depth/a_depth.png", "depth/a.npy"])
+def test_depth_beside_the_picture(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / "a.png", 48, 64)
+    depth_m = np.full((24, 32), 2.5, np.float32)
+    depth_m[0, 0] = 0
+    (tmp_path / "depth").mkdir()
+    if name.endswith("npy"):
+        depth_m[0, 1] = np.nan
+        np.save(tmp_path / name, depth_m)
+    else:
+        Image.fromarray((depth_m * 1000).astype(np.uint16)).save(tmp_path / name)
+    data = open_data(f"folder:{tmp_path}", frame_size=(48, 64))
+    assert len(data) == 1 and data.has_depth
+    batch = data.evaluation_batch([0])
+    assert batch.depth_m is not None and batch.valid is not None
+    assert batch.depth_m[0, 0, 20, 20].item() == 2.5
+    assert not batch.valid[0, 0, 0, 0] and batch.depth_m.isfinite().all()
+    assert batch.valid.sum() == 48 * 64 - (8 if name.endswith("npy") else 4)
+
+
+def test_unreadable_pictures_are_left_out_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_picture(tmp_path / "a.png", 20, 20, 10)
+    write_picture(tmp_path / "c.png", 20, 20, 30)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:1500])
+    (tmp_path / "d.png").write_bytes(b"")
+    (tmp_path / "e.png").write_text("not a picture")
+    with caplog.at_level(logging.WARNING):
+        data = open_data(f"folder:{tmp_path}", frame_size=(16, 16))
+    assert all(name in caplog.text for name in ("b.jpg", "d.png", "e.png"))
+    frames = data.frames([0, 1])
+    assert len(data) == 2 and frames.names == ["a.png", "c.png"]
+    assert frames.rgb[:, 0, 0, 0].tolist() == [10, 30]
+
+
+def test_some_depths_missing_means_no_depth(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_picture(tmp_path / "a.png", 20, 20)
+    write_picture(tmp_path / "b.png", 20, 20)
+    np.save(tmp_path / "a.npy", np.ones((20, 20), np.float32))
+    with caplog.at_level(logging.WARNING):
+        data = open_data(f"folder:{tmp_path}", frame_size=(16, 16))
+    assert not data.has_depth and "1 of 2" in caplog.text
+    assert data.frames([0, 1]).depth_m is None
+
+
+def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="no pictures"):
+        open_data(f"folder:{tmp_path}")
+    (tmp_path / "a.png").write_text("x")
+    with pytest.raises(DepthcueError, match=r"none of the 1 pictures.*a\.png"):
+        open_data(f"folder:{tmp_path}")
+    with pytest.raises(DepthcueError, match="not a folder"):
+        open_data(f"folder:{tmp_path / 'a.png'}")
+
+
+def test_train_and_test_folders_are_splits(tmp_path: Path) -> None:
+    write_picture(tmp_path / "train" / "a.png", 20, 20)
+    write_picture(tmp_path / "test" / "b.png", 20, 20)
+    assert open_data(f"folder:{tmp_path}", "train").frames([0]).names == ["a.png"]
+    assert open_data(f"folder:{tmp_path}", "test").frames([0]).names == ["b.png"]

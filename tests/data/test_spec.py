@@ -1,0 +1,32 @@
+"""Wrong specs say what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from depthcue.data import open_data
+from depthcue.errors import DepthcueError
+
+
+@pytest.mark.parametrize("spec", ["", "nyu", "nyu:", "imagenet:x", "/some/path", "scenes", ":x"])
+def test_an_unknown_spec_shows_what_is_allowed(spec: str) -> None:
+    with pytest.raises(DepthcueError) as caught:
+        open_data(spec)
+    assert repr(spec) in caught.value.message
+    assert all(kind in str(caught.value.hint) for kind in ("scenes:indoor", "nyu:PATH", "kitti:PATH", "folder:PATH"))
+
+
+@pytest.mark.parametrize("kind", ["nyu", "kitti", "folder"])
+def test_a_missing_path_is_named(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="gone"):
+        open_data(f"{kind}:{tmp_path / 'gone'}")
+
+
+def test_a_folder_without_the_lists_names_the_list_it_wants(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match=r"nyu2_train\.csv"):
+        open_data(f"nyu:{tmp_path}", "train")
+
+
+def test_a_limit_below_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="limit 0"):
+        open_data(f"folder:{tmp_path}", limit=0)
