@@ -44,7 +44,7 @@ def read_depth_png(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
             if image.mode.startswith("I"):
                 return np.asarray(image).astype(np.uint16)
             mode = image.mode
-    except UNREADABLE as error:
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise DepthcueError(f"cannot read the depth map {path}: {error}",
                             "Expected a whole single-channel png of 8 or 16 bits.") from error
     raise DepthcueError(f"the depth map {path} has pixels of kind {mode}",

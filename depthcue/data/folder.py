@@ -69,7 +69,7 @@ def read_depth(path: Path) -> tuple[DepthArray, float]:
 def _read_metres(path: Path) -> DepthArray:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged file may raise nearly anything
         raise DepthcueError(f"cannot read the depth map {path}: {error}",
                             "Expected a numpy array of metres.") from error
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):

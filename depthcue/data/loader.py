@@ -74,7 +74,7 @@ class BatchLoader:
             parts.append(training_batch(frames, self.size, self.depth_size, self.policy, generator))
         return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[Batch]:
+    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[Batch, None, None]:
         """The batches from `start_step` up to `stop_step` (None: for ever), prepared ahead by a background thread.
 
         What goes wrong there is raised here. Closing the iterator, or leaving it to the garbage collector, ends the

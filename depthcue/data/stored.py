@@ -175,12 +175,12 @@ class StoredData:
 def to_frames(stored: Sequence[StoredFrame], names: list[str], device: torch.device | str) -> Frames:
     """Stack decoded frames into tensors on the device: rgb (B, 3, H, W) uint8, depth (B, 1, h, w) metres and valid."""
     rgb = torch.from_numpy(np.stack([frame.rgb for frame in stored]))  # (B, H, W, 3)
-    rgb = _moved(rgb, device).permute(0, 3, 1, 2).contiguous()
+    rgb = rgb.to(device).permute(0, 3, 1, 2).contiguous()
     depths = [frame.depth.astype(np.float32) * np.float32(frame.metres_per_unit)
               for frame in stored if frame.depth is not None]
     if not depths:
         return Frames(rgb, None, None, names)
-    depth_m = _moved(torch.from_numpy(np.stack(depths)), device)[:, None]  # (B, 1, h, w)
+    depth_m = torch.from_numpy(np.stack(depths)).to(device)[:, None]  # (B, 1, h, w)
     valid = (depth_m > 0) & depth_m.isfinite()
     return Frames(rgb, torch.where(valid, depth_m, 0.0), valid, names)
 
@@ -205,9 +205,3 @@ def evenly(count: int, limit: int | None) -> list[int]:
     if limit is None or limit >= count:
         return list(range(count))
     return [index * count // limit for index in range(limit)]
-
-
-def _moved(values: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    if torch.device(device).type == "cuda":
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
