@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from depthcue.errors import DepthcueError
 
@@ -20,19 +20,6 @@ DepthArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.flo
 
 ASPECT_TOLERANCE = 0.02
 """Picture and depth may differ in resolution; more than 2% in aspect ratio means that they are not of one view."""
-
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is no picture, is cut off, or claims a size nobody has."""
-
-
-def read_picture(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a picture upright, as uint8 RGB (H, W, 3)."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UNREADABLE as error:
-        raise DepthcueError(f"cannot read the picture {path}: {error}", "Expected a whole image file (png, jpg, …).") \
-            from error
 
 
 def read_depth_png(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:

@@ -14,12 +14,12 @@ import numpy as np
 from depthcue.data.decoding import DepthArray, Size, read_depth_png
 from depthcue.data.stored import Pair, StoredData, evenly
 from depthcue.errors import DepthcueError
+from depthcue.frames import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 
 FRAME_SIZE: Size = (240, 320)
 MAX_DEPTH_M = 65.535
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 DEPTH_NAMES = ("{}_depth.png", "{}.npy", "depth/{}.png", "depth/{}_depth.png", "depth/{}.npy")
 
 
@@ -33,7 +33,7 @@ def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_si
     pairs = find_pairs(root)
     if not pairs:
         raise DepthcueError(f"{spec}: no pictures in {root}",
-                            f"Looked in all sub-folders for files ending in {', '.join(sorted(SUFFIXES))}.")
+                            f"Looked in all sub-folders for files ending in {', '.join(sorted(IMAGE_SUFFIXES))}.")
     without = [pair for pair in pairs if pair.depth is None]
     if without and len(without) < len(pairs):
         log.warning("%s: %d of %d pictures have no depth beside them, the first %s; taking all without depth", spec,
@@ -48,7 +48,7 @@ def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_si
 
 def find_pairs(root: Path) -> list[Pair]:
     """All pictures below `root`, in order of their paths, each with its depth map where there is one."""
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
                    and not any(part.startswith(".") for part in file.relative_to(root).parts))
     pairs = [Pair(str(file.relative_to(root)), file, _depth_of(file)) for file in files]
     depths = {pair.depth for pair in pairs if pair.depth is not None and pair.depth != pair.picture}

@@ -20,10 +20,10 @@ from depthcue.data.decoding import (
     cover_depth,
     cover_picture,
     covering_box,
-    read_picture,
 )
 from depthcue.data.rgbd import Batch, Frames
 from depthcue.errors import DepthcueError
+from depthcue.frames import load_picture
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class StoredData:
         return frame
 
     def _decode(self, pair: Pair, size: Size) -> StoredFrame:
-        rgb = read_picture(pair.picture)
+        rgb = load_picture(pair.picture).rgb
         picture_size = rgb.shape[0], rgb.shape[1]
         frame_rgb = cover_picture(rgb, size, covering_box(picture_size, size, self._anchor))
         if pair.depth is None or not self.has_depth:
