@@ -1,0 +1,78 @@
+"""A frame, and what every source of frames promises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from depthcue.imaging import Rgb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One upright picture of a source."""
+
+    rgb: Rgb
+    """uint8 (H, W, 3)."""
+    index: int
+    """0, 1, 2, … in the order of delivery."""
+    time: Fraction | None
+    """Seconds since the first frame, exact; None where the source has no clock (pictures)."""
+    name: str
+    """A file stem for outputs that are one picture a frame: the source file's own stem; in a video 000000, 000001, …"""
+
+
+class FrameSource(ABC):
+    """Frames of one input, read one at a time: a context manager to be iterated once, by one thread.
+
+    Memory does not grow with the number of frames, and leaving the context closes the file whatever happened.
+
+    What cannot be opened raises DepthcueError on entering (videos) or at the first frame (pictures). Where only a part
+    can be read, all of that part is delivered first and DepthcueError is raised after it, so that a caller can keep
+    the partial result and still report the failure.
+    """
+
+    is_video = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frame_rate: Fraction | None = None
+        """Frames a second, exact; the mean where the rate varies; None without a clock."""
+        self.time_base: Fraction | None = None
+        """A tick, in seconds, of which every frame's time is a multiple; None without a clock."""
+        self.frame_count: int | None = None
+        """How many frames the file says there are; None where it does not say."""
+        self.size: tuple[int, int] | None = None
+        """(H, W), upright; None until known. Every frame of a video has it; pictures of a sequence may differ."""
+        self.pixel_aspect: Fraction = Fraction(1)
+        """Width of a pixel over its height, upright; 1 but for anamorphic video."""
+        self.notes: list[str] = []
+        """What was done that a user would want to know, such as "transparent: shown on mid-grey". Grows in reading."""
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._started:
+            raise RuntimeError(f"{self.path}: a source is iterated once; open it again")
+        self._started = True
+        return self._frames()
+
+    @abstractmethod
+    def _frames(self) -> Iterator[Frame]:
+        """Deliver the frames."""
+
+    def close(self) -> None:  # noqa: B027  pictures hold nothing open
+        """Release the file; calling it again does nothing."""
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)

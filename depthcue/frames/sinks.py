@@ -1,0 +1,255 @@
+"""Where results go: pictures in several encodings, and video at the source's own times. Files are whole or absent."""
+
+import errno
+import io
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import av
+import av.container
+import av.error
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+from depthcue.atomic import atomic_path, write_bytes
+from depthcue.errors import DepthcueError
+from depthcue.frames.frame import Frame
+from depthcue.imaging import grey8, grey16
+
+Values = NDArray[Any]
+"""A picture uint8 (H, W, 3), or a map (H, W): uint8, bool, or float in [0, 1]."""
+
+_BT709 = 1
+_LIMITED_RANGE = 1
+
+
+class Sink(Protocol):
+    """Takes the results of one input, frame by frame, inside a context; `path` is where they are."""
+
+    path: Path
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None: ...
+
+    def write(self, values: Values, frame: Frame) -> None:
+        """Write the result for one frame.
+
+        Raises:
+            DepthcueError: the disk is full, or the folder cannot be written.
+        """
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A way to keep a result in a file of its own."""
+
+    suffix: str
+    encode: Callable[[Values], bytes]
+
+
+def _image_bytes(values: Values, format: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(values)).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def _npy_bytes(values: Values) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(values, np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+# compress_level 3 instead of 6: three times as fast, a few per cent larger
+ENCODINGS: dict[str, Encoding] = {
+    "png8": Encoding(".png", lambda values: _image_bytes(grey8(values), "PNG", compress_level=3)),
+    "png1": Encoding(".png", lambda values: _image_bytes(np.asarray(values, np.bool_), "PNG")),
+    "png16": Encoding(".png", lambda values: _image_bytes(grey16(values), "PNG", compress_level=3)),
+    "npy": Encoding(".npy", _npy_bytes),
+    "rgb-png": Encoding(".png", lambda values: _image_bytes(values, "PNG", compress_level=3)),
+    "rgb-jpg": Encoding(".jpg", lambda values: _image_bytes(values, "JPEG", quality=92)),
+}
+"""Ways to write a picture by name: png8 and png16 (float [0, 1] times 255 or 65535, rounded), png1 (bool),
+npy (float32), rgb-png, rgb-jpg (uint8)."""
+
+
+class ImageSink:
+    """Writes results as picture files, each whole or absent. May be written to from several threads at once."""
+
+    def __init__(self, path: Path, encoding: str, *, per_frame: bool = False) -> None:
+        """Write to `path`, whose suffix must be the encoding's.
+
+        With `per_frame` there is a file a frame: `path` out/walk/mask.png gives out/walk/frame_00012_mask.png for the
+        frame of that name.
+        """
+        self._encoding = ENCODINGS[encoding]
+        if path.suffix != self._encoding.suffix:
+            raise ValueError(f"{encoding} files end in {self._encoding.suffix}, not as {path.name}")
+        self.path = path
+        self._per_frame = per_frame
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None: ...
+
+    def path_for(self, frame: Frame) -> Path:
+        """The file that the result for `frame` goes to."""
+        return self.path.with_name(f"{frame.name}_{self.path.name}") if self._per_frame else self.path
+
+    def write(self, values: Values, frame: Frame) -> None:
+        """Write the result for one frame; see Sink."""
+        write_bytes(self.path_for(frame), self._encoding.encode(values))
+
+
+class VideoSink:
+    """Writes an H.264 mp4 whose frames have the times, and the file the mean rate, of the source, exactly.
+
+    The file appears under its name when the context is left without an error; otherwise nothing does. Frames are
+    yuv420p, which everything plays; with an odd side, which that format cannot have, yuv444p, which keeps the exact
+    size and plays in VLC, mpv, ffmpeg and Chrome. Colours are BT.709, limited range, and tagged so.
+    """
+
+    def __init__(self, path: Path, frame_rate: Fraction, size: tuple[int, int], *, time_base: Fraction | None = None,
+                 pixel_aspect: Fraction = Fraction(1), crf: int = 18) -> None:
+        """Prepare a video of `size` (H, W); the file is opened on entering.
+
+        Args:
+            frame_rate: frames a second; the times of frames that carry none.
+            time_base: the tick that times are multiples of (a source's own); by default one that suits the rate.
+            pixel_aspect: width over height of a pixel.
+            crf: quality, 0 the best; 18 shows no loss, 8 keeps binary masks exact when thresholded at half.
+        """
+        self.path = path
+        self._rate = frame_rate
+        # a rate's own grid, made finer than a tenth of a millisecond so that other times land close as well
+        fineness = -(-10_000 // frame_rate.numerator)
+        self._tick = time_base or Fraction(1, frame_rate.numerator * fineness)
+        self._size = size
+        self._aspect = pixel_aspect
+        self._crf = crf
+        self._file = ExitStack()
+        self._container: av.container.OutputContainer | None = None
+        self._start: Fraction | None = None
+        self._count = 0
+        self._last = -1  # ticks
+
+    def __enter__(self) -> Self:
+        try:
+            partial = self._file.enter_context(atomic_path(self.path))
+            self._container = av.open(str(partial), "w", format="mp4")
+            self._stream = self._add_stream(self._container)
+        except BaseException as error:
+            self._discard(error)
+            raise _told(error, self.path) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if error is not None:
+            self._discard(error)
+            return
+        try:
+            if not self._count:
+                raise DepthcueError(f"no frame to write to {self.path}", "The source gave none.")
+            self._finish()
+        except BaseException as failure:
+            self._discard(failure)
+            raise _told(failure, self.path) from failure
+        self._file.close()  # renames
+
+    def write(self, values: Values, frame: Frame) -> None:
+        """Append the result for one frame: uint8 RGB (H, W, 3), or a map (H, W) as uint8, bool or float in [0, 1]."""
+        if values.shape[:2] != self._size:
+            raise ValueError(f"a frame of {values.shape[:2]} in a video of {self._size}")
+        try:
+            self._encode(values, self._ticks(frame))
+        except (av.error.FFmpegError, OSError) as error:
+            raise _told(error, self.path) from error
+        self._count += 1
+
+    def _add_stream(self, container: av.container.OutputContainer) -> VideoStream:
+        try:
+            stream = container.add_stream("libx264", rate=self._rate)
+        except (ValueError, av.error.FFmpegError):
+            raise DepthcueError("this build of PyAV cannot write H.264 video",
+                                "Install PyAV from PyPI: pip install --force-reinstall av") from None
+        stream.height, stream.width = self._size
+        stream.pix_fmt = "yuv444p" if self._size[0] % 2 or self._size[1] % 2 else "yuv420p"
+        # no B frames: decoding order is display order, which keeps the times in the file plain
+        stream.options = {"crf": str(self._crf), "preset": "veryfast", "bf": "0"}
+        context = stream.codec_context
+        context.time_base = stream.time_base = self._tick
+        context.sample_aspect_ratio = self._aspect
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED_RANGE
+        return stream
+
+    def _ticks(self, frame: Frame) -> int:
+        time = frame.time if frame.time is not None else self._count / self._rate
+        if self._start is None:
+            self._start = time
+        return max(round((time - self._start) / self._tick), self._last + 1)
+
+    def _encode(self, values: Values, ticks: int) -> None:
+        if values.ndim == 3:
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(values), "rgb24")
+        else:
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(grey8(values)), "gray")
+        encoded = picture.reformat(format=self._stream.pix_fmt, dst_colorspace=Colorspace.ITU709)
+        encoded.pts, encoded.time_base = ticks, self._tick
+        self._last = ticks
+        self._mux(self._stream.encode(encoded))
+
+    def _finish(self) -> None:
+        for packet in self._stream.encode(None):
+            if packet.pts == self._last:
+                packet.duration = self._last_duration()
+            self._mux([packet])
+        if self._container is not None:
+            self._container.close()
+
+    def _last_duration(self) -> int:
+        """Ticks for which the last frame is shown: what makes the mean rate the source's exactly, or one period."""
+        rest = self._count / self._rate / self._tick - self._last
+        if rest.denominator == 1 and rest > 0:
+            return int(rest)
+        return max(round(1 / self._rate / self._tick), 1)
+
+    def _mux(self, packets: "Sequence[Packet[VideoStream]]") -> None:
+        if self._container is None:
+            raise RuntimeError(f"{self.path}: write inside the context")
+        self._container.mux(packets)
+
+    def _discard(self, error: BaseException) -> None:
+        """Close what is open and leave nothing behind."""
+        if self._container is not None:
+            # the first error is the one to tell; the file is removed anyway
+            with suppress(av.error.FFmpegError, OSError):
+                self._container.close()
+        with suppress(DepthcueError, OSError):
+            self._file.__exit__(type(error), error, error.__traceback__)
+
+
+def _told(error: BaseException, path: Path) -> BaseException:
+    """What to raise for an error in writing: a DepthcueError where the user can put it right."""
+    if not isinstance(error, (av.error.FFmpegError, OSError)):
+        return error
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return DepthcueError(f"no space left on the disk while writing {path}", "Free some space; with --resume, what "
+                             "is finished is kept.")
+    return DepthcueError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}",
+                         "Choose another --out, or check the disk.")

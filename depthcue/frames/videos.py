@@ -1,0 +1,237 @@
+"""Read a video frame by frame: upright, with exact times, whatever is wrong with the file."""
+
+import math
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.container
+import av.error
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+
+from depthcue.errors import DepthcueError
+from depthcue.frames.frame import Frame, FrameSource
+from depthcue.imaging import Rgb, resize_rgb
+
+_UNSPECIFIED = 2
+"""AVCOL_SPC_UNSPECIFIED: the file does not say how its YUV was made from RGB."""
+
+_FINEST_TICK = Fraction(1, 1_000_000)
+_COARSE_TICK = Fraction(1, 1000)
+
+
+class VideoSource(FrameSource):
+    """A video file as a source of frames, decoded on several threads inside the library, one frame held at a time.
+
+    The display rotation (and mirroring) of phone videos is applied. Times are the file's own, so that a variable frame
+    rate is kept; Matroska's millisecond clock, too coarse for rates such as 30000/1001, is put back on the exact rate.
+    Entering decodes the first frame, so that `size` is known and a file without frames fails there.
+    """
+
+    is_video = True
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._container: av.container.InputContainer | None = None
+        self._first: VideoFrame | None = None
+        self._decoded: Iterator[VideoFrame] = iter(())
+        self._damaged = 0
+        self._start: Fraction | None = None
+
+    def __enter__(self) -> Self:
+        self._container = _open(self.path)
+        try:
+            self._prepare(self._container)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._first = None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _prepare(self, container: av.container.InputContainer) -> None:
+        streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+        if not streams:
+            kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
+            only = f", only {' and '.join(kinds)}" if kinds else ""
+            raise DepthcueError(f"{self.path} holds no video stream{only}", "Name a video.")
+        self._stream = streams[0]
+        self._stream.thread_type = "AUTO"
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        if not rate:
+            rate = Fraction(25)
+            self._note("frame rate unknown: 25 a second assumed")
+        self.frame_rate = Fraction(rate)
+        self._tick = Fraction(self._stream.time_base or 1 / self.frame_rate)
+        exact = Fraction(1, math.lcm(self._tick.denominator, self.frame_rate.numerator))
+        self.time_base = exact if exact >= _FINEST_TICK else self._tick
+        self.frame_count = self._stream.frames or None
+        self._decoded = self._decode(container)
+        self._first = next(self._decoded, None)
+        if self._first is None:
+            raise DepthcueError(f"{self.path} holds no frame that can be decoded", "It is empty, damaged or cut off.")
+        turn = _turn(self._first)
+        height, width = self._first.height, self._first.width
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1)
+        self.size = (width, height) if turn.swaps_sides else (height, width)
+        self.pixel_aspect = 1 / aspect if turn.swaps_sides else aspect
+
+    def _frames(self) -> Iterator[Frame]:
+        first, self._first = self._first, None
+        if first is None:
+            raise RuntimeError(f"{self.path}: iterate inside the context")
+        index, end, previous = 0, Fraction(0), Fraction(-1)
+        frame: VideoFrame | None = first
+        while frame is not None:
+            time = self._time(frame, index)
+            if time <= previous:  # a broken clock; every frame keeps its place
+                time = previous + self._step
+            yield Frame(self._rgb(frame), index, time, f"{index:06d}")
+            index, previous = index + 1, time
+            end = time + self._step
+            frame = next(self._decoded, None)
+        reason = self._incomplete(index, end)
+        if reason:
+            raise DepthcueError(f"{self.path} {reason}", "The file is damaged or cut off; what could be read is used.")
+
+    @property
+    def _step(self) -> Fraction:
+        assert self.frame_rate is not None  # set on entering
+        return 1 / self.frame_rate
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[VideoFrame]:
+        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not."""
+        begun = False
+        packets = container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                if packet.is_corrupt:  # cut off in mid-packet: it would decode to a half-grey picture
+                    self._damaged += begun
+                    continue
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.InvalidDataError:
+                self._damaged += begun
+                continue
+            except (av.error.FFmpegError, OSError) as error:
+                self._damaged += 1
+                self._note(f"reading stopped: {error}")
+                return
+            for frame in frames:
+                if isinstance(frame, VideoFrame):
+                    begun = True
+                    yield frame
+
+    def _time(self, frame: VideoFrame, index: int) -> Fraction:
+        """Seconds since the first frame."""
+        if frame.pts is None:
+            return index * self._step
+        time = frame.pts * Fraction(frame.time_base or self._tick)
+        if self._start is None:
+            self._start = time
+        time -= self._start
+        if self._tick >= _COARSE_TICK and (self._step / self._tick).denominator != 1:
+            exact = round(time / self._step) * self._step
+            if abs(exact - time) <= self._tick:
+                return exact
+        return time
+
+    def _rgb(self, frame: VideoFrame) -> Rgb:
+        assumed = None
+        if frame.colorspace == _UNSPECIFIED:  # what players assume
+            assumed = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        stored = frame.reformat(format="rgb24", src_colorspace=assumed).to_ndarray()
+        rgb = _turn(frame).applied(stored.view(np.uint8))
+        if rgb.shape[:2] != self.size and self.size is not None:
+            self._note(f"the size changes within the video: frames are brought to {self.size[1]}x{self.size[0]}")
+            rgb = resize_rgb(rgb, *self.size)
+        return np.ascontiguousarray(rgb)
+
+    def _incomplete(self, count: int, end: Fraction) -> str:
+        """Why less was delivered than the file promises; empty if all was."""
+        promised_s = self._promised_s()
+        # the sum of frames is not proof by itself: files may list frames that are not to be shown
+        if promised_s is not None and end < promised_s - 3 * self._step and count < (self.frame_count or math.inf):
+            of = f" of {self.frame_count}" if self.frame_count else ""
+            return f"ends early: {count}{of} frames, {float(end):.2f} of {float(promised_s):.2f} seconds could be read"
+        if self._damaged:
+            return f"is damaged: {self._damaged} pieces of it could not be decoded, {count} frames could"
+        return ""
+
+    def _promised_s(self) -> Fraction | None:
+        """How long the video lasts by its own account; None where a container only guesses."""
+        container = self._container
+        if container is None:
+            return None
+        name = container.format.name
+        if self._stream.duration and ("mp4" in name or name == "avi"):
+            return self._stream.duration * self._tick
+        if container.duration and len(container.streams) == 1 and ("matroska" in name or name == "flv"):
+            return Fraction(container.duration, av.time_base)
+        return None
+
+
+class _Turn:
+    """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
+
+    def __init__(self, a: int, b: int, c: int, d: int) -> None:
+        # a stored point (x, y) is shown at (a x + c y, b x + d y), y downwards
+        self.swaps_sides = abs(b) > abs(a)
+        self._flips_columns = (c if self.swaps_sides else a) < 0
+        self._flips_rows = (b if self.swaps_sides else d) < 0
+
+    def applied(self, rgb: Rgb) -> Rgb:
+        upright = rgb.transpose(1, 0, 2) if self.swaps_sides else rgb
+        return upright[::-1 if self._flips_rows else 1, ::-1 if self._flips_columns else 1]
+
+
+def _turn(frame: VideoFrame) -> _Turn:
+    try:
+        matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
+    except KeyError:
+        return _Turn(1, 0, 0, 1)
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
+    return _Turn(a, b, c, d)
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        if path.stat().st_size == 0:
+            raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
+        return av.open(str(path), metadata_errors="replace")
+    except FileNotFoundError:
+        raise DepthcueError(f"{path} does not exist", "Check the path.") from None
+    except PermissionError:
+        raise DepthcueError(f"{path} cannot be read: permission denied", "Change its rights.") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise DepthcueError(f"{path} is not a video that can be read: {_reason(error)}",
+                            "It is damaged, cut off (an mp4 without its end has no index) or not a video.") from error
+
+
+def _reason(error: Exception) -> str:
+    log = getattr(error, "log", None)  # (level, component, message) where the library says more
+    return f"{getattr(error, 'strerror', error)}" + (f" ({log[2].strip()})" if log else "")
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether a stream is a still, such as the cover of a piece of music."""
+    return bool(stream.disposition & stream.disposition.attached_pic)
