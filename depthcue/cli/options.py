@@ -35,6 +35,33 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, o
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")]
 
 
+# training
+StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.")]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the data; give "
+                                                  "this or --steps. Default: 5000 steps for compact; for the paper's "
+                                                  "nets 10 epochs of a mask net, 20 of a depth net.")]
+RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", help="Run folder; the weights end up in "
+                                                "it. Default: a new one under runs/.")]
+ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal or l1.")]
+InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
+BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
+                                             "(downloaded once) or a file with a classifier's state dict.")]
+AugmentationOption = Annotated[str, typer.Option("--augmentation", metavar="A", help="none, published (Hu et al.) or "
+                                                 "strong (for small data sets).")]
+LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="Of Adam. Default: 1e-4 "
+                                                          "for the paper's nets, 1e-3 for compact.")]
+WeightDecayOption = Annotated[float, typer.Option("--weight-decay", metavar="R", help="Of Adam.")]
+ScheduleOption = Annotated[str | None, typer.Option("--schedule", metavar="S", help="constant, cosine or step (a tenth "
+                                                    "after each quarter). Default: the net's.")]
+AverageOption = Annotated[float | None, typer.Option("--average", metavar="D", help="Decay of the averaged weights "
+                                                     "that are kept; 0 keeps the last. Default: the net's.")]
+TrainingPrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, or bf16: convolutions in "
+                                                      "bfloat16.")]
+CompileOption = Annotated[bool, typer.Option("--compile", help="Compile the net; pays on a GPU.")]
+HalfOption = Annotated[bool, typer.Option("--half", help="Store the weights in 16 bit.")]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What the card calls the net.")]
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """`"640x480"` (width x height) as (height, width); None stays None.
 

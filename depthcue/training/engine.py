@@ -1,0 +1,231 @@
+"""What both training loops stand on: processes and precision (Accelerate), optimiser, schedule, averaging, resuming.
+
+A run that was killed and resumed goes through the same numbers as one that was not, to the bit on a CPU: the batch of a
+step and what is drawn by chance in it are functions of (seed, step, process), and the checkpoint holds all other state.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from depthcue.data import Batch, BatchLoader
+from depthcue.errors import DepthcueError
+from depthcue.progress import Progress
+from depthcue.training.run import RunFolder
+
+SCHEDULES = ("constant", "cosine", "step")
+PRECISIONS = ("fp32", "bf16")
+_LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How a net is optimised; the defaults are the paper's where it names them."""
+
+    steps: int
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    schedule: str = "constant"
+    """`constant`; `cosine` with a warm-up of 3% of the steps; `step`: a tenth after each quarter of the steps."""
+    average: float = 0.0
+    """Decay of the exponential moving average of the weights that is saved; 0 saves the last weights."""
+    precision: str = "fp32"
+    """`fp32`, or `bf16`: convolutions in bfloat16, weights and losses in float32."""
+    compile: bool = False
+    seed: int = 0
+    checkpoint_every_s: float = 300.0
+
+
+class Engine:
+    """Drives `net` through its steps; the loops say what one step computes."""
+
+    def __init__(self, net: nn.Module, how: Optimisation, run: RunFolder, accelerator: Accelerator,
+                 progress: Progress) -> None:
+        self.how, self.run, self.accelerator, self.progress = how, run, accelerator, progress
+        self.bare = net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(net.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate(how))
+        self.averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(how.average), use_buffers=True) \
+            if how.average else None
+        self.step = 0
+        self._sums: dict[str, Tensor] = {}
+        if run.resume:
+            self._restore()
+        prepared: Callable[..., Tensor] = accelerator.prepare_model(net)
+        self.net = torch.compile(prepared) if how.compile else prepared
+
+    def batches(self, loader: BatchLoader) -> Iterator[Batch]:
+        """The batches from where the run stands to its end; saves now and then, and when asked to stop.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM came; the checkpoint is written.
+        """
+        if self.accelerator.is_main_process:
+            if not self.run.resume:
+                self.run.begin()
+            self.run.keep_metrics_before(self.step)
+        self.progress.start("training", self.how.steps)
+        self.progress.advance(self.step)
+        self.bare.train()
+        saved_at = time.monotonic()
+        with _stop_requests() as stop, closing(loader.batches(self.step, self.how.steps)) as batches:
+            for batch in batches:
+                yield batch
+                if stop.is_set():
+                    self._save()
+                    raise KeyboardInterrupt
+                if time.monotonic() - saved_at > self.how.checkpoint_every_s:
+                    self._save()
+                    saved_at = time.monotonic()
+        self._save()
+
+    def generator(self) -> torch.Generator:
+        """A generator for what is drawn in this step of this process."""
+        seed = (self.how.seed * 1_000_003 + self.step) * 4_099 + self.accelerator.process_index
+        return torch.Generator().manual_seed(seed)
+
+    def update(self, loss: Tensor, **figures: Tensor) -> None:
+        """One optimiser step along the gradient of `loss`; `figures` are averaged into metrics.jsonl.
+
+        Raises:
+            DepthcueError: the loss is not finite.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.optimiser.step()
+        self.schedule.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.bare)
+        self.step += 1
+        measured: dict[str, Tensor] = {"loss": loss, **figures}
+        for name, value in measured.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+        shown: dict[str, float] = {}
+        if self.step % _LOG_EVERY == 0 or self.step == self.how.steps:
+            shown = self._log()
+        self.progress.advance(1, **shown)
+
+    def trained(self) -> nn.Module:
+        """The net with the weights to keep, in eval mode."""
+        if self.averaged is not None:
+            self.bare.load_state_dict(self.averaged.module.state_dict())
+        return self.bare.eval()
+
+    def _log(self) -> dict[str, float]:
+        count = (self.step - 1) % _LOG_EVERY + 1
+        means = {name: float(value) / count for name, value in self._sums.items()}
+        self._sums.clear()
+        if not math.isfinite(means["loss"]):
+            raise DepthcueError(f"the loss is not finite at step {self.step}",
+                                "Lower --learning-rate, or train with --precision fp32.")
+        if self.accelerator.is_main_process:
+            self.run.log(self.step, {**means, "learning_rate": float(self.schedule.get_last_lr()[0])})
+        return means
+
+    def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        self.run.save_checkpoint({
+            "step": self.step,
+            "net": self.bare.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch},
+            "averaged": self.averaged.state_dict() if self.averaged is not None else {},
+            "sums": self._sums,
+        })
+
+    def _restore(self) -> None:
+        state = self.run.load_checkpoint()
+        if state is None:
+            return
+        self.step = state["step"]
+        self.bare.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.last_epoch = state["schedule"]["last_epoch"]
+        for group, rate in zip(self.optimiser.param_groups, self.schedule.lr_lambdas, strict=True):
+            group["lr"] = self.how.learning_rate * rate(self.schedule.last_epoch)
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self._sums = state["sums"]
+
+
+def accelerator_for(device: str, precision: str) -> Accelerator:
+    """The Accelerator of this process: `auto` takes a GPU where there is one; several processes come from the launcher.
+
+    Raises:
+        DepthcueError: the device is not there.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DepthcueError(f"--device {device}: there is no CUDA device here", "Use --device cpu, or see depthcue "
+                            "doctor.")
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise DepthcueError(f"--device {device} is not known for training", "Use auto, cpu, cuda or mps; choose one "
+                            "GPU of several with CUDA_VISIBLE_DEVICES.")
+    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+
+
+COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
+"""How the compact nets are trained, which start from nothing, unless told otherwise."""
+
+
+def recipe(published: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
+    """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
+
+    Raises:
+        DepthcueError: both steps and epochs are given.
+    """
+    if asked["steps"] is not None and asked["epochs"] is not None:
+        raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
+    usual = dict(COMPACT_RECIPE if net == "compact" else published)
+    if asked["steps"] is not None or asked["epochs"] is not None:
+        usual |= {"steps": None, "epochs": None}
+    return usual | {name: value for name, value in asked.items() if value is not None}
+
+
+def steps_to_run(steps: int | None, epochs: int | None, epoch_length: int) -> int:
+    """The number of optimiser steps that `steps` or else `epochs` ask for."""
+    return steps if steps is not None else (epochs or 1) * epoch_length
+
+
+def new_run_folder(kind: str, net: str) -> Path:
+    """Where a run goes when nobody says."""
+    return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _rate(how: Optimisation) -> Callable[[int], float]:
+    """Factor of the learning rate at a step."""
+    if how.schedule == "constant":
+        return lambda step: 1.0
+    if how.schedule == "step":
+        return lambda step: 0.1 ** min(3, 4 * step // max(1, how.steps))
+    if how.schedule == "cosine":
+        warm = max(1, round(0.03 * how.steps))
+        return lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / how.steps)))
+    raise DepthcueError(f"unknown schedule {how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C or SIGTERM, so that a run ends between two steps and not within one."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

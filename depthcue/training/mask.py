@@ -1,0 +1,164 @@
+"""Training a mask net G for a frozen depth net N: Algorithm 1 of Hu, Zhang, Okatani (ICCV 2019).
+
+    Y = N(I);  M = G(I);  minimise  l_dif(Y, N(I M)) + λ mean(M)   over the weights of G      Eq. (4)
+
+or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
+without gradients. Deviations: a mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
+range; the learning rate, schedule and averaging of the compact net are ours.
+"""
+
+import dataclasses
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from depthcue.data import BatchLoader, open_data
+from depthcue.errors import DepthcueError
+from depthcue.nets import DepthNet, MaskNet, build_mask_net, depth_from, load_depth_net, load_mask_net, restore_mode
+from depthcue.nets.checkpoint import save_net
+from depthcue.objective import EQUATIONS, l_dif, mask_objective
+from depthcue.progress import Progress, Silent
+from depthcue.training.depth import POLICIES, channels_last
+from depthcue.training.engine import Engine, Optimisation, accelerator_for, recipe, steps_to_run
+from depthcue.training.run import RunFolder
+
+LAMBDA_RANGE = (0.5, 8.0)
+PAPER_LAMBDA = 5.0
+
+
+@dataclass(frozen=True)
+class MaskTraining:
+    """What `depthcue train` is told."""
+
+    target: str
+    data: tuple[str, ...]
+    steps: int | None = None
+    epochs: int | None = None
+    net: str = "compact"
+    lam: tuple[float, ...] = ()
+    """One λ, or the two ends of the range a conditioned net is trained for; empty: the net's default."""
+    equation: str = "4"
+    loss: str = "depth+grad+normal"
+    name: str | None = None
+    init: str | None = None
+    backbone: str = "none"
+    augmentation: str = "published"
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    average: float = 0.999
+    precision: str = "fp32"
+    compile: bool = False
+    half: bool = False
+    limit: int | None = None
+    seed: int = 0
+
+
+def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
+               progress: Progress | None = None) -> Path:
+    """Train a mask net and write OUT/mask.safetensors with its card; returns that path.
+
+    Raises:
+        DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
+        KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
+    """
+    if what.augmentation not in POLICIES:
+        raise DepthcueError(f"unknown augmentation {what.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+    if what.equation not in EQUATIONS:
+        raise DepthcueError(f"unknown equation {what.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
+    accelerator = accelerator_for(device, what.precision)
+    target = load_depth_net(what.target, accelerator.device)
+    target.to(memory_format=torch.channels_last)
+    net = _net(what, target)
+    size = (net.description.height, net.description.width)
+    datasets = [open_data(spec, split="train", frame_size=_frame_size(spec, size), limit=what.limit, seed=what.seed)
+                for spec in what.data]
+    loader = BatchLoader(datasets, what.batch_size, size, None, POLICIES[what.augmentation], what.seed,
+                         accelerator.process_index, accelerator.num_processes, accelerator.device)
+    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length), what.batch_size,
+                       what.learning_rate, what.weight_decay, what.schedule, what.average, what.precision,
+                       what.compile, what.seed)
+    run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)
+    engine = Engine(net, how, run, accelerator, progress or Silent())
+
+    with restore_mode(target):
+        for batch in engine.batches(loader):
+            lam = _draw_lambda(net, batch.rgb.shape[0], engine.generator()).to(accelerator.device)
+            normalised = target.normalise(channels_last(batch.rgb))
+            with torch.no_grad(), accelerator.autocast():
+                depth = depth_from(target, normalised).float()
+            mask = engine.net(normalised, lam)
+            with accelerator.autocast():
+                depth_from_mask = depth_from(target, normalised, mask).float()
+            difference = l_dif(depth_from_mask, depth, loss=what.loss)
+            engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
+                          mask_mean=mask.mean())
+
+    weights = Path(out) / "mask.safetensors"
+    if accelerator.is_main_process:
+        engine.trained()
+        save_net(net, weights, architecture=what.net, half=what.half, target_sha256=target.card.get("sha256"),
+                 training={**dataclasses.asdict(what), "steps": how.steps, "processes": accelerator.num_processes,
+                           "pictures": [len(data) for data in datasets], "command": sys.argv[1:]})
+        run.finish()
+    accelerator.wait_for_everyone()
+    return weights
+
+
+def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
+    """The optimisation of a mask net with what is not said filled in (see `engine.recipe`)."""
+    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0}, net, **asked)
+
+
+def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
+    """A mask net that takes pictures as its target does."""
+    seen = target.description
+    changes: dict[str, Any] = {
+        "name": what.name or what.net, "target": what.target, "height": seen.height, "width": seen.width,
+        "mean": seen.mean, "std": seen.std, **_lambdas(what),
+    }
+    net = build_mask_net(what.net, backbone=what.backbone, seed=what.seed, **changes)
+    if seen.height % net.description.multiple or seen.width % net.description.multiple:
+        raise DepthcueError(f"{what.net} needs sizes that are multiples of {net.description.multiple}; {what.target} "
+                            f"works at {seen.width}x{seen.height}", "Use --net drn22.")
+    if what.init is not None:
+        start = load_mask_net(what.init)
+        if type(start) is not type(net) or start.config != net.config:
+            raise DepthcueError(f"--init {what.init} is not a {what.net} of the same shape",
+                                "Start from a net of the same architecture.")
+        net.load_state_dict(start.state_dict())
+    return net
+
+
+def _lambdas(what: MaskTraining) -> dict[str, Any]:
+    """λ as the description of the net states it."""
+    if any(lam <= 0 for lam in what.lam):
+        raise DepthcueError("lambda must be above 0", "The paper compares 1 to 6.")
+    conditioned = what.net == "compact" and len(what.lam) != 1
+    if not conditioned:
+        if len(what.lam) > 1:
+            raise DepthcueError(f"{what.net} is trained for one lambda, not for {len(what.lam)}",
+                                "Train one net for each, or use --net compact, which takes lambda as an input.")
+        return {"lambda_range": None, "default_lambda": what.lam[0] if what.lam else PAPER_LAMBDA}
+    low, high = (min(what.lam), max(what.lam)) if what.lam else LAMBDA_RANGE
+    return {"lambda_range": (low, high), "default_lambda": round(math.sqrt(low * high), 3)}
+
+
+def _draw_lambda(net: MaskNet, count: int, generator: torch.Generator) -> torch.Tensor:
+    """One λ a picture (B,): log-uniform over the net's range, or the one it is trained for."""
+    if net.description.lambda_range is None:
+        return torch.full((count,), net.description.default_lambda)
+    low, high = (math.log(end) for end in net.description.lambda_range)
+    return (low + (high - low) * torch.rand(count, generator=generator)).exp()
+
+
+def _frame_size(spec: str, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Pictures of any size are brought a little above the working size, so that a crop has room to move."""
+    if not spec.startswith("folder:"):
+        return None
+    return round(size[0] * 1.15), round(size[1] * 1.15)

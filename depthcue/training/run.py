@@ -1,0 +1,82 @@
+"""A run folder: config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from depthcue.atomic import atomic_path, write_text
+from depthcue.errors import DepthcueError
+from depthcue.record import write_json
+
+
+class RunFolder:
+    """The files of one training; opened for a fresh run or to resume one.
+
+    Raises:
+        DepthcueError: the folder holds a run already, there is none to resume, or it was started with other settings.
+    """
+
+    def __init__(self, folder: str | Path, config: dict[str, Any], resume: bool) -> None:
+        self.folder = Path(folder)
+        self.config = config
+        config_file = self.folder / "config.json"
+        if resume:
+            self._check_same(config_file)
+        elif config_file.exists():
+            raise DepthcueError(f"{self.folder} holds a training run already",
+                                "Add --resume to go on with it, or choose another --out.")
+        self.resume = resume
+
+    def begin(self) -> None:
+        """Write config.json; called by one process."""
+        write_json(self.folder / "config.json", self.config)
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint by `state` (tensors, numbers, strings and containers of them)."""
+        with atomic_path(self.checkpoint_file) as partial:
+            torch.save(state, partial)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The checkpoint, or None where the run was stopped before its first."""
+        if not self.checkpoint_file.exists():
+            return None
+        return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+
+    def keep_metrics_before(self, step: int) -> None:
+        """Drop the lines of steps that will be run again."""
+        if self.metrics_file.exists():
+            lines = self.metrics_file.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            write_text(self.metrics_file, "".join(kept))
+
+    def log(self, step: int, figures: dict[str, float]) -> None:
+        """Append a line to metrics.jsonl."""
+        with self.metrics_file.open("a") as file:
+            file.write(json.dumps({"step": step, **figures}) + "\n")
+
+    def finish(self) -> None:
+        """Remove the checkpoint of a run whose weights are written."""
+        self.checkpoint_file.unlink(missing_ok=True)
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def _check_same(self, config_file: Path) -> None:
+        try:
+            started_with = json.loads(config_file.read_text())
+        except FileNotFoundError:
+            raise DepthcueError(f"there is no run to resume in {self.folder}",
+                                "Leave --resume out to start one there.") from None
+        wanted = json.loads(json.dumps(self.config))
+        differences = [f"{key}: {started_with.get(key)!r} then, {wanted.get(key)!r} now"
+                       for key in sorted({*started_with, *wanted}) if started_with.get(key) != wanted.get(key)]
+        if differences:
+            raise DepthcueError(f"the run in {self.folder} was started with other settings: " + "; ".join(differences),
+                                "Resume it with the same options, or start another with --out.")

@@ -1,0 +1,166 @@
+"""Both training loops: they learn, they resume to the bit, they work in several processes, they refuse what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import build_depth_net, load_depth_net, load_mask_net
+from depthcue.nets.checkpoint import save_net
+from depthcue.progress import Silent
+from depthcue.training.depth import DepthTraining, depth_recipe, train_depth
+from depthcue.training.mask import MaskTraining, mask_recipe, train_mask
+
+TINY = {"widths": [8, 8, 8, 8, 8]}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> str:
+    """Eight pictures whose depth is written in their brightness."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for number in range(8):
+        depth = np.kron(rng.uniform(1, 9, (6, 8)), np.ones((8, 8)))
+        Image.fromarray((depth * 25).astype(np.uint8)).convert("RGB").save(folder / f"{number}.png")
+        Image.fromarray((depth * 1000).astype(np.uint16)).save(folder / f"{number}_depth.png")
+    return f"folder:{folder}"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> str:
+    """A depth net whose answer depends strongly on what it sees."""
+    net = build_depth_net("compact", config=TINY, height=48, width=64)
+    torch.nn.init.normal_(net.head.weight, std=0.1, generator=torch.Generator().manual_seed(1))  # type: ignore[union-attr]
+    save_net(net, tmp_path / "target.safetensors", architecture="compact")
+    return str(tmp_path / "target.safetensors")
+
+
+def depth_training(pictures: str, **changes: object) -> DepthTraining:
+    return DepthTraining(**{"data": (pictures,), "size": (48, 64), "batch_size": 4, "average": 0.9,  # type: ignore[arg-type]
+                            "augmentation": "published", **changes})
+
+
+class StopAt(Silent):
+    """Asks the run to stop, as Ctrl-C does, in the middle of a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.left -= steps
+        if self.left == 0:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_depth_net_learns_and_its_card_says_how(pictures: str, tmp_path: Path) -> None:
+    weights = train_depth(depth_training(pictures, steps=40, half=True), tmp_path / "run", device="cpu")
+
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0] - 0.3
+    net = load_depth_net(str(weights))
+    assert net.card["training"]["steps"] == 40
+    assert (net.description.height, net.description.width) == (48, 64)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("kind", ["depth", "mask"])
+def test_stopped_run_resumes_to_the_same_bits(kind: str, pictures: str, target: str, tmp_path: Path) -> None:
+    if kind == "depth":
+        what, train = depth_training(pictures, steps=9), train_depth
+    else:
+        what, train = MaskTraining(target, (pictures,), steps=9, batch_size=4), train_mask  # type: ignore[assignment]
+    whole = train(what, tmp_path / "whole", device="cpu")  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        train(what, tmp_path / "parts", device="cpu", progress=StopAt(4))  # type: ignore[arg-type]
+    assert not (tmp_path / "parts" / f"{kind}.safetensors").exists()
+    resumed = train(what, tmp_path / "parts", resume=True, device="cpu")  # type: ignore[arg-type]
+
+    ours, theirs = load_file(resumed), load_file(whole)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
+
+
+def test_larger_lambda_keeps_fewer_pixels(pictures: str, target: str, tmp_path: Path) -> None:
+    what = MaskTraining(target, (pictures,), steps=60, batch_size=8, learning_rate=3e-3, average=0.0, lam=(0.1, 10.0))
+    net = load_mask_net(str(train_mask(what, tmp_path / "run", device="cpu")))
+    rgb = torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        few, many = (net(net.normalise(rgb), torch.full((4,), lam)).mean() for lam in (10.0, 0.1))
+    assert few < many - 0.1
+    assert net.description.lambda_range == (0.1, 10.0)
+
+
+def test_equation_5_keeps_what_it_may_not_destroy(pictures: str, target: str, tmp_path: Path) -> None:
+    # with a heavy price on hidden pixels nothing is hidden, with a light one much is: the opposite of Eq. (4)
+    means = []
+    for lam in (20.0, 0.01):
+        what = MaskTraining(target, (pictures,), steps=60, batch_size=8, learning_rate=3e-3, average=0.0, lam=(lam,),
+                            equation="5")
+        net = load_mask_net(str(train_mask(what, tmp_path / f"run{lam}", device="cpu")))
+        rgb = torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            means.append(float(net(net.normalise(rgb)).mean()))
+    assert means[0] > 0.9 > means[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_net(pictures: str, target: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29571", "-m",
+               "depthcue.cli", "train", "--target", target, "--data", pictures, "--steps", "5", "--batch-size", "2",
+               "--device", "cpu", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert load_mask_net(str(tmp_path / "run" / "mask.safetensors")).card["training"]["processes"] == 2
+
+
+def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) -> None:
+    what = depth_training(pictures, steps=1)
+    train_depth(what, tmp_path / "run", device="cpu")
+    with pytest.raises(DepthcueError, match="holds a training run"):
+        train_depth(what, tmp_path / "run", device="cpu")
+    with pytest.raises(DepthcueError, match="steps: 1 then, 2 now"):
+        train_depth(depth_training(pictures, steps=2), tmp_path / "run", resume=True, device="cpu")
+    with pytest.raises(DepthcueError, match="no run to resume"):
+        train_depth(what, tmp_path / "other", resume=True, device="cpu")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"net": "resnet"}, "no depth net called"), ({"size": (50, 64)}, "multiples of 16"),
+    ({"augmentation": "wild"}, "unknown augmentation"), ({"schedule": "steep"}, "unknown schedule"),
+    ({"data": ("folder:/nowhere",)}, "/nowhere")])
+def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str,
+                                            tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match=message):
+        train_depth(depth_training(pictures, steps=1, **changes), tmp_path / "run", device="cpu")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"net": "drn22", "lam": (1.0, 5.0)}, "one lambda"), ({"lam": (-1.0,)}, "above 0"),
+    ({"equation": "6"}, "unknown equation"), ({"target": "compact-garden"}, "names no depth net")])
+def test_wrong_mask_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str, target: str,
+                                                 tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match=message):
+        train_mask(MaskTraining(**{"target": target, "data": (pictures,), "steps": 1, **changes}),  # type: ignore[arg-type]
+                   tmp_path / "run", device="cpu")
+
+
+def test_recipes_are_the_papers_for_the_papers_nets() -> None:
+    nothing = {"steps": None, "epochs": None, "learning_rate": None, "schedule": None, "average": None}
+    assert mask_recipe("drn22", **nothing) == {"epochs": 10, "learning_rate": 1e-4, "schedule": "constant",
+                                               "average": 0.0}
+    assert depth_recipe("hu-resnet50", **nothing)["epochs"] == 20
+    assert depth_recipe("compact", **{**nothing, "epochs": 3})["steps"] is None
+    with pytest.raises(DepthcueError, match="not both"):
+        mask_recipe("compact", **{**nothing, "epochs": 3, "steps": 3})
