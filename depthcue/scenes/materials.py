@@ -1,0 +1,165 @@
+"""Procedural surfaces: one pattern with many knobs, evaluated for every pixel from integer hashes.
+
+A surface is laid out in cells (tiles, planks, bricks, books, panes, stripes, checks), each cell may differ in shade
+and hue, the gaps between cells have a colour of their own, and value noise stretched along any axis mixes two colours
+(plaster, wood grain, asphalt, leaves). The hashes are 32-bit integer arithmetic, so every device draws the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Colour = tuple[float, float, float]
+
+CLASSES = ("sky", "paint", "wood", "fabric", "metal", "glass", "stone", "ceramic", "paper", "plastic", "leaf", "asphalt",
+           "marking", "earth", "skin", "light")
+"""Material ids are positions in this list."""
+
+_FADE_START, _FADE_END = 0.35, 0.9  # share of a pattern's period that a pixel covers while the pattern fades out
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How a surface looks. Colours are linear RGB in [0, 1]; lengths are metres along the primitive's own axes.
+
+    cell: size of a cell along x, y, z (0 = one endless cell); shift: how far each next row of cells is moved, in
+    cells; gap: width of the joint between cells; parity: axes along which cells alternate between the two colours;
+    cell_shade / cell_hue: how much cells differ; noise_period: size of the noise along x, y, z, or with `grain` along
+    the longest axis and across it; noise_mix: how much the noise leads from colour to second; sharpness: 1 soft to 8
+    blotchy; gloss: 0 matt to 1; glow: light it gives off; bump: roughness of its shading; offset: moves the pattern.
+    """
+
+    kind: str
+    colour: Colour
+    second: Colour = (0.0, 0.0, 0.0)
+    joint: Colour = (0.0, 0.0, 0.0)
+    cell: Colour = (0.0, 0.0, 0.0)
+    shift: float = 0.0
+    gap: float = 0.0
+    parity: Colour = (0.0, 0.0, 0.0)
+    cell_shade: float = 0.0
+    cell_hue: float = 0.0
+    noise_period: Colour = (0.3, 0.3, 0.3)
+    grain: bool = False
+    noise_mix: float = 0.0
+    sharpness: float = 1.0
+    gloss: float = 0.0
+    glow: float = 0.0
+    bump: float = 0.0
+    offset: float = 0.0
+
+    def tinted(self, colour: Colour) -> "Material":
+        """The same surface in another colour."""
+        return replace(self, colour=colour)
+
+
+COLOUR, SECOND, JOINT, CELL, PARITY, PERIOD = (slice(at, at + 3) for at in range(0, 18, 3))
+SHIFT, GAP, SHADE, HUE, MIX, SHARP, GLOSS, GLOW, BUMP, OFFSET, CLASS = range(18, 29)
+ROW = 29
+
+
+def rows(materials: Sequence[Material], half: np.ndarray) -> np.ndarray:
+    """Materials of primitives with half sizes `half` (P, 3) as numbers, (P, ROW) float32."""
+    table: dict[int, list[float]] = {}
+    for material in materials:
+        if id(material) not in table:
+            table[id(material)] = [
+                *material.colour, *material.second, *material.joint, *material.cell, *material.parity,
+                *material.noise_period, material.shift, material.gap, material.cell_shade, material.cell_hue,
+                material.noise_mix, material.sharpness, material.gloss, material.glow, material.bump, material.offset,
+                CLASSES.index(material.kind)]
+    filled = np.array([table[id(material)] for material in materials], dtype=np.float32)
+    grained = np.array([material.grain for material in materials])
+    longest = half.argmax(1)
+    across = filled[:, PERIOD.start + 1, None].repeat(3, 1)
+    across[np.arange(len(half)), longest] = filled[:, PERIOD.start]
+    filled[:, PERIOD] = np.where(grained[:, None], across, filled[:, PERIOD])
+    return filled
+
+
+def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: Tensor,
+             plain: bool = False) -> tuple[Tensor, Tensor]:
+    """Albedo (N, 3) and a bump vector (N, 3) in [-1, 1] at points on surfaces.
+
+    row (N, ROW); point (N, 3) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
+    a pixel covers there; salt (N,) int32, different for every primitive; plain: leave out every pattern.
+    """
+    u_axis, v_axis = (axis == 0).long(), 2 - (axis == 2).long()
+    u_axis, v_axis = u_axis[:, None], v_axis[:, None]
+    u, v = point.gather(1, u_axis)[:, 0], point.gather(1, v_axis)[:, 0]
+    u, v = u + row[:, OFFSET], v + row[:, OFFSET] * 0.7
+    colour = row[:, COLOUR]
+    salt = salt + axis.to(torch.int32) * 7919
+
+    period_u, period_v = row[:, PERIOD].gather(1, u_axis)[:, 0], row[:, PERIOD].gather(1, v_axis)[:, 0]
+    noise_u, noise_v = u / period_u, v / period_v
+    coarse = _fade(footprint, torch.minimum(period_u, period_v))
+    fine = _fade(footprint, torch.minimum(period_u, period_v) * 0.37)
+    noise = (value_noise(noise_u, noise_v, salt) - 0.5) * coarse
+    detail = (value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5) * fine
+    bump = torch.stack((noise + detail, detail - 0.4 * noise, 0.8 * noise - detail), 1) * row[:, BUMP, None]
+    if plain:
+        return (colour + row[:, SECOND] * row[:, MIX, None]) / (1 + row[:, MIX, None]), bump * 0
+
+    cell_u, cell_v = row[:, CELL].gather(1, u_axis)[:, 0], row[:, CELL].gather(1, v_axis)[:, 0]
+    has_u, has_v = cell_u > 0, cell_v > 0
+    cell_u, cell_v = torch.where(has_u, cell_u, 1e4), torch.where(has_v, cell_v, 1e4)
+    across = v / cell_v + 0.5 * (~has_v)
+    row_number = across.floor()
+    along = u / cell_u + 0.5 * (~has_u) + row_number * row[:, SHIFT]
+    column_number = along.floor()
+    visible = _fade(footprint, torch.minimum(cell_u, cell_v))
+    code = hash32(column_number.to(torch.int32), row_number.to(torch.int32), salt)
+    first, second, third = unit(code), unit(code >> 5 ^ code * 3), unit(code >> 9 ^ code * 7)
+    parity = row[:, PARITY].gather(1, u_axis)[:, 0] * column_number + row[:, PARITY].gather(1, v_axis)[:, 0] * row_number
+    parity = parity.remainder(2.0)
+    parity = torch.where(row[:, PARITY].sum(1) > 0, 0.5 + (parity - 0.5) * visible, parity)
+
+    mix = (0.5 + (noise + 0.5 * detail) * 1.6 * row[:, SHARP] - 0.5 * (1 - row[:, MIX])) * (row[:, MIX] > 0)
+    mix = (mix.clamp(0, 1) * row[:, MIX] + parity).clamp(0, 1)
+    colour = torch.lerp(colour, row[:, SECOND], mix[:, None])
+    swing = visible[:, None] * (row[:, SHADE, None] * (first - 0.5)[:, None]
+                                + row[:, HUE, None] * (torch.stack((first, second, third), 1) - 0.5))
+    colour = (colour * (1 + 1.6 * swing) + 0.35 * swing * row[:, HUE, None]).clamp(0.005, 1)
+
+    # a joint thinner than a pixel darkens by its share of the pixel
+    from_u = (0.5 - (along - column_number - 0.5).abs()) * cell_u
+    from_v = (0.5 - (across - row_number - 0.5).abs()) * cell_v
+    half_gap = row[:, GAP] / 2
+    reach = torch.maximum(half_gap, footprint * 0.5)
+    joint = (1 - (torch.minimum(from_u, from_v) - reach + footprint * 0.5).div(footprint.clamp_min(1e-4))).clamp(0, 1)
+    strength = half_gap / reach.clamp_min(1e-6) * joint
+    return torch.lerp(colour, row[:, JOINT], strength[:, None]), bump
+
+
+def value_noise(u: Tensor, v: Tensor, salt: Tensor) -> Tensor:
+    """Smooth noise in [0, 1] with one lattice point per unit."""
+    low_u, low_v = u.floor(), v.floor()
+    fraction_u, fraction_v = u - low_u, v - low_v
+    fraction_u = fraction_u * fraction_u * (3 - 2 * fraction_u)
+    fraction_v = fraction_v * fraction_v * (3 - 2 * fraction_v)
+    column, line = low_u.to(torch.int32), low_v.to(torch.int32)
+    corners = [unit(hash32(column + i, line + j, salt)) for j in (0, 1) for i in (0, 1)]
+    return torch.lerp(torch.lerp(corners[0], corners[1], fraction_u), torch.lerp(corners[2], corners[3], fraction_u),
+                      fraction_v)
+
+
+def hash32(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Scramble three int32 tensors into one; wraps around as 32-bit integers do."""
+    mixed = first * 374761393 + second * 668265263 + third * 1274126177
+    mixed = (mixed ^ mixed >> 13) * 1103515245
+    mixed = (mixed ^ mixed >> 15) * 668265263
+    return mixed ^ mixed >> 14
+
+
+def unit(code: Tensor) -> Tensor:
+    """int32 hash -> float in [0, 1)"""
+    return (code & 0xFFFFF).float() * (1.0 / 0x100000)
+
+
+def _fade(footprint: Tensor, period: Tensor) -> Tensor:
+    """1 while a pixel is much smaller than the period, 0 when it covers it."""
+    return ((_FADE_END - footprint / period) / (_FADE_END - _FADE_START)).clamp(0, 1)

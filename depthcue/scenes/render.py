@@ -1,0 +1,240 @@
+"""From a world to a photograph of it: camera, light, surfaces, air, sensor; and the truth beside it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.scenes import materials, truth
+from depthcue.scenes.geometry import first_hits, light_arrives, surface
+from depthcue.scenes.materials import hash32, unit
+from depthcue.scenes.world import Batch, World, stack
+
+_FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its cache
+
+
+@dataclass
+class Rendering:
+    """What came out for B frames.
+
+    rgb (B, 3, H, W) float32 in [0, 1], gamma encoded; depth_m (B, 1, H, W) along the optical axis, inf for sky;
+    valid (B, 1, H, W) bool, False for sky; normal (B, 3, H, W) unit, camera frame (x right, y down, z forward), 0 for
+    sky; object_id (B, 1, H, W) int64 position in `objects` of the frame, -1 for sky; material_id (B, 1, H, W) int64
+    position in materials.CLASSES; albedo (B, 3, H, W) linear; edges: name -> (B, 1, H, W) bool for occlusion, crease,
+    texture, shadow; horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of the
+    room's or road's main direction. Image points count from the centre of the top left pixel. focal_px (B,).
+    """
+
+    rgb: Tensor
+    depth_m: Tensor
+    valid: Tensor
+    normal: Tensor
+    object_id: Tensor
+    material_id: Tensor
+    albedo: Tensor
+    edges: dict[str, Tensor]
+    horizon_row: Tensor
+    vanishing_point: Tensor
+    focal_px: Tensor
+    objects: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Camera axes in the world (B, 3) each, place (B, 3) and focal length in pixels (B,); principal point centred."""
+
+    place: Tensor
+    right: Tensor
+    down: Tensor
+    forward: Tensor
+    focal_px: Tensor
+
+
+def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: float,
+                  device: str | torch.device = "cpu", shadows: bool = True, patterns: bool = True) -> Rendering:
+    """Photograph every world at the size height x width with its own camera.
+
+    focal_px: the kind's focal length at this size, which each camera's focal_factor multiplies.
+    """
+    device = torch.device(device)
+    at_once = max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else len(worlds)
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(worlds), at_once):
+            some = worlds[start:start + at_once]
+            lens = _lens(some, focal_px, device)
+            main = _unit_vectors([world.main_yaw_deg for world in some], [0.0] * len(some), device)
+            parts.append(_photograph(stack(some, device), lens, main, height, width, shadows, patterns))
+    joined = _join(parts)
+    joined.objects = [[item.name for item in world.objects] for world in worlds]
+    return joined
+
+
+def _lens(worlds: Sequence[World], focal_px: float, device: torch.device) -> Lens:
+    cameras = [world.camera for world in worlds]
+    rows = []
+    for camera in cameras:
+        yaw, pitch, roll = (math.radians(v) for v in (camera.yaw_deg, camera.pitch_deg, camera.roll_deg))
+        ahead = np.array((math.cos(yaw), math.sin(yaw), 0.0))
+        forward = math.cos(pitch) * ahead + np.array((0.0, 0.0, math.sin(pitch)))
+        right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
+        down = np.cross(forward, right)
+        rows.append(np.concatenate((camera.place, math.cos(roll) * right + math.sin(roll) * down,
+                                    math.cos(roll) * down - math.sin(roll) * right, forward,
+                                    (focal_px * camera.focal_factor,))))
+    table = torch.tensor(np.array(rows), dtype=torch.float32, device=device)
+    return Lens(table[:, 0:3], table[:, 3:6], table[:, 6:9], table[:, 9:12], table[:, 12])
+
+
+def _unit_vectors(yaw_deg: Sequence[float], pitch_deg: Sequence[float], device: torch.device) -> Tensor:
+    yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
+    vectors = np.stack((np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), np.sin(pitch)), 1)
+    return torch.tensor(vectors, dtype=torch.float32, device=device)
+
+
+def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int, shadows: bool,
+                patterns: bool) -> Rendering:
+    frames, count = batch.object_id.shape
+    device = batch.half.device
+    focal = lens.focal_px[:, None]
+    corner = lens.forward - width / 2 / focal * lens.right - height / 2 / focal * lens.down
+    hits = first_hits(batch.primitives, lens.place, corner, lens.right / focal, lens.down / focal, height, width)
+    valid = hits.distance < torch.inf
+    depth = torch.where(valid, hits.distance, 1.0)
+
+    x = (torch.arange(width, device=device) + 0.5)[None, None, None, :]
+    y = (torch.arange(height, device=device) + 0.5)[None, None, :, None]
+    scale = lens.focal_px[:, None, None, None]
+    ray = (corner[:, :, None, None] + lens.right[:, :, None, None] / scale * x
+           + lens.down[:, :, None, None] / scale * y)  # (B, 3, H, W)
+    points = lens.place[:, :, None, None] + ray * depth[:, None]
+
+    which = (hits.primitive + torch.arange(frames, device=device)[:, None, None] * count).flatten()
+    local, normal_flat, axis = surface(batch.primitives, points.permute(0, 2, 3, 1).reshape(-1, 3), which)
+    normal = normal_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
+    length = ray.norm(dim=1)
+    facing = (-(ray * normal).sum(1) / length).clamp_min(0.15)
+    footprint = depth * length / lens.focal_px[:, None, None] / facing
+
+    row = batch.material.reshape(-1, materials.ROW)[which]
+    salt = batch.salt.repeat_interleave(height * width) + batch.object_id.reshape(-1)[which] * 31
+    albedo_flat, bump = materials.evaluate(row, local * batch.half.reshape(-1, 3)[which], axis,
+                                           footprint.flatten(), salt.to(torch.int32), plain=not patterns)
+    albedo = albedo_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
+    shading_normal = normal + bump.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
+    shading_normal = shading_normal / shading_normal.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+    # light
+    light = batch.look["light"]
+    to_light = light[:, :3, None, None] - light[:, 3, None, None, None] * points
+    distance = to_light.norm(dim=1, keepdim=True)
+    to_light = to_light / distance.clamp_min(1e-6)
+    is_lamp = light[:, 3, None, None, None]
+    strength = torch.where(is_lamp > 0, 1 / (0.6 + (distance * is_lamp / 2.5) ** 2), 1.0)
+    faces_light = (normal * to_light).sum(1) > 0
+    if shadows:
+        lifted = points + normal * (0.002 + 0.0005 * depth[:, None])
+        lit = light_arrives(batch.casters, lifted, light, faces_light & valid)
+    else:
+        lit = torch.ones_like(valid)
+    cosine = (shading_normal * to_light).sum(1, keepdim=True).clamp_min(0)
+    direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.look["light_colour"][:, :, None, None]
+    hollow = truth.hollowness(points, normal, depth, lens.focal_px)[:, None]
+    up = 0.75 + 0.25 * shading_normal[:, 2:3]
+    toward_camera = -(shading_normal * ray).sum(1, keepdim=True) / length[:, None]
+    ambient = batch.look["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
+    half_way = to_light - ray / length[:, None]
+    half_way = half_way / half_way.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    shine = (shading_normal * half_way).sum(1, keepdim=True).clamp(0, 1) ** 24
+
+    def picked(index: int) -> Tensor:
+        return row[:, index].reshape(frames, 1, height, width)
+
+    gloss, glow = picked(materials.GLOSS), picked(materials.GLOW)
+    fresnel = (1 - toward_camera.clamp(0, 1)) ** 3
+    radiance = albedo * (direct + ambient + glow) + gloss * direct * shine \
+        + gloss * fresnel * 0.4 * batch.look["sky"][:, :, None, None]
+
+    # air and sky
+    sky = _sky(ray / length[:, None], batch)
+    haze = 1 - torch.exp(-batch.look["haze_per_m"][:, None, None, None] * depth[:, None] * length[:, None])
+    veil = batch.look["sky"][:, :, None, None] * 0.9
+    radiance = torch.where(valid[:, None], torch.lerp(radiance, veil.expand_as(radiance), haze), sky)
+
+    rgb = _expose(radiance, batch)
+    object_id = torch.where(valid, batch.object_id.reshape(-1)[which].reshape(frames, height, width).long(), -1)
+    camera_normal = torch.stack([(normal * axis_of[:, :, None, None]).sum(1)
+                                 for axis_of in (lens.right, lens.down, lens.forward)], 1) * valid[:, None]
+    edges = truth.edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width),
+                        lens.focal_px)
+    return Rendering(
+        rgb=rgb, depth_m=torch.where(valid, hits.distance, torch.inf)[:, None], valid=valid[:, None],
+        normal=camera_normal, object_id=object_id[:, None],
+        material_id=torch.where(valid[:, None], picked(materials.CLASS).long(), 0), albedo=albedo * valid[:, None],
+        edges={name: edge[:, None] for name, edge in edges.items()},
+        horizon_row=height / 2 - 0.5 - lens.focal_px * lens.forward[:, 2] / lens.down[:, 2],
+        vanishing_point=_vanishing_point(lens, main, height, width), focal_px=lens.focal_px)
+
+
+def _sky(direction: Tensor, batch: Batch) -> Tensor:
+    """Sky radiance (B, 3, H, W): paler towards the horizon, with clouds."""
+    up = direction[:, 2].clamp(0, 1)
+    colour = batch.look["sky"][:, :, None, None]
+    pale = torch.lerp(colour, colour.mean(1, keepdim=True) * 1.15, ((1 - up) ** 6)[:, None] * 0.8)
+    plane = direction[:, :2] / (up + 0.12)[:, None]
+    salt = batch.salt[:, None, None].expand(up.shape)
+    cloud = sum(materials.value_noise(plane[:, 0] * f, plane[:, 1] * f, salt + i) / 2 ** (i + 1)
+                for i, f in enumerate((0.9, 2.1, 4.7)))
+    amount = batch.look["clouds"][:, None, None]
+    cover = ((cloud - 0.85 + amount) * 4).clamp(0, 1) * amount.clamp(0, 1)
+    return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])
+
+
+def _expose(radiance: Tensor, batch: Batch) -> Tensor:
+    """Linear radiance to a gamma-encoded picture with the sensor's faults."""
+    look = {name: value.reshape(len(radiance), -1, 1, 1) for name, value in batch.look.items()}
+    frames, _, height, width = radiance.shape
+    device = radiance.device
+    # exposure follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
+    middle = radiance.clamp_max(2.0).mean((1, 2, 3), keepdim=True)
+    x = (torch.arange(width, device=device) + 0.5) / width - 0.5
+    y = (torch.arange(height, device=device) + 0.5) / height - 0.5
+    falloff = 1 - look["vignette"] * 2 * (x[None, :] ** 2 + y[:, None] ** 2)
+    linear = radiance / middle.clamp_min(1e-4) * look["brightness"] * look["white_balance"] * falloff
+    grey = linear.mean(1, keepdim=True)
+    linear = (grey + (linear - grey) * look["saturation"]).clamp_min(0)
+    edge = look["blur"]
+    for dim in (2, 3):
+        size = linear.shape[dim]
+        before = torch.cat((linear.narrow(dim, 0, 1), linear.narrow(dim, 0, size - 1)), dim)
+        after = torch.cat((linear.narrow(dim, 1, size - 1), linear.narrow(dim, size - 1, 1)), dim)
+        linear = linear * (1 - 2 * edge) + (before + after) * edge
+    # a shoulder instead of a hard clip, then gamma and a contrast curve about the middle
+    linear = linear * (1 + linear / 4) / (1 + linear)
+    encoded = (linear * 1.25).clamp(1e-6, 1) ** (1 / 2.2)
+    encoded = (0.45 + (encoded - 0.45) * look["contrast"]).clamp(0, 1)
+    column = torch.arange(width, device=device, dtype=torch.int32)[None, None, :]
+    line = torch.arange(height, device=device, dtype=torch.int32)[None, :, None]
+    noise = torch.stack([unit(hash32(column, line, batch.salt[:, None, None] + 7 * c))
+                         + unit(hash32(line, column, batch.salt[:, None, None] + 7 * c + 3)) - 1 for c in range(3)], 1)
+    return (encoded + noise * 2.4 * look["noise"]).clamp(0, 1)
+
+
+def _vanishing_point(lens: Lens, main: Tensor, height: int, width: int) -> Tensor:
+    ahead = (main * lens.forward).sum(1)
+    safe = torch.where(ahead.abs() < 1e-6, 1e-6, ahead)
+    x = width / 2 - 0.5 + lens.focal_px * (main * lens.right).sum(1) / safe
+    y = height / 2 - 0.5 + lens.focal_px * (main * lens.down).sum(1) / safe
+    return torch.stack((x, y), 1)
+
+
+def _join(parts: Sequence[Rendering]) -> Rendering:
+    def joined(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in parts])
+
+    names = [name for name in Rendering.__dataclass_fields__ if name not in ("edges", "objects")]
+    edges = {name: torch.cat([part.edges[name] for part in parts]) for name in parts[0].edges}
+    return Rendering(**{name: joined(name) for name in names}, edges=edges)

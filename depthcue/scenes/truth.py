@@ -1,0 +1,72 @@
+"""What a photograph cannot tell: which edges are which, and how much of the sky each point sees."""
+
+import torch
+from torch import Tensor
+
+_STEP = 0.015  # depth step, beyond what the surface's slope explains, that counts as an occlusion; share of depth
+_CREASE_COSINE = 0.9
+_ALBEDO_STEP = 0.12  # relative to the brighter side
+
+
+def edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, albedo: Tensor, lit: Tensor,
+          faces_light: Tensor, primitive: Tensor, focal_px: Tensor) -> dict[str, Tensor]:
+    """Label edges by their cause: name -> (B, H, W) bool.
+
+    occlusion: the depth jumps between different surfaces (sky included); both sides of the jump are marked. crease:
+    depth is continuous, the normal is not. texture: the albedo changes inside one smooth surface. shadow: the border of
+    a cast shadow on one smooth surface. points, normal, albedo (B, 3, H, W); the rest (B, H, W); focal_px (B,).
+    """
+    marks = {name: torch.zeros_like(valid) for name in ("occlusion", "crease", "texture", "shadow")}
+    brightest = albedo.amax(1)
+    for dim in (1, 2):
+        size = valid.shape[dim]
+
+        def both(values: Tensor, at: int = dim, last: int = size - 1) -> tuple[Tensor, Tensor]:
+            axis = at + values.dim() - 3
+            return values.narrow(axis, 0, last), values.narrow(axis, 1, last)
+
+        point_a, point_b = both(points)
+        normal_a, normal_b = both(normal)
+        seen_a, seen_b = both(valid)
+        depth_a, depth_b = both(depth)
+        surface_a, surface_b = both(primitive)
+        difference = point_b - point_a
+        # distance of each point from the other's tangent plane
+        off_a, off_b = (difference * normal_a).sum(1).abs(), (difference * normal_b).sum(1).abs()
+        nearest = torch.minimum(depth_a, depth_b)
+        apart = torch.minimum(off_a, off_b) > _STEP * nearest
+        jump = (seen_a != seen_b) | (seen_a & seen_b & apart & (surface_a != surface_b))
+        joined = seen_a & seen_b & ~jump
+        bent = joined & ((normal_a * normal_b).sum(1) < _CREASE_COSINE)
+        smooth = joined & ~bent
+        colour_a, colour_b = both(albedo)
+        bright_a, bright_b = both(brightest)
+        step = (colour_a - colour_b).abs().amax(1)
+        changed = smooth & (step > _ALBEDO_STEP * torch.maximum(bright_a, bright_b).clamp_min(0.08))
+        lit_a, lit_b = both(lit)
+        faces_a, faces_b = both(faces_light)
+        shaded = smooth & (lit_a != lit_b) & faces_a & faces_b
+        for name, found in (("occlusion", jump), ("crease", bent), ("texture", changed), ("shadow", shaded)):
+            first, second = both(marks[name])
+            first |= found
+            second |= found
+    return marks
+
+
+def hollowness(points: Tensor, normal: Tensor, depth: Tensor, focal_px: Tensor) -> Tensor:
+    """Share of ambient light (B, H, W) in [0, 1] that arrives, from the neighbours that stand above each tangent plane.
+
+    A screen-space estimate over two rings of four pixels; the rings scale with the image.
+    """
+    height, width = depth.shape[1:]
+    blocked = torch.zeros_like(depth)
+    for share, reach_m in ((0.02, 0.25), (0.06, 0.6)):
+        step = max(1, round(share * height))
+        for down, right in ((0, step), (0, -step), (step, 0), (-step, 0)):
+            rows = (torch.arange(height, device=depth.device) + down).clamp(0, height - 1)
+            columns = (torch.arange(width, device=depth.device) + right).clamp(0, width - 1)
+            towards = points[:, :, rows][:, :, :, columns] - points
+            distance = (towards * towards).sum(1).sqrt_()
+            rise = (towards * normal).sum(1) / distance.clamp_min(1e-4)
+            blocked += (rise - 0.08).clamp_min_(0) * (1 - distance / (reach_m + 0.06 * depth)).clamp(0, 1)
+    return 1 / (1 + 0.55 * blocked)

@@ -1,0 +1,215 @@
+"""A scene as data: primitives with materials grouped into objects, a light, a camera, a sensor; and how to fill one."""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.scenes import materials
+from depthcue.scenes.geometry import Primitives
+from depthcue.scenes.materials import Material
+
+BOX = (0.0, 0.0, 0.0, 0.0, -1.0)
+BALL = (1.0, 1.0, 1.0, 0.0, -1.0)
+CYLINDER = (1.0, 1.0, 0.0, 0.0, -1.0)
+CYLINDER_X = (0.0, 1.0, 1.0, 0.0, -1.0)
+CYLINDER_Y = (1.0, 0.0, 1.0, 0.0, -1.0)
+CUSHION = (0.56, 0.56, 0.6, 0.0, -1.0)
+"""A box with rounded corners and edges."""
+
+
+def frustum(top: float, bottom: float = 1.0) -> tuple[float, float, float, float, float]:
+    """Quadric of a round solid with radius `bottom` below and `top` above (0 to 1, as shares of its size)."""
+    slope, middle = (top - bottom) / 2, (top + bottom) / 2
+    return (1.0, 1.0, -slope * slope, -slope * middle, -middle * middle)
+
+
+@dataclass
+class Camera:
+    """Place (x, y, z up) in metres; yaw from the x axis, pitch (up positive), roll in degrees; focal length as a
+    multiple of the kind's own."""
+
+    place: tuple[float, float, float]
+    yaw_deg: float
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    focal_factor: float = 1.0
+
+
+@dataclass
+class Look:
+    """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; intensities and colours are
+    linear and relative, because exposure brings the picture to `brightness` (its mean, before gamma)."""
+
+    light: tuple[float, float, float, float]
+    light_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ambient: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    sky: tuple[float, float, float] = (0.5, 0.65, 0.9)
+    clouds: float = 0.0
+    haze_per_m: float = 0.0
+    brightness: float = 0.25
+    white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    contrast: float = 1.0
+    saturation: float = 1.0
+    noise: float = 0.01
+    vignette: float = 0.1
+    blur: float = 0.0
+
+
+@dataclass(frozen=True)
+class WorldObject:
+    """Something with a name: where it stands (the floor contact or centre, world metres) and what it stands on."""
+
+    name: str
+    anchor: tuple[float, float, float]
+    parent: int
+
+
+@dataclass
+class World:
+    """One finished scene on the host: arrays over P primitives, and the tables."""
+
+    linear: np.ndarray
+    offset: np.ndarray
+    half: np.ndarray
+    quadric: np.ndarray
+    curved: np.ndarray
+    casts: np.ndarray
+    material: np.ndarray
+    object_id: np.ndarray
+    objects: list[WorldObject]
+    camera: Camera
+    look: Look
+    main_yaw_deg: float
+    salt: int
+
+
+class Builder:
+    """Collects primitives. `at` moves and turns the frame in which they are given, `object` names what they belong to.
+
+    Lengths in metres, z up. Sizes are full sizes, places are centres.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.objects: list[WorldObject] = []
+        self.camera = Camera((0.0, 0.0, 1.5), 0.0)
+        self.look = Look((0.0, 0.0, 2.0, 1.0))
+        self.main_yaw_deg = 0.0
+        self._frame = (0.0, 0.0, 0.0, 1.0, 0.0)  # x, y, z, cos yaw, sin yaw
+        self._object = -1
+        self._numbers: list[tuple[float, ...]] = []
+        self._materials: list[Material] = []
+
+    @contextmanager
+    def at(self, x: float, y: float, z: float = 0.0, yaw_deg: float = 0.0) -> Iterator[None]:
+        """Inside, coordinates are relative to (x, y, z) and turned by `yaw_deg`, nested frames included."""
+        before = self._frame
+        px, py, pz, c, s = before
+        turn = math.radians(yaw_deg)
+        tc, ts = math.cos(turn), math.sin(turn)
+        self._frame = (px + c * x - s * y, py + s * x + c * y, pz + z, c * tc - s * ts, s * tc + c * ts)
+        try:
+            yield
+        finally:
+            self._frame = before
+
+    @contextmanager
+    def object(self, name: str) -> Iterator[int]:
+        """Inside, primitives belong to a new object standing at the current frame's origin; nested: on the outer."""
+        outer = self._object
+        self._object = len(self.objects)
+        self.objects.append(WorldObject(name, self._frame[:3], outer))
+        try:
+            yield self._object
+        finally:
+            self._object = outer
+
+    def add(self, shape: tuple[float, float, float, float, float], centre: Sequence[float], size: Sequence[float],
+            material: Material, yaw_deg: float = 0.0, tilt_deg: float = 0.0, casts: bool = True) -> None:
+        """One primitive. yaw turns it about z, tilt then leans it about its own x axis."""
+        x, y, z = centre
+        px, py, pz, c, s = self._frame
+        if yaw_deg:
+            turn = math.radians(yaw_deg)
+            tc, ts = math.cos(turn), math.sin(turn)
+            cos, sin = c * tc - s * ts, s * tc + c * ts
+        else:
+            cos, sin = c, s
+        self._numbers.append((px + c * x - s * y, py + s * x + c * y, pz + z, size[0] / 2, size[1] / 2, size[2] / 2,
+                              cos, sin, math.radians(tilt_deg), *shape, shape is not BOX, casts, self._object))
+        self._materials.append(material)
+
+    def box(self, centre: Sequence[float], size: Sequence[float], material: Material, yaw_deg: float = 0.0,
+            tilt_deg: float = 0.0, casts: bool = True) -> None:
+        """An oriented box."""
+        self.add(BOX, centre, size, material, yaw_deg, tilt_deg, casts)
+
+    def boxes(self) -> tuple[np.ndarray, np.ndarray]:
+        """World to unit cube of all primitives so far: linear (P, 3, 3) and offset (P, 3), float32."""
+        numbers = np.array(self._numbers, dtype=np.float64)
+        linear, offset, _ = _to_unit_cube(numbers)
+        return linear.astype(np.float32), offset.astype(np.float32)
+
+    def finish(self, salt: int) -> World:
+        """The world of what was added."""
+        numbers = np.array(self._numbers, dtype=np.float64)
+        linear, offset, half = _to_unit_cube(numbers)
+        return World(
+            linear=linear.astype(np.float32), offset=offset.astype(np.float32), half=half.astype(np.float32),
+            quadric=numbers[:, 9:14].astype(np.float32), curved=numbers[:, 14] > 0, casts=numbers[:, 15] > 0,
+            material=materials.rows(self._materials, half), object_id=numbers[:, 16].astype(np.int32),
+            objects=self.objects, camera=self.camera, look=self.look, main_yaw_deg=self.main_yaw_deg, salt=salt)
+
+
+def _to_unit_cube(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of a Builder -> linear (P, 3, 3), offset (P, 3), half sizes (P, 3)."""
+    centre, half = numbers[:, 0:3], numbers[:, 3:6]
+    cos, sin, tilt = numbers[:, 6], numbers[:, 7], numbers[:, 8]
+    tc, ts = np.cos(tilt), np.sin(tilt)
+    zero = np.zeros_like(cos)
+    # rows are the primitive's axes: x turned by yaw, then y and z leaned about it
+    turn = np.stack((cos, sin, zero, -sin * tc, cos * tc, ts, sin * ts, -cos * ts, tc), 1).reshape(-1, 3, 3)
+    linear = turn / half[:, :, None]
+    return linear, -(linear @ centre[:, :, None])[:, :, 0], half
+
+
+@dataclass
+class Batch:
+    """B worlds as tensors on one device, padded to the largest number of primitives."""
+
+    primitives: Primitives
+    casters: Primitives
+    half: Tensor  # (B, P, 3)
+    material: Tensor  # (B, P, ROW)
+    object_id: Tensor  # (B, P)
+    salt: Tensor  # (B,) int32
+    look: dict[str, Tensor] = field(default_factory=dict)
+
+
+def stack(worlds: Sequence[World], device: torch.device) -> Batch:
+    """Put worlds of one batch together."""
+    largest = max(len(world.half) for world in worlds)
+
+    def pad(name: str) -> Tensor:
+        arrays = [getattr(world, name) for world in worlds]
+        out = np.zeros((len(arrays), largest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+        for position, array in enumerate(arrays):
+            out[position, :len(array)] = array
+        return torch.from_numpy(out).to(device)
+
+    present = np.zeros((len(worlds), largest), dtype=bool)
+    for position, world in enumerate(worlds):
+        present[position, :len(world.half)] = True
+    shared = {name: pad(name) for name in ("linear", "offset", "quadric", "curved")}
+    solid = torch.from_numpy(present).to(device)
+    looks = {name: torch.tensor([getattr(world.look, name) for world in worlds], dtype=torch.float32, device=device)
+             for name in Look.__dataclass_fields__}
+    return Batch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")), pad("half"),
+                 pad("material"), pad("object_id"),
+                 torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks)
