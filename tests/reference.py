@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+Map = Sequence[Sequence[float]]
+
 # error measures of depth maps (Hu et al. 2019, section 4; Eigen et al. 2014)
 
 
@@ -27,3 +29,30 @@ def image_errors(prediction: Sequence[float], depth: Sequence[float], valid: Seq
 def rmse_over_images(mse: Sequence[float]) -> float:
     """The square root of the mean over images of their mean squared errors."""
     return math.sqrt(sum(mse) / len(mse))
+
+
+def sobel_at(depth: Map, row: int, column: int) -> tuple[float, float]:
+    """Sobel gradient in x and y of a map (rows of numbers) at one pixel, zero outside."""
+    def at(r: int, c: int) -> float:
+        inside = 0 <= r < len(depth) and 0 <= c < len(depth[0])
+        return depth[r][c] if inside else 0.0
+
+    dx = dy = 0.0
+    for offset, weight in ((-1, 1), (0, 2), (1, 1)):
+        dx += weight * (at(row + offset, column + 1) - at(row + offset, column - 1))
+        dy += weight * (at(row - 1, column + offset) - at(row + 1, column + offset))
+    return dx, dy
+
+
+def losses(prediction: Map, target: Map) -> dict[str, float]:
+    """l_depth, l_grad and l_normal of Hu et al. for one pair of maps, pixel by pixel."""
+    pixels = [(row, column) for row in range(len(target)) for column in range(len(target[0]))]
+    sums = {"l_depth": 0.0, "l_grad": 0.0, "l_normal": 0.0}
+    for row, column in pixels:
+        sums["l_depth"] += math.log(abs(prediction[row][column] - target[row][column]) + 0.5)
+        px, py = sobel_at(prediction, row, column)
+        tx, ty = sobel_at(target, row, column)
+        sums["l_grad"] += math.log(abs(px - tx) + 0.5) + math.log(abs(py - ty) + 0.5)
+        cosine = (px * tx + py * ty + 1) / math.sqrt((px * px + py * py + 1) * (tx * tx + ty * ty + 1))
+        sums["l_normal"] += 1 - cosine
+    return {name: total / len(pixels) for name, total in sums.items()}

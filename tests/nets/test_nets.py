@@ -1,0 +1,174 @@
+"""Compact nets, weights on disk, and specs: what loads loads strictly, what does not says why."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import (
+    DepthNet,
+    MaskNet,
+    build_depth_net,
+    build_mask_net,
+    depth_from,
+    fit,
+    load_depth_net,
+    load_mask_net,
+    restore_mode,
+)
+from depthcue.nets.base import DepthDescription
+from depthcue.nets.catalog import SHIPPED, weights_folder
+from depthcue.nets.checkpoint import save_net
+
+TINY = {"widths": [8, 8, 8, 8, 8]}
+
+
+def tiny_mask_net(**description: object) -> MaskNet:
+    return build_mask_net("compact", config=TINY, **{"target": "t", "lambda_range": (0.5, 8.0), **description})
+
+
+def test_compact_depth_net_is_small_positive_and_half_size() -> None:
+    net = build_depth_net("compact").eval()
+    assert 2e6 <= sum(parameter.numel() for parameter in net.parameters()) <= 6e6
+    with torch.inference_mode():
+        depth = net(torch.randn(2, 3, 96, 320, generator=torch.Generator().manual_seed(0)))
+    assert depth.shape == (2, 1, 48, 160)
+    assert (depth > 0).all()
+
+
+def test_mask_depends_on_lambda_and_each_picture_has_its_own(generator: torch.Generator) -> None:
+    net = tiny_mask_net().eval()
+    torch.nn.init.normal_(net.up1.modulation.weight, generator=generator)  # type: ignore[union-attr, arg-type]
+    torch.nn.init.normal_(net.head.weight, generator=generator)  # type: ignore[union-attr, arg-type]
+    rgb = torch.rand(1, 3, 32, 48, generator=generator).expand(2, -1, -1, -1)
+    with torch.inference_mode():
+        low, high = net(rgb, torch.tensor([0.5, 8.0]))
+        alone = net(rgb[:1], torch.tensor([8.0]))[0]
+    assert not torch.allclose(low, high, atol=1e-3)
+    torch.testing.assert_close(high, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_lambda_outside_the_range_is_refused() -> None:
+    net = tiny_mask_net(default_lambda=2.0)
+    assert net.check_lambda(None) == 2.0
+    with pytest.raises(DepthcueError, match="outside the range") as caught:
+        net.check_lambda(9.0)
+    assert "between 0.5 and 8" in str(caught.value)
+    with pytest.raises(DepthcueError, match="lambda 5 alone"):
+        build_mask_net("drn22").check_lambda(1.0)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_saved_net_gives_the_same_answer(tmp_path: Path, half: bool, generator: torch.Generator) -> None:
+    net = tiny_mask_net().eval()
+    card = save_net(net, tmp_path / "mask.safetensors", architecture="compact", half=half, licence="MIT")
+    again = load_mask_net(str(tmp_path / "mask.safetensors"))
+    x = torch.randn(1, 3, 32, 32, generator=generator)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(x), net(x), atol=2e-3 if half else 0, rtol=0)
+    assert again.description == net.description
+    assert again.card == json.loads((tmp_path / "mask.json").read_text()) == json.loads(json.dumps(card))
+    assert next(again.parameters()).dtype == torch.float32
+
+
+def test_weights_of_another_shape_are_named_key_by_key(tmp_path: Path) -> None:
+    net = tiny_mask_net()
+    state = net.state_dict()
+    state["extra.weight"] = torch.zeros(1)
+    del state["head.bias"]
+    state["head.weight"] = torch.zeros(1, 4, 3, 3)
+    torch.save(state, tmp_path / "mask.pth")
+    with pytest.raises(DepthcueError) as caught:
+        load_mask_net(f"drn22:{tmp_path / 'mask.pth'}")
+    assert "E.base.0.0.weight" in str(caught.value) and "extra.weight" in str(caught.value)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('a pickle was run')",)
+
+
+def test_pickles_are_never_run(tmp_path: Path) -> None:
+    (tmp_path / "mask.pth").write_bytes(pickle.dumps({"D.conv.weight": Bomb()}))
+    torch.save({"D.conv.weight": Bomb()}, tmp_path / "zip.pth")
+    for name in ("mask.pth", "zip.pth"):
+        with pytest.raises(DepthcueError, match="not run"):
+            load_mask_net(f"drn22:{tmp_path / name}")
+
+
+@pytest.mark.parametrize(("spec", "message"), [
+    ("compact-garden", "names no depth net"), ("hu-resnet50", "comes without weights"),
+    ("compact:/nowhere.safetensors", "no weights at"), ("net.onnx", "exported graph")])
+def test_specs_that_name_nothing(spec: str, message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
+        load_depth_net(spec)
+
+
+def test_kinds_and_files_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "mask.safetensors"
+    save_net(tiny_mask_net(), path, architecture="compact")
+    with pytest.raises(DepthcueError, match="is a mask net; a depth net is wanted"):
+        load_depth_net(str(path))
+    with pytest.raises(DepthcueError, match="is a compact, not a drn22"):
+        load_mask_net(f"drn22:{path}")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DepthcueError, match="not a whole safetensors"):
+        load_mask_net(str(path))
+    path.with_suffix(".json").unlink()
+    with pytest.raises(DepthcueError):
+        load_mask_net(str(path))
+
+
+class Constant(DepthNet):
+    """Predicts the picture's red channel in the given units."""
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        return normalised[:, :1]
+
+
+def test_depth_through_a_mask_sees_the_mean_colour_where_hidden() -> None:
+    net = Constant(DepthDescription("toy", 32, 32, 16))
+    normalised = torch.full((1, 3, 4, 4), 2.0)
+    mask = torch.ones(1, 1, 4, 4)
+    mask[..., 0, 0] = 0
+    depth = depth_from(net, normalised, mask)
+    assert float(depth[0, 0, 1, 1]) == 2.0
+    assert float(depth[0, 0, 0, 0]) == pytest.approx(1e-3)
+    inverse = Constant(DepthDescription("toy", 32, 32, 16, predicts="inverse depth"))
+    assert float(depth_from(inverse, normalised)[0, 0, 1, 1]) == 0.5
+
+
+def test_pictures_are_brought_to_the_working_size() -> None:
+    description = DepthDescription("toy", 144, 192, 16)
+    assert fit(torch.zeros(1, 3, 480, 640), description).shape == (1, 3, 144, 192)
+    tall = fit(torch.zeros(1, 3, 640, 480), description).shape
+    assert tall[2] > tall[3] and tall[2] % 16 == 0 == tall[3] % 16
+
+
+def test_borrowed_net_gets_its_modes_back() -> None:
+    net = build_depth_net("compact", config=TINY).train()
+    net.head.requires_grad_(False)  # type: ignore[union-attr]
+    net.encoder.stem.eval()  # type: ignore[union-attr, operator]
+    with pytest.raises(RuntimeError), restore_mode(net):
+        assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
+        raise RuntimeError
+    assert net.training and not net.encoder.stem.training  # type: ignore[union-attr]
+    assert not net.head.weight.requires_grad  # type: ignore[union-attr]
+    assert net.up8[0].weight.requires_grad  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_load_and_are_what_their_cards_say(name: str) -> None:
+    import hashlib
+
+    for kind, load in (("depth", load_depth_net), ("mask", load_mask_net)):
+        path = weights_folder() / f"{name}-{kind}.safetensors"
+        card = load(name).card
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == card["sha256"]
+        assert path.stat().st_size < 10_000_000
+        assert card["licence"] and card["results"] and card["training"]["command"]
+    assert load_mask_net(name).card["target_sha256"] == load_depth_net(name).card["sha256"]

@@ -1,0 +1,72 @@
+"""The losses against the authors' numbers and against slow float64 definitions."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference import losses
+
+from depthcue.objective import l_depth, l_dif, l_grad, l_normal, mask_objective
+
+
+def golden_pairs() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The three pairs of maps on which the authors' code was run."""
+    g = np.random.Generator(np.random.PCG64(11))
+    depth = g.uniform(0.7, 9.5, (2, 1, 114, 152)).astype(np.float32)
+    output = g.uniform(0.7, 9.5, (2, 1, 114, 152)).astype(np.float32)
+
+    def smooth(maps: np.ndarray) -> torch.Tensor:
+        padded = torch.nn.functional.pad(torch.from_numpy(maps), (7, 7, 7, 7), mode="replicate")
+        return torch.nn.functional.avg_pool2d(padded, 15, stride=1)
+
+    first, second = torch.from_numpy(depth), torch.from_numpy(output)
+    return {"noise": (second, first), "smooth": (smooth(output), smooth(depth)), "equal": (first, first)}
+
+
+@pytest.mark.parametrize("name", ["noise", "smooth", "equal"])
+def test_losses_are_those_of_the_authors_code(shared_data: Path, name: str) -> None:
+    expected = json.loads((shared_data / "official" / "losses.json").read_text())[name]
+    prediction, target = golden_pairs()[name]
+    # float32 sums over 35 thousand pixels
+    assert float(l_depth(prediction, target)) == pytest.approx(expected["l_depth"], abs=1e-5)
+    assert float(l_grad(prediction, target)) == pytest.approx(expected["l_dx"] + expected["l_dy"], abs=2e-5)
+    assert float(l_normal(prediction, target)) == pytest.approx(expected["l_normal"], abs=1e-5)
+
+
+def test_losses_are_their_slow_definitions(generator: torch.Generator) -> None:
+    prediction, target = 10 * torch.rand(2, 1, 1, 7, 9, generator=generator, dtype=torch.float64)
+    slow = losses(prediction[0, 0].tolist(), target[0, 0].tolist())
+    for loss in (l_depth, l_grad, l_normal):
+        assert float(loss(prediction, target)) == pytest.approx(slow[loss.__name__], abs=1e-12)
+    assert float(l_dif(prediction, target)) == pytest.approx(sum(slow.values()), abs=1e-12)
+    assert float(l_dif(prediction, target, loss="depth+grad")) == pytest.approx(
+        slow["l_depth"] + slow["l_grad"], abs=1e-12)
+
+
+def test_equal_maps_reach_the_minimum(generator: torch.Generator) -> None:
+    depth = 10 * torch.rand(1, 1, 8, 8, generator=generator, dtype=torch.float64)
+    assert float(l_dif(depth, depth)) == pytest.approx(3 * math.log(0.5), abs=1e-12)
+
+
+def test_pixels_that_are_not_valid_change_nothing(generator: torch.Generator) -> None:
+    prediction, target = torch.rand(2, 1, 1, 12, 12, generator=generator, dtype=torch.float64)
+    valid = torch.ones(1, 1, 12, 12, dtype=torch.bool)
+    valid[..., 3:6, 4:7] = False
+    spoilt = torch.where(valid, prediction, torch.full_like(prediction, 99.0))
+    assert float(l_dif(spoilt, target, valid)) == pytest.approx(float(l_dif(prediction, target, valid)), abs=1e-12)
+    everywhere = torch.ones_like(valid)
+    assert float(l_dif(prediction, target, everywhere)) == pytest.approx(float(l_dif(prediction, target)), abs=1e-12)
+
+
+def test_objectives_weigh_kept_and_hidden_pixels(generator: torch.Generator) -> None:
+    mask = torch.rand(2, 1, 4, 4, generator=generator)
+    lam = torch.tensor([1.0, 3.0])
+    difference = torch.tensor(-2.0)
+    share = mask.mean(dim=(1, 2, 3))
+    kept = -2.0 + float((lam * share).mean())
+    assert float(mask_objective(difference, mask, lam)) == pytest.approx(kept)
+    hidden = 2.0 + float((lam * (1 - share)).mean())
+    assert float(mask_objective(difference, mask, lam, "5")) == pytest.approx(hidden)
