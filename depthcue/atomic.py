@@ -9,6 +9,22 @@ from pathlib import Path
 from depthcue.errors import DepthcueError
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, with those it lies in, where it is not there yet.
+
+    Raises:
+        DepthcueError: it cannot be made, or something else has its name.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DepthcueError(f"{folder} is not a folder", "Choose another --out.") from None
+    except PermissionError:
+        raise DepthcueError(f"{folder} cannot be written", "Choose another --out, or change its rights.") from None
+    return folder
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
@@ -20,13 +36,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         DepthcueError: the disk is full, or the folder cannot be made or written.
     """
     final = Path(path)
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DepthcueError(f"{final.parent} is not a folder", "Choose another --out.") from None
-    except PermissionError:
-        raise DepthcueError(f"{final.parent} cannot be written",
-                            "Choose another --out, or change its rights.") from None
+    make_folder(final.parent)
     partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
     try:
         yield partial

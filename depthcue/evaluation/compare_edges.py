@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue import record
-from depthcue.data import Batch, RgbdData
+from depthcue.atomic import make_folder
+from depthcue.data import Batch, RgbdData, open_data
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.examples import Example, draw_example, save_example
 from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
+from depthcue.evaluation.pair import load_pair, pick_device
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthNet, MaskNet, depth_from, resize
 from depthcue.progress import Progress, Silent
@@ -66,6 +68,19 @@ class Settings:
     example_share: float = 0.2
 
 
+def compare_specs(weights: str, target: str | None, data: str, out: Path, settings: Settings | None = None,
+                  limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+    """`compare_edges` on nets and test data given by their specs; `limit` takes that many images.
+
+    Raises:
+        DepthcueError: besides, a spec that cannot be opened.
+    """
+    place = pick_device(device)
+    mask_net, depth_net = load_pair(weights, target, place)
+    opened = open_data(data, split="test", limit=limit)
+    return compare_edges(mask_net, depth_net, opened, out, settings, place, progress)
+
+
 def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path, settings: Settings | None = None,
                   device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
     """Measure `mask_net` against other ways to choose pixels, write OUT/results.json and OUT/examples/.
@@ -83,6 +98,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     settings = settings or Settings()
     progress = progress or Silent()
     _check(mask_net, data, settings)
+    make_folder(out)  # now, and not when the work is done
     comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
     with torch.inference_mode():
         progress.start("choosing lambda", len(comparison.sweep_places()))

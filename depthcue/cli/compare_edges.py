@@ -1,0 +1,52 @@
+"""`depthcue compare-edges`: the mask against edges and chance, at equal sparseness."""
+
+from typing import Annotated
+
+import typer
+
+from depthcue.cli.console import configure, print_json, print_table, progress_bar
+from depthcue.cli.options import (
+    BatchSizeOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    LambdaOption,
+    LimitOption,
+    OutDirOption,
+    QuietOption,
+    SeedOption,
+    TargetOption,
+    VerboseOption,
+    WeightsOption,
+)
+
+AgainstOption = Annotated[
+    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: sobel, random. "
+                                   "Can be given several times. Default: both.")]
+
+
+def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
+                  target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
+                  lam: LambdaOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
+                  device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
+                  verbose: VerboseOption = False) -> None:
+    """Compare the mask with edges and random pixels: how well does the depth net do with equally many pixels of each?
+
+    Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
+    Without --lambda, a mask net with a dial is asked at each share of pixels for masks of about that share.
+    """
+    from depthcue.evaluation.compare_edges import Settings, compare_specs
+    from depthcue.report.comparison import draw_all
+    from depthcue.report.tables import comparison_tables, in_words
+
+    configure(quiet, verbose)
+    settings = Settings(against=tuple(against or ("sobel", "random")), lam=lam, seed=seed, batch_size=batch_size)
+    with progress_bar(quiet) as progress:
+        results = compare_specs(weights, target, data, out, settings, limit, device, progress)
+    written = draw_all(results, out)
+    if as_json:
+        return print_json(results)
+    for table in comparison_tables(results):
+        print_table(table.title, table.columns, table.rows)
+    print(in_words(results))
+    print("written: results.json,", ", ".join(path.name for path in written), "in", out)

@@ -1,0 +1,43 @@
+"""The two nets of a measurement, from the words of the command line."""
+
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
+
+
+def load_pair(weights: str, target: str | None = None, device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:
+    """The mask net `weights` names and the depth net it explains, in eval mode on `device`.
+
+    Args:
+        target: spec of the depth net; None takes the one the mask net was trained for.
+
+    Raises:
+        DepthcueError: a net cannot be loaded, or the mask net does not say for which net it was trained.
+    """
+    mask_net = load_mask_net(weights, device)
+    if target is not None:
+        return mask_net, load_depth_net(target, device)
+    meant = mask_net.description.target
+    try:
+        return mask_net, load_depth_net(meant, device)
+    except DepthcueError as error:
+        raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
+                            f"{error.message}", "Name it with --target.") from error
+
+
+def pick_device(device: str) -> torch.device:
+    """The device to measure on: `auto` takes a GPU where there is one.
+
+    Raises:
+        DepthcueError: no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        raise DepthcueError(f"torch cannot use --device {device}: {error}",
+                            "Use auto or cpu, or see depthcue doctor.") from error
+    return picked

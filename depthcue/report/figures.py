@@ -1,0 +1,85 @@
+"""Results as figures: vector or pixels, for paper or for a dark page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from depthcue.atomic import atomic_path
+from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.report.tables import label_of
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure. Methods beyond the first three take the rest in turn."""
+
+    ink: str
+    faint: str
+    background: str
+    methods: tuple[str, ...]
+
+
+LIGHT = Theme("#1c1d21", "#d9dade", "#ffffff", ("#c2570c", "#1f5fbf", "#6d7078", "#7a3fa0", "#12805c"))
+DARK = Theme("#ecece8", "#3d3f46", "#18191c", ("#f6a04d", "#7fb0ff", "#a3a6ae", "#c79be8", "#5fc9a2"))
+_MARKERS = ("o", "s", "^", "D", "v")
+_DPI = 200
+
+
+def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
+
+    One plot against ground truth, where there is any, and one against N(I).
+
+    Args:
+        results: a compare-edges document.
+        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
+    """
+    references = measured_against(results)
+    figure = Figure(figsize=(4.6 * len(references) + 0.4, 3.7), layout="constrained", facecolor=theme.background)
+    FigureCanvasAgg(figure)
+    for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
+        _draw_curves(axes, results, reference, theme)
+    figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="upper right", fontsize=9)
+    _save(figure, paths)
+
+
+def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
+    error, _ = fields_for(reference)
+    for position, (method, entries) in enumerate(results["curves"].items()):
+        colour = theme.methods[position % len(theme.methods)]
+        shares = [entry["sparseness"] for entry in entries]
+        bounds = [entry[f"{error}_ci95"] for entry in entries]
+        axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds], color=colour, alpha=0.18,
+                          linewidth=0)
+        axes.plot(shares, [entry[error] for entry in entries], color=colour, marker=_MARKERS[position % len(_MARKERS)],
+                  markersize=4.5, linewidth=1.8 if method == "mask" else 1.4, label=label_of(method),
+                  zorder=3 if method == "mask" else 2)
+    if reference == TRUTH:
+        axes.axhline(results["target"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)),
+                     label="whole picture", zorder=1)
+    axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
+    axes.set_xlabel("share of pixels the depth net sees", color=theme.ink, fontsize=9)
+    axes.set_ylabel("RMSE (m)", color=theme.ink, fontsize=9)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_facecolor(theme.background)
+    axes.grid(axis="y", color=theme.faint, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=theme.ink, labelsize=8.5, length=3)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(theme.ink)
+
+
+def _save(figure: Figure, paths: Sequence[Path]) -> None:
+    for path in paths:
+        # without a date in it, the same results give the same file
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        with atomic_path(path) as partial, rc_context({"svg.hashsalt": "depthcue"}):
+            figure.savefig(partial, dpi=_DPI, metadata=metadata)

@@ -1,0 +1,62 @@
+"""Example pictures of a comparison, set side by side."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from depthcue.atomic import atomic_path
+from depthcue.errors import DepthcueError
+from depthcue.imaging import Rgb, panel, resize_rgb
+from depthcue.report.results import Results
+from depthcue.report.tables import label_of
+
+TILE_WIDTH = 320
+
+
+def draw_examples(results: Results, folder: Path, path: Path) -> bool:
+    """Draw the examples of a compare-edges document, one row (or, where pictures are wide, one column) an image.
+
+    Args:
+        results: the document.
+        folder: where it lies; its examples' paths are relative to it.
+        path: the png to write.
+
+    Returns:
+        Whether there was any example to draw.
+
+    Raises:
+        DepthcueError: an example's picture is missing or cannot be read.
+    """
+    panels = [panel(*_tiles(example, results, folder)) for example in results["examples"]]
+    if not panels:
+        return False
+    # the panel of wide pictures stands upright; those are set side by side
+    upright = panels[0].shape[0] > panels[0].shape[1]
+    with atomic_path(path) as partial:
+        Image.fromarray(np.concatenate(panels, axis=1 if upright else 0)).save(partial, optimize=True)
+    return True
+
+
+def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb], list[str]]:
+    # the first rival only: more would make tiles too small to look at
+    others = [method for method in results["curves"] if method != "mask"][:1]
+    share = f"{example['sparseness']:.0%}"
+    captions = {"picture": "picture", "mask": "mask M", "kept_mask": f"{share} by mask"}
+    captions |= {f"kept_{method}": f"{share} by {label_of(method)}" for method in others}
+    captions |= {"depth_target": "depth from all", "depth_mask": "depth from mask"}
+    captions |= {f"depth_{method}": f"depth from {label_of(method)}" for method in others}
+    captions["depth_truth"] = "ground truth"
+    shown = [label for label in captions if label in example["tiles"]]
+    return [_read(folder / example["tiles"][label]) for label in shown], [captions[label] for label in shown]
+
+
+def _read(path: Path) -> Rgb:
+    try:
+        with Image.open(path) as image:
+            tile = np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise DepthcueError(f"the example picture {path} cannot be read: {error}",
+                            "Keep the examples folder beside results.json, or measure again.") from error
+    height = round(tile.shape[0] * TILE_WIDTH / tile.shape[1])
+    return resize_rgb(tile, height, TILE_WIDTH)

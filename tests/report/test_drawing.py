@@ -1,0 +1,94 @@
+"""Figures and panels from a results file alone, looked at pixel by pixel."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from comparison_results import comparison_results
+from PIL import Image, ImageColor
+
+from depthcue.errors import DepthcueError
+from depthcue.report.comparison import draw_all
+from depthcue.report.figures import DARK, LIGHT, draw_comparison
+from depthcue.report.panels import TILE_WIDTH, draw_examples
+
+
+def _pixels_of(path: Path, colour: str) -> int:
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
+    return int((np.abs(pixels.astype(int) - ImageColor.getrgb(colour)).max(axis=1) < 8).sum())
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_every_curve_is_drawn_in_its_colour(tmp_path: Path, theme: Any) -> None:
+    draw_comparison(comparison_results(), [tmp_path / "figure.png"], theme)
+    for colour in theme.methods[:3]:
+        assert _pixels_of(tmp_path / "figure.png", colour) > 500
+    assert _pixels_of(tmp_path / "figure.png", theme.methods[3]) < 50
+    assert _pixels_of(tmp_path / "figure.png", theme.background) > 100_000
+
+
+def test_without_ground_truth_there_is_one_plot(tmp_path: Path) -> None:
+    for truth in (True, False):
+        draw_comparison(comparison_results(truth), [tmp_path / f"{truth}.png"])
+    with Image.open(tmp_path / "True.png") as two, Image.open(tmp_path / "False.png") as one:
+        assert two.width > 1.8 * one.width
+
+
+def test_the_same_results_give_the_same_svg(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        draw_comparison(comparison_results(), [tmp_path / name])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
+
+
+def _with_examples(folder: Path, size: tuple[int, int], count: int = 2) -> dict[str, Any]:
+    results = comparison_results()
+    labels = ("picture", "mask", "kept_mask", "kept_sobel", "kept_random", "depth_target", "depth_mask", "depth_sobel",
+              "depth_random", "depth_truth")
+    for number in range(count):
+        tiles = {}
+        for shade, label in enumerate(labels):
+            tiles[label] = f"{number}-{label}.png"
+            Image.new("RGB", size, (20 * shade, 0, 0)).save(folder / tiles[label])
+        results["examples"].append({"name": str(number), "sparseness": 0.2, "tiles": tiles})
+    return results
+
+
+def test_examples_are_rows_and_wide_ones_columns(tmp_path: Path) -> None:
+    for name, size in (("room.png", (384, 288)), ("road.png", (640, 192))):
+        assert draw_examples(_with_examples(tmp_path, size), tmp_path, tmp_path / name)
+    with Image.open(tmp_path / "room.png") as room, Image.open(tmp_path / "road.png") as road:
+        # eight tiles: picture, mask, kept by mask and edges, depth from all, mask and edges, truth
+        assert room.width >= 8 * TILE_WIDTH and room.height > 2 * 240
+        assert road.width >= 2 * TILE_WIDTH and road.height > 8 * 96
+
+
+def test_no_examples_no_panel(tmp_path: Path) -> None:
+    assert not draw_examples(comparison_results(), tmp_path, tmp_path / "panel.png")
+    assert not (tmp_path / "panel.png").exists()
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    results = _with_examples(tmp_path, (64, 48))
+    (tmp_path / "1-mask.png").unlink()
+    with pytest.raises(DepthcueError, match="1-mask.png"):
+        draw_all(results, tmp_path)
+
+
+def test_a_report_needs_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(_with_examples(tmp_path, (64, 48))))
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from depthcue.report.comparison import draw_all; from depthcue.report.results import read_results\n"
+        "from depthcue.report import page, tables\n"
+        "folder = Path(sys.argv[1]); results = read_results(folder)\n"
+        "draw_all(results, folder); tables.comparison_tables(results)\n"
+        "assert 'torch' not in sys.modules, 'a report imported torch'\n")
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"comparison.png", "comparison.svg", "examples.png"} <= {path.name for path in tmp_path.iterdir()}
