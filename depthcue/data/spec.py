@@ -7,6 +7,7 @@ from depthcue.data.decoding import Size
 from depthcue.data.folder import open_folder
 from depthcue.data.kitti import open_kitti
 from depthcue.data.nyu import open_nyu
+from depthcue.data.rendered import open_rendered
 from depthcue.data.rgbd import RgbdData
 from depthcue.errors import DepthcueError
 
@@ -31,8 +32,6 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
     if limit is not None and limit < 1:
         raise DepthcueError(f"limit {limit}: there must be at least one frame", "Leave the limit out to take all.")
     if kind == "scenes":
-        from depthcue.data.rendered import open_rendered
-
         return open_rendered(spec, rest, split, frame_size, limit, seed)
     path = Path(rest).expanduser()
     if not path.exists():

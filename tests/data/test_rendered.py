@@ -1,0 +1,78 @@
+"""Rendered worlds as a data set."""
+
+import pytest
+import torch
+
+from depthcue.data import open_data
+from depthcue.data.rendered import FIRST_TEST_SEED, RenderedData
+from depthcue.errors import DepthcueError
+
+SMALL = {"indoor": (24, 32), "road": (24, 80)}
+
+
+@pytest.mark.parametrize("kind", ["indoor", "road"])
+def test_frames_are_the_same_however_they_are_asked_for(kind: str) -> None:
+    first, second = (open_data(f"scenes:{kind}:20", "test", SMALL[kind]) for _ in range(2))
+    together = first.frames([3, 5, 3])
+    alone = second.frames([5])
+    held = first.frames([5])
+    assert together.rgb.dtype == torch.uint8 and together.rgb.shape == (3, 3, *SMALL[kind])
+    assert torch.equal(together.rgb[1], alone.rgb[0]) and torch.equal(together.rgb[1], held.rgb[0])
+    assert together.depth_m is not None and held.depth_m is not None and together.valid is not None
+    assert torch.equal(together.rgb[0], together.rgb[2]) and torch.equal(together.depth_m[1], held.depth_m[0])
+    assert together.depth_m.isfinite().all() and (together.depth_m[~together.valid] == 0).all()
+    assert (together.depth_m[together.valid] > 0).all() and together.depth_m.max() <= first.max_depth_m
+    assert together.valid.float().mean() > 0.3 and together.rgb.float().std() > 5
+
+
+def test_splits_and_seeds_never_meet() -> None:
+    sizes = SMALL["indoor"]
+    names = [set(data.frames(range(3)).names) for data in (
+        open_data("scenes:indoor", "train", sizes), open_data("scenes:indoor", "train", sizes, seed=1),
+        open_data("scenes:indoor", "test", sizes))]
+    assert len(set.union(*names)) == 9
+    assert open_data("scenes:indoor", "test", sizes, seed=7).frames([0]).names[0] in names[2]
+    latest = open_data("scenes:indoor", "train", sizes, seed=2**40)
+    assert isinstance(latest, RenderedData) and latest.first_seed + 10_000_000 < FIRST_TEST_SEED
+
+
+def test_counts() -> None:
+    assert len(open_data("scenes:road", "train")) == 4000 and len(open_data("scenes:road", "test")) == 200
+    assert len(open_data("scenes:road:50", "train", limit=7)) == 7 and len(open_data("scenes:road:5", limit=7)) == 5
+
+
+def test_evaluation_shows_whole_frames() -> None:
+    data = open_data("scenes:indoor:3", "test", SMALL["indoor"])
+    batch, frames = data.evaluation_batch([0, 2]), data.frames([0, 2])
+    assert torch.equal(batch.rgb, frames.rgb / 255) and batch.depth_m is not None and frames.depth_m is not None
+    assert torch.equal(batch.depth_m, frames.depth_m)
+
+
+def test_no_more_is_held_than_allowed() -> None:
+    one_frame = 24 * 32 * 5
+    data = RenderedData("scenes:indoor", "indoor", 0, 8, SMALL["indoor"], cache_bytes=3 * one_frame)
+    first = data.frames(range(8))
+    assert data._cache.held_bytes == 3 * one_frame
+    assert torch.equal(data.frames(range(8)).rgb, first.rgb)
+
+
+@pytest.mark.parametrize(("spec", "what"), [("scenes:moon", "'moon'"), ("scenes:indoor:many", "'many'"),
+                                            ("scenes:indoor:0", "'0'")])
+def test_a_wrong_kind_or_count_is_named(spec: str, what: str) -> None:
+    with pytest.raises(DepthcueError, match=what) as caught:
+        open_data(spec)
+    assert "scenes:" in str(caught.value.hint)
+
+
+def test_a_frame_beyond_the_last_is_an_index_error() -> None:
+    with pytest.raises(IndexError):
+        open_data("scenes:indoor:3", "test", SMALL["indoor"]).frames([3])
+
+
+@pytest.mark.gpu
+def test_a_gpu_renders_the_same_worlds() -> None:
+    data = open_data("scenes:indoor:3", "test", (48, 64))
+    here, there = data.frames([0, 1]), data.frames([0, 1], "cuda")
+    assert here.depth_m is not None and there.depth_m is not None
+    close = (here.depth_m - there.depth_m.cpu()).abs() < 0.01
+    assert close.float().mean() > 0.99  # rounding may move a silhouette by a pixel
