@@ -191,7 +191,7 @@ def _sample_depth(depth_m: torch.Tensor, valid: torch.Tensor, view: torch.Tensor
     places = (row * width + column).flatten(1)  # (B, h*w)
     sampled = depth_m.flatten(1).gather(1, places).view(-1, 1, *size)
     sampled_valid = valid.flatten(1).gather(1, places).view(-1, 1, *size) & inside
-    return torch.where(sampled_valid, sampled, 0.0), sampled_valid
+    return torch.where(sampled_valid | (inside & sampled.isinf()), sampled, 0.0), sampled_valid
 
 
 def _faded(rgb: torch.Tensor, adjustment: int) -> torch.Tensor:

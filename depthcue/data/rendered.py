@@ -22,6 +22,8 @@ COUNTS = {"train": 4000, "test": 200}
 FIRST_TEST_SEED = 1_000_000_000
 SEEDS_APART = 10_000_019
 """How far the worlds of two training seeds are apart: more than anyone renders in one set."""
+BEYOND = 65535
+"""What a held depth of 16 bits says of sky and of all beyond the range."""
 RENDER_AT_ONCE = 8
 """Frames rendered together on a CPU; more only costs memory there."""
 
@@ -41,7 +43,8 @@ def open_rendered(spec: str, rest: str, split: Literal["train", "test"], frame_s
 
 
 class RenderedData:
-    """`count` worlds from `first_seed` on (an `RgbdData`). Sky, and depth beyond `max_depth_m`, are not valid."""
+    """`count` worlds from `first_seed` on (an `RgbdData`). Sky, and depth beyond `max_depth_m`, are infinite and not
+    valid."""
 
     has_depth = True
 
@@ -54,8 +57,8 @@ class RenderedData:
         self.max_depth_m = MAX_DEPTH_M[kind]
         self._count = count
         self._cache = FrameCache(cache_bytes)
-        # 16 bits over the whole range: 0.15 mm steps indoors, 1.2 mm on roads
-        self._metres_per_unit = self.max_depth_m / 65535
+        # 16 bits over the whole range, the last value for what lies beyond: 0.15 mm steps indoors, 1.2 mm on roads
+        self._metres_per_unit = self.max_depth_m / (BEYOND - 1)
 
     def __len__(self) -> int:
         return self._count
@@ -73,7 +76,10 @@ class RenderedData:
         for index, frame in fresh.items():
             self._cache.offer(index, self.frame_size, frame)
         stored = [fresh.get(index) or self._cache.get(index, self.frame_size) for index in indices]
-        return to_frames([frame for frame in stored if frame is not None], names, device)
+        frames = to_frames([frame for frame in stored if frame is not None], names, device)
+        assert frames.depth_m is not None
+        valid = frames.depth_m <= self.max_depth_m
+        return Frames(frames.rgb, torch.where(valid, frames.depth_m, torch.inf), valid, names)
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
         return whole_frames(self.frames(indices, device))
@@ -86,12 +92,14 @@ class RenderedData:
         rendering = render(self.kind, [self.first_seed + index for index in indices], *self.frame_size, device=device)
         rgb = (rendering.rgb * 255).round().to(torch.uint8)
         valid = rendering.valid & (rendering.depth_m <= self.max_depth_m)
-        return rgb, torch.where(valid, rendering.depth_m, 0.0), valid
+        return rgb, torch.where(valid, rendering.depth_m, torch.inf), valid
 
     def _stored(self, indices: Sequence[int]) -> list[StoredFrame]:
-        rgb, depth_m, _ = self._render(indices, "cpu")
+        rgb, depth_m, valid = self._render(indices, "cpu")
         pictures = rgb.permute(0, 2, 3, 1).contiguous().numpy()  # (B, H, W, 3)
-        depths = np.rint(depth_m[:, 0].numpy() / self._metres_per_unit).astype(np.uint16)
+        # never 0, which stored frames keep for "not known"
+        units = (depth_m / self._metres_per_unit).round().clamp(1, BEYOND - 1)
+        depths = torch.where(valid, units, float(BEYOND))[:, 0].numpy().astype(np.uint16)
         # copies, so that no frame keeps the whole batch alive
         return [StoredFrame(picture.copy(), depth.copy(), self._metres_per_unit)
                 for picture, depth in zip(pictures, depths, strict=True)]

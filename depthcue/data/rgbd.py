@@ -11,8 +11,9 @@ import torch
 class Frames:
     """Whole frames of one data set, all of one size, on one device.
 
-    `depth_m` is 0 and `valid` is False where nothing is known (no return, sky, beyond the set's range); both are None
-    where the data set has no depth. Depth may be stored at another size than the picture; both show the same view.
+    `valid` is False where there is no depth to compare with: there `depth_m` is infinite where the set knows that it
+    lies beyond its range (sky), and 0 where nothing is known. Both are None where the data set has no depth. Depth may
+    be stored at another size than the picture; both show the same view.
     """
 
     rgb: torch.Tensor  # (B, 3, H, W) uint8
@@ -26,7 +27,7 @@ class Batch:
     """Pictures ready for a net's `normalise`, with the depth they are to be compared with."""
 
     rgb: torch.Tensor  # (B, 3, H, W) float32 in [0, 1]
-    depth_m: torch.Tensor | None  # (B, 1, h, w) float32 metres, 0 where not valid
+    depth_m: torch.Tensor | None  # (B, 1, h, w) float32 metres; 0 or, beyond the set's range, inf where not valid
     valid: torch.Tensor | None  # (B, 1, h, w) bool
     names: list[str]
 
