@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 
 from depthcue.errors import DepthcueError
-from depthcue.scenes import indoor
+from depthcue.scenes import indoor, road
 from depthcue.scenes.render import Rendering, render_worlds
 from depthcue.scenes.world import World
 
@@ -20,11 +20,13 @@ def render(kind: str, seeds: Sequence[int], height: int, width: int, device: str
 
 
 def _focal_px(kind: str, height: int, width: int) -> float:
-    return indoor.FOCAL_PX * height / indoor.FOCAL_HEIGHT
+    if kind == "indoor":
+        return indoor.FOCAL_PX * height / indoor.FOCAL_HEIGHT
+    return road.FOCAL_PX * width / road.FOCAL_WIDTH
 
 
 @lru_cache(maxsize=64)
 def _world(kind: str, seed: int) -> World:
     if kind not in KINDS:
         raise DepthcueError(f"no kind of scene is called {kind!r}", f"Kinds: {', '.join(KINDS)}.")
-    return indoor.build(seed)
+    return (indoor if kind == "indoor" else road).build(seed)

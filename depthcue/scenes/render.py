@@ -115,7 +115,7 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     which = (hits.primitive + torch.arange(frames, device=device)[:, None, None] * count).flatten()
     local, normal_flat, axis = surface(batch.primitives, points.permute(0, 2, 3, 1).reshape(-1, 3), which)
     normal = normal_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
-    length = ray.norm(dim=1)
+    length = _length(ray)
     facing = (-(ray * normal).sum(1) / length).clamp_min(0.15)
     footprint = depth * length / lens.focal_px[:, None, None] / facing
 
@@ -125,12 +125,12 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
                                            footprint.flatten(), salt.to(torch.int32), plain=not patterns)
     albedo = albedo_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
     shading_normal = normal + bump.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
-    shading_normal = shading_normal / shading_normal.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    shading_normal = shading_normal / _length(shading_normal)[:, None].clamp_min(1e-6)
 
     # light
     light = batch.look["light"]
     to_light = light[:, :3, None, None] - light[:, 3, None, None, None] * points
-    distance = to_light.norm(dim=1, keepdim=True)
+    distance = _length(to_light)[:, None]
     to_light = to_light / distance.clamp_min(1e-6)
     is_lamp = light[:, 3, None, None, None]
     strength = torch.where(is_lamp > 0, 1 / (0.6 + (distance * is_lamp / 2.5) ** 2), 1.0)
@@ -147,7 +147,7 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     toward_camera = -(shading_normal * ray).sum(1, keepdim=True) / length[:, None]
     ambient = batch.look["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
     half_way = to_light - ray / length[:, None]
-    half_way = half_way / half_way.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    half_way = half_way / _length(half_way)[:, None].clamp_min(1e-6)
     shine = (shading_normal * half_way).sum(1, keepdim=True).clamp(0, 1) ** 24
 
     def picked(index: int) -> Tensor:
@@ -177,6 +177,11 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
         edges={name: edge[:, None] for name, edge in edges.items()},
         horizon_row=height / 2 - 0.5 - lens.focal_px * lens.forward[:, 2] / lens.down[:, 2],
         vanishing_point=_vanishing_point(lens, main, height, width), focal_px=lens.focal_px)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """(B, 3, ...) -> (B, ...); faster than a reduction over so short a dimension."""
+    return (vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2).sqrt()
 
 
 def _sky(direction: Tensor, batch: Batch) -> Tensor:
