@@ -111,7 +111,11 @@ class ImageSink:
 
     def write(self, values: Values, frame: Frame) -> None:
         """Write the result for one frame; see Sink."""
-        write_bytes(self.path_for(frame), self._encoding.encode(values))
+        path, content = self.path_for(frame), self._encoding.encode(values)
+        try:
+            write_bytes(path, content)
+        except OSError as error:
+            raise _told(error, path) from error
 
 
 class VideoSink:
@@ -189,7 +193,7 @@ class VideoSink:
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv444p" if self._size[0] % 2 or self._size[1] % 2 else "yuv420p"
         # no B frames: decoding order is display order, which keeps the times in the file plain
-        stream.options = {"crf": str(self._crf), "preset": "veryfast", "bf": "0"}
+        stream.options = {"crf": str(self._crf), "preset": "superfast", "bf": "0"}
         context = stream.codec_context
         context.time_base = stream.time_base = self._tick
         context.sample_aspect_ratio = self._aspect

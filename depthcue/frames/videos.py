@@ -69,7 +69,8 @@ class VideoSource(FrameSource):
         if not streams:
             kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
             only = f", only {' and '.join(kinds)}" if kinds else ""
-            raise DepthcueError(f"{self.path} holds no video stream{only}", "Name a video.")
+            raise DepthcueError(f"{self.path} holds no video stream{only}",
+                                "Name a video; if this should be one, it is damaged or cut off.")
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate

@@ -1,0 +1,181 @@
+"""Every kind of picture file becomes upright RGB, or an error that names it."""
+
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.errors import DepthcueError
+from depthcue.frames import pictures
+from depthcue.frames.pictures import load_picture
+
+RED, BLUE = (200, 30, 20), (20, 30, 200)
+
+
+def two_tone(height: int = 12, width: int = 20) -> Image.Image:
+    """Red above, blue below."""
+    rgb = np.empty((height, width, 3), np.uint8)
+    rgb[: height // 2], rgb[height // 2:] = RED, BLUE
+    return Image.fromarray(rgb)
+
+
+def close(rgb: np.ndarray, colour: tuple[int, int, int], tolerance: int = 12) -> bool:
+    """JPEG, CMYK and palettes move a colour by a few levels."""
+    return bool(np.abs(rgb.astype(int) - colour).max() <= tolerance)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp", "a.gif", "a.ppm", "a.tga"])
+def test_every_common_format(tmp_path, name):
+    two_tone().save(tmp_path / name, quality=98)
+    rgb = load_picture(tmp_path / name).rgb
+    assert rgb.shape == (12, 20, 3) and rgb.dtype == np.uint8 and rgb.flags.c_contiguous
+    assert close(rgb[1, 10], RED, 25) and close(rgb[-2, 10], BLUE, 25)
+
+
+def test_grey_palette_one_bit_and_cmyk(tmp_path):
+    two_tone().convert("L").save(tmp_path / "grey.png")
+    grey = load_picture(tmp_path / "grey.png").rgb
+    assert grey.shape == (12, 20, 3) and (grey[..., 0] == grey[..., 2]).all()
+    two_tone().convert("P").save(tmp_path / "palette.png")
+    assert close(load_picture(tmp_path / "palette.png").rgb[0, 0], RED, 40)
+    two_tone().convert("1").save(tmp_path / "bits.png")
+    assert set(np.unique(load_picture(tmp_path / "bits.png").rgb)) <= {0, 255}
+    two_tone().convert("CMYK").save(tmp_path / "print.jpg", quality=98)
+    assert Image.open(tmp_path / "print.jpg").mode == "CMYK"
+    assert close(load_picture(tmp_path / "print.jpg").rgb[0, 0], RED)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_sixteen_bit_is_scaled_not_clipped(tmp_path, suffix):
+    levels = np.array([[0, 128, 129, 257, 32768, 65535]], np.uint16)
+    Image.fromarray(levels).save(tmp_path / f"deep.{suffix}")
+    assert load_picture(tmp_path / f"deep.{suffix}").rgb[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+
+
+def test_sixteen_bit_colour(tmp_path):
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    row = b"\0" + struct.pack(">6H", 65535, 32768, 0, 0, 257, 65535)
+    (tmp_path / "deep.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b""))
+    assert close(load_picture(tmp_path / "deep.png").rgb[0], [(255, 128, 0), (0, 1, 255)], 1)
+
+
+def test_float_and_wide_integers(tmp_path):
+    Image.fromarray(np.array([[0, 0.5, 1]], np.float32)).save(tmp_path / "unit.tif")
+    assert load_picture(tmp_path / "unit.tif").rgb[0, :, 0].tolist() == [0, 128, 255]
+    Image.fromarray(np.array([[0, 7.5]], np.float32)).save(tmp_path / "metres.tif")
+    with pytest.raises(DepthcueError, match=r"metres\.tif holds real numbers"):
+        load_picture(tmp_path / "metres.tif")
+    Image.fromarray(np.array([[0, 100_000]], np.int32)).save(tmp_path / "wide.tif")
+    with pytest.raises(DepthcueError, match="100000"):
+        load_picture(tmp_path / "wide.tif")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(tmp_path, orientation):
+    upright = two_tone()
+    undo = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
+            7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270}[orientation]
+    stored = upright if undo is None else upright.transpose(undo)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "turned.png", exif=exif)
+    rgb = load_picture(tmp_path / "turned.png").rgb
+    assert (rgb == np.asarray(upright)).all()
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_does_not_lose_the_picture(tmp_path):
+    two_tone().save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xfe" * 40)
+    assert load_picture(tmp_path / "a.jpg").rgb.shape == (12, 20, 3)
+
+
+def test_transparent_pictures_stand_on_grey_and_say_so(tmp_path):
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[..., 0] = 255
+    rgba[:, :2, 3], rgba[:, 2:4, 3] = 255, 128
+    Image.fromarray(rgba).save(tmp_path / "glass.png")
+    glass = load_picture(tmp_path / "glass.png")
+    assert glass.rgb[0, 0].tolist() == [255, 0, 0]
+    assert close(glass.rgb[0, 3], (192, 64, 64), 2)
+    assert glass.rgb[0, 5].tolist() == [128, 128, 128]
+    assert any("transparent" in note for note in glass.notes)
+    rgba[..., 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "solid.png")
+    assert not load_picture(tmp_path / "solid.png").notes
+    Image.fromarray(rgba).convert("P").save(tmp_path / "key.png", transparency=Image.fromarray(rgba).convert("P")
+                                            .getpixel((0, 0)))
+    assert (load_picture(tmp_path / "key.png").rgb == 128).all()
+
+
+def test_one_pixel_and_animations(tmp_path):
+    Image.new("RGB", (1, 1), RED).save(tmp_path / "dot.png")
+    assert load_picture(tmp_path / "dot.png").rgb.tolist() == [[list(RED)]]
+    Image.new("RGB", (5, 4), RED).save(tmp_path / "moving.gif", save_all=True,
+                                       append_images=[Image.new("RGB", (5, 4), colour) for colour in (BLUE, (9, 9, 9))])
+    moving = load_picture(tmp_path / "moving.gif")
+    assert close(moving.rgb, RED) and "first of 3 pictures" in moving.notes
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp", "a.gif"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
+def test_cut_off_pictures_name_the_file(tmp_path, name, share):
+    noise = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DepthcueError) as caught:
+        load_picture(tmp_path / name)
+    assert name in caught.value.message and caught.value.hint
+
+
+def test_what_is_not_a_picture(tmp_path):
+    (tmp_path / "text.png").write_text("this is no picture " * 50)
+    with pytest.raises(DepthcueError, match=r"text\.png is not a picture"):
+        load_picture(tmp_path / "text.png")
+    with pytest.raises(DepthcueError, match="does not exist"):
+        load_picture(tmp_path / "gone.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DepthcueError, match="is a folder"):
+        load_picture(tmp_path / "folder.png")
+
+
+def test_huge_pictures_are_refused_before_they_unfold(tmp_path):
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + b"\0" * 60)
+    with pytest.raises(DepthcueError, match="60000x60000 pixels, 3600 million; at most 200 million"):
+        load_picture(tmp_path / "bomb.png")
+
+
+def test_the_limit_is_ours_and_the_librarys_is_left_alone(tmp_path, monkeypatch):
+    two_tone().save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_picture(tmp_path / "a.png").rgb.shape == (12, 20, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 200)
+    with pytest.raises(DepthcueError, match="20x12"):
+        load_picture(tmp_path / "a.png")
+
+
+def test_many_threads_at_once(tmp_path):
+    paths: list[Path] = []
+    for level in range(24):
+        path = tmp_path / f"{level}.png"
+        Image.new("RGB", (40, 30), (level * 10, 0, 255 - level)).save(path)
+        paths.append(path)
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(load_picture, paths))
+    assert [int(picture.rgb[5, 5, 0]) for picture in loaded] == [level * 10 for level in range(24)]
+    assert Image.MAX_IMAGE_PIXELS is not None
