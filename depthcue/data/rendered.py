@@ -78,8 +78,9 @@ class RenderedData:
         stored = [fresh.get(index) or self._cache.get(index, self.frame_size) for index in indices]
         frames = to_frames([frame for frame in stored if frame is not None], names, device)
         assert frames.depth_m is not None
-        valid = frames.depth_m <= self.max_depth_m
-        return Frames(frames.rgb, torch.where(valid, frames.depth_m, torch.inf), valid, names)
+        valid = frames.depth_m < self.max_depth_m + self._metres_per_unit / 2  # the range's own end is a step below
+        depth_m = torch.where(valid, frames.depth_m.clamp(max=self.max_depth_m), torch.inf)
+        return Frames(frames.rgb, depth_m, valid, names)
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
         return whole_frames(self.frames(indices, device))

@@ -1,9 +1,11 @@
 """Rendered worlds as a data set."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from depthcue.data import open_data
+from depthcue.data import Augmentation, open_data, rendered, training_batch
 from depthcue.data.rendered import FIRST_TEST_SEED, RenderedData
 from depthcue.errors import DepthcueError
 
@@ -20,8 +22,9 @@ def test_frames_are_the_same_however_they_are_asked_for(kind: str) -> None:
     assert torch.equal(together.rgb[1], alone.rgb[0]) and torch.equal(together.rgb[1], held.rgb[0])
     assert together.depth_m is not None and held.depth_m is not None and together.valid is not None
     assert torch.equal(together.rgb[0], together.rgb[2]) and torch.equal(together.depth_m[1], held.depth_m[0])
-    assert together.depth_m.isfinite().all() and (together.depth_m[~together.valid] == 0).all()
-    assert (together.depth_m[together.valid] > 0).all() and together.depth_m.max() <= first.max_depth_m
+    assert (together.depth_m[~together.valid] == torch.inf).all()  # known to be far, not unknown
+    depth_m = together.depth_m[together.valid]
+    assert (depth_m > 0).all() and depth_m.max() <= first.max_depth_m
     assert together.valid.float().mean() > 0.3 and together.rgb.float().std() > 5
 
 
@@ -69,10 +72,31 @@ def test_a_frame_beyond_the_last_is_an_index_error() -> None:
         open_data("scenes:indoor:3", "test", SMALL["indoor"]).frames([3])
 
 
+def test_the_sky_stays_infinite_through_augmentation() -> None:
+    data = open_data("scenes:road:2", "train", SMALL["road"])
+    frames = data.frames([0, 1])
+    assert frames.valid is not None and not frames.valid.all()
+    policy = Augmentation(rotation_deg=5.0, zoom=1.5)
+    batch = training_batch(frames, (16, 48), (16, 48), policy, torch.Generator().manual_seed(3))
+    assert batch.depth_m is not None and batch.valid is not None
+    assert batch.depth_m.isinf().any() and not batch.depth_m.isnan().any()
+    assert batch.depth_m[batch.valid].isfinite().all() and (batch.depth_m[batch.valid] > 0).all()
+
+
+def test_the_ends_of_the_range_survive_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    depth_m = torch.tensor([1e-6, 3.0, 10.0, 10.01, torch.inf])[None, None, None].expand(1, 1, 1, 5)
+    rendering = SimpleNamespace(rgb=torch.zeros(1, 3, 1, 5), depth_m=depth_m, valid=depth_m.isfinite())
+    monkeypatch.setattr(rendered, "render", lambda *_, **__: rendering)
+    frames = RenderedData("scenes:indoor", "indoor", 0, 1, (1, 5)).frames([0])
+    assert frames.depth_m is not None and frames.valid is not None
+    assert frames.valid.flatten().tolist() == [True, True, True, False, False]
+    assert frames.depth_m.flatten().tolist() == pytest.approx([0, 3, 10, torch.inf, torch.inf], abs=2e-4)
+
+
 @pytest.mark.gpu
 def test_a_gpu_renders_the_same_worlds() -> None:
     data = open_data("scenes:indoor:3", "test", (48, 64))
     here, there = data.frames([0, 1]), data.frames([0, 1], "cuda")
     assert here.depth_m is not None and there.depth_m is not None
-    close = (here.depth_m - there.depth_m.cpu()).abs() < 0.01
+    close = torch.isclose(here.depth_m, there.depth_m.cpu(), rtol=0, atol=0.01)
     assert close.float().mean() > 0.99  # rounding may move a silhouette by a pixel
