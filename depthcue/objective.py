@@ -10,6 +10,7 @@ Deviations: `valid` leaves pixels without a measured depth out (and, for gradien
 in metres of nets that see far are not rescaled, so l_depth weighs metres.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -89,8 +90,7 @@ def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return values.mean()
     # a sum over chosen pixels, not an index: shapes stay fixed for compiled and captured steps
-    weight = valid.to(values.dtype)
-    return (values * weight).sum() / weight.sum().clamp_min(1.0)
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp_min(1)
 
 
 def _inner(valid: Tensor | None) -> Tensor | None:

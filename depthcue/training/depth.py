@@ -16,6 +16,7 @@ import torch
 from depthcue.data import NONE, PUBLISHED, STRONG, Batch, BatchLoader, open_data
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net
+from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import l_dif
 from depthcue.progress import Progress, Silent
@@ -63,12 +64,15 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         DepthcueError: wrong options or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
+    if what.net not in DEPTH_NETS:
+        raise DepthcueError(f"there is no depth net called {what.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
     if what.augmentation not in POLICIES:
         raise DepthcueError(f"unknown augmentation {what.augmentation!r}", f"Use {', '.join(POLICIES)}.")
     accelerator = accelerator_for(device, what.precision)
-    datasets = [open_data(spec, split="train", limit=what.limit, seed=what.seed) for spec in what.data]
-    net = _net(what, max_depth_m=max(data.max_depth_m for data in datasets))
-    size = (net.description.height, net.description.width)
+    size = what.size or (DEPTH_DEFAULTS[what.net].height, DEPTH_DEFAULTS[what.net].width)
+    datasets = [open_data(spec, split="train", frame_size=frame_size(spec, size), limit=what.limit, seed=what.seed)
+                for spec in what.data]
+    net = _net(what, size, max_depth_m=max(data.max_depth_m for data in datasets))
     with torch.inference_mode():
         depth_size = tuple(net(torch.zeros(1, 3, *size)).shape[2:])
     loader = BatchLoader(datasets, what.batch_size, size, (depth_size[0], depth_size[1]), POLICIES[what.augmentation],
@@ -100,15 +104,21 @@ def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
     return recipe({"epochs": 20, "learning_rate": 1e-4, "schedule": "step", "average": 0.0}, net, **asked)
 
 
+def frame_size(spec: str, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Size at which frames are made where it is free: a little above the working size, so that a crop can move."""
+    if not spec.startswith(("folder:", "scenes:")):
+        return None
+    return round(size[0] * 1.125), round(size[1] * 1.125)
+
+
 def channels_last(rgb: torch.Tensor) -> torch.Tensor:
     """The memory layout in which convolutions are fastest."""
     return rgb.contiguous(memory_format=torch.channels_last)
 
 
-def _net(what: DepthTraining, max_depth_m: float) -> DepthNet:
-    changes: dict[str, Any] = {"name": what.name or what.net, "max_depth_m": max_depth_m}
-    if what.size is not None:
-        changes |= {"height": what.size[0], "width": what.size[1]}
+def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float) -> DepthNet:
+    changes: dict[str, Any] = {"name": what.name or what.net, "max_depth_m": max_depth_m, "height": size[0],
+                               "width": size[1]}
     # most of what is seen lies at about a quarter of the range
     config = {"typical_depth_m": max_depth_m / 4} if what.net == "compact" else None
     net = build_depth_net(what.net, backbone=what.backbone, seed=what.seed, config=config, **changes)

@@ -22,7 +22,7 @@ from depthcue.nets import DepthNet, MaskNet, build_mask_net, depth_from, load_de
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import EQUATIONS, l_dif, mask_objective
 from depthcue.progress import Progress, Silent
-from depthcue.training.depth import POLICIES, channels_last
+from depthcue.training.depth import POLICIES, channels_last, frame_size
 from depthcue.training.engine import Engine, Optimisation, accelerator_for, recipe, steps_to_run
 from depthcue.training.run import RunFolder
 
@@ -76,7 +76,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)
     size = (net.description.height, net.description.width)
-    datasets = [open_data(spec, split="train", frame_size=_frame_size(spec, size), limit=what.limit, seed=what.seed)
+    datasets = [open_data(spec, split="train", frame_size=frame_size(spec, size), limit=what.limit, seed=what.seed)
                 for spec in what.data]
     loader = BatchLoader(datasets, what.batch_size, size, None, POLICIES[what.augmentation], what.seed,
                          accelerator.process_index, accelerator.num_processes, accelerator.device)
@@ -155,10 +155,3 @@ def _draw_lambda(net: MaskNet, count: int, generator: torch.Generator) -> torch.
         return torch.full((count,), net.description.default_lambda)
     low, high = (math.log(end) for end in net.description.lambda_range)
     return (low + (high - low) * torch.rand(count, generator=generator)).exp()
-
-
-def _frame_size(spec: str, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Pictures of any size are brought a little above the working size, so that a crop has room to move."""
-    if not spec.startswith("folder:"):
-        return None
-    return round(size[0] * 1.15), round(size[1] * 1.15)
