@@ -19,7 +19,8 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
 
     def make(name: str = "clip.mp4", *, count: int = 12, size: tuple[int, int] = (48, 64), rate: Fraction | int = 25,
              ticks: Sequence[int] | None = None, time_base: Fraction | None = None, codec: str = "mpeg4",
-             options: dict[str, str] | None = None, matrix: tuple[int, int, int, int] | None = None, pix_fmt: str = "yuv420p") -> Path:
+             options: dict[str, str] | None = None, matrix: tuple[int, int, int, int] | None = None,
+             pix_fmt: str = "yuv420p") -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=options or {}) as container:
             stream = container.add_stream(codec, rate=rate)
