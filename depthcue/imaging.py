@@ -1,6 +1,6 @@
 """The one place for colour order, scaling, resize geometry, colour maps, overlays and panels.
 
-Everything here is numpy in, numpy out. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a depth in
+Everything here is numpy in, numpy out; results may be written to. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a depth in
 metres) is float32 (H, W). Colours, curves and captions are decided here so that files, videos and reports look alike.
 """
 
@@ -72,7 +72,7 @@ def resize_rgb(rgb: Rgb, height: int, width: int) -> Rgb:
     # reducing_gap first shrinks by whole pixels and leaves the filter at least 3 times the final size to work on:
     # several times faster on big photographs, no difference to see
     picture = Image.fromarray(np.ascontiguousarray(rgb))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0))
 
 
 def resize_map(values: Map, height: int, width: int) -> Map:
@@ -80,7 +80,14 @@ def resize_map(values: Map, height: int, width: int) -> Map:
     if values.shape == (height, width):
         return values
     image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def resize_grey(grey: Grey, height: int, width: int) -> Grey:
+    """Resize uint8 (H, W) to `height` × `width`: bilinear, antialiased where it shrinks."""
+    if grey.shape == (height, width):
+        return grey
+    return np.array(Image.fromarray(np.ascontiguousarray(grey)).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def grey8(values: NDArray[np.generic]) -> Grey:
@@ -97,12 +104,12 @@ def grey16(values: Map) -> NDArray[np.uint16]:
     return (np.clip(values, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
 
 
-def overlay(rgb: Rgb, mask: Map) -> Rgb:
+def overlay(rgb: Rgb, mask: Map | Grey) -> Rgb:
     """The picture with the mask over it: what is hidden turns dark and grey, what is kept glows in amber.
 
     Args:
         rgb: uint8 (H, W, 3).
-        mask: float32 (H, W) in [0, 1], the same size.
+        mask: float32 (H, W) in [0, 1], or its 8 bits, the same size.
 
     Returns:
         uint8 (H, W, 3).
@@ -112,11 +119,11 @@ def overlay(rgb: Rgb, mask: Map) -> Rgb:
     hidden = _tinted(light, (0.27, 0.30, 0.37), 0)
     # kept: the picture's own light on an amber ground, so that black objects light up as well as white ones
     kept = Image.blend(_tinted(light, (0.58, 0.38, 0.08), 135), picture, 0.12)
-    return np.asarray(Image.composite(kept, hidden, Image.fromarray(grey8(mask))))
+    return np.array(Image.composite(kept, hidden, Image.fromarray(grey8(mask))))
 
 
-def colourise_mask(mask: Map) -> Rgb:
-    """A mask float32 (H, W) in [0, 1] as a picture uint8 (H, W, 3): black through ember red to pale yellow."""
+def colourise_mask(mask: Map | Grey) -> Rgb:
+    """A mask float32 (H, W) in [0, 1], or its 8 bits, as a picture uint8 (H, W, 3): black, ember red, pale yellow."""
     return _scale(_EMBER)[grey8(mask)]
 
 

@@ -102,14 +102,14 @@ def _converted(image: Image.Image, path: Path, notes: list[str]) -> Picture:
     elif image.has_transparency_data:
         rgba = image.convert("RGBA")
         if rgba.getchannel("A").getextrema()[0] == 255:
-            rgb = np.asarray(rgba.convert("RGB"))
+            rgb = np.array(rgba.convert("RGB"))
         else:
             ground = Image.new("RGBA", rgba.size, (BACKGROUND_GREY,) * 3 + (255,))
-            rgb = np.asarray(Image.alpha_composite(ground, rgba).convert("RGB"))
+            rgb = np.array(Image.alpha_composite(ground, rgba).convert("RGB"))
             notes.append("transparent: shown on mid-grey")
     else:
-        rgb = np.asarray(image.convert("RGB"))
-    return Picture(np.ascontiguousarray(rgb), tuple(notes))
+        rgb = np.array(image.convert("RGB"))  # a copy, which may be written to
+    return Picture(rgb, tuple(notes))
 
 
 def _from_grey(values: Rgb) -> Rgb:

@@ -33,7 +33,7 @@ def close(rgb: np.ndarray, colour: tuple[int, int, int], tolerance: int = 12) ->
 def test_every_common_format(tmp_path, name):
     two_tone().save(tmp_path / name, quality=98)
     rgb = load_picture(tmp_path / name).rgb
-    assert rgb.shape == (12, 20, 3) and rgb.dtype == np.uint8 and rgb.flags.c_contiguous
+    assert rgb.shape == (12, 20, 3) and rgb.dtype == np.uint8 and rgb.flags.c_contiguous and rgb.flags.writeable
     assert close(rgb[1, 10], RED, 25) and close(rgb[-2, 10], BLUE, 25)
 
 
