@@ -1,5 +1,7 @@
 """Rendered RGB-D worlds whose cues are known: rooms and roads, ray cast in batches, deterministic for a seed."""
 
-from depthcue.scenes.api import KINDS, Rendering, render
+from depthcue.scenes.api import KINDS, render
+from depthcue.scenes.render import Rendering
+from depthcue.scenes.turns import ObjectTurn, Turn
 
-__all__ = ["KINDS", "Rendering", "render"]
+__all__ = ["KINDS", "ObjectTurn", "Rendering", "Turn", "render"]

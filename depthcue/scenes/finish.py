@@ -3,7 +3,7 @@
 import colorsys
 import random
 
-from depthcue.scenes.materials import Colour, Material
+from depthcue.scenes.materials import Colour, Material, scaled
 
 _WOODS: tuple[tuple[Colour, Colour], ...] = (
     ((0.36, 0.19, 0.08), (0.23, 0.11, 0.045)), ((0.20, 0.085, 0.035), (0.11, 0.045, 0.02)),
@@ -46,10 +46,10 @@ class Finish:
             return Material("wood", wood.colour, wood.second, (0.03, 0.02, 0.01), cell=(0.12, 0.12, 0.0), gap=0.008,
                             cell_shade=0.4, noise_period=(0.05, 0.05, 0.9), noise_mix=0.7, offset=rng.random())
         if pick < 0.18:
-            second = tuple(c * rng.uniform(0.7, 0.92) for c in colour)
+            second = scaled(colour, rng.uniform(0.7, 0.92))
             return Material("paper", colour, second, parity=(1.0, 1.0, 0.0), offset=rng.random(),
                             cell=(rng.uniform(0.06, 0.25),) * 2 + (0.0,), noise_mix=0.0)
-        return Material("paint", colour, tuple(c * 0.9 for c in colour), noise_period=(0.9, 0.9, 0.9), noise_mix=0.5,
+        return Material("paint", colour, scaled(colour, 0.9), noise_period=(0.9, 0.9, 0.9), noise_mix=0.5,
                         offset=rng.random() * 9)
 
     def ceiling(self) -> Material:
@@ -68,19 +68,19 @@ class Finish:
             along = rng.random() < 0.5
             cell = (rng.uniform(0.6, 1.8), wide, 0.0) if along else (wide, 0.0, 0.0)
             period = (0.6, 0.03, 0.03) if along else (0.03, 0.6, 0.03)
-            return Material("wood", wood.colour, wood.second, tuple(c * 0.4 for c in wood.second), cell=cell, shift=0.37,
+            return Material("wood", wood.colour, wood.second, scaled(wood.second, 0.4), cell=cell, shift=0.37,
                             gap=0.006, cell_shade=rng.uniform(0.2, 0.6), noise_period=period, noise_mix=0.8,
                             gloss=rng.uniform(0.05, 0.3), offset=rng.random() * 5)
         if kind == "tiles":
             size = rng.uniform(0.1, 0.45)
             base = self._off_white() if rng.random() < 0.6 else self._shaken((0.45, 0.30, 0.20), 0.3)
-            joint = tuple(c * rng.choice((0.45, 0.7, 1.25)) for c in base)
+            joint = scaled(base, rng.choice((0.45, 0.7, 1.25)))
             checks = (1.0, 1.0, 0.0) if rng.random() < 0.15 else (0.0, 0.0, 0.0)
-            return Material("ceramic", base, tuple(c * (0.1 if checks[0] else 0.82) for c in base), joint,
+            return Material("ceramic", base, scaled(base, 0.1 if checks[0] else 0.82), joint,
                             cell=(size, size, 0.0), gap=rng.uniform(0.005, 0.014), parity=checks, cell_shade=0.15,
                             noise_mix=0.0 if checks[0] else 0.6, gloss=0.25, offset=rng.random())
         base = self._shaken(rng.choice(_CARPETS), 0.15)
-        return Material("fabric", base, tuple(c * 0.72 for c in base), noise_period=(0.03, 0.03, 0.03), noise_mix=0.7,
+        return Material("fabric", base, scaled(base, 0.72), noise_period=(0.03, 0.03, 0.03), noise_mix=0.7,
                         sharpness=1.5, bump=0.25)
 
     def rug(self) -> Material:
@@ -89,19 +89,19 @@ class Finish:
         if rng.random() < 0.4:
             return Material("fabric", a, b, noise_period=(0.12, 0.12, 0.12), noise_mix=1.0, sharpness=5.0,
                             offset=rng.random() * 7)
-        return Material("fabric", a, b, tuple(c * 0.5 for c in b), cell=(rng.uniform(0.08, 0.4), rng.uniform(0.08, 0.4), 0),
+        return Material("fabric", a, b, scaled(b, 0.5), cell=(rng.uniform(0.08, 0.4), rng.uniform(0.08, 0.4), 0),
                         parity=(1.0, float(rng.random() < 0.6), 0.0), gap=0.02, cell_hue=0.4, offset=rng.random())
 
     def worktop(self) -> Material:
         rng = self.rng
         base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58), (0.30, 0.20, 0.13))),
                             0.2)
-        return Material("stone", base, tuple(min(1.0, c * 1.9 + 0.05) for c in base), noise_period=(0.025,) * 3,
+        return Material("stone", base, scaled(base, 1.9), noise_period=(0.025,) * 3,
                         noise_mix=0.6, sharpness=3.0, gloss=0.35)
 
     def splash(self) -> Material:
         size, base = self.rng.uniform(0.06, 0.15), self._off_white()
-        return Material("ceramic", base, base, tuple(c * 0.7 for c in base), cell=(size, size, size), gap=0.006,
+        return Material("ceramic", base, base, scaled(base, 0.7), cell=(size, size, size), gap=0.006,
                         cell_shade=0.25, cell_hue=self.rng.choice((0.0, 0.15)), gloss=0.3)
 
     # surfaces of furniture
@@ -118,7 +118,7 @@ class Finish:
     def leather(self) -> Material:
         base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07), (0.5, 0.42, 0.34))),
                             0.2)
-        return Material("fabric", base, tuple(c * 0.7 for c in base), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3,
+        return Material("fabric", base, scaled(base, 0.7), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3,
                         bump=0.15)
 
     def bedding(self) -> Material:
@@ -135,17 +135,17 @@ class Finish:
                             bump=0.15, offset=rng.random() * 9)
         if pick < 0.8:
             return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.9, cell_shade=0.6, gap=0.02, bump=0.15)
-        return Material("fabric", a, tuple(c * 0.8 for c in a), noise_period=(0.3,) * 3, noise_mix=0.7, bump=0.3)
+        return Material("fabric", a, scaled(a, 0.8), noise_period=(0.3,) * 3, noise_mix=0.7, bump=0.3)
 
     def linen(self) -> Material:
         base = self._off_white() if self.rng.random() < 0.7 else self._vivid(0.4)
-        return Material("fabric", base, tuple(c * 0.85 for c in base), noise_period=(0.2,) * 3, noise_mix=0.8, bump=0.35)
+        return Material("fabric", base, scaled(base, 0.85), noise_period=(0.2,) * 3, noise_mix=0.8, bump=0.35)
 
     def curtain(self) -> Material:
         rng = self.rng
         base = self._off_white() if rng.random() < 0.5 else self._vivid(0.5)
         fold = rng.uniform(0.06, 0.16)
-        return Material("fabric", base, tuple(c * 0.6 for c in base), noise_period=(fold, fold, 3.0), noise_mix=1.0,
+        return Material("fabric", base, scaled(base, 0.6), noise_period=(fold, fold, 3.0), noise_mix=1.0,
                         sharpness=1.5, bump=0.5, glow=rng.choice((0.0, 0.0, 0.4)), offset=rng.random() * 9)
 
     def metal(self) -> Material:
@@ -226,7 +226,7 @@ class Finish:
 
     def leaf(self) -> Material:
         green = self._shaken((0.10, 0.22, 0.05), 0.4)
-        return Material("leaf", green, tuple(c * 0.35 for c in green), noise_period=(0.05,) * 3, noise_mix=1.0,
+        return Material("leaf", green, scaled(green, 0.35), noise_period=(0.05,) * 3, noise_mix=1.0,
                         sharpness=3.0, bump=0.5)
 
     def mirror(self) -> Material:
@@ -240,7 +240,7 @@ class Finish:
         rng = self.rng
         light, dark = rng.choice(_WOODS)
         scale = rng.uniform(0.75, 1.2)
-        return Material("wood", tuple(min(1.0, c * scale) for c in light), tuple(c * scale for c in dark),
+        return Material("wood", scaled(light, scale), scaled(dark, scale),
                         noise_period=(0.5, rng.uniform(0.015, 0.05), 0.03), grain=True, noise_mix=rng.uniform(0.4, 1.0),
                         sharpness=1.5, gloss=rng.uniform(0.03, 0.25), offset=rng.random() * 9)
 
@@ -255,10 +255,10 @@ class Finish:
         if pick < 0.3:
             return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.04, 0.15),) * 3, noise_mix=1.0,
                             sharpness=5.0, bump=0.2, offset=rng.random() * 9)
-        return Material("fabric", base, tuple(c * 0.75 for c in base), noise_period=(0.08,) * 3, noise_mix=0.7, bump=0.25)
+        return Material("fabric", base, scaled(base, 0.75), noise_period=(0.08,) * 3, noise_mix=0.7, bump=0.25)
 
     def _plain(self, kind: str, colour: Colour, gloss: float = 0.0) -> Material:
-        return Material(kind, colour, tuple(c * 0.85 for c in colour), noise_period=(0.4,) * 3, noise_mix=0.3, gloss=gloss)
+        return Material(kind, colour, scaled(colour, 0.85), noise_period=(0.4,) * 3, noise_mix=0.3, gloss=gloss)
 
     def _off_white(self) -> Colour:
         shade, warm = self.rng.uniform(0.55, 0.85), self.rng.uniform(0.0, 0.15)

@@ -5,6 +5,7 @@ front, z up from the floor. Sizes in metres.
 """
 
 from depthcue.scenes.finish import Finish
+from depthcue.scenes.materials import Material
 from depthcue.scenes.world import BALL, CUSHION, CYLINDER, CYLINDER_Y, Builder, frustum
 
 SHADE = frustum(0.6)
@@ -223,7 +224,7 @@ def cabinet(b: Builder, f: Finish, width: float, depth: float, height: float, na
                     table_lamp(b, f)
 
 
-def doors(b: Builder, wood: object, knob: object, width: float, y: float, bottom: float, top: float, across: int,
+def doors(b: Builder, wood: Material, knob: Material, width: float, y: float, bottom: float, top: float, across: int,
           up: int) -> None:
     """Fronts on the plane y with joints between them and a knob or bar each."""
     rng = b.rng

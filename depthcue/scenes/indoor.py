@@ -8,6 +8,7 @@ import numpy as np
 
 from depthcue.scenes import fittings, furniture
 from depthcue.scenes.finish import Finish
+from depthcue.scenes.materials import scaled
 from depthcue.scenes.world import Builder, Camera, Look, World
 
 FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
@@ -200,7 +201,7 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
     ambient = rng.uniform(0.35, 1.0)
     cast = rng.gauss(0, 0.1)
     b.look = Look(
-        light=(*place, 1.0), light_colour=tuple(c * rng.uniform(0.7, 1.5) for c in colour),
+        light=(*place, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
         ambient=(ambient, ambient * (1 - 0.2 * warm), ambient * (1 - 0.35 * warm)), sky=(0.75, 0.8, 0.9),
         brightness=math.exp(rng.gauss(math.log(0.22), 0.45)),
         white_balance=(math.exp(cast + rng.gauss(0, 0.04)), math.exp(rng.gauss(-0.02, 0.03)),

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 Colour = tuple[float, float, float]
 
-CLASSES = ("sky", "paint", "wood", "fabric", "metal", "glass", "stone", "ceramic", "paper", "plastic", "leaf", "asphalt",
-           "marking", "earth", "skin", "light")
+CLASSES = ("sky", "paint", "wood", "fabric", "metal", "glass", "stone", "ceramic", "paper", "plastic", "leaf",
+           "asphalt", "marking", "earth", "skin", "light")
 """Material ids are positions in this list."""
 
 _FADE_START, _FADE_END = 0.35, 0.9  # share of a pattern's period that a pixel covers while the pattern fades out
@@ -61,7 +62,12 @@ SHIFT, GAP, SHADE, HUE, MIX, SHARP, GLOSS, GLOW, BUMP, OFFSET, CLASS = range(18,
 ROW = 29
 
 
-def rows(materials: Sequence[Material], half: np.ndarray) -> np.ndarray:
+def scaled(colour: Colour, by: float) -> Colour:
+    """A darker or lighter colour."""
+    return (colour[0] * by, colour[1] * by, colour[2] * by)
+
+
+def rows(materials: Sequence[Material], half: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Materials of primitives with half sizes `half` (P, 3) as numbers, (P, ROW) float32."""
     table: dict[int, list[float]] = {}
     for material in materials:
@@ -80,12 +86,11 @@ def rows(materials: Sequence[Material], half: np.ndarray) -> np.ndarray:
     return filled
 
 
-def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: Tensor,
-             plain: bool = False) -> tuple[Tensor, Tensor]:
+def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: Tensor) -> tuple[Tensor, Tensor]:
     """Albedo (N, 3) and a bump vector (N, 3) in [-1, 1] at points on surfaces.
 
     row (N, ROW); point (N, 3) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
-    a pixel covers there; salt (N,) int32, different for every primitive; plain: leave out every pattern.
+    a pixel covers there; salt (N,) int32, which tells one object's patterns from another's.
     """
     u_axis, v_axis = (axis == 0).long(), 2 - (axis == 2).long()
     u_axis, v_axis = u_axis[:, None], v_axis[:, None]
@@ -101,8 +106,6 @@ def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: 
     noise = (value_noise(noise_u, noise_v, salt) - 0.5) * coarse
     detail = (value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5) * fine
     bump = torch.stack((noise + detail, detail - 0.4 * noise, 0.8 * noise - detail), 1) * row[:, BUMP, None]
-    if plain:
-        return (colour + row[:, SECOND] * row[:, MIX, None]) / (1 + row[:, MIX, None]), bump * 0
 
     cell_u, cell_v = row[:, CELL].gather(1, u_axis)[:, 0], row[:, CELL].gather(1, v_axis)[:, 0]
     has_u, has_v = cell_u > 0, cell_v > 0
@@ -114,8 +117,8 @@ def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: 
     visible = _fade(footprint, torch.minimum(cell_u, cell_v))
     code = hash32(column_number.to(torch.int32), row_number.to(torch.int32), salt)
     first, second, third = unit(code), unit(code >> 5 ^ code * 3), unit(code >> 9 ^ code * 7)
-    parity = row[:, PARITY].gather(1, u_axis)[:, 0] * column_number + row[:, PARITY].gather(1, v_axis)[:, 0] * row_number
-    parity = parity.remainder(2.0)
+    parity = (row[:, PARITY].gather(1, u_axis)[:, 0] * column_number
+              + row[:, PARITY].gather(1, v_axis)[:, 0] * row_number).remainder(2.0)
     parity = torch.where(row[:, PARITY].sum(1) > 0, 0.5 + (parity - 0.5) * visible, parity)
 
     mix = (0.5 + (noise + 0.5 * detail) * 1.6 * row[:, SHARP] - 0.5 * (1 - row[:, MIX])) * (row[:, MIX] > 0)

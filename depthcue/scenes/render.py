@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from depthcue.scenes import materials, truth
 from depthcue.scenes.geometry import first_hits, light_arrives, surface
 from depthcue.scenes.materials import hash32, unit
-from depthcue.scenes.world import Batch, World, stack
+from depthcue.scenes.world import Batch, World, WorldObject, stack
 
 _FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its cache
 
@@ -25,7 +26,8 @@ class Rendering:
     sky; object_id (B, 1, H, W) int64 position in `objects` of the frame, -1 for sky; material_id (B, 1, H, W) int64
     position in materials.CLASSES; albedo (B, 3, H, W) linear; edges: name -> (B, 1, H, W) bool for occlusion, crease,
     texture, shadow; horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of the
-    room's or road's main direction. Image points count from the centre of the top left pixel. focal_px (B,).
+    room's or road's main direction. Image points count from the centre of the top left pixel. focal_px (B,); exposure (B,): gain from radiance
+    to picture; objects: of each frame, what its object ids stand for.
     """
 
     rgb: Tensor
@@ -39,7 +41,8 @@ class Rendering:
     horizon_row: Tensor
     vanishing_point: Tensor
     focal_px: Tensor
-    objects: list[list[str]] = field(default_factory=list)
+    exposure: Tensor
+    objects: list[list[WorldObject]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,11 @@ class Lens:
 
 
 def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: float,
-                  device: str | torch.device = "cpu", shadows: bool = True, patterns: bool = True) -> Rendering:
+                  device: str | torch.device = "cpu", exposure: Tensor | None = None) -> Rendering:
     """Photograph every world at the size height x width with its own camera.
 
-    focal_px: the kind's focal length at this size, which each camera's focal_factor multiplies.
+    focal_px: the kind's focal length at this size, which each camera's focal_factor multiplies. exposure: (B,) gains
+    to use instead of those that each picture would ask for.
     """
     device = torch.device(device)
     at_once = max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else len(worlds)
@@ -67,9 +71,10 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
             some = worlds[start:start + at_once]
             lens = _lens(some, focal_px, device)
             main = _unit_vectors([world.main_yaw_deg for world in some], [0.0] * len(some), device)
-            parts.append(_photograph(stack(some, device), lens, main, height, width, shadows, patterns))
+            gain = None if exposure is None else exposure[start:start + at_once].to(device)
+            parts.append(_photograph(stack(some, device), lens, main, height, width, gain))
     joined = _join(parts)
-    joined.objects = [[item.name for item in world.objects] for world in worlds]
+    joined.objects = [world.objects for world in worlds]
     return joined
 
 
@@ -95,8 +100,8 @@ def _unit_vectors(yaw_deg: Sequence[float], pitch_deg: Sequence[float], device: 
     return torch.tensor(vectors, dtype=torch.float32, device=device)
 
 
-def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int, shadows: bool,
-                patterns: bool) -> Rendering:
+def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
+                exposure: Tensor | None) -> Rendering:
     frames, count = batch.object_id.shape
     device = batch.half.device
     focal = lens.focal_px[:, None]
@@ -120,9 +125,8 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     footprint = depth * length / lens.focal_px[:, None, None] / facing
 
     row = batch.material.reshape(-1, materials.ROW)[which]
-    salt = batch.salt.repeat_interleave(height * width) + batch.object_id.reshape(-1)[which] * 31
     albedo_flat, bump = materials.evaluate(row, local * batch.half.reshape(-1, 3)[which], axis,
-                                           footprint.flatten(), salt.to(torch.int32), plain=not patterns)
+                                           footprint.flatten(), batch.texture_salt.reshape(-1)[which])
     albedo = albedo_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
     shading_normal = normal + bump.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
     shading_normal = shading_normal / _length(shading_normal)[:, None].clamp_min(1e-6)
@@ -135,11 +139,9 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     is_lamp = light[:, 3, None, None, None]
     strength = torch.where(is_lamp > 0, 1 / (0.6 + (distance * is_lamp / 2.5) ** 2), 1.0)
     faces_light = (normal * to_light).sum(1) > 0
-    if shadows:
-        lifted = points + normal * (0.002 + 0.0005 * depth[:, None])
-        lit = light_arrives(batch.casters, lifted, light, faces_light & valid)
-    else:
-        lit = torch.ones_like(valid)
+    lifted = points + normal * (0.002 + 0.0005 * depth[:, None])
+    shaded = batch.look["shadows"][:, None, None] > 0
+    lit = light_arrives(batch.casters, lifted, light, faces_light & valid & shaded)
     cosine = (shading_normal * to_light).sum(1, keepdim=True).clamp_min(0)
     direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.look["light_colour"][:, :, None, None]
     hollow = truth.hollowness(points, normal, depth, lens.focal_px)[:, None]
@@ -164,7 +166,10 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     veil = batch.look["sky"][:, :, None, None] * 0.9
     radiance = torch.where(valid[:, None], torch.lerp(radiance, veil.expand_as(radiance), haze), sky)
 
-    rgb = _expose(radiance, batch)
+    if exposure is None:
+        # follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
+        exposure = batch.look["brightness"] / radiance.clamp_max(2.0).mean((1, 2, 3)).clamp_min(1e-4)
+    rgb = _expose(radiance * exposure[:, None, None, None], batch)
     object_id = torch.where(valid, batch.object_id.reshape(-1)[which].reshape(frames, height, width).long(), -1)
     camera_normal = torch.stack([(normal * axis_of[:, :, None, None]).sum(1)
                                  for axis_of in (lens.right, lens.down, lens.forward)], 1) * valid[:, None]
@@ -176,7 +181,7 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
         material_id=torch.where(valid[:, None], picked(materials.CLASS).long(), 0), albedo=albedo * valid[:, None],
         edges={name: edge[:, None] for name, edge in edges.items()},
         horizon_row=height / 2 - 0.5 - lens.focal_px * lens.forward[:, 2] / lens.down[:, 2],
-        vanishing_point=_vanishing_point(lens, main, height, width), focal_px=lens.focal_px)
+        vanishing_point=_vanishing_point(lens, main, height, width), focal_px=lens.focal_px, exposure=exposure)
 
 
 def _length(vectors: Tensor) -> Tensor:
@@ -191,24 +196,23 @@ def _sky(direction: Tensor, batch: Batch) -> Tensor:
     pale = torch.lerp(colour, colour.mean(1, keepdim=True) * 1.15, ((1 - up) ** 6)[:, None] * 0.8)
     plane = direction[:, :2] / (up + 0.12)[:, None]
     salt = batch.salt[:, None, None].expand(up.shape)
-    cloud = sum(materials.value_noise(plane[:, 0] * f, plane[:, 1] * f, salt + i) / 2 ** (i + 1)
-                for i, f in enumerate((0.9, 2.1, 4.7)))
+    cloud = torch.zeros_like(up)
+    for octave, frequency in enumerate((0.9, 2.1, 4.7)):
+        cloud += materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave) / 2 ** (octave + 1)
     amount = batch.look["clouds"][:, None, None]
     cover = ((cloud - 0.85 + amount) * 4).clamp(0, 1) * amount.clamp(0, 1)
     return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])
 
 
 def _expose(radiance: Tensor, batch: Batch) -> Tensor:
-    """Linear radiance to a gamma-encoded picture with the sensor's faults."""
+    """Exposed linear radiance to a gamma-encoded picture with the sensor's faults."""
     look = {name: value.reshape(len(radiance), -1, 1, 1) for name, value in batch.look.items()}
     frames, _, height, width = radiance.shape
     device = radiance.device
-    # exposure follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
-    middle = radiance.clamp_max(2.0).mean((1, 2, 3), keepdim=True)
     x = (torch.arange(width, device=device) + 0.5) / width - 0.5
     y = (torch.arange(height, device=device) + 0.5) / height - 0.5
     falloff = 1 - look["vignette"] * 2 * (x[None, :] ** 2 + y[:, None] ** 2)
-    linear = radiance / middle.clamp_min(1e-4) * look["brightness"] * look["white_balance"] * falloff
+    linear = radiance * look["white_balance"] * falloff
     grey = linear.mean(1, keepdim=True)
     linear = (grey + (linear - grey) * look["saturation"]).clamp_min(0)
     edge = look["blur"]
@@ -242,4 +246,5 @@ def _join(parts: Sequence[Rendering]) -> Rendering:
 
     names = [name for name in Rendering.__dataclass_fields__ if name not in ("edges", "objects")]
     edges = {name: torch.cat([part.edges[name] for part in parts]) for name in parts[0].edges}
-    return Rendering(**{name: joined(name) for name in names}, edges=edges)
+    fields: dict[str, Any] = {name: joined(name) for name in names}
+    return Rendering(**fields, edges=edges)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from depthcue.scenes import street, vehicles
-from depthcue.scenes.materials import Material
+from depthcue.scenes.materials import Material, scaled
 from depthcue.scenes.world import BALL, Builder, Camera, Look, World
 
 FOCAL_PX, FOCAL_WIDTH = 721.5, 1242
@@ -124,7 +124,7 @@ def _surface(b: Builder, course: Course, style: str, lane: float, left: int, rig
             shade = rng.uniform(0.6, 1.3)
             with course.at(rng.uniform(4, 40), rng.uniform(low, high)):
                 b.box((0, 0, 0.001), (rng.uniform(0.6, 8), rng.uniform(0.5, 1.5), 0.004),
-                      asphalt.tinted(street.tuple_scaled(asphalt.colour, shade)))
+                      asphalt.tinted(scaled(asphalt.colour, shade)))
     if walk is None:
         return
     with b.object("footway"):

@@ -6,7 +6,7 @@ Every builder draws in the current frame of the Builder: x along the road, y awa
 import math
 from dataclasses import replace
 
-from depthcue.scenes.materials import Colour, Material
+from depthcue.scenes.materials import Colour, Material, scaled
 from depthcue.scenes.world import BALL, CYLINDER, CYLINDER_X, CYLINDER_Y, Builder, frustum
 
 CONE = frustum(0.02)
@@ -29,10 +29,10 @@ def building(b: Builder, length: float, depth: float, height: float) -> None:
     with b.object("building"):
         b.box((0, depth / 2, height / 2), (length, depth, height), front)
         shop = rng.random()
-        base = Material("stone", tuple_scaled(plaster, 0.75), tuple_scaled(plaster, 0.5), noise_period=(0.8,) * 3,
+        base = Material("stone", scaled(plaster, 0.75), scaled(plaster, 0.5), noise_period=(0.8,) * 3,
                         noise_mix=0.7)
         if shop < 0.45:
-            windows = Material("glass", (0.06, 0.07, 0.08), (0.5, 0.4, 0.3), tuple_scaled(plaster, 0.5),
+            windows = Material("glass", (0.06, 0.07, 0.08), (0.5, 0.4, 0.3), scaled(plaster, 0.5),
                                cell=(bay * 1.3, bay, 0.0), gap=0.35, noise_period=(0.7,) * 3, noise_mix=0.9, sharpness=3.0,
                                cell_hue=0.5, gloss=0.4, offset=rng.random() * 9)
             b.box((0, -0.05, 1.45), (length * 0.98, 0.1, 2.5), windows)
@@ -179,7 +179,7 @@ def sign(b: Builder) -> None:
                 b.box((0, 0, tall + 0.2), (0.28, 0.2, 0.85), DARK_STEEL)
                 for step, colour in enumerate(((0.6, 0.02, 0.02), (0.5, 0.3, 0.02), (0.02, 0.5, 0.1))):
                     b.add(CYLINDER_Y, (0, 0.1, tall + 0.45 - 0.26 * step), (0.2, 0.06, 0.2),
-                          Material("light", tuple_scaled(colour, 0.5), glow=rng.choice((0.0, 2.0))))
+                          Material("light", scaled(colour, 0.5), glow=rng.choice((0.0, 2.0))))
             elif pick > 0.35:
                 red, white = Material("paint", (0.5, 0.02, 0.02)), Material("paint", (0.75, 0.75, 0.75))
                 b.add(CYLINDER_Y, (0, 0, tall - 0.2), (0.62, 0.03, 0.62), red)
@@ -199,8 +199,8 @@ def billboard(b: Builder) -> None:
         b.box((0, 0, low + tall / 2), (wide, 0.2, tall), Material("paint", _vivid(b), _vivid(b), _vivid(b),
                                                                   cell=(wide / 3, 1, tall / 2), cell_hue=0.5, noise_mix=1.0,
                                                                   noise_period=(0.8, 0.8, 0.5), sharpness=6.0))
-        for side in (-0.3, 0.3):
-            b.add(CYLINDER, (side * wide, -0.05, low / 2), (0.2, 0.2, low), STEEL)
+        for post in (-0.3, 0.3):
+            b.add(CYLINDER, (post * wide, -0.05, low / 2), (0.2, 0.2, low), STEEL)
 
 
 def gantry(b: Builder, span: float) -> None:
@@ -212,8 +212,8 @@ def gantry(b: Builder, span: float) -> None:
             b.box((0, side * span / 2, low / 2 + 0.4), (0.4, 0.4, low + 0.8), STEEL)
         b.box((0, 0, low + 0.5), (0.5, span, 0.6), STEEL)
         if rng.random() < 0.7:
-            for side in (-0.25, 0.2):
-                b.box((-0.35, side * span, low + 0.4), (0.1, span * 0.3, 2.0), Material(
+            for across in (-0.25, 0.2):
+                b.box((-0.35, across * span, low + 0.4), (0.1, span * 0.3, 2.0), Material(
                     "paint", (0.02, 0.08, 0.3), (0.7, 0.7, 0.7), noise_period=(0.4, 0.4, 0.3), noise_mix=0.6, sharpness=6.0))
         else:
             b.box((0, 0, low + 0.9), (3.0, span * 1.3, 1.4), Material("stone", (0.4, 0.39, 0.36)))
@@ -243,7 +243,7 @@ def asphalt(b: Builder) -> Material:
 def ground(b: Builder) -> Material:
     """Grass, dry grass or gravel."""
     base: Colour = b.rng.choice(((0.08, 0.12, 0.03), (0.13, 0.14, 0.05), (0.32, 0.25, 0.12), (0.2, 0.18, 0.15)))
-    return Material("earth", base, tuple_scaled(base, 0.5), noise_period=(0.35,) * 3, noise_mix=1.0, sharpness=1.5, bump=0.4)
+    return Material("earth", base, scaled(base, 0.5), noise_period=(0.35,) * 3, noise_mix=1.0, sharpness=1.5, bump=0.4)
 
 
 def pavement(b: Builder) -> Material:
@@ -251,11 +251,6 @@ def pavement(b: Builder) -> Material:
     shade, size = b.rng.uniform(0.14, 0.4), b.rng.uniform(0.3, 0.8)
     return Material("stone", (shade, shade * 0.97, shade * 0.92), (shade * 0.75,) * 3, (shade * 0.45,) * 3,
                     cell=(size, size, 0.0), shift=0.5, gap=0.02, cell_shade=0.25, noise_period=(0.5,) * 3, noise_mix=0.7)
-
-
-def tuple_scaled(colour: Colour, by: float) -> Colour:
-    """A darker or lighter colour."""
-    return (colour[0] * by, colour[1] * by, colour[2] * by)
 
 
 def slope_of(rise: float, run: float) -> float:
@@ -267,7 +262,7 @@ def _leaf(b: Builder) -> Material:
     rng = b.rng
     base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04), (0.22, 0.12, 0.03)))
     scale = rng.uniform(0.7, 1.4)
-    return Material("leaf", tuple_scaled(base, scale * 1.5), tuple_scaled(base, scale * 0.22),
+    return Material("leaf", scaled(base, scale * 1.5), scaled(base, scale * 0.22),
                     noise_period=(rng.uniform(0.25, 0.5),) * 3, noise_mix=1.0, sharpness=2.5, bump=1.1)
 
 
@@ -275,7 +270,7 @@ def _plaster(b: Builder) -> Colour:
     rng = b.rng
     base = rng.choice(((0.6, 0.57, 0.5), (0.7, 0.69, 0.66), (0.55, 0.44, 0.28), (0.42, 0.3, 0.24), (0.35, 0.34, 0.33),
                        (0.5, 0.24, 0.16), (0.45, 0.5, 0.52)))
-    return tuple_scaled(base, rng.uniform(0.6, 1.15))
+    return scaled(base, rng.uniform(0.6, 1.15))
 
 
 def _masonry(b: Builder) -> Material:
@@ -283,7 +278,7 @@ def _masonry(b: Builder) -> Material:
                      gap=0.012, cell_shade=0.6, noise_period=(0.6,) * 3, noise_mix=0.6)
     if b.rng.random() < 0.5:
         return brick
-    return replace(brick, colour=_plaster(b), second=tuple_scaled(_plaster(b), 0.7), cell=(0.0, 0.0, 0.0), gap=0.0)
+    return replace(brick, colour=_plaster(b), second=scaled(_plaster(b), 0.7), cell=(0.0, 0.0, 0.0), gap=0.0)
 
 
 def _vivid(b: Builder, most: float = 0.9) -> Colour:

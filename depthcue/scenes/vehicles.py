@@ -140,7 +140,6 @@ def pedestrian(b: Builder, name: str = "pedestrian") -> None:
 
 def cyclist(b: Builder) -> None:
     """A bicycle (wheels as thin discs of spokes, frame bars) and its rider."""
-    rng = b.rng
     frame = Material("metal", _vivid(b, 0.9), gloss=0.4)
     coat, trousers = _cloth(b), _cloth(b, 0.5)
     with b.object("cyclist"):

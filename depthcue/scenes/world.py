@@ -5,8 +5,10 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -59,6 +61,7 @@ class Look:
     noise: float = 0.01
     vignette: float = 0.1
     blur: float = 0.0
+    shadows: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,18 @@ class WorldObject:
 class World:
     """One finished scene on the host: arrays over P primitives, and the tables."""
 
-    linear: np.ndarray
-    offset: np.ndarray
-    half: np.ndarray
-    quadric: np.ndarray
-    curved: np.ndarray
-    casts: np.ndarray
-    material: np.ndarray
-    object_id: np.ndarray
+    PER_PRIMITIVE: ClassVar[tuple[str, ...]] = (
+        "linear", "offset", "half", "quadric", "curved", "casts", "material", "object_id", "texture_salt")
+
+    linear: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+    half: npt.NDArray[np.float32]
+    quadric: npt.NDArray[np.float32]
+    curved: npt.NDArray[np.bool_]
+    casts: npt.NDArray[np.bool_]
+    material: npt.NDArray[np.float32]
+    object_id: npt.NDArray[np.int32]
+    texture_salt: npt.NDArray[np.int32]
     objects: list[WorldObject]
     camera: Camera
     look: Look
@@ -150,7 +157,7 @@ class Builder:
         """An oriented box."""
         self.add(BOX, centre, size, material, yaw_deg, tilt_deg, casts)
 
-    def boxes(self) -> tuple[np.ndarray, np.ndarray]:
+    def boxes(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """World to unit cube of all primitives so far: linear (P, 3, 3) and offset (P, 3), float32."""
         numbers = np.array(self._numbers, dtype=np.float64)
         linear, offset, _ = _to_unit_cube(numbers)
@@ -164,10 +171,11 @@ class Builder:
             linear=linear.astype(np.float32), offset=offset.astype(np.float32), half=half.astype(np.float32),
             quadric=numbers[:, 9:14].astype(np.float32), curved=numbers[:, 14] > 0, casts=numbers[:, 15] > 0,
             material=materials.rows(self._materials, half), object_id=numbers[:, 16].astype(np.int32),
+            texture_salt=(salt + numbers[:, 16].astype(np.int64) * 31).astype(np.int32),
             objects=self.objects, camera=self.camera, look=self.look, main_yaw_deg=self.main_yaw_deg, salt=salt)
 
 
-def _to_unit_cube(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _to_unit_cube(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
     """Rows of a Builder -> linear (P, 3, 3), offset (P, 3), half sizes (P, 3)."""
     centre, half = numbers[:, 0:3], numbers[:, 3:6]
     cos, sin, tilt = numbers[:, 6], numbers[:, 7], numbers[:, 8]
@@ -188,6 +196,7 @@ class Batch:
     half: Tensor  # (B, P, 3)
     material: Tensor  # (B, P, ROW)
     object_id: Tensor  # (B, P)
+    texture_salt: Tensor  # (B, P) int32
     salt: Tensor  # (B,) int32
     look: dict[str, Tensor] = field(default_factory=dict)
 
@@ -197,7 +206,7 @@ def stack(worlds: Sequence[World], device: torch.device) -> Batch:
     largest = max(len(world.half) for world in worlds)
 
     def pad(name: str) -> Tensor:
-        arrays = [getattr(world, name) for world in worlds]
+        arrays: list[npt.NDArray[Any]] = [getattr(world, name) for world in worlds]
         out = np.zeros((len(arrays), largest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
         for position, array in enumerate(arrays):
             out[position, :len(array)] = array
@@ -211,5 +220,5 @@ def stack(worlds: Sequence[World], device: torch.device) -> Batch:
     looks = {name: torch.tensor([getattr(world.look, name) for world in worlds], dtype=torch.float32, device=device)
              for name in Look.__dataclass_fields__}
     return Batch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")), pad("half"),
-                 pad("material"), pad("object_id"),
+                 pad("material"), pad("object_id"), pad("texture_salt"),
                  torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks)
