@@ -11,9 +11,10 @@ _WOODS: tuple[tuple[Colour, Colour], ...] = (
     ((0.10, 0.05, 0.03), (0.06, 0.03, 0.018)), ((0.42, 0.17, 0.07), (0.28, 0.10, 0.04)),
     ((0.30, 0.22, 0.15), (0.20, 0.14, 0.09)))
 _WALLS: tuple[Colour, ...] = (
-    (0.75, 0.72, 0.66), (0.80, 0.79, 0.77), (0.70, 0.62, 0.48), (0.62, 0.60, 0.56), (0.55, 0.63, 0.60),
-    (0.48, 0.55, 0.36), (0.72, 0.58, 0.30), (0.45, 0.52, 0.62), (0.66, 0.50, 0.42), (0.78, 0.74, 0.60),
-    (0.35, 0.40, 0.28), (0.60, 0.28, 0.16), (0.68, 0.66, 0.70))
+    (0.75, 0.72, 0.66), (0.80, 0.79, 0.77), (0.70, 0.62, 0.48), (0.62, 0.60, 0.56), (0.60, 0.63, 0.60),
+    (0.50, 0.55, 0.40), (0.70, 0.60, 0.38), (0.50, 0.54, 0.60), (0.66, 0.54, 0.46), (0.78, 0.74, 0.62),
+    (0.72, 0.70, 0.68), (0.66, 0.60, 0.52), (0.38, 0.42, 0.32), (0.52, 0.30, 0.20), (0.68, 0.66, 0.70),
+    (0.76, 0.75, 0.72), (0.58, 0.52, 0.44))
 _CARPETS: tuple[Colour, ...] = (
     (0.50, 0.42, 0.33), (0.38, 0.34, 0.30), (0.24, 0.24, 0.25), (0.42, 0.40, 0.38), (0.30, 0.20, 0.14),
     (0.20, 0.24, 0.32), (0.55, 0.50, 0.44), (0.30, 0.10, 0.08))
@@ -188,15 +189,15 @@ class Finish:
     def books(self) -> Material:
         rng = self.rng
         return Material("paper", self._vivid(0.6), (0.7, 0.66, 0.58), (0.02, 0.02, 0.02),
-                        cell=(rng.uniform(0.018, 0.045), 0.0, 0.0), gap=0.004, cell_shade=1.0, cell_hue=1.2,
+                        cell=(rng.uniform(0.018, 0.045), 0.0, 0.0), gap=0.004, cell_shade=1.2, cell_hue=0.7,
                         noise_period=(0.01, 0.1, 0.08), noise_mix=0.5, sharpness=4.0, offset=rng.random() * 9)
 
     def picture(self) -> Material:
         rng = self.rng
-        if rng.random() < 0.35:
+        if rng.random() < 0.2:
             size = rng.uniform(0.05, 0.3)
             return Material("paper", self._vivid(0.7), self._vivid(0.7), self._off_white(), cell=(size, size, size * 1.3),
-                            cell_hue=1.2, cell_shade=0.8, gap=0.015, noise_period=(0.07,) * 3, noise_mix=0.8,
+                            cell_hue=0.6, cell_shade=0.9, gap=0.015, noise_period=(0.07,) * 3, noise_mix=0.8,
                             sharpness=4.0, offset=rng.random() * 9)
         return Material("paper", self._vivid(0.7), self._vivid(0.7), noise_period=(rng.uniform(0.05, 0.3),) * 3,
                         noise_mix=1.0, sharpness=rng.uniform(1.0, 6.0), offset=rng.random() * 9)
@@ -267,7 +268,9 @@ class Finish:
     def _vivid(self, most: float = 1.0) -> Colour:
         """A colour of any hue; `most` bounds the saturation."""
         rng = self.rng
-        r, g, b = colorsys.hsv_to_rgb(rng.random(), most * rng.random() ** 0.6, 0.12 + 0.75 * rng.random())
+        # warm hues are the more common ones in rooms; values reach from nearly black to bright
+        hue = rng.random() if rng.random() < 0.5 else rng.uniform(-0.05, 0.16)
+        r, g, b = colorsys.hsv_to_rgb(hue % 1.0, most * rng.random(), 0.1 + 0.8 * rng.random())
         return (r * r * 0.9, g * g * 0.9, b * b * 0.9)
 
     def _shaken(self, colour: Colour, by: float) -> Colour:

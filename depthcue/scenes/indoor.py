@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from depthcue.scenes import fittings, furniture
 from depthcue.scenes.finish import Finish
@@ -52,8 +53,8 @@ def build(seed: int) -> World:
     finish = Finish(rng)
     style = _pick(rng, STYLES)
     small = style in ("bathroom", "kitchen")
-    width = rng.uniform(2.2, 4.2) if small else rng.uniform(2.8, 7.0)
-    length = rng.uniform(2.4, 5.0) if small else rng.uniform(3.0, 7.5)
+    width = rng.uniform(2.2, 4.6) if small else rng.uniform(2.9, 8.0)
+    length = rng.uniform(2.4, 5.6) if small else rng.uniform(3.2, 8.5)
     height = rng.uniform(2.3, 3.1)
     plan = Plan(width, length)
     daylight = rng.random() < 0.6
@@ -90,8 +91,8 @@ def dress_wall(b: Builder, f: Finish, plan: Plan, style: str, span: float, heigh
                frame: tuple[float, float, float], first: bool, second: bool) -> None:
     """Stand furniture along one wall and hang things above it. Inside, the frame is the wall's."""
     rng = b.rng
-    at = rng.uniform(0.0, 0.5)
-    busy = rng.uniform(0.55, 1.0)
+    at = rng.uniform(0.0, 0.3)
+    busy = rng.uniform(0.7, 1.0)
     if style in ("kitchen", "bathroom") and (first or second or rng.random() < 0.3):
         run = span if style == "kitchen" else min(span, rng.uniform(0.9, 1.8))
         if claim_on_wall(plan, frame, run / 2, 0.31, run / 2, 0.31):
@@ -128,7 +129,7 @@ def dress_wall(b: Builder, f: Finish, plan: Plan, style: str, span: float, heigh
         elif rng.random() < 0.75:
             with b.at(at + wide / 2, 0.0):
                 fittings.hang(b, f, wide, 0.4, height, glow)
-        at += wide + rng.choice((0.02, 0.1, 0.4, 0.8)) * rng.random()
+        at += wide + rng.choice((0.02, 0.1, 0.3, 0.7)) * rng.random()
 
 
 def claim_on_wall(plan: Plan, frame: tuple[float, float, float], x: float, y: float, half_x: float, half_y: float) -> bool:
@@ -175,7 +176,7 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
             if rng.random() < 0.4:
                 with b.at(wide / 2 + 0.35, 0, 0, 90):
                     furniture.chair(b, f)
-    for _ in range(rng.randint(0, 5)):
+    for _ in range(rng.randint(1, 7)):
         x, y = rng.uniform(0.3, width - 0.3), rng.uniform(0.3, length - 0.3)
         if plan.claim(x, y, 0.25, 0.25):
             with b.at(x, y, 0.0, rng.uniform(0, 360)):
@@ -206,8 +207,8 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
         brightness=math.exp(rng.gauss(math.log(0.22), 0.45)),
         white_balance=(math.exp(cast + rng.gauss(0, 0.04)), math.exp(rng.gauss(-0.02, 0.03)),
                        math.exp(-cast + rng.gauss(0, 0.06))),
-        contrast=rng.uniform(0.95, 1.3), saturation=rng.uniform(0.8, 1.35), noise=rng.uniform(0.004, 0.03),
-        vignette=rng.uniform(0.0, 0.45), blur=rng.uniform(0.0, 0.16))
+        contrast=rng.uniform(0.95, 1.3), saturation=rng.uniform(0.75, 1.2), noise=rng.uniform(0.002, 0.014),
+        vignette=rng.uniform(0.0, 0.45), blur=rng.uniform(0.0, 0.12))
 
 
 def place_camera(b: Builder, width: float, length: float, height: float) -> None:
@@ -222,14 +223,16 @@ def place_camera(b: Builder, width: float, length: float, height: float) -> None
         yaw = math.degrees(math.atan2(aim_y - y, aim_x - x)) + rng.gauss(0, 20)
         candidates.append(Camera((x, y, min(height - 0.4, rng.gauss(1.35, 0.2))), yaw,
                                  pitch_deg=max(-40.0, min(15.0, rng.gauss(-11, 9))), roll_deg=rng.gauss(0, 2.5)))
-    depth = _rough_depths(b, candidates)
+    depth, furnished = _rough_views(b, candidates)
     nearest, median = np.sort(depth, 1)[:, 1], np.median(depth, 1)
-    cost = np.abs(np.log(np.maximum(median, 0.1) / wanted)) + 3 * np.maximum(0, 0.8 - nearest)
+    cost = (np.abs(np.log(np.maximum(median, 0.1) / wanted)) + 3 * np.maximum(0, 0.8 - nearest)
+            + 0.9 * np.maximum(0, rng.uniform(0.4, 0.7) - furnished))
     b.camera = candidates[int(cost.argmin())]
 
 
-def _rough_depths(b: Builder, cameras: list[Camera]) -> np.ndarray:
-    """z-depths (cameras, 20) on a coarse grid of rays, every primitive taken as its box."""
+def _rough_views(b: Builder, cameras: list[Camera]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """z-depths (cameras, 20) on a coarse grid of rays, every primitive taken as its box; and which share of the rays
+    meets furniture, not the shell of the room."""
     linear, offset = b.boxes()
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.36, 0.36, 4))
     rays, places = [], []
@@ -249,7 +252,8 @@ def _rough_depths(b: Builder, cameras: list[Camera]) -> np.ndarray:
     far = np.minimum(np.minimum(last[0], last[1]), last[2])
     inside = (np.abs(start) < 1.15).all(0)[:, None]
     near = np.where(inside, 0.05, np.where((near < far) & (near > 0), near, np.inf))
-    return np.minimum(near.min(-1), 20.0)
+    shell = b.belongs_to(("floor", "ceiling", "wall"))
+    return np.minimum(near.min(-1), 20.0), 1 - shell[near.argmin(-1)].mean(-1)
 
 
 def _pick(rng: random.Random, choices: tuple[tuple[str, float], ...]) -> str:

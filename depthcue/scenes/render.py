@@ -166,6 +166,9 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     veil = batch.look["sky"][:, :, None, None] * 0.9
     radiance = torch.where(valid[:, None], torch.lerp(radiance, veil.expand_as(radiance), haze), sky)
 
+    edges = truth.edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width),
+                        lens.focal_px)
+    radiance = _soften(radiance, edges)
     if exposure is None:
         # follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
         exposure = batch.look["brightness"] / radiance.clamp_max(2.0).mean((1, 2, 3)).clamp_min(1e-4)
@@ -173,8 +176,6 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     object_id = torch.where(valid, batch.object_id.reshape(-1)[which].reshape(frames, height, width).long(), -1)
     camera_normal = torch.stack([(normal * axis_of[:, :, None, None]).sum(1)
                                  for axis_of in (lens.right, lens.down, lens.forward)], 1) * valid[:, None]
-    edges = truth.edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width),
-                        lens.focal_px)
     return Rendering(
         rgb=rgb, depth_m=torch.where(valid, hits.distance, torch.inf)[:, None], valid=valid[:, None],
         normal=camera_normal, object_id=object_id[:, None],
@@ -187,6 +188,23 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
 def _length(vectors: Tensor) -> Tensor:
     """(B, 3, ...) -> (B, ...); faster than a reduction over so short a dimension."""
     return (vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2).sqrt()
+
+
+def _soften(radiance: Tensor, edges: dict[str, Tensor]) -> Tensor:
+    """Smooth over edges alone: one ray a pixel leaves steps where a lens and a sensor leave a ramp."""
+    marked = edges["occlusion"] | edges["crease"] | edges["texture"] | edges["shadow"]
+    smooth = radiance.clamp_max(4.0)
+    for dim in (2, 3):
+        before, after = _neighbours(smooth, dim)
+        smooth = 0.5 * smooth + 0.25 * (before + after)
+    return torch.where(marked[:, None], smooth, radiance)
+
+
+def _neighbours(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The image moved by one pixel either way along a dimension, its border repeated."""
+    size = image.shape[dim]
+    return (torch.cat((image.narrow(dim, 0, 1), image.narrow(dim, 0, size - 1)), dim),
+            torch.cat((image.narrow(dim, 1, size - 1), image.narrow(dim, size - 1, 1)), dim))
 
 
 def _sky(direction: Tensor, batch: Batch) -> Tensor:
@@ -217,9 +235,7 @@ def _expose(radiance: Tensor, batch: Batch) -> Tensor:
     linear = (grey + (linear - grey) * look["saturation"]).clamp_min(0)
     edge = look["blur"]
     for dim in (2, 3):
-        size = linear.shape[dim]
-        before = torch.cat((linear.narrow(dim, 0, 1), linear.narrow(dim, 0, size - 1)), dim)
-        after = torch.cat((linear.narrow(dim, 1, size - 1), linear.narrow(dim, size - 1, 1)), dim)
+        before, after = _neighbours(linear, dim)
         linear = linear * (1 - 2 * edge) + (before + after) * edge
     # a shoulder instead of a hard clip, then gamma and a contrast curve about the middle
     linear = linear * (1 + linear / 4) / (1 + linear)

@@ -163,6 +163,11 @@ class Builder:
         linear, offset, _ = _to_unit_cube(numbers)
         return linear.astype(np.float32), offset.astype(np.float32)
 
+    def belongs_to(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which primitives (P,) are part of an object with one of these names."""
+        matching = np.array([item.name in names for item in self.objects])
+        return matching[[int(row[-1]) for row in self._numbers]]
+
     def finish(self, salt: int) -> World:
         """The world of what was added."""
         numbers = np.array(self._numbers, dtype=np.float64)
