@@ -1,7 +1,8 @@
 """The one place for colour order, scaling, resize geometry, colour maps, overlays and panels.
 
-Everything here is numpy in, numpy out; results may be written to. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a depth in
-metres) is float32 (H, W). Colours, curves and captions are decided here so that files, videos and reports look alike.
+Numpy in, numpy out; results may be written to. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a
+depth in metres) is float32 (H, W). Colours, curves and captions are decided here, so that files, videos and reports
+look alike.
 """
 
 import math
@@ -167,7 +168,7 @@ def panel(tiles: Sequence[Rgb], labels: Sequence[str]) -> Rgb:
     scale = min(max(1.0, _TILE_SIDES[0] / max(height, width)), _TILE_SIDES[1] / max(height, width))
     height, width = max(round(height * scale), 1), max(round(width * scale), 1)
     stacked = width > _WIDE * height
-    size = min(max(round(min(height, width) / 16), 11), 30)
+    size = min(max(round(min(height, width) / 20), 12), 26)
     bar = round(size * 1.7)
     rows, columns = (len(tiles), 1) if stacked else (1, len(tiles))
     whole = (rows * (height + bar + _PANEL_GAP) + _PANEL_GAP, columns * (width + _PANEL_GAP) + _PANEL_GAP)

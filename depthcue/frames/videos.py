@@ -133,8 +133,8 @@ class VideoSource(FrameSource):
             except av.error.InvalidDataError:
                 self._damaged += begun
                 continue
-            except (av.error.FFmpegError, OSError) as error:
-                self._damaged += 1
+            except (av.error.FFmpegError, OSError, IndexError) as error:
+                self._damaged += 1  # an IndexError is damage that looks like a new stream
                 self._note(f"reading stopped: {error}")
                 return
             for frame in frames:
