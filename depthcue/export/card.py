@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthDescription, MaskDescription
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 
 GRAPH_SCHEMA = 1
 Kind = Literal["mask", "depth"]
@@ -94,6 +96,16 @@ def described_mask_net(card: dict[str, Any]) -> MaskDescription:
 def described_depth_net(card: dict[str, Any]) -> DepthDescription:
     """The depth net's description in a card."""
     return DepthDescription(**_with_tuples(card["description"]))
+
+
+def net_identity(net: MaskNet | DepthNet) -> str:
+    """Hexadecimal sha256 of what decides a net's answers: its type, description, configuration and tensors."""
+    facts = [type(net).__name__, dataclasses.asdict(net.description), getattr(net, "config", None)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -38,7 +38,7 @@ def export_spec(weights: str | None, target: str | None, path: Path, data: str |
         return export_onnx(load_depth_net(target), path, pictures)
     assert weights is not None
     net = load_mask_net(weights)
-    return export_onnx(net, path, pictures, _depth_net_of(net.description.target))
+    return export_onnx(net, path, pictures, depth_net_of(net.description.target))
 
 
 def rendered_pictures() -> list[NDArray[np.uint8]]:
@@ -58,7 +58,8 @@ def stored_pictures(data: str) -> list[NDArray[np.uint8]]:
     return list(frames.rgb.permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def _depth_net_of(target: str) -> DepthNet | None:
+def depth_net_of(target: str) -> DepthNet | None:
+    """The depth net a mask net was trained for; None, with a warning, where it is not at hand."""
     try:
         return load_depth_net(target)
     except DepthcueError as error:

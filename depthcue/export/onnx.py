@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from depthcue.atomic import atomic_path
 from depthcue.errors import DepthcueError
-from depthcue.export.card import card_path, file_sha256, graph_card
+from depthcue.export.card import card_path, file_sha256, graph_card, net_identity
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.parity import Exported, Frames, Maps, Tolerance, check_parity
 from depthcue.nets import DepthNet, MaskNet
@@ -60,7 +60,8 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         card = graph_card(
             "mask" if isinstance(module, MaskGraph) else "depth", module.net.description,
             opset=OPSET, sha256=file_sha256(partial), bytes=partial.stat().st_size,
-            weights_sha256=net.card.get("sha256"), parity={"provider": provider, **parity.as_json()},
+            weights_sha256=net.card.get("sha256"), net_identity=net_identity(net),
+            parity={"provider": provider, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             revision=revision(),
         )

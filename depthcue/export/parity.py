@@ -1,9 +1,9 @@
 """The gate an exported graph must pass: the same answers as torch, in numbers and in what they are used for.
 
-A graph can agree to five digits and still be useless (a mask that is black everywhere differs little from a sparse one),
-so two things are measured. Numbers: largest and mean difference over real and random frames of several sizes and batch
-sizes. Task: for a mask net the share of pixels that change side at the threshold, and by how much the depth net's error
-under the mask changes; for a depth net the error between the two depths.
+A graph can agree to five digits and still be useless (a mask that is black everywhere differs little from a sparse
+one), so two things are measured. Numbers: largest and mean difference over real and random frames of several sizes and
+batch sizes. Task: for a mask net the share of pixels that change side at the threshold, and by how much the depth net's
+error under the mask changes; for a depth net the error between the two depths.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -160,10 +160,11 @@ def _depth_change(depth_net: DepthNet, batch: Frames, got: Maps, wanted: Maps) -
 
 def _check_sound(got: Maps, wanted: Maps, batch: Frames) -> None:
     if got.shape != wanted.shape:
-        raise DepthcueError(f"the exported graph gives {got.shape} for frames {batch.shape}; torch gives {wanted.shape}",
+        raise DepthcueError(f"for frames {batch.shape} the exported graph gives {got.shape}, torch {wanted.shape}",
                             "Nothing was written.")
     if not np.isfinite(got).all():
-        raise DepthcueError(f"the exported graph gives NaN or infinity for frames {batch.shape}", "Nothing was written.")
+        raise DepthcueError(f"the exported graph gives NaN or infinity for frames {batch.shape}",
+                            "Nothing was written.")
 
 
 def _judge(parity: Parity) -> None:

@@ -1,0 +1,61 @@
+"""`depthcue mask`: which pixels a depth net rests on, for pictures and videos."""
+
+from typing import Annotated
+
+import typer
+
+from depthcue.cli.console import configure, print_json, print_table, progress_bar
+from depthcue.cli.options import (
+    BatchSizeOption,
+    DeviceOption,
+    JsonOption,
+    LambdaOption,
+    OutDirOption,
+    QuietOption,
+    SizeOption,
+    TargetOption,
+    VerboseOption,
+    WeightsOption,
+    parse_size,
+)
+
+SourcesArgument = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with their subfolders), globs, or a "
+                              "frame pattern such as frame_%05d.png.", show_default=False)]
+SaveOption = Annotated[
+    list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
+                                   "over it), panel (side by side with depth), depth (as the depth net sees it with and "
+                                   "without the mask), binary (1 bit), raw (16 bit) or npy. Can be given several times. "
+                                   "Default: mask and overlay.")]
+ThresholdOption = Annotated[float, typer.Option("--threshold", metavar="E", help="A pixel is kept where the mask is "
+                                                "above this.")]
+BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch or onnx. On a CPU, auto takes "
+                                            "the one that a short trial finds faster.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16 (torch only), or auto: bf16 "
+                                              "where a short trial finds it faster.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that an earlier run into the same folder has "
+                                            "finished.")]
+
+
+def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "compact-indoor",
+         lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
+         target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
+         precision: PrecisionOption = "fp32", batch_size: BatchSizeOption = 8, size: SizeOption = None,
+         resume: ResumeOption = False, as_json: JsonOption = False, quiet: QuietOption = False,
+         verbose: VerboseOption = False) -> None:
+    """Show which pixels of pictures and videos a depth net rests on. The folder also gets a summary.json."""
+    from depthcue.runtime.mask_job import MaskOptions, mask_sources
+    from depthcue.runtime.summary import summary_table
+
+    configure(quiet, verbose)
+    options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
+                          target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
+                          size=parse_size(size), resume=resume)
+    with progress_bar(quiet) as progress:
+        summary = mask_sources(sources, out, options, progress)
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        print_table(*summary_table(summary, out))
+    if summary["totals"]["failed"]:
+        raise typer.Exit(1)

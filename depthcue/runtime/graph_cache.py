@@ -1,0 +1,62 @@
+"""Exported graphs of nets, kept in the user's cache folder so that `--backend onnx` exports a net once.
+
+A graph is found again by what made it: the net's tensors and description and the versions of the libraries. Anything
+else is another file, so nothing stale is ever run.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.export.card import net_identity
+from depthcue.export.job import depth_net_of, rendered_pictures
+from depthcue.export.onnx import OPSET, export_onnx
+from depthcue.nets import MaskNet
+
+log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/depthcue`, else `~/.cache/depthcue`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # the specification wants relative paths ignored
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "depthcue"
+
+
+def graph_path(net: MaskNet) -> Path:
+    """Where the graph of this very net is or would be."""
+    facts = json.dumps([net_identity(net), OPSET, torch.__version__, onnx.__version__, onnxruntime.__version__])
+    key = hashlib.sha256(facts.encode()).hexdigest()[:24]
+    return cache_folder() / "graphs" / f"{net.description.name}-{key}.onnx"
+
+
+def has_graph(net: MaskNet) -> bool:
+    """Whether the net has been exported before."""
+    path = graph_path(net)
+    return path.is_file() and path.with_suffix(".json").is_file()
+
+
+def cached_graph(net: MaskNet) -> Path:
+    """The net's exported graph, written (and compared with torch) if it is not there yet.
+
+    Raises:
+        DepthcueError: the cache folder cannot be written, or the graph does not agree with torch.
+    """
+    path = graph_path(net)
+    if has_graph(net):
+        return path
+    log.info("exporting %s to %s (once)", net.description.name, path)
+    try:
+        export_onnx(net, path, rendered_pictures(), depth_net_of(net.description.target))
+    except DepthcueError as error:
+        raise DepthcueError(f"exporting {net.description.name} for ONNX Runtime failed: {error.message}",
+                            f"{error.hint or ''} Or use --backend torch; the cache is {cache_folder()} "
+                            "(XDG_CACHE_HOME moves it).".strip()) from error
+    return path

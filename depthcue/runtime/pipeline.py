@@ -1,0 +1,379 @@
+"""Read, infer and write at the same time, in bounded memory, without ever hanging.
+
+Reader threads open jobs and decode their frames; the calling thread gathers frames of one size into batches, across
+jobs, and infers; writer threads write each job's results in order. What is between the stages is bounded in number and
+in bytes, so memory does not grow with the length of a video or the number of pictures.
+
+What goes wrong with one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Anything
+else, in any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock,
+and every wait ends when the pipeline stops, so a failure on one side cannot leave the other side waiting.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthcue.errors import DepthcueError
+
+Small = NDArray[np.uint8]
+Maps = tuple[NDArray[np.float32], ...]
+"""What inference gives for one frame, each (h, w)."""
+Infer = Callable[[Small], Sequence[NDArray[np.float32]]]
+"""Frames uint8 (B, h, w, 3) to arrays float32 (B, …)."""
+
+LOOK_UP_S = 0.2
+"""How long the calling thread waits at most before it lets the caller look at the world."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A decoded frame on its way."""
+
+    small: Small
+    """What the net sees: uint8 (h, w, 3) at its working size."""
+    kept: Any
+    """What the sink needs beside the net's answer."""
+    nbytes: int
+    """Memory held until it is written."""
+
+
+class JobSink(Protocol):
+    """Where a job's results go; used by one thread. One of `finish` and `discard` ends it."""
+
+    def write(self, frame: Prepared, maps: Maps) -> None:
+        """Take the next frame's results."""
+
+    def finish(self) -> None:
+        """Make the files appear under their names."""
+
+    def discard(self) -> None:
+        """Leave nothing half-written behind."""
+
+
+class Job(Protocol):
+    """One input: how it is read and where its results go."""
+
+    is_video: bool
+
+    def read(self) -> AbstractContextManager[Iterable[Prepared]]:
+        """Open the input and prepare its frames; called and iterated by a reader thread.
+
+        Raises:
+            DepthcueError: it cannot be read; raised after some frames, those are kept.
+        """
+
+    def open_sink(self) -> JobSink:
+        """Called by a writer thread when the first frame's results are there."""
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What became of a job."""
+
+    job: Any
+    frames: int = 0
+    """How many were written."""
+    error: DepthcueError | OSError | None = None
+    complete: bool = False
+    """The results are under their names; with an error too, where a part of the input could be read."""
+    seconds: float = 0.0
+    """From opening the input to the last file written."""
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A job under way, shared by the threads that handle it."""
+
+    job: Job
+    outcome: Outcome
+    writer: int
+    started: float = field(default_factory=time.perf_counter)
+    abandoned: bool = False
+    """Its results cannot be written: the rest of it need not be read."""
+
+
+class _Stopped(Exception):
+    """The pipeline stops; seen by its own threads only."""
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    capacity: int
+    items: deque[Any] = field(default_factory=deque)
+    producers: int = 1
+    """How many threads may still put something in."""
+
+
+class Pipeline:
+    """Runs jobs once; see `run`."""
+
+    def __init__(self, infer: Infer, *, batch_size: int = 4, readers: int = 2, writers: int = 2,
+                 memory_bytes: int = 256 * 2**20) -> None:
+        """
+        Args:
+            infer: called by the thread that calls `run`.
+            readers: threads that read pictures; one more reads videos, one after the other.
+            writers: threads that write; a job has one of them for all its frames.
+            memory_bytes: about how much the frames between having been read and having been written may hold; a larger
+                frame still passes, alone.
+        """
+        self._infer = infer
+        self._batch_size = batch_size
+        self._memory_bytes = memory_bytes
+        self._readers = readers
+        # one lock for everything; at some thousand frames a second its cost is nothing, and there is no order to err in
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._held_bytes = 0
+        self._frames = _Queue(capacity=2 * batch_size + readers)
+        self._results = [_Queue(capacity=2 * batch_size) for _ in range(writers)]
+        self._outcomes = _Queue(capacity=0, producers=writers)
+        # frames waiting for their batch, by size
+        self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, Prepared]]] = {}
+
+    def run(self, jobs: Sequence[Job], done: Callable[[Outcome], None],
+            look_up: Callable[[int], None] = lambda frames: None) -> None:
+        """Run all jobs to their end.
+
+        Args:
+            done: called in the calling thread with each job's outcome, as jobs end.
+            look_up: called in the calling thread after each batch, and several times a second while it waits, with the
+                number of frames inferred since the last call; what it raises stops the pipeline.
+
+        Raises:
+            Exception: what `infer`, `done` or `look_up` raise, and a bug in a job. Then every sink that was open has
+                been discarded; jobs that had ended were passed to `done`.
+        """
+        tickets = [_Ticket(job, Outcome(job), number % len(self._results)) for number, job in enumerate(jobs)]
+        pictures = deque(ticket for ticket in tickets if not ticket.job.is_video)
+        videos = deque(ticket for ticket in tickets if ticket.job.is_video)
+        todo = [pictures] * min(self._readers, len(pictures)) + [videos] * bool(videos)
+        self._frames.producers = len(todo)
+        threads = [self._thread(self._read_all, waiting) for waiting in todo]
+        threads += [self._thread(self._write_all, queue) for queue in self._results]
+        try:
+            for thread in threads:
+                thread.start()
+            self._infer_all(done, look_up)
+        except _Stopped:
+            pass  # the thread that stopped it has left the reason
+        except BaseException as error:
+            self._stop(error)
+        finally:
+            self._stop(None)
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        self._tell(done)
+        if self._failure is not None:
+            raise self._failure
+
+    # --- reading
+
+    def _read_all(self, waiting: deque[_Ticket]) -> None:
+        while True:
+            with self._changed:
+                if self._stopping or not waiting:
+                    break
+                ticket = waiting.popleft()
+            self._read(ticket)
+        self._leave(self._frames)
+
+    def _read(self, ticket: _Ticket) -> None:
+        ticket.started = time.perf_counter()
+        error: DepthcueError | OSError | None = None
+        try:
+            with ticket.job.read() as frames:
+                for frame in frames:
+                    if ticket.abandoned:
+                        break
+                    self._take_memory(frame.nbytes)
+                    self._put(self._frames, (ticket, frame))
+        except (DepthcueError, OSError) as reason:
+            error = reason
+        except MemoryError:
+            error = DepthcueError("there is not enough memory to read it", "Scale it down first.")
+        self._put(self._frames, (ticket, error))
+
+    def _take_memory(self, nbytes: int) -> None:
+        with self._changed:
+            self._wait(lambda: self._held_bytes == 0 or self._held_bytes + nbytes <= self._memory_bytes)
+            self._held_bytes += nbytes
+
+    def _give_memory(self, nbytes: int) -> None:
+        with self._changed:
+            self._held_bytes -= nbytes
+            self._changed.notify_all()
+
+    # --- inferring, in the calling thread
+
+    def _infer_all(self, done: Callable[[Outcome], None], look_up: Callable[[int], None]) -> None:
+        while True:
+            with self._changed:
+                if not self._frames.items and not self._gathering and self._frames.producers:
+                    self._wait(lambda: bool(self._frames.items) or not self._frames.producers, LOOK_UP_S)
+                item = self._frames.items.popleft() if self._frames.items else None
+                at_end = not self._frames.producers
+                self._changed.notify_all()
+            inferred = 0
+            if item is not None:
+                inferred = self._gather(*item)
+            elif self._gathering:
+                # nothing is ready: rather a small batch now than to wait for frames that may need this one's memory
+                inferred = self._flush(next(iter(self._gathering)))
+            elif at_end:
+                break
+            look_up(inferred)
+            self._tell(done)
+        for queue in self._results:
+            self._leave(queue)
+        while True:
+            with self._changed:
+                self._wait(lambda: not self._outcomes.producers, LOOK_UP_S)
+                at_end = not self._outcomes.producers
+            look_up(0)
+            self._tell(done)
+            if at_end:
+                break
+
+    def _gather(self, ticket: _Ticket, item: Prepared | DepthcueError | OSError | None) -> int:
+        """Add a frame, or a job's end, to what waits; return how many frames were inferred for it."""
+        inferred = 0
+        size = item.small.shape if isinstance(item, Prepared) else None
+        # what this job has waiting in other sizes must go first, to stay in order
+        for other in [key for key, waiting in self._gathering.items()
+                      if key != size and any(owner is ticket for owner, _ in waiting)]:
+            inferred += self._flush(other)
+        if not isinstance(item, Prepared):
+            self._put(self._results[ticket.writer], (ticket, item, ()))
+            return inferred
+        assert size is not None
+        waiting = self._gathering.setdefault(size, [])
+        waiting.append((ticket, item))
+        if len(waiting) == self._batch_size:
+            inferred += self._flush(size)
+        return inferred
+
+    def _flush(self, size: tuple[int, ...]) -> int:
+        waiting = self._gathering.pop(size)
+        batch = np.stack([frame.small for _, frame in waiting])
+        outputs = self._infer(batch)
+        for number, (ticket, frame) in enumerate(waiting):
+            maps = tuple(output[number] for output in outputs)
+            self._put(self._results[ticket.writer], (ticket, frame, maps))
+        return len(waiting)
+
+    def _tell(self, done: Callable[[Outcome], None]) -> None:
+        while self._outcomes.items:
+            done(self._outcomes.items.popleft())
+
+    # --- writing
+
+    def _write_all(self, queue: _Queue) -> None:
+        sinks: dict[_Ticket, JobSink] = {}
+        try:
+            while True:
+                with self._changed:
+                    self._wait(lambda: bool(queue.items) or not queue.producers)
+                    if not queue.items:
+                        break
+                    ticket, item, maps = queue.items.popleft()
+                    self._changed.notify_all()
+                if isinstance(item, Prepared):
+                    try:
+                        self._write(ticket, item, maps, sinks)
+                    finally:
+                        self._give_memory(item.nbytes)
+                else:
+                    self._end(ticket, item, sinks)
+        finally:
+            for sink in sinks.values():
+                sink.discard()
+        self._leave(self._outcomes)
+
+    def _write(self, ticket: _Ticket, frame: Prepared, maps: Maps, sinks: dict[_Ticket, JobSink]) -> None:
+        if ticket.abandoned:
+            return
+        try:
+            if ticket not in sinks:
+                sinks[ticket] = ticket.job.open_sink()
+            sinks[ticket].write(frame, maps)
+            ticket.outcome.frames += 1
+        except (DepthcueError, OSError) as error:
+            self._abandon(ticket, error, sinks)
+
+    def _end(self, ticket: _Ticket, error: DepthcueError | OSError | None, sinks: dict[_Ticket, JobSink]) -> None:
+        outcome = ticket.outcome
+        if not ticket.abandoned:
+            outcome.error = error
+            sink = sinks.get(ticket)
+            if sink is not None:
+                try:
+                    sink.finish()
+                    outcome.complete = True
+                    del sinks[ticket]
+                except (DepthcueError, OSError) as reason:
+                    self._abandon(ticket, reason, sinks)
+            elif error is None:
+                outcome.error = DepthcueError("it holds no frames", "It is empty or damaged.")
+        outcome.seconds = time.perf_counter() - ticket.started
+        with self._changed:
+            self._outcomes.items.append(outcome)
+            self._changed.notify_all()
+
+    def _abandon(self, ticket: _Ticket, error: DepthcueError | OSError, sinks: dict[_Ticket, JobSink]) -> None:
+        ticket.abandoned = True
+        ticket.outcome.error = error
+        sink = sinks.pop(ticket, None)
+        if sink is not None:
+            sink.discard()
+
+    # --- threads and waiting
+
+    def _thread(self, body: Callable[[Any], None], argument: Any) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                body(argument)
+            except _Stopped:
+                pass
+            except BaseException as error:  # a bug: raised again in the calling thread
+                self._stop(error)
+
+        return threading.Thread(target=guarded, name=f"depthcue-{body.__name__.strip('_')}", daemon=True)
+
+    def _stop(self, failure: BaseException | None) -> None:
+        with self._changed:
+            self._stopping = True
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+
+    def _put(self, queue: _Queue, item: Any) -> None:
+        with self._changed:
+            self._wait(lambda: len(queue.items) < queue.capacity)
+            queue.items.append(item)
+            self._changed.notify_all()
+
+    def _leave(self, queue: _Queue) -> None:
+        with self._changed:
+            queue.producers -= 1
+            self._changed.notify_all()
+
+    def _wait(self, ready: Callable[[], bool], at_most_s: float | None = None) -> None:
+        """Wait, holding the lock, until `ready`; raise if the pipeline stops."""
+        # never without a limit: on some platforms a wait without one cannot be interrupted from the keyboard
+        end = time.monotonic() + at_most_s if at_most_s is not None else None
+        while not self._stopping and not ready():
+            left = LOOK_UP_S if end is None else end - time.monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
+        if self._stopping:
+            raise _Stopped

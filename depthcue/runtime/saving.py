@@ -1,0 +1,189 @@
+"""What can be saved of each frame, and where it goes.
+
+A picture `walk/dog.jpg` gives `OUT/walk/dog_mask.png`, `dog_overlay.png` and so on. A video gives `OUT/clip_mask.mp4`
+for kinds that are seen, and a folder `OUT/clip_frames/` with a file a frame, `000000_raw.png`, for kinds that are exact
+numbers. The frames of a numbered sequence go to such a folder in every kind.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthcue import imaging
+from depthcue.errors import DepthcueError
+from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sink, VideoSink
+from depthcue.runtime.pipeline import Maps, Prepared
+
+SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
+"""Kinds for the eye: a video of them is a video."""
+EXACT = {"binary": "png1", "raw": "png16", "npy": "npy"}
+"""Kinds for further computing: a file a frame."""
+SAVE_KINDS = (*SEEN, *EXACT)
+DEPTH_KINDS = ("panel", "depth")
+"""Kinds that need the depth net."""
+PICTURE_KINDS = ("overlay", "panel", "depth")
+"""Kinds that need the frame at its full size."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What saving needs of a frame beside its mask."""
+
+    frame: Frame
+    """At full size where a kind of PICTURE_KINDS is saved, else at the net's."""
+    size: tuple[int, int]
+    """(H, W) of the picture."""
+
+
+class Saver:
+    """Saves one input's results in every kind asked for; a sink of the pipeline."""
+
+    def __init__(self, source: Input, out: Path, kinds: Sequence[str], threshold: float) -> None:
+        self.outputs: list[Path] = []
+        """What was written: files, and folders that hold a file a frame."""
+        self._source = source
+        self._base = out / source.name
+        self._folder = self._base.with_name(f"{self._base.name}_frames")
+        self._kinds = kinds
+        self._threshold = threshold
+        self._stack = ExitStack()
+        self._sinks: dict[str, Sink] = {}
+        self._depth_range_m: tuple[float, float] | None = None
+        self.kept_sum = 0.0
+        self.mask_sum = 0.0
+        self.stream: FrameSource | None = None
+        """The open source, whose frame rate a video takes."""
+
+    def write(self, frame: Prepared, maps: Maps) -> None:
+        """As `JobSink.write`.
+
+        Args:
+            maps: the mask; then, where a kind needs them, the depth and the depth under the mask.
+        """
+        kept: Kept = frame.kept
+        mask = maps[0]
+        # counted at the size the net works at: enlarging a mask blurs it and would count more
+        self.kept_sum += float(np.mean(mask > self._threshold))
+        self.mask_sum += float(mask.mean())
+        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps))
+        for kind in self._kinds:
+            values = results.of(kind)
+            if kind not in self._sinks:
+                self._open(kind, values)
+            self._sinks[kind].write(values, kept.frame)
+
+    def finish(self) -> None:
+        """As `JobSink.finish`."""
+        self._stack.close()
+
+    def discard(self) -> None:
+        """As `JobSink.discard`."""
+        reason = _Discarded()
+        try:
+            self._stack.__exit__(_Discarded, reason, None)
+        except _Discarded:
+            pass
+
+    def _open(self, kind: str, values: NDArray[Any]) -> None:
+        single = self._source.kind == "image"
+        if self._source.kind == "video" and kind in SEEN:
+            stream = self.stream
+            assert stream is not None and stream.frame_rate is not None  # the reader has opened it
+            path = self._base.with_name(f"{self._base.name}_{kind}.mp4")
+            sink: Sink = VideoSink(path, stream.frame_rate, values.shape[:2], time_base=stream.time_base,
+                                   pixel_aspect=stream.pixel_aspect)
+            self.outputs.append(path)
+        else:
+            encoding = (SEEN | EXACT)[kind]
+            suffix = ENCODINGS[encoding].suffix
+            path = (self._base.with_name(f"{self._base.name}_{kind}{suffix}") if single
+                    else self._folder / f"{kind}{suffix}")
+            sink = ImageSink(path, encoding, per_frame=not single)
+            output = path if single else self._folder
+            if output not in self.outputs:
+                self.outputs.append(output)
+        self._sinks[kind] = self._stack.enter_context(sink)
+
+    def _scale(self, maps: Maps) -> tuple[float, float] | None:
+        """Ends of the depth colours, from the first frame alone: in a video they must not flicker."""
+        if len(maps) > 1 and self._depth_range_m is None:
+            near, far = (float(value) for value in np.percentile(maps[1], (1, 99)))
+            self._depth_range_m = (near, max(far, 1.05 * near))
+        return self._depth_range_m
+
+
+class _Discarded(Exception):
+    """Tells sinks that their files are not wanted."""
+
+
+class _Results:
+    """The values of each kind for one frame; what several kinds need is computed once."""
+
+    def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, threshold: float,
+                 depth_range_m: tuple[float, float] | None) -> None:
+        self.kept = kept
+        self.mask = mask
+        self.depths = depths
+        self.threshold = threshold
+        self.depth_range_m = depth_range_m
+        self._full: NDArray[np.float32] | None = None
+        self._grey: NDArray[np.uint8] | None = None
+
+    def of(self, kind: str) -> NDArray[Any]:
+        make: dict[str, Callable[[], NDArray[Any]]] = {
+            "mask": self.grey, "binary": lambda: self.full() > self.threshold, "overlay": self.overlay,
+            "panel": self.panel, "raw": self.full, "npy": self.full, "depth": self.depth,
+        }
+        return make[kind]()
+
+    def full(self) -> NDArray[np.float32]:
+        """The mask at the picture's size."""
+        if self._full is None:
+            self._full = imaging.resize_map(self.mask, *self.kept.size)
+        return self._full
+
+    def grey(self) -> NDArray[np.uint8]:
+        """The mask at the picture's size in 8 bit; enlarged in 8 bit, which is four times as fast."""
+        if self._grey is None:
+            self._grey = imaging.resize_grey(imaging.grey8(self.mask), *self.kept.size)
+        return self._grey
+
+    def overlay(self) -> imaging.Rgb:
+        return imaging.overlay(self.kept.frame.rgb, self.grey())
+
+    def panel(self) -> imaging.Rgb:
+        whole, masked = self._coloured_depths()
+        return imaging.panel([self.kept.frame.rgb, imaging.colourise_mask(self.grey()), self.overlay(), whole, masked],
+                             ["picture", "mask", "what is kept", *self._depth_labels()])
+
+    def depth(self) -> imaging.Rgb:
+        return imaging.panel(list(self._coloured_depths()), self._depth_labels())
+
+    def _coloured_depths(self) -> tuple[imaging.Rgb, imaging.Rgb]:
+        assert self.depth_range_m is not None
+        near, far = self.depth_range_m
+        whole, masked = (imaging.colourise_depth(imaging.resize_map(depth, *self.kept.size), near, far)
+                         for depth in self.depths)
+        return whole, masked
+
+    def _depth_labels(self) -> list[str]:
+        assert self.depth_range_m is not None
+        near, far = self.depth_range_m
+        return [f"depth, {near:.1f} to {far:.1f} m", "depth from what is kept"]
+
+
+def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    """The kinds without repetition.
+
+    Raises:
+        DepthcueError: one is unknown.
+    """
+    unknown = [kind for kind in kinds if kind not in SAVE_KINDS]
+    if unknown:
+        raise DepthcueError(f"nothing to save is called {unknown[0]!r}", f"Choose from {', '.join(SAVE_KINDS)}.")
+    return tuple(dict.fromkeys(kinds))
