@@ -20,8 +20,9 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise DepthcueError(f"{folder} is not a folder", "Choose another --out.") from None
-    except PermissionError:
-        raise DepthcueError(f"{folder} cannot be written", "Choose another --out, or change its rights.") from None
+    except OSError as error:
+        raise DepthcueError(f"the folder {folder} cannot be made: {error.strerror}",
+                            "Choose another --out, or change its rights.") from error
     return folder
 
 
