@@ -1,0 +1,87 @@
+"""Rendered sets on disk, in the csv layout of Hu et al. (see depthcue.data.nyu), with the truth beside them if wanted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from depthcue import record
+from depthcue.atomic import atomic_path, write_text
+from depthcue.errors import DepthcueError
+from depthcue.progress import Progress, Silent
+from depthcue.scenes.api import check_kind, render
+from depthcue.scenes.materials import CLASSES
+from depthcue.scenes.render import Rendering
+
+DEFAULT_SIZE = {"indoor": (240, 320), "road": (192, 640)}
+"""Height and width of a frame where none is given."""
+
+_AT_ONCE = {"cpu": 8, "cuda": 64}
+_MILLIMETRES_AT_MOST = 65535
+
+
+def write_scenes(kind: str, out: Path, count: int, size: tuple[int, int] | None = None, seed: int = 0,
+                 truth: bool = False, device: str = "cpu", progress: Progress | None = None) -> dict[str, Any]:
+    """Render `count` worlds, of seeds `seed`, `seed` + 1, ..., into the folder `out`.
+
+    KIND/NUMBER.png is the picture, KIND/NUMBER_depth.png its depth (16 bits, millimetres; 0 for sky and beyond 65.535 m),
+    KIND.csv lists them (`image,depth`, no header: open it as nyu:OUT/KIND.csv, or OUT/KIND as a folder), scenes.json
+    says how they were made. With `truth`, KIND/NUMBER_truth.npz holds depth_m, normal, object_id, object_names,
+    material_id, material_names, edge_occlusion, edge_crease, edge_texture, edge_shadow, horizon_row,
+    vanishing_point and focal_px (see Rendering). Every file is whole or absent; the list is written last.
+
+    Returns the content of scenes.json.
+
+    Raises:
+        DepthcueError: an unknown kind, a count below 1, a folder that cannot be written, a full disk.
+    """
+    check_kind(kind)
+    if count < 1:
+        raise DepthcueError(f"{count} frames", "The count has to be at least 1.")
+    height, width = size or DEFAULT_SIZE[kind]
+    progress = progress or Silent()
+    progress.start(f"rendering {kind} scenes", count)
+    at_once = _AT_ONCE["cpu" if torch.device(device).type == "cpu" else "cuda"]
+    entries = []
+    for start in range(seed, seed + count, at_once):
+        seeds = range(start, min(start + at_once, seed + count))
+        entries += _write_batch(render(kind, seeds, height, width, device), seeds, out / kind, truth)
+        progress.advance(len(seeds))
+    made = record.document("scenes", kind=kind, count=count, first_seed=seed, width=width, height=height,
+                           list=f"{kind}.csv", truth=truth)
+    record.write_json(out / "scenes.json", made)
+    write_text(out / f"{kind}.csv", "".join(f"{kind}/{name}.png,{kind}/{name}_depth.png\n" for name in entries))
+    return made
+
+
+def _write_batch(rendering: Rendering, seeds: Sequence[int], folder: Path, truth: bool) -> list[str]:
+    rgb = (rendering.rgb * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    depth_mm = (rendering.depth_m[:, 0] * 1000).round()
+    depth_mm = torch.where(depth_mm <= _MILLIMETRES_AT_MOST, depth_mm, 0).cpu().numpy().astype(np.uint16)
+    names = [f"{seed:06d}" for seed in seeds]
+    for position, name in enumerate(names):
+        for suffix, pixels in (("", rgb[position]), ("_depth", depth_mm[position])):
+            with atomic_path(folder / f"{name}{suffix}.png") as partial:
+                Image.fromarray(pixels).save(partial, compress_level=4)
+        if truth:
+            with atomic_path(folder / f"{name}_truth.npz") as partial, partial.open("wb") as file:
+                np.savez_compressed(file, **_truth_of(rendering, position))
+    return names
+
+
+def _truth_of(rendering: Rendering, position: int) -> dict[str, Any]:
+    def plane(values: torch.Tensor) -> Any:
+        return values[position].squeeze(0).cpu().numpy()
+
+    return {
+        "depth_m": plane(rendering.depth_m), "normal": plane(rendering.normal),
+        "object_id": plane(rendering.object_id).astype(np.int16),
+        "object_names": np.array([item.name for item in rendering.objects[position]]),
+        "material_id": plane(rendering.material_id).astype(np.uint8), "material_names": np.array(CLASSES),
+        **{f"edge_{name}": plane(edge) for name, edge in rendering.edges.items()},
+        "horizon_row": plane(rendering.horizon_row), "vanishing_point": plane(rendering.vanishing_point),
+        "focal_px": plane(rendering.focal_px),
+    }

@@ -1,0 +1,123 @@
+"""A turn changes what it should and nothing else."""
+
+import pytest
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.scenes import ObjectTurn, Rendering, Turn, render
+from depthcue.scenes.api import build_world
+from depthcue.scenes.turns import family
+
+SEED, HEIGHT, WIDTH = 21, 48, 64
+
+
+def room(turn: Turn | None = None) -> Rendering:
+    return render("indoor", [SEED], HEIGHT, WIDTH, turn=turn)
+
+
+@pytest.fixture(scope="module")
+def before() -> Rendering:
+    return room()
+
+
+def seen_object(rendering: Rendering) -> int:
+    """The object that is not the shell of the room with the most pixels."""
+    ids, counts = rendering.object_id.unique(return_counts=True)
+    shell = ("wall", "floor", "ceiling", "rug")
+    return max((int(count), int(number)) for number, count in zip(ids, counts, strict=True)
+               if rendering.objects[0][int(number)].name not in shell)[1]
+
+
+def same_geometry(one: Rendering, other: Rendering) -> bool:
+    return torch.equal(one.depth_m, other.depth_m) and torch.equal(one.normal, other.normal)
+
+
+def test_the_empty_turn_changes_nothing(before: Rendering) -> None:
+    after = room(Turn())
+    assert torch.equal(before.rgb, after.rgb) and same_geometry(before, after)
+
+
+@pytest.mark.parametrize("turn", [
+    Turn(light_yaw_deg=60), Turn(light_factor=2), Turn(ambient_factor=0.5), Turn(shadows=False), Turn(haze_per_m=0.2),
+    Turn(texture_seed=3), Turn(texture_scale=2), Turn(textures=False)], ids=str)
+def test_light_air_and_texture_leave_the_geometry(before: Rendering, turn: Turn) -> None:
+    after = room(turn)
+    assert same_geometry(before, after) and torch.equal(before.object_id, after.object_id)
+    assert not torch.equal(before.rgb, after.rgb)
+    assert torch.equal(before.exposure, after.exposure)
+
+
+def test_light_and_air_leave_the_surfaces_and_textures_leave_the_shadows(before: Rendering) -> None:
+    assert torch.equal(room(Turn(light_yaw_deg=60)).albedo, before.albedo)
+    assert not room(Turn(shadows=False)).edges["shadow"].any()
+    plain = room(Turn(textures=False))
+    assert torch.equal(plain.edges["shadow"], before.edges["shadow"])
+    assert plain.edges["texture"].sum() < before.edges["texture"].sum()
+
+
+def test_pitch_moves_the_horizon() -> None:
+    turns = [Turn(pitch_deg=pitch) for pitch in (-4.0, 0.0, 4.0)]
+    rows = render("road", [3, 3, 3], 40, 128, turn=turns).horizon_row
+    expected = rows.new_tensor(721.5 * 128 / 1242 * 0.0699)  # f tan 4 degrees
+    assert rows[2] > rows[1] > rows[0]
+    torch.testing.assert_close(rows[2] - rows[1], expected, rtol=0.02, atol=0)
+
+
+def test_camera_height_and_focal_length() -> None:
+    low, high = (render("road", [3], 40, 128, turn=Turn(height_m=add)).depth_m[0, 0, -1, 64] for add in (-0.5, 0.5))
+    assert high > low * 1.5
+    wide = render("road", [3], 40, 128, turn=Turn(focal_factor=0.5))
+    assert float(wide.focal_px) == pytest.approx(721.5 * 128 / 1242 / 2)
+
+
+def test_driving_forward_brings_the_road_nearer_by_as_much() -> None:
+    turns = [Turn(), Turn(forward_m=1.0)]
+    seen = render("road", [3, 3], 40, 128, turn=turns)
+    assert torch.equal(seen.horizon_row[0], seen.horizon_row[1])
+    assert not torch.equal(seen.depth_m[0], seen.depth_m[1])
+
+
+def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
+    number = seen_object(before)
+    after = room(Turn(objects=(ObjectTurn(number, remove=True),)))
+    gone = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
+    assert not (after.object_id == number).any()
+    assert torch.equal(after.depth_m[~gone], before.depth_m[~gone])
+    assert (after.depth_m[gone] > before.depth_m[gone]).all()
+
+
+def test_moving_and_scaling_an_object(before: Rendering) -> None:
+    number = seen_object(before)
+    camera = build_world("indoor", SEED).camera
+    item = before.objects[0][number]
+    away = [item.anchor[axis] - camera.place[axis] for axis in (0, 1)]
+    length = (away[0] ** 2 + away[1] ** 2) ** 0.5
+    nearer = room(Turn(objects=(ObjectTurn(number, move_m=(-away[0] / length, -away[1] / length, 0.0)),)))
+    larger = room(Turn(objects=(ObjectTurn(number, scale=1.3),)))
+    area = (before.object_id == number).sum()
+    assert (nearer.object_id == number).sum() > area and (larger.object_id == number).sum() > area
+    for after in (nearer, larger):
+        untouched = (before.object_id == 0) & (after.object_id == 0)  # the floor
+        assert torch.equal(after.depth_m[untouched], before.depth_m[untouched])
+
+
+def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
+    number = seen_object(before)
+    after = room(Turn(objects=(ObjectTurn(number, colour=(0.9, 0.0, 0.0)),)))
+    mine = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
+    changed = (after.albedo != before.albedo).any(1, keepdim=True)
+    assert changed[mine].all() and not changed[~mine].any()
+    assert same_geometry(before, after)
+
+
+@pytest.mark.parametrize(("turn", "words"), [
+    (Turn(objects=(ObjectTurn(9999),)), "no object 9999"), (Turn(focal_factor=0), "focal_factor is 0"),
+    (Turn(objects=(ObjectTurn(0, scale=-1),)), "scale is -1")])
+def test_mistakes_are_named(turn: Turn, words: str) -> None:
+    with pytest.raises(DepthcueError, match=words):
+        room(turn)
+
+
+def test_as_many_turns_as_seeds() -> None:
+    with pytest.raises(DepthcueError, match="2 turns for 1 seeds"):
+        render("indoor", [1], 20, 20, turn=[Turn(), Turn()])
