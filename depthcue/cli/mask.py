@@ -20,13 +20,13 @@ from depthcue.cli.options import (
 )
 
 SourcesArgument = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with their subfolders), globs, or a "
+    list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with subfolders), globs, or a "
                               "frame pattern such as frame_%05d.png.", show_default=False)]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
-                                   "over it), panel (side by side with depth), depth (as the depth net sees it with and "
-                                   "without the mask), binary (1 bit), raw (16 bit) or npy. Can be given several times. "
-                                   "Default: mask and overlay.")]
+                                   "over it), panel (side by side with depth), depth (as the depth net sees it with "
+                                   "and without the mask), binary (1 bit), raw (16 bit) or npy. Can be given several "
+                                   "times. Default: mask and overlay.")]
 ThresholdOption = Annotated[float, typer.Option("--threshold", metavar="E", help="A pixel is kept where the mask is "
                                                 "above this.")]
 BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch or onnx. On a CPU, auto takes "

@@ -48,7 +48,8 @@ class OnnxRunner:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = _providers(self.device)
         try:
-            session = onnxruntime.InferenceSession(self.graph, options, providers=providers)
+            # without its fallback, which would print to stdout and go on with the CPU
+            session = onnxruntime.InferenceSession(self.graph, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
             raise DepthcueError(f"ONNX Runtime cannot load {self.graph}: {error}",
                                 "Export it again, or see depthcue doctor.") from error

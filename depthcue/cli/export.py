@@ -1,0 +1,48 @@
+"""`depthcue export`: a net as a file that runs without this package."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from depthcue.cli.console import configure, print_json, print_table
+from depthcue.cli.options import JsonOption, OutFileOption, QuietOption, VerboseOption
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    onnx = "onnx"
+
+
+ExportWeightsOption = Annotated[
+    str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net to export: compact-indoor, compact-road, "
+                             "drn22:PATH, compact:PATH or a .safetensors file.")]
+ExportTargetOption = Annotated[
+    str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
+                             "compact:PATH, hu-resnet50:PATH or a .safetensors file.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="What to write.")]
+CompareDataOption = Annotated[
+    str | None, typer.Option("--data", "-d", metavar="DATA", help="Pictures on which the file must agree with torch, "
+                             "as folder:PATH. Default: rendered rooms and roads.")]
+
+
+def export(out: OutFileOption, weights: ExportWeightsOption = None, target: ExportTargetOption = None,
+           file_format: FormatOption = Format.onnx, data: CompareDataOption = None, as_json: JsonOption = False,
+           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Write a mask net or a depth net as one file that takes raw frames of any size and batch, and a card beside it.
+
+    The file appears only if ONNX Runtime agrees with torch on pictures and on random frames.
+    """
+    from depthcue.export import export_spec
+
+    configure(quiet, verbose)
+    card = export_spec(weights, target, out, data)
+    if as_json:
+        return print_json(card)
+    if not quiet:
+        parity = card["parity"]
+        rows = [[name, "not measured" if parity[name] is None else f"{parity[name]:.2g}", f"{allowed:.2g}"]
+                for name, allowed in parity["tolerance"].items()]
+        print_table(f"{out} ({card['bytes'] / 1e6:.1f} MB) agrees with torch on {parity['frames']} frames",
+                    ["difference", "measured", "allowed"], rows)

@@ -1,0 +1,225 @@
+"""What this machine can run: everything is tried, not looked up, because an installed library may still not load."""
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
+from depthcue.nets.checkpoint import read_card
+from depthcue.record import document
+from depthcue.runtime.graph_cache import cache_folder
+
+PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx", "onnxscript", "onnxruntime",
+            "onnxruntime-gpu", "accelerate", "safetensors", "matplotlib")
+ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
+EXTRAS = {
+    "tensorrt": ("tensorrt", "pip install 'depthcue[tensorrt]' (from NVIDIA's own index)"),
+    "tensorrt-rtx": ("tensorrt_rtx", "pip install 'depthcue[tensorrt-rtx]'"),
+    "transformers": ("transformers", "pip install 'depthcue[hf]'"),
+}
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+
+Status = Literal["ok", "absent", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried."""
+
+    what: str
+    status: Status
+    """`absent` is something this machine can do without."""
+    detail: str
+    needed: bool
+    """Whether masking pictures and videos needs it."""
+    remedy: str | None = None
+
+
+def examine() -> dict[str, Any]:
+    """Try everything; the document has `findings` and `able`, whether the main job can be done here."""
+    findings = [*_packages(), _cpu(), _gpu(), *_providers(), *_weights(), _video(), _cache(), *_extras()]
+    return document("doctor", able=not any(each.needed and each.status == "broken" for each in findings),
+                    findings=[asdict(each) for each in findings])
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in PACKAGES:
+        try:
+            findings.append(Finding(name, "ok", metadata.version(name), needed=True))
+        except metadata.PackageNotFoundError:
+            if name in ONE_OF and any(_is_installed(other) for other in ONE_OF):
+                continue
+            # a source tree runs without having been installed
+            findings.append(Finding(name, "absent" if name == "depthcue" else "broken", "not installed",
+                                    needed=name != "depthcue", remedy="pip install depthcue"))
+    return findings
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _cpu() -> Finding:
+    flags = _cpu_flags()
+    known = [flag for flag in CPU_FLAGS if flag in flags]
+    detail = f"{os.cpu_count()} cores, torch uses {torch.backends.cpu.get_cpu_capability()}"
+    return Finding("processor", "ok", detail + (f"; {' '.join(known)}" if known else ""), needed=True)
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return set(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return set()
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        return _tried("GPU", _cuda_trial, needed=False,
+                      remedy="Update the NVIDIA driver to one that this torch supports.")
+    if torch.backends.mps.is_available():
+        return Finding("GPU", "ok", "Apple GPU, --device mps", needed=False)
+    return Finding("GPU", "absent", "torch sees none", needed=False,
+                   remedy="Nothing to do without a GPU; with one, install its driver.")
+
+
+def _cuda_trial() -> str:
+    if (torch.ones(2, device="cuda") + 1).sum().item() != 4:
+        raise RuntimeError("it computes wrongly")
+    device = torch.cuda.get_device_properties(0)
+    return (f"{torch.cuda.device_count()} x {device.name}, {device.total_memory / 2**30:.0f} GiB, compute capability "
+            f"{device.major}.{device.minor}, CUDA {torch.version.cuda}")
+
+
+def _providers() -> list[Finding]:
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Relu", ["x"], ["y"])], "tiny",
+            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])]),
+        opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnxruntime.set_default_logger_severity(4)  # each provider that does not load says so in its own words otherwise
+    try:
+        return [_tried(f"ONNX Runtime {name}", _provider_trial(name, model.SerializeToString()),
+                       needed=name == "CPUExecutionProvider", optional=name != "CPUExecutionProvider",
+                       remedy=_provider_remedy(name))
+                for name in onnxruntime.get_available_providers()]
+    finally:
+        onnxruntime.set_default_logger_severity(2)
+
+
+def _provider_trial(name: str, model: bytes) -> Callable[[], str]:
+    def trial() -> str:
+        if name == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls") and torch.cuda.is_available():
+            onnxruntime.preload_dlls()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(model, options, providers=[name], enable_fallback=0)
+        if name not in session.get_providers():
+            raise RuntimeError("its libraries or its device are not here")
+        if session.run(None, {"x": np.array([-1], np.float32)})[0][0] != 0:
+            raise RuntimeError("it computes wrongly")
+        return "loads and runs"
+
+    return trial
+
+
+def _provider_remedy(name: str) -> str:
+    if name == "CPUExecutionProvider":
+        return "pip install --force-reinstall onnxruntime"
+    if name.startswith("Tensorrt"):
+        return "Needs an NVIDIA GPU and TensorRT 10."
+    return "Needs an NVIDIA GPU and its CUDA libraries; --device cpu works without." if name.startswith("CUDA") else ""
+
+
+def _weights() -> list[Finding]:
+    findings = []
+    for name in SHIPPED:
+        for kind, load in (("depth", load_depth_net), ("mask", load_mask_net)):
+            path = weights_folder() / f"{name}-{kind}.safetensors"
+            findings.append(_tried(f"weights {name} {kind}", _weights_trial(path, name, load), needed=True,
+                                   remedy="Install depthcue again; a wheel carries its weights."))
+    return findings
+
+
+def _weights_trial(path: Path, name: str, load: Callable[[str], torch.nn.Module]) -> Callable[[], str]:
+    def trial() -> str:
+        if not path.is_file():
+            raise RuntimeError(f"not found at {path}")
+        if read_card(path)["sha256"] != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise RuntimeError("the file is not the one its card was written for")
+        load(name)
+        return f"{path.stat().st_size / 1e6:.1f} MB, as its card says"
+
+    return trial
+
+
+def _video() -> Finding:
+    def trial() -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "trial.mp4")
+            grey = np.full((48, 64), 128, np.uint8)
+            with VideoSink(path, Fraction(25), grey.shape) as sink:
+                for index in range(3):
+                    sink.write(grey, Frame(np.repeat(grey[..., None], 3, 2), index, None, str(index)))
+            with open_input(Input(path, "video", "trial")) as source:
+                count = sum(1 for _ in source)
+        if count != 3:
+            raise RuntimeError(f"wrote 3 frames, read {count}")
+        return "H.264 is written and read"
+
+    return _tried("video", trial, needed=True, remedy="pip install --force-reinstall av (from PyPI)")
+
+
+def _cache() -> Finding:
+    def trial() -> str:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return f"{folder} can be written"
+
+    return _tried("cache for exported nets", trial, needed=False,
+                  remedy="Set XDG_CACHE_HOME to a folder that can be written, or use --backend torch.")
+
+
+def _extras() -> list[Finding]:
+    return [Finding(name, "ok", _version(name), needed=False) if importlib.util.find_spec(module) is not None
+            else Finding(name, "absent", "not installed", needed=False, remedy=remedy)
+            for name, (module, remedy) in EXTRAS.items()]
+
+
+def _version(name: str) -> str:
+    return metadata.version(name) if _is_installed(name) else "installed"
+
+
+def _tried(what: str, trial: Callable[[], str], *, needed: bool, remedy: str, optional: bool = False) -> Finding:
+    """Run a trial; whatever it raises is the finding."""
+    try:
+        return Finding(what, "ok", trial(), needed)
+    except DepthcueError as error:
+        reason = error.message
+    except Exception as error:  # a library that is broken may raise anything, and to say so is what this is for
+        reason = f"{error}".strip().splitlines()[0] if f"{error}".strip() else type(error).__name__
+    return Finding(what, "absent" if optional else "broken", reason[:200], needed, remedy or None)
