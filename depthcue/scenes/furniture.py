@@ -312,7 +312,8 @@ def desk(b: Builder, f: Finish, width: float) -> None:
     if rng.random() < 0.75:
         with b.at(rng.uniform(-0.25, 0.25) * width, depth * 0.35, height, rng.uniform(-20, 20)):
             monitor(b, f, rng.uniform(0.38, 0.6))
-            b.box((0, 0.3, 0.012), (0.42, 0.15, 0.022), f.dark() if rng.random() < 0.6 else f.lacquer())
+            with b.object("keyboard"):
+                b.box((0, 0.3, 0.012), (0.42, 0.15, 0.022), f.dark() if rng.random() < 0.6 else f.lacquer())
     if rng.random() < 0.4:
         books_at = rng.choice((-1, 1)) * width * 0.35
         with b.at(books_at, 0, height), b.object("books"):

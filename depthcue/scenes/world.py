@@ -140,6 +140,7 @@ class Builder:
     def add(self, shape: tuple[float, float, float, float, float], centre: Sequence[float], size: Sequence[float],
             material: Material, yaw_deg: float = 0.0, tilt_deg: float = 0.0, casts: bool = True) -> None:
         """One primitive. yaw turns it about z, tilt then leans it about its own x axis."""
+        assert self._object >= 0, "a primitive has to belong to an object"
         x, y, z = centre
         px, py, pz, c, s = self._frame
         if yaw_deg:
