@@ -1,0 +1,98 @@
+"""Fill the README's number blocks from the result files, so that no number in it was typed by hand.
+
+    python benchmarks/readme_numbers.py [--check]
+
+A block stands between `<!-- numbers: NAME -->` and `<!-- end -->`. With --check nothing is written and the exit status
+is 1 when the README says something else than the files.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parent / "README.md"
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((HERE / "results" / f"{name}.json").read_text())
+
+
+def comparison(name: str) -> str:
+    """RMSE at equal sparseness, and whether the mask's lead is more than chance."""
+    results = read(name)
+    truth = results["ground_truth"]
+    error, lead = ("rmse", "minus_mask_ci95") if truth else ("rmse_to_target", "to_target_minus_mask_ci95")
+    methods = list(results["curves"])
+    lines = [f"| pixels kept | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
+    for share in SHARES:
+        cells = []
+        for method in methods:
+            point = next(point for point in results["curves"][method] if abs(point["sparseness"] - share) < 1e-6)
+            cell = f"{point[error]:.3f}"
+            if method != "mask":
+                low, high = point[lead]
+                cell += f" (+{low:.3f} to +{high:.3f})" if low > 0 else f" ({low:+.3f} to {high:+.3f})"
+            cells.append(cell)
+        lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
+    target = results["target"]
+    whole = (f"The whole picture: RMSE {target['rmse']:.3f} m, abs rel {target['abs_rel']:.3f}, "
+             f"δ1 {target['delta1']:.3f}. " if truth else "")
+    against = "ground truth" if truth else "what the net sees in the whole picture"
+    return "\n".join([f"{whole}{results['images']} images; RMSE in metres against {against}; in brackets the 95% "
+                      "interval of the paired difference to the mask.", "", *lines])
+
+
+def dial() -> str:
+    results = read("dial-against-single")
+    lines = ["| λ | dial / single, RMSE to N(I) at " + ", ".join(f"{share:.0%}" for share in results["shares"]) +
+             " | Eq. (4): dial | single |", "|---|---|---|---|"]
+    for row in results["nets"]:
+        ratios = ", ".join(f"{ratio:.3f}" for ratio in row["dial_over_single"]["rmse_to_target"])
+        lines.append(f"| {row['lambda']:g} | {ratios} | {row['dial']['objective']:.3f} | "
+                     f"{row['single']['objective']:.3f} |")
+    return "\n".join(lines)
+
+
+def vanishing_point() -> str:
+    results = read("vanishing-point")
+    lines = ["| radius (picture widths) | mask | Sobel edges |", "|---|---|---|"]
+    for entry in results["radii_in_widths"]:
+        cells = [f"{entry[name]['ratio']:.2f} ({entry[name]['ci95'][0]:.2f} to {entry[name]['ci95'][1]:.2f})"
+                 for name in ("mask", "sobel")]
+        lines.append(f"| {entry['radius']:g} | {' | '.join(cells)} |")
+    return f"{results['images']} rendered roads; mean near the vanishing point over mean of the picture.\n\n" + \
+        "\n".join(lines)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "nyu": lambda: comparison("compare-edges-nyu"),
+    "rooms": lambda: comparison("compare-edges-rooms"),
+    "roads": lambda: comparison("compare-edges-roads"),
+    "dial": dial,
+    "vanishing-point": vanishing_point,
+}
+
+
+def filled(text: str) -> str:
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- numbers: {match[1]} -->\n{BLOCKS[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- numbers: ([\w-]+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    before = README.read_text()
+    after = filled(before)
+    if "--check" in sys.argv[1:]:
+        return int(before != after)
+    README.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

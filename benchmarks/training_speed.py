@@ -1,0 +1,63 @@
+"""Training images a second on this machine: the compact depth net and its mask net, in fp32 and bf16.
+
+    python benchmarks/training_speed.py
+
+Times whole steps of the real loops on rendered rooms held in memory, after a warm-up; medians. Writes
+benchmarks/results/training-speed-cpu.json.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from depthcue import record
+from depthcue.progress import Silent
+from depthcue.training.depth import DepthTraining, train_depth
+from depthcue.training.mask import MaskTraining, train_mask
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+class StepTimes(Silent):
+    """Notes when each step ends."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.ends.append(time.perf_counter())
+
+    def images_a_second(self, batch_size: int, warm_up: int) -> float:
+        steps = [later - sooner for sooner, later in zip(self.ends[warm_up:], self.ends[warm_up + 1:], strict=False)]
+        return batch_size / statistics.median(steps)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--out", type=Path, default=RESULTS / "training-speed-cpu.json")
+    options = parser.parse_args()
+
+    data, warm_up, size = ("scenes:indoor:32",), 6, options.batch_size
+    speeds: dict[str, float] = {}
+    for precision in ("fp32", "bf16"):
+        with tempfile.TemporaryDirectory() as folder:
+            times = StepTimes()
+            train_depth(DepthTraining(data, steps=options.steps + warm_up, batch_size=size, precision=precision),
+                        f"{folder}/depth", device="cpu", progress=times)
+            speeds[f"compact depth net, {precision}"] = round(times.images_a_second(size, warm_up), 2)
+            times = StepTimes()
+            train_mask(MaskTraining(f"{folder}/depth/depth.safetensors", data, steps=options.steps + warm_up,
+                                    batch_size=size, precision=precision),
+                       f"{folder}/mask", device="cpu", progress=times)
+            speeds[f"compact mask net, {precision}"] = round(times.images_a_second(size, warm_up), 2)
+    for name, speed in speeds.items():
+        print(f"{name}: {speed:.1f} images a second")
+    record.write_json(options.out, record.document("training-speed", batch_size=size, images_a_second=speeds))
+
+
+if __name__ == "__main__":
+    main()
