@@ -177,28 +177,38 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
 
 
 def surface(primitives: Primitives, points: Tensor, primitive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where on its primitive a hit lies: local point (N, 3), outward world normal (N, 3), face axis (N,) 0 to 2.
+    """Where on its primitive a hit lies: local point (3, N), outward world normal (3, N), face axis (N,) 0 to 2.
 
-    points: (N, 3) world points on the surface; primitive: (N,) index into the flattened (B * P) primitives. The face
+    points: (3, N) world points on the surface; primitive: (N,) index into the flattened (B * P) primitives. The face
     axis is the one the normal is nearest to in local space; textures are laid on the other two.
     """
-    linear = primitives.linear.reshape(-1, 3, 3)[primitive]
-    local = _dot(linear, points[:, None, :]) + primitives.offset.reshape(-1, 3)[primitive]
-    quadric = primitives.quadric.reshape(-1, 5)[primitive]
-    curved = primitives.curved.reshape(-1)[primitive]
-    outermost, axis = local.abs().max(dim=1)
-    gradient = local * quadric[:, :3]
-    value = (gradient * local).sum(1) + 2 * quadric[:, 3] * local[:, 2] + quadric[:, 4]
-    gradient[:, 2] += quadric[:, 3]
+    table = torch.cat((primitives.linear.flatten(2), primitives.offset, primitives.quadric,
+                       primitives.linear.square().sum(3), primitives.curved[:, :, None]), dim=2).flatten(0, 1)
+    values = table.T.contiguous()[:, primitive]  # (21, N)
+    linear, quadric, scale = values[0:9].unflatten(0, (3, 3)), values[12:17], values[17:20]
+    local = linear[:, 0] * points[0] + linear[:, 1] * points[1] + linear[:, 2] * points[2] + values[9:12]
+    size = local.abs()
+    outermost = torch.maximum(torch.maximum(size[0], size[1]), size[2])
+    face_axis = _argmax(size)
+    gradient = local * quadric[:3]
+    inside = gradient * local
+    value = inside[0] + inside[1] + inside[2] + 2 * quadric[3] * local[2] + quadric[4]
+    gradient[2] += quadric[3]
     # a cut primitive shows its quadric where that is the nearer boundary
-    on_quadric = curved & (value.abs() < (1 - outermost).abs() * 2)
-    face = torch.zeros_like(local).scatter_(1, axis[:, None], local.gather(1, axis[:, None]).sign())
-    inward = torch.where(on_quadric[:, None], gradient, face)
-    normal = (linear * inward[:, :, None]).sum(1)
-    normal = normal / normal.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    size = linear.norm(dim=2)
-    axis = torch.where(on_quadric, (gradient * size).abs().argmax(1), axis)
-    return local, normal, axis
+    on_quadric = (values[20] > 0) & (value.abs() < (1 - outermost).abs() * 2)
+    axes = torch.arange(3, device=points.device)[:, None]
+    face = torch.where(axes == face_axis, local.sign(), 0.0)
+    outward = torch.where(on_quadric, gradient, face)
+    normal = linear[0] * outward[0] + linear[1] * outward[1] + linear[2] * outward[2]
+    length = (normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2).sqrt().clamp_min(1e-12)
+    axis = torch.where(on_quadric, _argmax(gradient.square() * scale), face_axis)
+    return local, normal / length, axis
+
+
+def _argmax(values: Tensor) -> Tensor:
+    """(3, N) -> (N,); faster than a reduction over so short a dimension."""
+    later = torch.where(values[2] > values[1], 2, 1)
+    return torch.where(torch.maximum(values[1], values[2]) > values[0], later, 0)
 
 
 def _map_point(primitives: Primitives, point: Tensor) -> Tensor:

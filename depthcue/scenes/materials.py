@@ -87,55 +87,54 @@ def rows(materials: Sequence[Material], half: npt.NDArray[np.float64]) -> npt.ND
 
 
 def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: Tensor) -> tuple[Tensor, Tensor]:
-    """Albedo (N, 3) and a bump vector (N, 3) in [-1, 1] at points on surfaces.
+    """Albedo (3, N) and a bump vector (3, N) at points on surfaces.
 
-    row (N, ROW); point (N, 3) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
+    row (ROW, N); point (3, N) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
     a pixel covers there; salt (N,) int32, which tells one object's patterns from another's.
     """
-    u_axis, v_axis = (axis == 0).long(), 2 - (axis == 2).long()
-    u_axis, v_axis = u_axis[:, None], v_axis[:, None]
-    u, v = point.gather(1, u_axis)[:, 0], point.gather(1, v_axis)[:, 0]
-    u, v = u + row[:, OFFSET], v + row[:, OFFSET] * 0.7
-    colour = row[:, COLOUR]
+    on_x, on_z = axis == 0, axis == 2
+
+    def across_face(values: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.where(on_x, values[1], values[0]), torch.where(on_z, values[1], values[2])
+
+    u, v = across_face(point)
+    u, v = u + row[OFFSET], v + row[OFFSET] * 0.7
     salt = salt + axis.to(torch.int32) * 7919
 
-    period_u, period_v = row[:, PERIOD].gather(1, u_axis)[:, 0], row[:, PERIOD].gather(1, v_axis)[:, 0]
+    period_u, period_v = across_face(row[PERIOD])
+    finest = torch.minimum(period_u, period_v)
     noise_u, noise_v = u / period_u, v / period_v
-    coarse = _fade(footprint, torch.minimum(period_u, period_v))
-    fine = _fade(footprint, torch.minimum(period_u, period_v) * 0.37)
-    noise = (value_noise(noise_u, noise_v, salt) - 0.5) * coarse
-    detail = (value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5) * fine
-    bump = torch.stack((noise + detail, detail - 0.4 * noise, 0.8 * noise - detail), 1) * row[:, BUMP, None]
+    noise = (value_noise(noise_u, noise_v, salt) - 0.5) * _fade(footprint, finest)
+    detail = (value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5) * _fade(footprint, finest * 0.37)
+    bump = torch.stack((noise + detail, detail - 0.4 * noise, 0.8 * noise - detail)) * row[BUMP]
 
-    cell_u, cell_v = row[:, CELL].gather(1, u_axis)[:, 0], row[:, CELL].gather(1, v_axis)[:, 0]
+    cell_u, cell_v = across_face(row[CELL])
     has_u, has_v = cell_u > 0, cell_v > 0
     cell_u, cell_v = torch.where(has_u, cell_u, 1e4), torch.where(has_v, cell_v, 1e4)
     across = v / cell_v + 0.5 * (~has_v)
     row_number = across.floor()
-    along = u / cell_u + 0.5 * (~has_u) + row_number * row[:, SHIFT]
+    along = u / cell_u + 0.5 * (~has_u) + row_number * row[SHIFT]
     column_number = along.floor()
     visible = _fade(footprint, torch.minimum(cell_u, cell_v))
     code = hash32(column_number.to(torch.int32), row_number.to(torch.int32), salt)
-    first, second, third = unit(code), unit(code >> 5 ^ code * 3), unit(code >> 9 ^ code * 7)
-    parity = (row[:, PARITY].gather(1, u_axis)[:, 0] * column_number
-              + row[:, PARITY].gather(1, v_axis)[:, 0] * row_number).remainder(2.0)
-    parity = torch.where(row[:, PARITY].sum(1) > 0, 0.5 + (parity - 0.5) * visible, parity)
+    chance = torch.stack((unit(code), unit(code >> 5 ^ code * 3), unit(code >> 9 ^ code * 7))) - 0.5
+    parity_u, parity_v = across_face(row[PARITY])
+    parity = (parity_u * column_number + parity_v * row_number).remainder(2.0)
+    parity = torch.where(parity_u + parity_v > 0, 0.5 + (parity - 0.5) * visible, 0.0)
 
-    mix = (0.5 + (noise + 0.5 * detail) * 1.6 * row[:, SHARP] - 0.5 * (1 - row[:, MIX])) * (row[:, MIX] > 0)
-    mix = (mix.clamp(0, 1) * row[:, MIX] + parity).clamp(0, 1)
-    colour = torch.lerp(colour, row[:, SECOND], mix[:, None])
-    swing = visible[:, None] * (row[:, SHADE, None] * (first - 0.5)[:, None]
-                                + row[:, HUE, None] * (torch.stack((first, second, third), 1) - 0.5))
-    colour = (colour * (1 + 1.6 * swing) + 0.35 * swing * row[:, HUE, None]).clamp(0.005, 1)
+    mix = (0.5 + (noise + 0.5 * detail) * 1.6 * row[SHARP] - 0.5 * (1 - row[MIX])) * (row[MIX] > 0)
+    mix = (mix.clamp(0, 1) * row[MIX] + parity).clamp(0, 1)
+    colour = torch.lerp(row[COLOUR], row[SECOND], mix)
+    swing = visible * (row[SHADE] * chance[0] + row[HUE] * chance)
+    colour = (colour * (1 + 1.6 * swing) + 0.35 * swing * row[HUE]).clamp(0.005, 1)
 
     # a joint thinner than a pixel darkens by its share of the pixel
     from_u = (0.5 - (along - column_number - 0.5).abs()) * cell_u
     from_v = (0.5 - (across - row_number - 0.5).abs()) * cell_v
-    half_gap = row[:, GAP] / 2
+    half_gap = row[GAP] / 2
     reach = torch.maximum(half_gap, footprint * 0.5)
     joint = (1 - (torch.minimum(from_u, from_v) - reach + footprint * 0.5).div(footprint.clamp_min(1e-4))).clamp(0, 1)
-    strength = half_gap / reach.clamp_min(1e-6) * joint
-    return torch.lerp(colour, row[:, JOINT], strength[:, None]), bump
+    return torch.lerp(colour, row[JOINT], half_gap / reach.clamp_min(1e-6) * joint), bump
 
 
 def value_noise(u: Tensor, v: Tensor, salt: Tensor) -> Tensor:

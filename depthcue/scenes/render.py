@@ -117,18 +117,23 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
            + lens.down[:, :, None, None] / scale * y)  # (B, 3, H, W)
     points = lens.place[:, :, None, None] + ray * depth[:, None]
 
+    def pictures(flat: Tensor) -> Tensor:
+        """(C, N) -> (B, C, H, W)"""
+        return flat.reshape(-1, frames, height, width).transpose(0, 1)
+
     which = (hits.primitive + torch.arange(frames, device=device)[:, None, None] * count).flatten()
-    local, normal_flat, axis = surface(batch.primitives, points.permute(0, 2, 3, 1).reshape(-1, 3), which)
-    normal = normal_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
+    local, normal_flat, axis = surface(batch.primitives, points.transpose(0, 1).flatten(1), which)
+    normal = pictures(normal_flat)
     length = _length(ray)
-    facing = (-(ray * normal).sum(1) / length).clamp_min(0.15)
+    facing = (-_dot(ray, normal) / length).clamp_min(0.15)
     footprint = depth * length / lens.focal_px[:, None, None] / facing
 
-    row = batch.material.reshape(-1, materials.ROW)[which]
-    albedo_flat, bump = materials.evaluate(row, local * batch.half.reshape(-1, 3)[which], axis,
-                                           footprint.flatten(), batch.texture_salt.reshape(-1)[which])
-    albedo = albedo_flat.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
-    shading_normal = normal + bump.reshape(frames, height, width, 3).permute(0, 3, 1, 2)
+    row = batch.material.flatten(0, 1).T.contiguous()[:, which]  # (ROW, N)
+    half = batch.half.flatten(0, 1).T.contiguous()[:, which]
+    albedo_flat, bump = materials.evaluate(row, local * half, axis, footprint.flatten(),
+                                           batch.texture_salt.flatten()[which])
+    albedo = pictures(albedo_flat)
+    shading_normal = normal + pictures(bump)
     shading_normal = shading_normal / _length(shading_normal)[:, None].clamp_min(1e-6)
 
     # light
@@ -138,22 +143,22 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     to_light = to_light / distance.clamp_min(1e-6)
     is_lamp = light[:, 3, None, None, None]
     strength = torch.where(is_lamp > 0, 1 / (0.6 + (distance * is_lamp / 2.5) ** 2), 1.0)
-    faces_light = (normal * to_light).sum(1) > 0
+    faces_light = _dot(normal, to_light) > 0
     lifted = points + normal * (0.002 + 0.0005 * depth[:, None])
     shaded = batch.look["shadows"][:, None, None] > 0
     lit = light_arrives(batch.casters, lifted, light, faces_light & valid & shaded)
-    cosine = (shading_normal * to_light).sum(1, keepdim=True).clamp_min(0)
+    cosine = _dot(shading_normal, to_light)[:, None].clamp_min(0)
     direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.look["light_colour"][:, :, None, None]
     hollow = truth.hollowness(points, normal, depth, lens.focal_px)[:, None]
     up = 0.75 + 0.25 * shading_normal[:, 2:3]
-    toward_camera = -(shading_normal * ray).sum(1, keepdim=True) / length[:, None]
+    toward_camera = -(_dot(shading_normal, ray) / length)[:, None]
     ambient = batch.look["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
     half_way = to_light - ray / length[:, None]
     half_way = half_way / _length(half_way)[:, None].clamp_min(1e-6)
-    shine = (shading_normal * half_way).sum(1, keepdim=True).clamp(0, 1) ** 24
+    shine = _dot(shading_normal, half_way)[:, None].clamp(0, 1) ** 24
 
     def picked(index: int) -> Tensor:
-        return row[:, index].reshape(frames, 1, height, width)
+        return pictures(row[index:index + 1])
 
     gloss, glow = picked(materials.GLOSS), picked(materials.GLOW)
     fresnel = (1 - toward_camera.clamp(0, 1)) ** 3
@@ -173,8 +178,8 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
         # follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
         exposure = batch.look["brightness"] / radiance.clamp_max(2.0).mean((1, 2, 3)).clamp_min(1e-4)
     rgb = _expose(radiance * exposure[:, None, None, None], batch)
-    object_id = torch.where(valid, batch.object_id.reshape(-1)[which].reshape(frames, height, width).long(), -1)
-    camera_normal = torch.stack([(normal * axis_of[:, :, None, None]).sum(1)
+    object_id = torch.where(valid, batch.object_id.flatten()[which].reshape(frames, height, width).long(), -1)
+    camera_normal = torch.stack([_dot(normal, axis_of[:, :, None, None])
                                  for axis_of in (lens.right, lens.down, lens.forward)], 1) * valid[:, None]
     return Rendering(
         rgb=rgb, depth_m=torch.where(valid, hits.distance, torch.inf)[:, None], valid=valid[:, None],
@@ -187,7 +192,12 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
 
 def _length(vectors: Tensor) -> Tensor:
     """(B, 3, ...) -> (B, ...); faster than a reduction over so short a dimension."""
-    return (vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2).sqrt()
+    return _dot(vectors, vectors).sqrt()
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """(B, 3, ...) twice -> (B, ...)"""
+    return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1] + first[:, 2] * second[:, 2]
 
 
 def _soften(radiance: Tensor, edges: dict[str, Tensor]) -> Tensor:
@@ -212,6 +222,8 @@ def _sky(direction: Tensor, batch: Batch) -> Tensor:
     up = direction[:, 2].clamp(0, 1)
     colour = batch.look["sky"][:, :, None, None]
     pale = torch.lerp(colour, colour.mean(1, keepdim=True) * 1.15, ((1 - up) ** 6)[:, None] * 0.8)
+    if not batch.cloudy:
+        return pale
     plane = direction[:, :2] / (up + 0.12)[:, None]
     salt = batch.salt[:, None, None].expand(up.shape)
     cloud = torch.zeros_like(up)

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -204,7 +204,8 @@ class Batch:
     object_id: Tensor  # (B, P)
     texture_salt: Tensor  # (B, P) int32
     salt: Tensor  # (B,) int32
-    look: dict[str, Tensor] = field(default_factory=dict)
+    look: dict[str, Tensor]
+    cloudy: bool
 
 
 def stack(worlds: Sequence[World], device: torch.device) -> Batch:
@@ -227,4 +228,5 @@ def stack(worlds: Sequence[World], device: torch.device) -> Batch:
              for name in Look.__dataclass_fields__}
     return Batch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")), pad("half"),
                  pad("material"), pad("object_id"), pad("texture_salt"),
-                 torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks)
+                 torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks,
+                 any(world.look.clouds > 0 for world in worlds))

@@ -8,9 +8,9 @@ from depthcue.scenes.materials import CLASSES, Material, evaluate, hash32, rows,
 
 
 def look_at(material: Material, point: torch.Tensor, footprint: float = 1e-3) -> torch.Tensor:
-    row = torch.from_numpy(rows([material], np.ones((1, 3)))).expand(len(point), -1)
+    row = torch.from_numpy(rows([material], np.ones((1, 3)))).T.expand(-1, len(point))
     axis, salt = torch.full((len(point),), 2), torch.zeros(len(point), dtype=torch.int32)
-    return evaluate(row, point, axis, torch.full((len(point),), footprint), salt)[0]
+    return evaluate(row, point.T, axis, torch.full((len(point),), footprint), salt)[0].T
 
 
 def grid(count: int = 64, metres: float = 4.0) -> torch.Tensor:
