@@ -23,7 +23,7 @@ def label_of(method: str) -> str:
 
 
 def comparison_tables(results: Results) -> list[Table]:
-    """The tables of compare-edges: the curves, against ground truth (where there is any) and against N(I); soft maps."""
+    """The tables of compare-edges: curves against ground truth (where there is any) and against N(I); soft maps."""
     return [*(curves_table(results, reference) for reference in measured_against(results)), soft_table(results)]
 
 

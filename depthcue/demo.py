@@ -1,0 +1,209 @@
+"""A first look, for a newcomer: rendered rooms and a short drive, masked, compared with edges, and explained on a page.
+
+Everything is made here and now from rendered scenes and the shipped nets: no internet, no data set, no GPU.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue import imaging, record, scenes
+from depthcue.atomic import make_folder, write_bytes
+from depthcue.errors import DepthcueError
+from depthcue.evaluation.compare_edges import Settings, compare_specs
+from depthcue.evaluation.metrics import mean_squared_difference
+from depthcue.evaluation.pair import load_pair, pick_device
+from depthcue.frames import ENCODINGS, Frame, VideoSink
+from depthcue.nets import MaskNet, depth_from, fit, resize
+from depthcue.progress import Progress, Silent
+from depthcue.report.page import write_demo_page
+from depthcue.runtime.mask_job import MaskOptions, mask_sources
+from depthcue.selection import binarise, sparseness
+
+_AT_ONCE = 10
+"""Frames of the drive rendered together."""
+
+TITLES = {"indoor": "Rooms", "road": "Roads"}
+LABELS = {"indoor": "room", "road": "road"}
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What the demo shows, and how much of it; the defaults take about a minute on two cores."""
+
+    weights: Mapping[str, str] = field(default_factory=lambda: {"indoor": "compact-indoor", "road": "compact-road"})
+    """The mask net for each kind of scene."""
+    stills: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {"indoor": (1, 2, 3, 4), "road": (1, 2)})
+    """Seeds of the pictures with a dial."""
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=lambda: {"indoor": (360, 480), "road": (192, 640)})
+    """Height and width of pictures and video."""
+    dial_steps: int = 9
+    compared: Mapping[str, int] = field(default_factory=lambda: {"indoor": 24, "road": 16})
+    """How many pictures the mask is compared with edges on."""
+    comparison: Settings = Settings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), sweep_steps=12, sweep_images=8, examples=2)
+    drive_seed: int = 7
+    drive_frames: int = 50
+    drive_rate: int = 10
+    drive_metres_a_frame: float = 0.8
+    kept: float = 0.2
+    """The share of pixels at which the dial starts and the drive is masked."""
+
+
+def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) -> Path:
+    """Leave a page with everything it shows in the folder `out`.
+
+    Returns:
+        The page, OUT/index.html.
+
+    Raises:
+        DepthcueError: shipped weights are missing, or the folder cannot be written.
+    """
+    tour, progress = tour or Tour(), progress or Silent()
+    start = time.perf_counter()
+    make_folder(out)
+    stills: list[dict[str, Any]] = []
+    lams: dict[str, float] = {}
+    for kind, seeds in tour.stills.items():
+        progress.start(f"rendering {TITLES[kind].lower()}", len(seeds))
+        shown, lams[kind] = _stills(kind, seeds, tour, out, progress)
+        stills += shown
+    progress.start("rendering a drive", tour.drive_frames)
+    drive = _render_drive(tour, out / "pictures" / "drive.mp4", progress)
+    masked = [_masked(kind, [out / still["picture"] for still in stills if still["kind"] == kind]
+                      + [drive] * (kind == "road"), tour, lams[kind], out, progress) for kind in tour.stills]
+    video = next(entry for inputs in masked for entry in inputs if entry["kind"] == "video")
+    comparisons = []
+    for kind, count in tour.compared.items():
+        folder = f"compare/{TITLES[kind].lower()}"
+        compare_specs(tour.weights[kind], None, f"scenes:{kind}", out / folder, tour.comparison, count,
+                      progress=progress)
+        comparisons.append({"title": TITLES[kind], "folder": folder})
+    kept = [setting["kept"] for setting in stills[0]["settings"]]
+    results = record.document(
+        "demo", stills=stills, start=int(np.abs(np.array(kept) - tour.kept).argmin()),
+        video={"kept": video["share_kept"],
+               **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
+        comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
+    record.write_json(out / "results.json", results)
+    return write_demo_page(out)
+
+
+def _stills(kind: str, seeds: Sequence[int], tour: Tour, out: Path,
+            progress: Progress) -> tuple[list[dict[str, Any]], float]:
+    """Pictures of one kind with their masks over the dial, and the lambda that keeps about `tour.kept`."""
+    device = pick_device("auto")
+    mask_net, depth_net = load_pair(tour.weights[kind], None, device)
+    rendering = scenes.render(kind, seeds, *tour.sizes[kind], device=device)
+    rgb = fit(rendering.rgb, depth_net.description)
+    with torch.inference_mode():
+        normalised = depth_net.normalise(rgb)
+        whole_m = depth_from(depth_net, normalised)
+        steps = []
+        for lam in _dial(mask_net, rgb, tour.dial_steps):
+            mask = _mask(mask_net, rgb, lam)
+            seen_m = depth_from(depth_net, normalised, mask)
+            steps.append(_Step(lam, resize(mask, tour.sizes[kind]).clamp(0, 1), seen_m, sparseness(binarise(mask)),
+                               mean_squared_difference(seen_m, whole_m).sqrt()))
+    entries = []
+    for row in range(len(seeds)):
+        entries.append(_draw_still(kind, row, _picture(rendering.rgb[row]), whole_m[row], steps, out))
+        progress.advance()
+    return entries, min(steps, key=lambda step: abs(float(step.kept.mean()) - tour.kept)).lam
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A setting of the dial for B pictures: masks at their size, depth from them, and two figures (B,) each."""
+
+    lam: float
+    mask: Tensor
+    seen_m: Tensor
+    kept: Tensor
+    off_m: Tensor
+
+
+def _draw_still(kind: str, row: int, picture: imaging.Rgb, whole_m: Tensor, steps: Sequence[_Step],
+                out: Path) -> dict[str, Any]:
+    """Write the pictures of one still; return its entry for the page."""
+    name = f"{kind}-{row + 1}"
+    near_m, far_m = (float(end) for end in np.percentile(_map(whole_m), (1, 99)))
+    scale = (near_m, max(far_m, 1.2 * near_m))
+    return {
+        "kind": kind, "name": f"{LABELS[kind]} {row + 1}", "picture": _save(out, f"pictures/{name}.png", picture),
+        "depth": _save(out, f"dial/{name}-whole.jpg", _depth(whole_m, picture, scale)),
+        "settings": [{
+            "lambda": float(f"{step.lam:.3g}"), "kept": round(float(step.kept[row]), 4),
+            "difference_m": round(float(step.off_m[row]), 4),
+            "overlay": _save(out, f"dial/{name}-{number}-kept.jpg", imaging.overlay(picture, _map(step.mask[row]))),
+            "depth": _save(out, f"dial/{name}-{number}-depth.jpg", _depth(step.seen_m[row], picture, scale)),
+        } for number, step in enumerate(steps)],
+    }
+
+
+def _render_drive(tour: Tour, path: Path, progress: Progress) -> Path:
+    """Write the video of a camera that goes down a rendered road."""
+    height, width = tour.sizes["road"]
+    with VideoSink(path, Fraction(tour.drive_rate), (height, width)) as sink:
+        for start in range(0, tour.drive_frames, _AT_ONCE):
+            indices = range(start, min(start + _AT_ONCE, tour.drive_frames))
+            turns = [scenes.Turn(forward_m=index * tour.drive_metres_a_frame) for index in indices]
+            rendering = scenes.render("road", [tour.drive_seed] * len(turns), height, width, pick_device("auto"), turns)
+            for index, rgb in zip(indices, rendering.rgb, strict=True):
+                picture = _picture(rgb)
+                sink.write(picture, Frame(picture, index, None, f"{index:06d}"))
+            progress.advance(len(turns))
+    return path
+
+
+def _masked(kind: str, sources: Sequence[Path], tour: Tour, lam: float, out: Path,
+            progress: Progress) -> list[dict[str, Any]]:
+    """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; what became of each."""
+    options = MaskOptions(tour.weights[kind], lam, ("mask", "overlay", "panel"))
+    folder = out / "masks" / TITLES[kind].lower()
+    summary = mask_sources([str(source) for source in sources], folder, options, progress)
+    for entry in summary["inputs"]:
+        if entry["error"] is not None:
+            raise DepthcueError(f"{entry['path']} could not be masked: {entry['error']}", "See depthcue doctor.")
+    inputs: list[dict[str, Any]] = summary["inputs"]
+    return inputs
+
+
+def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[float]:
+    """Up to `steps` lambdas over the net's range, rising, whose masks' means are about evenly apart."""
+    span = mask_net.description.lambda_range
+    if span is None:
+        return [mask_net.description.default_lambda]
+    lams = np.geomspace(*span, 24).clip(*span).tolist()
+    means = np.array([float(_mask(mask_net, rgb, lam).mean()) for lam in lams])
+    wanted = np.linspace(means[0], means[-1], steps)
+    return [lams[position] for position in sorted({int(np.abs(means - mean).argmin()) for mean in wanted})]
+
+
+def _mask(mask_net: MaskNet, rgb: Tensor, lam: float) -> Tensor:
+    mask: Tensor = mask_net(mask_net.normalise(rgb), torch.full((len(rgb),), lam, device=rgb.device))
+    return mask  # (B, 1, H, W)
+
+
+def _depth(depth_m: Tensor, picture: imaging.Rgb, scale: tuple[float, float]) -> imaging.Rgb:
+    return imaging.colourise_depth(imaging.resize_map(_map(depth_m), *picture.shape[:2]), *scale)
+
+
+def _picture(rgb: Tensor) -> imaging.Rgb:
+    return (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _map(values: Tensor) -> imaging.Map:
+    return values[0].float().cpu().numpy()
+
+
+def _save(out: Path, path: str, picture: imaging.Rgb) -> str:
+    encoding = ENCODINGS["rgb-png" if path.endswith(".png") else "rgb-jpg"]
+    write_bytes(out / path, encoding.encode(picture))
+    return path
