@@ -136,7 +136,11 @@ def _provider_trial(name: str, model: bytes) -> Callable[[], str]:
             onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(model, options, providers=[name], enable_fallback=0)
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=[name], enable_fallback=0)
+        except Exception as error:
+            # what it says begins with a source file and the signature of a C++ function
+            raise RuntimeError(str(error).rpartition(") ")[2]) from error
         if name not in session.get_providers():
             raise RuntimeError("its libraries or its device are not here")
         if session.run(None, {"x": np.array([-1], np.float32)})[0][0] != 0:

@@ -99,6 +99,10 @@ class _Ticket:
     """Its results cannot be written: the rest of it need not be read."""
 
 
+_Arrival = Prepared | DepthcueError | OSError | None
+"""What a reader passes on: a frame; or a job's end, with the error that ended it if there was one."""
+
+
 class _Stopped(Exception):
     """The pipeline stops; seen by its own threads only."""
 
@@ -137,7 +141,7 @@ class Pipeline:
         self._results = [_Queue(capacity=2 * batch_size) for _ in range(writers)]
         self._outcomes = _Queue(capacity=0, producers=writers)
         # frames waiting for their batch, by size
-        self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, Prepared]]] = {}
+        self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, _Arrival]]] = {}
 
     def run(self, jobs: Sequence[Job], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -244,32 +248,33 @@ class Pipeline:
             if at_end:
                 break
 
-    def _gather(self, ticket: _Ticket, item: Prepared | DepthcueError | OSError | None) -> int:
+    def _gather(self, ticket: _Ticket, item: _Arrival) -> int:
         """Add a frame, or a job's end, to what waits; return how many frames were inferred for it."""
-        inferred = 0
-        size = item.small.shape if isinstance(item, Prepared) else None
-        # what this job has waiting in other sizes must go first, to stay in order
-        for other in [key for key, waiting in self._gathering.items()
-                      if key != size and any(owner is ticket for owner, _ in waiting)]:
-            inferred += self._flush(other)
+        own = [size for size, waiting in self._gathering.items() if any(owner is ticket for owner, _ in waiting)]
         if not isinstance(item, Prepared):
-            self._put(self._results[ticket.writer], (ticket, item, ()))
-            return inferred
-        assert size is not None
+            if own:
+                self._gathering[own[0]].append((ticket, item))  # behind the job's last frame
+            else:
+                self._put(self._results[ticket.writer], (ticket, item, ()))
+            return 0
+        size = item.small.shape
+        # what this job has waiting in another size must go first, to stay in order
+        inferred = sum(self._flush(other) for other in own if other != size)
         waiting = self._gathering.setdefault(size, [])
         waiting.append((ticket, item))
-        if len(waiting) == self._batch_size:
+        if sum(isinstance(each, Prepared) for _, each in waiting) == self._batch_size:
             inferred += self._flush(size)
         return inferred
 
     def _flush(self, size: tuple[int, ...]) -> int:
         waiting = self._gathering.pop(size)
-        batch = np.stack([frame.small for _, frame in waiting])
+        batch = np.stack([item.small for _, item in waiting if isinstance(item, Prepared)])
         outputs = self._infer(batch)
-        for number, (ticket, frame) in enumerate(waiting):
-            maps = tuple(output[number] for output in outputs)
-            self._put(self._results[ticket.writer], (ticket, frame, maps))
-        return len(waiting)
+        results = zip(*outputs, strict=True)
+        for ticket, item in waiting:
+            maps = next(results) if isinstance(item, Prepared) else ()
+            self._put(self._results[ticket.writer], (ticket, item, maps))
+        return len(batch)
 
     def _tell(self, done: Callable[[Outcome], None]) -> None:
         while self._outcomes.items:

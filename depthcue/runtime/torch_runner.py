@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 
 from depthcue.errors import DepthcueError
@@ -65,6 +66,7 @@ class TorchRunner:
         device = torch.device(self.device)
         low = torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with torch.inference_mode(), low:
-            batch = torch.from_numpy(frames).to(device)
+            # torch takes neither mirrored nor read-only arrays
+            batch = torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(device)
             masks: Masks = self._module(batch, torch.full((len(frames),), self.lam, device=device)).cpu().numpy()
         return masks

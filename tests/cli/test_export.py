@@ -1,0 +1,63 @@
+"""`depthcue export` as a user calls it."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from depthcue.cli.main import main
+from depthcue.nets import build_mask_net
+from depthcue.nets.checkpoint import save_net
+
+
+@pytest.fixture
+def weights(tmp_path):
+    net = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
+                         target="nowhere", lambda_range=(0.5, 6.0))
+    path = tmp_path / "small.safetensors"
+    save_net(net, path, architecture="compact")
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    return folder
+
+
+def test_a_mask_net_becomes_a_file_with_a_card(weights, pictures, tmp_path, capfd):
+    out = tmp_path / "made" / "mask.onnx"
+    assert main(["export", "--weights", str(weights), "--data", f"folder:{pictures}", "--out", str(out), "--json"]) == 0
+    card = json.loads(capfd.readouterr().out)
+    assert card["kind"] == "mask" and card["parity"]["task_rmse_m"] is None  # its depth net is nowhere
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    mask = session.run(None, {"frames": np.zeros((1, 32, 32, 3), np.uint8), "lambda": np.float32([2])})[0]
+    assert mask.shape == (1, 32, 32)
+
+
+@pytest.mark.parametrize("nets", [[], ["--weights", "a.safetensors", "--target", "b.safetensors"]])
+def test_exactly_one_net_is_wanted(nets, tmp_path, capsys):
+    assert main(["export", *nets, "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "--weights W for a mask net or --target NET" in capsys.readouterr().err
+
+
+def test_a_mask_net_is_no_target(weights, tmp_path, capsys):
+    assert main(["export", "--target", str(weights), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "is a mask net; a depth net is wanted" in capsys.readouterr().err
+
+
+def test_an_unknown_format_is_a_wrong_option(weights, tmp_path, capsys):
+    assert main(["export", "--weights", str(weights), "--format", "tflite", "--out", str(tmp_path / "x")]) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_told(weights, pictures, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["export", "--weights", str(weights), "--data", f"folder:{pictures}",
+                 "--out", str(tmp_path / "file" / "x.onnx")]) == 1
+    assert "is not a folder" in capsys.readouterr().err

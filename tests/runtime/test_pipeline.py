@@ -1,0 +1,258 @@
+"""Order, bounds, faults and ends of the pipeline, with toy jobs; each test has a time limit: a hang is a failure."""
+
+import threading
+import time
+import tracemalloc
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from depthcue.errors import DepthcueError
+from depthcue.runtime.pipeline import Pipeline, Prepared
+
+
+class Bug(Exception):
+    pass
+
+
+class ToyJob:
+    """Frames that carry their number in every pixel; the sink remembers what it was told."""
+
+    def __init__(self, name, frames, sizes=((4, 4),), is_video=True, read_error=None, write_error=None, at=None,
+                 finish_error=None, delay=0.0):
+        self.name, self.frames, self.sizes, self.is_video = name, frames, sizes, is_video
+        self.read_error, self.write_error, self.finish_error, self.at = read_error, write_error, finish_error, at
+        self.delay = delay
+        self.written, self.ended, self.closed, self.was_read = [], [], False, 0
+
+    @contextmanager
+    def read(self):
+        try:
+            yield self.prepared()
+        finally:
+            self.closed = True
+
+    def prepared(self):
+        for number in range(self.frames):
+            if self.read_error and number == self.at:
+                raise self.read_error
+            self.was_read += 1
+            size = self.sizes[number % len(self.sizes)]
+            yield Prepared(np.full((*size, 3), number % 251, np.uint8), number, 100)
+        if self.read_error and self.at is None:
+            raise self.read_error
+
+    def open_sink(self):
+        return self
+
+    def write(self, frame, maps):
+        time.sleep(self.delay)
+        if self.write_error and frame.kept == self.at:
+            raise self.write_error
+        assert (maps[0] == frame.kept % 251).all(), "another frame's map"
+        self.written.append(frame.kept)
+
+    def finish(self):
+        if self.finish_error:
+            raise self.finish_error
+        self.ended.append("finished")
+
+    def discard(self):
+        self.ended.append("discarded")
+
+
+def first_channel(frames):
+    return (frames[..., 0].astype(np.float32),)
+
+
+def run(jobs, infer=first_channel, look_up=lambda frames: None, limit_s=20.0, **options):
+    """Run in a thread of its own so that a hang fails the test; outcomes by name, or what was raised."""
+    outcomes, raised = {}, []
+
+    def body():
+        try:
+            Pipeline(infer, **options).run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), look_up)
+        except BaseException as error:
+            raised.append(error)
+
+    before = threading.active_count()
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    assert not thread.is_alive(), "the pipeline hangs"
+    assert threading.active_count() == before, "threads are left"
+    if raised:
+        raise raised[0]
+    return outcomes
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_every_frame_is_written_once_and_in_order(batch_size):
+    jobs = [ToyJob(f"video {i}", count) for i, count in enumerate((1, 2, 50, 17))]
+    jobs += [ToyJob(f"picture {i}", 1, sizes=((4 + i % 3, 4),), is_video=False) for i in range(40)]
+    outcomes = run(jobs, batch_size=batch_size, readers=3, writers=3)
+    for job in jobs:
+        assert job.written == list(range(job.frames)) and job.ended == ["finished"] and job.closed
+        assert outcomes[job.name].frames == job.frames and outcomes[job.name].complete
+        assert outcomes[job.name].error is None and outcomes[job.name].seconds > 0
+
+
+def test_frames_of_one_job_stay_in_order_though_their_sizes_change():
+    job = ToyJob("mixed", 60, sizes=((4, 4), (4, 4), (8, 4), (2, 2)))
+    run([job], batch_size=4)
+    assert job.written == list(range(60))
+
+
+def test_pictures_of_one_size_share_batches():
+    sizes = []
+
+    def infer(frames):
+        sizes.append(len(frames))
+        time.sleep(0.01)  # as long as the readers need to be ahead
+        return first_channel(frames)
+
+    run([ToyJob(str(i), 1, is_video=False) for i in range(64)], infer, batch_size=8, readers=2)
+    assert sum(sizes) == 64 and max(sizes) == 8 and len(sizes) < 32
+
+
+@pytest.mark.parametrize("error", [DepthcueError("cut off"), OSError(5, "input/output error")])
+def test_an_unreadable_input_is_its_own_outcome_and_the_rest_goes_on(error):
+    jobs = [ToyJob("a", 5), ToyJob("bad", 5, read_error=error, at=0), ToyJob("b", 5)]
+    outcomes = run(jobs)
+    assert outcomes["bad"].error is error and not outcomes["bad"].complete and jobs[1].ended == []
+    assert [outcomes[name].error for name in "ab"] == [None, None]
+
+
+def test_what_could_be_read_of_a_cut_off_input_is_kept():
+    job = ToyJob("cut", 9, read_error=DepthcueError("ended early"), at=6)
+    outcome = run([job])["cut"]
+    assert job.written == list(range(6)) and job.ended == ["finished"]
+    assert outcome.complete and outcome.frames == 6 and "ended early" in str(outcome.error)
+
+
+@pytest.mark.parametrize("fault", ["write_error", "finish_error"])
+def test_an_input_that_cannot_be_written_leaves_nothing_and_the_rest_goes_on(fault):
+    full = DepthcueError("no space left on the disk")
+    bad = ToyJob("bad", 5000, at=3, **{fault: full})
+    outcomes = run([ToyJob("a", 30), bad, ToyJob("b", 30)], batch_size=2)
+    assert outcomes["bad"].error is full and not outcomes["bad"].complete and bad.ended == ["discarded"]
+    assert outcomes["a"].complete and outcomes["b"].complete and bad.closed
+    if fault == "write_error":
+        assert bad.was_read < 100, "the rest of it need not have been read"
+
+
+def test_an_input_without_frames_is_an_error():
+    outcome = run([ToyJob("empty", 0)])["empty"]
+    assert "no frames" in str(outcome.error) and not outcome.complete
+
+
+@pytest.mark.parametrize("where", ["read_error", "write_error", "finish_error"])
+def test_a_bug_in_a_job_stops_all_and_is_raised_with_its_traceback(where):
+    jobs = [ToyJob("long", 100_000, delay=0.001), ToyJob("p", 1, is_video=False),
+            ToyJob("bug", 50, is_video=False, at=None if where == "finish_error" else 7, **{where: Bug("here")})]
+    with pytest.raises(Bug, match="here") as caught:
+        run(jobs, batch_size=2)
+    assert any("test_pipeline" in str(entry.path) for entry in caught.traceback)
+    assert jobs[0].ended in ([], ["discarded"]) and jobs[0].closed
+
+
+def test_a_failure_of_inference_stops_all_and_is_raised():
+    jobs = [ToyJob(str(i), 100) for i in range(5)]
+
+    def infer(frames):
+        if frames[0, 0, 0, 0] > 40:
+            raise RuntimeError("out of memory")
+        return first_channel(frames)
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(jobs, infer)
+    assert "finished" not in jobs[0].ended and all(job.closed for job in jobs if job.was_read)
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt(), SystemExit(143)])
+def test_an_interruption_keeps_what_is_finished_and_discards_the_rest(reason):
+    jobs = [ToyJob("short", 3), ToyJob("endless", 10**9)]
+    seen = []
+
+    def look_up(frames):
+        seen.append(frames)
+        if sum(seen) > 200:
+            raise reason
+
+    with pytest.raises(type(reason)):
+        run(jobs, look_up=look_up)
+    assert jobs[0].ended == ["finished"] and jobs[1].ended == ["discarded"] and jobs[1].closed
+
+
+def test_it_looks_up_while_a_slow_reader_keeps_it_waiting():
+    class Slow(ToyJob):
+        def prepared(self):
+            time.sleep(0.7)
+            yield from super().prepared()
+
+    calls = []
+    run([Slow("slow", 1)], look_up=calls.append)
+    assert calls.count(0) >= 2
+
+
+def test_memory_in_flight_is_bounded_in_bytes_and_one_large_frame_still_passes():
+    """Readers run far ahead of a slow writer; the budget holds them back."""
+    in_flight, most, lock = [0], [0], threading.Lock()
+
+    class Weighed(ToyJob):
+        def prepared(self):
+            for _ in range(self.frames):
+                with lock:
+                    in_flight[0] += 1
+                yield Prepared(np.zeros((4, 4, 3), np.uint8), 0, 1000)
+
+        def write(self, frame, maps):
+            time.sleep(0.002)
+            with lock:
+                most[0] = max(most[0], in_flight[0])
+                in_flight[0] -= 1
+
+    run([Weighed(str(i), 40, is_video=i > 2) for i in range(4)], batch_size=2, readers=3, memory_bytes=5000)
+    # five in the budget, and one in the hands of each of four readers
+    assert most[0] <= 9
+    assert run([ToyJob("large", 3)], memory_bytes=10)["large"].complete
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video():
+    class Heavy(ToyJob):
+        def prepared(self):
+            for _ in range(self.frames):
+                yield Prepared(np.zeros((4, 4, 3), np.uint8), np.zeros(2**20, np.uint8), 2**20)
+
+        def write(self, frame, maps):
+            pass
+
+    def peak(frames):
+        tracemalloc.start()
+        run([Heavy("heavy", frames)], memory_bytes=8 * 2**20)
+        return tracemalloc.get_traced_memory()[1], tracemalloc.stop()
+
+    short, long = peak(40)[0], peak(400)[0]
+    assert short < 20 * 2**20 and long < 1.3 * short
+
+
+def test_stages_overlap():
+    """Reading, inferring and writing take 3 ms a frame each; one after the other that is 9 ms."""
+    class Slow(ToyJob):
+        def prepared(self):
+            for frame in super().prepared():
+                time.sleep(0.003)
+                yield frame
+
+    def infer(frames):
+        time.sleep(0.003 * len(frames))
+        return first_channel(frames)
+
+    start = time.perf_counter()
+    run([Slow("slow", 100, delay=0.003)], infer, batch_size=4)
+    assert time.perf_counter() - start < 0.65
+
+
+def test_nothing_to_do_is_done():
+    assert run([]) == {}

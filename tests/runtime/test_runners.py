@@ -1,0 +1,202 @@
+"""One contract for every runner."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.runtime import OnnxRunner, Runner, TorchRunner, open_runner, resolve_device
+
+
+@pytest.fixture(params=["torch", "onnx"])
+def make(request, tiny_net):
+    """Makes a runner of one kind for a λ."""
+    if request.param == "torch":
+        return lambda lam=None: TorchRunner(tiny_net, lam)
+    graph = request.getfixturevalue("tiny_graph")
+    return lambda lam=None: OnnxRunner(graph, lam)
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(1).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
+
+
+def wanted(net, frames, lam):
+    with torch.inference_mode():
+        rgb = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+        return net(net.normalise(rgb), torch.full((len(frames),), lam))[:, 0].numpy()
+
+
+def test_it_is_a_runner(make):
+    runner = make()
+    assert isinstance(runner, Runner)
+    assert runner.description.name == "tiny" and runner.lam == 2.0 and runner.device == "cpu"
+
+
+def test_all_runners_know_the_same_net_by_the_same_identity(make, tiny_net):
+    assert make().identity == TorchRunner(tiny_net).identity
+
+
+@pytest.mark.parametrize("lam", [None, 0.5, 6.0])
+def test_masks_are_the_nets_own(make, tiny_net, frames, lam):
+    with make(lam) as runner:
+        masks = runner.infer(frames)
+    assert masks.dtype == np.float32 and masks.shape == (3, 32, 48)
+    # float32 sums in another order
+    np.testing.assert_allclose(masks, wanted(tiny_net, frames, lam or 2.0), atol=1e-5)
+
+
+def test_size_and_batch_may_change_from_call_to_call(make, tiny_net):
+    generator = np.random.default_rng(2)
+    with make() as runner:
+        for shape in ((1, 16, 16, 3), (5, 64, 24, 3), (2, 16, 16, 3)):
+            frames = generator.integers(0, 256, shape, dtype=np.uint8)
+            np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-5)
+
+
+def test_a_frame_alone_gives_what_it_gives_in_a_batch(make, frames):
+    with make() as runner:
+        together = runner.infer(frames)
+        for frame, mask in zip(frames, together, strict=True):
+            np.testing.assert_allclose(runner.infer(frame[None])[0], mask, atol=1e-6)
+
+
+def test_results_are_the_callers_own(make, frames):
+    with make() as runner:
+        first = runner.infer(frames)
+        copied = first.copy()
+        runner.infer(255 - frames)
+        np.testing.assert_array_equal(first, copied)
+
+
+def test_views_and_read_only_frames_are_taken(make, tiny_net, frames):
+    mirrored = frames[:, :, ::-1]
+    mirrored.flags.writeable = False
+    with make() as runner:
+        np.testing.assert_allclose(runner.infer(mirrored), wanted(tiny_net, mirrored.copy(), 2.0), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [
+    np.zeros((1, 32, 48, 3), np.float32), np.zeros((32, 48, 3), np.uint8), np.zeros((1, 3, 32, 48), np.uint8),
+    np.zeros((0, 32, 48, 3), np.uint8), np.zeros((1, 30, 48, 3), np.uint8),
+])
+def test_what_is_no_batch_of_frames_is_refused(make, wrong):
+    with make() as runner, pytest.raises(ValueError, match=r"frames"):
+        runner.infer(wrong)
+
+
+def test_it_works_only_while_entered_and_again_after(make, frames):
+    runner = make()
+    with pytest.raises(RuntimeError, match="not entered"):
+        runner.infer(frames)
+    with runner:
+        first = runner.infer(frames)
+    with pytest.raises(RuntimeError, match="not entered"):
+        runner.infer(frames)
+    with runner:
+        np.testing.assert_array_equal(runner.infer(frames), first)
+
+
+def test_lambda_outside_the_range_is_refused_before_anything_is_opened(make):
+    with pytest.raises(DepthcueError, match=r"lambda 7 is outside.*\n.*between 0.5 and 6"):
+        make(7.0)
+
+
+def test_the_net_given_is_left_as_it_was(tiny_net, frames):
+    net = copy.deepcopy(tiny_net).train()
+    with TorchRunner(net) as runner:
+        runner.infer(frames)
+    assert net.training and all(parameter.requires_grad for parameter in net.parameters())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_device_is_touched_on_entering_and_its_absence_told(tiny_net, tiny_graph):
+    for runner in (TorchRunner(tiny_net, device="cuda"), OnnxRunner(tiny_graph, device="cuda")):
+        with pytest.raises(DepthcueError, match=r"cuda|CUDA"), runner:
+            pass
+
+
+@pytest.mark.gpu
+def test_a_gpu_agrees_with_the_cpu(tiny_net, tiny_graph, frames):
+    for runner in (TorchRunner(tiny_net, device="cuda"), OnnxRunner(tiny_graph, device="cuda")):
+        with runner:
+            # TF32 convolutions have 10 bits of mantissa
+            np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=5e-3)
+
+
+def test_bf16_is_close(tiny_net, frames):
+    with TorchRunner(tiny_net, precision="bf16") as runner:
+        masks = runner.infer(frames)
+    assert masks.dtype == np.float32
+    # bfloat16 has 8 bits of mantissa
+    np.testing.assert_allclose(masks, wanted(tiny_net, frames, 2.0), atol=3e-2)
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    ({"backend": "tensorflow"}, "no backend"),
+    ({"precision": "int4"}, "no precision"),
+    ({"device": "tpu"}, "no device"),
+    ({"lam": 99.0}, "outside the range"),
+    ({"backend": "onnx", "lam": 99.0}, "outside the range"),
+    ({"backend": "onnx", "precision": "bf16"}, "fp32"),
+])
+def test_wrong_wishes_are_told(weights, options, complaint):
+    with pytest.raises(DepthcueError, match=complaint):
+        open_runner(str(weights), **options)
+
+
+def test_an_exported_file_is_weights_too(tiny_graph):
+    runner = open_runner(str(tiny_graph))
+    assert isinstance(runner, OnnxRunner)
+    with pytest.raises(DepthcueError, match="torch cannot run it"):
+        open_runner(str(tiny_graph), backend="torch")
+
+
+def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
+    copied = tmp_path / "copied.onnx"
+    copied.write_bytes(tiny_graph.read_bytes()[:-100])
+    copied.with_suffix(".json").write_text(tiny_graph.with_suffix(".json").read_text())
+    with pytest.raises(DepthcueError, match="sha256 differs"):
+        open_runner(str(copied))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and exports that are compared on one small picture."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("depthcue.runtime.graph_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
+    return tmp_path
+
+
+def test_onnx_exports_once_and_auto_takes_the_faster(weights, cache, monkeypatch, frames):
+    runner = open_runner(str(weights), backend="onnx")
+    graphs = list(cache.rglob("*.onnx"))
+    assert len(graphs) == 1
+    made = graphs[0].stat().st_mtime_ns
+    with runner, open_runner(str(weights), backend="torch") as other:
+        np.testing.assert_allclose(runner.infer(frames), other.infer(frames), atol=1e-4)
+    times = {"torch": (2.0, 1.0), "onnx": (1.0, 2.0)}
+    for faster, (torch_s, onnx_s) in times.items():
+        monkeypatch.setattr("depthcue.runtime.opening._times", lambda one, other, trial, t=(onnx_s, torch_s): t)
+        assert open_runner(str(weights), backend="auto", device="cpu").name.startswith(faster)
+    assert list(cache.rglob("*.onnx")) == graphs and graphs[0].stat().st_mtime_ns == made
+
+
+def test_auto_does_not_export_for_a_handful_of_frames(weights, cache):
+    assert open_runner(str(weights), device="cpu", frames=3).name.startswith("torch")
+    assert not list(cache.rglob("*"))
+
+
+def test_a_cache_that_cannot_be_written_is_told(weights, cache, monkeypatch):
+    (cache / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
+    with pytest.raises(DepthcueError, match=r"(?s)exporting small.*XDG_CACHE_HOME"):
+        open_runner(str(weights), backend="onnx")
+
+
+def test_devices_are_named():
+    assert resolve_device("cuda:1") == "cuda:1"
+    assert resolve_device("auto") in ("cpu", "cuda")
