@@ -200,7 +200,8 @@ def _finish(outcome: Outcome, summary: Summary) -> None:
     job: _MaskJob = outcome.job
     saver = job.saver
     if outcome.error is not None:
-        log.error("%s: %s", job.source.path, outcome.error)
+        path = str(job.source.path)
+        log.error("%s", outcome.error if path in str(outcome.error) else f"{path}: {outcome.error}")
     frames = max(outcome.frames, 1)
     summary.add(job.source, frames=outcome.frames, share_kept=saver.kept_sum / frames if outcome.frames else None,
                 mean_mask=saver.mask_sum / frames if outcome.frames else None, seconds=outcome.seconds,

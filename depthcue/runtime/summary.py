@@ -36,6 +36,7 @@ class Summary:
         self._entries: list[dict[str, Any]] = []
         self._status = "running"
         self._started = time.perf_counter()
+        self._seconds: float | None = None
         self._document = document("mask", status=self._status, options=options, **facts)
         self._finished = self._read_finished(options) if resume else {}
         self._saved_at = time.perf_counter()
@@ -51,6 +52,7 @@ class Summary:
             self._status = "done"
         else:
             self._status = "failed" if isinstance(error, Exception) else "interrupted"
+        self._seconds = time.perf_counter() - self._started
         try:
             self._save()
         except DepthcueError as reason:
@@ -94,7 +96,7 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """The whole document."""
         new = [entry for entry in self._entries if not entry["resumed"]]
-        seconds = time.perf_counter() - self._started
+        seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
         frames = sum(entry["frames"] for entry in new)
         failed = sum(entry["error"] is not None for entry in self._entries)
         totals = {

@@ -1,0 +1,159 @@
+"""`depthcue mask` as a user calls it: exit status, streams, and interruption at any time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from depthcue.cli.main import main
+from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.nets import build_depth_net, build_mask_net
+from depthcue.nets.checkpoint import save_net
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    net = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
+                         target="nowhere", lambda_range=(0.5, 6.0))
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_net(net, path, architecture="compact")
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    return folder
+
+
+def mask(*arguments):
+    return main(["mask", "--device", "cpu", "--backend", "torch", *map(str, arguments)])
+
+
+def test_pictures_are_masked_and_a_table_printed(pictures, weights, tmp_path, capfd):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out") == 0
+    out, err = capfd.readouterr()
+    assert "3 of 3 masked" in out and "pixels kept" in out and err == ""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        ["summary.json", *(f"{number}_{kind}.png" for number in range(3) for kind in ("mask", "overlay"))])
+
+
+def test_json_is_the_summary_alone(pictures, weights, tmp_path, capfd):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--json", "--save", "npy",
+                "--lambda", "4", "--size", "96x64") == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert printed["command"] == "mask" and printed["status"] == "done" and printed["options"]["lambda"] == 4.0
+    assert [entry["frames"] for entry in printed["inputs"]] == [1, 1, 1]
+
+
+def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, weights, tmp_path, capfd):
+    (pictures / "1.png").write_bytes(b"")
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--quiet") == 1
+    out, err = capfd.readouterr()
+    assert out == "" and "1.png is empty" in err and "Traceback" not in err
+    assert (tmp_path / "out" / "2_mask.png").exists() and not (tmp_path / "out" / "1_mask.png").exists()
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), [
+    (["absent.png"], "does not exist"),
+    (["{pictures}", "--weights", "compact:absent.safetensors"], "no weights at"),
+    (["{pictures}", "--weights", "what"], "names no mask net"),
+    (["{pictures}", "--save", "gif"], "nothing to save"),
+    (["{pictures}", "--backend", "caffe"], "no backend"),
+    (["{pictures}", "--device", "tpu"], "no device"),
+    (["{pictures}", "--precision", "int2"], "no precision"),
+    (["{pictures}", "--lambda", "77"], "outside the range"),
+    (["{pictures}", "--size", "50x50"], "multiples of 16"),
+])
+def test_mistakes_are_told_without_a_traceback(pictures, weights, tmp_path, capfd, arguments, complaint):
+    given = [each.format(pictures=pictures) for each in arguments]
+    if "--weights" not in given:
+        given += ["--weights", str(weights)]
+    assert main(["mask", "--device", "cpu", *given, "--out", str(tmp_path / "out")]) == 1
+    err = capfd.readouterr().err
+    assert complaint in err and err.startswith("error: ") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("size", ["50", "0x10", "ax5"])
+def test_a_size_that_is_none_is_a_wrong_option(pictures, weights, tmp_path, size):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--size", size) == 2
+
+
+def test_an_empty_folder_is_told(weights, tmp_path, capsys):
+    (tmp_path / "nothing").mkdir()
+    assert mask(tmp_path / "nothing", "--weights", weights, "--out", tmp_path / "out") == 1
+    assert "holds no picture" in capsys.readouterr().err
+
+
+class Evil:
+    """Runs a command when unpickled."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.witness}",)
+
+
+def test_a_pickle_with_code_inside_is_not_run(pictures, tmp_path, capsys):
+    evil, witness = tmp_path / "evil.pth", tmp_path / "witness"
+    torch.save({"weight": Evil(witness)}, evil)
+    assert mask(pictures, "--weights", f"drn22:{evil}", "--out", tmp_path / "out") == 1
+    assert "it was not run" in capsys.readouterr().err and not witness.exists()
+
+
+def test_weights_of_another_architecture_are_told_by_their_keys(pictures, weights, tmp_path, capsys):
+    assert mask(pictures, "--weights", f"drn22:{weights}", "--out", tmp_path / "out") == 1
+    assert "is a compact, not a drn22" in capsys.readouterr().err
+    torch.save({"foreign.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    assert mask(pictures, "--weights", f"compact:{tmp_path / 'other.pth'}", "--out", tmp_path / "out") == 1
+    err = capsys.readouterr().err
+    assert "missing" in err and "unexpected (1): foreign.weight" in err
+    save_net(build_depth_net("compact", config={"widths": [8] * 5}), tmp_path / "n.safetensors", architecture="compact")
+    assert mask(pictures, "--weights", tmp_path / "n.safetensors", "--out", tmp_path / "out") == 1
+    assert "is a depth net; a mask net is wanted" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory):
+    """A short clip, then one that takes long to mask."""
+    folder = tmp_path_factory.mktemp("videos")
+    grey = np.full((48, 64), 90, np.uint8)
+    for name, frames in (("a_short", 3), ("b_long", 1500)):
+        with VideoSink(folder / f"{name}.mp4", Fraction(25), grey.shape) as sink:
+            for index in range(frames):
+                sink.write(grey, Frame(grey, index, None, ""))
+    return folder
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_leaves_whole_files_alone(long_video, weights, tmp_path, sent, status):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "depthcue.cli", "mask", str(long_video), "--out", str(out), "--weights", str(weights),
+         "--backend", "torch", "--device", "cpu", "--batch-size", "1"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob(".b_long*partial*")):  # it is in the middle of the long one
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == status and "Traceback" not in err
+    assert sorted(path.name for path in out.iterdir()) == ["a_short_mask.mp4", "a_short_overlay.mp4", "summary.json"]
+    with open_input(Input(out / "a_short_mask.mp4", "video", "x")) as video:
+        assert len(list(video)) == 3
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["status"] == "interrupted" and [entry["name"] for entry in summary["inputs"]] == ["a_short"]

@@ -1,0 +1,310 @@
+"""The whole job on real files: what lands on disk, what the summary says, what one bad input does to the rest."""
+
+import errno
+import json
+import os
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue import imaging
+from depthcue.errors import DepthcueError
+from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.progress import Silent
+from depthcue.nets import load_mask_net
+from depthcue.runtime import MaskOptions, TorchRunner, mask_sources
+
+
+def noise(height, width, seed=0):
+    """A picture with structure at several scales."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return imaging.resize_rgb(coarse, height, width)
+
+
+def write_video(path, frames=7, height=46, width=61, rate=Fraction(30000, 1001), times=None):
+    with VideoSink(path, rate, (height, width), time_base=Fraction(1, 30000)) as sink:
+        for index in range(frames):
+            time = None if times is None else times[index]
+            sink.write(noise(height, width, index), Frame(None, index, time, f"{index:06d}"))
+    return path
+
+
+@pytest.fixture
+def mask_all(weights, tmp_path):
+    """Runs the job in torch and returns the summary."""
+    def run(sources, out=None, **options):
+        options = {"weights": str(weights), "backend": "torch", "device": "cpu", "save": ("mask",), **options}
+        return mask_sources([str(source) for source in sources], out or tmp_path / "out", MaskOptions(**options),
+                            Silent())
+    return run
+
+
+def mask_of(weights, rgb, lam=None):
+    """The mask as the net gives it, at the size it works at for this picture."""
+    net = load_mask_net(str(weights))
+    size = imaging.fit_size(*rgb.shape[:2], (net.description.height, net.description.width), net.description.multiple)
+    with TorchRunner(net, lam) as runner:
+        return runner.infer(imaging.resize_rgb(rgb, *size)[None])[0]
+
+
+def frames_of(path):
+    with open_input(Input(path, "video", "x")) as source:
+        return list(source), source.frame_rate, source.size
+
+
+def test_every_kind_of_a_picture_is_what_it_says(mask_all, weights, tmp_path):
+    rgb = noise(75, 101)
+    Image.fromarray(rgb).save(tmp_path / "room.png")
+    kinds = ("mask", "overlay", "panel", "binary", "raw", "npy", "depth")
+    summary = mask_all([tmp_path / "room.png"], save=kinds, lam=3.0, threshold=0.4)
+    out = tmp_path / "out"
+    opened = {kind: Image.open(out / f"room_{kind}.png") for kind in kinds if kind != "npy"}
+    assert {kind: image.mode for kind, image in opened.items()} == {
+        "mask": "L", "overlay": "RGB", "panel": "RGB", "binary": "1", "raw": "I;16", "depth": "RGB"}
+    mask = mask_of(weights, rgb, 3.0)
+    full = imaging.resize_map(mask, 75, 101)
+    assert 0.1 < np.mean(full > 0.4) < 0.9, "a mask that tells nothing tests nothing"
+    np.testing.assert_allclose(np.load(out / "room_npy.npy"), full, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(opened["raw"]) / 65535, full, atol=1e-5)
+    # rounded to 8 bits before and after it is enlarged
+    np.testing.assert_allclose(np.asarray(opened["mask"]) / 255, full, atol=1.5 / 255)
+    np.testing.assert_array_equal(np.asarray(opened["binary"]), full > 0.4)
+    np.testing.assert_array_equal(np.asarray(opened["overlay"]),
+                                  imaging.overlay(rgb, np.asarray(opened["mask"])))
+    (entry,) = summary["inputs"]
+    assert entry["share_kept"] == pytest.approx(np.mean(mask > 0.4)) and entry["error"] is None
+    assert entry["mean_mask"] == pytest.approx(mask.mean(), rel=1e-5)
+    assert sorted(entry["outputs"]) == sorted(path.name for path in out.iterdir() if path.name != "summary.json")
+    assert json.loads((out / "summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64)])
+def test_a_video_keeps_rate_size_count_and_order(mask_all, weights, tmp_path, height, width):
+    write_video(tmp_path / "clip.mp4", 7, height, width)
+    mask_all([tmp_path / "clip.mp4"], save=("mask", "overlay", "binary", "npy"), batch_size=3)
+    source, rate, size = frames_of(tmp_path / "clip.mp4")
+    for kind in ("mask", "overlay"):
+        made, made_rate, made_size = frames_of(tmp_path / "out" / f"clip_{kind}.mp4")
+        assert (made_rate, made_size, len(made)) == (rate, size, 7) == (Fraction(30000, 1001), (height, width), 7)
+        assert [frame.time for frame in made] == [frame.time for frame in source]
+    made, _, _ = frames_of(tmp_path / "out" / "clip_mask.mp4")
+    for frame, shown in zip(source, made, strict=True):
+        full = imaging.resize_map(mask_of(weights, frame.rgb), height, width)
+        # the codec's loss
+        assert np.abs(shown.rgb[..., 0] / 255 - full).mean() < 0.02
+        exact = np.load(tmp_path / "out" / "clip_frames" / f"{frame.name}_npy.npy")
+        np.testing.assert_allclose(exact, full, atol=1e-6)
+        binary = np.asarray(Image.open(tmp_path / "out" / "clip_frames" / f"{frame.name}_binary.png"))
+        np.testing.assert_array_equal(binary, full > 0.025)
+
+
+def test_a_variable_frame_rate_is_kept(mask_all, tmp_path):
+    times = [Fraction(n, 30000) for n in (0, 1001, 2002, 9009, 10010, 30030)]
+    write_video(tmp_path / "clip.mp4", 6, 48, 64, times=times)
+    mask_all([tmp_path / "clip.mp4"])
+    assert [frame.time for frame in frames_of(tmp_path / "out" / "clip_mask.mp4")[0]] == times
+
+
+def test_the_frames_of_a_sequence_get_a_file_each(mask_all, tmp_path):
+    for number, size in ((3, (40, 60)), (4, (40, 60)), (10, (60, 40))):
+        Image.fromarray(noise(*size, number)).save(tmp_path / f"walk_{number:04d}.png")
+    summary = mask_all([tmp_path / "walk_%04d.png"], save=("mask", "raw"))
+    assert sorted(path.name for path in (tmp_path / "out" / "walk_frames").iterdir()) == sorted(
+        f"walk_{number:04d}_{kind}.png" for number in (3, 4, 10) for kind in ("mask", "raw"))
+    assert Image.open(tmp_path / "out" / "walk_frames" / "walk_0010_mask.png").size == (40, 60)
+    assert summary["inputs"][0]["outputs"] == ["walk_frames"] and summary["totals"]["frames"] == 3
+
+
+def test_masks_are_of_the_picture_as_it_is_seen(mask_all, tmp_path):
+    """EXIF and alpha are taken care of before the net sees it, so the mask has the upright size."""
+    rgb = noise(60, 90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter
+    Image.fromarray(rgb).save(tmp_path / "turned.jpg", exif=exif)
+    Image.fromarray(rgb).convert("CMYK").save(tmp_path / "ink.jpg")
+    Image.fromarray(rgb).convert("L").save(tmp_path / "grey.png")
+    Image.fromarray((rgb[..., 0].astype(np.uint16) * 257)).save(tmp_path / "deep.png")
+    Image.fromarray(np.dstack([rgb, rgb[..., :1]])).save(tmp_path / "clear.png")
+    Image.fromarray(rgb[:1, :1]).save(tmp_path / "dot.png")
+    Image.fromarray(noise(2, 900)).save(tmp_path / "line.png")
+    summary = mask_all([tmp_path])
+    sizes = {path.stem: Image.open(path).size for path in (tmp_path / "out").glob("*_mask.png")}
+    assert sizes == {"turned_mask": (60, 90), "ink_mask": (90, 60), "grey_mask": (90, 60), "deep_mask": (90, 60),
+                     "clear_mask": (90, 60), "dot_mask": (1, 1), "line_mask": (900, 2)}
+    assert summary["totals"]["failed"] == 0
+    notes = {entry["name"]: entry["notes"] for entry in summary["inputs"]}
+    assert "transparent" in notes["clear"][0] and "16 bit" in notes["deep"][0]
+
+
+def test_bad_inputs_are_told_and_the_others_done(mask_all, tmp_path, caplog):
+    good, bad = tmp_path / "in" / "good.png", tmp_path / "in" / "bad"
+    bad.mkdir(parents=True)
+    Image.fromarray(noise(40, 60)).save(good)
+    Image.fromarray(noise(200, 300)).save(bad / "cut.jpg", quality=95)
+    (bad / "cut.jpg").write_bytes((bad / "cut.jpg").read_bytes()[:5000])
+    (bad / "empty.png").write_bytes(b"")
+    (bad / "text.jpg").write_text("no picture")
+    (bad / "no.mp4").write_bytes(b"\0" * 1000)
+    write_video(bad / "broken.mp4", 5)
+    (bad / "broken.mp4").write_bytes((bad / "broken.mp4").read_bytes()[:-200])
+    summary = mask_all([tmp_path / "in", tmp_path / "absent.png"], save=("mask", "overlay"))
+    errors = {entry["path"].rpartition("/")[2]: entry["error"] for entry in summary["inputs"]}
+    assert errors.pop("good.png") is None
+    assert sorted(errors) == ["absent.png", "broken.mp4", "cut.jpg", "empty.png", "no.mp4", "text.jpg"]
+    for name, error in errors.items():
+        assert name in error and name in caplog.text
+    assert summary["totals"]["failed"] == 6 and summary["totals"]["inputs"] == 7
+    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert written == ["good_mask.png", "good_overlay.png", "summary.json"]
+
+
+def test_what_can_be_read_of_a_cut_off_video_is_masked_and_told(mask_all, tmp_path):
+    path = tmp_path / "cut.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.gop_size = 64, 48, 5
+        for index in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise(48, 64, index), "rgb24")))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    (entry,) = mask_all([path])["inputs"]
+    assert "could be read" in entry["error"] and 5 < entry["frames"] < 40
+    assert len(frames_of(tmp_path / "out" / "cut_mask.mp4")[0]) == entry["frames"]
+
+
+def test_a_full_disk_leaves_no_half_file_and_the_rest_is_done(mask_all, tmp_path, monkeypatch):
+    for number in range(4):
+        Image.fromarray(noise(40, 60, number)).save(tmp_path / f"{number}.png")
+    replace = os.replace
+
+    def full(source, target):
+        if "2_mask" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    summary = mask_all([tmp_path / f"{number}.png" for number in range(4)])
+    errors = [entry["error"] for entry in sorted(summary["inputs"], key=lambda entry: entry["name"])]
+    assert "no space left" in errors[2] and [errors[i] for i in (0, 1, 3)] == [None] * 3
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "0_mask.png", "1_mask.png", "3_mask.png", "summary.json"]
+
+
+def test_a_disk_that_fills_up_under_a_video_leaves_nothing_of_it(mask_all, tmp_path, monkeypatch):
+    write_video(tmp_path / "clip.mp4", 9)
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    encode = VideoSink.write
+
+    def full(self, values, frame):
+        if frame.index == 4:
+            raise DepthcueError("no space left on the disk")
+        encode(self, values, frame)
+
+    monkeypatch.setattr(VideoSink, "write", full)
+    summary = mask_all([tmp_path / "clip.mp4", tmp_path / "a.png"], save=("mask", "overlay"))
+    assert {entry["name"]: entry["error"] is None for entry in summary["inputs"]} == {"clip": False, "a": True}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_overlay.png", "summary.json"]
+
+
+def test_resume_does_only_what_is_missing(mask_all, tmp_path):
+    for name in "abcd":
+        Image.fromarray(noise(40, 60, ord(name))).save(tmp_path / f"{name}.png")
+    sources = [tmp_path / f"{name}.png" for name in "abcd"]
+    mask_all(sources)
+    out = tmp_path / "out"
+    (out / "b_mask.png").unlink()  # its result is gone
+    Image.fromarray(noise(40, 61, 9)).save(tmp_path / "c.png")  # it has changed
+    untouched = {name: (out / f"{name}_mask.png").stat().st_mtime_ns for name in "ad"}
+    summary = mask_all(sources, resume=True)
+    assert {entry["name"]: entry["resumed"] for entry in summary["inputs"]} == {
+        "a": True, "b": False, "c": False, "d": True}
+    assert summary["totals"]["frames"] == 2 and summary["totals"]["resumed"] == 2
+    assert {name: (out / f"{name}_mask.png").stat().st_mtime_ns for name in "ad"} == untouched
+    assert Image.open(out / "c_mask.png").size == (61, 40)
+    assert mask_all(sources, resume=True)["totals"]["resumed"] == 4
+
+
+@pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)}])
+def test_resume_does_all_again_when_asked_for_something_else(mask_all, tmp_path, change):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    mask_all([tmp_path / "a.png"])
+    assert mask_all([tmp_path / "a.png"], resume=True, **change)["totals"]["resumed"] == 0
+
+
+def test_resume_retries_what_failed_and_survives_a_damaged_summary(mask_all, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    assert mask_all([tmp_path / "a.png"])["totals"]["failed"] == 1
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    assert mask_all([tmp_path / "a.png"], resume=True)["totals"]["failed"] == 0
+    (tmp_path / "out" / "summary.json").write_text('{"schema": 1, "inp')
+    assert mask_all([tmp_path / "a.png"], resume=True)["totals"]["resumed"] == 0
+
+
+def test_size_sets_how_large_the_net_sees(mask_all, tmp_path, monkeypatch):
+    seen = []
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda self, frames: seen.append(frames.shape) or infer(self, frames))
+    Image.fromarray(noise(80, 120)).save(tmp_path / "a.png")
+    mask_all([tmp_path / "a.png"])
+    mask_all([tmp_path / "a.png"], size=(64, 96))
+    assert seen == [(1, 32, 48, 3), (1, 64, 96, 3)]
+    with pytest.raises(DepthcueError, match=r"(?s)100x70.*multiples of 16.*Try --size 96x64"):
+        mask_all([tmp_path / "a.png"], size=(70, 100))
+
+
+def test_depth_colours_do_not_flicker_through_a_video(mask_all, tmp_path, monkeypatch):
+    ranges = set()
+    colourise = imaging.colourise_depth
+
+    def noted(depth_m, near_m, far_m):
+        ranges.add((near_m, far_m))
+        return colourise(depth_m, near_m, far_m)
+
+    monkeypatch.setattr(imaging, "colourise_depth", noted)
+    write_video(tmp_path / "clip.mp4", 5)
+    mask_all([tmp_path / "clip.mp4"], save=("depth", "panel"))
+    assert len(ranges) == 1
+    assert len(frames_of(tmp_path / "out" / "clip_panel.mp4")[0]) == 5
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    ({"save": ("mask", "gif")}, "nothing to save is called 'gif'"),
+    ({"save": ()}, "nothing to save"),
+    ({"threshold": 1.5}, "outside 0 to 1"),
+    ({"weights": "no-such-net"}, "no-such-net"),
+    ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net"),
+    ({"lam": 0.01}, "outside the range"),
+])
+def test_wrong_wishes_are_told_before_anything_is_done(mask_all, tmp_path, options, complaint):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    with pytest.raises(DepthcueError, match=complaint):
+        mask_all([tmp_path / "a.png"], **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(mask_all, tmp_path, monkeypatch):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    (tmp_path / "out").write_text("a file")
+    monkeypatch.setattr(TorchRunner, "infer", lambda *_: pytest.fail("it has begun to work"))
+    with pytest.raises(DepthcueError, match="is not a folder"):
+        mask_all([tmp_path / "a.png"])
+
+
+def test_results_of_an_earlier_run_are_not_masked_again(mask_all, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    for _ in range(2):
+        assert mask_all([tmp_path], out=tmp_path / "out")["totals"]["inputs"] == 1
+
+
+def test_real_pictures_and_videos(mask_all, shared_data, tmp_path):
+    summary = mask_all([shared_data / "video" / "office.mp4", shared_data / "nyu2" / "test" / "00000.jpg",
+                        shared_data / "probes" / "other_objects"], save=("mask", "overlay"))
+    good = [entry for entry in summary["inputs"] if entry["error"] is None]
+    assert {entry["kind"] for entry in good} == {"video", "image"}
+    made, rate, size = frames_of(tmp_path / "out" / "office_overlay.mp4")
+    source, source_rate, source_size = frames_of(shared_data / "video" / "office.mp4")
+    assert (len(made), rate, size) == (len(source), source_rate, source_size)
