@@ -44,6 +44,8 @@ RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", he
                                                 "it. Default: a new one under runs/.")]
 ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal or l1.")]
+DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal "
+                                                      "or l1. Default: l1 for compact, all three for hu-resnet50.")]
 InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
                                              "(downloaded once) or a file with a classifier's state dict.")]

@@ -12,6 +12,7 @@ from depthcue.cli.options import (
     BatchSizeOption,
     CompileOption,
     DataListOption,
+    DepthLossOption,
     DeviceOption,
     EpochsOption,
     HalfOption,
@@ -19,7 +20,6 @@ from depthcue.cli.options import (
     JsonOption,
     LearningRateOption,
     LimitOption,
-    LossOption,
     NameOption,
     QuietOption,
     ResumeRunOption,
@@ -39,7 +39,7 @@ def train_depth(
     data: DataListOption,
     net: Annotated[str, typer.Option("--net", metavar="NET", help="compact or hu-resnet50 (the paper's).")] = "compact",
     steps: StepsOption = None, epochs: EpochsOption = None, out: RunOption = None, resume: ResumeRunOption = False,
-    loss: LossOption = "depth+grad+normal", size: SizeOption = None, init: InitOption = None,
+    loss: DepthLossOption = None, size: SizeOption = None, init: InitOption = None,
     backbone: BackboneOption = "none", augmentation: AugmentationOption = "strong", batch_size: BatchSizeOption = 8,
     learning_rate: LearningRateOption = None, weight_decay: WeightDecayOption = 1e-4, schedule: ScheduleOption = None,
     average: AverageOption = None, precision: TrainingPrecisionOption = "fp32", compile_: CompileOption = False,
@@ -57,11 +57,11 @@ def train_depth(
     from depthcue.training.engine import new_run_folder
 
     what = DepthTraining(
-        data=tuple(data), net=net, loss=loss, size=parse_size(size), init=init, backbone=backbone,
+        data=tuple(data), net=net, size=parse_size(size), init=init, backbone=backbone,
         augmentation=augmentation, batch_size=batch_size, weight_decay=weight_decay, precision=precision,
         compile=compile_, half=half, name=name, limit=limit, seed=seed,
         **depth_recipe(net, steps=steps, epochs=epochs, learning_rate=learning_rate, schedule=schedule,
-                       average=average))
+                       average=average, loss=loss))
     out = out or new_run_folder("depth", net)
     with progress_bar(quiet) as progress:
         weights = run_training(what, out, resume=resume, device=device, progress=progress)

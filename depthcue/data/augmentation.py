@@ -58,7 +58,7 @@ class Augmentation:
 NONE = Augmentation()
 PUBLISHED = Augmentation(flip=True, rotation_deg=5.0, crop=0.95, lighting=0.1, brightness=0.4, contrast=0.4,
                          saturation=0.4)
-STRONG = Augmentation(flip=True, rotation_deg=5.0, crop=0.95, crop_anywhere=True, zoom=1.5, lighting=0.1,
+STRONG = Augmentation(flip=True, rotation_deg=5.0, crop=0.95, crop_anywhere=True, zoom=1.2, lighting=0.1,
                       brightness=0.4, contrast=0.4, saturation=0.4, gamma=0.3, hue_deg=20.0, grey_share=0.05,
                       blur_share=0.1, blur_px=1.5, noise=0.03, erased_share=0.2)
 

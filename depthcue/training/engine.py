@@ -180,7 +180,7 @@ COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedul
 """How the compact nets are trained, which start from nothing, unless told otherwise."""
 
 
-def recipe(published: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
+def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
 
     Raises:
@@ -188,7 +188,7 @@ def recipe(published: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
     """
     if asked["steps"] is not None and asked["epochs"] is not None:
         raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
-    usual = dict(COMPACT_RECIPE if net == "compact" else published)
+    usual = COMPACT_RECIPE | compact if net == "compact" else dict(published)
     if asked["steps"] is not None or asked["epochs"] is not None:
         usual |= {"steps": None, "epochs": None}
     return usual | {name: value for name, value in asked.items() if value is not None}

@@ -112,7 +112,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation of a mask net with what is not said filled in (see `engine.recipe`)."""
-    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0}, net, **asked)
+    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0}, {}, net, **asked)
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
