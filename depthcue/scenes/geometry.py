@@ -7,6 +7,7 @@ each tile the few primitives that its rays can meet. The loop runs over the k-th
 tiles with many candidates first, so the work is the number of (tile, candidate) pairs and no frame is a loop of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,8 @@ TILE_WIDTH = 16
 # keeps a direction component that would be exactly 0 (a camera along an axis) out of 0 * inf
 _NUDGE = 3.7e-8
 _NEAREST_M = 1e-3
+
+_PAIRS_AT_LEAST = 320
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def first_hits(primitives: Primitives, origin: Tensor, corner: Tensor, per_colum
     origin, corner, per_column, per_row: (B, 3); the ray through image point (x, y), in pixels from the top left
     corner of the image, leaves origin in direction corner + x * per_column + y * per_row.
     """
+    primitives, original = _only(primitives, _in_view(primitives, origin, corner, per_column, per_row, height, width))
     frames, count = primitives.present.shape
     rows, columns = -(-height // TILE_HEIGHT), -(-width // TILE_WIDTH)
     start = _map_point(primitives, origin)  # (B, P, 3)
@@ -63,15 +67,11 @@ def first_hits(primitives: Primitives, origin: Tensor, corner: Tensor, per_colum
     # the direction is linear in x and y, so over a tile its extremes lie at the tile's corners
     edge_x = torch.arange(columns + 1, device=origin.device) * float(TILE_WIDTH)
     edge_y = torch.arange(rows + 1, device=origin.device) * float(TILE_HEIGHT)
-    at_x = along_x[:, :, None] * edge_x[:, None]  # (B, P, columns + 1, 3)
-    at_y = along_y[:, :, None] * edge_y[:, None] + base[:, :, None]  # (B, P, rows + 1, 3)
-    low = (torch.minimum(at_y[:, :, :-1], at_y[:, :, 1:])[:, :, :, None]
-           + torch.minimum(at_x[:, :, :-1], at_x[:, :, 1:])[:, :, None])
-    high = (torch.maximum(at_y[:, :, :-1], at_y[:, :, 1:])[:, :, :, None]
-            + torch.maximum(at_x[:, :, :-1], at_x[:, :, 1:])[:, :, None])
-    anchor = start[:, :, None, None]
-    met = _beam_meets_cube(anchor, anchor, low, high, None)  # (B, P, rows, columns)
-    met = (met & primitives.present[:, :, None, None]).permute(0, 2, 3, 1).reshape(-1, count)
+    reach = [_bounds_over_tiles(base[..., axis], along_x[..., axis], along_y[..., axis], edge_x, edge_y)
+             for axis in range(3)]
+    anchor = [start[..., axis][:, None, None] for axis in range(3)]
+    met = _beam_meets_cube([(a, a) for a in anchor], reach, torch.inf)  # (B, rows, columns, P)
+    met = (met & primitives.present[:, None, None]).reshape(-1, count)
 
     tiles = frames * rows * columns
     table = torch.cat((start, base, along_x, along_y), dim=2).reshape(frames * count, 12)
@@ -95,24 +95,36 @@ def first_hits(primitives: Primitives, origin: Tensor, corner: Tensor, per_colum
         column_of, row_of = first_column[order], first_row[order]
         base_of = frame_base[order]
         for chosen in slots:
-            n = len(chosen)
-            row = base_of[:n] + chosen
-            values = table[row]  # (n, 12)
-            at_column = (values[:, 3:6, None] + values[:, 6:9, None] * (column_of[:n, None, None] + in_column))
-            at_row = values[:, 9:12, None] * (row_of[:n, None, None] + in_row)
-            direction = at_column[:, :, None, :] + at_row[:, :, :, None]  # (n, 3, TILE_HEIGHT, TILE_WIDTH)
+            n, group = chosen.shape
+            row = (base_of[:n, None] + chosen).flatten()
+            values = table[row]  # (n * group, 12)
+            at = column_of[:n].repeat_interleave(group), row_of[:n].repeat_interleave(group)
+            at_column = values[:, 3:6, None] + values[:, 6:9, None] * (at[0][:, None, None] + in_column)
+            at_row = values[:, 9:12, None] * (at[1][:, None, None] + in_row)
+            direction = at_column[:, :, None, :] + at_row[:, :, :, None]  # (n * group, 3, TILE_HEIGHT, TILE_WIDTH)
             local = values[:, 0:3, None, None]
             near, far = _cube_interval(local, direction.reciprocal())
             if curved:
                 near, far = _cut_with_quadric(near, far, local, direction, quadric[row])
-            closer = (near < far).logical_and_(near > _NEAREST_M).logical_and_(near < best[:n])
+            met_here = (near < far).logical_and_(near > _NEAREST_M)
+            candidate = chosen.to(torch.int32)[:, :, None, None]
+            if group > 1:
+                near = torch.where(met_here, near, torch.inf).unflatten(0, (n, group))
+                nearest = near.amin(1)
+                # of two at the same distance the first counts, however the candidates were grouped
+                candidate = torch.where(near == nearest[:, None], candidate, count).amin(1)
+                near, met_here = nearest, nearest < torch.inf
+            else:
+                candidate = candidate[:, 0]
+            closer = met_here.logical_and_(near < best[:n])
             torch.where(closer, near, best[:n], out=best[:n])
-            torch.where(closer, chosen.to(torch.int32)[:, None, None], winner[:n], out=winner[:n])
+            torch.where(closer, candidate, winner[:n], out=winner[:n])
         back = torch.empty_like(order)
         back[order] = tile
         best, winner = best[back], winner[back]
+    position = _untile(winner, frames, rows, columns, height, width).flatten(1).long()
     return Hits(_untile(best, frames, rows, columns, height, width),
-                _untile(winner, frames, rows, columns, height, width).long())
+                original.gather(1, position).unflatten(1, (height, width)))
 
 
 def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Tensor) -> Tensor:
@@ -138,12 +150,16 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
     low, high = (torch.where(any_asked[:, None], v, 0.0).reshape(frames, -1, 3) for v in (low, high))
     centre, half = (low + high) / 2, (high - low) / 2
     linear = primitives.linear
-    middle = primitives.offset[:, None] + _dot(linear[:, None], centre[:, :, None, None, :])  # (B, tiles, P, 3)
-    reach = _dot(linear.abs()[:, None], half[:, :, None, None, :])
-    start_low, start_high = middle - reach, middle + reach
-    lamp = is_lamp[:, None, None, None]
-    met = _beam_meets_cube(start_low, start_high, towards[:, None] - lamp * start_low,
-                           towards[:, None] - lamp * start_high, torch.where(is_lamp > 0, 1.0, torch.inf)[:, None, None])
+    start, step = [], []
+    for axis in range(3):
+        row = linear[:, None, :, axis]  # (B, 1, P, 3)
+        middle = primitives.offset[:, None, :, axis] + _dot(row, centre[:, :, None])  # (B, tiles, P)
+        reach = _dot(row.abs(), half[:, :, None])
+        low_bound, high_bound = middle - reach, middle + reach
+        lamp = is_lamp[:, None, None]
+        start.append((low_bound, high_bound))
+        step.append((towards[:, None, :, axis] - lamp * low_bound, towards[:, None, :, axis] - lamp * high_bound))
+    met = _beam_meets_cube(start, step, torch.where(is_lamp > 0, 1.0, torch.inf)[:, None, None])
     met = (met & primitives.present[:, None] & any_asked.reshape(frames, -1, 1)).reshape(-1, count)
 
     table = torch.cat((linear.flatten(2), primitives.offset, towards), dim=2).reshape(frames * count, 15)
@@ -160,16 +176,20 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
         base_of, lamp_of = frame_of[order] * count, is_lamp[frame_of[order]][:, None, None, None]
         last = torch.where(lamp_of[:, 0] > 0, 0.99, torch.inf)
         for chosen in slots:
-            n = len(chosen)
-            row = base_of[:n] + chosen
-            values = table[row][:, :, None, None]  # (n, 15, 1, 1)
-            local = torch.addcmul(values[:, 9:12], values[:, 0:9:3], here[:n, 0:1])
-            local.addcmul_(values[:, 1:9:3], here[:n, 1:2]).addcmul_(values[:, 2:9:3], here[:n, 2:3])
-            direction = values[:, 12:15] - lamp_of[:n] * local + _NUDGE
+            n, group = chosen.shape
+            row = (base_of[:n, None] + chosen).flatten()
+            values = table[row][:, :, None, None]  # (n * group, 15, 1, 1)
+            place_of, lamp, end = here[:n], lamp_of[:n], last[:n]
+            if group > 1:
+                place_of, lamp, end = (v.repeat_interleave(group, 0) for v in (place_of, lamp, end))
+            local = torch.addcmul(values[:, 9:12], values[:, 0:9:3], place_of[:, 0:1])
+            local.addcmul_(values[:, 1:9:3], place_of[:, 1:2]).addcmul_(values[:, 2:9:3], place_of[:, 2:3])
+            direction = values[:, 12:15] - lamp * local + _NUDGE
             near, far = _cube_interval(local, direction.reciprocal())
             if curved:
                 near, far = _cut_with_quadric(near, far, local, direction, quadric[row])
-            blocked[:n] |= (near < far).logical_and_(far > 0).logical_and_(near < last[:n])
+            between = (near < far).logical_and_(far > 0).logical_and_(near < end)
+            blocked[:n] |= between.unflatten(0, (n, group)).any(1)
         back = torch.empty_like(order)
         back[order] = tile
         blocked = blocked[back]
@@ -211,6 +231,43 @@ def _argmax(values: Tensor) -> Tensor:
     return torch.where(torch.maximum(values[1], values[2]) > values[0], later, 0)
 
 
+def _in_view(primitives: Primitives, origin: Tensor, corner: Tensor, per_column: Tensor, per_row: Tensor, height: int,
+             width: int) -> Tensor:
+    """Which primitives (B, P) the picture as a whole may show: one tile of the whole picture's size."""
+    rows, columns = -(-height // TILE_HEIGHT), -(-width // TILE_WIDTH)
+    start = _map_point(primitives, origin)
+    base, along_x, along_y = (_map_vector(primitives, v) for v in (corner, per_column, per_row))
+    edge_x = torch.tensor([0.0, columns * TILE_WIDTH], device=origin.device)
+    edge_y = torch.tensor([0.0, rows * TILE_HEIGHT], device=origin.device)
+    reach = [_bounds_over_tiles(base[..., axis], along_x[..., axis], along_y[..., axis], edge_x, edge_y)
+             for axis in range(3)]
+    anchor = [start[..., axis][:, None, None] for axis in range(3)]
+    return _beam_meets_cube([(a, a) for a in anchor], reach, torch.inf)[:, 0, 0] & primitives.present
+
+
+def _only(primitives: Primitives, chosen: Tensor) -> tuple[Primitives, Tensor]:
+    """The chosen primitives of every world, in their order, and where each was before (B, P')."""
+    largest = max(1, int(chosen.sum(1).max()))
+    original = chosen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :largest]
+
+    def taken(values: Tensor) -> Tensor:
+        index = original.reshape(*original.shape, *(1 for _ in values.shape[2:])).expand(-1, -1, *values.shape[2:])
+        return values.gather(1, index)
+
+    return Primitives(taken(primitives.linear), taken(primitives.offset), taken(primitives.quadric),
+                      taken(primitives.curved), chosen.gather(1, original)), original
+
+
+def _bounds_over_tiles(base: Tensor, along_x: Tensor, along_y: Tensor, edge_x: Tensor,
+                       edge_y: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest base + x * along_x + y * along_y (B, P) over every tile: (B, rows, columns, P) twice."""
+    at_x = edge_x[None, :, None] * along_x[:, None]  # (B, columns + 1, P)
+    at_y = edge_y[None, :, None] * along_y[:, None] + base[:, None]
+    low = torch.minimum(at_y[:, :-1], at_y[:, 1:])[:, :, None] + torch.minimum(at_x[:, :-1], at_x[:, 1:])[:, None]
+    high = torch.maximum(at_y[:, :-1], at_y[:, 1:])[:, :, None] + torch.maximum(at_x[:, :-1], at_x[:, 1:])[:, None]
+    return low, high
+
+
 def _map_point(primitives: Primitives, point: Tensor) -> Tensor:
     return _map_vector(primitives, point) + primitives.offset
 
@@ -225,20 +282,26 @@ def _dot(rows: Tensor, vector: Tensor) -> Tensor:
     return rows[..., 0] * vector[..., 0] + rows[..., 1] * vector[..., 1] + rows[..., 2] * vector[..., 2]
 
 
-def _beam_meets_cube(start_low: Tensor, start_high: Tensor, step_low: Tensor, step_high: Tensor,
-                     last: Tensor | None) -> Tensor:
-    """Whether some s in [0, last] brings the box [start + s * step] (bounds low, high, (..., 3)) onto [-1, 1]^3."""
-    entry_step, exit_step = step_high, step_low
-    enter = -(start_high + 1) / torch.where(entry_step == 0, 1e-12, entry_step)
-    leave = (1 - start_low) / torch.where(exit_step == 0, 1e-12, exit_step)
-    inf = torch.inf
-    upper = torch.minimum(torch.where(entry_step < 0, enter, inf), torch.where(exit_step >= 0, leave, inf)).amin(-1)
-    lower = torch.maximum(torch.where(entry_step >= 0, enter, 0.0), torch.where(exit_step < 0, leave, 0.0)).amax(-1)
-    lower = lower.clamp_min(0.0)
-    if last is not None:
-        upper = torch.minimum(upper, last)
+def _beam_meets_cube(start: Sequence[tuple[Tensor, Tensor]], step: Sequence[tuple[Tensor, Tensor]],
+                     last: Tensor | float) -> Tensor:
+    """Whether some s in [0, last] brings the box start + s * step onto [-1, 1]^3.
+
+    start, step: for each of the three axes the box's lower and upper bound. The answer may be yes where the exact one
+    is no, never the other way round.
+    """
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+    for (start_low, start_high), (step_low, step_high) in zip(start, step, strict=True):
+        # two conditions, each distance + s * slope >= 0: the box reaches -1 from below, and 1 from above
+        for distance, slope in ((start_high + 1, step_high), (1 - start_low, -step_low)):
+            crossing = -distance / torch.where(slope == 0, 1e-12, slope)
+            rising = slope >= 0
+            from_here, until = torch.where(rising, crossing, 0.0), torch.where(rising, torch.inf, crossing)
+            lower = from_here if lower is None else torch.maximum(lower, from_here)
+            upper = until if upper is None else torch.minimum(upper, until)
+    assert lower is not None and upper is not None
     # widened a little, so that rounding here never drops what the exact test would meet
-    return lower <= upper * 1.0001 + 1e-4
+    return lower.clamp_min_(0) <= upper.clamp_max_(last) * 1.0001 + 1e-4
 
 
 def _cube_interval(local: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
@@ -279,16 +342,25 @@ def _cut_with_quadric(near: Tensor, far: Tensor, local: Tensor, direction: Tenso
 
 
 def _candidate_slots(met: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Turn (tiles, P) bool into an order of tiles, most candidates first, and for k = 0, 1, ... the k-th candidate
-    (n_k,) of the first n_k tiles in that order, n_k being how many have more than k."""
+    """Turn (tiles, P) bool into an order of tiles, most candidates first, and a list of what to try one after the
+    other: candidates (n, group) of the first n tiles in that order. Where few tiles are left, several of a tile's
+    candidates form a group (the last may be repeated), so that no step is too small to be worth its launch."""
     counts = met.sum(1)
     counts_sorted, order = counts.sort(descending=True, stable=True)
     candidates = met.nonzero()[:, 1]
-    start = (counts.cumsum(0) - counts)[order]
+    start, last = (counts.cumsum(0) - counts)[order], counts_sorted - 1
     having = counts_sorted.bincount()
     # number of tiles with more than k candidates; the one transfer to the host
-    remaining = (len(counts) - having.cumsum(0)).tolist()
-    return order, [candidates[start[:n] + k] for k, n in enumerate(remaining) if n > 0]
+    remaining = (len(counts) - having.cumsum(0)).tolist()[:-1]
+    slots = []
+    k = 0
+    while k < len(remaining):
+        n = remaining[k]
+        group = max(1, min(_PAIRS_AT_LEAST // n, len(remaining) - k))
+        wanted = torch.arange(k, k + group, device=met.device)
+        slots.append(candidates[start[:n, None] + torch.minimum(wanted, last[:n, None])])
+        k += group
+    return order, slots
 
 
 def _tile(image: Tensor, rows: int, columns: int) -> Tensor:
