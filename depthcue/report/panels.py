@@ -34,7 +34,7 @@ def draw_examples(results: Results, folder: Path, path: Path) -> bool:
     # the panel of wide pictures stands upright; those are set side by side
     upright = panels[0].shape[0] > panels[0].shape[1]
     with atomic_path(path) as partial:
-        Image.fromarray(np.concatenate(panels, axis=1 if upright else 0)).save(partial, optimize=True)
+        Image.fromarray(np.concatenate(panels, axis=1 if upright else 0)).save(partial)
     return True
 
 

@@ -9,8 +9,9 @@ import av
 import pytest
 
 from depthcue import demo as demo_module
+from depthcue import scenes
 from depthcue.cli.main import main
-from depthcue.demo import Tour
+from depthcue.demo import FIRST_SEED, Tour
 from depthcue.evaluation.compare_edges import Settings
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.catalog import SHIPPED, weights_folder
@@ -68,6 +69,14 @@ def test_an_out_that_is_a_file(tour: Tour, tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "out").write_text("mine")
     assert main(["demo", "--out", str(tmp_path / "out")]) == 1
     assert "is not a folder" in capsys.readouterr().err
+
+
+def test_the_drive_goes_through_nothing() -> None:
+    tour = Tour()
+    turns = [scenes.Turn(forward_m=frame * tour.drive_metres_a_frame) for frame in range(0, tour.drive_frames, 4)]
+    rendering = scenes.render("road", [FIRST_SEED + tour.drive_world] * len(turns), 32, 96, turn=turns)
+    # the road itself is seen from about 2.5 m on
+    assert rendering.depth_m.min() > 2
 
 
 @pytest.mark.slow
