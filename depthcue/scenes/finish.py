@@ -27,7 +27,7 @@ class Finish:
         self.rng = rng
         self.woods = [self._new_wood() for _ in range(2)]
         self.lacquers = [self._plain("wood", self._off_white(), gloss=0.1),
-                         self._plain("wood", self._vivid() if rng.random() < 0.3 else self._off_white(), gloss=0.1)]
+                         self._plain("wood", self._vivid(0.5) if rng.random() < 0.3 else self._off_white(), gloss=0.1)]
         self.fabrics = [self._new_fabric() for _ in range(3)]
         self.metals = [self._plain("metal", (g, g, g * 0.97), gloss=0.5) for g in (0.5, rng.uniform(0.05, 0.3))]
         self.black = self._plain("plastic", (0.02, 0.02, 0.022), gloss=0.15)
@@ -39,7 +39,7 @@ class Finish:
         rng = self.rng
         pick = rng.random()
         colour = self.wall_colour
-        if pick < 0.06:
+        if pick < 0.045:
             return Material("stone", (0.36, 0.13, 0.08), (0.45, 0.22, 0.14), (0.45, 0.42, 0.38), cell=(0.22, 0.22, 0.075),
                             shift=0.5, gap=0.012, cell_shade=0.7, noise_mix=0.5, offset=rng.random())
         if pick < 0.11:
@@ -103,7 +103,7 @@ class Finish:
     def splash(self) -> Material:
         size, base = self.rng.uniform(0.06, 0.15), self._off_white()
         return Material("ceramic", base, base, scaled(base, 0.7), cell=(size, size, size), gap=0.006,
-                        cell_shade=0.25, cell_hue=self.rng.choice((0.0, 0.15)), gloss=0.3)
+                        cell_shade=0.25, cell_hue=self.rng.choice((0.0, 0.0, 0.08)), gloss=0.3)
 
     # surfaces of furniture
 
@@ -164,7 +164,7 @@ class Finish:
         return Material("ceramic", base, gloss=0.4)
 
     def plastic(self) -> Material:
-        return Material("plastic", self._vivid() if self.rng.random() < 0.6 else (0.08, 0.08, 0.08), gloss=0.15)
+        return Material("plastic", self._vivid(0.8) if self.rng.random() < 0.5 else (0.08, 0.08, 0.08), gloss=0.15)
 
     def bright(self) -> Material:
         return Material("plastic", self._vivid(), self._vivid(), noise_period=(0.1,) * 3, gloss=0.15,

@@ -160,8 +160,8 @@ def sofa(b: Builder, f: Finish, width: float) -> None:
                   f.bedding(), yaw_deg=rng.uniform(-25, 25), tilt_deg=-rng.uniform(10, 30))
 
 
-def bookshelf(b: Builder, f: Finish, width: float, height: float) -> None:
-    """Sides, back, boards; books and things between them."""
+def bookshelf(b: Builder, f: Finish, width: float, height: float, goods: bool = False) -> None:
+    """Sides, back, boards; books, or goods, and things between them."""
     rng = b.rng
     depth = rng.uniform(0.25, 0.4)
     wood = f.wood() if rng.random() < 0.7 else f.lacquer()
@@ -177,12 +177,12 @@ def bookshelf(b: Builder, f: Finish, width: float, height: float) -> None:
             b.box((0, depth / 2, z), (width, depth * 0.98, 0.025), wood)
             if level == levels or rng.random() < 0.12:
                 continue
-            books_on(b, f, width - 0.06, depth, z + 0.012, gap - 0.05)
+            books_on(b, f, width - 0.06, depth, z + 0.012, gap - 0.05, goods)
         clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height, rng.randint(0, 3))
 
 
-def books_on(b: Builder, f: Finish, width: float, depth: float, z: float, room: float) -> None:
-    """One or two runs of books and perhaps an object beside them."""
+def books_on(b: Builder, f: Finish, width: float, depth: float, z: float, room: float, goods: bool = False) -> None:
+    """Runs of books, or of packages, and perhaps an object beside them."""
     rng = b.rng
     left = -width / 2
     for _ in range(rng.randint(1, 3)):
@@ -193,7 +193,8 @@ def books_on(b: Builder, f: Finish, width: float, depth: float, z: float, room: 
             break
         tall = min(room, rng.uniform(0.17, 0.32))
         deep = min(depth * 0.95, rng.uniform(0.14, 0.26))
-        b.box((left + run / 2, deep / 2 + 0.02, z + tall / 2), (run, deep, tall), f.books())
+        b.box((left + run / 2, deep / 2 + 0.02, z + tall / 2), (run, deep, tall),
+              f.package() if goods and rng.random() < 0.8 else f.books())
         left += run + rng.choice((0.0, 0.03, 0.12))
         if rng.random() < 0.25 and left + 0.2 < width / 2:
             with b.at(left + 0.08, depth / 2, z):

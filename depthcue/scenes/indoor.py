@@ -16,11 +16,11 @@ FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
 """NYU-v2's focal length, at the height of its images."""
 
 STYLES = (("bedroom", 0.27), ("living", 0.2), ("kitchen", 0.16), ("office", 0.13), ("dining", 0.09), ("bathroom", 0.07),
-          ("study", 0.08))
+          ("study", 0.08), ("store", 0.03), ("classroom", 0.05))
 
 _FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles", "wood"), "office": ("carpet", "carpet", "wood"),
            "bedroom": ("carpet", "wood"), "living": ("wood", "carpet"), "dining": ("wood", "tiles", "carpet"),
-           "study": ("carpet", "wood")}
+           "study": ("carpet", "wood"), "store": ("tiles", "carpet"), "classroom": ("carpet", "tiles")}
 
 # medians of depth over NYU-v2's 795 training frames (5th to 95th percentile), from which a wanted median is drawn
 _MEDIAN_DEPTH_M = (1.4, 1.7, 2.1, 2.4, 2.7, 3.0, 3.3, 3.8, 4.4)
@@ -56,6 +56,8 @@ def build(seed: int) -> World:
     width = rng.uniform(2.2, 4.6) if small else rng.uniform(2.9, 8.0)
     length = rng.uniform(2.4, 5.6) if small else rng.uniform(3.2, 8.5)
     height = rng.uniform(2.3, 3.1)
+    if style in ("store", "classroom"):
+        width, length, height = rng.uniform(5.5, 10), rng.uniform(6.5, 12), rng.uniform(2.6, 3.8)
     plan = Plan(width, length)
     daylight = rng.random() < 0.6
     glow = rng.uniform(1.5, 6.0) if daylight else rng.uniform(0.0, 0.3)
@@ -150,6 +152,8 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
         with b.at(width * rng.uniform(0.35, 0.65), length * rng.uniform(0.35, 0.65), 0.0, rng.uniform(-15, 15)), \
                 b.object("rug"):
             b.box((0, 0, 0.006), (wide, long, 0.012), f.rug())
+    if style in ("store", "classroom"):
+        rows_of_furniture(b, f, plan, style, width, length)
     chances = {"dining": 1.0, "kitchen": 0.45, "living": 0.5, "office": 0.7, "study": 0.4, "bedroom": 0.15}
     for _ in range(2 if style in ("office", "dining") else 1):
         if rng.random() > chances.get(style, 0.0):
@@ -189,6 +193,25 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
                     furniture.floor_thing(b, f)
 
 
+def rows_of_furniture(b: Builder, f: Finish, plan: Plan, style: str, width: float, length: float) -> None:
+    """Aisles of shelves, or rows of desks with screens and chairs."""
+    rng = b.rng
+    deep, apart = (0.7, rng.uniform(1.9, 2.6)) if style == "store" else (0.75, rng.uniform(1.7, 2.3))
+    tall, unit = rng.uniform(1.3, 2.1), rng.uniform(1.2, 1.8)
+    y = rng.uniform(1.2, 2.0)
+    while y < length - 1.0:
+        x = rng.uniform(0.9, 1.6)
+        while x + unit < width - 0.8:
+            if plan.claim(x + unit / 2, y, unit / 2, deep / 2) and rng.random() < 0.9:
+                with b.at(x + unit / 2, y - deep / 2):
+                    if style == "store":
+                        furniture.bookshelf(b, f, unit, tall, goods=True)
+                    else:
+                        furniture.desk(b, f, unit - 0.1)
+            x += unit
+        y += apart
+
+
 def light_room(b: Builder, rng: random.Random, width: float, length: float, height: float, daylight: bool) -> None:
     """One lamp near the ceiling (or light from a side, as from a window), ambient light, and the camera's sensor."""
     warm = rng.uniform(0.0, 0.45)
@@ -199,11 +222,15 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
         colour = (1.0 - 0.1 * warm, 1.0, 1.0)
     else:
         place = (width * rng.uniform(0.25, 0.75), length * rng.uniform(0.25, 0.75), height - rng.uniform(0.1, 0.5))
-    ambient = rng.uniform(0.35, 1.0)
+    ambient = rng.uniform(0.2, 0.75)
+    tint = rng.uniform(0.0, 0.5)
+    soft = rng.uniform(0.2, 1.6)
+    corner = (width * rng.choice((0.08, 0.5, 0.92)), length * rng.choice((0.08, 0.5, 0.92)), rng.uniform(0.9, 2.2))
     cast = rng.gauss(0, 0.1)
     b.look = Look(
         light=(*place, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
         ambient=(ambient, ambient * (1 - 0.2 * warm), ambient * (1 - 0.35 * warm)), sky=(0.75, 0.8, 0.9),
+        fill=corner, fill_colour=(soft, soft * (1 - 0.3 * tint), soft * (1 - 0.7 * tint)),
         brightness=math.exp(rng.gauss(math.log(0.22), 0.45)),
         white_balance=(math.exp(cast + rng.gauss(0, 0.04)), math.exp(rng.gauss(-0.02, 0.03)),
                        math.exp(-cast + rng.gauss(0, 0.06))),
@@ -355,5 +382,7 @@ _PIECES: dict[str, tuple[_Piece, ...]] = {
     "office": (_desk, _desk, _shelf, _cabinet, _thing, _chair, _side_table, _plant),
     "dining": (_cabinet, _cabinet, _plant, _chair, _side_table, _shelf, _floor_lamp),
     "bathroom": (_toilet, _bathtub, _thing, _cabinet, _washer),
+    "store": (_shelf, _shelf, _cabinet, _side_table, _thing),
+    "classroom": (_side_table, _shelf, _cabinet, _chair, _desk),
     "study": (_desk, _shelf, _shelf, _armchair, _cabinet, _plant, _thing, _television, _floor_lamp),
 }

@@ -149,10 +149,14 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     lit = light_arrives(batch.casters, lifted, light, faces_light & valid & shaded)
     cosine = _dot(shading_normal, to_light)[:, None].clamp_min(0)
     direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.look["light_colour"][:, :, None, None]
-    hollow = truth.hollowness(points, normal, depth, lens.focal_px)[:, None]
+    hollow = truth.hollowness(points, normal, depth)[:, None]
     up = 0.75 + 0.25 * shading_normal[:, 2:3]
     toward_camera = -(_dot(shading_normal, ray) / length)[:, None]
     ambient = batch.look["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
+    to_fill = batch.look["fill"][:, :, None, None] - points
+    fill_distance = _length(to_fill)[:, None]
+    fill = (_dot(shading_normal, to_fill)[:, None] / fill_distance.clamp_min(1e-3) * 0.6 + 0.4).clamp_min(0)
+    fill = fill / (0.6 + (fill_distance / 2) ** 2) * hollow * batch.look["fill_colour"][:, :, None, None]
     half_way = to_light - ray / length[:, None]
     half_way = half_way / _length(half_way)[:, None].clamp_min(1e-6)
     shine = _dot(shading_normal, half_way)[:, None].clamp(0, 1) ** 24
@@ -162,7 +166,7 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
 
     gloss, glow = picked(materials.GLOSS), picked(materials.GLOW)
     fresnel = (1 - toward_camera.clamp(0, 1)) ** 3
-    radiance = albedo * (direct + ambient + glow) + gloss * direct * shine \
+    radiance = albedo * (direct + ambient + fill + glow) + gloss * direct * shine \
         + gloss * fresnel * 0.4 * batch.look["sky"][:, :, None, None]
 
     # air and sky

@@ -163,7 +163,7 @@ def _roadside(b: Builder, course: Course, style: str, side: int, edge: float) ->
         if style in ("city", "suburb") and away > back - 2:
             away = rng.uniform(1.2, 2.5)
         if rng.random() < 0.75:
-            beside(s, away, lambda: street.tree(b, rng.uniform(4, 13)))
+            beside(s, away, lambda: street.tree(b, rng.uniform(4, 13), 14 if s < 50 else 7))
         else:
             beside(s, away, lambda: street.bush(b, rng.uniform(0.6, 2.5)))
     if style in ("suburb", "country") or rng.random() < 0.2:
@@ -249,12 +249,12 @@ def _far(b: Builder) -> None:
         with b.object("hill"):
             wood = street.ground(b) if rng.random() < 0.4 else Material(
                 "leaf", (0.06, 0.09, 0.03), (0.015, 0.03, 0.01), noise_period=(9.0,) * 3, noise_mix=1.0, sharpness=2.0, bump=0.5)
-            wide = rng.uniform(150, 500)
-            b.add(BALL, (rng.uniform(300, 700), rng.uniform(-450, 450), -5.0), (wide, wide, rng.uniform(25, 110)), wood,
+            wide = rng.uniform(250, 800)
+            b.add(BALL, (rng.uniform(550, 1000), rng.uniform(-600, 600), -8.0), (wide, wide * rng.uniform(0.5, 1.0), rng.uniform(20, 75)), wood,
                   casts=False)
     for _ in range(rng.randint(0, 14)):
         with b.at(rng.uniform(130, 220), rng.uniform(-110, 110)):
-            street.tree(b, rng.uniform(6, 14))
+            street.tree(b, rng.uniform(6, 14), 4)
     for _ in range(rng.randint(0, 5)):
         side = rng.choice((-1, 1))
         with b.at(rng.uniform(110, 240), side * rng.uniform(25, 110), 0.0, rng.uniform(-30, 30)):
@@ -271,7 +271,7 @@ def _weather(b: Builder, rng: random.Random) -> None:
     sky = (1.6, 1.65, 1.7) if overcast or rng.random() < 0.45 else (
         rng.uniform(0.45, 0.9), rng.uniform(0.75, 1.1), rng.uniform(1.2, 1.6))
     ambient = rng.uniform(0.35, 0.6)
-    cast = rng.gauss(0, 0.05)
+    cast = rng.gauss(0, 0.035)
     b.look = Look(
         light=(*sun, 0.0), light_colour=(strength, strength * (1 - 0.4 * warm), strength * (1 - 0.9 * warm)),
         ambient=(ambient * 0.9, ambient, ambient * 1.15), sky=sky, clouds=rng.choice((0.0, rng.uniform(0.2, 1.0))),

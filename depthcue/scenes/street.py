@@ -77,26 +77,27 @@ def pitched_roof(b: Builder, length: float, depth: float, height: float) -> None
         b.box((rng.uniform(-0.3, 0.3) * length, depth * 0.6, height + rise), (0.6, 0.6, 1.6), tiles)
 
 
-def tree(b: Builder, height: float) -> None:
+def tree(b: Builder, height: float, clusters: int = 14) -> None:
     """A trunk and a crown of leaf clusters; a conifer at times."""
     rng = b.rng
     leaf = _leaf(b)
-    wide = height * rng.uniform(0.35, 0.65)
+    wide = height * rng.uniform(0.4, 0.75)
     with b.object("tree"):
         bare = height * rng.uniform(0.15, 0.35)
         b.add(CYLINDER, (0, 0, height * 0.3), (height * 0.035 + 0.05, height * 0.035 + 0.05, height * 0.6), TRUNK)
         if rng.random() < 0.15:
-            for step in range(3):
-                low = bare * 0.5 + step * height * 0.27
-                size = wide * (0.9 - step * 0.24)
-                b.add(CONE, (0, 0, low + height * 0.2), (size, size, height * 0.42), leaf)
+            layers = 5
+            for step in range(layers):
+                low = bare * 0.4 + step * height * 0.16
+                size = wide * (0.8 - step * 0.13)
+                b.add(CONE, (0, 0, low + height * 0.14), (size, size, height * 0.28), leaf)
             return
-        for _ in range(rng.randint(6, 11)):
-            size = wide * rng.uniform(0.35, 0.7)
+        for _ in range(clusters):
+            size = wide * rng.uniform(0.35, 0.62)
             z = rng.uniform(bare + size * 0.3, height - size * 0.3)
-            spread = wide * 0.38 * (1 - abs(z / height - 0.55))
+            spread = wide * 0.4 * (1.1 - abs(z / height - 0.6) * 1.6)
             b.add(BALL, (rng.uniform(-1, 1) * spread, rng.uniform(-1, 1) * spread, z),
-                  (size * rng.uniform(0.8, 1.3), size * rng.uniform(0.8, 1.3), size * rng.uniform(0.6, 0.95)), leaf,
+                  (size * rng.uniform(0.8, 1.3), size * rng.uniform(0.8, 1.3), size * rng.uniform(0.7, 1.0)), leaf,
                   yaw_deg=rng.uniform(0, 180), tilt_deg=rng.uniform(-20, 20))
 
 
@@ -150,7 +151,7 @@ def guard_rail(b: Builder, length: float) -> None:
 
 def barrier(b: Builder, length: float) -> None:
     """A concrete barrier or noise wall."""
-    tall = b.rng.choice((0.85, 0.85, 2.8))
+    tall = b.rng.choice((0.85, 0.85, 0.85, 2.8))
     with b.object("barrier"):
         stone = Material("stone", (0.42, 0.41, 0.38), (0.3, 0.29, 0.27), (0.2, 0.2, 0.19), cell=(4.0, 4.0, 0.0), gap=0.05,
                          noise_period=(0.8,) * 3, noise_mix=0.8)
@@ -263,7 +264,7 @@ def _leaf(b: Builder) -> Material:
     base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04), (0.22, 0.12, 0.03)))
     scale = rng.uniform(0.7, 1.4)
     return Material("leaf", scaled(base, scale * 1.5), scaled(base, scale * 0.22),
-                    noise_period=(rng.uniform(0.25, 0.5),) * 3, noise_mix=1.0, sharpness=2.5, bump=1.1)
+                    noise_period=(rng.uniform(0.12, 0.3),) * 3, noise_mix=1.0, sharpness=1.8, bump=1.1)
 
 
 def _plaster(b: Builder) -> Colour:

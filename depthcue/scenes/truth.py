@@ -53,23 +53,32 @@ def edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, albedo: 
     return marks
 
 
-def hollowness(points: Tensor, normal: Tensor, depth: Tensor, focal_px: Tensor) -> Tensor:
+def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
     """Share of ambient light (B, H, W) in [0, 1] that arrives, from the neighbours that stand above each tangent plane.
 
-    A screen-space estimate over two rings of four pixels; the rings scale with the image.
+    A screen-space estimate: three rings of eight points on a coarse grid, interpolated. The rings scale with the image.
     """
     height, width = depth.shape[1:]
+    stride = max(1, round(height / 40))
+    points, normal, depth = points[:, :, ::stride, ::stride], normal[:, :, ::stride, ::stride], depth[:, ::stride, ::stride]
+    rows, columns = depth.shape[1:]
     blocked = torch.zeros_like(depth)
-    for share, reach_m in ((0.02, 0.25), (0.06, 0.6)):
-        step = max(1, round(share * height))
+    for step, reach_m in ((1, 0.3), (2, 0.5), (4, 0.9)):
         padded = torch.nn.functional.pad(points, (step, step, step, step), mode="replicate")
         falloff = 1 / (reach_m + 0.06 * depth)
-        for down, right in ((step, 0), (step, 2 * step), (0, step), (2 * step, step)):
-            towards = padded[:, :, down:down + height, right:right + width] - points
-            distance = _dot(towards, towards).sqrt_().clamp_min_(1e-4)
-            rise = _dot(towards, normal).div_(distance).sub_(0.08).clamp_min_(0)
-            blocked += rise * (1 - distance * falloff).clamp_min_(0)
-    return 1 / (1 + 0.55 * blocked)
+        for down in (0, step, 2 * step):
+            for right in (0, step, 2 * step):
+                if (down, right) == (step, step):
+                    continue
+                towards = padded[:, :, down:down + rows, right:right + columns] - points
+                distance = _dot(towards, towards).sqrt_().clamp_min_(1e-4)
+                rise = _dot(towards, normal).div_(distance).sub_(0.08).clamp_min_(0)
+                blocked += rise * (1 - distance * falloff).clamp_min_(0)
+    coarse = 1 / (1 + 0.22 * blocked)
+    # sample (i, j) of the coarse grid is pixel (i * stride, j * stride)
+    grown = torch.nn.functional.interpolate(coarse[:, None], scale_factor=stride, mode="bilinear", align_corners=False)[:, 0]
+    shift = stride // 2
+    return torch.nn.functional.pad(grown, (shift, 0, shift, 0), mode="replicate")[:, :height, :width]
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from depthcue.errors import DepthcueError
 from depthcue.scenes import materials
-from depthcue.scenes.materials import Colour
+from depthcue.scenes.materials import Colour, scaled
 from depthcue.scenes.world import Camera, Look, World
 
 # as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object
@@ -109,8 +109,9 @@ def _look(world: World, turn: Turn) -> Look:
     angle = math.radians(turn.light_yaw_deg)
     x, y = x - centre_x, y - centre_y
     x, y = (centre_x + x * math.cos(angle) - y * math.sin(angle), centre_y + x * math.sin(angle) + y * math.cos(angle))
-    return replace(look, light=(x, y, z, lamp), light_colour=materials.scaled(look.light_colour, turn.light_factor),
-                   ambient=materials.scaled(look.ambient, turn.ambient_factor),
+    return replace(look, light=(x, y, z, lamp), light_colour=scaled(look.light_colour, turn.light_factor),
+                   ambient=scaled(look.ambient, turn.ambient_factor),
+                   fill_colour=scaled(look.fill_colour, turn.ambient_factor),
                    haze_per_m=look.haze_per_m + turn.haze_per_m, shadows=look.shadows * float(turn.shadows))
 
 

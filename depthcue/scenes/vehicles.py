@@ -17,7 +17,7 @@ _DOME = (0.62, 0.15, 0.62, 0.25, -1.0)
 _TYRE = Material("plastic", (0.015, 0.015, 0.015))
 _GLASS = Material("glass", (0.03, 0.035, 0.04), (0.10, 0.12, 0.14), noise_period=(0.8, 0.8, 0.5), noise_mix=0.8, gloss=0.9)
 _DARK = Material("plastic", (0.02, 0.02, 0.022), gloss=0.1)
-_PLATE = Material("paper", (0.75, 0.75, 0.7), (0.05, 0.05, 0.05), cell=(0.06, 0.06, 0.2), parity=(0.0, 1.0, 0.0))
+_PLATE = Material("paper", (0.7, 0.7, 0.66), (0.2, 0.2, 0.2), noise_period=(0.05, 0.05, 0.08), noise_mix=0.7, sharpness=4.0)
 
 
 def car(b: Builder) -> None:
@@ -52,11 +52,11 @@ def lights(b: Builder, length: float, width: float, z: float, wide: float) -> No
     front = Material("light", (0.8, 0.8, 0.78), gloss=0.6, glow=b.rng.choice((0.0, 0.0, 3.0)))
     rear = Material("light", (0.4, 0.015, 0.015), gloss=0.4, glow=b.rng.choice((0.0, 0.3, 2.0)))
     for side in (-1, 1):
-        b.box((length / 2 - 0.12, side * (width / 2 - wide / 2 - 0.06), z), (0.22, wide, 0.15), front)
-        b.box((-length / 2 + 0.12, side * (width / 2 - wide / 2 - 0.04), z), (0.22, wide * 0.9, 0.2), rear)
+        b.box((length / 2 - 0.1, side * (width / 2 - wide / 2 - 0.05), z), (0.24, wide, 0.14), front)
+        b.box((-length / 2 + 0.1, side * (width / 2 - wide / 2 - 0.03), z), (0.24, wide * 0.85, 0.22), rear)
     b.box((length / 2 - 0.02, 0, z - 0.12), (0.04, width * 0.4, 0.12), _DARK)
-    b.box((-length / 2 + 0.01, 0, z - 0.12), (0.03, 0.5, 0.11), _PLATE)
-    b.box((length / 2, 0, z - 0.3), (0.03, 0.5, 0.11), _PLATE)
+    b.box((-length / 2 - 0.01, 0, z - 0.14), (0.03, 0.5, 0.11), _PLATE)
+    b.box((length / 2 + 0.01, 0, z - 0.3), (0.03, 0.5, 0.11), _PLATE)
 
 
 def van(b: Builder) -> None:

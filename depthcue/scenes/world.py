@@ -45,12 +45,15 @@ class Camera:
 
 @dataclass
 class Look:
-    """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; intensities and colours are
+    """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; fill: the place of a large soft
+    light that casts no shadow; clouds 0 (none) to 1; haze_per_m: extinction of the air. Intensities and colours are
     linear and relative, because exposure brings the picture to `brightness` (its mean, before gamma)."""
 
     light: tuple[float, float, float, float]
     light_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
     ambient: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    fill: tuple[float, float, float] = (0.0, 0.0, 2.0)
+    fill_colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sky: tuple[float, float, float] = (0.5, 0.65, 0.9)
     clouds: float = 0.0
     haze_per_m: float = 0.0
