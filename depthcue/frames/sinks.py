@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import av.error
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,13 +25,15 @@ from PIL import Image
 from depthcue.atomic import atomic_path, write_bytes
 from depthcue.errors import DepthcueError
 from depthcue.frames.frame import Frame
-from depthcue.imaging import grey8, grey16
+from depthcue.imaging import Yuv, grey8, grey16
 
 Values = NDArray[Any]
 """A picture uint8 (H, W, 3), or a map (H, W): uint8, bool, or float in [0, 1]."""
 
 _BT709 = 1
 _LIMITED_RANGE = 1
+_FEW_CORES = 4
+"""Up to here an encoder's own threads gain nothing over the caller's: they only take turns with what feeds them."""
 
 
 class Sink(Protocol):
@@ -144,6 +147,7 @@ class VideoSink:
         self._size = size
         self._aspect = pixel_aspect
         self._crf = crf
+        self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
         self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None
         self._start: Fraction | None = None
@@ -174,10 +178,14 @@ class VideoSink:
             raise _told(failure, self.path) from failure
         self._file.close()  # renames
 
-    def write(self, values: Values, frame: Frame) -> None:
-        """Append the result for one frame: uint8 RGB (H, W, 3), or a map (H, W) as uint8, bool or float in [0, 1]."""
-        if values.shape[:2] != self._size:
-            raise ValueError(f"a frame of {values.shape[:2]} in a video of {self._size}")
+    def write(self, values: Values | Yuv, frame: Frame) -> None:
+        """Append the result for one frame: uint8 RGB (H, W, 3), or a map (H, W) as uint8, bool or float in [0, 1].
+
+        Where both sides are even, also luma and chroma, which saves the conversion.
+        """
+        size = values[0].shape if isinstance(values, tuple) else values.shape[:2]
+        if size != self._size:
+            raise ValueError(f"a frame of {size} in a video of {self._size}")
         try:
             self._encode(values, self._ticks(frame))
         except (av.error.FFmpegError, OSError) as error:
@@ -193,8 +201,10 @@ class VideoSink:
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv444p" if self._size[0] % 2 or self._size[1] % 2 else "yuv420p"
         # no B frames: decoding order is display order, which keeps the times in the file plain
-        stream.options = {"crf": str(self._crf), "preset": "superfast", "bf": "0"}
+        stream.options = {"crf": str(self._crf), "preset": "ultrafast", "bf": "0"}
         context = stream.codec_context
+        if (os.cpu_count() or 1) <= _FEW_CORES:
+            context.thread_count = 1
         context.time_base = stream.time_base = self._tick
         context.sample_aspect_ratio = self._aspect
         context.colorspace = context.color_primaries = context.color_trc = _BT709
@@ -207,15 +217,18 @@ class VideoSink:
             self._start = time
         return max(round((time - self._start) / self._tick), self._last + 1)
 
-    def _encode(self, values: Values, ticks: int) -> None:
+    def _encode(self, values: Values | Yuv, ticks: int) -> None:
+        encoded = _from_planes(values) if isinstance(values, tuple) else self._converted(values)
+        encoded.pts, encoded.time_base = ticks, self._tick
+        self._last = ticks
+        self._mux(self._stream.encode(encoded))
+
+    def _converted(self, values: Values) -> VideoFrame:
         if values.ndim == 3:
             picture = VideoFrame.from_ndarray(np.ascontiguousarray(values), "rgb24")
         else:
             picture = VideoFrame.from_ndarray(np.ascontiguousarray(grey8(values)), "gray")
-        encoded = picture.reformat(format=self._stream.pix_fmt, dst_colorspace=Colorspace.ITU709)
-        encoded.pts, encoded.time_base = ticks, self._tick
-        self._last = ticks
-        self._mux(self._stream.encode(encoded))
+        return self._reformatter.reformat(picture, format=self._stream.pix_fmt, dst_colorspace=Colorspace.ITU709)
 
     def _finish(self) -> None:
         for packet in self._stream.encode(None):
@@ -257,3 +270,12 @@ def _told(error: BaseException, path: Path) -> BaseException:
                              "is finished is kept.")
     return DepthcueError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}",
                          "Choose another --out, or check the disk.")
+
+
+def _from_planes(planes: Yuv) -> VideoFrame:
+    height, width = planes[0].shape
+    picture = VideoFrame(width, height, "yuv420p")
+    for plane, values in zip(picture.planes, planes, strict=True):
+        # rows are padded
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, :plane.width] = values
+    return picture

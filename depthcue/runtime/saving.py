@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from depthcue import imaging
@@ -51,6 +53,7 @@ class Saver:
         self._folder = self._base.with_name(f"{self._base.name}_frames")
         self._kinds = kinds
         self._threshold = threshold
+        self._enlarger = _Enlarger() if source.kind == "video" else None
         self._stack = ExitStack()
         self._sinks: dict[str, Sink] = {}
         self._depth_range_m: tuple[float, float] | None = None
@@ -70,11 +73,11 @@ class Saver:
         # counted at the size the net works at: enlarging a mask blurs it and would count more
         self.kept_sum += float(np.mean(mask > self._threshold))
         self.mask_sum += float(mask.mean())
-        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps))
+        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps), self._enlarger)
         for kind in self._kinds:
             values = results.of(kind)
             if kind not in self._sinks:
-                self._open(kind, values)
+                self._open(kind, values[0].shape if isinstance(values, tuple) else values.shape[:2])
             self._sinks[kind].write(values, kept.frame)
 
     def finish(self) -> None:
@@ -89,13 +92,13 @@ class Saver:
         except _Discarded:
             pass
 
-    def _open(self, kind: str, values: NDArray[Any]) -> None:
+    def _open(self, kind: str, size: tuple[int, int]) -> None:
         single = self._source.kind == "image"
         if self._source.kind == "video" and kind in SEEN:
             stream = self.stream
             assert stream is not None and stream.frame_rate is not None  # the reader has opened it
             path = self._base.with_name(f"{self._base.name}_{kind}.mp4")
-            sink: Sink = VideoSink(path, stream.frame_rate, values.shape[:2], time_base=stream.time_base,
+            sink: Sink = VideoSink(path, stream.frame_rate, size, time_base=stream.time_base,
                                    pixel_aspect=stream.pixel_aspect)
             self.outputs.append(path)
         else:
@@ -117,6 +120,20 @@ class Saver:
         return self._depth_range_m
 
 
+class _Enlarger:
+    """Enlarges grey frames with the video library's scaler: as `imaging.resize_grey`, in a sixth of the time."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()  # keeps its tables, so it is one video's and one thread's
+
+    def resize(self, grey: imaging.Grey, height: int, width: int) -> imaging.Grey:
+        if height < grey.shape[0] or width < grey.shape[1]:
+            return imaging.resize_grey(grey, height, width)
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(grey), "gray")
+        enlarged = self._scaler.reformat(frame, width=width, height=height, interpolation=Interpolation.BILINEAR)
+        return enlarged.to_ndarray()  # type: ignore[return-value]
+
+
 class _Discarded(Exception):
     """Tells sinks that their files are not wanted."""
 
@@ -125,16 +142,23 @@ class _Results:
     """The values of each kind for one frame; what several kinds need is computed once."""
 
     def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, threshold: float,
-                 depth_range_m: tuple[float, float] | None) -> None:
+                 depth_range_m: tuple[float, float] | None, enlarger: "_Enlarger | None") -> None:
         self.kept = kept
         self.mask = mask
         self.depths = depths
         self.threshold = threshold
         self.depth_range_m = depth_range_m
+        self._enlarger = enlarger
+        self._as_yuv = enlarger is not None and kept.size[0] % 2 == 0 == kept.size[1] % 2
         self._full: NDArray[np.float32] | None = None
         self._grey: NDArray[np.uint8] | None = None
 
-    def of(self, kind: str) -> NDArray[Any]:
+    def of(self, kind: str) -> Any:
+        """What a sink of this kind takes: an array, or luma and chroma where that is what a video ends up as."""
+        if self._as_yuv and kind == "mask":
+            return imaging.grey_yuv(self.grey())
+        if self._as_yuv and kind == "overlay":
+            return imaging.overlay_yuv(self.kept.frame.rgb, self.grey())
         make: dict[str, Callable[[], NDArray[Any]]] = {
             "mask": self.grey, "binary": lambda: self.full() > self.threshold, "overlay": self.overlay,
             "panel": self.panel, "raw": self.full, "npy": self.full, "depth": self.depth,
@@ -150,7 +174,9 @@ class _Results:
     def grey(self) -> NDArray[np.uint8]:
         """The mask at the picture's size in 8 bit; enlarged in 8 bit, which is four times as fast."""
         if self._grey is None:
-            self._grey = imaging.resize_grey(imaging.grey8(self.mask), *self.kept.size)
+            small = imaging.grey8(self.mask)
+            self._grey = (imaging.resize_grey(small, *self.kept.size) if self._enlarger is None
+                          else self._enlarger.resize(small, *self.kept.size))
         return self._grey
 
     def overlay(self) -> imaging.Rgb:

@@ -13,8 +13,8 @@ from PIL import Image
 from depthcue import imaging
 from depthcue.errors import DepthcueError
 from depthcue.frames import Frame, Input, VideoSink, open_input
-from depthcue.progress import Silent
 from depthcue.nets import load_mask_net
+from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, TorchRunner, mask_sources
 
 
@@ -127,7 +127,7 @@ def test_masks_are_of_the_picture_as_it_is_seen(mask_all, tmp_path):
     Image.fromarray(rgb).save(tmp_path / "turned.jpg", exif=exif)
     Image.fromarray(rgb).convert("CMYK").save(tmp_path / "ink.jpg")
     Image.fromarray(rgb).convert("L").save(tmp_path / "grey.png")
-    Image.fromarray((rgb[..., 0].astype(np.uint16) * 257)).save(tmp_path / "deep.png")
+    Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     Image.fromarray(np.dstack([rgb, rgb[..., :1]])).save(tmp_path / "clear.png")
     Image.fromarray(rgb[:1, :1]).save(tmp_path / "dot.png")
     Image.fromarray(noise(2, 900)).save(tmp_path / "line.png")
@@ -158,8 +158,7 @@ def test_bad_inputs_are_told_and_the_others_done(mask_all, tmp_path, caplog):
     for name, error in errors.items():
         assert name in error and name in caplog.text
     assert summary["totals"]["failed"] == 6 and summary["totals"]["inputs"] == 7
-    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert written == ["good_mask.png", "good_overlay.png", "summary.json"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["good_mask.png", "good_overlay.png", "summary.json"]
 
 
 def test_what_can_be_read_of_a_cut_off_video_is_masked_and_told(mask_all, tmp_path):
