@@ -17,7 +17,8 @@ from depthcue.cli.options import (
 )
 
 KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="indoor or road.", show_default=False)]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, metavar="N", help="Number of frames, one world each.")]
+CountOption = Annotated[int, typer.Option("--count", "-n", min=1, metavar="N",
+                                          help="Number of frames, one world each.")]
 TruthOption = Annotated[bool, typer.Option("--truth", help="Also write NUMBER_truth.npz: depth, normals, objects, "
                                            "materials, edges by cause, horizon, vanishing point.")]
 

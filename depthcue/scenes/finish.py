@@ -40,7 +40,8 @@ class Finish:
         pick = rng.random()
         colour = self.wall_colour
         if pick < 0.045:
-            return Material("stone", (0.36, 0.13, 0.08), (0.45, 0.22, 0.14), (0.45, 0.42, 0.38), cell=(0.22, 0.22, 0.075),
+            return Material("stone", (0.36, 0.13, 0.08), (0.45, 0.22, 0.14), (0.45, 0.42, 0.38), cell=(0.22, 0.22,
+                                                                                                       0.075),
                             shift=0.5, gap=0.012, cell_shade=0.7, noise_mix=0.5, offset=rng.random())
         if pick < 0.11:
             wood = self._new_wood()
@@ -95,7 +96,8 @@ class Finish:
 
     def worktop(self) -> Material:
         rng = self.rng
-        base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58), (0.30, 0.20, 0.13))),
+        base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58), (0.30, 0.20,
+                                                                                                     0.13))),
                             0.2)
         return Material("stone", base, scaled(base, 1.9), noise_period=(0.025,) * 3,
                         noise_mix=0.6, sharpness=3.0, gloss=0.35)
@@ -117,7 +119,8 @@ class Finish:
         return self.rng.choice(self.fabrics) if self.rng.random() < 0.6 else self._new_fabric()
 
     def leather(self) -> Material:
-        base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07), (0.5, 0.42, 0.34))),
+        base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07), (0.5, 0.42,
+                                                                                                          0.34))),
                             0.2)
         return Material("fabric", base, scaled(base, 0.7), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3,
                         bump=0.15)
@@ -135,7 +138,8 @@ class Finish:
             return Material("fabric", a, b, noise_period=(rng.uniform(0.05, 0.25),) * 3, noise_mix=1.0, sharpness=5.0,
                             bump=0.15, offset=rng.random() * 9)
         if pick < 0.8:
-            return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.9, cell_shade=0.6, gap=0.02, bump=0.15)
+            return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.9, cell_shade=0.6, gap=0.02,
+                            bump=0.15)
         return Material("fabric", a, scaled(a, 0.8), noise_period=(0.3,) * 3, noise_mix=0.7, bump=0.3)
 
     def linen(self) -> Material:
@@ -175,7 +179,8 @@ class Finish:
                         gloss=0.5, offset=self.rng.random())
 
     def package(self) -> Material:
-        return Material("paper", self._vivid(0.8), self._vivid(0.8), self._off_white(), cell=(0.11, 0.13, 0.09), gap=0.01,
+        return Material("paper", self._vivid(0.8), self._vivid(0.8), self._off_white(), cell=(0.11, 0.13, 0.09),
+                        gap=0.01,
                         cell_hue=self.rng.choice((0.0, 0.5)), noise_period=(0.06,) * 3, noise_mix=0.8, sharpness=6.0,
                         offset=self.rng.random() * 9)
 
@@ -196,7 +201,8 @@ class Finish:
         rng = self.rng
         if rng.random() < 0.2:
             size = rng.uniform(0.05, 0.3)
-            return Material("paper", self._vivid(0.7), self._vivid(0.7), self._off_white(), cell=(size, size, size * 1.3),
+            return Material("paper", self._vivid(0.7), self._vivid(0.7), self._off_white(), cell=(size, size,
+                                                                                                  size * 1.3),
                             cell_hue=0.6, cell_shade=0.9, gap=0.015, noise_period=(0.07,) * 3, noise_mix=0.8,
                             sharpness=4.0, offset=rng.random() * 9)
         return Material("paper", self._vivid(0.7), self._vivid(0.7), noise_period=(rng.uniform(0.05, 0.3),) * 3,
@@ -216,7 +222,8 @@ class Finish:
         """What is seen through a pane: burnt-out sky, or leaves and houses."""
         rng = self.rng
         if rng.random() < 0.5:
-            return Material("glass", (0.85, 0.9, 0.95), (0.6, 0.7, 0.75), noise_period=(0.5,) * 3, noise_mix=0.5, glow=glow)
+            return Material("glass", (0.85, 0.9, 0.95), (0.6, 0.7, 0.75), noise_period=(0.5,) * 3, noise_mix=0.5,
+                            glow=glow)
         return Material("glass", (0.25, 0.35, 0.15), (0.8, 0.87, 0.95), noise_period=(rng.uniform(0.1, 0.5),) * 3,
                         noise_mix=1.0, sharpness=3.0, glow=glow, offset=rng.random() * 9)
 
@@ -254,7 +261,8 @@ class Finish:
             return Material("fabric", base, self._off_white(), cell=(size, size, size),
                             parity=(1.0, float(rng.random() < 0.5), 0.0), bump=0.2)
         if pick < 0.3:
-            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.04, 0.15),) * 3, noise_mix=1.0,
+            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.04, 0.15),) * 3,
+                            noise_mix=1.0,
                             sharpness=5.0, bump=0.2, offset=rng.random() * 9)
         return Material("fabric", base, scaled(base, 0.75), noise_period=(0.08,) * 3, noise_mix=0.7, bump=0.25)
 

@@ -1,10 +1,10 @@
 """Rays against convex primitives, batched and culled by tiles: the first thing hit, and whether light arrives.
 
 Every primitive is the unit cube [-1, 1]^3 under an affine map, cut, if it is curved, with the inside of a quadric
-a x^2 + b y^2 + c z^2 + 2 d z + e <= 0. That gives boxes, ellipsoids, cylinders, cones, frusta and cushions, all convex, so
-that a ray has one interval inside each. Rays are taken in tiles of pixels; a conservative interval test leaves for
-each tile the few primitives that its rays can meet. The loop runs over the k-th candidate of all tiles at once,
-tiles with many candidates first, so the work is the number of (tile, candidate) pairs and no frame is a loop of its own.
+a x^2 + b y^2 + c z^2 + 2 d z + e <= 0. That gives boxes, ellipsoids, cylinders, cones, frusta and cushions, all convex,
+so that a ray has one interval inside each. Rays are taken in tiles of pixels; a conservative interval test leaves for
+each tile the few primitives that its rays can meet. The loop runs over the k-th candidate of all tiles at once, tiles
+with many candidates first, so the work is the number of (tile, candidate) pairs and no frame is a loop of its own.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from depthcue.scenes import fittings, furniture
+from depthcue.scenes import clutter, fittings, furniture
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import scaled
 from depthcue.scenes.world import Builder, Camera, Look, World
@@ -18,7 +18,8 @@ FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
 STYLES = (("bedroom", 0.27), ("living", 0.2), ("kitchen", 0.16), ("office", 0.13), ("dining", 0.09), ("bathroom", 0.07),
           ("study", 0.08), ("store", 0.03), ("classroom", 0.05))
 
-_FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles", "wood"), "office": ("carpet", "carpet", "wood"),
+_FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles", "wood"), "office": ("carpet",
+                                                                                                     "carpet", "wood"),
            "bedroom": ("carpet", "wood"), "living": ("wood", "carpet"), "dining": ("wood", "tiles", "carpet"),
            "study": ("carpet", "wood"), "store": ("tiles", "carpet"), "classroom": ("carpet", "tiles")}
 
@@ -70,7 +71,8 @@ def build(seed: int) -> World:
     wall_material = finish.wall()
     accent = finish.wall() if rng.random() < 0.2 else wall_material
     # a wall's frame: origin at its left end seen from inside, x to the right along it, y into the room
-    frames = [(0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width), (0.0, length, 270.0, length)]
+    frames = [(0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width), (0.0, length, 270.0,
+                                                                                                  length)]
     order = list(range(4))
     rng.shuffle(order)
     door_wall = order[0]
@@ -134,7 +136,8 @@ def dress_wall(b: Builder, f: Finish, plan: Plan, style: str, span: float, heigh
         at += wide + rng.choice((0.02, 0.1, 0.3, 0.7)) * rng.random()
 
 
-def claim_on_wall(plan: Plan, frame: tuple[float, float, float], x: float, y: float, half_x: float, half_y: float) -> bool:
+def claim_on_wall(plan: Plan, frame: tuple[float, float, float], x: float, y: float, half_x: float,
+                  half_y: float) -> bool:
     """Claim a rectangle given in a wall's frame."""
     ox, oy, yaw = frame
     c, s = round(math.cos(math.radians(yaw))), round(math.sin(math.radians(yaw)))
@@ -190,7 +193,7 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
                 elif pick < 0.25 and style in ("living", "bedroom", "study"):
                     furniture.sofa(b, f, rng.uniform(0.75, 0.95))
                 else:
-                    furniture.floor_thing(b, f)
+                    clutter.floor_thing(b, f)
 
 
 def rows_of_furniture(b: Builder, f: Finish, plan: Plan, style: str, width: float, length: float) -> None:
@@ -336,11 +339,11 @@ def _floor_lamp(rng: random.Random) -> tuple[float, float, float, Callable[[Buil
 
 def _plant(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
     tall = rng.uniform(0.6, 1.5)
-    return 0.5, 0.5, tall, _centred(lambda b, f: furniture.plant(b, f, tall))
+    return 0.5, 0.5, tall, _centred(lambda b, f: clutter.plant(b, f, tall))
 
 
 def _thing(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.55, 0.5, 0.5, _centred(furniture.floor_thing)
+    return 0.55, 0.5, 0.5, _centred(clutter.floor_thing)
 
 
 def _chair(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:

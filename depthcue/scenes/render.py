@@ -21,13 +21,13 @@ _FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its
 class Rendering:
     """What came out for B frames.
 
-    rgb (B, 3, H, W) float32 in [0, 1], gamma encoded; depth_m (B, 1, H, W) along the optical axis, inf for sky;
-    valid (B, 1, H, W) bool, False for sky; normal (B, 3, H, W) unit, camera frame (x right, y down, z forward), 0 for
-    sky; object_id (B, 1, H, W) int64 position in `objects` of the frame, -1 for sky; material_id (B, 1, H, W) int64
-    position in materials.CLASSES; albedo (B, 3, H, W) linear; edges: name -> (B, 1, H, W) bool for occlusion, crease,
-    texture, shadow; horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of the
-    room's or road's main direction. Image points count from the centre of the top left pixel. focal_px (B,); exposure (B,): gain from radiance
-    to picture; objects: of each frame, what its object ids stand for.
+    rgb (B, 3, H, W) float32 in [0, 1], gamma encoded; depth_m (B, 1, H, W) along the optical axis, inf for sky; valid
+    (B, 1, H, W) bool, False for sky; normal (B, 3, H, W) unit, camera frame (x right, y down, z forward), 0 for sky;
+    object_id (B, 1, H, W) int64 position in `objects` of the frame, -1 for sky; material_id (B, 1, H, W) int64 position
+    in materials.CLASSES; albedo (B, 3, H, W) linear; edges: name -> (B, 1, H, W) bool for occlusion, crease, texture,
+    shadow (see truth.edges); horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of
+    the room's or road's main direction; focal_px (B,); exposure (B,) gain from radiance to picture; objects: of each
+    frame, what its object ids stand for. Image points count from the centre of the top left pixel.
     """
 
     rgb: Tensor
@@ -232,7 +232,8 @@ def _sky(direction: Tensor, batch: Batch) -> Tensor:
     salt = batch.salt[:, None, None].expand(up.shape)
     cloud = torch.zeros_like(up)
     for octave, frequency in enumerate((0.9, 2.1, 4.7)):
-        cloud += materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave) / 2 ** (octave + 1)
+        cloud += materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave) / 2 ** (octave
+                                                                                                                + 1)
     amount = batch.look["clouds"][:, None, None]
     cover = ((cloud - 0.85 + amount) * 4).clamp(0, 1) * amount.clamp(0, 1)
     return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])

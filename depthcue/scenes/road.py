@@ -63,7 +63,7 @@ def build(seed: int) -> World:
         b.box((400, 0, -0.55), (1600, 1600, 1.0), street.ground(b))
     _surface(b, course, style, lane, left, right, low, high)
     for side in (-1, 1):
-        _roadside(b, course, style, side, (high if side > 0 else -low))
+        _roadside(b, style, Side(course, side, high if side > 0 else -low))
     _traffic(b, course, style, lane, left, right, own)
     _far(b)
     if style in ("motorway", "city") and rng.random() < 0.15:
@@ -76,7 +76,8 @@ def build(seed: int) -> World:
     return b.finish(rng.getrandbits(30))
 
 
-def _surface(b: Builder, course: Course, style: str, lane: float, left: int, right: int, low: float, high: float) -> None:
+def _surface(b: Builder, course: Course, style: str, lane: float, left: int, right: int, low: float,
+             high: float) -> None:
     """Carriageway, marks, kerbs and footways."""
     rng = b.rng
     asphalt = street.asphalt(b)
@@ -135,71 +136,101 @@ def _surface(b: Builder, course: Course, style: str, lane: float, left: int, rig
                     b.box((0, y + side * (0.16 + walk_wide / 2), 0.05), (long, walk_wide, 0.14), walk)
 
 
-def _roadside(b: Builder, course: Course, style: str, side: int, edge: float) -> None:
-    """Buildings, trees, fences and posts along one side; edge: distance of the carriageway's edge from the centre."""
+class Side:
+    """One side of a road: its frames have x along the road, y away from it, whichever side it is."""
+
+    def __init__(self, course: Course, side: int, edge: float) -> None:
+        self.course, self.side, self.edge = course, side, edge
+
+    @contextmanager
+    def at(self, s: float, away: float, yaw_deg: float | None = None) -> Iterator[None]:
+        """A frame at distance s along the road and `away` from the carriageway's edge; with `yaw_deg` x points along
+        the road on both sides, turned by so much."""
+        turn = (0.0 if self.side > 0 else 180.0) if yaw_deg is None else yaw_deg
+        with self.course.at(s, self.side * (self.edge + away), turn):
+            yield
+
+
+def _roadside(b: Builder, style: str, side: Side) -> None:
+    """Everything that stands along one side."""
     rng = b.rng
-
-    def beside(s: float, away: float, draw: Callable[[], None]) -> None:
-        # y in the new frame points away from the road; x is mirrored on the right
-        with course.at(s, side * (edge + away), 0.0 if side > 0 else 180.0):
-            draw()
-
     back = rng.uniform(2.5, 5.0) if style == "city" else rng.uniform(5.0, 14.0)
-    s = _BEHIND_M
     if style in ("city", "suburb"):
-        while s < 130:
-            long = rng.uniform(9, 26) if style == "city" else rng.uniform(8, 15)
-            tall = rng.uniform(6, 20) if style == "city" else rng.uniform(3.5, 8)
-            if rng.random() < (0.85 if style == "city" else 0.6):
-                beside(s + long / 2, back + rng.uniform(0, 1.5), lambda long=long, tall=tall: street.building(  # type: ignore[misc]
-                    b, long, rng.uniform(8, 14), tall))
-            s += long + (0.0 if style == "city" and rng.random() < 0.7 else rng.uniform(1, 8))
+        _houses(b, style, side, back)
+    _greenery(b, style, side, back)
+    if style in ("suburb", "country") or rng.random() < 0.2:
+        away, s = rng.uniform(1.8, 4.5), _BEHIND_M
+        while s < 90:
+            long, pick = rng.uniform(6, 22), rng.random()
+            with side.at(s + long / 2, away):
+                if pick < 0.3:
+                    street.hedge(b, long)
+                elif pick < 0.65:
+                    street.fence(b, long)
+            s += long + rng.uniform(0, 6)
+    if style == "motorway" or (style == "country" and rng.random() < 0.4):
+        rail = street.guard_rail if rng.random() < 0.65 else street.barrier
+        begin = rng.uniform(-18, 40) if rng.random() < 0.5 else _BEHIND_M
+        for s in side.course.segments():
+            if s > begin:
+                with side.at(s, 0.7):
+                    rail(b, _SEGMENT_M)
+    _posts(b, style, side)
+
+
+def _houses(b: Builder, style: str, side: Side, back: float) -> None:
+    """A row of buildings, closed in a city, with gaps in a suburb."""
+    rng = b.rng
     s = _BEHIND_M
+    while s < 130:
+        long = rng.uniform(9, 26) if style == "city" else rng.uniform(8, 15)
+        tall = rng.uniform(6, 20) if style == "city" else rng.uniform(3.5, 8)
+        if rng.random() < (0.85 if style == "city" else 0.6):
+            with side.at(s + long / 2, back + rng.uniform(0, 1.5)):
+                street.building(b, long, rng.uniform(8, 14), tall)
+        s += long + (0.0 if style == "city" and rng.random() < 0.7 else rng.uniform(1, 8))
+
+
+def _greenery(b: Builder, style: str, side: Side, back: float) -> None:
+    """Trees and bushes."""
+    rng = b.rng
     every = {"city": 14.0, "suburb": 9.0, "country": 8.0, "motorway": 10.0}[style]
-    trees = rng.random() < 0.8
-    while trees and s < 140:
+    s = _BEHIND_M if rng.random() < 0.8 else 140.0
+    while s < 140:
         s += rng.expovariate(1 / every) + 1.5
         away = rng.uniform(1.5, 2.5) if style == "city" else rng.uniform(2.0, 16.0)
         if style in ("city", "suburb") and away > back - 2:
             away = rng.uniform(1.2, 2.5)
-        if rng.random() < 0.75:
-            beside(s, away, lambda: street.tree(b, rng.uniform(4, 13), 14 if s < 50 else 7))
-        else:
-            beside(s, away, lambda: street.bush(b, rng.uniform(0.6, 2.5)))
-    if style in ("suburb", "country") or rng.random() < 0.2:
-        away, s = rng.uniform(1.8, 4.5), _BEHIND_M
-        while s < 90:
-            long = rng.uniform(6, 22)
-            pick = rng.random()
-            if pick < 0.3:
-                beside(s + long / 2, away, lambda long=long: street.hedge(b, long))  # type: ignore[misc]
-            elif pick < 0.65:
-                beside(s + long / 2, away, lambda long=long: street.fence(b, long))  # type: ignore[misc]
-            s += long + rng.uniform(0, 6)
-    if style == "motorway" or (style == "country" and rng.random() < 0.4):
-        kind = street.guard_rail if rng.random() < 0.65 else street.barrier
-        begin = rng.uniform(-18, 40) if rng.random() < 0.5 else _BEHIND_M
-        for s in course.segments():
-            if s > begin:
-                beside(s, 0.7, lambda: kind(b, _SEGMENT_M))
-    posts = rng.uniform(18, 40)
-    s = _BEHIND_M + rng.random() * posts
+        with side.at(s, away):
+            if rng.random() < 0.75:
+                street.tree(b, rng.uniform(4, 13), clusters=14 if s < 50 else 7)
+            else:
+                street.bush(b, rng.uniform(0.6, 2.5))
+
+
+def _posts(b: Builder, style: str, side: Side) -> None:
+    """Lamp posts, signs, billboards, bollards, people and bins on the footway."""
+    rng = b.rng
+    apart = rng.uniform(18, 40)
+    s = _BEHIND_M + rng.random() * apart
     while s < 130 and rng.random() < 0.95:
-        beside(s, 0.8, lambda: street.lamp_post(b))
-        s += posts
+        with side.at(s, 0.8):
+            street.lamp_post(b)
+        s += apart
     for _ in range(rng.randint(0, 4)):
-        s, away = rng.uniform(6, 70), rng.uniform(0.5, 1.2)
-        with course.at(s, side * (edge + away), rng.gauss(0, 6)):
+        with side.at(rng.uniform(6, 70), rng.uniform(0.5, 1.2), rng.gauss(0, 6)):
             street.sign(b)
     if rng.random() < 0.2:
-        with course.at(rng.uniform(12, 80), side * (edge + rng.uniform(2, 6)), rng.gauss(0, 10)):
+        with side.at(rng.uniform(12, 80), rng.uniform(2, 6), rng.gauss(0, 10)):
             street.billboard(b)
     if style == "city" and rng.random() < 0.3:
         s = rng.uniform(3, 10)
         for step in range(rng.randint(2, 8)):
-            beside(s + step * 1.8, 0.3, lambda: street.bollard(b))
-    for _ in range({"city": rng.randint(0, 7), "suburb": rng.randint(0, 2)}.get(style, 0)):
-        with course.at(rng.uniform(4, 50), side * (edge + rng.uniform(0.6, 2.2)), rng.choice((0, 180)) + rng.gauss(0, 15)):
+            with side.at(s + step * 1.8, 0.3):
+                street.bollard(b)
+    people = {"city": rng.randint(0, 7), "suburb": rng.randint(0, 2)}.get(style, 0)
+    for _ in range(people):
+        with side.at(rng.uniform(4, 50), rng.uniform(0.6, 2.2), rng.choice((0, 180)) + rng.gauss(0, 15)):
             vehicles.pedestrian(b) if rng.random() < 0.8 else vehicles.bin_(b)
 
 
@@ -212,14 +243,17 @@ def _traffic(b: Builder, course: Course, style: str, lane: float, left: int, rig
         pick = rng.random()
         if style == "motorway":
             return vehicles.car if pick < 0.7 else vehicles.van if pick < 0.82 else vehicles.lorry
-        return vehicles.car if pick < 0.8 else vehicles.van if pick < 0.92 else vehicles.bus if pick < 0.96 else vehicles.lorry
+        if pick < 0.92:
+            return vehicles.car if pick < 0.8 else vehicles.van
+        return vehicles.bus if pick < 0.96 else vehicles.lorry
 
     for number in range(-right, left):
         ahead = number < 0
         s = rng.uniform(9, 30) if number == -own - 1 else rng.uniform(-5, 25)
         while s < 130:
             if rng.random() < density * 0.8:
-                with course.at(s, (number + 0.5) * lane + rng.gauss(0, 0.2), (0.0 if ahead else 180.0) + rng.gauss(0, 1.5)):
+                with course.at(s, (number + 0.5) * lane + rng.gauss(0, 0.2), (0.0 if ahead else 180.0) + rng.gauss(0,
+                                                                                                                   1.5)):
                     one()(b)
             s += rng.uniform(12, 40)
     if style in ("city", "suburb"):
@@ -232,7 +266,8 @@ def _traffic(b: Builder, course: Course, style: str, lane: float, left: int, rig
             while s < 80:
                 if rng.random() < filled:
                     with course.at(s, y, (0.0 if side < 0 or rng.random() < 0.3 else 180.0) + rng.gauss(0, 2)):
-                        (vehicles.car if rng.random() < 0.85 else vehicles.van if rng.random() < 0.8 else vehicles.trailer)(b)
+                        (vehicles.car if rng.random() < 0.85 else vehicles.van if rng.random() < 0.8
+                         else vehicles.trailer)(b)
                 s += rng.uniform(5.6, 7.5)
     for _ in range(rng.choice((0, 0, 1, 2)) if style in ("city", "suburb") else 0):
         with course.at(rng.uniform(7, 40), -right * lane + rng.uniform(0.4, 1.0), rng.gauss(0, 4)):
@@ -248,9 +283,11 @@ def _far(b: Builder) -> None:
     for _ in range(rng.randint(2, 7)):
         with b.object("hill"):
             wood = street.ground(b) if rng.random() < 0.4 else Material(
-                "leaf", (0.06, 0.09, 0.03), (0.015, 0.03, 0.01), noise_period=(9.0,) * 3, noise_mix=1.0, sharpness=2.0, bump=0.5)
+                "leaf", (0.06, 0.09, 0.03), (0.015, 0.03, 0.01), noise_period=(9.0,) * 3, noise_mix=1.0, sharpness=2.0,
+                bump=0.5)
             wide = rng.uniform(250, 800)
-            b.add(BALL, (rng.uniform(550, 1000), rng.uniform(-600, 600), -8.0), (wide, wide * rng.uniform(0.5, 1.0), rng.uniform(20, 75)), wood,
+            b.add(BALL, (rng.uniform(550, 1000), rng.uniform(-600, 600), -8.0), (wide, wide * rng.uniform(0.5, 1.0),
+                                                                                 rng.uniform(20, 75)), wood,
                   casts=False)
     for _ in range(rng.randint(0, 14)):
         with b.at(rng.uniform(130, 220), rng.uniform(-110, 110)):

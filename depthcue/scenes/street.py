@@ -12,7 +12,8 @@ from depthcue.scenes.world import BALL, CYLINDER, CYLINDER_X, CYLINDER_Y, Builde
 CONE = frustum(0.02)
 STEEL = Material("metal", (0.32, 0.33, 0.34), (0.24, 0.24, 0.25), noise_period=(0.4,) * 3, noise_mix=0.6, gloss=0.3)
 DARK_STEEL = Material("metal", (0.05, 0.055, 0.05), gloss=0.2)
-TRUNK = Material("wood", (0.11, 0.08, 0.05), (0.05, 0.035, 0.025), noise_period=(0.08, 0.08, 0.5), noise_mix=1.0, bump=0.5)
+TRUNK = Material("wood", (0.11, 0.08, 0.05), (0.05, 0.035, 0.025), noise_period=(0.08, 0.08, 0.5), noise_mix=1.0,
+                 bump=0.5)
 
 
 def building(b: Builder, length: float, depth: float, height: float) -> None:
@@ -33,7 +34,8 @@ def building(b: Builder, length: float, depth: float, height: float) -> None:
                         noise_mix=0.7)
         if shop < 0.45:
             windows = Material("glass", (0.06, 0.07, 0.08), (0.5, 0.4, 0.3), scaled(plaster, 0.5),
-                               cell=(bay * 1.3, bay, 0.0), gap=0.35, noise_period=(0.7,) * 3, noise_mix=0.9, sharpness=3.0,
+                               cell=(bay * 1.3, bay, 0.0), gap=0.35, noise_period=(0.7,) * 3, noise_mix=0.9,
+                               sharpness=3.0,
                                cell_hue=0.5, gloss=0.4, offset=rng.random() * 9)
             b.box((0, -0.05, 1.45), (length * 0.98, 0.1, 2.5), windows)
             b.box((0, -0.12, 3.0), (length * 0.9, 0.24, 0.6), Material("plastic", _vivid(b), _vivid(b), noise_mix=0.8,
@@ -107,7 +109,8 @@ def bush(b: Builder, size: float) -> None:
     with b.object("bush"):
         for _ in range(rng.randint(2, 5)):
             s = size * rng.uniform(0.5, 1.0)
-            b.add(BALL, (rng.uniform(-0.6, 0.6) * size, rng.uniform(-0.3, 0.3) * size, s * 0.35), (s * 1.2, s, s * 0.9), leaf,
+            b.add(BALL, (rng.uniform(-0.6, 0.6) * size, rng.uniform(-0.3, 0.3) * size, s * 0.35), (s * 1.2, s,
+                                                                                                   s * 0.9), leaf,
                   yaw_deg=rng.uniform(0, 180))
 
 
@@ -116,7 +119,8 @@ def hedge(b: Builder, length: float) -> None:
     rng = b.rng
     tall = rng.uniform(0.8, 2.4)
     with b.object("hedge"):
-        b.add((0.1, 0.5, 0.5, 0.0, -1.0), (0, 0, tall / 2 - 0.05), (length, rng.uniform(0.6, 1.2), tall + 0.1), _leaf(b))
+        b.add((0.1, 0.5, 0.5, 0.0, -1.0), (0, 0, tall / 2 - 0.05), (length, rng.uniform(0.6, 1.2), tall + 0.1),
+              _leaf(b))
 
 
 def fence(b: Builder, length: float) -> None:
@@ -126,8 +130,10 @@ def fence(b: Builder, length: float) -> None:
     with b.object("fence"):
         if pick < 0.4:
             tall, base = rng.uniform(1.0, 2.0), rng.uniform(0.05, 0.3)
-            boards = Material("wood", (base * 1.5, base, base * 0.6), (base, base * 0.6, base * 0.4), (0.01, 0.01, 0.01),
-                              cell=(0.14, 0.14, 0.0), gap=0.02, cell_shade=0.5, noise_period=(0.05, 0.05, 0.6), noise_mix=0.8)
+            boards = Material("wood", (base * 1.5, base, base * 0.6), (base, base * 0.6, base * 0.4), (0.01, 0.01,
+                                                                                                       0.01),
+                              cell=(0.14, 0.14, 0.0), gap=0.02, cell_shade=0.5, noise_period=(0.05, 0.05, 0.6),
+                              noise_mix=0.8)
             b.box((0, 0, tall / 2), (length, 0.06, tall), boards)
         elif pick < 0.7:
             tall = rng.uniform(0.8, 2.2)
@@ -153,7 +159,8 @@ def barrier(b: Builder, length: float) -> None:
     """A concrete barrier or noise wall."""
     tall = b.rng.choice((0.85, 0.85, 0.85, 2.8))
     with b.object("barrier"):
-        stone = Material("stone", (0.42, 0.41, 0.38), (0.3, 0.29, 0.27), (0.2, 0.2, 0.19), cell=(4.0, 4.0, 0.0), gap=0.05,
+        stone = Material("stone", (0.42, 0.41, 0.38), (0.3, 0.29, 0.27), (0.2, 0.2, 0.19), cell=(4.0, 4.0, 0.0),
+                         gap=0.05,
                          noise_period=(0.8,) * 3, noise_mix=0.8)
         b.box((0, 0, tall / 2), (length, 0.25, tall), stone)
 
@@ -198,7 +205,8 @@ def billboard(b: Builder) -> None:
     wide, tall, low = rng.uniform(2.5, 7), rng.uniform(1.5, 3.5), rng.uniform(0.8, 5)
     with b.object("billboard"), b.at(0, 0, 0, 90):
         b.box((0, 0, low + tall / 2), (wide, 0.2, tall), Material("paint", _vivid(b), _vivid(b), _vivid(b),
-                                                                  cell=(wide / 3, 1, tall / 2), cell_hue=0.5, noise_mix=1.0,
+                                                                  cell=(wide / 3, 1, tall / 2), cell_hue=0.5,
+                                                                  noise_mix=1.0,
                                                                   noise_period=(0.8, 0.8, 0.5), sharpness=6.0))
         for post in (-0.3, 0.3):
             b.add(CYLINDER, (post * wide, -0.05, low / 2), (0.2, 0.2, low), STEEL)
@@ -215,7 +223,8 @@ def gantry(b: Builder, span: float) -> None:
         if rng.random() < 0.7:
             for across in (-0.25, 0.2):
                 b.box((-0.35, across * span, low + 0.4), (0.1, span * 0.3, 2.0), Material(
-                    "paint", (0.02, 0.08, 0.3), (0.7, 0.7, 0.7), noise_period=(0.4, 0.4, 0.3), noise_mix=0.6, sharpness=6.0))
+                    "paint", (0.02, 0.08, 0.3), (0.7, 0.7, 0.7), noise_period=(0.4, 0.4, 0.3), noise_mix=0.6,
+                    sharpness=6.0))
         else:
             b.box((0, 0, low + 0.9), (3.0, span * 1.3, 1.4), Material("stone", (0.4, 0.39, 0.36)))
 
@@ -223,7 +232,8 @@ def gantry(b: Builder, span: float) -> None:
 def bollard(b: Builder) -> None:
     """A post at the kerb."""
     with b.object("bollard"):
-        stripes = Material("plastic", (0.7, 0.7, 0.7), (0.45, 0.03, 0.03), cell=(0.0, 0.0, 0.25), parity=(0.0, 0.0, 1.0))
+        stripes = Material("plastic", (0.7, 0.7, 0.7), (0.45, 0.03, 0.03), cell=(0.0, 0.0, 0.25), parity=(0.0, 0.0,
+                                                                                                          1.0))
         b.add(CYLINDER, (0, 0, 0.5), (0.12, 0.12, 1.0), stripes if b.rng.random() < 0.5 else DARK_STEEL)
 
 
@@ -251,7 +261,8 @@ def pavement(b: Builder) -> Material:
     """Slabs or asphalt of a footway."""
     shade, size = b.rng.uniform(0.14, 0.4), b.rng.uniform(0.3, 0.8)
     return Material("stone", (shade, shade * 0.97, shade * 0.92), (shade * 0.75,) * 3, (shade * 0.45,) * 3,
-                    cell=(size, size, 0.0), shift=0.5, gap=0.02, cell_shade=0.25, noise_period=(0.5,) * 3, noise_mix=0.7)
+                    cell=(size, size, 0.0), shift=0.5, gap=0.02, cell_shade=0.25, noise_period=(0.5,) * 3,
+                    noise_mix=0.7)
 
 
 def slope_of(rise: float, run: float) -> float:
@@ -261,7 +272,8 @@ def slope_of(rise: float, run: float) -> float:
 
 def _leaf(b: Builder) -> Material:
     rng = b.rng
-    base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04), (0.22, 0.12, 0.03)))
+    base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04), (0.22, 0.12,
+                                                                                                        0.03)))
     scale = rng.uniform(0.7, 1.4)
     return Material("leaf", scaled(base, scale * 1.5), scaled(base, scale * 0.22),
                     noise_period=(rng.uniform(0.12, 0.3),) * 3, noise_mix=1.0, sharpness=1.8, bump=1.1)
@@ -275,7 +287,8 @@ def _plaster(b: Builder) -> Colour:
 
 
 def _masonry(b: Builder) -> Material:
-    brick = Material("stone", (0.3, 0.12, 0.07), (0.38, 0.2, 0.13), (0.35, 0.33, 0.3), cell=(0.25, 0.25, 0.08), shift=0.5,
+    brick = Material("stone", (0.3, 0.12, 0.07), (0.38, 0.2, 0.13), (0.35, 0.33, 0.3), cell=(0.25, 0.25, 0.08),
+                     shift=0.5,
                      gap=0.012, cell_shade=0.6, noise_period=(0.6,) * 3, noise_mix=0.6)
     if b.rng.random() < 0.5:
         return brick

@@ -60,7 +60,8 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
     """
     height, width = depth.shape[1:]
     stride = max(1, round(height / 40))
-    points, normal, depth = points[:, :, ::stride, ::stride], normal[:, :, ::stride, ::stride], depth[:, ::stride, ::stride]
+    points, normal, depth = points[:, :, ::stride, ::stride], normal[:, :, ::stride, ::stride], depth[:, ::stride,
+                                                                                                      ::stride]
     rows, columns = depth.shape[1:]
     blocked = torch.zeros_like(depth)
     for step, reach_m in ((1, 0.3), (2, 0.5), (4, 0.9)):
@@ -76,7 +77,8 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
                 blocked += rise * (1 - distance * falloff).clamp_min_(0)
     coarse = 1 / (1 + 0.22 * blocked)
     # sample (i, j) of the coarse grid is pixel (i * stride, j * stride)
-    grown = torch.nn.functional.interpolate(coarse[:, None], scale_factor=stride, mode="bilinear", align_corners=False)[:, 0]
+    grown = torch.nn.functional.interpolate(coarse[:, None], scale_factor=stride, mode="bilinear",
+                                            align_corners=False)[:, 0]
     shift = stride // 2
     return torch.nn.functional.pad(grown, (shift, 0, shift, 0), mode="replicate")[:, :height, :width]
 

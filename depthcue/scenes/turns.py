@@ -38,11 +38,12 @@ class Turn:
     """Changes to one frame's world; the defaults change nothing. Exposure stays that of the unchanged frame.
 
     pitch_deg (up positive), yaw_deg (left positive), roll_deg (the picture turns counter-clockwise), height_m,
-    forward_m and left_m (along and across the main direction) are added to the camera's; focal_factor multiplies its focal
-    length. haze_per_m is added to the air's extinction. light_yaw_deg turns the light about the vertical through the
-    camera; light_factor and ambient_factor scale it and the ambient light; shadows False lets light pass through
-    everything. texture_seed draws all textures afresh (0 = their own), texture_scale sizes their patterns, textures False
-    leaves plain colours. objects: changes to single objects.
+    forward_m and left_m (along
+                and across the main direction) are added to the camera's; focal_factor multiplies its focal length.
+    haze_per_m is added to the air's extinction. light_yaw_deg turns the light about the vertical through the camera;
+    light_factor and ambient_factor scale it and the ambient light; shadows False lets light pass through everything.
+    texture_seed draws all textures afresh (0 = their own), texture_scale sizes their patterns, textures False leaves
+    plain colours. objects: changes to single objects.
     """
 
     pitch_deg: float = 0.0
@@ -134,7 +135,8 @@ def _change_object(world: World, change: ObjectTurn) -> World:
     anchor = np.array(world.objects[change.object_id].anchor)
     main = math.radians(world.main_yaw_deg)
     forward, left, up = change.move_m
-    move = np.array((forward * math.cos(main) - left * math.sin(main), forward * math.sin(main) + left * math.cos(main), up))
+    move = np.array((forward * math.cos(main) - left * math.sin(main), forward * math.sin(main)
+                     + left * math.cos(main), up))
     linear, offset = world.linear.copy(), world.offset.copy()
     # a world point p of the changed object was anchor + (p - anchor - move) / scale before
     linear[chosen] = world.linear[chosen] / change.scale

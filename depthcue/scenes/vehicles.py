@@ -15,9 +15,11 @@ _BODY_ROUND = (0.62, 0.3, 0.45, 0.0, -1.0)
 _DOME = (0.62, 0.15, 0.62, 0.25, -1.0)
 
 _TYRE = Material("plastic", (0.015, 0.015, 0.015))
-_GLASS = Material("glass", (0.03, 0.035, 0.04), (0.10, 0.12, 0.14), noise_period=(0.8, 0.8, 0.5), noise_mix=0.8, gloss=0.9)
+_GLASS = Material("glass", (0.03, 0.035, 0.04), (0.10, 0.12, 0.14), noise_period=(0.8, 0.8, 0.5), noise_mix=0.8,
+                  gloss=0.9)
 _DARK = Material("plastic", (0.02, 0.02, 0.022), gloss=0.1)
-_PLATE = Material("paper", (0.7, 0.7, 0.66), (0.2, 0.2, 0.2), noise_period=(0.05, 0.05, 0.08), noise_mix=0.7, sharpness=4.0)
+_PLATE = Material("paper", (0.7, 0.7, 0.66), (0.2, 0.2, 0.2), noise_period=(0.05, 0.05, 0.08), noise_mix=0.7,
+                  sharpness=4.0)
 
 
 def car(b: Builder) -> None:
@@ -36,7 +38,8 @@ def car(b: Builder) -> None:
         b.add(_DOME, (middle, 0, (waist + height) / 2 - 0.04), (cabin, width * 0.88, height - waist + 0.1), _GLASS)
         b.add(_SIDE_ROUND, (middle, 0, height - 0.06), (cabin * 0.62, width * 0.8, 0.1), paint)
         for x in (-0.28, 0.02, 0.3):
-            b.box((middle + x * cabin, 0, (waist + height) / 2 - 0.03), (0.06, width * 0.875, (height - waist) * 0.8), paint,
+            b.box((middle + x * cabin, 0, (waist + height) / 2 - 0.03), (0.06, width * 0.875, (height - waist) * 0.8),
+                  paint,
                   casts=False)
         wheel = rng.uniform(0.58, 0.66)
         for x in (-length * 0.3, length * 0.31):
@@ -82,7 +85,9 @@ def lorry(b: Builder) -> None:
     paint = body_paint(b)
     length, width, height = rng.uniform(6.5, 13.0), 2.5, rng.uniform(3.0, 3.9)
     side = _vivid(b, 0.7)
-    load = Material("metal", side if rng.random() < 0.5 else (0.75, 0.75, 0.75), _vivid(b, 0.9), noise_period=(2.0, 2.0, 1.5),
+    load = Material("metal", side if rng.random() < 0.5 else (0.75, 0.75, 0.75), _vivid(b, 0.9), noise_period=(2.0,
+                                                                                                               2.0,
+                                                                                                               1.5),
                     noise_mix=rng.choice((0.0, 1.0)), sharpness=6.0, offset=rng.random() * 9)
     with b.object("lorry"):
         b.box((0, 0, 0.75), (length * 0.97, 1.0, 0.35), _DARK)
@@ -128,7 +133,8 @@ def pedestrian(b: Builder, name: str = "pedestrian") -> None:
                 lean = side * stride
                 b.add(CYLINDER, (0, side * stride * 0.009, hip / 2 + 0.03), (0.14, 0.15, hip), trousers, tilt_deg=lean)
                 b.add(BALL, (0, side * stride * 0.018 - 0.04, 0.05), (0.1, 0.28, 0.1), _DARK)
-                b.add(CYLINDER, (0.15 * side, -side * stride * 0.006, (hip + shoulder) / 2), (0.09, 0.1, shoulder - hip + 0.1),
+                b.add(CYLINDER, (0.15 * side, -side * stride * 0.006, (hip + shoulder) / 2), (0.09, 0.1, shoulder - hip
+                                                                                              + 0.1),
                       coat, tilt_deg=-lean)
         b.add(CUSHION, (0, 0, (hip + shoulder) / 2), (0.26, 0.42, shoulder - hip + 0.14), coat)
         b.add(CYLINDER, (0, 0, shoulder + 0.06), (0.11, 0.11, 0.14), skin)
@@ -152,7 +158,8 @@ def cyclist(b: Builder) -> None:
             b.box((0, 0.15, 0.62), (0.04, 0.04, 0.7), frame, tilt_deg=12)
             b.box((0, -0.47, 0.7), (0.04, 0.04, 0.75), frame, tilt_deg=14)
             for side in (-1, 1):
-                b.add(CYLINDER, (side * 0.1, 0.02 + side * 0.08, 0.62), (0.14, 0.15, 0.75), trousers, tilt_deg=-10 * side)
+                b.add(CYLINDER, (side * 0.1, 0.02 + side * 0.08, 0.62), (0.14, 0.15, 0.75), trousers,
+                      tilt_deg=-10 * side)
                 b.add(CYLINDER, (side * 0.2, -0.22, 1.18), (0.09, 0.1, 0.6), coat, tilt_deg=48)
             b.add(CUSHION, (0, 0.02, 1.25), (0.4, 0.26, 0.66), coat, tilt_deg=16)
         b.box((0.42, 0, 1.05), (0.05, 0.55, 0.04), _DARK)
@@ -197,7 +204,8 @@ def body_paint(b: Builder) -> Material:
 
 def _cloth(b: Builder, bright: float = 1.0) -> Material:
     r, g, v = _vivid(b, 0.6)
-    return Material("fabric", (r * bright, g * bright, v * bright), (r * 0.6 * bright, g * 0.6 * bright, v * 0.6 * bright),
+    return Material("fabric", (r * bright, g * bright, v * bright), (r * 0.6 * bright, g * 0.6 * bright,
+                                                                     v * 0.6 * bright),
                     noise_period=(0.15,) * 3, noise_mix=0.8, bump=0.3)
 
 

@@ -1,4 +1,4 @@
-"""Rendered sets on disk, in the csv layout of Hu et al. (see depthcue.data.nyu), with the truth beside them if wanted."""
+"""Rendered sets on disk, in the csv layout of Hu et al. (see depthcue.data.nyu), with the truth beside them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,8 @@ def write_scenes(kind: str, out: Path, count: int, size: tuple[int, int] | None 
                  truth: bool = False, device: str = "cpu", progress: Progress | None = None) -> dict[str, Any]:
     """Render `count` worlds, of seeds `seed`, `seed` + 1, ..., into the folder `out`.
 
-    KIND/NUMBER.png is the picture, KIND/NUMBER_depth.png its depth (16 bits, millimetres; 0 for sky and beyond 65.535 m),
+    KIND/NUMBER.png is the picture, KIND/NUMBER_depth.png its depth (16 bits, millimetres; 0 for sky
+                                                                     and beyond 65.535 m),
     KIND.csv lists them (`image,depth`, no header: open it as nyu:OUT/KIND.csv, or OUT/KIND as a folder), scenes.json
     says how they were made. With `truth`, KIND/NUMBER_truth.npz holds depth_m, normal, object_id, object_names,
     material_id, material_names, edge_occlusion, edge_crease, edge_texture, edge_shadow, horizon_row,
@@ -59,8 +60,8 @@ def write_scenes(kind: str, out: Path, count: int, size: tuple[int, int] | None 
 
 def _write_batch(rendering: Rendering, seeds: Sequence[int], folder: Path, truth: bool) -> list[str]:
     rgb = (rendering.rgb * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    depth_mm = (rendering.depth_m[:, 0] * 1000).round()
-    depth_mm = torch.where(depth_mm <= _MILLIMETRES_AT_MOST, depth_mm, 0).cpu().numpy().astype(np.uint16)
+    rounded = (rendering.depth_m[:, 0] * 1000).round()
+    depth_mm = torch.where(rounded <= _MILLIMETRES_AT_MOST, rounded, 0).cpu().numpy().astype(np.uint16)
     names = [f"{seed:06d}" for seed in seeds]
     for position, name in enumerate(names):
         for suffix, pixels in (("", rgb[position]), ("_depth", depth_mm[position])):

@@ -15,8 +15,8 @@ from depthcue.scenes import render
 
 
 def test_a_set_on_disk_is_what_was_rendered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scenes", "indoor", "--out", str(tmp_path), "--count", "3", "--size", "64x48", "--seed", "5", "--truth",
-                 "--device", "cpu", "--json"]) == 0
+    assert main(["scenes", "indoor", "--out", str(tmp_path), "--count", "3", "--size", "64x48", "--seed", "5",
+                 "--truth", "--device", "cpu", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((tmp_path / "scenes.json").read_text())
     assert (printed["kind"], printed["count"], printed["width"], printed["height"]) == ("indoor", 3, 64, 48)

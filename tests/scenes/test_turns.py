@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from hand_made import FOCAL_PX, PLAIN, builder, finish, wall_ahead
 
 from depthcue.errors import DepthcueError
 from depthcue.scenes import ObjectTurn, Rendering, Turn, render
 from depthcue.scenes.api import build_world
-from depthcue.scenes.turns import family
+from depthcue.scenes.render import render_worlds
+from depthcue.scenes.turns import family, turned
 
 SEED, HEIGHT, WIDTH = 21, 48, 64
 
@@ -86,19 +88,32 @@ def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
     assert (after.depth_m[gone] > before.depth_m[gone]).all()
 
 
-def test_moving_and_scaling_an_object(before: Rendering) -> None:
-    number = seen_object(before)
-    camera = build_world("indoor", SEED).camera
-    item = before.objects[0][number]
-    away = [item.anchor[axis] - camera.place[axis] for axis in (0, 1)]
-    length = (away[0] ** 2 + away[1] ** 2) ** 0.5
-    nearer = room(Turn(objects=(ObjectTurn(number, move_m=(-away[0] / length, -away[1] / length, 0.0)),)))
-    larger = room(Turn(objects=(ObjectTurn(number, scale=1.3),)))
-    area = (before.object_id == number).sum()
-    assert (nearer.object_id == number).sum() > area and (larger.object_id == number).sum() > area
-    for after in (nearer, larger):
-        untouched = (before.object_id == 0) & (after.object_id == 0)  # the floor
-        assert torch.equal(after.depth_m[untouched], before.depth_m[untouched])
+def shelf_with_box(*changes: ObjectTurn) -> Rendering:
+    """A wall at 9 m and before it a 1 m cube (object 1), its middle 6 m away, with a 0.2 m cube (object 2) on it."""
+    b = builder(place=(0.0, 0.0, 1.1))
+    wall_ahead(b, 9.0)
+    with b.at(6.0, 0.0), b.object("cube"):
+        b.box((0, 0, 0.5), (1, 1, 1), PLAIN)
+        with b.at(0.0, 0.0, 1.0), b.object("box"):
+            b.box((0, 0, 0.1), (0.2, 0.2, 0.2), PLAIN)
+    return render_worlds([turned(finish(b), Turn(objects=changes))], 48, 64, FOCAL_PX)
+
+
+@pytest.mark.parametrize(("change", "cube_at", "box_at", "wall_at"), [
+    (ObjectTurn(1), 5.5, 5.9, 9.0), (ObjectTurn(1, move_m=(-1.5, 0, 0)), 4.0, 4.4, 9.0),
+    (ObjectTurn(2, move_m=(-0.3, 0, 0)), 5.5, 5.6, 9.0), (ObjectTurn(2, scale=2.0), 5.5, 5.8, 9.0),
+    (ObjectTurn(1, scale=0.5, move_m=(0, 0, 0.5)), 5.75, 5.95, 9.0), (ObjectTurn(1, remove=True), None, None, 9.0),
+    (ObjectTurn(2, remove=True), 5.5, None, 9.0), (ObjectTurn(0, move_m=(3.0, 0, 0)), 5.5, 5.9, 12.0)], ids=str)
+def test_an_object_moves_grows_and_goes_with_what_stands_on_it(
+        change: ObjectTurn, cube_at: float | None, box_at: float | None, wall_at: float) -> None:
+    seen = shelf_with_box(change)
+    for number, distance in ((0, wall_at), (1, cube_at), (2, box_at)):
+        mine = seen.object_id == number
+        if distance is None:
+            assert not mine.any()
+        else:
+            nearest = seen.depth_m[mine].min()
+            torch.testing.assert_close(nearest, torch.tensor(distance), rtol=0, atol=2e-4)
 
 
 def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
