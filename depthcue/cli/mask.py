@@ -6,7 +6,6 @@ import typer
 
 from depthcue.cli.console import configure, print_json, print_table, progress_bar
 from depthcue.cli.options import (
-    BatchSizeOption,
     DeviceOption,
     JsonOption,
     LambdaOption,
@@ -33,6 +32,8 @@ BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto
                                             "the one that a short trial finds faster.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16 (torch only), or auto: bf16 "
                                               "where a short trial finds it faster.")]
+MaskBatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. "
+                                                     "Default: 4 on a CPU, 32 elsewhere.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that an earlier run into the same folder has "
                                             "finished.")]
 
@@ -40,7 +41,7 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that a
 def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "compact-indoor",
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
-         precision: PrecisionOption = "fp32", batch_size: BatchSizeOption = 8, size: SizeOption = None,
+         precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
          resume: ResumeOption = False, as_json: JsonOption = False, quiet: QuietOption = False,
          verbose: VerboseOption = False) -> None:
     """Show which pixels of pictures and videos a depth net rests on. The folder also gets a summary.json."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from depthcue.nets import load_depth_net
 from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.interruption import interruptible
-from depthcue.runtime.opening import open_runner, resolve_device
+from depthcue.runtime.opening import open_runner, resolve_device, torch_threads
 from depthcue.runtime.pipeline import Infer, Outcome, Pipeline, Prepared
 from depthcue.runtime.runner import Runner
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Saver, check_kinds
@@ -27,6 +27,9 @@ from depthcue.runtime.summary import Summary
 
 THRESHOLD = 0.025
 """A pixel is kept where its mask is above this (Hu et al. 2019, sec. 4.2)."""
+
+LONG_VIDEO = 1000
+"""How many frames a video is taken to have before it is opened."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ class MaskOptions:
     backend: str = "auto"
     device: str = "auto"
     precision: str = "fp32"
-    batch_size: int = 8
+    batch_size: int | None = None
+    """None: 4 on a CPU, 32 elsewhere."""
     size: tuple[int, int] | None = None
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
     resume: bool = False
@@ -65,7 +69,9 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     if not 0 <= options.threshold < 1:
         raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", "The paper uses 0.025.")
     inputs, unreadable = _find(sources, out)
-    runner, depth = _open_nets(options, len(inputs) if all(each.kind == "image" for each in inputs) else 10**6)
+    plan = _Plan.for_device(resolve_device(options.device), options.batch_size)
+    with torch_threads(plan.threads):
+        runner, depth = _open_nets(options, plan, inputs)
     working, multiple = _working_size(runner, depth, options.size)
     summary = Summary(out, options.resume, {
         "weights": options.weights, "weights_identity": runner.identity, "lambda": runner.lam,
@@ -79,6 +85,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     progress.start("masking", _total_frames(jobs))
     with interruptible() as raise_interruption, summary:
         with ExitStack() as stack:
+            stack.enter_context(torch_threads(plan.threads))
             infer = _inference(stack.enter_context(runner), depth and stack.enter_context(depth))
 
             def look_up(frames: int) -> None:
@@ -87,8 +94,34 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
                 summary.save_now_and_then()
 
             if jobs:
-                _pipeline(infer, runner, options).run(jobs, lambda outcome: _finish(outcome, summary), look_up)
+                pipeline = Pipeline(infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
+                                    writers=plan.writers)
+                pipeline.run(jobs, lambda outcome: _finish(outcome, summary), look_up)
     return summary.document()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the cores are shared out."""
+
+    batch_size: int
+    streams: int
+    """Batches inferred at the same time."""
+    threads: int | None
+    """Of one operation; None leaves it to the backend."""
+    readers: int
+    writers: int
+
+    @classmethod
+    def for_device(cls, device: str, batch_size: int | None) -> Self:
+        cores = os.cpu_count() or 2
+        if device != "cpu":
+            # the cores are free for decoding and encoding; the second stream copies while the first computes
+            return cls(batch_size or 32, 2, None, min(max(cores // 2, 1), 16), min(max(cores // 2, 1), 16))
+        # threads that share one operation wait for each other at its end, and longer when decoding and encoding
+        # interrupt one of them; batches side by side do not. More than a few would take much memory.
+        streams = min(cores, 4)
+        return cls(batch_size or 4, streams, cores // streams, max(cores // 4, 1), max(cores // 4, 1))
 
 
 class _MaskJob:
@@ -133,10 +166,12 @@ def _find(sources: Sequence[str], out: Path) -> tuple[list[Input], list[tuple[st
     return inputs, unreadable
 
 
-def _open_nets(options: MaskOptions, frames: int) -> tuple[Runner, DepthThroughMask | None]:
+def _open_nets(options: MaskOptions, plan: _Plan, inputs: Sequence[Input]) -> tuple[Runner, DepthThroughMask | None]:
     device = resolve_device(options.device)
     runner = open_runner(options.weights, backend=options.backend, device=device, precision=options.precision,
-                         lam=options.lam, batch_size=options.batch_size, size=options.size, frames=frames)
+                         lam=options.lam, batch_size=plan.batch_size, size=options.size,
+                         frames=sum(1 if each.kind == "image" else LONG_VIDEO for each in inputs),
+                         threads=plan.threads)
     if not any(kind in DEPTH_KINDS for kind in options.save):
         return runner, None
     target = options.target or runner.description.target
@@ -170,13 +205,6 @@ def _inference(runner: Runner, depth: DepthThroughMask | None) -> Infer:
         return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
 
     return infer
-
-
-def _pipeline(infer: Infer, runner: Runner, options: MaskOptions) -> Pipeline:
-    cores = os.cpu_count() or 2
-    # on a GPU the cores are free for decoding and encoding; on a CPU the net itself wants most of them
-    threads = max(1, cores // 4 if runner.device == "cpu" else cores // 2)
-    return Pipeline(infer, batch_size=options.batch_size, readers=min(threads, 16), writers=min(threads, 16))
 
 
 def _total_frames(jobs: Sequence[_MaskJob]) -> int | None:

@@ -3,6 +3,8 @@
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Literal
 
@@ -44,7 +46,7 @@ def resolve_device(device: str) -> str:
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",
                 lam: float | None = None, batch_size: int = 4, size: tuple[int, int] | None = None,
-                frames: int = WORTH_EXPORTING) -> Runner:
+                frames: int = WORTH_EXPORTING, threads: int | None = None) -> Runner:
     """A runner, not entered yet, for a mask net spec or an exported .onnx file.
 
     Args:
@@ -52,6 +54,7 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
         precision: `auto` takes bf16 where the device computes in it and a short trial finds it faster.
         batch_size, size: (height, width) of the frames to come, for the trials; by default the net's working size.
         frames: about how many are to come.
+        threads: CPU threads of one call of an ONNX runner; those of torch are set for the process, by `torch_threads`.
 
     Raises:
         DepthcueError: a wrong spec, backend, device or precision; λ out of range.
@@ -66,12 +69,12 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
             raise DepthcueError(f"{weights} is an exported graph; torch cannot run it",
                                 "Use --backend onnx, or give the .safetensors it was exported from.")
         _refuse_bf16(precision)
-        return OnnxRunner(weights, lam, device)
+        return OnnxRunner(weights, lam, device, threads)
     net = load_mask_net(weights)
     if backend == "onnx":
         _refuse_bf16(precision)
         net.check_lambda(lam)  # before seconds go into an export
-        return OnnxRunner(cached_graph(net), lam, device)
+        return OnnxRunner(cached_graph(net), lam, device, threads)
     trial = np.zeros((batch_size, *(size or (net.description.height, net.description.width)), 3), np.uint8)
     if precision == "auto":
         precision = _faster_precision(net, lam, device, trial)
@@ -81,7 +84,19 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
     if not has_graph(net) and frames < WORTH_EXPORTING:
         log.info("backend torch: for %d frames an export would not pay", frames)
         return in_torch
-    return _faster(in_torch, OnnxRunner(cached_graph(net), lam, device), trial)
+    return _faster(in_torch, OnnxRunner(cached_graph(net), lam, device, threads), trial)
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let every operation of torch use `count` CPU threads (None: as many as before) inside the context."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _refuse_bf16(precision: str) -> None:

@@ -1,8 +1,8 @@
 """Read, infer and write at the same time, in bounded memory, without ever hanging.
 
 Reader threads open jobs and decode their frames; the calling thread gathers frames of one size into batches, across
-jobs, and infers; writer threads write each job's results in order. What is between the stages is bounded in number and
-in bytes, so memory does not grow with the length of a video or the number of pictures.
+jobs; streams infer them; writer threads write each job's results in order. What is between the stages is bounded in
+number and in bytes, so memory does not grow with the length of a video or the number of pictures.
 
 What goes wrong with one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Anything
 else, in any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock,
@@ -103,6 +103,15 @@ _Arrival = Prepared | DepthcueError | OSError | None
 """What a reader passes on: a frame; or a job's end, with the error that ended it if there was one."""
 
 
+@dataclass(slots=True, eq=False)
+class _Batch:
+    waiting: list[tuple[_Ticket, _Arrival]]
+    """Frames of one size, and ends of jobs behind their last frames."""
+    frames: int = 0
+    outputs: Sequence[NDArray[np.float32]] | None = None
+    """None until inferred."""
+
+
 class _Stopped(Exception):
     """The pipeline stops; seen by its own threads only."""
 
@@ -118,11 +127,11 @@ class _Queue:
 class Pipeline:
     """Runs jobs once; see `run`."""
 
-    def __init__(self, infer: Infer, *, batch_size: int = 4, readers: int = 2, writers: int = 2,
-                 memory_bytes: int = 256 * 2**20) -> None:
+    def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2,
+                 writers: int = 2, memory_bytes: int = 256 * 2**20) -> None:
         """
         Args:
-            infer: called by the thread that calls `run`.
+            streams: threads that call `infer`, at the same time.
             readers: threads that read pictures; one more reads videos, one after the other.
             writers: threads that write; a job has one of them for all its frames.
             memory_bytes: about how much the frames between having been read and having been written may hold; a larger
@@ -142,6 +151,10 @@ class Pipeline:
         self._outcomes = _Queue(capacity=0, producers=writers)
         # frames waiting for their batch, by size
         self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, _Arrival]]] = {}
+        self._streams = streams
+        self._batches = _Queue(capacity=0)
+        # dispatched and not passed on yet, in order
+        self._under_way: deque[_Batch] = deque()
 
     def run(self, jobs: Sequence[Job], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -162,11 +175,12 @@ class Pipeline:
         todo = [pictures] * min(self._readers, len(pictures)) + [videos] * bool(videos)
         self._frames.producers = len(todo)
         threads = [self._thread(self._read_all, waiting) for waiting in todo]
+        threads += [self._thread(self._infer_all, self._batches) for _ in range(self._streams)]
         threads += [self._thread(self._write_all, queue) for queue in self._results]
         try:
             for thread in threads:
                 thread.start()
-            self._infer_all(done, look_up)
+            self._conduct(done, look_up)
         except _Stopped:
             pass  # the thread that stopped it has left the reason
         except BaseException as error:
@@ -217,64 +231,107 @@ class Pipeline:
             self._held_bytes -= nbytes
             self._changed.notify_all()
 
-    # --- inferring, in the calling thread
+    # --- inferring: the calling thread gathers and passes on, streams compute
 
-    def _infer_all(self, done: Callable[[Outcome], None], look_up: Callable[[int], None]) -> None:
-        while True:
-            with self._changed:
-                if not self._frames.items and not self._gathering and self._frames.producers:
-                    self._wait(lambda: bool(self._frames.items) or not self._frames.producers, LOOK_UP_S)
-                item = self._frames.items.popleft() if self._frames.items else None
-                at_end = not self._frames.producers
-                self._changed.notify_all()
-            inferred = 0
-            if item is not None:
-                inferred = self._gather(*item)
-            elif self._gathering:
-                # nothing is ready: rather a small batch now than to wait for frames that may need this one's memory
-                inferred = self._flush(next(iter(self._gathering)))
-            elif at_end:
-                break
-            look_up(inferred)
+    def _conduct(self, done: Callable[[Outcome], None], look_up: Callable[[int], None]) -> None:
+        while self._step(look_up):
             self._tell(done)
+        self._leave(self._batches)
         for queue in self._results:
             self._leave(queue)
-        while True:
+        while self._outcomes.producers:
             with self._changed:
                 self._wait(lambda: not self._outcomes.producers, LOOK_UP_S)
-                at_end = not self._outcomes.producers
             look_up(0)
             self._tell(done)
-            if at_end:
-                break
 
-    def _gather(self, ticket: _Ticket, item: _Arrival) -> int:
-        """Add a frame, or a job's end, to what waits; return how many frames were inferred for it."""
+    def _step(self, look_up: Callable[[int], None]) -> bool:
+        """Do the one thing that is to be done now, or wait a while; False when there is nothing left."""
+        with self._changed:
+            if not self._something_to_do():
+                self._wait(self._something_to_do, LOOK_UP_S)
+            batch = self._under_way.popleft() if self._has_inferred() else None
+            arrival = self._frames.items.popleft() if batch is None and self._can_take() else None
+            finished = self._is_finished()
+            self._changed.notify_all()
+        if batch is not None:
+            self._pass_on(batch)
+            look_up(batch.frames)
+        elif arrival is not None:
+            self._gather(*arrival)
+        elif self._is_idle():
+            # nothing more is ready: rather a small batch now than to wait for frames that may need this one's memory
+            self._dispatch(next(iter(self._gathering)))
+        else:
+            look_up(0)
+            return not finished
+        return True
+
+    def _something_to_do(self) -> bool:
+        return self._has_inferred() or self._can_take() or self._is_idle() or self._is_finished()
+
+    def _has_inferred(self) -> bool:
+        return bool(self._under_way) and self._under_way[0].outputs is not None
+
+    def _can_take(self) -> bool:
+        """A frame is there, and room for one batch more than streams compute, so that no stream waits for its next."""
+        return bool(self._frames.items) and len(self._under_way) <= self._streams
+
+    def _is_idle(self) -> bool:
+        """A stream has nothing to do though some frames wait for their batch to fill."""
+        return bool(self._gathering) and not self._frames.items and len(self._under_way) < self._streams
+
+    def _is_finished(self) -> bool:
+        return not (self._frames.producers or self._frames.items or self._gathering or self._under_way)
+
+    def _gather(self, ticket: _Ticket, item: _Arrival) -> None:
+        """Add a frame, or a job's end, to what waits for its batch."""
         own = [size for size, waiting in self._gathering.items() if any(owner is ticket for owner, _ in waiting)]
         if not isinstance(item, Prepared):
-            if own:
-                self._gathering[own[0]].append((ticket, item))  # behind the job's last frame
+            # behind the job's last frame, wherever that is
+            behind = [self._gathering[size] for size in own] or [
+                batch.waiting for batch in self._under_way if any(owner is ticket for owner, _ in batch.waiting)]
+            if behind:
+                behind[-1].append((ticket, item))
             else:
                 self._put(self._results[ticket.writer], (ticket, item, ()))
-            return 0
+            return
         size = item.small.shape
-        # what this job has waiting in another size must go first, to stay in order
-        inferred = sum(self._flush(other) for other in own if other != size)
+        for other in own:
+            if other != size:
+                self._dispatch(other)  # what this job has waiting in another size must go first, to stay in order
         waiting = self._gathering.setdefault(size, [])
         waiting.append((ticket, item))
         if sum(isinstance(each, Prepared) for _, each in waiting) == self._batch_size:
-            inferred += self._flush(size)
-        return inferred
+            self._dispatch(size)
 
-    def _flush(self, size: tuple[int, ...]) -> int:
-        waiting = self._gathering.pop(size)
-        batch = np.stack([item.small for _, item in waiting if isinstance(item, Prepared)])
-        outputs = self._infer(batch)
-        results = zip(*outputs, strict=True)
-        for ticket, item in waiting:
+    def _dispatch(self, size: tuple[int, ...]) -> None:
+        batch = _Batch(self._gathering.pop(size))
+        with self._changed:
+            self._under_way.append(batch)
+            self._batches.items.append(batch)
+            self._changed.notify_all()
+
+    def _infer_all(self, queue: _Queue) -> None:
+        while True:
+            with self._changed:
+                self._wait(lambda: bool(queue.items) or not queue.producers)
+                if not queue.items:
+                    return
+                batch: _Batch = queue.items.popleft()
+            frames = np.stack([item.small for _, item in batch.waiting if isinstance(item, Prepared)])
+            outputs = self._infer(frames)
+            with self._changed:
+                batch.frames, batch.outputs = len(frames), outputs
+                self._changed.notify_all()
+            del batch, frames, outputs  # not to hold them while waiting for more
+
+    def _pass_on(self, batch: _Batch) -> None:
+        assert batch.outputs is not None
+        results = zip(*batch.outputs, strict=True)
+        for ticket, item in batch.waiting:
             maps = next(results) if isinstance(item, Prepared) else ()
             self._put(self._results[ticket.writer], (ticket, item, maps))
-        return len(batch)
 
     def _tell(self, done: Callable[[Outcome], None]) -> None:
         while self._outcomes.items:
@@ -299,6 +356,7 @@ class Pipeline:
                         self._give_memory(item.nbytes)
                 else:
                     self._end(ticket, item, sinks)
+                del item, maps  # not to hold them while waiting for more
         finally:
             for sink in sinks.values():
                 sink.discard()

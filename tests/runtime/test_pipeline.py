@@ -87,20 +87,27 @@ def run(jobs, infer=first_channel, look_up=lambda frames: None, limit_s=20.0, **
     return outcomes
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_every_frame_is_written_once_and_in_order(batch_size):
+@pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (8, 2), (2, 4)])
+def test_every_frame_is_written_once_and_in_order(batch_size, streams):
     jobs = [ToyJob(f"video {i}", count) for i, count in enumerate((1, 2, 50, 17))]
     jobs += [ToyJob(f"picture {i}", 1, sizes=((4 + i % 3, 4),), is_video=False) for i in range(40)]
-    outcomes = run(jobs, batch_size=batch_size, readers=3, writers=3)
+    generator = np.random.default_rng(0)
+
+    def infer(frames):
+        time.sleep(generator.uniform(0, 0.002))  # streams overtake each other
+        return first_channel(frames)
+
+    outcomes = run(jobs, infer, batch_size=batch_size, streams=streams, readers=3, writers=3)
     for job in jobs:
         assert job.written == list(range(job.frames)) and job.ended == ["finished"] and job.closed
         assert outcomes[job.name].frames == job.frames and outcomes[job.name].complete
         assert outcomes[job.name].error is None and outcomes[job.name].seconds > 0
 
 
-def test_frames_of_one_job_stay_in_order_though_their_sizes_change():
+@pytest.mark.parametrize("streams", [1, 3])
+def test_frames_of_one_job_stay_in_order_though_their_sizes_change(streams):
     job = ToyJob("mixed", 60, sizes=((4, 4), (4, 4), (8, 4), (2, 2)))
-    run([job], batch_size=4)
+    run([job], batch_size=4, streams=streams)
     assert job.written == list(range(60))
 
 
@@ -196,6 +203,16 @@ def test_it_looks_up_while_a_slow_reader_keeps_it_waiting():
     assert calls.count(0) >= 2
 
 
+def test_streams_infer_at_the_same_time():
+    both = threading.Barrier(2, timeout=5)
+
+    def infer(frames):
+        both.wait()  # raises unless another stream is here as well
+        return first_channel(frames)
+
+    run([ToyJob("a", 8)], infer, batch_size=2, streams=2)
+
+
 def test_memory_in_flight_is_bounded_in_bytes_and_one_large_frame_still_passes():
     """Readers run far ahead of a slow writer; the budget holds them back."""
     in_flight, most, lock = [0], [0], threading.Lock()
@@ -233,8 +250,8 @@ def test_memory_does_not_grow_with_the_length_of_a_video():
         run([Heavy("heavy", frames)], memory_bytes=8 * 2**20)
         return tracemalloc.get_traced_memory()[1], tracemalloc.stop()
 
-    short, long = peak(40)[0], peak(400)[0]
-    assert short < 20 * 2**20 and long < 1.3 * short
+    # eight in the budget and a few in the hands of threads; all of them would be 400
+    assert peak(400)[0] < 20 * 2**20
 
 
 def test_stages_overlap():
