@@ -58,6 +58,8 @@ class Settings:
     """Sparsenesses: shares of the pixels kept."""
     lam: float | None = None
     """One lambda for all; None lets a net with a dial be asked for each sparseness."""
+    soft_maps: bool = True
+    """Whether to measure soft maps too: about as much work as all the rest."""
     sweep_steps: int = 16
     sweep_images: int = 64
     """The most images whose masks choose the lambdas, spread over the data."""
@@ -196,7 +198,7 @@ class _Comparison:
         for share, lam in self.lambdas.items():
             for name, order in {"mask": mask_ranks[lam], **ranks}.items():
                 self._collect(_curve(name, share), batch, see(keep_first(order, share)), target_m)
-        for lam, mask in masks.items():
+        for lam, mask in masks.items() if self.settings.soft_maps else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
             self._add(_soft("mask", lam), "mean", mean)
@@ -311,8 +313,8 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     `ground_truth` (whether the data has any), `target` (errors of N on whole pictures; empty without ground truth),
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
     ground truth only those against N(I), whose names say `to_target`; `lambda` where it is the mask), `soft` (the same
-    for soft maps and M', for every lambda used), `lambda` (how it was chosen), `examples` (files under OUT) and
-    `per_image`. All errors in metres.
+    for soft maps and M', for every lambda used; empty where they were not asked for), `lambda` (how it was chosen),
+    `examples` (files under OUT) and `per_image`. All errors in metres.
     """
     summary = _Summary(comparison)
     settings, shares = comparison.settings, comparison.lambdas
@@ -320,7 +322,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     curves = {method: [{"sparseness": share, **({"lambda": _short(lam)} if method == "mask" else {}),
                         **summary.of(_curve(method, share), _curve("mask", share))} for share, lam in shares.items()]
               for method in methods}
-    soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values()))]
+    soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values())) if settings.soft_maps]
     choice = ("one for all" if not comparison.sweep else "at each sparseness the one of the sweep whose masks have the "
               "nearest mean; no depth was looked at")
     return record.document(

@@ -45,7 +45,7 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
     FigureCanvasAgg(figure)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
         _draw_curves(axes, results, reference, theme)
-    figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="upper right", fontsize=9)
+    figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
     _save(figure, paths)
 
 

@@ -24,7 +24,8 @@ def label_of(method: str) -> str:
 
 def comparison_tables(results: Results) -> list[Table]:
     """The tables of compare-edges: curves against ground truth (where there is any) and against N(I); soft maps."""
-    return [*(curves_table(results, reference) for reference in measured_against(results)), soft_table(results)]
+    curves = [curves_table(results, reference) for reference in measured_against(results)]
+    return [*curves, soft_table(results)] if results["soft"] else curves
 
 
 def curves_table(results: Results, reference: str) -> Table:

@@ -11,7 +11,7 @@ import pytest
 from depthcue import demo as demo_module
 from depthcue import scenes
 from depthcue.cli.main import main
-from depthcue.demo import FIRST_SEED, Tour
+from depthcue.demo import Tour, clear_road
 from depthcue.evaluation.compare_edges import Settings
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.catalog import SHIPPED, weights_folder
@@ -72,9 +72,9 @@ def test_an_out_that_is_a_file(tour: Tour, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_the_drive_goes_through_nothing() -> None:
-    tour = Tour()
+    tour = Tour(drive_frames=40)
     turns = [scenes.Turn(forward_m=frame * tour.drive_metres_a_frame) for frame in range(0, tour.drive_frames, 4)]
-    rendering = scenes.render("road", [FIRST_SEED + tour.drive_world] * len(turns), 32, 96, turn=turns)
+    rendering = scenes.render("road", [clear_road(tour)] * len(turns), 48, 160, turn=turns)
     # the road itself is seen from about 2.5 m on
     assert rendering.depth_m.min() > 2
 

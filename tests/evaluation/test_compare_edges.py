@@ -70,6 +70,11 @@ def test_soft_maps_hide_as_much_as_the_mask(tmp_path: Path) -> None:
     assert entry["sobel"]["minus_mask_ci95"][0] > 0
 
 
+def test_soft_maps_can_be_left_out(tmp_path: Path) -> None:
+    without, both = _run(tmp_path / "without", soft_maps=False), _run(tmp_path / "both")
+    assert without["soft"] == [] and without["curves"] == both["curves"]
+
+
 def test_a_dial_is_turned_to_masks_of_about_the_share(tmp_path: Path) -> None:
     results = _run(tmp_path, dial=True)
     assert len(results["lambda"]["sweep"]) == 16

@@ -21,6 +21,7 @@ def test_without_ground_truth_the_tables_say_what_they_compare_with() -> None:
     assert len(tables) == 2 and all(TARGET in table.title for table in tables)
     assert len(tables[0].rows) == len(SHARES)
     assert len(comparison_tables(comparison_results())) == 3
+    assert len(comparison_tables(comparison_results() | {"soft": []})) == 2
 
 
 def test_soft_maps_have_a_row_for_every_lambda() -> None:
