@@ -58,7 +58,7 @@ def check_kind(kind: str) -> None:
         raise DepthcueError(f"there are no scenes of kind {kind!r}", f"Kinds: {', '.join(KINDS)}.")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def build_world(kind: str, seed: int) -> World:
     """The world of a seed; not to be changed, since it is kept."""
     check_kind(kind)

@@ -40,8 +40,9 @@ def small_thing(b: Builder, f: Finish, room: float) -> None:
             z = 0.0
             for _ in range(rng.randint(1, 4)):
                 thick = rng.uniform(0.015, 0.05)
-                b.box((rng.uniform(-0.02, 0.02), 0, z + thick / 2), (rng.uniform(0.15, 0.3), rng.uniform(0.13, 0.22),
-                                                                      thick), f.bright(), yaw_deg=rng.uniform(-15, 15))
+                b.box((rng.uniform(-0.02, 0.02), 0, z + thick / 2),
+                      (rng.uniform(0.15, 0.3), rng.uniform(0.13, 0.22), thick), f.bright(),
+                      yaw_deg=rng.uniform(-15, 15))
                 z += thick
     elif pick < 0.78:
         with b.object("paper"):
@@ -96,8 +97,8 @@ def floor_thing(b: Builder, f: Finish) -> None:
         with b.object("clothes"):
             for _ in range(rng.randint(2, 5)):
                 size = rng.uniform(0.2, 0.45)
-                b.add(BALL, (rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), 0.04), (size, size * 0.7,
-                                                                                    rng.uniform(0.1, 0.3)),
+                b.add(BALL, (rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), 0.04),
+                      (size, size * 0.7, rng.uniform(0.1, 0.3)),
                       f.fabric(), yaw_deg=rng.uniform(0, 180))
     elif pick < 0.93:
         with b.object("ottoman"):

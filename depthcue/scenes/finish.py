@@ -40,8 +40,8 @@ class Finish:
         pick = rng.random()
         colour = self.wall_colour
         if pick < 0.045:
-            return Material("stone", (0.36, 0.13, 0.08), (0.45, 0.22, 0.14), (0.45, 0.42, 0.38), cell=(0.22, 0.22,
-                                                                                                       0.075),
+            return Material("stone", (0.36, 0.13, 0.08), (0.45, 0.22, 0.14), (0.45, 0.42, 0.38),
+                            cell=(0.22, 0.22, 0.075),
                             shift=0.5, gap=0.012, cell_shade=0.7, noise_mix=0.5, offset=rng.random())
         if pick < 0.11:
             wood = self._new_wood()
@@ -88,16 +88,16 @@ class Finish:
     def rug(self) -> Material:
         rng = self.rng
         a, b = self._vivid(0.5), self._vivid(0.5)
-        if rng.random() < 0.4:
-            return Material("fabric", a, b, noise_period=(0.12, 0.12, 0.12), noise_mix=1.0, sharpness=5.0,
+        if rng.random() < 0.3:
+            return Material("fabric", a, b, noise_period=(0.05, 0.05, 0.05), noise_mix=0.8, sharpness=2.0,
                             offset=rng.random() * 7)
         return Material("fabric", a, b, scaled(b, 0.5), cell=(rng.uniform(0.08, 0.4), rng.uniform(0.08, 0.4), 0),
                         parity=(1.0, float(rng.random() < 0.6), 0.0), gap=0.02, cell_hue=0.4, offset=rng.random())
 
     def worktop(self) -> Material:
         rng = self.rng
-        base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58), (0.30, 0.20,
-                                                                                                     0.13))),
+        base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58),
+                                        (0.30, 0.20, 0.13))),
                             0.2)
         return Material("stone", base, scaled(base, 1.9), noise_period=(0.025,) * 3,
                         noise_mix=0.6, sharpness=3.0, gloss=0.35)
@@ -119,8 +119,8 @@ class Finish:
         return self.rng.choice(self.fabrics) if self.rng.random() < 0.6 else self._new_fabric()
 
     def leather(self) -> Material:
-        base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07), (0.5, 0.42,
-                                                                                                          0.34))),
+        base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07),
+                                             (0.5, 0.42, 0.34))),
                             0.2)
         return Material("fabric", base, scaled(base, 0.7), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3,
                         bump=0.15)
@@ -134,8 +134,8 @@ class Finish:
             return Material("fabric", a, b, cell=(size, size, size), parity=(1.0, 1.0, 0.0), bump=0.15)
         if pick < 0.45:
             return Material("fabric", a, b, cell=(0.0, size, 0.0), parity=(0.0, 1.0, 0.0), cell_hue=0.5, bump=0.15)
-        if pick < 0.7:
-            return Material("fabric", a, b, noise_period=(rng.uniform(0.05, 0.25),) * 3, noise_mix=1.0, sharpness=5.0,
+        if pick < 0.58:
+            return Material("fabric", a, b, noise_period=(rng.uniform(0.03, 0.15),) * 3, noise_mix=1.0, sharpness=3.0,
                             bump=0.15, offset=rng.random() * 9)
         if pick < 0.8:
             return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.9, cell_shade=0.6, gap=0.02,
@@ -201,8 +201,8 @@ class Finish:
         rng = self.rng
         if rng.random() < 0.2:
             size = rng.uniform(0.05, 0.3)
-            return Material("paper", self._vivid(0.7), self._vivid(0.7), self._off_white(), cell=(size, size,
-                                                                                                  size * 1.3),
+            return Material("paper", self._vivid(0.7), self._vivid(0.7), self._off_white(),
+                            cell=(size, size, size * 1.3),
                             cell_hue=0.6, cell_shade=0.9, gap=0.015, noise_period=(0.07,) * 3, noise_mix=0.8,
                             sharpness=4.0, offset=rng.random() * 9)
         return Material("paper", self._vivid(0.7), self._vivid(0.7), noise_period=(rng.uniform(0.05, 0.3),) * 3,
@@ -260,11 +260,11 @@ class Finish:
             size = rng.uniform(0.03, 0.12)
             return Material("fabric", base, self._off_white(), cell=(size, size, size),
                             parity=(1.0, float(rng.random() < 0.5), 0.0), bump=0.2)
-        if pick < 0.3:
-            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.04, 0.15),) * 3,
+        if pick < 0.24:
+            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.02, 0.1),) * 3,
                             noise_mix=1.0,
                             sharpness=5.0, bump=0.2, offset=rng.random() * 9)
-        return Material("fabric", base, scaled(base, 0.75), noise_period=(0.08,) * 3, noise_mix=0.7, bump=0.25)
+        return Material("fabric", base, scaled(base, 0.75), noise_period=(0.06,) * 3, noise_mix=0.9, sharpness=1.5, bump=0.35)
 
     def _plain(self, kind: str, colour: Colour, gloss: float = 0.0) -> Material:
         return Material(kind, colour, scaled(colour, 0.85), noise_period=(0.4,) * 3, noise_mix=0.3, gloss=gloss)

@@ -215,8 +215,8 @@ def fridge(b: Builder, f: Finish) -> None:
             b.box((0, 0.68, (low + high) / 2), (wide, 0.06, high - low), metal)
             b.box((wide * 0.42, 0.735, (low + high) / 2), (0.03, 0.04, min(0.4, (high - low) * 0.6)), f.metal())
         for _ in range(rng.randint(0, 4)):
-            b.box((rng.uniform(-0.25, 0.2), 0.712, rng.uniform(1.0, tall - 0.1)), (rng.uniform(0.06, 0.2), 0.004,
-                                                                                 rng.uniform(0.06, 0.25)), f.picture())
+            b.box((rng.uniform(-0.25, 0.2), 0.712, rng.uniform(1.0, tall - 0.1)),
+                  (rng.uniform(0.06, 0.2), 0.004, rng.uniform(0.06, 0.25)), f.picture())
 
 
 def washer(b: Builder, f: Finish) -> None:

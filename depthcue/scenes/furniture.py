@@ -29,8 +29,8 @@ def table(b: Builder, f: Finish, width: float, depth: float, height: float, name
         b.box((0, depth / 2, height - thick / 2), (width, depth, thick), wood)
         if rng.random() < 0.25:
             for side in (-1, 1):
-                b.box((side * (width / 2 - 0.03), depth / 2, (height - thick) / 2), (0.03, depth * 0.94,
-                                                                                     height - thick),
+                b.box((side * (width / 2 - 0.03), depth / 2, (height - thick) / 2),
+                      (0.03, depth * 0.94, height - thick),
                       legs)
         else:
             leg = rng.uniform(0.03, 0.07)
@@ -46,7 +46,7 @@ def table(b: Builder, f: Finish, width: float, depth: float, height: float, name
                 b.box((0, depth / 2, height - thick - 0.04), (width - 2 * leg, depth - 2 * leg, 0.08), wood)
         if rng.random() < 0.2:
             b.box((0, depth / 2, height * 0.25), (width * 0.9, depth * 0.85, 0.02), wood)
-        clutter.clutter_on(b, f, width * 0.9, depth * 0.85, depth / 2, height, rng.randint(1, 5))
+        clutter.clutter_on(b, f, width * 0.9, depth * 0.85, depth / 2, height, rng.randint(2, 8))
 
 
 def chair(b: Builder, f: Finish) -> None:
@@ -180,7 +180,7 @@ def bookshelf(b: Builder, f: Finish, width: float, height: float, goods: bool = 
             if level == levels or rng.random() < 0.12:
                 continue
             clutter.books_on(b, f, width - 0.06, depth, z + 0.012, gap - 0.05, goods)
-        clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height, rng.randint(0, 3))
+        clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height, rng.randint(0, 5))
 
 
 def cabinet(b: Builder, f: Finish, width: float, depth: float, height: float, name: str = "cabinet",
@@ -200,7 +200,7 @@ def cabinet(b: Builder, f: Finish, width: float, depth: float, height: float, na
         b.box((0, depth / 2, height + 0.01), (width * 1.03, depth * 1.04, 0.025), wood)
         doors(b, wood, knob, width, depth, foot + 0.02, height - 0.02, across, up)
         if things_on_top and height < 1.6:
-            clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height + 0.02, rng.randint(1, 4))
+            clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height + 0.02, rng.randint(1, 6))
             if rng.random() < 0.3:
                 with b.at(rng.uniform(-0.25, 0.25) * width, depth / 2, height + 0.02):
                     table_lamp(b, f)

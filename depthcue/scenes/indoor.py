@@ -18,8 +18,8 @@ FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
 STYLES = (("bedroom", 0.27), ("living", 0.2), ("kitchen", 0.16), ("office", 0.13), ("dining", 0.09), ("bathroom", 0.07),
           ("study", 0.08), ("store", 0.03), ("classroom", 0.05))
 
-_FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles", "wood"), "office": ("carpet",
-                                                                                                     "carpet", "wood"),
+_FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles", "wood"),
+           "office": ("carpet", "carpet", "wood"),
            "bedroom": ("carpet", "wood"), "living": ("wood", "carpet"), "dining": ("wood", "tiles", "carpet"),
            "study": ("carpet", "wood"), "store": ("tiles", "carpet"), "classroom": ("carpet", "tiles")}
 
@@ -61,7 +61,7 @@ def build(seed: int) -> World:
         width, length, height = rng.uniform(5.5, 10), rng.uniform(6.5, 12), rng.uniform(2.6, 3.8)
     plan = Plan(width, length)
     daylight = rng.random() < 0.6
-    glow = rng.uniform(1.5, 6.0) if daylight else rng.uniform(0.0, 0.3)
+    glow = rng.uniform(1.5, 9.0) if daylight else rng.uniform(0.0, 0.3)
 
     floor = finish.floor(rng.choice(_FLOORS[style]))
     with b.object("floor"):
@@ -71,8 +71,8 @@ def build(seed: int) -> World:
     wall_material = finish.wall()
     accent = finish.wall() if rng.random() < 0.2 else wall_material
     # a wall's frame: origin at its left end seen from inside, x to the right along it, y into the room
-    frames = [(0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width), (0.0, length, 270.0,
-                                                                                                  length)]
+    frames = [(0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width),
+              (0.0, length, 270.0, length)]
     order = list(range(4))
     rng.shuffle(order)
     door_wall = order[0]
@@ -162,8 +162,8 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
         if rng.random() > chances.get(style, 0.0):
             continue
         low = style == "living" or style == "bedroom"
-        wide, deep = (rng.uniform(0.6, 1.2), rng.uniform(0.45, 0.7)) if low else (rng.uniform(0.9, 2.0),
-                                                                                   rng.uniform(0.7, 1.0))
+        wide = rng.uniform(0.6, 1.2) if low else rng.uniform(0.9, 2.0)
+        deep = rng.uniform(0.45, 0.7) if low else rng.uniform(0.7, 1.0)
         x, y = width * rng.uniform(0.25, 0.75), length * rng.uniform(0.25, 0.75)
         reach = max(wide, deep) / 2 + (0.1 if low else 0.45)
         if not plan.claim(x, y, reach, reach):
@@ -183,7 +183,7 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
             if rng.random() < 0.4:
                 with b.at(wide / 2 + 0.35, 0, 0, 90):
                     furniture.chair(b, f)
-    for _ in range(rng.randint(1, 7)):
+    for _ in range(rng.randint(1, 4) + int(width * length * rng.uniform(0.0, 0.18))):
         x, y = rng.uniform(0.3, width - 0.3), rng.uniform(0.3, length - 0.3)
         if plan.claim(x, y, 0.25, 0.25):
             with b.at(x, y, 0.0, rng.uniform(0, 360)):
@@ -225,7 +225,7 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
         colour = (1.0 - 0.1 * warm, 1.0, 1.0)
     else:
         place = (width * rng.uniform(0.25, 0.75), length * rng.uniform(0.25, 0.75), height - rng.uniform(0.1, 0.5))
-    ambient = rng.uniform(0.2, 0.75)
+    ambient = rng.uniform(0.12, 0.6)
     tint = rng.uniform(0.0, 0.5)
     soft = rng.uniform(0.2, 1.6)
     corner = (width * rng.choice((0.08, 0.5, 0.92)), length * rng.choice((0.08, 0.5, 0.92)), rng.uniform(0.9, 2.2))
@@ -234,11 +234,11 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
         light=(*place, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
         ambient=(ambient, ambient * (1 - 0.2 * warm), ambient * (1 - 0.35 * warm)), sky=(0.75, 0.8, 0.9),
         fill=corner, fill_colour=(soft, soft * (1 - 0.3 * tint), soft * (1 - 0.7 * tint)),
-        brightness=math.exp(rng.gauss(math.log(0.22), 0.45)),
+        brightness=math.exp(rng.gauss(math.log(0.185), 0.36)),
         white_balance=(math.exp(cast + rng.gauss(0, 0.04)), math.exp(rng.gauss(-0.02, 0.03)),
                        math.exp(-cast + rng.gauss(0, 0.06))),
-        contrast=rng.uniform(0.95, 1.3), saturation=rng.uniform(0.75, 1.2), noise=rng.uniform(0.002, 0.014),
-        vignette=rng.uniform(0.0, 0.45), blur=rng.uniform(0.0, 0.12))
+        contrast=rng.uniform(1.3, 2.0), saturation=rng.uniform(0.8, 1.35), noise=rng.uniform(0.002, 0.014),
+        vignette=rng.uniform(0.0, 0.45), blur=rng.uniform(0.0, 0.07))
 
 
 def place_camera(b: Builder, width: float, length: float, height: float) -> None:

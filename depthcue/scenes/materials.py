@@ -105,8 +105,8 @@ def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: 
     finest = torch.minimum(period_u, period_v)
     noise_u, noise_v = u / period_u, v / period_v
     noise = (value_noise(noise_u, noise_v, salt) - 0.5) * _fade(footprint, finest)
-    detail = (value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5) * _fade(footprint,
-                                                                                                 finest * 0.37)
+    detail = value_noise(noise_u * 2.7 + 0.31, noise_v * 2.7 + 0.57, salt + 101) - 0.5
+    detail = detail * _fade(footprint, finest * 0.37)
     bump = torch.stack((noise + detail, detail - 0.4 * noise, 0.8 * noise - detail)) * row[BUMP]
 
     cell_u, cell_v = across_face(row[CELL])

@@ -14,6 +14,7 @@ from depthcue.scenes.geometry import first_hits, light_arrives, surface
 from depthcue.scenes.materials import hash32, unit
 from depthcue.scenes.world import Batch, World, WorldObject, stack
 
+_PIVOT = 0.4  # the grey level that contrast leaves alone
 _FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its cache
 
 
@@ -210,7 +211,7 @@ def _soften(radiance: Tensor, edges: dict[str, Tensor]) -> Tensor:
     smooth = radiance.clamp_max(4.0)
     for dim in (2, 3):
         before, after = _neighbours(smooth, dim)
-        smooth = 0.5 * smooth + 0.25 * (before + after)
+        smooth = 0.68 * smooth + 0.16 * (before + after)
     return torch.where(marked[:, None], smooth, radiance)
 
 
@@ -232,8 +233,8 @@ def _sky(direction: Tensor, batch: Batch) -> Tensor:
     salt = batch.salt[:, None, None].expand(up.shape)
     cloud = torch.zeros_like(up)
     for octave, frequency in enumerate((0.9, 2.1, 4.7)):
-        cloud += materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave) / 2 ** (octave
-                                                                                                                + 1)
+        layer = materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave)
+        cloud += layer / 2 ** (octave + 1)
     amount = batch.look["clouds"][:, None, None]
     cover = ((cloud - 0.85 + amount) * 4).clamp(0, 1) * amount.clamp(0, 1)
     return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])
@@ -255,9 +256,12 @@ def _expose(radiance: Tensor, batch: Batch) -> Tensor:
         before, after = _neighbours(linear, dim)
         linear = linear * (1 - 2 * edge) + (before + after) * edge
     # a shoulder instead of a hard clip, then gamma and a contrast curve about the middle
-    linear = linear * (1 + linear / 4) / (1 + linear)
-    encoded = (linear * 1.25).clamp(1e-6, 1) ** (1 / 2.2)
-    encoded = (0.45 + (encoded - 0.45) * look["contrast"]).clamp(0, 1)
+    linear = linear / (1 + linear ** 3) ** (1 / 3)
+    encoded = linear.clamp_min(1e-6) ** (1 / 2.2)
+    # contrast is linear above the pivot and a power below, where a line would cut the shadows off
+    steepened = torch.where(encoded < _PIVOT, _PIVOT * (encoded / _PIVOT) ** look["contrast"],
+                            _PIVOT + (encoded - _PIVOT) * look["contrast"])
+    encoded = steepened.clamp(0, 1)
     column = torch.arange(width, device=device, dtype=torch.int32)[None, None, :]
     line = torch.arange(height, device=device, dtype=torch.int32)[None, :, None]
     noise = torch.stack([unit(hash32(column, line, batch.salt[:, None, None] + 7 * c))

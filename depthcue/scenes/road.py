@@ -252,8 +252,8 @@ def _traffic(b: Builder, course: Course, style: str, lane: float, left: int, rig
         s = rng.uniform(9, 30) if number == -own - 1 else rng.uniform(-5, 25)
         while s < 130:
             if rng.random() < density * 0.8:
-                with course.at(s, (number + 0.5) * lane + rng.gauss(0, 0.2), (0.0 if ahead else 180.0) + rng.gauss(0,
-                                                                                                                   1.5)):
+                with course.at(s, (number + 0.5) * lane + rng.gauss(0, 0.2), (0.0 if ahead else 180.0)
+                               + rng.gauss(0, 1.5)):
                     one()(b)
             s += rng.uniform(12, 40)
     if style in ("city", "suburb"):
@@ -286,8 +286,8 @@ def _far(b: Builder) -> None:
                 "leaf", (0.06, 0.09, 0.03), (0.015, 0.03, 0.01), noise_period=(9.0,) * 3, noise_mix=1.0, sharpness=2.0,
                 bump=0.5)
             wide = rng.uniform(250, 800)
-            b.add(BALL, (rng.uniform(550, 1000), rng.uniform(-600, 600), -8.0), (wide, wide * rng.uniform(0.5, 1.0),
-                                                                                 rng.uniform(20, 75)), wood,
+            b.add(BALL, (rng.uniform(550, 1000), rng.uniform(-600, 600), -8.0),
+                  (wide, wide * rng.uniform(0.5, 1.0), rng.uniform(20, 75)), wood,
                   casts=False)
     for _ in range(rng.randint(0, 14)):
         with b.at(rng.uniform(130, 220), rng.uniform(-110, 110)):
@@ -307,13 +307,13 @@ def _weather(b: Builder, rng: random.Random) -> None:
     strength = rng.uniform(0.1, 0.35) if overcast else rng.uniform(1.6, 3.2)
     sky = (1.6, 1.65, 1.7) if overcast or rng.random() < 0.45 else (
         rng.uniform(0.45, 0.9), rng.uniform(0.75, 1.1), rng.uniform(1.2, 1.6))
-    ambient = rng.uniform(0.35, 0.6)
+    ambient = rng.uniform(0.22, 0.45)
     cast = rng.gauss(0, 0.035)
     b.look = Look(
         light=(*sun, 0.0), light_colour=(strength, strength * (1 - 0.4 * warm), strength * (1 - 0.9 * warm)),
         ambient=(ambient * 0.9, ambient, ambient * 1.15), sky=sky, clouds=rng.choice((0.0, rng.uniform(0.2, 1.0))),
         haze_per_m=math.exp(rng.uniform(math.log(0.0004), math.log(0.003))),
-        brightness=math.exp(rng.gauss(math.log(0.2), 0.35)),
-        white_balance=(math.exp(cast), 1.0, math.exp(-cast)), contrast=rng.uniform(1.0, 1.35),
-        saturation=rng.uniform(0.7, 1.3), noise=rng.uniform(0.003, 0.02), vignette=rng.uniform(0.0, 0.3),
-        blur=rng.uniform(0.0, 0.12))
+        brightness=math.exp(rng.gauss(math.log(0.165), 0.35)),
+        white_balance=(math.exp(cast), 1.0, math.exp(-cast)), contrast=rng.uniform(1.3, 1.9),
+        saturation=rng.uniform(0.8, 1.4), noise=rng.uniform(0.003, 0.02), vignette=rng.uniform(0.0, 0.3),
+        blur=rng.uniform(0.0, 0.06))

@@ -38,8 +38,7 @@ def building(b: Builder, length: float, depth: float, height: float) -> None:
                                sharpness=3.0,
                                cell_hue=0.5, gloss=0.4, offset=rng.random() * 9)
             b.box((0, -0.05, 1.45), (length * 0.98, 0.1, 2.5), windows)
-            b.box((0, -0.12, 3.0), (length * 0.9, 0.24, 0.6), Material("plastic", _vivid(b), _vivid(b), noise_mix=0.8,
-                                                                      noise_period=(0.5, 0.5, 0.4), sharpness=6.0))
+            b.box((0, -0.12, 3.0), (length * 0.9, 0.24, 0.6), _print(b, 0.5))
             if rng.random() < 0.3:
                 b.box((0, -0.7, 2.75), (length * 0.6, 1.4, 0.06), Material("fabric", _vivid(b)), tilt_deg=-14)
         elif shop < 0.8:
@@ -109,8 +108,8 @@ def bush(b: Builder, size: float) -> None:
     with b.object("bush"):
         for _ in range(rng.randint(2, 5)):
             s = size * rng.uniform(0.5, 1.0)
-            b.add(BALL, (rng.uniform(-0.6, 0.6) * size, rng.uniform(-0.3, 0.3) * size, s * 0.35), (s * 1.2, s,
-                                                                                                   s * 0.9), leaf,
+            b.add(BALL, (rng.uniform(-0.6, 0.6) * size, rng.uniform(-0.3, 0.3) * size, s * 0.35),
+                  (s * 1.2, s, s * 0.9), leaf,
                   yaw_deg=rng.uniform(0, 180))
 
 
@@ -130,8 +129,8 @@ def fence(b: Builder, length: float) -> None:
     with b.object("fence"):
         if pick < 0.4:
             tall, base = rng.uniform(1.0, 2.0), rng.uniform(0.05, 0.3)
-            boards = Material("wood", (base * 1.5, base, base * 0.6), (base, base * 0.6, base * 0.4), (0.01, 0.01,
-                                                                                                       0.01),
+            boards = Material("wood", (base * 1.5, base, base * 0.6), (base, base * 0.6, base * 0.4),
+                              (0.01, 0.01, 0.01),
                               cell=(0.14, 0.14, 0.0), gap=0.02, cell_shade=0.5, noise_period=(0.05, 0.05, 0.6),
                               noise_mix=0.8)
             b.box((0, 0, tall / 2), (length, 0.06, tall), boards)
@@ -204,10 +203,7 @@ def billboard(b: Builder) -> None:
     rng = b.rng
     wide, tall, low = rng.uniform(2.5, 7), rng.uniform(1.5, 3.5), rng.uniform(0.8, 5)
     with b.object("billboard"), b.at(0, 0, 0, 90):
-        b.box((0, 0, low + tall / 2), (wide, 0.2, tall), Material("paint", _vivid(b), _vivid(b), _vivid(b),
-                                                                  cell=(wide / 3, 1, tall / 2), cell_hue=0.5,
-                                                                  noise_mix=1.0,
-                                                                  noise_period=(0.8, 0.8, 0.5), sharpness=6.0))
+        b.box((0, 0, low + tall / 2), (wide, 0.2, tall), _print(b, 0.8))
         for post in (-0.3, 0.3):
             b.add(CYLINDER, (post * wide, -0.05, low / 2), (0.2, 0.2, low), STEEL)
 
@@ -232,8 +228,8 @@ def gantry(b: Builder, span: float) -> None:
 def bollard(b: Builder) -> None:
     """A post at the kerb."""
     with b.object("bollard"):
-        stripes = Material("plastic", (0.7, 0.7, 0.7), (0.45, 0.03, 0.03), cell=(0.0, 0.0, 0.25), parity=(0.0, 0.0,
-                                                                                                          1.0))
+        stripes = Material("plastic", (0.7, 0.7, 0.7), (0.45, 0.03, 0.03), cell=(0.0, 0.0, 0.25),
+                           parity=(0.0, 0.0, 1.0))
         b.add(CYLINDER, (0, 0, 0.5), (0.12, 0.12, 1.0), stripes if b.rng.random() < 0.5 else DARK_STEEL)
 
 
@@ -272,11 +268,17 @@ def slope_of(rise: float, run: float) -> float:
 
 def _leaf(b: Builder) -> Material:
     rng = b.rng
-    base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04), (0.22, 0.12,
-                                                                                                        0.03)))
+    base = rng.choice(((0.05, 0.09, 0.02), (0.08, 0.13, 0.03), (0.03, 0.06, 0.02), (0.16, 0.15, 0.04),
+                       (0.22, 0.12, 0.03)))
     scale = rng.uniform(0.7, 1.4)
     return Material("leaf", scaled(base, scale * 1.5), scaled(base, scale * 0.22),
                     noise_period=(rng.uniform(0.12, 0.3),) * 3, noise_mix=1.0, sharpness=1.8, bump=1.1)
+
+
+def _print(b: Builder, size: float) -> Material:
+    """Lettering and pictures, seen from too far to read."""
+    return Material("paint", _vivid(b), _vivid(b), _vivid(b), cell=(size * 3, size * 3, size * 2), cell_hue=0.4,
+                    noise_mix=0.9, noise_period=(size, size, size * 0.7), sharpness=6.0, offset=b.rng.random() * 9)
 
 
 def _plaster(b: Builder) -> Colour:

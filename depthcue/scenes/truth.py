@@ -60,8 +60,7 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
     """
     height, width = depth.shape[1:]
     stride = max(1, round(height / 40))
-    points, normal, depth = points[:, :, ::stride, ::stride], normal[:, :, ::stride, ::stride], depth[:, ::stride,
-                                                                                                      ::stride]
+    points, normal, depth = (v[..., ::stride, ::stride] for v in (points, normal, depth))
     rows, columns = depth.shape[1:]
     blocked = torch.zeros_like(depth)
     for step, reach_m in ((1, 0.3), (2, 0.5), (4, 0.9)):

@@ -85,9 +85,8 @@ def lorry(b: Builder) -> None:
     paint = body_paint(b)
     length, width, height = rng.uniform(6.5, 13.0), 2.5, rng.uniform(3.0, 3.9)
     side = _vivid(b, 0.7)
-    load = Material("metal", side if rng.random() < 0.5 else (0.75, 0.75, 0.75), _vivid(b, 0.9), noise_period=(2.0,
-                                                                                                               2.0,
-                                                                                                               1.5),
+    load = Material("metal", side if rng.random() < 0.5 else (0.75, 0.75, 0.75), _vivid(b, 0.9),
+                    noise_period=(2.0, 2.0, 1.5),
                     noise_mix=rng.choice((0.0, 1.0)), sharpness=6.0, offset=rng.random() * 9)
     with b.object("lorry"):
         b.box((0, 0, 0.75), (length * 0.97, 1.0, 0.35), _DARK)
@@ -133,8 +132,8 @@ def pedestrian(b: Builder, name: str = "pedestrian") -> None:
                 lean = side * stride
                 b.add(CYLINDER, (0, side * stride * 0.009, hip / 2 + 0.03), (0.14, 0.15, hip), trousers, tilt_deg=lean)
                 b.add(BALL, (0, side * stride * 0.018 - 0.04, 0.05), (0.1, 0.28, 0.1), _DARK)
-                b.add(CYLINDER, (0.15 * side, -side * stride * 0.006, (hip + shoulder) / 2), (0.09, 0.1, shoulder - hip
-                                                                                              + 0.1),
+                b.add(CYLINDER, (0.15 * side, -side * stride * 0.006, (hip + shoulder) / 2),
+                      (0.09, 0.1, shoulder - hip + 0.1),
                       coat, tilt_deg=-lean)
         b.add(CUSHION, (0, 0, (hip + shoulder) / 2), (0.26, 0.42, shoulder - hip + 0.14), coat)
         b.add(CYLINDER, (0, 0, shoulder + 0.06), (0.11, 0.11, 0.14), skin)
@@ -204,8 +203,8 @@ def body_paint(b: Builder) -> Material:
 
 def _cloth(b: Builder, bright: float = 1.0) -> Material:
     r, g, v = _vivid(b, 0.6)
-    return Material("fabric", (r * bright, g * bright, v * bright), (r * 0.6 * bright, g * 0.6 * bright,
-                                                                     v * 0.6 * bright),
+    return Material("fabric", (r * bright, g * bright, v * bright),
+                    (r * 0.6 * bright, g * 0.6 * bright, v * 0.6 * bright),
                     noise_period=(0.15,) * 3, noise_mix=0.8, bump=0.3)
 
 

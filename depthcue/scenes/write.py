@@ -27,8 +27,7 @@ def write_scenes(kind: str, out: Path, count: int, size: tuple[int, int] | None 
                  truth: bool = False, device: str = "cpu", progress: Progress | None = None) -> dict[str, Any]:
     """Render `count` worlds, of seeds `seed`, `seed` + 1, ..., into the folder `out`.
 
-    KIND/NUMBER.png is the picture, KIND/NUMBER_depth.png its depth (16 bits, millimetres; 0 for sky
-                                                                     and beyond 65.535 m),
+    KIND/NUMBER.png is the picture, KIND/NUMBER_depth.png its depth (16 bits, millimetres; 0: sky, or beyond 65.535 m),
     KIND.csv lists them (`image,depth`, no header: open it as nyu:OUT/KIND.csv, or OUT/KIND as a folder), scenes.json
     says how they were made. With `truth`, KIND/NUMBER_truth.npz holds depth_m, normal, object_id, object_names,
     material_id, material_names, edge_occlusion, edge_crease, edge_texture, edge_shadow, horizon_row,
