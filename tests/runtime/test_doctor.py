@@ -1,0 +1,77 @@
+"""The doctor tries things out: what works is ok, what is missing has a remedy, what masking needs decides."""
+
+import pytest
+
+from depthcue.nets import build_depth_net, build_mask_net
+from depthcue.nets.catalog import SHIPPED
+from depthcue.nets.checkpoint import save_net
+from depthcue.runtime import doctor
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A folder of small nets under the names of the shipped ones, in their place."""
+    for name in SHIPPED:
+        narrow = {"widths": [8] * 5}
+        save_net(build_depth_net("compact", config=narrow), tmp_path / f"{name}-depth.safetensors",
+                 architecture="compact")
+        save_net(build_mask_net("compact", config={**narrow, "detail": 8}), tmp_path / f"{name}-mask.safetensors",
+                 architecture="compact")
+    monkeypatch.setattr("depthcue.nets.catalog.weights_folder", lambda: tmp_path)
+    monkeypatch.setattr(doctor, "weights_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def findings():
+    document = doctor.examine()
+    return document["able"], {each["what"]: each for each in document["findings"]}
+
+
+def test_with_everything_here_masking_works(shipped):
+    able, found = findings()
+    assert able
+    for what in ("torch", "video", "ONNX Runtime CPUExecutionProvider", "weights compact-indoor mask"):
+        assert found[what]["status"] == "ok", found[what]
+    assert "H.264" in found["video"]["detail"] and found["video"]["needed"]
+
+
+def test_what_is_absent_has_a_remedy_and_does_not_hinder(shipped, monkeypatch):
+    monkeypatch.setattr(doctor, "EXTRAS", {"no-such-extra": ("no_such_module", "pip install it")})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    able, found = findings()
+    assert able and found["no-such-extra"]["status"] == "absent" == found["GPU"]["status"]
+    assert found["no-such-extra"]["remedy"] == "pip install it"
+
+
+@pytest.mark.parametrize(("harm", "complaint"), [
+    (lambda path: path.unlink(), "not found"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\1"), "not the one its card"),
+    (lambda path: path.with_suffix(".json").unlink(), "no card"),
+])
+def test_harmed_weights_are_found_out(shipped, harm, complaint):
+    harm(shipped / "compact-indoor-mask.safetensors")
+    able, found = findings()
+    weights = found["weights compact-indoor mask"]
+    assert not able and weights["status"] == "broken" and complaint in weights["detail"] and weights["remedy"]
+    assert found["weights compact-indoor depth"]["status"] == "ok"
+
+
+def test_a_video_library_that_cannot_encode_is_broken(shipped, monkeypatch):
+    monkeypatch.setattr(doctor, "VideoSink", lambda *_: (_ for _ in ()).throw(OSError("no encoder")))
+    able, found = findings()
+    assert not able and found["video"]["status"] == "broken" and found["video"]["detail"] == "no encoder"
+
+
+def test_a_provider_that_is_there_but_does_not_load_is_not_called_ok(shipped, monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers",
+                        lambda: ["ImaginaryExecutionProvider", "CPUExecutionProvider"])
+    able, found = findings()
+    assert able and found["ONNX Runtime ImaginaryExecutionProvider"]["status"] == "absent"
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_does_not_hinder(shipped, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    able, found = findings()
+    assert able and found["cache for exported nets"]["status"] == "broken"
+    assert "XDG_CACHE_HOME" in found["cache for exported nets"]["remedy"]
