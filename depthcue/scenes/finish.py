@@ -92,7 +92,7 @@ class Finish:
             return Material("fabric", a, b, noise_period=(0.05, 0.05, 0.05), noise_mix=0.8, sharpness=2.0,
                             offset=rng.random() * 7)
         return Material("fabric", a, b, scaled(b, 0.5), cell=(rng.uniform(0.08, 0.4), rng.uniform(0.08, 0.4), 0),
-                        parity=(1.0, float(rng.random() < 0.6), 0.0), gap=0.02, cell_hue=0.4, offset=rng.random())
+                        parity=(1.0, float(rng.random() < 0.6), 0.0), gap=0.02, cell_hue=0.2, offset=rng.random())
 
     def worktop(self) -> Material:
         rng = self.rng
@@ -133,12 +133,12 @@ class Finish:
         if pick < 0.25:
             return Material("fabric", a, b, cell=(size, size, size), parity=(1.0, 1.0, 0.0), bump=0.15)
         if pick < 0.45:
-            return Material("fabric", a, b, cell=(0.0, size, 0.0), parity=(0.0, 1.0, 0.0), cell_hue=0.5, bump=0.15)
+            return Material("fabric", a, b, cell=(0.0, size, 0.0), parity=(0.0, 1.0, 0.0), cell_hue=0.25, bump=0.15)
         if pick < 0.58:
             return Material("fabric", a, b, noise_period=(rng.uniform(0.03, 0.15),) * 3, noise_mix=1.0, sharpness=3.0,
                             bump=0.15, offset=rng.random() * 9)
         if pick < 0.8:
-            return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.9, cell_shade=0.6, gap=0.02,
+            return Material("fabric", a, b, b, cell=(size, size, size), cell_hue=0.35, cell_shade=0.7, gap=0.02,
                             bump=0.15)
         return Material("fabric", a, scaled(a, 0.8), noise_period=(0.3,) * 3, noise_mix=0.7, bump=0.3)
 
@@ -264,7 +264,8 @@ class Finish:
             return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.02, 0.1),) * 3,
                             noise_mix=1.0,
                             sharpness=5.0, bump=0.2, offset=rng.random() * 9)
-        return Material("fabric", base, scaled(base, 0.75), noise_period=(0.06,) * 3, noise_mix=0.9, sharpness=1.5, bump=0.35)
+        return Material("fabric", base, scaled(base, 0.75), noise_period=(0.06,) * 3, noise_mix=0.9, sharpness=1.5,
+                        bump=0.35)
 
     def _plain(self, kind: str, colour: Colour, gloss: float = 0.0) -> Material:
         return Material(kind, colour, scaled(colour, 0.85), noise_period=(0.4,) * 3, noise_mix=0.3, gloss=gloss)

@@ -306,7 +306,7 @@ def _weather(b: Builder, rng: random.Random) -> None:
     warm = rng.uniform(0.0, 0.25)
     strength = rng.uniform(0.1, 0.35) if overcast else rng.uniform(1.6, 3.2)
     sky = (1.6, 1.65, 1.7) if overcast or rng.random() < 0.45 else (
-        rng.uniform(0.45, 0.9), rng.uniform(0.75, 1.1), rng.uniform(1.2, 1.6))
+        rng.uniform(0.6, 0.95), rng.uniform(0.85, 1.1), rng.uniform(1.15, 1.45))
     ambient = rng.uniform(0.22, 0.45)
     cast = rng.gauss(0, 0.035)
     b.look = Look(
