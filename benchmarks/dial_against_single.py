@@ -19,7 +19,7 @@ from depthcue import record
 from depthcue.data import RgbdData, open_data
 from depthcue.evaluation.compare_edges import Settings, compare_edges
 from depthcue.nets import DepthNet, MaskNet, depth_from, fit, load_depth_net, load_mask_net
-from depthcue.objective import l_dif, mask_objective
+from depthcue.objective import l_dif, mask_objective, to_reference_range
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
@@ -72,7 +72,9 @@ def objective(net: MaskNet, depth_net: DepthNet, data: RgbdData, lam: float, bat
         places = list(range(start, min(start + batch_size, len(data))))
         normalised = depth_net.normalise(fit(data.evaluation_batch(places).rgb, depth_net.description))
         mask = net(normalised, torch.full((len(places),), lam))
-        difference = l_dif(depth_from(depth_net, normalised, mask), depth_from(depth_net, normalised))
+        whole, masked = (to_reference_range(depth_from(depth_net, normalised, seen), depth_net.description.max_depth_m)
+                         for seen in (None, mask))
+        difference = l_dif(masked, whole)
         totals["objective"] += float(mask_objective(difference, mask, lam)) * len(places)
         totals["mask_mean"] += float(mask.mean()) * len(places)
     return {name: round(total / len(data), 5) for name, total in totals.items()}

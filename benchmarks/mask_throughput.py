@@ -128,7 +128,8 @@ def run_command(video: Path, weights: str, backend: str, save: tuple[str, ...], 
         raise SystemExit(f"{' '.join(command)} failed")
     summary = json.loads((out / "summary.json").read_text())
     return {"process_s": seconds, "job_s": summary["totals"]["seconds"], "frames": summary["totals"]["frames"],
-            "cpu_s": usage.ru_utime + usage.ru_stime, "peak_rss_mib": usage.ru_maxrss / 1024, "backend": summary["backend"]}
+            "cpu_s": usage.ru_utime + usage.ru_stime, "peak_rss_mib": usage.ru_maxrss / 1024,
+            "backend": summary["backend"]}
 
 
 def repeated(video: Path, times: int, folder: Path) -> Path:

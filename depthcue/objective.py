@@ -7,7 +7,7 @@ small with few pixels, Eq. (5) asks the opposite. The smallest l_dif is 3 ln 0.5
 
 Where it matters the released code decides: Sobel filters with zero padding on each map and then their difference.
 Deviations: `valid` leaves pixels without a measured depth out (and, for gradients and normals, their neighbours); maps
-in metres of nets that see far are not rescaled, so l_depth weighs metres.
+of nets that see farther or less far than 10 m are brought to that range first (`to_reference_range`).
 """
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 LOSSES = ("depth", "depth+grad", "depth+grad+normal", "l1")
 EQUATIONS = ("4", "5")
 _OFFSET = 0.5
+REFERENCE_RANGE_M = 10.0
+"""The range of NYU-v2's depth, for which the losses' 0.5 was chosen."""
 
 
 def l_depth(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -65,6 +67,14 @@ def mask_objective(difference: Tensor, mask: Tensor, lam: Tensor | float, equati
     if equation == "5":
         return -difference + (lam * (1 - share)).mean()
     raise ValueError(f"unknown equation {equation!r}; one of {EQUATIONS}")
+
+
+def to_reference_range(depth_m: Tensor, max_depth_m: float) -> Tensor:
+    """Depth scaled so that a net's range becomes 10 m; as it is for indoor nets.
+
+    ln(|e| + 0.5) is not scale-free: without this, λ would mean another sparseness for a net that sees 80 m.
+    """
+    return depth_m * (REFERENCE_RANGE_M / max_depth_m)
 
 
 def sobel(maps: Tensor) -> Tensor:

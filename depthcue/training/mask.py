@@ -20,7 +20,7 @@ from depthcue.data import BatchLoader, open_data
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, build_mask_net, depth_from, load_depth_net, load_mask_net, restore_mode
 from depthcue.nets.checkpoint import save_net
-from depthcue.objective import EQUATIONS, l_dif, mask_objective
+from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.training.depth import POLICIES, channels_last, frame_size
 from depthcue.training.engine import Engine, Optimisation, accelerator_for, recipe, steps_to_run
@@ -86,15 +86,16 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)
     engine = Engine(net, how, run, accelerator, progress or Silent())
 
+    range_m = target.description.max_depth_m
     with restore_mode(target):
         for batch in engine.batches(loader):
             lam = _draw_lambda(net, batch.rgb.shape[0], engine.generator()).to(accelerator.device)
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), accelerator.autocast():
-                depth = depth_from(target, normalised).float()
+                depth = to_reference_range(depth_from(target, normalised).float(), range_m)
             mask = engine.net(normalised, lam)
             with accelerator.autocast():
-                depth_from_mask = depth_from(target, normalised, mask).float()
+                depth_from_mask = to_reference_range(depth_from(target, normalised, mask).float(), range_m)
             difference = l_dif(depth_from_mask, depth, loss=what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())

@@ -1,11 +1,12 @@
-"""Fill the README's number blocks from the result files, so that no number in it was typed by hand.
+"""Fill the README's blocks: numbers from the result files, the tree from the modules' own first lines.
 
-    python benchmarks/readme_numbers.py [--check]
+    python benchmarks/fill_readme.py [--check]
 
-A block stands between `<!-- numbers: NAME -->` and `<!-- end -->`. With --check nothing is written and the exit status
+A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. With --check nothing is written and the exit status
 is 1 when the README says something else than the files.
 """
 
+import ast
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
+PACKAGE = HERE.parent / "depthcue"
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
@@ -69,20 +71,42 @@ def vanishing_point() -> str:
         "\n".join(lines)
 
 
+def speed() -> str:
+    """What is fast or slow on the machine of the result files; only the ratios carry over to others."""
+    masks, renderer, training = read("mask-throughput"), read("renderer-speed-cpu"), read("training-speed-cpu")
+    return json.dumps([masks, renderer, training])
+
+
+def tree() -> str:
+    """Every module with its phrase, and what the other folders hold."""
+    lines = ["```"]
+    for folder in [PACKAGE, *sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))]:
+        lines.append(f"{folder.relative_to(PACKAGE.parent)}/")
+        for file in sorted(folder.glob("*.py")):
+            phrase = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+            lines.append(f"  {file.name:<24}{phrase}")
+    others = {"weights/": "the shipped nets with their cards; make.sh made them, ship.py wrote the cards",
+              "tests/": "one folder a room; reference.py holds slow definitions written from the papers",
+              "benchmarks/": "scripts that measure, and results/ with what they found"}
+    return "\n".join([*lines, *(f"{name:<26}{phrase}" for name, phrase in others.items()), "```"])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "dial": dial,
     "vanishing-point": vanishing_point,
+    "speed": speed,
+    "tree": tree,
 }
 
 
 def filled(text: str) -> str:
     def block(match: re.Match[str]) -> str:
-        return f"<!-- numbers: {match[1]} -->\n{BLOCKS[match[1]]()}\n<!-- end -->"
+        return f"<!-- filled: {match[1]} -->\n{BLOCKS[match[1]]()}\n<!-- end -->"
 
-    return re.sub(r"<!-- numbers: ([\w-]+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+    return re.sub(r"<!-- filled: ([\w-]+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
 def main() -> int:
