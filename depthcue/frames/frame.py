@@ -2,27 +2,73 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from depthcue.imaging import Rgb
+from depthcue.frames.decoded import Decoded
+from depthcue.imaging import Grey, Rgb, grey_of, resize_rgb
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One upright picture of a source."""
 
-    rgb: Rgb
-    """uint8 (H, W, 3)."""
-    index: int
-    """0, 1, 2, … in the order of delivery."""
-    time: Fraction | None
-    """Seconds since the first frame, exact; None where the source has no clock (pictures)."""
-    name: str
-    """A file stem for outputs that are one picture a frame: the source file's own stem; in a video 000000, 000001, …"""
+    __slots__ = ("_decoded", "_rgb", "index", "name", "time")
+
+    def __init__(self, picture: Rgb | Decoded | None, index: int, time: Fraction | None, name: str) -> None:
+        """
+        Args:
+            picture: uint8 (H, W, 3); or as the decoder left it; None for a frame that is a place in time alone.
+            index: 0, 1, 2, … in the order of delivery.
+            time: seconds since the first frame, exact; None where the source has no clock (pictures).
+            name: a file stem for outputs that are one picture a frame: the source file's own stem; in a video 000000,
+                000001, …
+        """
+        self._decoded = picture if isinstance(picture, Decoded) else None
+        self._rgb = None if isinstance(picture, Decoded) else picture
+        self.index = index
+        self.time = time
+        self.name = name
+
+    @property
+    def rgb(self) -> Rgb:
+        """uint8 (H, W, 3); made when it is asked for first, and kept."""
+        if self._rgb is None:
+            if self._decoded is None:
+                raise ValueError("a frame without a picture")
+            self._rgb = self._decoded.rgb()
+        return self._rgb
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        if self._decoded is not None:
+            return self._decoded.size
+        height, width = self.rgb.shape[:2]
+        return height, width
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds."""
+        return (0 if self._rgb is None else self._rgb.nbytes) + (0 if self._decoded is None else self._decoded.nbytes)
+
+    def resized(self, height: int, width: int) -> Rgb:
+        """The picture at another size: uint8 (height, width, 3), bilinear, antialiased where it shrinks.
+
+        To be called in the thread that reads the source.
+        """
+        if self._decoded is not None and self._rgb is None:
+            return self._decoded.resized(height, width)
+        return resize_rgb(self.rgb, height, width)
+
+    def light(self) -> Grey:
+        """How light each pixel is: uint8 (H, W). Luma of the video's own kind, else Rec. 601."""
+        return grey_of(self.rgb) if self._decoded is None else self._decoded.light()
+
+    def without_picture(self) -> "Frame":
+        """Its place in the source alone, which holds no memory."""
+        return Frame(None, self.index, self.time, self.name)
 
 
 class FrameSource(ABC):

@@ -1,7 +1,6 @@
 """Read a video frame by frame: upright, with exact times, whatever is wrong with the file."""
 
 import math
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,17 +10,13 @@ from typing import Self
 import av
 import av.container
 import av.error
-import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.decoded import Decoded
 from depthcue.frames.frame import Frame, FrameSource
-from depthcue.imaging import Rgb, resize_rgb
-
-_UNSPECIFIED = 2
-"""AVCOL_SPC_UNSPECIFIED: the file does not say how its YUV was made from RGB."""
 
 _FINEST_TICK = Fraction(1, 1_000_000)
 _COARSE_TICK = Fraction(1, 1000)
@@ -42,6 +37,7 @@ class VideoSource(FrameSource):
         self._container: av.container.InputContainer | None = None
         self._first: VideoFrame | None = None
         self._decoded: Iterator[VideoFrame] = iter(())
+        self._scaler = VideoReformatter()
         self._damaged = 0
         self._start: Fraction | None = None
 
@@ -86,11 +82,10 @@ class VideoSource(FrameSource):
         self._first = next(self._decoded, None)
         if self._first is None:
             raise DepthcueError(f"{self.path} holds no frame that can be decoded", "It is empty, damaged or cut off.")
-        turn = _turn(self._first)
-        height, width = self._first.height, self._first.width
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
-        self.size = (width, height) if turn.swaps_sides else (height, width)
-        self.pixel_aspect = 1 / aspect if turn.swaps_sides else aspect
+        first = Decoded(self._first, self._scaler)
+        self.size = first.size
+        self.pixel_aspect = 1 / aspect if first.is_on_its_side else aspect
 
     def _frames(self) -> Iterator[Frame]:
         first, self._first = self._first, None
@@ -102,7 +97,7 @@ class VideoSource(FrameSource):
             time = self._time(frame, index)
             if time <= previous:  # a broken clock; every frame keeps its place
                 time = previous + self._step
-            yield Frame(self._rgb(frame), index, time, f"{index:06d}")
+            yield Frame(self._shown(frame), index, time, f"{index:06d}")
             index, previous = index + 1, time
             end = time + self._step
             frame = next(self._decoded, None)
@@ -156,16 +151,12 @@ class VideoSource(FrameSource):
                 return exact
         return time
 
-    def _rgb(self, frame: VideoFrame) -> Rgb:
-        assumed = None
-        if frame.colorspace == _UNSPECIFIED:  # what players assume
-            assumed = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-        stored = frame.reformat(format="rgb24", src_colorspace=assumed).to_ndarray()
-        rgb = _turn(frame).applied(stored.view(np.uint8))
-        if rgb.shape[:2] != self.size and self.size is not None:
-            self._note(f"the size changes within the video: frames are brought to {self.size[1]}x{self.size[0]}")
-            rgb = resize_rgb(rgb, *self.size)
-        return np.ascontiguousarray(rgb)
+    def _shown(self, frame: VideoFrame) -> Decoded:
+        decoded = Decoded(frame, self._scaler, self.size)
+        if decoded.own_size != decoded.size:
+            height, width = decoded.size
+            self._note(f"the size changes within the video: frames are brought to {width}x{height}")
+        return decoded
 
     def _incomplete(self, count: int, end: Fraction) -> str:
         """Why less was delivered than the file promises; empty if all was."""
@@ -189,29 +180,6 @@ class VideoSource(FrameSource):
         if container.duration and len(container.streams) == 1 and ("matroska" in name or name == "flv"):
             return Fraction(container.duration, av.time_base)
         return None
-
-
-class _Turn:
-    """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
-
-    def __init__(self, a: int, b: int, c: int, d: int) -> None:
-        # a stored point (x, y) is shown at (a x + c y, b x + d y), y downwards
-        self.swaps_sides = abs(b) > abs(a)
-        self._flips_columns = (c if self.swaps_sides else a) < 0
-        self._flips_rows = (b if self.swaps_sides else d) < 0
-
-    def applied(self, rgb: Rgb) -> Rgb:
-        upright = rgb.transpose(1, 0, 2) if self.swaps_sides else rgb
-        return upright[::-1 if self._flips_rows else 1, ::-1 if self._flips_columns else 1]
-
-
-def _turn(frame: VideoFrame) -> _Turn:
-    try:
-        matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
-    except KeyError:
-        return _Turn(1, 0, 0, 1)
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
-    return _Turn(a, b, c, d)
 
 
 def _open(path: Path) -> av.container.InputContainer:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, find_inputs, open_input
-from depthcue.imaging import fit_size, resize_rgb
+from depthcue.imaging import fit_size
 from depthcue.nets import load_depth_net
 from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
@@ -148,11 +148,10 @@ class _MaskJob:
 
     def _prepared(self, stream: Any) -> Iterator[Prepared]:
         for frame in stream:
-            height, width = frame.rgb.shape[:2]
-            small = resize_rgb(frame.rgb, *fit_size(height, width, self._working, self._multiple))
-            kept = Kept(frame if self._keeps_picture else replace(frame, rgb=small), (height, width))
-            # written results of the picture's size count as well: they exist while it waits to be written
-            yield Prepared(small, kept, kept.frame.rgb.nbytes + height * width)
+            height, width = frame.size
+            small = frame.resized(*fit_size(height, width, self._working, self._multiple))
+            kept = Kept(frame if self._keeps_picture else frame.without_picture(), (height, width))
+            yield Prepared(small, kept, small.nbytes + kept.frame.nbytes)
 
     def open_sink(self) -> Saver:
         return self.saver

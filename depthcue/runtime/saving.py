@@ -37,7 +37,7 @@ class Kept:
     """What saving needs of a frame beside its mask."""
 
     frame: Frame
-    """At full size where a kind of PICTURE_KINDS is saved, else at the net's."""
+    """With its picture where a kind of PICTURE_KINDS is saved."""
     size: tuple[int, int]
     """(H, W) of the picture."""
 
@@ -158,7 +158,7 @@ class _Results:
         if self._as_yuv and kind == "mask":
             return imaging.grey_yuv(self.grey())
         if self._as_yuv and kind == "overlay":
-            return imaging.overlay_yuv(self.kept.frame.rgb, self.grey())
+            return imaging.overlay_yuv(self.kept.frame.light(), self.grey())
         make: dict[str, Callable[[], NDArray[Any]]] = {
             "mask": self.grey, "binary": lambda: self.full() > self.threshold, "overlay": self.overlay,
             "panel": self.panel, "raw": self.full, "npy": self.full, "depth": self.depth,

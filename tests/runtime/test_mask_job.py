@@ -43,12 +43,12 @@ def mask_all(weights, tmp_path):
     return run
 
 
-def mask_of(weights, rgb, lam=None):
-    """The mask as the net gives it, at the size it works at for this picture."""
+def mask_of(weights, frame, lam=None):
+    """The mask of a frame as the net gives it, at the size it works at for this picture."""
     net = load_mask_net(str(weights))
-    size = imaging.fit_size(*rgb.shape[:2], (net.description.height, net.description.width), net.description.multiple)
+    size = imaging.fit_size(*frame.size, (net.description.height, net.description.width), net.description.multiple)
     with TorchRunner(net, lam) as runner:
-        return runner.infer(imaging.resize_rgb(rgb, *size)[None])[0]
+        return runner.infer(frame.resized(*size)[None])[0]
 
 
 def frames_of(path):
@@ -65,7 +65,7 @@ def test_every_kind_of_a_picture_is_what_it_says(mask_all, weights, tmp_path):
     opened = {kind: Image.open(out / f"room_{kind}.png") for kind in kinds if kind != "npy"}
     assert {kind: image.mode for kind, image in opened.items()} == {
         "mask": "L", "overlay": "RGB", "panel": "RGB", "binary": "1", "raw": "I;16", "depth": "RGB"}
-    mask = mask_of(weights, rgb, 3.0)
+    mask = mask_of(weights, Frame(rgb, 0, None, ""), 3.0)
     full = imaging.resize_map(mask, 75, 101)
     assert 0.1 < np.mean(full > 0.4) < 0.9, "a mask that tells nothing tests nothing"
     np.testing.assert_allclose(np.load(out / "room_npy.npy"), full, atol=1e-6)
@@ -93,7 +93,7 @@ def test_a_video_keeps_rate_size_count_and_order(mask_all, weights, tmp_path, he
         assert [frame.time for frame in made] == [frame.time for frame in source]
     made, _, _ = frames_of(tmp_path / "out" / "clip_mask.mp4")
     for frame, shown in zip(source, made, strict=True):
-        full = imaging.resize_map(mask_of(weights, frame.rgb), height, width)
+        full = imaging.resize_map(mask_of(weights, frame), height, width)
         # the codec's loss
         assert np.abs(shown.rgb[..., 0] / 255 - full).mean() < 0.02
         exact = np.load(tmp_path / "out" / "clip_frames" / f"{frame.name}_npy.npy")
