@@ -139,7 +139,9 @@ def overlay_yuv(light: Grey, mask: Map | Grey) -> Yuv:
 def grey_yuv(grey: Grey) -> Yuv:
     """A map uint8 (H, W) with even sides as grey video."""
     neutral = np.full((grey.shape[0] // 2, grey.shape[1] // 2), 128, np.uint8)
-    return _video_grey().take(grey), neutral, neutral
+    # 220/256 for 219/255: what 16 bits hold, to within one level
+    luma = ((grey.astype(np.uint16) * np.uint16(220) + np.uint16(128)) >> 8).astype(np.uint8) + np.uint8(16)
+    return luma, neutral, neutral
 
 
 def colourise_mask(mask: Map | Grey) -> Rgb:
@@ -229,11 +231,6 @@ def _overlay_yuv_colours() -> Yuv:
     planes = (16 + 219 * light, 128 + 224 * (blue - light) / 1.8556, 128 + 224 * (red - light) / 1.5748)
     luma, u, v = ((plane + 0.5).astype(np.uint8) for plane in planes)
     return luma, u, v
-
-
-@lru_cache
-def _video_grey() -> Grey:
-    return (16 + np.arange(256) * 219 / 255 + 0.5).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)  # a video asks for the same few captions at every frame

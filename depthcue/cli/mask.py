@@ -33,7 +33,7 @@ BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16 (torch only), or auto: bf16 "
                                               "where a short trial finds it faster.")]
 MaskBatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. "
-                                                     "Default: 4 on a CPU, 32 elsewhere.")]
+                                                     "Default: 2 on a CPU, 32 elsewhere.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that an earlier run into the same folder has "
                                             "finished.")]
 

@@ -19,7 +19,6 @@ _FULL_RANGE = 2
 _LUMA_FIRST = frozenset(("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"))
 """Formats of 8 bits whose first plane is luma."""
 
-_FROM_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219 + 0.5, 0, 255).astype(np.uint8)
 
 
 class Decoded:
@@ -66,13 +65,19 @@ class Decoded:
         plane = frame.planes[0]
         stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:frame.height, :frame.width]
         is_full = frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE
-        light = stored if is_full else _FROM_LIMITED.take(stored)
+        light = stored if is_full else _widened(stored)
         return resize_grey(np.ascontiguousarray(self._turn.applied(light)), *self.size)
 
     def _colourspace(self) -> Colorspace | None:
         if self._frame.colorspace != _UNSPECIFIED:
             return None
         return Colorspace.ITU709 if self._frame.height >= 720 else Colorspace.ITU601  # what players assume
+
+
+def _widened(luma: Grey) -> Grey:
+    """Luma from 16 to 235 as light from 0 to 255."""
+    above_black = np.clip(luma, 16, 235).astype(np.uint16) - np.uint16(16)
+    return ((above_black * np.uint16(298) + np.uint16(128)) >> 8).astype(np.uint8)  # 298/256 for 255/219
 
 
 class _Turn:

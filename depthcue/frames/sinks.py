@@ -130,14 +130,14 @@ class VideoSink:
     """
 
     def __init__(self, path: Path, frame_rate: Fraction, size: tuple[int, int], *, time_base: Fraction | None = None,
-                 pixel_aspect: Fraction = Fraction(1), crf: int = 18) -> None:
+                 pixel_aspect: Fraction = Fraction(1), quantiser: int = 20) -> None:
         """Prepare a video of `size` (H, W); the file is opened on entering.
 
         Args:
             frame_rate: frames a second; the times of frames that carry none.
             time_base: the tick that times are multiples of (a source's own); by default one that suits the rate.
             pixel_aspect: width over height of a pixel.
-            crf: quality, 0 the best; 18 shows no loss, 8 keeps binary masks exact when thresholded at half.
+            quantiser: 0 is lossless; 20 shows no loss, 8 keeps binary masks exact when thresholded at half.
         """
         self.path = path
         self._rate = frame_rate
@@ -146,7 +146,7 @@ class VideoSink:
         self._tick = time_base or Fraction(1, frame_rate.numerator * fineness)
         self._size = size
         self._aspect = pixel_aspect
-        self._crf = crf
+        self._quantiser = quantiser
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
         self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None
@@ -201,7 +201,8 @@ class VideoSink:
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv444p" if self._size[0] % 2 or self._size[1] % 2 else "yuv420p"
         # no B frames: decoding order is display order, which keeps the times in the file plain
-        stream.options = {"crf": str(self._crf), "preset": "ultrafast", "bf": "0"}
+        # a constant quantiser: every frame is as good as every other, and nothing is spent on looking ahead
+        stream.options = {"qp": str(self._quantiser), "preset": "ultrafast", "bf": "0"}
         context = stream.codec_context
         if (os.cpu_count() or 1) <= _FEW_CORES:
             context.thread_count = 1

@@ -48,7 +48,7 @@ class MaskOptions:
     device: str = "auto"
     precision: str = "fp32"
     batch_size: int | None = None
-    """None: 4 on a CPU, 32 elsewhere."""
+    """None: 2 on a CPU, 32 elsewhere."""
     size: tuple[int, int] | None = None
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
     resume: bool = False
@@ -121,7 +121,7 @@ class _Plan:
         # threads that share one operation wait for each other at its end, and longer when decoding and encoding
         # interrupt one of them; batches side by side do not. More than a few would take much memory.
         streams = min(cores, 4)
-        return cls(batch_size or 4, streams, cores // streams, max(cores // 4, 1), max(cores // 4, 1))
+        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), max(cores // 4, 1))
 
 
 class _MaskJob:

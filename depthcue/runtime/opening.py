@@ -45,7 +45,7 @@ def resolve_device(device: str) -> str:
 
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",
-                lam: float | None = None, batch_size: int = 4, size: tuple[int, int] | None = None,
+                lam: float | None = None, batch_size: int = 2, size: tuple[int, int] | None = None,
                 frames: int = WORTH_EXPORTING, threads: int | None = None) -> Runner:
     """A runner, not entered yet, for a mask net spec or an exported .onnx file.
 

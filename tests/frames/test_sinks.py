@@ -118,7 +118,7 @@ def test_a_late_start_is_moved_to_zero_and_pixel_aspect_is_kept(tmp_path):
 def test_binary_masks_survive_video_exactly(tmp_path):
     generator = np.random.default_rng(5)
     masks = [np.kron(generator.random((12, 16)) > 0.7, np.ones((4, 4), bool)) for _ in range(8)]
-    with VideoSink(tmp_path / "a.mp4", Fraction(25), (48, 64), crf=8) as sink:
+    with VideoSink(tmp_path / "a.mp4", Fraction(25), (48, 64), quantiser=8) as sink:
         for number, mask in enumerate(masks):
             sink.write(mask, frame(number))
     with VideoSource(tmp_path / "a.mp4") as source:
@@ -220,5 +220,5 @@ def test_a_real_video_keeps_rate_times_and_picture(shared_data, tmp_path):
     with VideoSource(tmp_path / "b.mp4") as copy:
         for got, original in zip(copy, originals, strict=True):
             assert got.time == original.time
-            assert np.abs(got.rgb.astype(int) - original.rgb).mean() < 4  # crf 18 on a noisy picture
+            assert np.abs(got.rgb.astype(int) - original.rgb).mean() < 4  # quantiser 20 on a noisy picture
     assert copy.frame_rate == Fraction(45000, 1499) and copy.size == source.size
