@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -73,8 +74,9 @@ def main() -> None:
               f"{each['cpu_ms_per_frame']:.1f} ms CPU a frame, {each['peak_rss_mib']:.0f} MiB")
     record.write_json(options.out, record.document(
         "mask-throughput", video={"name": options.video.name, "frames": len(frames), "seen_at": frames.shape[1:3]},
-        backend=warm_up["backend"], weights=options.weights, rounds=options.rounds, bare_batch_size=BARE_BATCH, wanted=WANTED,
-        bare_fps={way: {"median": bare_medians[way], "all": times} for way, times in bare.items()}, runs=rows))
+        backend=warm_up["backend"], weights=options.weights, rounds=options.rounds, wanted=WANTED,
+        bare_batch_size=BARE_BATCH, bare_fps={way: {"median": bare_medians[way], "all": times}
+                                              for way, times in bare.items()}, runs=rows))
 
 
 def row(length: int, save: tuple[str, ...], measured: list[dict[str, Any]], bare: dict[str, float]) -> dict[str, Any]:
@@ -123,14 +125,36 @@ def run_command(video: Path, weights: str, backend: str, save: tuple[str, ...], 
         command += ["--save", kind]
     began = time.perf_counter()
     process = subprocess.Popen(command)
+    peaks: list[int] = []
+    watch = threading.Thread(target=watch_memory, args=(process.pid, peaks))
+    watch.start()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
+    watch.join()
     if status:
         raise SystemExit(f"{' '.join(command)} failed")
     summary = json.loads((out / "summary.json").read_text())
     return {"process_s": seconds, "job_s": summary["totals"]["seconds"], "frames": summary["totals"]["frames"],
-            "cpu_s": usage.ru_utime + usage.ru_stime, "peak_rss_mib": usage.ru_maxrss / 1024,
+            "cpu_s": usage.ru_utime + usage.ru_stime, "peak_rss_mib": max(peaks) / 1024,
             "backend": summary["backend"]}
+
+
+def watch_memory(process: int, peaks: list[int]) -> None:
+    """Peak resident memory, KiB, again and again until the process ends.
+
+    What wait4 reports will not do: it counts the moment in which the child still was a copy of this process.
+    """
+    while True:
+        try:
+            status = Path(f"/proc/{process}/status").read_text()
+        except OSError:
+            return
+        for line in status.splitlines():
+            if line.startswith("VmHWM:"):
+                peaks.append(int(line.split()[1]))
+        if "VmHWM" not in status:  # it has ended and waits to be collected
+            return
+        time.sleep(0.05)
 
 
 def repeated(video: Path, times: int, folder: Path) -> Path:

@@ -24,18 +24,19 @@ _LUMA_FIRST = frozenset(("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p"
 class Decoded:
     """One frame; `size` is (H, W), upright. Used by one thread at a time."""
 
-    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, turn: "Turn",
+                 size: tuple[int, int] | None = None) -> None:
         """
         Args:
             scaler: keeps its tables from frame to frame; `resized` may only be called by the thread that owns it.
+            turn: how it is turned upright.
             size: the size to show it at; None for its own.
         """
         self._frame = frame
         self._scaler = scaler
-        self._turn = _turn(frame)
-        self.own_size = self._turn.size(frame.height, frame.width)
+        self._turn = turn
+        self.own_size = turn.size(frame.height, frame.width)
         self.size = size or self.own_size
-        self.is_on_its_side = self._turn.swaps_sides
 
     @property
     def nbytes(self) -> int:
@@ -80,7 +81,7 @@ def _widened(luma: Grey) -> Grey:
     return ((above_black * np.uint16(298) + np.uint16(128)) >> 8).astype(np.uint8)  # 298/256 for 255/219
 
 
-class _Turn:
+class Turn:
     """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
 
     def __init__(self, a: int, b: int, c: int, d: int) -> None:
@@ -99,10 +100,15 @@ class _Turn:
         return upright[::-1 if self._flips_rows else 1, ::-1 if self._flips_columns else 1]
 
 
-def _turn(frame: VideoFrame) -> _Turn:
+def turn_of(frame: VideoFrame) -> Turn:
+    """The turn that a frame asks for.
+
+    To be asked of a video's first frame alone: asking makes the frame refer to itself, and such frames stay in memory
+    until Python's collector comes round.
+    """
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
     except KeyError:
-        return _Turn(1, 0, 0, 1)
+        return Turn(1, 0, 0, 1)
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
-    return _Turn(a, b, c, d)
+    return Turn(a, b, c, d)

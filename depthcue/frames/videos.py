@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import Decoded
+from depthcue.frames.decoded import Decoded, turn_of
 from depthcue.frames.frame import Frame, FrameSource
 
 _FINEST_TICK = Fraction(1, 1_000_000)
@@ -83,9 +83,9 @@ class VideoSource(FrameSource):
         if self._first is None:
             raise DepthcueError(f"{self.path} holds no frame that can be decoded", "It is empty, damaged or cut off.")
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
-        first = Decoded(self._first, self._scaler)
-        self.size = first.size
-        self.pixel_aspect = 1 / aspect if first.is_on_its_side else aspect
+        self._turn = turn_of(self._first)
+        self.size = self._turn.size(self._first.height, self._first.width)
+        self.pixel_aspect = 1 / aspect if self._turn.swaps_sides else aspect
 
     def _frames(self) -> Iterator[Frame]:
         first, self._first = self._first, None
@@ -152,7 +152,7 @@ class VideoSource(FrameSource):
         return time
 
     def _shown(self, frame: VideoFrame) -> Decoded:
-        decoded = Decoded(frame, self._scaler, self.size)
+        decoded = Decoded(frame, self._scaler, self._turn, self.size)
         if decoded.own_size != decoded.size:
             height, width = decoded.size
             self._note(f"the size changes within the video: frames are brought to {width}x{height}")

@@ -72,3 +72,24 @@ def test_an_overlay_in_luma_and_chroma_is_the_overlay(make_video):
     grey = imaging.grey_yuv(mask)[0]
     assert grey.min() >= 16 and grey.max() <= 235
     np.testing.assert_allclose((grey.astype(float) - 16) * 255 / 219, mask, atol=1.2)
+
+
+def test_frames_are_given_back_one_by_one_and_not_left_to_the_collector(make_video):
+    import gc
+
+    from av import VideoFrame
+
+    path = make_video(count=40, matrix=(0, 1, -1, 0))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, VideoFrame) for each in gc.get_objects())
+        with VideoSource(path) as source:
+            for frame in source:
+                frame.resized(16, 16)
+                frame.light()
+            left = sum(isinstance(each, VideoFrame) for each in gc.get_objects()) - before
+    finally:
+        gc.enable()
+    # the first one, which was asked for its turn, and those in hand
+    assert left < 5
