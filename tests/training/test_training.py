@@ -11,12 +11,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import build_depth_net, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
 from depthcue.progress import Silent
 from depthcue.training.depth import DepthTraining, depth_recipe, train_depth
+from depthcue.training.engine import _moving_average
 from depthcue.training.mask import MaskTraining, mask_recipe, train_mask
 
 TINY = {"widths": [8, 8, 8, 8, 8]}
@@ -154,6 +156,17 @@ def test_wrong_mask_settings_say_what_is_allowed(changes: dict[str, object], mes
     with pytest.raises(DepthcueError, match=message):
         train_mask(MaskTraining(**{"target": target, "data": (pictures,), "steps": 1, **changes}),  # type: ignore[arg-type]
                    tmp_path / "run", device="cpu")
+
+
+def test_averaged_weights_soon_forget_the_first() -> None:
+    net = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(net.weight)
+    averaged = AveragedModel(net, multi_avg_fn=_moving_average(0.999))
+    averaged.update_parameters(net)
+    torch.nn.init.ones_(net.weight)
+    for _ in range(200):
+        averaged.update_parameters(net)
+    assert float(averaged.module.weight.detach()) > 0.999
 
 
 def test_recipes_are_the_papers_for_the_papers_nets() -> None:
