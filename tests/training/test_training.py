@@ -1,4 +1,4 @@
-"""Both training loops: they learn, they resume to the bit, they work in several processes, they refuse what is wrong."""
+"""Both training loops: they learn, resume to the bit, work in several processes, and refuse what is wrong."""
 
 import json
 import os
