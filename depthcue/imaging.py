@@ -38,6 +38,7 @@ _PANEL_TEXT = (236, 236, 232)
 _PANEL_GAP = 6
 _TILE_SIDES = (96, 1280)
 """Panels enlarge tiles whose longer side is below the first figure and shrink those above the second."""
+_STRIP_PIXELS = 1 << 20
 _WIDE = 2.0
 """Tiles wider than this many times their height are stacked instead of set side by side."""
 
@@ -122,7 +123,14 @@ def overlay(rgb: Rgb, mask: Map | Grey) -> Rgb:
     Returns:
         uint8 (H, W, 3).
     """
-    return _overlay_colours().take(_light_under_mask(grey_of(rgb), mask), axis=0)
+    light, colours = grey_of(rgb), _overlay_colours()
+    picture = np.empty((*light.shape, 3), np.uint8)
+    # in strips: looking up needs eight bytes a pixel, and pictures may have hundreds of millions
+    rows = max(_STRIP_PIXELS // light.shape[1], 1)
+    for top in range(0, light.shape[0], rows):
+        strip = slice(top, top + rows)
+        picture[strip] = colours.take(_light_under_mask(light[strip], mask[strip]), axis=0)
+    return picture
 
 
 def overlay_yuv(light: Grey, mask: Map | Grey) -> Yuv:

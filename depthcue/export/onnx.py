@@ -28,6 +28,8 @@ from depthcue.record import revision, write_json
 
 OPSET = 18
 """What torch's exporter writes without converting, and old enough for ONNX Runtime and TensorRT of the last years."""
+PROVIDER = "CPUExecutionProvider"
+"""What the graph is compared on: it is everywhere, and computes in float32 throughout."""
 MAX_BATCH = 1024
 MAX_SIDE = 8192
 
@@ -35,15 +37,13 @@ log = logging.getLogger(__name__)
 
 
 def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures: Sequence[NDArray[np.uint8]],
-                depth_net: DepthNet | None = None, tolerance: Tolerance | None = None,
-                provider: str = "CPUExecutionProvider") -> dict[str, Any]:
+                depth_net: DepthNet | None = None, tolerance: Tolerance | None = None) -> dict[str, Any]:
     """Write `net` to `path` (.onnx, weights inside) and its card beside it; return the card.
 
     Args:
         net: left as it is.
         pictures: real pictures uint8 (H, W, 3) to compare on.
         depth_net: for a mask net, the depth net its masks are for: the change of its error is part of the gate.
-        provider: the ONNX Runtime execution provider to compare with.
 
     Raises:
         DepthcueError: the graph does not agree with torch, or the file cannot be written.
@@ -54,14 +54,14 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     module = _graph_module(net)
     with atomic_path(path) as partial:
         _write_graph(module, partial)
-        session = onnxruntime.InferenceSession(partial, providers=[provider])
+        session = onnxruntime.InferenceSession(partial, providers=[PROVIDER])
         parity = check_parity(module, _runner(session), pictures, depth_net, tolerance)
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
             "mask" if isinstance(module, MaskGraph) else "depth", module.net.description,
             opset=OPSET, sha256=file_sha256(partial), bytes=partial.stat().st_size,
             weights_sha256=net.card.get("sha256"), net_identity=net_identity(net),
-            parity={"provider": provider, **parity.as_json()},
+            parity={"provider": PROVIDER, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             revision=revision(),
         )

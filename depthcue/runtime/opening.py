@@ -21,6 +21,8 @@ from depthcue.runtime.torch_runner import TorchRunner
 Backend = Literal["auto", "torch", "onnx"]
 BACKENDS = ("auto", "torch", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16")
+WORTH_A_TRIAL = 50
+"""Frames from which `auto` takes the second that a trial lasts."""
 WORTH_EXPORTING = 500
 """Frames from which `auto` takes the seconds to export a net that is not in the cache yet."""
 
@@ -75,7 +77,11 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
         _refuse_bf16(precision)
         net.check_lambda(lam)  # before seconds go into an export
         return OnnxRunner(cached_graph(net), lam, device, threads)
-    trial = np.zeros((batch_size, *(size or (net.description.height, net.description.width)), 3), np.uint8)
+    if frames < WORTH_A_TRIAL and precision != "auto" and backend != "torch":
+        log.info("backend torch: for %d frames a trial would not pay", frames)
+        return TorchRunner(net, lam, device, precision)
+    shape = (batch_size, *(size or (net.description.height, net.description.width)), 3)
+    trial = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     if precision == "auto":
         precision = _faster_precision(net, lam, device, trial)
     in_torch = TorchRunner(net, lam, device, precision)

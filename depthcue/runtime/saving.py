@@ -31,6 +31,8 @@ DEPTH_KINDS = ("panel", "depth")
 PICTURE_KINDS = ("overlay", "panel", "depth")
 """Kinds that need the frame at its full size."""
 
+MAX_TILE_SIDE = 1280
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -183,19 +185,24 @@ class _Results:
         return imaging.overlay(self.kept.frame.rgb, self.grey())
 
     def panel(self) -> imaging.Rgb:
-        whole, masked = self._coloured_depths()
-        return imaging.panel([self.kept.frame.rgb, imaging.colourise_mask(self.grey()), self.overlay(), whole, masked],
+        size = self._panel_size()
+        rgb, mask = imaging.resize_rgb(self.kept.frame.rgb, *size), imaging.resize_grey(self.grey(), *size)
+        return imaging.panel([rgb, imaging.colourise_mask(mask), imaging.overlay(rgb, mask), *self._coloured_depths()],
                              ["picture", "mask", "what is kept", *self._depth_labels()])
 
     def depth(self) -> imaging.Rgb:
-        return imaging.panel(list(self._coloured_depths()), self._depth_labels())
+        return imaging.panel(self._coloured_depths(), self._depth_labels())
 
-    def _coloured_depths(self) -> tuple[imaging.Rgb, imaging.Rgb]:
+    def _panel_size(self) -> tuple[int, int]:
+        """The size of a panel's tiles, so that nothing is computed at a photograph's size to be shrunk afterwards."""
+        height, width = self.kept.size
+        scale = min(1.0, MAX_TILE_SIDE / max(height, width))
+        return max(round(height * scale), 1), max(round(width * scale), 1)
+
+    def _coloured_depths(self) -> list[imaging.Rgb]:
         assert self.depth_range_m is not None
-        near, far = self.depth_range_m
-        whole, masked = (imaging.colourise_depth(imaging.resize_map(depth, *self.kept.size), near, far)
-                         for depth in self.depths)
-        return whole, masked
+        return [imaging.colourise_depth(imaging.resize_map(depth, *self._panel_size()), *self.depth_range_m)
+                for depth in self.depths]
 
     def _depth_labels(self) -> list[str]:
         assert self.depth_range_m is not None

@@ -83,12 +83,12 @@ def test_frames_are_given_back_one_by_one_and_not_left_to_the_collector(make_vid
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(each, VideoFrame) for each in gc.get_objects())
+        before = sum(type(each) is VideoFrame for each in gc.get_objects())
         with VideoSource(path) as source:
             for frame in source:
                 frame.resized(16, 16)
                 frame.light()
-            left = sum(isinstance(each, VideoFrame) for each in gc.get_objects()) - before
+            left = sum(type(each) is VideoFrame for each in gc.get_objects()) - before
     finally:
         gc.enable()
     # the first one, which was asked for its turn, and those in hand
