@@ -9,6 +9,14 @@ from depthcue.cli.console import configure, print_json, print_table
 from depthcue.cli.options import JsonOption, OutFileOption, QuietOption, VerboseOption
 
 
+NUMBERS = {"max_abs": "largest", "mean_abs": "mean"}
+DIFFERENCES = {
+    "mask": {**NUMBERS, "changed_side": "share of pixels that change side at the threshold",
+             "task_rmse_m": "between the depths seen under the two masks, m"},
+    "depth": {**NUMBERS, "task_rmse_m": "between the two depths, m"},
+}
+
+
 class Format(StrEnum):
     """What can be written."""
 
@@ -42,7 +50,7 @@ def export(out: OutFileOption, weights: ExportWeightsOption = None, target: Expo
         return print_json(card)
     if not quiet:
         parity = card["parity"]
-        rows = [[name, "not measured" if parity[name] is None else f"{parity[name]:.2g}", f"{allowed:.2g}"]
-                for name, allowed in parity["tolerance"].items()]
+        rows = [[words, "not measured" if parity[name] is None else f"{parity[name]:.2g}",
+                 f"{parity['tolerance'][name]:.2g}"] for name, words in DIFFERENCES[card["kind"]].items()]
         print_table(f"{out} ({card['bytes'] / 1e6:.1f} MB) agrees with torch on {parity['frames']} frames",
                     ["difference", "measured", "allowed"], rows)
