@@ -8,7 +8,6 @@ import typer
 from depthcue.cli.console import configure, print_json, print_table
 from depthcue.cli.options import JsonOption, OutFileOption, QuietOption, VerboseOption
 
-
 NUMBERS = {"max_abs": "largest", "mean_abs": "mean"}
 DIFFERENCES = {
     "mask": {**NUMBERS, "changed_side": "share of pixels that change side at the threshold",
