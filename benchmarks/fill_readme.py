@@ -2,8 +2,8 @@
 
     python benchmarks/fill_readme.py [--check]
 
-A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. With --check nothing is written and the exit status
-is 1 when the README says something else than the files.
+A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. With --check nothing
+is written and the exit status is 1 when the README says something else than the files.
 """
 
 import ast
