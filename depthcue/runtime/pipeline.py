@@ -116,12 +116,32 @@ class _Stopped(Exception):
     """The pipeline stops; seen by its own threads only."""
 
 
-@dataclass(slots=True, eq=False)
 class _Queue:
-    capacity: int
-    items: deque[Any] = field(default_factory=deque)
-    producers: int = 1
-    """How many threads may still put something in."""
+    """Items between threads; its conditions share the pipeline's one lock."""
+
+    def __init__(self, lock: threading.RLock, capacity: int | None = None, producers: int = 1,
+                 filled: threading.Condition | None = None) -> None:
+        self.items: deque[Any] = deque()
+        self.capacity = capacity
+        self.producers = producers
+        """How many threads may still put something in."""
+        self.filled = filled or threading.Condition(lock)
+        """Told when an item is there, and when there will be no more."""
+        self.emptied = threading.Condition(lock)
+        """Told when there is room again."""
+
+    def put(self, item: Any) -> None:
+        self.items.append(item)
+        self.filled.notify()
+
+    def take(self) -> Any:
+        item = self.items.popleft()
+        self.emptied.notify()
+        return item
+
+    def leave(self) -> None:
+        self.producers -= 1
+        self.filled.notify_all()
 
 
 class Pipeline:
@@ -141,18 +161,21 @@ class Pipeline:
         self._batch_size = batch_size
         self._memory_bytes = memory_bytes
         self._readers = readers
-        # one lock for everything; at some thousand frames a second its cost is nothing, and there is no order to err in
-        self._changed = threading.Condition()
+        # one lock for everything: there is no order of locks to err in
+        self._lock = threading.RLock()
+        # what the calling thread waits for: a frame, a batch inferred, a job ended
+        self._news = threading.Condition(self._lock)
+        self._memory_given = threading.Condition(self._lock)
         self._stopping = False
         self._failure: BaseException | None = None
         self._held_bytes = 0
-        self._frames = _Queue(capacity=2 * batch_size + readers)
-        self._results = [_Queue(capacity=2 * batch_size) for _ in range(writers)]
-        self._outcomes = _Queue(capacity=0, producers=writers)
+        self._frames = _Queue(self._lock, 2 * batch_size + readers, filled=self._news)
+        self._results = [_Queue(self._lock, 2 * batch_size) for _ in range(writers)]
+        self._outcomes = _Queue(self._lock, producers=writers, filled=self._news)
         # frames waiting for their batch, by size
         self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, _Arrival]]] = {}
         self._streams = streams
-        self._batches = _Queue(capacity=0)
+        self._batches = _Queue(self._lock)
         # dispatched and not passed on yet, in order
         self._under_way: deque[_Batch] = deque()
 
@@ -198,7 +221,7 @@ class Pipeline:
 
     def _read_all(self, waiting: deque[_Ticket]) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if self._stopping or not waiting:
                     break
                 ticket = waiting.popleft()
@@ -222,14 +245,15 @@ class Pipeline:
         self._put(self._frames, (ticket, error))
 
     def _take_memory(self, nbytes: int) -> None:
-        with self._changed:
-            self._wait(lambda: self._held_bytes == 0 or self._held_bytes + nbytes <= self._memory_bytes)
+        with self._lock:
+            self._wait(self._memory_given,
+                       lambda: self._held_bytes == 0 or self._held_bytes + nbytes <= self._memory_bytes)
             self._held_bytes += nbytes
 
     def _give_memory(self, nbytes: int) -> None:
-        with self._changed:
+        with self._lock:
             self._held_bytes -= nbytes
-            self._changed.notify_all()
+            self._memory_given.notify_all()
 
     # --- inferring: the calling thread gathers and passes on, streams compute
 
@@ -240,20 +264,19 @@ class Pipeline:
         for queue in self._results:
             self._leave(queue)
         while self._outcomes.producers:
-            with self._changed:
-                self._wait(lambda: not self._outcomes.producers, LOOK_UP_S)
+            with self._lock:
+                self._wait(self._news, lambda: not self._outcomes.producers, LOOK_UP_S)
             look_up(0)
             self._tell(done)
 
     def _step(self, look_up: Callable[[int], None]) -> bool:
         """Do the one thing that is to be done now, or wait a while; False when there is nothing left."""
-        with self._changed:
+        with self._lock:
             if not self._something_to_do():
-                self._wait(self._something_to_do, LOOK_UP_S)
+                self._wait(self._news, self._something_to_do, LOOK_UP_S)
             batch = self._under_way.popleft() if self._has_inferred() else None
-            arrival = self._frames.items.popleft() if batch is None and self._can_take() else None
+            arrival = self._frames.take() if batch is None and self._can_take() else None
             finished = self._is_finished()
-            self._changed.notify_all()
         if batch is not None:
             self._pass_on(batch)
             look_up(batch.frames)
@@ -307,23 +330,22 @@ class Pipeline:
 
     def _dispatch(self, size: tuple[int, ...]) -> None:
         batch = _Batch(self._gathering.pop(size))
-        with self._changed:
+        with self._lock:
             self._under_way.append(batch)
-            self._batches.items.append(batch)
-            self._changed.notify_all()
+            self._batches.put(batch)
 
     def _infer_all(self, queue: _Queue) -> None:
         while True:
-            with self._changed:
-                self._wait(lambda: bool(queue.items) or not queue.producers)
+            with self._lock:
+                self._wait(queue.filled, lambda: bool(queue.items) or not queue.producers)
                 if not queue.items:
                     return
-                batch: _Batch = queue.items.popleft()
+                batch: _Batch = queue.take()
             frames = np.stack([item.small for _, item in batch.waiting if isinstance(item, Prepared)])
             outputs = self._infer(frames)
-            with self._changed:
+            with self._lock:
                 batch.frames, batch.outputs = len(frames), outputs
-                self._changed.notify_all()
+                self._news.notify()
             del batch, frames, outputs  # not to hold them while waiting for more
 
     def _pass_on(self, batch: _Batch) -> None:
@@ -343,12 +365,11 @@ class Pipeline:
         sinks: dict[_Ticket, JobSink] = {}
         try:
             while True:
-                with self._changed:
-                    self._wait(lambda: bool(queue.items) or not queue.producers)
+                with self._lock:
+                    self._wait(queue.filled, lambda: bool(queue.items) or not queue.producers)
                     if not queue.items:
                         break
-                    ticket, item, maps = queue.items.popleft()
-                    self._changed.notify_all()
+                    ticket, item, maps = queue.take()
                 if isinstance(item, Prepared):
                     try:
                         self._write(ticket, item, maps, sinks)
@@ -388,9 +409,8 @@ class Pipeline:
             elif error is None:
                 outcome.error = DepthcueError("it holds no frames", "It is empty or damaged.")
         outcome.seconds = time.perf_counter() - ticket.started
-        with self._changed:
-            self._outcomes.items.append(outcome)
-            self._changed.notify_all()
+        with self._lock:
+            self._outcomes.put(outcome)
 
     def _abandon(self, ticket: _Ticket, error: DepthcueError | OSError, sinks: dict[_Ticket, JobSink]) -> None:
         ticket.abandoned = True
@@ -413,30 +433,31 @@ class Pipeline:
         return threading.Thread(target=guarded, name=f"depthcue-{body.__name__.strip('_')}", daemon=True)
 
     def _stop(self, failure: BaseException | None) -> None:
-        with self._changed:
+        with self._lock:
             self._stopping = True
             self._failure = self._failure or failure
-            self._changed.notify_all()
+            queues = [self._frames, self._batches, self._outcomes, *self._results]
+            for condition in {self._memory_given, *(each.filled for each in queues),
+                              *(each.emptied for each in queues)}:
+                condition.notify_all()
 
     def _put(self, queue: _Queue, item: Any) -> None:
-        with self._changed:
-            self._wait(lambda: len(queue.items) < queue.capacity)
-            queue.items.append(item)
-            self._changed.notify_all()
+        with self._lock:
+            self._wait(queue.emptied, lambda: queue.capacity is None or len(queue.items) < queue.capacity)
+            queue.put(item)
 
     def _leave(self, queue: _Queue) -> None:
-        with self._changed:
-            queue.producers -= 1
-            self._changed.notify_all()
+        with self._lock:
+            queue.leave()
 
-    def _wait(self, ready: Callable[[], bool], at_most_s: float | None = None) -> None:
-        """Wait, holding the lock, until `ready`; raise if the pipeline stops."""
+    def _wait(self, news: threading.Condition, ready: Callable[[], bool], at_most_s: float | None = None) -> None:
+        """Wait, holding the lock, for `news` that make `ready` true; raise if the pipeline stops."""
         # never without a limit: on some platforms a wait without one cannot be interrupted from the keyboard
         end = time.monotonic() + at_most_s if at_most_s is not None else None
         while not self._stopping and not ready():
-            left = LOOK_UP_S if end is None else end - time.monotonic()
+            left = 1.0 if end is None else end - time.monotonic()
             if left <= 0:
                 return
-            self._changed.wait(left)
+            news.wait(left)
         if self._stopping:
             raise _Stopped
