@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -55,6 +56,18 @@ def document(command: str, **fields: Any) -> dict[str, Any]:
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write `content` as indented JSON, whole or not at all. NaN is refused: a reader in another language would be."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def without_paths(value: Any) -> Any:
+    """A card or results document for others to read: paths in specs and options become PATH."""
+    if isinstance(value, dict):
+        return {key: without_paths(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_paths(entry) for entry in value]
+    if isinstance(value, str):
+        value = re.sub(r"\b(nyu|kitti|folder|compact|drn22|hu-resnet50):\S+", r"\1:PATH", value)
+        return "PATH" if value.startswith(("/", ".", "runs/")) else value
+    return value
 
 
 def _installed() -> bool:

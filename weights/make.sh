@@ -12,7 +12,7 @@ runs=runs/shipped
 
 measure() { # NET DATA NAME
     depthcue compare-edges --weights "$1" --data "$2" --out "$runs/compare-$3"
-    cp "$runs/compare-$3/results.json" "benchmarks/results/compare-edges-$3.json"
+    python benchmarks/keep_result.py "$runs/compare-$3/results.json" "compare-edges-$3"
 }
 
 # indoor: first on small pictures, where most is learned for the least time, then at the working size

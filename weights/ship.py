@@ -9,10 +9,11 @@ that are there already keeps its own.
 
 import argparse
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+from depthcue.record import without_paths
 
 HERE = Path(__file__).resolve().parent
 LICENCE = {
@@ -42,22 +43,10 @@ def main() -> None:
     print(shipped, f"{shipped.stat().st_size / 1e6:.1f} MB")
 
 
-def without_paths(value: Any) -> Any:
-    """Replace the paths in specs and options of a training by PATH."""
-    if isinstance(value, dict):
-        return {key: without_paths(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [without_paths(entry) for entry in value]
-    if isinstance(value, str):
-        value = re.sub(r"\b(nyu|kitti|folder|compact|drn22|hu-resnet50):\S+", r"\1:PATH", value)
-        return "PATH" if value.startswith(("/", ".", "runs/")) else value
-    return value
-
-
 def summary(results: dict[str, Any], kind: str) -> dict[str, Any]:
     """What a card repeats of a results document."""
-    told: dict[str, Any] = {"data": without_paths(results.get("data", "")), "images": results["images"],
-                            "command": "compare-edges", "target": results["target"]}
+    told: dict[str, Any] = {"command": "compare-edges", "data": without_paths(results["data"]["spec"]),
+                            "images": results["images"], "target": results["target"]}
     if kind == "mask":
         told["curves"] = {method: [{key: point[key] for key in ("sparseness", "rmse", "rmse_to_target") if key in point}
                                    for point in points] for method, points in results["curves"].items()}

@@ -1,6 +1,7 @@
 """The paper's nets against what the authors' own code outputs on formula weights."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from depthcue.nets import load_depth_net, load_mask_net
 
 @pytest.mark.parametrize(("kind", "spec", "load"), [("mask", "drn22", load_mask_net),
                                                     ("resnet", "hu-resnet50", load_depth_net)])
-def test_released_layout_gives_the_authors_output(shared_data: Path, tmp_path: Path, kind: str, spec: str, load) -> None:
+def test_released_layout_gives_the_authors_output(shared_data: Path, tmp_path: Path, kind: str, spec: str,
+                                                  load: Callable[[str], torch.nn.Module]) -> None:
     layout = json.loads((shared_data / "official" / f"{kind}_keys.json").read_text())
     state = formula_state(layout["tensors"])
     # as released: pickled, no extension, behind DataParallel, no num_batches_tracked

@@ -1,0 +1,20 @@
+"""Keep a results document among the committed ones, without the paths of the machine that made it.
+
+    python benchmarks/keep_result.py OUT/results.json compare-edges-nyu
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from depthcue.record import without_paths, write_json
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main(results: str, name: str) -> None:
+    write_json(RESULTS / f"{name}.json", without_paths(json.loads(Path(results).read_text())))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
