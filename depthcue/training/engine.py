@@ -8,7 +8,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,13 +216,13 @@ def _rate(how: Optimisation) -> Callable[[int], float]:
     raise DepthcueError(f"unknown schedule {how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """Exponential moving average whose memory grows with the run, so that the first random weights are soon forgotten.
 
     With a fixed decay of 0.999 they would still weigh a third after a thousand steps.
     """
     @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+    def update(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
         updates = float(count)
         keep = min(decay, (1 + updates) / (10 + updates))
         for average, weight in zip(averages, weights, strict=True):
