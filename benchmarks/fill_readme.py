@@ -49,17 +49,6 @@ def comparison(name: str) -> str:
                       "interval of the paired difference to the mask.", "", *lines])
 
 
-def dial() -> str:
-    results = read("dial-against-single")
-    lines = ["| λ | dial / single, RMSE to N(I) at " + ", ".join(f"{share:.0%}" for share in results["shares"]) +
-             " | Eq. (4): dial | single |", "|---|---|---|---|"]
-    for row in results["nets"]:
-        ratios = ", ".join(f"{ratio:.3f}" for ratio in row["dial_over_single"]["rmse_to_target"])
-        lines.append(f"| {row['lambda']:g} | {ratios} | {row['dial']['objective']:.3f} | "
-                     f"{row['single']['objective']:.3f} |")
-    return "\n".join(lines)
-
-
 def vanishing_point() -> str:
     results = read("vanishing-point")
     lines = ["| radius (picture widths) | mask | Sobel edges |", "|---|---|---|"]
@@ -72,9 +61,19 @@ def vanishing_point() -> str:
 
 
 def speed() -> str:
-    """What is fast or slow on the machine of the result files; only the ratios carry over to others."""
-    masks, renderer, training = read("mask-throughput"), read("renderer-speed-cpu"), read("training-speed-cpu")
-    return json.dumps([masks, renderer, training])
+    """Rates on the machine of the result files; the ratio of command to bare runner carries over to others."""
+    renderer, training = read("renderer-speed-cpu"), read("training-speed-cpu")
+    cores = renderer["machine"]["cores"]
+    lines = [f"On {cores} cores ({renderer['machine']['processor']}):", ""]
+    lines += [f"- rendering {entry['kind']} scenes at {entry['width']}x{entry['height']}: "
+              f"{entry['frames_a_second']:.0f} frames a second" for entry in renderer["speeds"]]
+    lines += [f"- training the {name}: {rate:.0f} images a second" for name, rate in
+              training["images_a_second"].items()]
+    for run in read("mask-throughput")["runs"]:
+        lines.append(f"- `mask` on a video of {run['frames']} frames, saving {' and '.join(run['save'])}: "
+                     f"{run['job_fps']:.0f} frames a second, {run['share_of_bare']:.2f} of the bare runner, "
+                     f"{run['peak_rss_mib']:.0f} MiB at most")
+    return "\n".join(lines)
 
 
 def tree() -> str:
@@ -95,7 +94,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
-    "dial": dial,
     "vanishing-point": vanishing_point,
     "speed": speed,
     "tree": tree,

@@ -137,7 +137,7 @@ class _Comparison:
         self.sweep: list[tuple[float, float]] = []  # lambda, mean of the masks
         self.lambdas: dict[float, float] = {}  # share -> lambda
         self.names: list[str] = []
-        self.collected: dict[tuple[str, str], list[Floats]] = {}
+        self.collected: dict[tuple[str, str], list[float]] = {}
 
     def batches(self, places: Sequence[int]) -> Iterator[tuple[Batch, Pictures]]:
         """Batches as the data has them, and as the nets see them: (B, 3, H, W) at the depth net's working size."""
@@ -221,7 +221,8 @@ class _Comparison:
             self._add(key, "mse_to_target", mean_squared_difference(depth_m, target_m))
 
     def _add(self, key: str, measure: str, values: Tensor) -> None:
-        self.collected.setdefault((key, measure), []).append(values.double().cpu().numpy())
+        # plain numbers: thousands of small arrays among large tensors would keep the heap from shrinking
+        self.collected.setdefault((key, measure), []).extend(values.double().tolist())
 
     def _examples(self, batch: Batch, pictures: Pictures, target_m: Tensor, masks: dict[float, Tensor],
                   ranks: dict[float, dict[str, Tensor]], see: Callable[[Tensor], Tensor]) -> list[Example]:
@@ -257,7 +258,7 @@ class _Summary:
     """Numbers over images, with intervals, from those of each image."""
 
     def __init__(self, comparison: _Comparison) -> None:
-        self.values = {key: np.concatenate(parts) for key, parts in comparison.collected.items()}
+        self.values = {key: np.array(numbers) for key, numbers in comparison.collected.items()}
         settings = comparison.settings
         images = len(comparison.names)
         self.weights = statistics.resampling_weights(images, settings.draws, settings.seed)
