@@ -32,6 +32,8 @@ PICTURE_KINDS = ("overlay", "panel", "depth")
 """Kinds that need the frame at its full size."""
 
 MAX_TILE_SIDE = 1280
+MAX_VIDEO_TILE_SIDE = 640
+"""Five tiles stay below the 4096 pixels that many players can take."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class _Results:
     def _panel_size(self) -> tuple[int, int]:
         """The size of a panel's tiles, so that nothing is computed at a photograph's size to be shrunk afterwards."""
         height, width = self.kept.size
-        scale = min(1.0, MAX_TILE_SIDE / max(height, width))
+        limit = MAX_TILE_SIDE if self._enlarger is None else MAX_VIDEO_TILE_SIDE
+        scale = min(1.0, limit / max(height, width))
         return max(round(height * scale), 1), max(round(width * scale), 1)
 
     def _coloured_depths(self) -> list[imaging.Rgb]:
