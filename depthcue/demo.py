@@ -16,10 +16,11 @@ from torch import Tensor
 
 from depthcue import imaging, record, scenes
 from depthcue.atomic import make_folder, write_bytes
+from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_specs
 from depthcue.evaluation.metrics import mean_squared_difference
-from depthcue.evaluation.pair import load_pair, pick_device
+from depthcue.evaluation.pair import load_pair
 from depthcue.frames import ENCODINGS, Frame, VideoSink
 from depthcue.nets import MaskNet, depth_from, fit, resize
 from depthcue.progress import Progress, Silent

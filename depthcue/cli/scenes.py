@@ -33,7 +33,7 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Size
     nyu:DIR/KIND.csv or folder:DIR/KIND.
     """
     configure(quiet, verbose)
-    from depthcue.evaluation.pair import pick_device
+    from depthcue.device import pick_device
     from depthcue.scenes.write import write_scenes
 
     with progress_bar(quiet) as progress:

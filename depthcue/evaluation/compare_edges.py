@@ -22,11 +22,12 @@ from torch import Tensor
 from depthcue import record
 from depthcue.atomic import make_folder
 from depthcue.data import Batch, RgbdData, open_data
+from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.examples import Example, draw_example, save_example
 from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
-from depthcue.evaluation.pair import load_pair, pick_device
+from depthcue.evaluation.pair import load_pair
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthNet, MaskNet, depth_from, resize
 from depthcue.progress import Progress, Silent

@@ -24,20 +24,3 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     except DepthcueError as error:
         raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
                             f"{error.message}", "Name it with --target.") from error
-
-
-def pick_device(device: str) -> torch.device:
-    """The device to measure on: `auto` takes a GPU where there is one.
-
-    Raises:
-        DepthcueError: no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        raise DepthcueError(f"torch cannot use --device {device}: {error}",
-                            "Use auto or cpu, or see depthcue doctor.") from error
-    return picked

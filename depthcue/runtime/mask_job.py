@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, find_inputs, open_input
 from depthcue.imaging import fit_size
@@ -19,7 +20,7 @@ from depthcue.nets import load_depth_net
 from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.interruption import interruptible
-from depthcue.runtime.opening import open_runner, resolve_device, torch_threads
+from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Infer, Outcome, Pipeline, Prepared
 from depthcue.runtime.runner import Runner
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Saver, check_kinds

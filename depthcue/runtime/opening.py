@@ -1,7 +1,6 @@
 """From a weights spec and a backend's name to a runner."""
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.nets import MaskNet, load_mask_net
 from depthcue.runtime.graph_cache import cached_graph, has_graph
@@ -31,19 +31,6 @@ _FASTER = 0.95
 """Share of the other's time a backend must need to be called faster: less is noise."""
 
 log = logging.getLogger(__name__)
-
-
-def resolve_device(device: str) -> str:
-    """`auto` becomes `cuda` where torch sees a GPU, else `cpu`.
-
-    Raises:
-        DepthcueError: not the name of a device.
-    """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise DepthcueError(f"{device!r} is no device", "Choose auto, cpu, cuda, cuda:N or mps.")
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",

@@ -77,7 +77,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         depth_size = tuple(net(torch.zeros(1, 3, *size)).shape[2:])
     loader = BatchLoader(datasets, what.batch_size, size, (depth_size[0], depth_size[1]), POLICIES[what.augmentation],
                          what.seed, accelerator.process_index, accelerator.num_processes, accelerator.device)
-    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length), what.batch_size,
+    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length),
                        what.learning_rate, what.weight_decay, what.schedule, what.average, what.precision,
                        what.compile, what.seed)
     run = RunFolder(out, {"command": "train-depth", **dataclasses.asdict(what)}, resume)

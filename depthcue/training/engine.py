@@ -34,7 +34,6 @@ class Optimisation:
     """How a net is optimised; the defaults are the paper's where it names them."""
 
     steps: int
-    batch_size: int = 8
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     schedule: str = "constant"

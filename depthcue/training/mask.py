@@ -80,7 +80,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
                 for spec in what.data]
     loader = BatchLoader(datasets, what.batch_size, size, None, POLICIES[what.augmentation], what.seed,
                          accelerator.process_index, accelerator.num_processes, accelerator.device)
-    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length), what.batch_size,
+    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length),
                        what.learning_rate, what.weight_decay, what.schedule, what.average, what.precision,
                        what.compile, what.seed)
     run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)

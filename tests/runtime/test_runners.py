@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.runtime import OnnxRunner, Runner, TorchRunner, open_runner, resolve_device
+from depthcue.runtime import OnnxRunner, Runner, TorchRunner, open_runner
 
 
 @pytest.fixture(params=["torch", "onnx"])
