@@ -8,28 +8,25 @@ Deviation: a mask net with a lambda dial is asked at each share for a mask of ab
 short sweep that looks at mask means alone, never at depth; the paper's nets have one lambda each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import lcm
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue import record
 from depthcue.atomic import make_folder
-from depthcue.data import Batch, RgbdData, open_data
+from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.examples import Example, draw_example, save_example
-from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
-from depthcue.evaluation.pair import load_pair
-from depthcue.imaging import fit_size
-from depthcue.nets import DepthNet, MaskNet, depth_from, resize
+from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.tally import Summary, Tally, short
+from depthcue.evaluation.viewing import View, Viewing
+from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
 from depthcue.selection import (
     METHODS,
@@ -43,8 +40,6 @@ from depthcue.selection import (
     scale_to_mean,
     sparseness,
 )
-
-Floats = NDArray[np.float64]
 
 SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 
@@ -107,8 +102,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         progress.start("choosing lambda", len(comparison.sweep_places()))
         comparison.choose_lambdas(progress)
         progress.start("comparing", len(data))
-        examples = [example for batch in comparison.batches(range(len(data)))
-                    for example in comparison.measure(*batch, progress=progress)]
+        examples = [example for view in comparison.viewing.views() for example in comparison.measure(view, progress)]
     saved = [save_example(example, out) for example in examples]
     results = _document(comparison, saved)
     record.write_json(out / "results.json", results)
@@ -131,36 +125,20 @@ class _Comparison:
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings,
                  device: torch.device) -> None:
-        self.mask_net, self.depth_net, self.data, self.settings, self.device = (
-            mask_net, depth_net, data, settings, device)
+        self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
+        self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
+                               multiple=mask_net.description.multiple)
         self.against = tuple(dict.fromkeys(settings.against))
         self.others = {name: build_method(name, Means(mask_net, seed=settings.seed)) for name in self.against}
         self.sweep: list[tuple[float, float]] = []  # lambda, mean of the masks
         self.lambdas: dict[float, float] = {}  # share -> lambda
-        self.names: list[str] = []
-        self.collected: dict[tuple[str, str], list[float]] = {}
-
-    def batches(self, places: Sequence[int]) -> Iterator[tuple[Batch, Pictures]]:
-        """Batches as the data has them, and as the nets see them: (B, 3, H, W) at the depth net's working size."""
-        step = self.settings.batch_size
-        for start in range(0, len(places), step):
-            chosen = list(places[start:start + step])
-            batch = self.data.evaluation_batch(chosen, self.device)
-            yield batch, Pictures(self._fit(batch.rgb), chosen)
-
-    def _fit(self, rgb: Tensor) -> Tensor:
-        net = self.depth_net.description
-        # one size for both nets, so that the mask lies on the depth net's own pixels
-        multiple = lcm(net.multiple, self.mask_net.description.multiple)
-        size = fit_size(rgb.shape[2], rgb.shape[3], working=(net.height, net.width), multiple=multiple)
-        return resize(rgb, size)
+        self.tally = Tally()
 
     def sweep_places(self) -> list[int]:
         """The images whose masks choose the lambdas: none where there is nothing to choose."""
         if self.settings.lam is not None or self.mask_net.description.lambda_range is None:
             return []
-        count = min(len(self.data), self.settings.sweep_images)
-        return [position * len(self.data) // count for position in range(count)]
+        return self.viewing.spread(self.settings.sweep_images)
 
     def choose_lambdas(self, progress: Progress) -> None:
         """For each share the lambda whose masks have the nearest mean; one for all where it is fixed."""
@@ -171,7 +149,7 @@ class _Comparison:
             return
         lams = np.geomspace(*span, self.settings.sweep_steps).clip(*span).tolist()
         totals = np.zeros(len(lams))
-        for _, pictures in self.batches(places):
+        for _, pictures in self.viewing.pictures(places):
             for step, lam in enumerate(lams):
                 totals[step] += float(self._mask(pictures, lam).mean(dim=(1, 2, 3)).sum())
             progress.advance(len(pictures.places))
@@ -182,64 +160,45 @@ class _Comparison:
     def _mask(self, pictures: Pictures, lam: float) -> Tensor:
         return build_method("mask", Means(self.mask_net, lam, self.settings.seed))(pictures)  # (B, 1, H, W)
 
-    def measure(self, batch: Batch, pictures: Pictures, progress: Progress) -> list[Example]:
+    def measure(self, view: View, progress: Progress) -> list[Example]:
         """Add one batch to what is collected; give the examples wanted of it."""
-        normalised = self.depth_net.normalise(pictures.rgb)
-        target_m = depth_from(self.depth_net, normalised)  # (B, 1, h, w)
-        masks = {lam: self._mask(pictures, lam) for lam in sorted(set(self.lambdas.values()))}
-        scores = {name: score(pictures) for name, score in self.others.items()}
+        masks = {lam: self._mask(view.pictures, lam) for lam in sorted(set(self.lambdas.values()))}
+        scores = {name: score(view.pictures) for name, score in self.others.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
         mask_ranks = {lam: rank_pixels(mask, self.settings.seed) for lam, mask in masks.items()}
-        self.names += batch.names
-        self._collect("target", batch, target_m)
-
-        def see(kept: Tensor) -> Tensor:
-            return depth_from(self.depth_net, normalised, kept.to(normalised.dtype))
-
+        self.tally.see(view)
         for share, lam in self.lambdas.items():
             for name, order in {"mask": mask_ranks[lam], **ranks}.items():
-                self._collect(_curve(name, share), batch, see(keep_first(order, share)), target_m)
+                self.tally.errors(_curve(name, share), view, view.through(keep_first(order, share)))
         for lam, mask in masks.items() if self.settings.soft_maps else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
-            self._add(_soft("mask", lam), "mean", mean)
-            self._add(_soft("binary", lam), "mean", sparseness(binary))
-            self._collect(_soft("mask", lam), batch, see(mask), target_m)
-            self._collect(_soft("binary", lam), batch, see(binary), target_m)
+            self.tally.add(_soft("mask", lam), "mean", mean)
+            self.tally.add(_soft("binary", lam), "mean", sparseness(binary))
+            self.tally.errors(_soft("mask", lam), view, view.through(mask))
+            self.tally.errors(_soft("binary", lam), view, view.through(binary))
             for name, score in scores.items():
                 scaled = scale_to_mean(score, mean)
-                self._add(_soft(name, lam), "mean", scaled.mean(dim=(1, 2, 3)))
-                self._collect(_soft(name, lam), batch, see(scaled), target_m)
-        progress.advance(len(batch.names))
-        return self._examples(batch, pictures, target_m, masks,
-                              {lam: {"mask": order, **ranks} for lam, order in mask_ranks.items()}, see)
+                self.tally.add(_soft(name, lam), "mean", scaled.mean(dim=(1, 2, 3)))
+                self.tally.errors(_soft(name, lam), view, view.through(scaled))
+        progress.advance(len(view))
+        return self._examples(view, masks, {lam: {"mask": order, **ranks} for lam, order in mask_ranks.items()})
 
-    def _collect(self, key: str, batch: Batch, depth_m: Tensor, target_m: Tensor | None = None) -> None:
-        if batch.depth_m is not None:
-            for measure, values in image_errors(depth_m, batch.depth_m, batch.valid).items():
-                self._add(key, measure, values)
-        if target_m is not None:
-            self._add(key, "mse_to_target", mean_squared_difference(depth_m, target_m))
-
-    def _add(self, key: str, measure: str, values: Tensor) -> None:
-        # plain numbers: thousands of small arrays among large tensors would keep the heap from shrinking
-        self.collected.setdefault((key, measure), []).extend(values.double().tolist())
-
-    def _examples(self, batch: Batch, pictures: Pictures, target_m: Tensor, masks: dict[float, Tensor],
-                  ranks: dict[float, dict[str, Tensor]], see: Callable[[Tensor], Tensor]) -> list[Example]:
-        total = len(self.data)
+    def _examples(self, view: View, masks: dict[float, Tensor],
+                  ranks: dict[float, dict[str, Tensor]]) -> list[Example]:
+        total, batch, places = len(self.data), view.batch, view.pictures.places
         count = min(self.settings.examples, total)
         wanted = {(2 * position + 1) * total // (2 * count) for position in range(count)}
-        here = [row for row, place in enumerate(pictures.places) if place in wanted]
+        here = [row for row, place in enumerate(places) if place in wanted]
         if not here:
             return []
         share = min(self.lambdas, key=lambda candidate: abs(candidate - self.settings.example_share))
         lam = self.lambdas[share]
         kept = {name: keep_first(order, share) for name, order in ranks[lam].items()}
-        depths = {"target": target_m, **{name: see(pixels) for name, pixels in kept.items()}}
+        depths = {"target": view.target_m, **{name: view.through(pixels) for name, pixels in kept.items()}}
         return [
             draw_example(
-                pictures.places[row], batch.names[row], share, pictures.rgb[row], self.depth_net.description.mean,
+                places[row], batch.names[row], share, view.pictures.rgb[row], self.depth_net.description.mean,
                 masks[lam][row], {name: pixels[row] for name, pixels in kept.items()},
                 {name: depth[row] for name, depth in depths.items()},
                 None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
@@ -255,57 +214,12 @@ def _soft(method: str, lam: float) -> str:
     return f"soft {method} at lambda {lam}"
 
 
-class _Summary:
-    """Numbers over images, with intervals, from those of each image."""
-
-    def __init__(self, comparison: _Comparison) -> None:
-        self.values = {key: np.array(numbers) for key, numbers in comparison.collected.items()}
-        settings = comparison.settings
-        images = len(comparison.names)
-        self.weights = statistics.resampling_weights(images, settings.draws, settings.seed)
-        # an image without any valid depth has no error, and is left out of those against ground truth
-        self.known = np.isfinite(self.values.get(("target", "mse"), np.full(images, np.nan)))
-        self.ground_truth = bool(self.known.any())
-        if self.ground_truth:
-            self.known_weights = statistics.resampling_weights(int(self.known.sum()), settings.draws, settings.seed)
-
-    def of_target(self) -> dict[str, Any]:
-        """The error measures of N on whole pictures; empty without ground truth."""
-        if not self.ground_truth:
-            return {}
-        errors = {measure: values[self.known] for (key, measure), values in self.values.items() if key == "target"}
-        interval = statistics.rmse_interval(errors["mse"], self.known_weights)
-        return {**{name: _short(value) for name, value in summarise(errors).items()}, "rmse_ci95": _pair(interval)}
-
-    def of(self, key: str, reference: str) -> dict[str, Any]:
-        """The errors of one way to see, and how much they exceed those of the `reference` on the same images."""
-        entry: dict[str, Any] = {}
-        if self.ground_truth:
-            mse, other = (self.values[name, "mse"][self.known] for name in (key, reference))
-            entry = {
-                "rmse": _short(root(mse)), "rmse_ci95": _pair(statistics.rmse_interval(mse, self.known_weights)),
-                **{name: _short(float(self.values[key, name][self.known].mean())) for name in ("abs_rel", "delta1")},
-                "minus_mask": _short(root(mse) - root(other)),
-                "minus_mask_ci95": _pair(statistics.rmse_difference_interval(mse, other, self.known_weights)),
-            }
-        mse, other = (self.values[name, "mse_to_target"] for name in (key, reference))
-        return entry | {
-            "rmse_to_target": _short(root(mse)),
-            "rmse_to_target_ci95": _pair(statistics.rmse_interval(mse, self.weights)),
-            "to_target_minus_mask": _short(root(mse) - root(other)),
-            "to_target_minus_mask_ci95": _pair(statistics.rmse_difference_interval(mse, other, self.weights)),
-        }
-
-    def mean(self, key: str, measure: str) -> float:
-        """The mean over images of something measured on each."""
-        return _short(float(self.values[key, measure].mean()))
-
-    def per_image(self, key: str) -> dict[str, list[float | None]]:
-        """RMSE of each image, None where it has no valid depth."""
-        columns = {"rmse": "mse", "rmse_to_target": "mse_to_target"}
-        return {name: [_short(float(np.sqrt(value))) if np.isfinite(value) else None
-                       for value in self.values[key, measure]]
-                for name, measure in columns.items() if (key, measure) in self.values}
+def _against_mask(summary: Summary, key: str, reference: str) -> dict[str, Any]:
+    """The errors of one way to see, and how much they exceed those of the mask on the same images."""
+    difference = summary.difference(key, reference)
+    names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
+             "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
+    return summary.of(key) | {names[field]: value for field, value in difference.items()}
 
 
 def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -318,50 +232,37 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     for soft maps and M', for every lambda used; empty where they were not asked for), `lambda` (how it was chosen),
     `examples` (files under OUT) and `per_image`. All errors in metres.
     """
-    summary = _Summary(comparison)
     settings, shares = comparison.settings, comparison.lambdas
+    summary = Summary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.against)
-    curves = {method: [{"sparseness": share, **({"lambda": _short(lam)} if method == "mask" else {}),
-                        **summary.of(_curve(method, share), _curve("mask", share))} for share, lam in shares.items()]
+    curves = {method: [{"sparseness": share, **({"lambda": short(lam)} if method == "mask" else {}),
+                        **_against_mask(summary, _curve(method, share), _curve("mask", share))}
+                       for share, lam in shares.items()]
               for method in methods}
     soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values())) if settings.soft_maps]
     choice = ("one for all" if not comparison.sweep else "at each sparseness the one of the sweep whose masks have the "
               "nearest mean; no depth was looked at")
     return record.document(
         "compare-edges",
-        weights=_described(comparison.mask_net), target_net=_described(comparison.depth_net),
-        data={"spec": comparison.data.spec, "without_valid_depth": [
-            name for name, known in zip(comparison.names, summary.known, strict=True) if not known
-        ] if summary.ground_truth else []},
-        seed=settings.seed, images=len(comparison.names), ground_truth=summary.ground_truth,
+        weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
+        data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
+        seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth,
         target=summary.of_target(), curves=curves, soft=soft,
-        **{"lambda": {"choice": choice, "sweep": [{"lambda": _short(lam), "mean": _short(mean)}
+        **{"lambda": {"choice": choice, "sweep": [{"lambda": short(lam), "mean": short(mean)}
                                                   for lam, mean in comparison.sweep]}},
         examples=examples,
-        per_image={"names": comparison.names, "target": summary.per_image("target"), "curves": {
+        per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
             method: {str(share): summary.per_image(_curve(method, share)) for share in shares} for method in methods}},
     )
 
 
-def _soft_entry(summary: _Summary, lam: float, methods: tuple[str, ...]) -> dict[str, Any]:
+def _soft_entry(summary: Summary, lam: float, methods: tuple[str, ...]) -> dict[str, Any]:
     reference = _soft("mask", lam)
-    entry: dict[str, Any] = {"lambda": _short(lam)}
+    entry: dict[str, Any] = {"lambda": short(lam)}
     for method in methods:
-        entry[method] = {"mean": summary.mean(_soft(method, lam), "mean"), **summary.of(_soft(method, lam), reference)}
+        entry[method] = {"mean": summary.mean(_soft(method, lam), "mean"),
+                         **_against_mask(summary, _soft(method, lam), reference)}
     binary = _soft("binary", lam)
     entry["binary"] = {"threshold": THRESHOLD, "sparseness": summary.mean(binary, "mean"),
-                       **summary.of(binary, reference)}
+                       **_against_mask(summary, binary, reference)}
     return entry
-
-
-def _described(net: MaskNet | DepthNet) -> dict[str, Any]:
-    return {"name": net.description.name, "sha256": net.card.get("sha256")}
-
-
-def _short(value: float) -> float:
-    """Six digits are more than any of these numbers is good for, and make a file that can be read."""
-    return float(f"{value:.6g}")
-
-
-def _pair(interval: tuple[float, float]) -> list[float]:
-    return [_short(end) for end in interval]

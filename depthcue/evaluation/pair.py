@@ -1,5 +1,7 @@
 """The two nets of a measurement, from the words of the command line."""
 
+from typing import Any
+
 import torch
 
 from depthcue.errors import DepthcueError
@@ -24,3 +26,8 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     except DepthcueError as error:
         raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
                             f"{error.message}", "Name it with --target.") from error
+
+
+def described(net: MaskNet | DepthNet) -> dict[str, Any]:
+    """A net as results documents name it."""
+    return {"name": net.description.name, "sha256": net.card.get("sha256")}

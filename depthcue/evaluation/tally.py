@@ -1,0 +1,130 @@
+"""Numbers of every image, and what they come to over images: errors with intervals, and paired differences.
+
+A key names a way to see ("target": the whole picture; "mask at 0.2"), a measure what is counted of it. Errors are
+against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from depthcue.evaluation import statistics
+from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
+from depthcue.evaluation.viewing import View
+
+Floats = NDArray[np.float64]
+
+TARGET = "target"
+"""The key of what the net sees in whole pictures."""
+
+
+class Tally:
+    """What has been measured of each image so far."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.numbers: dict[tuple[str, str], list[float]] = {}
+
+    def see(self, view: View) -> None:
+        """Begin with the images of a view: their names, and the errors of N(I)."""
+        self.names += view.batch.names
+        self._errors_to_truth(TARGET, view, view.target_m)
+
+    def errors(self, key: str, view: View, depth_m: Tensor) -> None:
+        """Add the errors of `depth_m` (B, 1, h, w), what the net sees one way, against ground truth and N(I)."""
+        self._errors_to_truth(key, view, depth_m)
+        self.add(key, "mse_to_target", mean_squared_difference(depth_m, view.target_m))
+
+    def add(self, key: str, measure: str, values: Tensor) -> None:
+        """Add one number an image, (B,)."""
+        # plain numbers: thousands of small arrays among large tensors would keep the heap from shrinking
+        self.numbers.setdefault((key, measure), []).extend(values.double().tolist())
+
+    def _errors_to_truth(self, key: str, view: View, depth_m: Tensor) -> None:
+        if view.batch.depth_m is not None:
+            for measure, values in image_errors(depth_m, view.batch.depth_m, view.batch.valid).items():
+                self.add(key, measure, values)
+
+
+class Summary:
+    """Numbers over images, with 95% bootstrap intervals, from those of each image."""
+
+    def __init__(self, tally: Tally, draws: int = statistics.DRAWS, seed: int = 0) -> None:
+        self.names = tally.names
+        self.values = {key: np.array(numbers) for key, numbers in tally.numbers.items()}
+        images = len(tally.names)
+        self.weights = statistics.resampling_weights(images, draws, seed)
+        # an image without any valid depth has no error, and is left out of those against ground truth
+        self.known = np.isfinite(self.values.get((TARGET, "mse"), np.full(images, np.nan)))
+        self.ground_truth = bool(self.known.any())
+        if self.ground_truth:
+            self.known_weights = statistics.resampling_weights(int(self.known.sum()), draws, seed)
+
+    def without_depth(self) -> list[str]:
+        """Images that have no valid depth, where others have."""
+        return [name for name, known in zip(self.names, self.known, strict=True) if not known] \
+            if self.ground_truth else []
+
+    def of_target(self) -> dict[str, Any]:
+        """The error measures of N on whole pictures; empty without ground truth."""
+        return self.measures(TARGET)
+
+    def measures(self, key: str) -> dict[str, Any]:
+        """Every error measure of one way to see against ground truth; empty where there is none."""
+        if not self.ground_truth:
+            return {}
+        errors = {measure: values[self.known] for (found, measure), values in self.values.items()
+                  if found == key and measure != "mse_to_target"}
+        interval = statistics.rmse_interval(errors["mse"], self.known_weights)
+        return {**{name: short(value) for name, value in summarise(errors).items()}, "rmse_ci95": pair(interval)}
+
+    def of(self, key: str) -> dict[str, Any]:
+        """The errors of one way to see, with intervals."""
+        entry: dict[str, Any] = {}
+        if self.ground_truth:
+            mse = self.values[key, "mse"][self.known]
+            entry = {"rmse": short(root(mse)),
+                     "rmse_ci95": pair(statistics.rmse_interval(mse, self.known_weights)),
+                     **{name: short(float(self.values[key, name][self.known].mean()))
+                        for name in ("abs_rel", "delta1")}}
+        mse = self.values[key, "mse_to_target"]
+        return entry | {"rmse_to_target": short(root(mse)),
+                        "rmse_to_target_ci95": pair(statistics.rmse_interval(mse, self.weights))}
+
+    def difference(self, key: str, reference: str) -> dict[str, Any]:
+        """RMSE of `key` minus `reference`'s on the same images: `truth`, `truth_ci95`, `target`, `target_ci95`."""
+        entry: dict[str, Any] = {}
+        if self.ground_truth:
+            mse, other = (self.values[name, "mse"][self.known] for name in (key, reference))
+            entry = {"truth": short(root(mse) - root(other)),
+                     "truth_ci95": pair(statistics.rmse_difference_interval(mse, other, self.known_weights))}
+        mse, other = (self.values[name, "mse_to_target"] for name in (key, reference))
+        return entry | {"target": short(root(mse) - root(other)),
+                        "target_ci95": pair(statistics.rmse_difference_interval(mse, other, self.weights))}
+
+    def mean(self, key: str, measure: str) -> float:
+        """The mean over images of something measured on each."""
+        return short(float(self.values[key, measure].mean()))
+
+    def mean_interval(self, key: str, measure: str) -> list[float]:
+        """The 95% interval of that mean."""
+        return pair(statistics.mean_interval(self.values[key, measure], self.weights))
+
+    def per_image(self, key: str) -> dict[str, list[float | None]]:
+        """RMSE of each image, None where it has no valid depth."""
+        columns = {"rmse": "mse", "rmse_to_target": "mse_to_target"}
+        return {name: [short(float(np.sqrt(value))) if np.isfinite(value) else None
+                       for value in self.values[key, measure]]
+                for name, measure in columns.items() if (key, measure) in self.values}
+
+
+def short(value: float) -> float:
+    """Six digits are more than any of these numbers is good for, and make a file that can be read."""
+    return float(f"{value:.6g}")
+
+
+def pair(interval: tuple[float, float]) -> list[float]:
+    """An interval as JSON has it."""
+    return [short(end) for end in interval]

@@ -1,0 +1,74 @@
+"""A data set as a depth net N sees it: whole, and through masks. Every measurement looks through here."""
+
+from collections.abc import Iterator, Sequence
+from math import lcm
+
+import torch
+from torch import Tensor
+
+from depthcue.data import Batch, RgbdData
+from depthcue.imaging import fit_size
+from depthcue.nets import DepthNet, depth_from, resize
+from depthcue.selection import Pictures
+
+
+class Viewing:
+    """Batches of `data` before the frozen `depth_net`, which is on `device` and in eval mode.
+
+    Args:
+        multiple: what height and width must be multiples of besides, for a mask net that looks at the same pixels.
+    """
+
+    def __init__(self, depth_net: DepthNet, data: RgbdData, device: str | torch.device = "cpu", *,
+                 batch_size: int = 8, multiple: int = 1) -> None:
+        self.depth_net, self.data, self.device = depth_net, data, torch.device(device)
+        self.batch_size = batch_size
+        # one size for all nets, so that a mask lies on the depth net's own pixels
+        self.multiple = lcm(depth_net.description.multiple, multiple)
+
+    def pictures(self, places: Sequence[int] | None = None) -> Iterator[tuple[Batch, Pictures]]:
+        """Batches as the data has them, and as the nets see them: (B, 3, H, W) at the depth net's working size."""
+        places = range(len(self.data)) if places is None else places
+        for start in range(0, len(places), self.batch_size):
+            chosen = list(places[start:start + self.batch_size])
+            batch = self.data.evaluation_batch(chosen, self.device)
+            yield batch, Pictures(self._fit(batch.rgb), chosen)
+
+    def views(self, places: Sequence[int] | None = None) -> Iterator["View"]:
+        """Batches with what the net makes of them."""
+        for batch, pictures in self.pictures(places):
+            yield View(self.depth_net, batch, pictures)
+
+    def spread(self, count: int) -> list[int]:
+        """Up to `count` places, evenly over the data."""
+        count = min(len(self.data), count)
+        return [position * len(self.data) // count for position in range(count)]
+
+    def _fit(self, rgb: Tensor) -> Tensor:
+        net = self.depth_net.description
+        size = fit_size(rgb.shape[2], rgb.shape[3], working=(net.height, net.width), multiple=self.multiple)
+        return resize(rgb, size)
+
+
+class View:
+    """One batch before the depth net.
+
+    Attributes:
+        batch: the pictures and depths as the data set has them.
+        pictures: the pictures at the nets' working size.
+        normalised: what the depth net takes, (B, 3, H, W).
+        target_m: N(I), depth from the whole picture, (B, 1, h, w) metres.
+    """
+
+    def __init__(self, depth_net: DepthNet, batch: Batch, pictures: Pictures) -> None:
+        self._depth_net = depth_net
+        self.batch, self.pictures = batch, pictures
+        self.normalised = depth_net.normalise(pictures.rgb)
+        self.target_m = depth_from(depth_net, self.normalised)
+
+    def __len__(self) -> int:
+        return len(self.batch.names)
+
+    def through(self, kept: Tensor) -> Tensor:
+        """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean."""
+        return depth_from(self._depth_net, self.normalised, kept.to(self.normalised.dtype))
