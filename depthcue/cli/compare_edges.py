@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import configure, print_json, print_table, progress_bar
+from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
     BatchSizeOption,
     DataOption,
@@ -36,17 +36,9 @@ def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = 
     Without --lambda, a mask net with a dial is asked at each share of pixels for masks of about that share.
     """
     from depthcue.evaluation.compare_edges import Settings, compare_specs
-    from depthcue.report.comparison import draw_all
-    from depthcue.report.tables import comparison_tables, in_words
 
     configure(quiet, verbose)
     settings = Settings(against=tuple(against or ("sobel", "random")), lam=lam, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target, data, out, settings, limit, device, progress)
-    written = draw_all(results, out)
-    if as_json:
-        return print_json(results)
-    for table in comparison_tables(results):
-        print_table(table.title, table.columns, table.rows)
-    print(in_words(results))
-    print("written: results.json,", ", ".join(path.name for path in written), "in", out)
+    show_results(results, out, as_json)

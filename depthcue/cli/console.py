@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from depthcue.errors import DepthcueError
@@ -43,6 +44,23 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_row(*row)
     # piped into a file there is no window whose width should cut the numbers
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
+    """Draw the plots of a results document into its folder, and print its tables and sentences, or itself as JSON."""
+    from depthcue.report.section import draw_plots
+    from depthcue.report.sections import SECTIONS
+
+    section = SECTIONS[results["command"]](results, folder)
+    written = draw_plots(section, folder)
+    if as_json:
+        return print_json(results)
+    for table in section.tables:
+        print_table(table.title, table.columns, table.rows)
+    for sentence in section.sentences:
+        print(sentence)
+    names = ["results.json", *(path.name for path in written), *(picture.path for picture in section.pictures)]
+    print("written:", ", ".join(names), "in", folder)
 
 
 @contextmanager

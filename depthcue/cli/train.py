@@ -45,6 +45,9 @@ def train(
         "(default 0.5 and 8), or one. drn22: one (default 5).")] = None,
     equation: Annotated[str, typer.Option("--equation", metavar="4|5", help="4: fewest pixels that keep the depth. "
                                           "5: fewest pixels whose loss destroys it.")] = "4",
+    harden: Annotated[float, typer.Option("--harden", metavar="SHARE", min=0.0, max=1.0, help="Share of the pictures "
+                                          "that N sees through the mask cut to 0 and 1, so that the best pixels alone "
+                                          "are worth something. 0: the paper's.")] = 0.0,
     steps: StepsOption = None, epochs: EpochsOption = None, out: RunOption = None, resume: ResumeRunOption = False,
     loss: LossOption = "depth+grad+normal", init: InitOption = None, backbone: BackboneOption = "none",
     augmentation: AugmentationOption = "published", batch_size: BatchSizeOption = 8,
@@ -63,8 +66,8 @@ def train(
     from depthcue.training.mask import MaskTraining, mask_recipe, train_mask
 
     what = MaskTraining(
-        target=target, data=tuple(data), net=net, lam=tuple(lam or ()), equation=equation, loss=loss, init=init,
-        backbone=backbone, augmentation=augmentation, batch_size=batch_size, weight_decay=weight_decay,
+        target=target, data=tuple(data), net=net, lam=tuple(lam or ()), equation=equation, harden=harden, loss=loss,
+        init=init, backbone=backbone, augmentation=augmentation, batch_size=batch_size, weight_decay=weight_decay,
         precision=precision, compile=compile_, half=half, name=name, limit=limit, seed=seed,
         **mask_recipe(net, steps=steps, epochs=epochs, learning_rate=learning_rate, schedule=schedule, average=average))
     with progress_bar(quiet) as progress:

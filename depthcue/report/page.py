@@ -6,9 +6,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from depthcue.atomic import write_text
-from depthcue.report.comparison import draw_all
+from depthcue.report.comparison import section
 from depthcue.report.figures import DARK, draw_comparison
 from depthcue.report.results import Results, measured_against, read_results
+from depthcue.report.section import draw_plots
 from depthcue.report.tables import curves_table, in_words, label_of
 
 
@@ -35,7 +36,7 @@ def _comparison(folder: Path, part: dict[str, str]) -> dict[str, Any]:
     """What the template needs of one comparison; its figures are drawn on the way."""
     place = folder / part["folder"]
     results = read_results(place, "compare-edges")
-    draw_all(results, place)
+    draw_plots(section(results, place), place)
     dark = place / "comparison-dark.svg"
     draw_comparison(results, [dark], DARK)
     return {

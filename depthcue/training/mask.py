@@ -24,6 +24,7 @@ from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_ra
 from depthcue.progress import Progress, Silent
 from depthcue.training.depth import POLICIES, channels_last, frame_size
 from depthcue.training.engine import Engine, Optimisation, accelerator_for, recipe, steps_to_run
+from depthcue.training.hardening import harden
 from depthcue.training.run import RunFolder
 
 LAMBDA_RANGE = (0.5, 8.0)
@@ -41,6 +42,8 @@ class MaskTraining:
     net: str = "compact"
     lam: tuple[float, ...] = ()
     """One λ, or the two ends of the range a conditioned net is trained for; empty: the net's default."""
+    harden: float = 0.0
+    """Share of the pictures that the target sees through the binary mask instead of the soft one."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
     name: str | None = None
@@ -89,13 +92,15 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     range_m = target.description.max_depth_m
     with restore_mode(target):
         for batch in engine.batches(loader):
-            lam = _draw_lambda(net, batch.rgb.shape[0], engine.generator()).to(accelerator.device)
+            chance = engine.generator()
+            lam = _draw_lambda(net, batch.rgb.shape[0], chance).to(accelerator.device)
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), accelerator.autocast():
                 depth = to_reference_range(depth_from(target, normalised).float(), range_m)
             mask = engine.net(normalised, lam)
+            seen = harden(mask, what.harden, chance)
             with accelerator.autocast():
-                depth_from_mask = to_reference_range(depth_from(target, normalised, mask).float(), range_m)
+                depth_from_mask = to_reference_range(depth_from(target, normalised, seen).float(), range_m)
             difference = l_dif(depth_from_mask, depth, loss=what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
