@@ -30,7 +30,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def load_picture(path: Path) -> Picture:
+def load_picture(path: Path | str) -> Picture:
     """Decode a picture file.
 
     The EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted (16 bit scaled by 1/257, not
@@ -40,6 +40,7 @@ def load_picture(path: Path) -> Picture:
     Raises:
         DepthcueError: naming the file and the reason: missing, empty, not a picture, cut off, too large.
     """
+    path = Path(path)
     try:
         if path.stat().st_size == 0:
             raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")

@@ -5,10 +5,11 @@ from torch import Tensor
 
 
 def harden(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Some masks of a batch, drawn by chance, made binary: each keeps its round(sum of M) highest pixels.
+    """Some masks of a batch, drawn by chance, made binary: M > t for a threshold t drawn evenly from [0, 1).
 
-    The gradient of a binary mask is handed to the soft one as it is (straight-through: Bengio, Léonard and Courville,
-    2013). What λ weighs stays the mean of M, which is the share of pixels that its binary mask keeps.
+    Over thresholds the binary masks have the mean M, so that what λ weighs stays what is shown; and a mask net that has
+    to do well at every threshold must put its pixels in order. The gradient of a binary mask is handed to the soft one
+    as it is (straight-through: Bengio, Léonard and Courville, 2013).
 
     Args:
         mask: M in [0, 1], (B, 1, H, W).
@@ -19,9 +20,6 @@ def harden(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """
     if not share:
         return mask
-    chosen = torch.rand(len(mask), generator=generator) < share
-    flat = mask.detach().flatten(1)  # (B, H*W)
-    ordered = flat.sort(dim=1, descending=True).values
-    last = (flat.sum(dim=1).round().long() - 1).clamp_min(0)
-    binary = (flat >= ordered.gather(1, last[:, None])).to(mask.dtype).view_as(mask)
-    return torch.where(chosen.to(mask.device).view(-1, 1, 1, 1), binary + mask - mask.detach(), mask)
+    chosen, threshold = torch.rand(2, len(mask), 1, 1, 1, generator=generator).to(mask.device)  # (B, 1, 1, 1) each
+    binary = (mask.detach() > threshold).to(mask.dtype)
+    return torch.where(chosen < share, binary + mask - mask.detach(), mask)
