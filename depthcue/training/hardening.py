@@ -22,4 +22,4 @@ def harden(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
         return mask
     chosen, threshold = torch.rand(2, len(mask), 1, 1, 1, generator=generator).to(mask.device)  # (B, 1, 1, 1) each
     binary = (mask.detach() > threshold).to(mask.dtype)
-    return torch.where(chosen < share, binary + mask - mask.detach(), mask)
+    return torch.where(chosen < share, binary + (mask - mask.detach()), mask)
