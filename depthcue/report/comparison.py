@@ -1,4 +1,4 @@
-"""What compare-edges found: RMSE against sparseness for every way to choose pixels, and a panel of examples."""
+"""What compare-edges found: RMSE against sparseness for every way to choose pixels, and examples."""
 
 from functools import partial
 from pathlib import Path
@@ -6,15 +6,33 @@ from pathlib import Path
 from depthcue.report.figures import draw_comparison
 from depthcue.report.panels import draw_examples
 from depthcue.report.results import Results
-from depthcue.report.section import Picture, Plot, Section
-from depthcue.report.tables import comparison_tables, in_words
+from depthcue.report.section import Column, Example, Picture, Plot, Section
+from depthcue.report.tables import comparison_tables, in_words, label_of
+
+_CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 
 def section(results: Results, folder: Path) -> Section:
-    """The section of a compare-edges document; draws examples.png into its folder where there are examples."""
-    drawn = draw_examples(results, folder, folder / "examples.png")
+    """The section of a compare-edges document that lies in `folder`."""
+    panel = Picture("examples.png", "What the depth net was shown and what it saw",
+                    partial(draw_examples, results, folder), on_page=False)
     return Section(
         "Mask against edges and chance", (in_words(results),), tuple(comparison_tables(results)),
         (Plot("comparison", "RMSE against the share of pixels seen, with 95% intervals over images",
               partial(draw_comparison, results)),),
-        (Picture("examples.png", "What the depth net was shown and what it saw"),) if drawn else ())
+        (panel,) if results["examples"] else (),
+        "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
+        "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",
+        gallery=tuple(results.get("gallery", ())),
+        examples=tuple(_example(example, results) for example in results["examples"]))
+
+
+def _example(example: Results, results: Results) -> Example:
+    share, tiles = f"{example['sparseness']:.0%}", example["tiles"]
+    columns = [Column("the whole picture", tiles["picture"], tiles["depth_target"])]
+    for method in results["curves"]:
+        caption = f"{share}, {_CHOSEN_BY.get(method, f'chosen by {label_of(method)}')}"
+        columns.append(Column(caption, tiles[f"kept_{method}"], tiles[f"depth_{method}"]))
+    known = "; the true depth" if "depth_truth" in tiles else ""
+    columns.append(Column(f"the mask itself{known}", tiles["mask"], tiles.get("depth_truth")))
+    return Example(example["name"], tuple(columns))

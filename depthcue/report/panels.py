@@ -14,28 +14,22 @@ from depthcue.report.tables import label_of
 TILE_WIDTH = 320
 
 
-def draw_examples(results: Results, folder: Path, path: Path) -> bool:
+def draw_examples(results: Results, folder: Path, path: Path) -> None:
     """Draw the examples of a compare-edges document, one row (or, where pictures are wide, one column) an image.
 
     Args:
-        results: the document.
+        results: the document, with at least one example.
         folder: where it lies; its examples' paths are relative to it.
         path: the png to write.
-
-    Returns:
-        Whether there was any example to draw.
 
     Raises:
         DepthcueError: an example's picture is missing or cannot be read.
     """
     panels = [panel(*_tiles(example, results, folder)) for example in results["examples"]]
-    if not panels:
-        return False
     # the panel of wide pictures stands upright; those are set side by side
     upright = panels[0].shape[0] > panels[0].shape[1]
     with atomic_path(path) as partial:
         Image.fromarray(np.concatenate(panels, axis=1 if upright else 0)).save(partial)
-    return True
 
 
 def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb], list[str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthcue.report.figures import LIGHT, Theme
+from depthcue.report.results import Results
 from depthcue.report.tables import Table
 
 
@@ -21,11 +22,33 @@ class Plot:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a command left beside its results."""
+    """A picture (or a film) beside the results, left there by a command or drawn from what it left."""
 
     path: str
     """Relative to the folder of the results."""
     caption: str
+    draw: Callable[[Path], object] | None = None
+    """Draws it into a png; None where the command left it."""
+    on_page: bool = True
+    """Whether a page shows it; not where it shows the same in another way."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Two pictures, one above the other: what a depth net was shown and what depth it saw."""
+
+    caption: str
+    shown: str
+    seen: str | None
+    """Both relative to the folder of the results."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image seen in several ways."""
+
+    name: str
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -38,10 +61,20 @@ class Section:
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    lead: str = ""
+    """What was asked and how, for a reader who does not know the paper."""
+    gallery: tuple[Results, ...] = ()
+    """Stills with masks at several lambdas, as `evaluation.gallery` wrote them into the results."""
+    films: tuple[Picture, ...] = ()
+    """Videos (.mp4)."""
+    examples: tuple[Example, ...] = ()
 
 
 def draw_plots(section: Section, folder: Path, theme: Theme = LIGHT) -> list[Path]:
-    """Draw every plot of a section into `folder` as png and svg; returns the files."""
+    """Draw every plot of a section into `folder` as png and svg, and its drawn pictures; returns the plots' files."""
+    for picture in section.pictures:
+        if picture.draw is not None:
+            picture.draw(folder / picture.path)
     written = []
     for plot in section.plots:
         paths = [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]
