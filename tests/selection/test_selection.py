@@ -92,7 +92,7 @@ def test_soft_maps_are_brought_to_a_mean(generator: torch.Generator) -> None:
 
 
 def _random_scores(places: list[int], seed: int = 0) -> Tensor:
-    method = selection.METHODS["random"](Means(None, seed=seed))  # type: ignore[arg-type]
+    method = selection.METHODS["random"](Means(None, seed=seed))
     return method(Pictures(torch.zeros(len(places), 3, 8, 8), places))
 
 
@@ -105,4 +105,4 @@ def test_random_pixels_belong_to_the_picture_not_to_its_batch() -> None:
 
 def test_an_unknown_method_names_those_there_are() -> None:
     with pytest.raises(DepthcueError, match="mask, sobel, random"):
-        selection.build_method("canny", Means(None))  # type: ignore[arg-type]
+        selection.build_method("canny", Means(None))

@@ -1,0 +1,54 @@
+"""What a way to choose pixels is given, and what it gives: the one interface of all of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from depthcue.nets import DepthNet, MaskNet
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A batch at the nets' working size, as any method may want to see it, with the truth where it is known.
+
+    The truth shows the same view at the data's own size, which need not be that of the pictures; it is None where the
+    data does not have it.
+
+    Attributes:
+        rgb: (B, 3, H, W) in [0, 1].
+        places: the place of each picture in its data set; chance hangs on it, so that a picture gets the same random
+            pixels whatever the batch it comes in.
+        depth_m: (B, 1, h, w) metres; where not valid, inf for what lies beyond the data's range, 0 for unknown.
+        valid: bool (B, 1, h, w), where there is a measured depth.
+        edges: bool (B, 1, h, w) by cause: occlusion, crease, texture, shadow (rendered scenes).
+        object_id: int64 (B, 1, h, w), which object each pixel shows (rendered scenes).
+    """
+
+    rgb: Tensor
+    places: Sequence[int]
+    depth_m: Tensor | None = None
+    valid: Tensor | None = None
+    edges: Mapping[str, Tensor] | None = None
+    object_id: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Means:
+    """What methods may draw on.
+
+    Attributes:
+        mask_net: for `mask`.
+        lam: weight of sparseness; None takes the mask net's own.
+        seed: of all that is drawn by chance.
+        depth_net: the N that gradients are taken of, on the pictures' device and in eval mode.
+    """
+
+    mask_net: MaskNet | None = None
+    lam: float | None = None
+    seed: int = 0
+    depth_net: DepthNet | None = None
+
+
+Score = Callable[[Pictures], Tensor]
+"""Gives (B, 1, H, W) in [0, 1]; a pixel with a higher score is kept earlier."""
