@@ -23,6 +23,7 @@ from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.examples import Example, draw_example, save_example
+from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import described, load_pair
 from depthcue.evaluation.tally import Summary, Tally, short
 from depthcue.evaluation.viewing import View, Viewing
@@ -38,6 +39,7 @@ from depthcue.selection import (
     keep_first,
     rank_pixels,
     scale_to_mean,
+    sobel_edges,
     sparseness,
 )
 
@@ -64,6 +66,8 @@ class Settings:
     draws: int = statistics.DRAWS
     examples: int = 4
     example_share: float = 0.2
+    gallery: bool = True
+    """Whether to leave the examples with their masks at every lambda, for a page to turn through."""
 
 
 def compare_specs(weights: str, target: str | None, data: str, out: Path, settings: Settings | None = None,
@@ -81,7 +85,7 @@ def compare_specs(weights: str, target: str | None, data: str, out: Path, settin
 
 def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path, settings: Settings | None = None,
                   device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Measure `mask_net` against other ways to choose pixels, write OUT/results.json and OUT/examples/.
+    """Measure `mask_net` against other ways to choose pixels, write OUT/results.json, OUT/examples/ and OUT/gallery/.
 
     Args:
         mask_net, depth_net: on `device`, in eval mode.
@@ -102,9 +106,12 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         progress.start("choosing lambda", len(comparison.sweep_places()))
         comparison.choose_lambdas(progress)
         progress.start("comparing", len(data))
-        examples = [example for view in comparison.viewing.views() for example in comparison.measure(view, progress)]
+        examples, stills = [], []
+        for view in comparison.viewing.views():
+            examples += comparison.measure(view, progress)
+            stills += comparison.stills(view, out)
     saved = [save_example(example, out) for example in examples]
-    results = _document(comparison, saved)
+    results = _document(comparison, saved, stills)
     record.write_json(out / "results.json", results)
     return results
 
@@ -184,12 +191,31 @@ class _Comparison:
         progress.advance(len(view))
         return self._examples(view, masks, {lam: {"mask": order, **ranks} for lam, order in mask_ranks.items()})
 
-    def _examples(self, view: View, masks: dict[float, Tensor],
-                  ranks: dict[float, dict[str, Tensor]]) -> list[Example]:
-        total, batch, places = len(self.data), view.batch, view.pictures.places
+    def _shown(self, view: View) -> list[int]:
+        """The rows of a batch that are shown as examples: evenly spread over the data."""
+        total = len(self.data)
         count = min(self.settings.examples, total)
         wanted = {(2 * position + 1) * total // (2 * count) for position in range(count)}
-        here = [row for row, place in enumerate(places) if place in wanted]
+        return [row for row, place in enumerate(view.pictures.places) if place in wanted]
+
+    def stills(self, view: View, out: Path) -> list[dict[str, Any]]:
+        """Leave the examples of a batch as stills of the gallery, with the masks and depths of every lambda."""
+        rows = self._shown(view) if self.settings.gallery else []
+        if not rows:
+            return []
+        masks = {lam: self._mask(view.pictures, lam) for lam in sorted(set(self.lambdas.values()))}
+        seen_m = {lam: view.through(mask) for lam, mask in masks.items()}
+        edges, batch = sobel_edges(view.pictures.rgb), view.batch
+        return [save_still(
+            out, f"{view.pictures.places[row]:06d}", batch.names[row], batch.rgb[row], edges[row], view.target_m[row],
+            [Step(lam, mask[row], seen_m[lam][row]) for lam, mask in masks.items()],
+            None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
+            for row in rows]
+
+    def _examples(self, view: View, masks: dict[float, Tensor],
+                  ranks: dict[float, dict[str, Tensor]]) -> list[Example]:
+        batch, places = view.batch, view.pictures.places
+        here = self._shown(view)
         if not here:
             return []
         share = min(self.lambdas, key=lambda candidate: abs(candidate - self.settings.example_share))
@@ -222,7 +248,8 @@ def _against_mask(summary: Summary, key: str, reference: str) -> dict[str, Any]:
     return summary.of(key) | {names[field]: value for field, value in difference.items()}
 
 
-def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(comparison: _Comparison, examples: list[dict[str, Any]],
+              stills: list[dict[str, Any]]) -> dict[str, Any]:
     """The results document, schema 1.
 
     Beside the fields every document has: `weights`, `target_net`, `data` (what was compared), `images` (how many),
@@ -230,7 +257,8 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
     ground truth only those against N(I), whose names say `to_target`; `lambda` where it is the mask), `soft` (the same
     for soft maps and M', for every lambda used; empty where they were not asked for), `lambda` (how it was chosen),
-    `examples` (files under OUT) and `per_image`. All errors in metres.
+    `examples` (files under OUT), `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All
+    errors in metres.
     """
     settings, shares = comparison.settings, comparison.lambdas
     summary = Summary(comparison.tally, settings.draws, settings.seed)
@@ -250,7 +278,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
         target=summary.of_target(), curves=curves, soft=soft,
         **{"lambda": {"choice": choice, "sweep": [{"lambda": short(lam), "mean": short(mean)}
                                                   for lam, mean in comparison.sweep]}},
-        examples=examples,
+        examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
             method: {str(share): summary.per_image(_curve(method, share)) for share in shares} for method in methods}},
     )

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from depthcue.atomic import atomic_path
-from depthcue.imaging import Map, Rgb, colourise_depth, colourise_mask, resize_map, resize_rgb
+from depthcue.evaluation.tiles import depth_scale, depth_tile, map_of, picture_of, truth_map
+from depthcue.imaging import Rgb, colourise_mask, resize_rgb
 
 SHOWN_WIDTH = 384
 """Tiles are enlarged by a whole factor to at least this width, so that single pixels can be told apart."""
@@ -51,24 +52,20 @@ def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[f
     height, width = rgb.shape[-2] * factor, rgb.shape[-1] * factor
     colour = rgb.new_tensor(mean).view(3, 1, 1)
 
-    maps = {f"depth_{method}": _map(depth) for method, depth in depths_m.items()}
+    maps = {f"depth_{method}": map_of(depth) for method, depth in depths_m.items()}
     reference = maps["depth_target"]
     if truth is not None:
-        maps["depth_truth"] = _map(torch.where(truth[1], truth[0], truth[0].new_tensor(torch.nan)))
+        maps["depth_truth"] = truth_map(*truth)
         if truth[1].any():
             reference = maps["depth_truth"]
-    # a scale of the image's own, so that its nearest and farthest things can be told apart
-    near_m, far_m = (float(end) for end in np.nanpercentile(reference, (1, 99)))
-    far_m = max(far_m, near_m * 1.5)
+    near_m, far_m = depth_scale(reference)
 
-    tiles = {"picture": resize_rgb(_picture(rgb), height, width),
-             "mask": colourise_mask(_enlarge(_map(mask), factor))}
+    tiles = {"picture": resize_rgb(picture_of(rgb), height, width),
+             "mask": colourise_mask(_enlarge(map_of(mask), factor))}
     for method, pixels in kept.items():
-        tiles[f"kept_{method}"] = _enlarge(_picture(torch.where(pixels, rgb, colour)), factor)
+        tiles[f"kept_{method}"] = _enlarge(picture_of(torch.where(pixels, rgb, colour)), factor)
     for label, depth in maps.items():
-        # bilinear would smear the unknown into the known
-        sized = _nearest(depth, height, width) if np.isnan(depth).any() else resize_map(depth, height, width)
-        tiles[label] = colourise_depth(sized, near_m, far_m)
+        tiles[label] = depth_tile(depth, (height, width), (near_m, far_m))
     return Example(place, name, share, near_m, far_m, tiles)
 
 
@@ -83,19 +80,5 @@ def save_example(example: Example, out: Path) -> dict[str, Any]:
             "far_m": round(example.far_m, 3), "tiles": paths}
 
 
-def _picture(rgb: Tensor) -> Rgb:
-    return (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def _map(values: Tensor) -> Map:
-    return values[0].float().cpu().numpy()
-
-
 def _enlarge(pixels: np.ndarray[Any, Any], factor: int) -> Any:
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _nearest(values: Map, height: int, width: int) -> Map:
-    rows = np.arange(height) * values.shape[0] // height
-    columns = np.arange(width) * values.shape[1] // width
-    return values[rows[:, None], columns]

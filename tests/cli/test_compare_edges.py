@@ -50,7 +50,7 @@ def test_on_rendered_rooms(nets: dict[str, str], tmp_path: Path, capsys: pytest.
     assert results["weights"]["sha256"] and results["target_net"]["sha256"]
     assert list(results["curves"]) == ["mask", "sobel", "random"]
     assert {path.name for path in out.iterdir()} == {"results.json", "comparison.png", "comparison.svg", "examples.png",
-                                                     "examples"}
+                                                     "examples", "gallery"}
     assert len(list((out / "examples").iterdir())) == 3 * 10
 
 
