@@ -69,6 +69,14 @@ def mask_objective(difference: Tensor, mask: Tensor, lam: Tensor | float, equati
     raise ValueError(f"unknown equation {equation!r}; one of {EQUATIONS}")
 
 
+def total_variation(mask: Tensor) -> Tensor:
+    """How much each mask (B, 1, H, W) changes from pixel to pixel, (B,): the sum of |differences| of all horizontal and
+    vertical neighbours over the number of pixels."""
+    across = (mask[..., :, 1:] - mask[..., :, :-1]).abs().sum(dim=(1, 2, 3))
+    down = (mask[..., 1:, :] - mask[..., :-1, :]).abs().sum(dim=(1, 2, 3))
+    return (across + down) / (mask.shape[-2] * mask.shape[-1])
+
+
 def to_reference_range(depth_m: Tensor, max_depth_m: float) -> Tensor:
     """Depth scaled so that a net's range becomes 10 m; as it is for indoor nets.
 

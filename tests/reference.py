@@ -56,3 +56,33 @@ def losses(prediction: Map, target: Map) -> dict[str, float]:
         cosine = (px * tx + py * ty + 1) / math.sqrt((px * px + py * py + 1) * (tx * tx + ty * ty + 1))
         sums["l_normal"] += 1 - cosine
     return {name: total / len(pixels) for name, total in sums.items()}
+
+
+# ways to choose pixels
+
+
+def total_variation(mask: Map) -> float:
+    """The sum of |differences| of neighbours, left to right and top to bottom, over the number of pixels."""
+    height, width = len(mask), len(mask[0])
+    total = 0.0
+    for row in range(height):
+        for column in range(width):
+            if column + 1 < width:
+                total += abs(mask[row][column + 1] - mask[row][column])
+            if row + 1 < height:
+                total += abs(mask[row + 1][column] - mask[row][column])
+    return total / (height * width)
+
+
+def gaussian_blur(values: Map, sigma: float) -> list[list[float]]:
+    """A Gaussian of two dimensions cut to a square of three deviations, its weights summing to 1; borders repeated."""
+    height, width, radius = len(values), len(values[0]), math.ceil(3 * sigma)
+    around = range(-radius, radius + 1)
+    weight = {(r, c): math.exp(-(r * r + c * c) / (2 * sigma * sigma)) for r in around for c in around}
+    total = sum(weight.values())
+
+    def at(row: int, column: int) -> float:
+        return values[min(max(row, 0), height - 1)][min(max(column, 0), width - 1)]
+
+    return [[sum(w * at(row + r, column + c) for (r, c), w in weight.items()) / total for column in range(width)]
+            for row in range(height)]
