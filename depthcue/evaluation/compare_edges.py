@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,8 @@ from depthcue.atomic import make_folder
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import statistics
+from depthcue.evaluation import dial, statistics
+from depthcue.evaluation.dial import Sweep, has_dial, sweep_dial
 from depthcue.evaluation.examples import Example, draw_example, save_example
 from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import described, load_pair
@@ -58,8 +58,8 @@ class Settings:
     """One lambda for all; None lets a net with a dial be asked for each sparseness."""
     soft_maps: bool = True
     """Whether to measure soft maps too: about as much work as all the rest."""
-    sweep_steps: int = 16
-    sweep_images: int = 64
+    sweep_steps: int = dial.STEPS
+    sweep_images: int = dial.IMAGES
     """The most images whose masks choose the lambdas, spread over the data."""
     batch_size: int = 8
     seed: int = 0
@@ -137,32 +137,24 @@ class _Comparison:
                                multiple=mask_net.description.multiple)
         self.against = tuple(dict.fromkeys(settings.against))
         self.others = {name: build_method(name, Means(mask_net, seed=settings.seed)) for name in self.against}
-        self.sweep: list[tuple[float, float]] = []  # lambda, mean of the masks
+        self.sweep: Sweep | None = None
         self.lambdas: dict[float, float] = {}  # share -> lambda
         self.tally = Tally()
 
     def sweep_places(self) -> list[int]:
         """The images whose masks choose the lambdas: none where there is nothing to choose."""
-        if self.settings.lam is not None or self.mask_net.description.lambda_range is None:
+        if self.settings.lam is not None or not has_dial(self.mask_net):
             return []
         return self.viewing.spread(self.settings.sweep_images)
 
     def choose_lambdas(self, progress: Progress) -> None:
         """For each share the lambda whose masks have the nearest mean; one for all where it is fixed."""
-        span = self.mask_net.description.lambda_range
         places = self.sweep_places()
-        if not places or span is None:
+        if not places:
             self.lambdas = dict.fromkeys(self.settings.shares, self.mask_net.check_lambda(self.settings.lam))
             return
-        lams = np.geomspace(*span, self.settings.sweep_steps).clip(*span).tolist()
-        totals = np.zeros(len(lams))
-        for _, pictures in self.viewing.pictures(places):
-            for step, lam in enumerate(lams):
-                totals[step] += float(self._mask(pictures, lam).mean(dim=(1, 2, 3)).sum())
-            progress.advance(len(pictures.places))
-        means = totals / len(places)
-        self.sweep = list(zip(lams, means.tolist(), strict=True))
-        self.lambdas = {share: lams[int(np.abs(means - share).argmin())] for share in self.settings.shares}
+        self.sweep = sweep_dial(self.mask_net, self.viewing, places, self.settings.sweep_steps, progress)
+        self.lambdas = {share: self.sweep.for_share(share) for share in self.settings.shares}
 
     def _mask(self, pictures: Pictures, lam: float) -> Tensor:
         return build_method("mask", Means(self.mask_net, lam, self.settings.seed))(pictures)  # (B, 1, H, W)
@@ -268,16 +260,15 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
                        for share, lam in shares.items()]
               for method in methods}
     soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values())) if settings.soft_maps]
-    choice = ("one for all" if not comparison.sweep else "at each sparseness the one of the sweep whose masks have the "
-              "nearest mean; no depth was looked at")
+    choice = ("one for all" if comparison.sweep is None else
+              "at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at")
     return record.document(
         "compare-edges",
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
         data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth,
         target=summary.of_target(), curves=curves, soft=soft,
-        **{"lambda": {"choice": choice, "sweep": [{"lambda": short(lam), "mean": short(mean)}
-                                                  for lam, mean in comparison.sweep]}},
+        **{"lambda": {"choice": choice, "sweep": [] if comparison.sweep is None else comparison.sweep.entries()}},
         examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
             method: {str(share): summary.per_image(_curve(method, share)) for share in shares} for method in methods}},
