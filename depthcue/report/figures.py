@@ -41,12 +41,11 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     references = measured_against(results)
-    figure = Figure(figsize=(4.6 * len(references) + 0.4, 3.7), layout="constrained", facecolor=theme.background)
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.6 * len(references) + 0.4, 3.7, theme)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
         _draw_curves(axes, results, reference, theme)
     figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
-    _save(figure, paths)
+    save_figure(figure, paths)
 
 
 def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
@@ -68,6 +67,18 @@ def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> 
     axes.set_ylabel("RMSE (m)", color=theme.ink, fontsize=9)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    style_axes(axes, theme)
+
+
+def new_figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure of a width and height in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.background)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def style_axes(axes: Axes, theme: Theme) -> None:
+    """Axes as all figures have them: lines at the left and bottom, a faint grid across."""
     axes.set_facecolor(theme.background)
     axes.grid(axis="y", color=theme.faint, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -77,7 +88,8 @@ def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> 
         spine.set_color(theme.ink)
 
 
-def _save(figure: Figure, paths: Sequence[Path]) -> None:
+def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure to every path; the suffix says which kind (.png, .svg, .pdf)."""
     for path in paths:
         # without a date in it, the same results give the same file
         metadata = {"Date": None} if path.suffix == ".svg" else None
