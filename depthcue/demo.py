@@ -14,19 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue import imaging, record, scenes
+from depthcue import record, scenes
 from depthcue.atomic import make_folder, write_bytes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_specs
-from depthcue.evaluation.metrics import mean_squared_difference
+from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import load_pair
+from depthcue.evaluation.tiles import picture_of
 from depthcue.frames import ENCODINGS, Frame, VideoSink
-from depthcue.nets import MaskNet, depth_from, fit, resize
+from depthcue.nets import MaskNet, depth_from, fit
 from depthcue.progress import Progress, Silent
-from depthcue.report.page import write_demo_page
+from depthcue.report.gallery import START_MEAN
+from depthcue.report.page import write_page
 from depthcue.runtime.mask_job import MaskOptions, mask_sources
-from depthcue.selection import binarise, sparseness
+from depthcue.selection import sobel_edges
 
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
@@ -35,6 +37,7 @@ _AT_ONCE = 10
 
 TITLES = {"indoor": "Rooms", "road": "Roads"}
 LABELS = {"indoor": "room", "road": "road"}
+HEADLINE = "What does a network look at when it sees depth?"
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,12 @@ class Tour:
     compared: Mapping[str, int] = field(default_factory=lambda: {"indoor": 24, "road": 12})
     """How many pictures the mask is compared with edges on."""
     comparison: Settings = Settings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False, sweep_steps=12, sweep_images=8,
-                                    examples=2)
+                                    examples=2, gallery=False)
     drive_frames: int = 50
     drive_rate: int = 10
     drive_metres_a_frame: float = 0.9
-    kept: float = 0.2
-    """The share of pixels at which the dial starts and the drive is masked."""
+    mean: float = START_MEAN
+    """The mean of M with which the drive is masked."""
 
 
 def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) -> Path:
@@ -71,16 +74,17 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
     tour, progress = tour or Tour(), progress or Silent()
     start = time.perf_counter()
     make_folder(out)
-    stills: list[dict[str, Any]] = []
+    gallery: list[dict[str, Any]] = []
+    pictures: dict[str, list[Path]] = {}
     lams: dict[str, float] = {}
     for kind, worlds in tour.stills.items():
         progress.start(f"rendering {TITLES[kind].lower()}", len(worlds))
-        shown, lams[kind] = _stills(kind, worlds, tour, out, progress)
-        stills += shown
+        stills, pictures[kind], lams[kind] = _stills(kind, worlds, tour, out, progress)
+        gallery += stills
     progress.start("rendering a drive", tour.drive_frames)
     drive = _render_drive(tour, out / "pictures" / "drive.mp4", progress)
-    masked = [_masked(kind, [out / still["picture"] for still in stills if still["kind"] == kind]
-                      + [drive] * (kind == "road"), tour, lams[kind], out, progress) for kind in tour.stills]
+    masked = [_masked(kind, pictures[kind] + [drive] * (kind == "road"), tour, lams[kind], out, progress)
+              for kind in tour.stills]
     video = next(entry for inputs in masked for entry in inputs if entry["kind"] == "video")
     comparisons = []
     for kind, count in tour.compared.items():
@@ -88,19 +92,19 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         compare_specs(tour.weights[kind], None, f"scenes:{kind}", out / folder, tour.comparison, count,
                       progress=progress)
         comparisons.append({"title": TITLES[kind], "folder": folder})
-    kept = [setting["kept"] for setting in stills[0]["settings"]]
     results = record.document(
-        "demo", stills=stills, start=int(np.abs(np.array(kept) - tour.kept).argmin()),
-        video={"kept": video["share_kept"],
-               **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
+        "demo", gallery=gallery,
+        video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
         comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
     record.write_json(out / "results.json", results)
-    return write_demo_page(out)
+    page = out / "index.html"
+    write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE)
+    return page
 
 
 def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
-            progress: Progress) -> tuple[list[dict[str, Any]], float]:
-    """Pictures of one kind with their masks over the dial, and the lambda that keeps about `tour.kept`."""
+            progress: Progress) -> tuple[list[dict[str, Any]], list[Path], float]:
+    """Stills of one kind for the gallery, their pictures as files, and the lambda with masks of about `tour.mean`."""
     device = pick_device("auto")
     mask_net, depth_net = load_pair(tour.weights[kind], None, device)
     rendering = scenes.render(kind, [FIRST_SEED + world for world in worlds], *tour.sizes[kind], device=device)
@@ -108,46 +112,20 @@ def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
     with torch.inference_mode():
         normalised = depth_net.normalise(rgb)
         whole_m = depth_from(depth_net, normalised)
-        steps = []
-        for lam in _dial(mask_net, rgb, tour.dial_steps):
-            mask = _mask(mask_net, rgb, lam)
-            seen_m = depth_from(depth_net, normalised, mask)
-            steps.append(_Step(lam, resize(mask, tour.sizes[kind]).clamp(0, 1), seen_m, sparseness(binarise(mask)),
-                               mean_squared_difference(seen_m, whole_m).sqrt()))
-    entries = []
+        masks = {lam: _mask(mask_net, rgb, lam) for lam in _dial(mask_net, rgb, tour.dial_steps)}
+        seen_m = {lam: depth_from(depth_net, normalised, mask) for lam, mask in masks.items()}
+    edges = sobel_edges(rgb)
+    entries, pictures = [], []
     for row in range(len(worlds)):
-        entries.append(_draw_still(kind, row, _picture(rendering.rgb[row]), whole_m[row], steps, out))
+        name = f"{kind}-{row + 1}"
+        pictures.append(out / "pictures" / f"{name}.png")
+        write_bytes(pictures[-1], ENCODINGS["rgb-png"].encode(picture_of(rendering.rgb[row])))
+        entries.append(save_still(
+            out, name, f"{LABELS[kind]} {row + 1}", rendering.rgb[row], edges[row], whole_m[row],
+            [Step(lam, mask[row], seen_m[lam][row]) for lam, mask in masks.items()],
+            (rendering.depth_m[row], rendering.valid[row])))
         progress.advance()
-    return entries, min(steps, key=lambda step: abs(float(step.kept.mean()) - tour.kept)).lam
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A setting of the dial for B pictures: masks at their size, depth from them, and two figures (B,) each."""
-
-    lam: float
-    mask: Tensor
-    seen_m: Tensor
-    kept: Tensor
-    off_m: Tensor
-
-
-def _draw_still(kind: str, row: int, picture: imaging.Rgb, whole_m: Tensor, steps: Sequence[_Step],
-                out: Path) -> dict[str, Any]:
-    """Write the pictures of one still; return its entry for the page."""
-    name = f"{kind}-{row + 1}"
-    near_m, far_m = (float(end) for end in np.percentile(_map(whole_m), (1, 99)))
-    scale = (near_m, max(far_m, 1.2 * near_m))
-    return {
-        "kind": kind, "name": f"{LABELS[kind]} {row + 1}", "picture": _save(out, f"pictures/{name}.png", picture),
-        "depth": _save(out, f"dial/{name}-whole.jpg", _depth(whole_m, picture, scale)),
-        "settings": [{
-            "lambda": float(f"{step.lam:.3g}"), "kept": round(float(step.kept[row]), 4),
-            "difference_m": round(float(step.off_m[row]), 4),
-            "overlay": _save(out, f"dial/{name}-{number}-kept.jpg", imaging.overlay(picture, _map(step.mask[row]))),
-            "depth": _save(out, f"dial/{name}-{number}-depth.jpg", _depth(step.seen_m[row], picture, scale)),
-        } for number, step in enumerate(steps)],
-    }
+    return entries, pictures, min(masks, key=lambda lam: abs(float(masks[lam].mean()) - tour.mean))
 
 
 def _render_drive(tour: Tour, path: Path, progress: Progress) -> Path:
@@ -160,7 +138,7 @@ def _render_drive(tour: Tour, path: Path, progress: Progress) -> Path:
             turns = [scenes.Turn(forward_m=index * tour.drive_metres_a_frame) for index in indices]
             rendering = scenes.render("road", [seed] * len(turns), height, width, pick_device("auto"), turns)
             for index, rgb in zip(indices, rendering.rgb, strict=True):
-                picture = _picture(rgb)
+                picture = picture_of(rgb)
                 sink.write(picture, Frame(picture, index, None, f"{index:06d}"))
             progress.advance(len(turns))
     return path
@@ -204,21 +182,3 @@ def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[float]:
 def _mask(mask_net: MaskNet, rgb: Tensor, lam: float) -> Tensor:
     mask: Tensor = mask_net(mask_net.normalise(rgb), torch.full((len(rgb),), lam, device=rgb.device))
     return mask  # (B, 1, H, W)
-
-
-def _depth(depth_m: Tensor, picture: imaging.Rgb, scale: tuple[float, float]) -> imaging.Rgb:
-    return imaging.colourise_depth(imaging.resize_map(_map(depth_m), *picture.shape[:2]), *scale)
-
-
-def _picture(rgb: Tensor) -> imaging.Rgb:
-    return (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def _map(values: Tensor) -> imaging.Map:
-    return values[0].float().cpu().numpy()
-
-
-def _save(out: Path, path: str, picture: imaging.Rgb) -> str:
-    encoding = ENCODINGS["rgb-png" if path.endswith(".png") else "rgb-jpg"]
-    write_bytes(out / path, encoding.encode(picture))
-    return path

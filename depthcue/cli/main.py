@@ -12,7 +12,7 @@ from depthcue import __version__
 from depthcue.cli.console import say_error
 from depthcue.errors import DepthcueError
 
-COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "compare-edges")
+COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "compare-edges", "report")
 """In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
 
 

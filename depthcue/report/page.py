@@ -1,70 +1,127 @@
-"""Pages for a browser, from results files and the pictures beside them: no server, no network, no torch."""
+"""One page for a browser, from results files and the pictures beside them: no server, no network, no torch."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from depthcue import __version__
 from depthcue.atomic import write_text
-from depthcue.report.comparison import section
-from depthcue.report.figures import DARK, draw_comparison
-from depthcue.report.results import Results, measured_against, read_results
-from depthcue.report.section import draw_plots
-from depthcue.report.tables import curves_table, in_words, label_of
+from depthcue.errors import DepthcueError
+from depthcue.report.embed import drawn_uri, film_uri, picture_uri, plot_uris
+from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
+from depthcue.report.provenance import comparability, data_specs, in_short, provenance
+from depthcue.report.results import Results, read_results
+from depthcue.report.section import Section
+from depthcue.report.sections import SECTIONS
+
+TITLE = "What a network looks at when it sees depth"
+_MANY_ROWS = 12
+"""Tables with more are folded away."""
 
 
-def write_demo_page(folder: Path) -> Path:
-    """Write FOLDER/index.html from what `depthcue demo` left there.
+@dataclass(frozen=True)
+class _Part:
+    """A results document, the folder it lies in, and what it comes to."""
 
-    Reads FOLDER/results.json and the comparisons it names, and draws their figures. Pictures and video are linked by
-    relative paths; style and script are in the page, which opens from a disk as from a server.
+    results: Results
+    folder: Path
+    section: Section
+
+
+def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: bool = True) -> tuple[str, ...]:
+    """Write one self-contained page that shows every results file in a section of its own, in the order given.
+
+    Args:
+        paths: results files, or the folders of results.json files.
+        out: the .html file; it is written when everything else has gone well, or not at all.
+        pictures: whether to show pictures and films; results that were kept without theirs have to go without.
 
     Returns:
-        The page.
+        What a reader of the page is warned of: which sections are of the same command and yet not one comparison.
 
     Raises:
-        DepthcueError: a results file is missing or not what it should be.
+        DepthcueError: no results, a file that holds none or is of another schema, results of a command that has no
+            section, the same results twice, a picture that is missing, a page that is not .html.
     """
-    results = read_results(folder, "demo")
-    comparisons = [_comparison(folder, part) for part in results["comparisons"]]
-    page = folder / "index.html"
-    write_text(page, _environment().get_template("demo.html.j2").render(demo=results, comparisons=comparisons))
-    return page
+    if out.suffix not in (".html", ".htm"):
+        raise DepthcueError(f"the page {out} has no name of a page", "Choose --out with the ending .html.")
+    parts = _read_parts(paths)
+    warnings = comparability([part.results for part in parts])
+    with TemporaryDirectory() as workplace:
+        sections = [_shown(part, Path(workplace), pictures) for part in parts]
+    repeated = [section["title"] for section in sections]
+    for section, part in zip(sections, parts, strict=True):
+        if repeated.count(section["title"]) > 1 and data_specs(part.results):
+            section["title"] += f": {', '.join(data_specs(part.results))}"
+    write_text(out, _environment().get_template("page.html.j2").render(
+        title=title, sections=sections, warnings=warnings, version=__version__, colours=colour_tables(),
+        depth_gradient=depth_gradient(), newcomer=any(part.results["command"] == "demo" for part in parts)))
+    return warnings
 
 
-def _comparison(folder: Path, part: dict[str, str]) -> dict[str, Any]:
-    """What the template needs of one comparison; its figures are drawn on the way."""
-    place = folder / part["folder"]
-    results = read_results(place, "compare-edges")
-    draw_plots(section(results, place), place)
-    dark = place / "comparison-dark.svg"
-    draw_comparison(results, [dark], DARK)
+def _read_parts(paths: Sequence[Path]) -> list[_Part]:
+    if not paths:
+        raise DepthcueError("there are no results to show", "Give one or more results.json files.")
+    parts: list[_Part] = []
+    for path in paths:
+        results = read_results(path)
+        if results["command"] not in SECTIONS:
+            raise DepthcueError(f"{path} comes from depthcue {results['command']}, which has no section in a report",
+                                f"There are sections for: {', '.join(SECTIONS)}.")
+        if any(results == part.results for part in parts):
+            raise DepthcueError(f"{path} holds results that are in the report already", "Give every file once.")
+        folder = path if path.is_dir() else path.parent
+        with _whole(results, path):
+            section = SECTIONS[results["command"]](results, folder)
+        parts.append(_Part(results, folder, section))
+    return parts
+
+
+def _shown(part: _Part, workplace: Path, pictures: bool) -> dict[str, Any]:
+    """What the template needs of one part, its pictures and plots inlined."""
+    section, folder = part.section, part.folder
+    with _whole(part.results, folder):
+        return {
+            "title": section.title, "lead": section.lead, "sentences": section.sentences,
+            "in_short": in_short(part.results), "provenance": provenance(part.results),
+            "tables": [(table, len(table.rows) > _MANY_ROWS) for table in section.tables],
+            # before the plots, which take longer: a picture that is missing is told at once
+            **(_pictures(section, folder, workplace) if pictures else _NO_PICTURES),
+            "plots": [(plot.caption, *plot_uris(plot.draw, workplace)) for plot in section.plots],
+        }
+
+
+_NO_PICTURES: dict[str, Any] = {"gallery": None, "films": [], "pictures": [], "examples": []}
+
+
+def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]:
     return {
-        "title": part["title"], "folder": part["folder"], "sentence": in_words(results),
-        "table": curves_table(results, measured_against(results)[0]), "images": results["images"],
-        "examples": [_example(example, results) for example in results["examples"]],
+        "gallery": page_gallery(section.gallery, folder) if section.gallery else None,
+        "films": [(film.caption, film_uri(folder, film.path)) for film in section.films],
+        "pictures": [(picture.caption, picture_uri(folder, picture.path) if picture.draw is None
+                      else drawn_uri(picture.draw, workplace)) for picture in section.pictures if picture.on_page],
+        "examples": [(example.name, [
+            (column.caption, picture_uri(folder, column.shown),
+             None if column.seen is None else picture_uri(folder, column.seen)) for column in example.columns
+        ]) for example in section.examples],
     }
 
 
-def _example(example: Results, results: Results) -> dict[str, Any]:
-    """An example as columns of two pictures: what the depth net was shown, and the depth it saw."""
-    share = f"{example['sparseness']:.0%}"
-    columns = [("the whole picture", "picture", "depth_target")]
-    columns += [(f"{share}, {_chosen_by(method)}", f"kept_{method}", f"depth_{method}") for method in results["curves"]]
-    columns.append(("the mask itself; the true depth", "mask", "depth_truth"))
-    tiles = example["tiles"]
-    return {"name": example["name"], "columns": [
-        {"caption": caption, "above": tiles[above], "below": tiles.get(below)} for caption, above, below in columns
-    ]}
-
-
-def _chosen_by(method: str) -> str:
-    return {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}.get(
-        method, f"chosen by {label_of(method)}")
+@contextmanager
+def _whole(results: Results, path: Path) -> Iterator[None]:
+    """Context in which a field that a document lacks is a mistake of the file, and not a bug."""
+    try:
+        yield
+    except LookupError as error:
+        raise DepthcueError(f"{path} is not a whole document of depthcue {results['command']}: {error} is missing",
+                            "Give results.json as the command wrote it.") from error
 
 
 def _environment() -> Environment:
-    environment = Environment(loader=PackageLoader("depthcue.report"), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share: f"{share:.0%}"
-    return environment
+    return Environment(loader=PackageLoader("depthcue.report"), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True)

@@ -43,15 +43,15 @@ def test_the_folder_holds_what_the_page_shows(tour: Tour, tmp_path: Path, monkey
     assert str(out / "index.html") in capsys.readouterr().out
     page = (out / "index.html").read_text()
     results = json.loads((out / "results.json").read_text())
-    assert [still["name"] for still in results["stills"]] == ["room 1", "room 2", "road 1"]
-    shown = re.findall(r'(?:src|srcset|href)="([^"]+)"', page)
-    settings = [setting for still in results["stills"] for setting in still["settings"]]
-    shown += [setting[part] for setting in settings for part in ("overlay", "depth")]
-    assert len(shown) > 20
-    assert [path for path in shown if not (out / path).is_file()] == []
-    for still in results["stills"]:
-        lams = [setting["lambda"] for setting in still["settings"]]
-        assert lams == sorted(lams) and all(0 <= setting["kept"] <= 1 for setting in still["settings"])
+    assert [still["name"] for still in results["gallery"]] == ["room 1", "room 2", "road 1"]
+    # all that the page refers to is in it
+    targets = re.findall(r'(?:src|srcset|href)="([^"]+)"', page)
+    assert len(targets) > 20 and {target[0] for target in targets if not target.startswith("data:")} == {"#"}
+    assert "data:video/mp4" in page and page.count('class="gallery card"') == 1
+    for still in results["gallery"]:
+        lams = [step["lambda"] for step in still["steps"]]
+        assert lams == sorted(lams) and all(0 <= step["mean"] <= 1 for step in still["steps"])
+    assert 0 <= results["video"]["mean"] <= 1
     with av.open(str(out / results["video"]["overlay"])) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
     assert not list(out.rglob("*.partial*"))

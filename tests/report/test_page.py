@@ -1,4 +1,4 @@
-"""The demo's page from results files alone: whole, self-contained, and safe with any name."""
+"""The page from results files alone: whole, self-contained, safe with any name, and none where something is wrong."""
 
 import json
 import re
@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from comparison_results import comparison_results
+from gallery_results import results_folder
 
+from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
-from depthcue.report.page import write_demo_page
+from depthcue.report.gallery import colour_tables, start_step
+from depthcue.report.page import write_page
 
 
 class _Links(HTMLParser):
@@ -19,12 +22,14 @@ class _Links(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.targets: list[str] = []
+        self.ids: list[str] = []
         self.open: list[str] = []
         self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.targets += [value for name, value in attributes if name in ("src", "srcset", "href") and value]
+        self.ids += [value for name, value in attributes if name == "id" and value]
         if tag not in ("meta", "img", "input", "source"):
             self.open.append(tag)
 
@@ -35,50 +40,169 @@ class _Links(HTMLParser):
         self.text += data
 
 
-def _demo_folder(folder: Path, name: str = "room 1") -> Path:
-    settings = [{"lambda": lam, "kept": kept, "difference_m": 0.1 * lam, "overlay": f"{lam}-kept.jpg",
-                 "depth": f"{lam}-depth.jpg"} for lam, kept in ((0.5, 0.9), (2.0, 0.24), (6.0, 0.1))]
-    still = {"kind": "indoor", "name": name, "picture": "room.png", "depth": "whole.jpg", "settings": settings}
-    demo: dict[str, Any] = {
-        "schema": 1, "command": "demo", "revision": "abc", "machine": {"processor": "a chip"}, "seconds": 61.2,
-        "stills": [still], "start": 1, "video": {"overlay": "o.mp4", "panel": "p.mp4", "kept": 0.21},
-        "comparisons": [{"title": "Rooms", "folder": "compare/rooms"}]}
-    (folder / "compare" / "rooms").mkdir(parents=True)
-    (folder / "compare" / "rooms" / "results.json").write_text(json.dumps(comparison_results()))
-    (folder / "results.json").write_text(json.dumps(demo))
-    return folder
+def _page(folders: list[Path], out: Path, **options: Any) -> str:
+    write_page(folders, out, **options)
+    return out.read_text()
 
 
-def test_the_page_says_what_was_found_and_links_only_its_own_files(tmp_path: Path) -> None:
-    page = write_demo_page(_demo_folder(tmp_path)).read_text()
+def test_the_page_says_what_was_found_and_holds_all_it_shows(tmp_path: Path) -> None:
+    page = _page([results_folder(tmp_path / "rooms")], tmp_path / "page.html")
     links = _Links(page)
     assert links.open == []
-    assert not [target for target in links.targets if re.match(r"\w+:|//|/", target)]
-    assert {"2.0-kept.jpg", "2.0-depth.jpg", "room.png", "o.mp4", "compare/rooms/comparison.svg",
-            "compare/rooms/comparison-dark.svg"} <= set(links.targets)
-    assert "24% of the pixels kept" in links.text
+    assert len(links.ids) == len(set(links.ids))
+    targets = [target for target in links.targets if not target.startswith("data:")]
+    assert targets and all(target.startswith("#") and target[1:] in links.ids for target in targets)
     assert "1.07 m when the mask chooses them" in links.text
     assert "+0.375" in links.text  # the table
-    for name in ("comparison.svg", "comparison.png", "comparison-dark.svg"):
-        assert (tmp_path / "compare" / "rooms" / name).is_file()
+    assert "depthcue compare-edges --data scenes:indoor" in links.text and "abc123" in links.text
+    assert sum(target.startswith("data:image/svg+xml") for target in links.targets) == 2  # light and dark
+    assert not re.search(r"https?://(?!www\.w3\.org)", page)
 
 
-def test_the_dial_gets_every_setting(tmp_path: Path) -> None:
-    page = write_demo_page(_demo_folder(tmp_path)).read_text()
-    data = re.search(r'<script type="application/json" id="stills">(.*?)</script>', page, re.DOTALL)
+def test_a_gallery_has_every_lambda_and_starts_sparse_by_the_mean(tmp_path: Path) -> None:
+    page = _page([results_folder(tmp_path / "rooms", stills=2)], tmp_path / "page.html")
+    data = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert data is not None
-    assert [setting["lambda"] for setting in json.loads(data[1])[0]["settings"]] == [0.5, 2.0, 6.0]
-    assert 'max="3"' in page and 'value="2"' in page
+    gallery = json.loads(data[1])
+    assert [step["lambda"] for step in gallery["stills"][1]["steps"]] == [0.5, 2.0, 6.0]
+    assert all(step["mask"].startswith("data:image/png;base64,") for step in gallery["stills"][0]["steps"])
+    # nearly all of the first masks is above a small threshold, and so is half of the second: means decide
+    assert gallery["start"] == 1 and 'value="1"' in page
+
+
+def test_where_a_gallery_starts() -> None:
+    def still(*means: float) -> dict[str, Any]:
+        return {"steps": [{"mean": mean} for mean in means]}
+
+    assert start_step([still(0.9, 0.5, 0.25, 0.05)]) == 2
+    assert start_step([still(0.9, 0.5, 0.25, 0.05), still(0.9, 0.1, 0.05, 0.0)]) == 2
+    assert start_step([still(0.7)]) == 0
+
+
+def test_the_colours_of_an_overlay_are_those_of_the_mask_command() -> None:
+    tables = colour_tables()
+    assert {name: len(table) for name, table in tables.items()} == {"mask": 256, "hidden": 256, "kept": 256}
+    assert tables["hidden"][0] == [0, 0, 0] and max(tables["hidden"][255]) < min(tables["mask"][255][:2])
+    assert tables["kept"][0][0] > 100  # what is kept glows, however dark it was
+
+
+def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
+    folder = results_folder(tmp_path / "rooms")
+    assert _page([folder], tmp_path / "a.html") == _page([folder / "results.json"], tmp_path / "b.html")
 
 
 def test_a_name_is_text_and_never_markup(tmp_path: Path) -> None:
-    page = write_demo_page(_demo_folder(tmp_path, "</script><script>alert(1)</script>")).read_text()
+    evil = "</script><script>alert(1)</script>"
+    page = _page([results_folder(tmp_path / "rooms", name=evil, data=evil)], tmp_path / "page.html", title=evil)
     assert "alert(1)</script>" not in page
-    assert page.count("<script") == 2
+    assert page.count("<script") == 3
 
 
-def test_results_of_another_command_are_refused(tmp_path: Path) -> None:
-    _demo_folder(tmp_path)
-    (tmp_path / "results.json").write_text((tmp_path / "compare" / "rooms" / "results.json").read_text())
-    with pytest.raises(DepthcueError, match="compare-edges, not demo"):
-        write_demo_page(tmp_path)
+def test_without_pictures_kept_results_still_make_a_page(tmp_path: Path) -> None:
+    folder = results_folder(tmp_path / "rooms")
+    for picture in [*folder.glob("*.png"), *folder.glob("*.jpg")]:
+        picture.unlink()
+    page = _page([folder], tmp_path / "page.html", pictures=False)
+    assert "1.07 m" in page and 'class="gallery' not in page and "image/svg+xml" in page
+
+
+def test_titles_of_several_comparisons_name_their_data(tmp_path: Path) -> None:
+    folders = [results_folder(tmp_path / kind, data=f"scenes:{kind}") for kind in ("indoor", "road")]
+    text = _Links(_page(folders, tmp_path / "page.html")).text
+    for kind in ("indoor", "road"):
+        assert text.count(f"Mask against edges and chance: scenes:{kind}") == 2  # contents and heading
+    assert "Sections 1 and 2 (depthcue compare-edges) differ in data" in text
+
+
+def _changed(folder: Path, **fields: Any) -> Path:
+    file = folder / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+    return folder
+
+
+def _without(folder: Path, field: str) -> Path:
+    file = folder / "results.json"
+    content = json.loads(file.read_text())
+    del content[field]
+    file.write_text(json.dumps(content))
+    return folder
+
+
+def _missing_picture(folder: Path) -> Path:
+    (folder / "still-0-mask-1.png").unlink()
+    return folder
+
+
+def _no_picture(folder: Path) -> Path:
+    (folder / "still-0-mask-1.png").write_text("a mask")
+    return folder
+
+
+def _picture_elsewhere(folder: Path) -> Path:
+    results = json.loads((folder / "results.json").read_text())
+    results["gallery"][0]["picture"] = "../secret.png"
+    return _changed(folder, gallery=results["gallery"])
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda folder: _changed(folder, schema=99), "schema 99"),
+    (lambda folder: _changed(folder, command="bake"), "bake, which has no section"),
+    (lambda folder: _without(folder, "curves"), "not a whole document of depthcue compare-edges: 'curves'"),
+    (lambda folder: folder / "nowhere.json", "there is no"),
+    (_missing_picture, "still-0-mask-1.png cannot be read"),
+    (_no_picture, "still-0-mask-1.png is not a whole"),
+    (_picture_elsewhere, "outside of it"),
+])
+def test_one_bad_file_and_there_is_no_page(tmp_path: Path, spoil: Any, message: str,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = results_folder(tmp_path / "good"), spoil(results_folder(tmp_path / "bad", data="scenes:road"))
+    out = tmp_path / "page.html"
+    assert main(["report", str(bad), str(good), "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.out == "" and "Traceback" not in printed.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "good"]
+
+
+def test_a_page_that_was_there_stays_when_the_next_one_fails(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    before = _page([results_folder(tmp_path / "good")], out)
+    with pytest.raises(DepthcueError, match="schema 2"):
+        write_page([_changed(results_folder(tmp_path / "bad"), schema=2)], out)
+    assert out.read_text() == before
+
+
+def test_what_makes_no_report(tmp_path: Path) -> None:
+    folder = results_folder(tmp_path / "rooms")
+    for paths, out, message in (([], "page.html", "no results"), ([folder], "results.json", "ending .html"),
+                                ([folder, folder / "results.json"], "page.html", "in the report already")):
+        with pytest.raises(DepthcueError, match=message):
+            write_page(paths, tmp_path / out)
+    assert [path.name for path in tmp_path.iterdir()] == ["rooms"]
+
+
+def test_the_command_says_where_the_page_is_and_what_is_no_comparison(tmp_path: Path,
+                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(results_folder(tmp_path / kind, data=f"scenes:{kind}")) for kind in ("indoor", "road")]
+    assert main(["report", *folders, "--out", str(tmp_path / "page.html"), "--title", "Rooms and roads"]) == 0
+    printed = capsys.readouterr()
+    assert "page.html (" in printed.out and "differ in data" in printed.err
+    assert "<title>Rooms and roads</title>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_section_need_not_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from depthcue.report import sections
+    from depthcue.report.section import Section
+
+    monkeypatch.setitem(sections.SECTIONS, "bake", lambda results, folder: Section("Baking", ("Bread rises.",)))
+    folder = tmp_path / "bake"
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"schema": 1, "command": "bake"}))
+    page = _Links(_page([folder], tmp_path / "page.html"))
+    assert "Bread rises." in page.text and page.open == []
+
+
+def test_results_of_before_galleries_make_a_page(tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(comparison_results()))
+    assert 'class="gallery' not in _page([folder], tmp_path / "page.html")

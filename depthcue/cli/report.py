@@ -1,0 +1,32 @@
+"""`depthcue report`: one page from results files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthcue.cli.console import configure
+from depthcue.cli.options import OutFileOption, QuietOption, VerboseOption
+
+ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="results.json files that depthcue "
+                                                       "wrote, or the folders they are in; shown in this order.")]
+TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="What the page is called.")]
+PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Whether to show pictures and films; "
+                                              "results kept without theirs need --no-pictures.")]
+
+
+def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,
+           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Make one page for a browser from results files: words, plots, tables, and a gallery to turn through.
+
+    The page is a single file that needs no server and no internet. Every results file gets a section of its own;
+    sections of one command that were measured on different data are marked as no comparison.
+    """
+    from depthcue.report.page import TITLE, write_page
+
+    configure(quiet, verbose)
+    warnings = write_page(results, out, title or TITLE, pictures)
+    if not quiet:
+        for warning in warnings:
+            typer.echo(warning, err=True)
+    print(f"written: {out} ({out.stat().st_size / 2**20:.1f} MiB)")

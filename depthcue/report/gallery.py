@@ -1,0 +1,65 @@
+"""A gallery for a page: stills with everything inlined, and the colours that the page gives to masks.
+
+The page thresholds and colours masks itself, so that its sliders answer at once; it therefore gets masks and edges as
+8 bit greys and the colours as tables. Depth comes in colours: seeing it anew would need the net.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depthcue.imaging import Rgb, colourise_depth, colourise_mask, overlay
+from depthcue.report.embed import picture_uri
+from depthcue.report.results import Results
+
+START_MEAN = 0.2
+"""The mean of M near which a gallery opens: sparse, as the paper shows its masks."""
+
+
+def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
+    """What the page's script needs of the stills of a results document that lies in `folder`.
+
+    Raises:
+        DepthcueError: a picture of a still is missing.
+    """
+    return {"start": start_step(stills), "stills": [_still(still, folder) for still in stills]}
+
+
+def start_step(stills: Sequence[Results]) -> int:
+    """The step at which the masks of all stills have a mean of about START_MEAN.
+
+    Means, and not shares of pixels above a small threshold: soft masks have long tails, and nearly all of their pixels
+    are above it when nearly nothing can be seen through them.
+    """
+    steps = min(len(still["steps"]) for still in stills)
+    means = [float(np.mean([still["steps"][step]["mean"] for still in stills])) for step in range(steps)]
+    return int(np.abs(np.array(means) - START_MEAN).argmin())
+
+
+def colour_tables() -> dict[str, list[list[int]]]:
+    """Red, green and blue by level: of a mask, and of the light of a picture where a mask hides and where it keeps it.
+
+    Between hidden and kept an overlay is linear in the mask.
+    """
+    levels = np.arange(256, dtype=np.uint8)[None]  # (1, 256)
+    light: Rgb = np.repeat(levels[..., None], 3, axis=2)
+    tables = {"mask": colourise_mask(levels), "hidden": overlay(light, np.zeros_like(levels)),
+              "kept": overlay(light, np.full_like(levels, 255))}
+    return {name: table[0].tolist() for name, table in tables.items()}
+
+
+def depth_gradient(stops: int = 12) -> str:
+    """The colours of depth from near to far as CSS has them."""
+    depths: Any = np.geomspace(1, 10, stops, dtype=np.float32)[None]
+    return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
+
+
+def _still(still: Results, folder: Path) -> dict[str, Any]:
+    shown = {part: picture_uri(folder, still[part]) for part in ("picture", "edges", "depth", "depth_truth")
+             if part in still}
+    steps = [{"lambda": step["lambda"], "mean": step["mean"], "above_half": step["above_half"],
+              "difference_m": step["difference_m"],
+              **{part: picture_uri(folder, step[part]) for part in ("mask", "depth")}} for step in still["steps"]]
+    return {"name": still["name"], "near_m": still["near_m"], "far_m": still["far_m"], **shown, "steps": steps}
