@@ -4,6 +4,7 @@ from depthcue.data.augmentation import NONE, PUBLISHED, STRONG, Augmentation, tr
 from depthcue.data.loader import BatchLoader
 from depthcue.data.rgbd import Batch, Frames, RgbdData
 from depthcue.data.spec import open_data
+from depthcue.data.truth import KnownScenes, SceneTruth
 
-__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "Batch", "BatchLoader", "Frames", "RgbdData", "open_data",
-           "training_batch"]
+__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "Batch", "BatchLoader", "Frames", "KnownScenes", "RgbdData",
+           "SceneTruth", "open_data", "training_batch"]

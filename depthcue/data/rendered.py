@@ -13,8 +13,10 @@ import torch
 from depthcue.data.decoding import Size
 from depthcue.data.rgbd import Batch, Frames, whole_frames
 from depthcue.data.stored import CACHE_BYTES, FrameCache, StoredFrame, to_frames
+from depthcue.data.truth import SceneTruth
 from depthcue.errors import DepthcueError
 from depthcue.scenes import KINDS, render
+from depthcue.scenes.render import Rendering
 
 FRAME_SIZES: dict[str, Size] = {"indoor": (240, 320), "road": (192, 640)}
 MAX_DEPTH_M = {"indoor": 10.0, "road": 80.0}
@@ -85,12 +87,22 @@ class RenderedData:
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
         return whole_frames(self.frames(indices, device))
 
-    def _render(self, indices: Sequence[int], device: torch.device | str,
-                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:
+        """What the renderer knows of these frames, rendered anew: few measurements ask, and it is large to hold."""
+        rendering = self._rendering(indices, device)
+        return SceneTruth(rendering.edges, rendering.normal, rendering.object_id, rendering.material_id,
+                          rendering.horizon_row, rendering.vanishing_point,
+                          [[item.name for item in objects] for objects in rendering.objects])
+
+    def _rendering(self, indices: Sequence[int], device: torch.device | str) -> Rendering:
         for index in indices:
             if not 0 <= index < self._count:
                 raise IndexError(f"frame {index} of {self._count} of {self.spec}")
-        rendering = render(self.kind, [self.first_seed + index for index in indices], *self.frame_size, device=device)
+        return render(self.kind, [self.first_seed + index for index in indices], *self.frame_size, device=device)
+
+    def _render(self, indices: Sequence[int], device: torch.device | str,
+                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        rendering = self._rendering(indices, device)
         rgb = (rendering.rgb * 255).round().to(torch.uint8)
         valid = rendering.valid & (rendering.depth_m <= self.max_depth_m)
         return rgb, torch.where(valid, rendering.depth_m, torch.inf), valid

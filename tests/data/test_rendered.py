@@ -1,11 +1,13 @@
 """Rendered worlds as a data set."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
-from depthcue.data import Augmentation, open_data, rendered, training_batch
+from depthcue.data import Augmentation, KnownScenes, open_data, rendered, training_batch
 from depthcue.data.rendered import FIRST_TEST_SEED, RenderedData
 from depthcue.errors import DepthcueError
 
@@ -100,3 +102,30 @@ def test_a_gpu_renders_the_same_worlds() -> None:
     assert here.depth_m is not None and there.depth_m is not None
     close = torch.isclose(here.depth_m, there.depth_m.cpu(), rtol=0, atol=0.01)
     assert close.float().mean() > 0.99  # rounding may move a silhouette by a pixel
+
+
+@pytest.mark.parametrize("kind", ["indoor", "road"])
+def test_the_truth_is_of_the_frames_that_are_shown(kind: str) -> None:
+    data = open_data(f"scenes:{kind}:4", "test", SMALL[kind])
+    assert isinstance(data, KnownScenes)
+    truth, batch = data.truth([2, 0]), data.evaluation_batch([2, 0])
+    assert batch.depth_m is not None and batch.valid is not None
+    height, width = SMALL[kind]
+    assert set(truth.edges) == {"occlusion", "crease", "texture", "shadow"}
+    assert all(marks.shape == (2, 1, height, width) and marks.dtype == torch.bool for marks in truth.edges.values())
+    # sky is what has no object, and the frames have no depth there
+    assert not batch.valid[truth.object_id < 0].any()
+    # the depth jumps more at occlusions than elsewhere
+    steps = (batch.depth_m[..., 1:].clamp(max=100).log() - batch.depth_m[..., :-1].clamp(max=100).log()).abs()
+    beside = (truth.edges["occlusion"][..., 1:] & truth.edges["occlusion"][..., :-1])
+    assert steps[beside].mean() > 2 * steps[~beside].mean()
+    for names, ids in zip(truth.objects, truth.object_id, strict=True):
+        assert int(ids.max()) < len(names)
+        assert ("floor" if kind == "indoor" else "road") in names
+    assert truth.vanishing_point.shape == (2, 2) and truth.horizon_row.shape == (2,)
+    assert truth.normal.shape == (2, 3, height, width) and truth.material_id.shape == truth.object_id.shape
+
+
+def test_data_of_files_knows_no_scenes(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
+    assert not isinstance(open_data(f"folder:{tmp_path}"), KnownScenes)

@@ -1,0 +1,42 @@
+"""What some data sets know of their pictures beside depth: edges by cause, objects, surfaces, where lines meet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from depthcue.data.rgbd import RgbdData
+
+
+@dataclass(frozen=True)
+class SceneTruth:
+    """What a rendered scene knows of B pictures, at the size (H, W) that the data set has them.
+
+    Attributes:
+        edges: bool (B, 1, H, W) by cause: occlusion, crease, texture, shadow (see `scenes.truth.edges`).
+        normal: (B, 3, H, W) unit vectors, x right, y down, z forward; 0 for sky.
+        object_id: int64 (B, 1, H, W), a place in the picture's `objects`; -1 for sky.
+        material_id: int64 (B, 1, H, W), a place in `scenes.materials.CLASSES`.
+        horizon_row: (B,), in pixels from the centre of the first row, in the middle column; may lie outside.
+        vanishing_point: (B, 2) x and y, in pixels from the centre of the top left pixel, of the direction that the
+            room or the road runs in; may lie outside.
+        objects: of each picture, the names of what its object ids stand for.
+    """
+
+    edges: Mapping[str, Tensor]
+    normal: Tensor
+    object_id: Tensor
+    material_id: Tensor
+    horizon_row: Tensor
+    vanishing_point: Tensor
+    objects: Sequence[Sequence[str]]
+
+
+@runtime_checkable
+class KnownScenes(RgbdData, Protocol):
+    """A data set that knows more of its scenes than depth: `isinstance(data, KnownScenes)` tells."""
+
+    def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:
+        """What is known of the pictures that `evaluation_batch` gives for the same indices."""
