@@ -86,3 +86,38 @@ def gaussian_blur(values: Map, sigma: float) -> list[list[float]]:
 
     return [[sum(w * at(row + r, column + c) for (r, c), w in weight.items()) / total for column in range(width)]
             for row in range(height)]
+
+
+def canny(brightness: Map, low: float, high: float) -> tuple[list[list[bool]], list[list[bool]]]:
+    """Canny without the blur: where the gradient is strongest across the edge, and what the thresholds leave of it."""
+    height, width = len(brightness), len(brightness[0])
+
+    def at(row: int, column: int) -> float:
+        return brightness[min(max(row, 0), height - 1)][min(max(column, 0), width - 1)]
+
+    slopes = {}
+    for row in range(height):
+        for column in range(width):
+            x = sum(w * (at(row + o, column + 1) - at(row + o, column - 1)) for o, w in ((-1, 1), (0, 2), (1, 1)))
+            y = sum(w * (at(row + 1, column + o) - at(row - 1, column + o)) for o, w in ((-1, 1), (0, 2), (1, 1)))
+            slopes[row, column] = (x, y)
+    strongest = max(math.hypot(*slope) for slope in slopes.values())
+    size = {place: math.hypot(*slope) / strongest for place, slope in slopes.items()}
+    thin = {}
+    for (row, column), (x, y) in slopes.items():
+        # the direction of the gradient, rounded to one of four lines; rows count downwards
+        angle = math.degrees(math.atan2(y, x)) % 180
+        step = [(0, 1), (1, 1), (1, 0), (1, -1)][round(angle / 45) % 4]
+        before, after = (size.get((row + sign * step[0], column + sign * step[1]), 0.0) for sign in (-1, 1))
+        thin[row, column] = size[row, column] > before and size[row, column] >= after
+    weak = {place for place in thin if thin[place] and size[place] > low}
+    edges = {place for place in weak if size[place] > high}
+    waiting = list(edges)
+    while waiting:
+        row, column = waiting.pop()
+        for neighbour in ((row + r, column + c) for r in (-1, 0, 1) for c in (-1, 0, 1)):
+            if neighbour in weak and neighbour not in edges:
+                edges.add(neighbour)
+                waiting.append(neighbour)
+    return ([[thin[row, column] for column in range(width)] for row in range(height)],
+            [[(row, column) in edges for column in range(width)] for row in range(height)])

@@ -5,8 +5,8 @@ what is compared is which pixels, never how many. The method under test is the m
 Eq. (4)); `METHODS` has those that stand against it.
 """
 
-from depthcue.selection.contract import Means, Pictures, Score
-from depthcue.selection.edges import LUMA, sobel_edges
+from depthcue.selection.contract import DirectSettings, Means, Pictures, Score
+from depthcue.selection.edges import LUMA, canny_edges, sobel_edges
 from depthcue.selection.keeping import (
     THRESHOLD,
     binarise,
@@ -16,9 +16,11 @@ from depthcue.selection.keeping import (
     scale_to_mean,
     sparseness,
 )
-from depthcue.selection.methods import METHODS, build_method
+from depthcue.selection.methods import METHODS, ORACLES, build_method
+from depthcue.selection.optimised import Judgement, judge, optimise_masks
 
 __all__ = [
-    "LUMA", "METHODS", "THRESHOLD", "Means", "Pictures", "Score", "binarise", "build_method", "keep_first", "keep_top",
-    "rank_pixels", "scale_to_mean", "sobel_edges", "sparseness",
+    "LUMA", "METHODS", "ORACLES", "THRESHOLD", "DirectSettings", "Judgement", "Means", "Pictures", "Score", "binarise",
+    "build_method", "canny_edges", "judge", "keep_first", "keep_top", "optimise_masks", "rank_pixels", "scale_to_mean",
+    "sobel_edges", "sparseness",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet
 
 
@@ -34,6 +35,34 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class DirectSettings:
+    """How Eq. (3) is minimised (see `optimised`)."""
+
+    steps: int = 100
+    learning_rate: float = 0.3
+    restarts: int = 1
+    """Starts; the best end counts."""
+    variation: float = 0.0
+    """Weight of the total variation of M; 0 is Eq. (3) itself."""
+    blur_px: float = 0.0
+    """Deviation of the Gaussian that M is blurred by, in pixels; 0 leaves every pixel free."""
+    seed: int = 0
+
+    def check(self) -> "DirectSettings":
+        """Itself.
+
+        Raises:
+            DepthcueError: a number that makes no sense.
+        """
+        if min(self.steps, self.restarts) < 1 or not self.learning_rate > 0:
+            raise DepthcueError("steps and restarts have to be at least 1, and the learning rate above 0",
+                                "Leave them out for the defaults.")
+        if not (self.variation >= 0 and self.blur_px >= 0):
+            raise DepthcueError("the weight of total variation and the blur cannot be below 0", "0 leaves them out.")
+        return self
+
+
+@dataclass(frozen=True)
 class Means:
     """What methods may draw on.
 
@@ -42,12 +71,14 @@ class Means:
         lam: weight of sparseness; None takes the mask net's own.
         seed: of all that is drawn by chance.
         depth_net: the N that gradients are taken of, on the pictures' device and in eval mode.
+        direct: how `direct` searches.
     """
 
     mask_net: MaskNet | None = None
     lam: float | None = None
     seed: int = 0
     depth_net: DepthNet | None = None
+    direct: DirectSettings = DirectSettings()
 
 
 Score = Callable[[Pictures], Tensor]

@@ -6,15 +6,24 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
+from depthcue.selection import attribution
 from depthcue.selection.contract import Means, Pictures, Score
-from depthcue.selection.edges import sobel_edges
+from depthcue.selection.edges import canny_edges, nearness, sobel_edges
+from depthcue.selection.gradients import depth_net_of
+from depthcue.selection.layouts import centre_scores, grid_scores, random_scores
+from depthcue.selection.optimised import optimise_masks
+from depthcue.selection.oracles import depth_edge_scores, object_boundary_scores
+
+PAPER_LAMBDA = 5.0
+"""What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
 
 
 def build_method(name: str, means: Means) -> Score:
     """The scoring function called `name` in METHODS.
 
     Raises:
-        DepthcueError: there is no such method.
+        DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
+            pictures without the truth that it needs.
     """
     if name not in METHODS:
         raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(METHODS)}.")
@@ -35,21 +44,51 @@ def _mask(means: Means) -> Score:
     return score
 
 
+def _direct(means: Means) -> Score:
+    net = depth_net_of(means)
+    lam = means.lam
+    if lam is None:
+        lam = PAPER_LAMBDA if means.mask_net is None else means.mask_net.description.default_lambda
+    return lambda pictures: optimise_masks(net, pictures, lam, means.direct)
+
+
 def _sobel(means: Means) -> Score:
     return lambda pictures: sobel_edges(pictures.rgb)
+
+
+def _canny(means: Means) -> Score:
+    # its lines are few pixels; where more are asked for, those nearest to a line come next
+    return lambda pictures: nearness(canny_edges(pictures.rgb))
 
 
 def _random(means: Means) -> Score:
     def score(pictures: Pictures) -> Tensor:
         height, width = pictures.rgb.shape[-2:]
-        draws = [
-            torch.rand(1, height, width, generator=torch.Generator().manual_seed(means.seed * 1_000_003 + place))
-            for place in pictures.places
-        ]
-        return torch.stack(draws).to(pictures.rgb.device)  # (B, 1, H, W)
+        return random_scores(pictures.places, height, width, means.seed).to(pictures.rgb.device)
 
     return score
 
 
-METHODS: dict[str, Callable[[Means], Score]] = {"mask": _mask, "sobel": _sobel, "random": _random}
+def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Score]:
+    def build(means: Means) -> Score:
+        def score(pictures: Pictures) -> Tensor:
+            count, _, height, width = pictures.rgb.shape
+            return layout(height, width).to(pictures.rgb.device).expand(count, -1, -1, -1)
+
+        return score
+
+    return build
+
+
+METHODS: dict[str, Callable[[Means], Score]] = {
+    "mask": _mask, "direct": _direct,
+    "sobel": _sobel, "canny": _canny,
+    "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),
+    "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
+    "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,
+    "integrated-gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion,
+}
 """The ways to choose pixels, by the name they have on the command line."""
+
+ORACLES = ("object-boundaries", "depth-edges")
+"""Those that need ground truth: the others work on any picture."""

@@ -13,47 +13,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, depth_from
 from depthcue.objective import l_dif, mask_objective, to_reference_range, total_variation
 from depthcue.progress import Progress, Silent
-from depthcue.selection.contract import Pictures
+from depthcue.selection.blur import gaussian_blur
+from depthcue.selection.contract import DirectSettings, Pictures
 from depthcue.selection.gradients import gradients_through
 
 START = 0.0
 """θ at the start: a mask of one half, where the sigmoid is steepest. A fuller mask takes many more steps to empty."""
 SPREAD = 1.0
 """Deviation of θ around START in every start but the first, which is flat."""
-
-
-@dataclass(frozen=True)
-class DirectSettings:
-    """How Eq. (3) is minimised."""
-
-    steps: int = 100
-    learning_rate: float = 0.3
-    restarts: int = 1
-    """Starts; the best end counts."""
-    variation: float = 0.0
-    """Weight of the total variation of M; 0 is Eq. (3) itself."""
-    blur_px: float = 0.0
-    """Deviation of the Gaussian that M is blurred by, in pixels; 0 leaves every pixel free."""
-    seed: int = 0
-
-    def check(self) -> "DirectSettings":
-        """Itself.
-
-        Raises:
-            DepthcueError: a number that makes no sense.
-        """
-        if min(self.steps, self.restarts) < 1 or not self.learning_rate > 0:
-            raise DepthcueError("steps and restarts have to be at least 1, and the learning rate above 0",
-                                "Leave them out for the defaults.")
-        if not (self.variation >= 0 and self.blur_px >= 0):
-            raise DepthcueError("the weight of total variation and the blur cannot be below 0", "0 leaves them out.")
-        return self
 
 
 @dataclass(frozen=True)
@@ -113,19 +84,6 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
                 adam.step()
                 progress.advance(batch, objective=float(objective.detach().mean()))
     return best_mask
-
-
-def gaussian_blur(maps: Tensor, sigma_px: float) -> Tensor:
-    """Maps (B, 1, H, W) blurred by a Gaussian of deviation `sigma_px`, cut at three deviations; borders repeated."""
-    if sigma_px == 0:
-        return maps
-    radius = math.ceil(3 * sigma_px)
-    at = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-at.square() / (2 * sigma_px**2))
-    kernel = kernel / kernel.sum()
-    padded = functional.pad(maps, (radius, radius, radius, radius), mode="replicate")
-    across = functional.conv2d(padded, kernel.view(1, 1, 1, -1))
-    return functional.conv2d(across, kernel.view(1, 1, -1, 1))
 
 
 def _objective(seen: Tensor, whole: Tensor, mask: Tensor, lam: float) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,9 @@ from toy_nets import SIZE, ToyData
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet
 from depthcue.objective import total_variation
-from depthcue.selection import Pictures
-from depthcue.selection.optimised import DirectSettings, _start, gaussian_blur, judge, optimise_masks
+from depthcue.selection import DirectSettings, Pictures
+from depthcue.selection.blur import gaussian_blur
+from depthcue.selection.optimised import _start, judge, optimise_masks
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 REGION = (slice(4, 10), slice(8, 20))

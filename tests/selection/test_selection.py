@@ -104,5 +104,5 @@ def test_random_pixels_belong_to_the_picture_not_to_its_batch() -> None:
 
 
 def test_an_unknown_method_names_those_there_are() -> None:
-    with pytest.raises(DepthcueError, match="mask, sobel, random"):
-        selection.build_method("canny", Means(None))
+    with pytest.raises(DepthcueError, match="mask, direct, sobel, canny, random"):
+        selection.build_method("prewitt", Means(None))

@@ -1,0 +1,109 @@
+"""Attributions of summed depth to pixels, by Captum: gradient, SmoothGrad, integrated gradients, occlusion.
+
+What is attributed is the sum of N(I) over all its pixels, in its own unit; a pixel's score is the sum over colours of
+the attribution's size. Hidden means the mean colour here as it does for masks: that is the baseline of integrated
+gradients (Sundararajan et al. 2017) and what covers a window in occlusion (Zeiler and Fergus 2014). SmoothGrad is the
+mean gradient over noisy copies (Smilkov et al. 2017).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import depth_from
+from depthcue.selection.contract import Means, Pictures, Score
+from depthcue.selection.gradients import depth_net_of, gradients_through
+
+NOISY_COPIES = 16
+NOISE = 0.15
+"""Deviation of SmoothGrad's noise as a share of the picture's range of values."""
+PATH_STEPS = 20
+"""Points on integrated gradients' path from the mean colour to the picture."""
+WINDOW = 1 / 6
+"""Side of occlusion's window as a share of the picture's height; it moves by half of itself."""
+AT_ONCE = 16
+"""Pictures that Captum shows N together, at least."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def gradient(means: Means) -> Score:
+    """The gradient at the picture itself."""
+    captum = _captum()
+    return _scored(means, lambda forward, normalised, _: captum.Saliency(forward).attribute(normalised, abs=False))
+
+
+def smoothgrad(means: Means) -> Score:
+    """The mean gradient over noisy copies of the picture."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, pictures: Pictures) -> Tensor:
+        tunnel = captum.NoiseTunnel(captum.Saliency(forward))
+        # one at a time, so that the noise is the picture's and not its batch's
+        return torch.cat([
+            _noisy(tunnel, normalised[row:row + 1], means.seed * 1_000_003 + place)
+            for row, place in enumerate(pictures.places)])
+
+    return _scored(means, attribute)
+
+
+def integrated_gradients(means: Means) -> Score:
+    """Gradients along the path from a picture of the mean colour, times the way."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        return captum.IntegratedGradients(forward).attribute(
+            normalised, baselines=0.0, n_steps=PATH_STEPS, internal_batch_size=max(AT_ONCE, len(normalised)))
+
+    return _scored(means, attribute)
+
+
+def occlusion(means: Means) -> Score:
+    """How much the depth changes when a square window is covered, over all windows that hold the pixel."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        side = max(round(normalised.shape[2] * WINDOW), 1)
+        step = max(side // 2, 1)
+        return captum.Occlusion(forward).attribute(
+            normalised, sliding_window_shapes=(3, side, side), strides=(3, step, step), baselines=0.0,
+            perturbations_per_eval=max(AT_ONCE // len(normalised), 1))
+
+    return _scored(means, attribute)
+
+
+def _scored(means: Means, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Score:
+    """An attribution (B, 3, H, W) of any sign as a score."""
+    net = depth_net_of(means)
+
+    def summed_depth(normalised: Tensor) -> Tensor:
+        return depth_from(net, normalised).sum(dim=(1, 2, 3))  # (B,)
+
+    def score(pictures: Pictures) -> Tensor:
+        with gradients_through(net, pictures.rgb) as normalised:
+            values = attribute(summed_depth, normalised.requires_grad_(), pictures).detach()
+        size = values.abs().sum(dim=1, keepdim=True).to(pictures.rgb.dtype)  # (B, 1, H, W)
+        return size / size.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
+
+    return score
+
+
+def _noisy(tunnel: Any, normalised: Tensor, seed: int) -> Tensor:
+    # Captum draws from torch's own generators; they are given back as they were
+    devices = [normalised.device] if normalised.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        spread = NOISE * float(normalised.detach().max() - normalised.detach().min())
+        return tunnel.attribute(normalised, nt_type="smoothgrad", nt_samples=NOISY_COPIES, stdevs=spread, abs=False)
+
+
+def _captum() -> Any:
+    try:
+        import captum.attr
+    except ImportError:
+        raise DepthcueError("attributions need the package captum", "Install it with: pip install "
+                            "'depthcue[attribution]'") from None
+    return captum.attr
