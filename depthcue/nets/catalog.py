@@ -1,7 +1,7 @@
 """Names of nets, and how a spec becomes a net.
 
-A spec is the name of a shipped net (`compact-indoor`), `NAME:PATH` (a checkpoint of that architecture) or the path of a
-.safetensors file whose card says what it is.
+A spec is the name of a shipped net (`compact-indoor`), `NAME:PATH` (a checkpoint of that architecture) or a path: of a
+.safetensors file whose card says what it is, or of a checkpoint that others released, which its keys tell.
 """
 
 import dataclasses
@@ -12,22 +12,37 @@ from typing import Any
 import torch
 
 from depthcue.errors import DepthcueError
-from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.checkpoint import State, load_strict, read_card, read_state
+from depthcue.nets.backbones import load_backbone
+from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
-from depthcue.nets.drn import DRN_D_22_URL, DrnMaskNet
-from depthcue.nets.hu2019 import HuDepthNet
+from depthcue.nets.drn import DrnMaskNet
+from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
+from depthcue.nets.laina2016 import LainaResNet50
+from depthcue.nets.monodepth2 import MEAN, STD, Monodepth2ResNet18, Monodepth2ResNet50
+from depthcue.nets.monodepth2 import MULTIPLE as MONODEPTH2_MULTIPLE
+from depthcue.nets.released import read_released
 
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
-DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {"compact": CompactDepthNet, "hu-resnet50": HuDepthNet}
+DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
+    "compact": CompactDepthNet,
+    "hu-resnet50": HuResNet50, "hu-densenet161": HuDenseNet161, "hu-senet154": HuSENet154,
+    "laina-resnet50": LainaResNet50,
+    "monodepth2-resnet18": Monodepth2ResNet18, "monodepth2-resnet50": Monodepth2ResNet50,
+}
 MASK_NETS: dict[str, Callable[..., MaskNet]] = {"compact": CompactMaskNet, "drn22": DrnMaskNet}
 
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
     "compact": DepthDescription("compact", 144, 192, MULTIPLE, licence="MIT", source="depthcue"),
-    "hu-resnet50": DepthDescription("hu-resnet50", 228, 304, 4, source="Hu et al., WACV 2019"),
+    **{name: DepthDescription(name, 228, 304, 4, source="Hu et al., WACV 2019")
+       for name in ("hu-resnet50", "hu-densenet161", "hu-senet154")},
+    "laina-resnet50": DepthDescription("laina-resnet50", 228, 304, 4, source="Laina et al., 3DV 2016"),
+    **{name: DepthDescription(name, 192, 640, MONODEPTH2_MULTIPLE, predicts=INVERSE_DEPTH, max_depth_m=80.0, mean=MEAN,
+                              std=STD, source="Godard et al., ICCV 2019")
+       for name in ("monodepth2-resnet18", "monodepth2-resnet50")},
 }
 MASK_DEFAULTS = {
     "compact": MaskDescription("compact", "", 144, 192, MULTIPLE, default_lambda=2.0, licence="MIT",
@@ -71,13 +86,13 @@ def build_depth_net(architecture: str, *, backbone: str = "none", seed: int = 0,
                     config: dict[str, Any] | None = None, **description: Any) -> DepthNet:
     """A fresh depth net; `description` replaces fields of the architecture's defaults.
 
-    `backbone` is `none`, `imagenet` (downloaded by torchvision's loader) or the path of a classifier's state dict.
+    `backbone` is `none`, `imagenet` (downloaded by its publisher's loader) or the path of a classifier's state dict.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _known(architecture, DEPTH_NETS, "depth net")(
             dataclasses.replace(DEPTH_DEFAULTS[architecture], **description), **config or {})
-    _load_backbone(net, architecture, backbone)
+    load_backbone(net, architecture, backbone)
     return net
 
 
@@ -88,7 +103,7 @@ def build_mask_net(architecture: str, *, backbone: str = "none", seed: int = 0,
         torch.manual_seed(seed)
         net = _known(architecture, MASK_NETS, "mask net")(
             dataclasses.replace(MASK_DEFAULTS[architecture], **description), **config or {})
-    _load_backbone(net, architecture, backbone)
+    load_backbone(net, architecture, backbone)
     return net
 
 
@@ -112,16 +127,17 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
         return None, Path(spec)
     if name in registry:
         raise DepthcueError(f"{name} comes without weights", f"Give a checkpoint: {name}:PATH.")
+    if Path(spec).exists():
+        return None, Path(spec)
     raise DepthcueError(
         f"{spec!r} names no {kind} net",
-        f"Give {', '.join(SHIPPED)}, {', '.join(f'{known}:PATH' for known in registry)}, or a .safetensors file.")
+        f"Give {', '.join(SHIPPED)}, {', '.join(f'{known}:PATH' for known in registry)}, or the path of a checkpoint.")
 
 
 def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[..., Any]],
           defaults: dict[str, Any], description_type: type) -> DepthNet | MaskNet:
-    state = read_state(path)
-    if path.suffix == ".safetensors":
-        card = read_card(path)
+    if path.suffix == ".safetensors" and (name is None or card_path(path).exists()):
+        state, card = read_state(path), read_card(path)
         if card.get("kind") != kind:
             raise DepthcueError(f"{path} is a {card.get('kind')} net; a {kind} net is wanted here",
                                 "--target takes a depth net, --weights a mask net.")
@@ -132,11 +148,10 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
         net = build(description_type(**_fields(card["description"])), **card.get("config", {}))
         net.card = card
     else:
-        # a released state dict has no card; those nets were trained with torch 0.3's bilinear upsampling
-        assert name is not None
-        config = {} if name == "compact" else {"align_corners": True}
-        net = registry[name](defaults[name], **config)
-        net.card = {"kind": kind, "architecture": name, "config": config, "source_file": str(path)}
+        released = read_released(path, kind, name)
+        state, name = released.state, released.architecture
+        net = registry[name](dataclasses.replace(defaults[name], **released.description), **released.config)
+        net.card = {"kind": kind, "architecture": name, "config": released.config, "source_file": str(path)}
     load_strict(net, state, path)
     return net
 
@@ -144,25 +159,3 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
 def _fields(description: dict[str, Any]) -> dict[str, Any]:
     """JSON has lists where the dataclass has tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
-
-
-def _load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:
-    if backbone == "none":
-        return
-    load: Callable[[State], None] | None = getattr(net, "load_backbone", None)
-    if load is None:
-        raise DepthcueError(f"{architecture} has no pre-trained backbone", "Leave --backbone out.")
-    load(_imagenet_state(architecture) if backbone == "imagenet" else read_state(backbone))
-
-
-def _imagenet_state(architecture: str) -> State:
-    """Download ImageNet weights through their publishers' loaders; needs internet once, then a cache."""
-    try:
-        if architecture == "drn22":
-            return torch.hub.load_state_dict_from_url(DRN_D_22_URL, map_location="cpu", weights_only=True)
-        from torchvision.models import ResNet50_Weights
-
-        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False)
-    except OSError as error:
-        raise DepthcueError(f"the ImageNet weights for {architecture} could not be downloaded: {error}",
-                            "Give --backbone FILE with a state dict you have, or --backbone none.") from error

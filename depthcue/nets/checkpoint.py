@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ from torch import Tensor, nn
 from depthcue.atomic import write_bytes
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthNet, MaskNet
+from depthcue.nets.recognise import recognise
 from depthcue.record import revision, write_json
 
 CARD_SCHEMA = 1
 State = dict[str, Tensor]
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
+_FEW = 5
+"""Tensors that a message names where naming all would say no more."""
 
 
 def save_net(net: DepthNet | MaskNet, path: str | Path, *, architecture: str, half: bool = False,
@@ -71,7 +76,7 @@ def read_card(weights: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise DepthcueError(f"{weights} has no card: {path} is missing",
                             "Keep the .json beside the .safetensors, or name the architecture: "
-                            "compact:PATH, drn22:PATH, hu-resnet50:PATH.") from None
+                            "hu-resnet50:PATH, drn22:PATH, compact:PATH, ….") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DepthcueError(f"{path} is not a card: {error}") from error
     if not isinstance(card, dict) or card.get("schema") != CARD_SCHEMA or "architecture" not in card:
@@ -83,20 +88,30 @@ def read_card(weights: str | Path) -> dict[str, Any]:
 def read_state(path: str | Path) -> State:
     """The tensors of a .safetensors file or of a pickled state dict, read without running any code in it.
 
-    Nested `{"state_dict": …}` is opened and the `module.` of DataParallel taken off.
+    Nested `{"state_dict": …}` is opened; keys come in today's spelling (see `modern_keys`).
 
     Raises:
         DepthcueError: no such file, not a file of weights, or a pickle that holds anything but tensors.
     """
+    state = read_entries(path)
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DepthcueError(f"{path} is not a state dict: not every entry is a tensor")
+    return modern_keys(state)
+
+
+def read_entries(path: str | Path) -> dict[str, Any]:
+    """As `read_state`, but plain numbers may stand beside the tensors, and keys are as they are in the file."""
     path = Path(path)
     if not path.is_file():
         raise DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    if isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DepthcueError(f"{path} is not a state dict: not every entry is a tensor")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    entries = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    nested = entries.get("state_dict")
+    return nested if isinstance(nested, dict) else entries
+
+
+def modern_keys(state: dict[str, Any]) -> dict[str, Any]:
+    """Keys without the `module.` of DataParallel, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot."""
+    return {_OLD_DENSENET.sub(r"\1\2", str(key).removeprefix("module.")): value for key, value in state.items()}
 
 
 def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
@@ -105,7 +120,8 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
     `num_batches_tracked` may be absent: batch norm before torch 0.4.1 had none.
 
     Raises:
-        DepthcueError: names every missing, unexpected and wrongly shaped tensor.
+        DepthcueError: names every missing, unexpected and wrongly shaped tensor; of weights that belong to another
+            architecture a few, and that architecture.
     """
     wanted = net.state_dict()
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
@@ -113,11 +129,17 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
     shapes = [f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
               for key in wanted if key in state and state[key].shape != wanted[key].shape]
     if missing or unexpected or shapes:
-        lines = [f"{source} does not fit {type(net).__name__}:"]
+        ours, theirs = recognise(wanted), recognise(state)
+        another = theirs is not None and theirs is not ours
+        lines = [f"{source} does not fit {ours.name if ours else type(net).__name__}:"]
         for title, keys in (("missing", missing), ("unexpected", unexpected), ("other shape", shapes)):
             if keys:
-                lines.append(f"  {title} ({len(keys)}): {', '.join(keys)}")
-        raise DepthcueError("\n".join(lines), "Name the architecture these weights belong to, or give other weights.")
+                shown = keys[:_FEW] if another else keys
+                rest = f" and {len(keys) - len(shown)} more" if len(shown) < len(keys) else ""
+                lines.append(f"  {title} ({len(keys)}): {', '.join(shown)}{rest}")
+        hint = f"It looks like {theirs.words}. {theirs.advice}".strip() if another and theirs is not None else \
+            "Name the architecture these weights belong to, or give other weights."
+        raise DepthcueError("\n".join(lines), hint)
     net.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()},
                         strict=False)
 

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from depthcue.nets.base import MaskDescription, MaskNet
 from depthcue.nets.blocks import BasicBlock, UpProjection, conv_bn_relu
-
-DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
-"""ImageNet weights published by the encoder's authors (fyu/drn)."""
+from depthcue.nets.checkpoint import State, load_strict
 
 
 class _DilatedEncoder(nn.Module):
@@ -73,7 +71,7 @@ class DrnMaskNet(MaskNet):
         features, sizes = self.E(normalised)
         return self.D(features, sizes)
 
-    def load_backbone(self, state: dict[str, Tensor]) -> None:
+    def load_backbone(self, state: State, source: str) -> None:
         """Take the encoder's weights from a DRN-D-22 classifier's state dict (`layer0.0.weight`, …, `fc.*`)."""
-        kept = {"base." + key.removeprefix("layer"): value for key, value in state.items() if key.startswith("layer")}
-        self.E.load_state_dict(kept)
+        kept = {key.replace("layer", "base.", 1): value for key, value in state.items() if not key.startswith("fc.")}
+        load_strict(self.E, kept, source)

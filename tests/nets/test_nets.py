@@ -22,7 +22,7 @@ from depthcue.nets import (
 )
 from depthcue.nets.base import DepthDescription
 from depthcue.nets.catalog import SHIPPED, weights_folder
-from depthcue.nets.checkpoint import save_net
+from depthcue.nets.checkpoint import load_strict, save_net
 
 TINY = {"widths": [8, 8, 8, 8, 8]}
 
@@ -75,16 +75,23 @@ def test_saved_net_gives_the_same_answer(tmp_path: Path, half: bool, generator: 
     assert next(again.parameters()).dtype == torch.float32
 
 
-def test_weights_of_another_shape_are_named_key_by_key(tmp_path: Path) -> None:
+def test_damaged_weights_are_named_key_by_key() -> None:
     net = tiny_mask_net()
     state = net.state_dict()
     state["extra.weight"] = torch.zeros(1)
-    del state["head.bias"]
-    state["head.weight"] = torch.zeros(1, 4, 3, 3)
-    torch.save(state, tmp_path / "mask.pth")
+    del state["up2.conv.weight"]
+    state["detail.0.weight"] = torch.zeros(1, 4, 3, 3)
     with pytest.raises(DepthcueError) as caught:
-        load_mask_net(f"drn22:{tmp_path / 'mask.pth'}")
-    assert "E.base.0.0.weight" in str(caught.value) and "extra.weight" in str(caught.value)
+        load_strict(net, state, "mask.pth")
+    assert str(caught.value).splitlines()[:4] == [
+        "mask.pth does not fit compact:", "  missing (1): up2.conv.weight", "  unexpected (1): extra.weight",
+        f"  other shape (1): detail.0.weight (1, 4, 3, 3) for {tuple(net.detail[0].weight.shape)}"]  # type: ignore
+
+
+def test_batch_counts_may_be_missing() -> None:
+    net = tiny_mask_net()
+    state = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
+    load_strict(net, state, "mask.pth")
 
 
 class Bomb:

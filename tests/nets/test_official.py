@@ -13,7 +13,8 @@ from depthcue.nets import load_depth_net, load_mask_net
 
 
 @pytest.mark.parametrize(("kind", "spec", "load"), [("mask", "drn22", load_mask_net),
-                                                    ("resnet", "hu-resnet50", load_depth_net)])
+                                                    ("resnet", "hu-resnet50", load_depth_net),
+                                                    ("densenet", "hu-densenet161", load_depth_net)])
 def test_released_layout_gives_the_authors_output(shared_data: Path, tmp_path: Path, kind: str, spec: str,
                                                   load: Callable[[str], torch.nn.Module]) -> None:
     layout = json.loads((shared_data / "official" / f"{kind}_keys.json").read_text())

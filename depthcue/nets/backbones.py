@@ -1,0 +1,71 @@
+"""Pre-trained encoders: ImageNet weights from their publishers' own loaders, or a classifier's state dict in a file."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.nets.base import DepthNet, MaskNet
+from depthcue.nets.checkpoint import State, modern_keys, read_state
+from depthcue.nets.encoders import senet154
+
+DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
+"""Published by the encoder's authors (fyu/drn)."""
+
+
+def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:
+    """Give a fresh net's encoder pre-trained weights.
+
+    Args:
+        backbone: `none`; `imagenet`, which needs internet once, then a cache; or the path of a classifier's state dict.
+
+    Raises:
+        DepthcueError: the net has no such encoder, the download failed, or the file does not fit.
+    """
+    if backbone == "none":
+        return
+    load: Callable[[State, str], None] | None = getattr(net, "load_backbone", None)
+    if load is None:
+        raise DepthcueError(f"{architecture} has no pre-trained backbone", "Leave --backbone out.")
+    if backbone == "imagenet":
+        load(_imagenet_state(architecture), f"the ImageNet backbone of {architecture}")
+    else:
+        load(read_state(backbone), backbone)
+
+
+def _imagenet_state(architecture: str) -> State:
+    try:
+        return modern_keys(IMAGENET[architecture]())
+    except DepthcueError:
+        raise
+    except Exception as error:
+        # three publishers' loaders, each with errors of its own for a missing network, a full disk, a torn file
+        raise DepthcueError(f"the ImageNet weights for {architecture} could not be loaded: {error}",
+                            "Give --backbone FILE with a state dict you have, or --backbone none.") from error
+
+
+def _torchvision(weights: str) -> Callable[[], dict[str, Any]]:
+    def state() -> dict[str, Any]:
+        from torchvision.models import get_weight
+
+        return get_weight(weights).get_state_dict(progress=False, check_hash=True)
+
+    return state
+
+
+def _drn22() -> dict[str, Any]:
+    return torch.hub.load_state_dict_from_url(DRN_D_22_URL, map_location="cpu", weights_only=True, progress=False)
+
+
+def _senet154() -> dict[str, Any]:
+    return senet154(pretrained=True).state_dict()
+
+
+_RESNET_18, _RESNET_50 = _torchvision("ResNet18_Weights.IMAGENET1K_V1"), _torchvision("ResNet50_Weights.IMAGENET1K_V1")
+IMAGENET: dict[str, Callable[[], dict[str, Any]]] = {
+    "drn22": _drn22, "hu-resnet50": _RESNET_50, "laina-resnet50": _RESNET_50, "hu-senet154": _senet154,
+    "hu-densenet161": _torchvision("DenseNet161_Weights.IMAGENET1K_V1"),
+    "monodepth2-resnet18": _RESNET_18, "monodepth2-resnet50": _RESNET_50,
+}
+"""Architecture to the loader of its encoder's weights."""
