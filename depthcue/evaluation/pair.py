@@ -7,6 +7,11 @@ import torch
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 
+ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
+           "through masks: to ground truth by least squares where the data has depth (then metres), else to a median "
+           "of 2.7 and a mean absolute deviation of 0.8 from the whole picture's prediction alone")
+"""What results documents say of relative nets, whose depths have no unit."""
+
 
 def load_pair(weights: str, target: str | None = None, device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:
     """The mask net `weights` names and the depth net it explains, in eval mode on `device`.
@@ -29,5 +34,8 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
 
 
 def described(net: MaskNet | DepthNet) -> dict[str, Any]:
-    """A net as results documents name it."""
-    return {"name": net.description.name, "sha256": net.card.get("sha256")}
+    """A net as results documents name it; of a relative depth net also how its depths came to be comparable."""
+    named = {"name": net.description.name, "sha256": net.card.get("sha256")}
+    if isinstance(net, DepthNet) and net.description.relative:
+        named |= {"relative": True, "predicts": net.description.predicts, "aligned": ALIGNED}
+    return named

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from depthcue.data import Batch, RgbdData
 from depthcue.imaging import fit_size
-from depthcue.nets import DepthNet, depth_from, resize
+from depthcue.nets import DepthNet, depth_from, resize, see_whole
+from depthcue.nets.units import Units, aligned_units
 from depthcue.selection import Pictures
 
 
@@ -37,7 +38,7 @@ class Viewing:
     def views(self, places: Sequence[int] | None = None) -> Iterator["View"]:
         """Batches with what the net makes of them."""
         for batch, pictures in self.pictures(places):
-            yield View(self.depth_net, batch, pictures)
+            yield View(self.depth_net, batch, pictures, self.data.max_depth_m)
 
     def spread(self, count: int) -> list[int]:
         """Up to `count` places, evenly over the data."""
@@ -53,6 +54,9 @@ class Viewing:
 class View:
     """One batch before the depth net.
 
+    What a relative net sees is brought to ground truth by a scale and shift for each picture, found for N(I) and kept
+    for everything it sees through masks; to units of its own where the data has no depth (see `nets.units`).
+
     Attributes:
         batch: the pictures and depths as the data set has them.
         pictures: the pictures at the nets' working size.
@@ -60,15 +64,23 @@ class View:
         target_m: N(I), depth from the whole picture, (B, 1, h, w) metres.
     """
 
-    def __init__(self, depth_net: DepthNet, batch: Batch, pictures: Pictures) -> None:
+    def __init__(self, depth_net: DepthNet, batch: Batch, pictures: Pictures, far_m: float) -> None:
         self._depth_net = depth_net
         self.batch, self.pictures = batch, pictures
         self.normalised = depth_net.normalise(pictures.rgb)
-        self.target_m = depth_from(depth_net, self.normalised)
+        if depth_net.description.relative and batch.depth_m is not None:
+            whole = depth_net(self.normalised)
+            self._units: Units | None = aligned_units(depth_net.description, whole, batch.depth_m, batch.valid, far_m)
+            self.target_m = self._units.to_depth(whole)
+        else:
+            self.target_m, self._units = see_whole(depth_net, self.normalised)
 
     def __len__(self) -> int:
         return len(self.batch.names)
 
-    def through(self, kept: Tensor) -> Tensor:
-        """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean."""
-        return depth_from(self._depth_net, self.normalised, kept.to(self.normalised.dtype))
+    def through(self, kept: Tensor, fill: str = "mean") -> Tensor:
+        """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean.
+
+        Hidden pixels show `fill`, one of `nets.fill.FILLS`.
+        """
+        return depth_from(self._depth_net, self.normalised, kept.to(self.normalised.dtype), units=self._units, fill=fill)

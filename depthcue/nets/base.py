@@ -28,12 +28,20 @@ class DepthDescription:
     predicts: str = METRIC_DEPTH
     """`metric depth` (metres), `inverse depth` (1/metres) or `disparity` (fraction of the picture's width)."""
     relative: bool = False
-    """Right only up to scale and shift."""
+    """Right only up to scale and shift, in what it predicts (see `units`)."""
+    shift_unknown: bool = True
+    """Of a relative net; False where it is right up to a scale alone."""
     max_depth_m: float = 10.0
+    """The range of a net that is not relative."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "unknown"
     source: str = "unknown"
+
+    @property
+    def depth_range(self) -> float:
+        """The range of what `depth_from` gives, in metres; own units (see `units`) are made for a room's 10."""
+        return 10.0 if self.relative else self.max_depth_m
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,9 @@ class _PictureNet(nn.Module):
 class DepthNet(_PictureNet):
     """A depth net N: normalised picture (B, 3, H, W) to prediction (B, 1, h, w) in the units it describes."""
 
+    differentiable = True
+    """Whether gradients of a prediction reach the picture; False for a black box, which can be measured alone."""
+
     def __init__(self, description: DepthDescription) -> None:
         super().__init__(description.mean, description.std)
         self.description = description
@@ -87,10 +98,27 @@ class DepthNet(_PictureNet):
         raise NotImplementedError
 
     def to_depth_m(self, prediction: Tensor) -> Tensor:
-        """Bring a prediction to metres (to an unknown unit where the net is relative), never below a millimetre."""
+        """Bring a prediction to metres, never below a millimetre.
+
+        A relative net's prediction stays as it is: what it takes to make depth of it, `units` finds for each picture.
+        """
+        if self.description.relative:
+            return prediction
         if self.description.predicts == METRIC_DEPTH:
             return prediction.clamp_min(MIN_DEPTH_M)
         return 1.0 / prediction.clamp(1.0 / 1e4, 1.0 / MIN_DEPTH_M)
+
+
+def require_gradients(net: DepthNet, purpose: str) -> None:
+    """Refuse a net that passes no gradients on.
+
+    Raises:
+        DepthcueError: it does not; says what the gradients are for.
+    """
+    if not net.differentiable:
+        raise DepthcueError(f"{net.description.name} passes no gradients back to the picture, and {purpose} needs them",
+                            "Give the network itself instead of an exported graph or of a function under no_grad. "
+                            "Without gradients it can be measured: evaluate, compare-edges, mask.")
 
 
 class MaskNet(_PictureNet):

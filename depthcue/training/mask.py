@@ -4,13 +4,15 @@
 
 or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
 without gradients. Deviations: a mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range; the learning rate, schedule and averaging of the compact net are ours.
+range; what a relative net sees is brought to one scale, from Y alone (`nets.units`); the learning rate, schedule and
+averaging of the compact net are ours.
 """
 
 import dataclasses
 import math
 import sys
 from dataclasses import dataclass
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,18 @@ import torch
 
 from depthcue.data import BatchLoader, open_data
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, MaskNet, build_mask_net, depth_from, load_depth_net, load_mask_net, restore_mode
+from depthcue.nets import (
+    DepthNet,
+    MaskNet,
+    build_mask_net,
+    depth_from,
+    load_depth_net,
+    load_mask_net,
+    require_gradients,
+    restore_mode,
+    see_whole,
+)
+from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
@@ -76,6 +89,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
         raise DepthcueError(f"unknown equation {what.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
     accelerator = accelerator_for(device, what.precision)
     target = load_depth_net(what.target, accelerator.device)
+    require_gradients(target, "training a mask net")
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)
     size = (net.description.height, net.description.width)
@@ -89,18 +103,20 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)
     engine = Engine(net, how, run, accelerator, progress or Silent())
 
-    range_m = target.description.max_depth_m
+    depth_range = target.description.depth_range
     with restore_mode(target):
         for batch in engine.batches(loader):
             chance = engine.generator()
             lam = _draw_lambda(net, batch.rgb.shape[0], chance).to(accelerator.device)
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), accelerator.autocast():
-                depth = to_reference_range(depth_from(target, normalised).float(), range_m)
+                whole, units = see_whole(target, normalised)
+                depth = to_reference_range(whole.float(), depth_range)
             mask = engine.net(normalised, lam)
             seen = harden(mask, what.harden, chance)
             with accelerator.autocast():
-                depth_from_mask = to_reference_range(depth_from(target, normalised, seen).float(), range_m)
+                through = depth_from(target, normalised, seen, units=units)
+                depth_from_mask = to_reference_range(through.float(), depth_range)
             difference = l_dif(depth_from_mask, depth, loss=what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
@@ -124,14 +140,13 @@ def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     """A mask net that takes pictures as its target does."""
     seen = target.description
+    multiple = lcm(seen.multiple, MASK_DEFAULTS[what.net].multiple) if what.net in MASK_DEFAULTS else seen.multiple
+    height, width = (max(1, round(side / multiple)) * multiple for side in (seen.height, seen.width))
     changes: dict[str, Any] = {
-        "name": what.name or what.net, "target": what.target, "height": seen.height, "width": seen.width,
+        "name": what.name or what.net, "target": what.target, "height": height, "width": width,
         "mean": seen.mean, "std": seen.std, **_lambdas(what),
     }
     net = build_mask_net(what.net, backbone=what.backbone, seed=what.seed, **changes)
-    if seen.height % net.description.multiple or seen.width % net.description.multiple:
-        raise DepthcueError(f"{what.net} needs sizes that are multiples of {net.description.multiple}; {what.target} "
-                            f"works at {seen.width}x{seen.height}", "Use --net drn22.")
     if what.init is not None:
         start = load_mask_net(what.init)
         if type(start) is not type(net) or start.config != net.config:
