@@ -12,6 +12,11 @@ TargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, "
                              "compact:PATH, hu-resnet50:PATH, or a .safetensors or .onnx file. "
                              "Default: the one the mask net was trained for.")]
+WeightsListOption = Annotated[
+    list[str], typer.Option("--weights", "-w", metavar="W", help="Mask nets G, one --weights each.")]
+TargetListOption = Annotated[
+    list[str] | None, typer.Option("--target", "-t", metavar="NET", help="Depth nets N, one --target for every "
+                                   "--weights, in the same order. Default: those the mask nets were trained for.")]
 DataOption = Annotated[
     str, typer.Option("--data", "-d", metavar="DATA", help="scenes:indoor, scenes:road, nyu:PATH, kitti:PATH or "
                       "folder:PATH.")]
@@ -23,6 +28,9 @@ OutFileOption = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help
 LambdaOption = Annotated[
     float | None, typer.Option("--lambda", metavar="X", help="Weight of sparseness in Eq. (4): larger keeps fewer "
                                "pixels. Default: the mask net's own.")]
+ShareOption = Annotated[
+    float, typer.Option("--share", metavar="S", help="Share of the pixels that binary masks keep; a mask net with a "
+                        "dial is set to the lambda whose masks have a mean near it.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use the first N pictures only.")]
@@ -45,7 +53,8 @@ RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", he
 ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal or l1.")]
 DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal "
-                                                      "or l1. Default: l1 for compact, all three for hu-resnet50.")]
+                                                      "or l1. Default: l1 for compact and laina-resnet50, all three for the "
+                                                      "others.")]
 InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
                                              "(downloaded once) or a file with a classifier's state dict.")]

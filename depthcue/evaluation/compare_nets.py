@@ -1,0 +1,359 @@
+"""Do different networks look at the same pixels? Figs. 6 and 7 of Hu et al. (ICCV 2019), as numbers.
+
+Every network is a depth net N with its mask net G. On the same pictures:
+- agreement: how alike two networks' masks are, pair by pair, against how alike they are to edges and to chance;
+- transfer: the error of each N when it sees the pixels that another network's mask chose, as many of them.
+"Masks differ only little" (sec. 4.3) becomes a difference: agreement between networks minus agreement with edges.
+
+Networks work at sizes of their own, on the whole picture each. Masks are compared on the smallest of these sizes, to
+which larger ones are shrunk (bilinear, antialiased), so that no mask is compared with pixels it never had. For a
+transfer the mask is brought to the size of the N that sees it. A mask net with a dial is set to the lambda whose masks
+have a mean nearest to the wanted share; soft maps of edges and chance are scaled to the mean of the masks; binary maps
+keep exactly the same share of pixels. Equal scores are put in another random order for every map, so that what two
+masks leave open is never counted as agreement. Masks of different networks on *different* pictures say how much of the
+agreement comes from the place in the picture alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue import record
+from depthcue.atomic import make_folder
+from depthcue.data import RgbdData, open_data
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation import dial, statistics
+from depthcue.evaluation.agreement import MEASURES, agreement
+from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.side_by_side import save_row
+from depthcue.evaluation.statistics import Floats
+from depthcue.evaluation.tally import Summary, Tally, pair, short
+from depthcue.evaluation.viewing import View, Viewing
+from depthcue.nets import DepthNet, MaskNet, resize
+from depthcue.progress import Progress, Silent
+from depthcue.selection import Means, Pictures, build_method, keep_top, scale_to_mean, sobel_edges
+
+EDGES, CHANCE = "edges", "random"
+BETWEEN, OTHER_NETWORKS = "between networks", "other networks"
+OTHER_PICTURE = "another picture"
+"""The masks of two networks, each on a picture of its own."""
+
+Network = tuple[MaskNet, DepthNet]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to compare."""
+
+    share: float = 0.2
+    """Of the pixels: what binary masks keep, and the mean of the masks that dials are turned to."""
+    lam: float | None = None
+    """One lambda for all networks instead of the one nearest to the share."""
+    batch_size: int = 8
+    seed: int = 0
+    draws: int = statistics.DRAWS
+    examples: int = 4
+
+
+def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out: Path,
+                  settings: Settings | None = None, limit: int | None = None, device: str = "auto",
+                  progress: Progress | None = None) -> dict[str, Any]:
+    """`compare_nets` on nets and test data given by their specs.
+
+    Args:
+        weights: specs of mask nets.
+        targets: specs of depth nets, one for each of `weights`; empty takes those the mask nets were trained for.
+
+    Raises:
+        DepthcueError: besides, a spec that cannot be opened, another number of targets than of weights.
+    """
+    if targets and len(targets) != len(weights):
+        raise DepthcueError(f"{len(weights)} mask nets and {len(targets)} depth nets were given",
+                            "Give one --target for every --weights, in the same order, or none.")
+    place = pick_device(device)
+    networks = [load_pair(spec, target, place)
+                for spec, target in zip(weights, targets or [None] * len(weights), strict=True)]
+    opened = open_data(data, split="test", limit=limit)
+    return compare_nets(networks, opened, out, settings, place, progress)
+
+
+def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, settings: Settings | None = None,
+                 device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
+    """Compare what several networks look at, write OUT/results.json and OUT/examples/.
+
+    Args:
+        networks: at least two mask nets, each with its depth net, on `device`, in eval mode.
+        data: with ground truth or without.
+
+    Returns:
+        The results document; `_document` says what is in it.
+
+    Raises:
+        DepthcueError: fewer than two networks, a share or a lambda out of range, no images, nowhere to write.
+    """
+    settings = settings or Settings()
+    progress = progress or Silent()
+    _check(networks, data, settings)
+    make_folder(out)  # now, and not when the work is done
+    with torch.inference_mode():
+        observers = [_Observer(label, *network, data, settings, torch.device(device))
+                     for label, network in zip(labels_of(networks), networks, strict=True)]
+        for observer in observers:
+            observer.turn_dial(progress)
+        comparison = _Comparison(observers, data, settings)
+        examples = comparison.measure(out, progress)
+    results = _document(comparison, examples)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+def labels_of(networks: Sequence[Network]) -> list[str]:
+    """What each network is called in tables: its depth net's name or else its mask net's; numbers where both repeat."""
+    for names in ([depth_net.description.name for _, depth_net in networks],
+                  [mask_net.description.name for mask_net, _ in networks]):
+        if len({*names, EDGES, CHANCE}) == len(names) + 2:
+            return names
+    return [f"{depth_net.description.name} ({number})" for number, (_, depth_net) in enumerate(networks, start=1)]
+
+
+def _check(networks: Sequence[Network], data: RgbdData, settings: Settings) -> None:
+    if len(networks) < 2:
+        raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
+    if not 0 < settings.share < 1:
+        raise DepthcueError(f"a share of {settings.share:g} of the pixels cannot be chosen",
+                            "Choose --share between 0 and 1, as in 0.2.")
+    for mask_net, _ in networks:
+        mask_net.check_lambda(settings.lam)
+    if len(data) < 2:
+        raise DepthcueError(f"{data.spec} has {len(data)} images; at least two are needed", "Choose another --data.")
+
+
+class _Observer:
+    """One network, how it sees the data, and what has been measured of it."""
+
+    def __init__(self, label: str, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings,
+                 device: torch.device) -> None:
+        self.label, self.mask_net, self.depth_net, self.settings = label, mask_net, depth_net, settings
+        self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
+                               multiple=mask_net.description.multiple)
+        self.lam = mask_net.check_lambda(settings.lam)
+        self.errors = Tally()
+
+    def turn_dial(self, progress: Progress) -> None:
+        """Take the lambda whose masks have the wanted mean, unless one was asked for or there is no dial."""
+        if self.settings.lam is not None or not dial.has_dial(self.mask_net):
+            return
+        places = self.viewing.spread(dial.IMAGES)
+        progress.start(f"choosing lambda for {self.label}", len(places))
+        sweep = dial.sweep_dial(self.mask_net, self.viewing, places, dial.STEPS, progress)
+        self.lam = sweep.for_share(self.settings.share)
+
+    def masks(self, pictures: Pictures) -> Tensor:
+        """M = G(I), (B, 1, h, w) at this network's working size."""
+        return build_method("mask", Means(self.mask_net, self.lam))(pictures)
+
+
+class _Comparison:
+    """The measuring itself: the networks, and the agreement of every image so far."""
+
+    def __init__(self, observers: Sequence[_Observer], data: RgbdData, settings: Settings) -> None:
+        self.observers, self.data, self.settings = observers, data, settings
+        self.labels = [observer.label for observer in observers]
+        self.columns = [*self.labels, EDGES, CHANCE]
+        self.agreement = Tally()
+        self.chance = build_method("random", Means(seed=settings.seed))
+
+    def measure(self, out: Path, progress: Progress) -> list[dict[str, Any]]:
+        """Go through the data; returns the examples left under OUT."""
+        count = len(self.data)
+        # far from each picture in the data's order, where neighbours may show the same room
+        elsewhere = [(place + count // 2) % count for place in range(count)]
+        shown = set(self.observers[0].viewing.spread(self.settings.examples))
+        views = zip(*(observer.viewing.views() for observer in self.observers), strict=True)
+        others = zip(*(observer.viewing.pictures(elsewhere) for observer in self.observers), strict=True)
+        examples = []
+        progress.start("comparing", count)
+        for seen, other in zip(views, others, strict=True):
+            masks = [observer.masks(view.pictures) for observer, view in zip(self.observers, seen, strict=True)]
+            other_masks = [observer.masks(pictures)
+                           for observer, (_, pictures) in zip(self.observers, other, strict=True)]
+            self._agree(seen, masks, other_masks)
+            depths_m = self._transfer(seen, masks)
+            for row, place in enumerate(seen[0].pictures.places):
+                if place in shown:
+                    examples.append(self._example(out, place, row, seen, masks, depths_m))
+            progress.advance(len(seen[0]))
+        return examples
+
+    def _agree(self, seen: Sequence[View], masks: Sequence[Tensor], other_masks: Sequence[Tensor]) -> None:
+        """Add the agreement of every pair on the grid of the smallest working size."""
+        smallest = min(seen, key=lambda view: view.pictures.rgb.shape[-2] * view.pictures.rgb.shape[-1])
+        grid = (smallest.pictures.rgb.shape[-2], smallest.pictures.rgb.shape[-1])
+        self.agreement.names += smallest.batch.names
+        soft = {label: resize(mask, grid) for label, mask in zip(self.labels, masks, strict=True)}
+        mean = torch.stack(list(soft.values())).mean(dim=(0, 2, 3, 4))  # (B,)
+        scores = {**soft, EDGES: sobel_edges(smallest.pictures.rgb), CHANCE: self.chance(smallest.pictures)}
+        kept = {name: self._keep(score, name) for name, score in scores.items()}
+        soft |= {name: scale_to_mean(scores[name], mean) for name in (EDGES, CHANCE)}
+        for first, second in combinations(self.columns, 2):
+            for measure, values in agreement(soft[first], soft[second], kept[first], kept[second]).items():
+                self.agreement.add(_pair(first, second), measure, values)
+        elsewhere = {label: resize(mask, grid) for label, mask in zip(self.labels, other_masks, strict=True)}
+        for first, second in permutations(self.labels, 2):
+            other_kept = self._keep(elsewhere[second], second)
+            for measure, values in agreement(soft[first], elsewhere[second], kept[first], other_kept).items():
+                self.agreement.add(_displaced(first, second), measure, values)
+
+    def _keep(self, scores: Tensor, name: str) -> Tensor:
+        return keep_top(scores, self.settings.share, seed=self.settings.seed + self.columns.index(name))
+
+    def _transfer(self, seen: Sequence[View], masks: Sequence[Tensor]) -> list[Tensor]:
+        """Show every N the pixels that each network, edges and chance choose; gives what it sees by its own mask."""
+        own_m = []
+        for observer, view in zip(self.observers, seen, strict=True):
+            size = (view.pictures.rgb.shape[-2], view.pictures.rgb.shape[-1])
+            scores = {label: resize(mask, size) for label, mask in zip(self.labels, masks, strict=True)}
+            scores |= {EDGES: sobel_edges(view.pictures.rgb), CHANCE: self.chance(view.pictures)}
+            observer.errors.see(view)
+            observer.errors.add(observer.label, "mean", masks[self.labels.index(observer.label)].mean(dim=(1, 2, 3)))
+            for name, score in scores.items():
+                depth_m = view.through(self._keep(score, name))
+                observer.errors.errors(name, view, depth_m)
+                if name == observer.label:
+                    own_m.append(depth_m)
+        return own_m
+
+    def _example(self, out: Path, place: int, row: int, seen: Sequence[View], masks: Sequence[Tensor],
+                 depths_m: Sequence[Tensor]) -> dict[str, Any]:
+        batch = seen[0].batch
+        truth = None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row])
+        edges = sobel_edges(seen[0].pictures.rgb)
+        return save_row(out, f"{place:06d}", batch.names[row], batch.rgb[row], edges[row],
+                        [mask[row] for mask in masks], [view.target_m[row] for view in seen],
+                        [depth_m[row] for depth_m in depths_m], truth)
+
+
+def _pair(first: str, second: str) -> str:
+    return f"{first} and {second}"
+
+
+def _displaced(first: str, second: str) -> str:
+    return f"{first} and {second} of another picture"
+
+
+def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results document, schema 1.
+
+    Beside the fields every document has: `nets` (one a network: its `label`, `weights`, `target_net`, the `lambda`
+    used, the `mean` of its masks, the working `size` as [height, width], and `whole`, the errors of N on whole
+    pictures, empty without ground truth), `share`, `columns` (the labels, edges and random: the order of matrices),
+    `agreement` (for each measure a symmetrical matrix of `mean` over images and of `ci95`), `differences` (for each
+    measure the mean agreement `between_networks`, over pairs, and `with` edges, random and another picture, over
+    networks, each with how much less it is, `minus`, and intervals of all, paired by image), `transfer` (for each
+    label what its N sees by the pixels of each column: errors, and how far they are above those by its own mask,
+    `minus_own`; against ground truth where there is any and, as `to_target`, against N(I)), `transfer_ratio` (how many
+    times the error by its own mask, see `_ratio`), `examples` and `per_image`. Errors in metres.
+    """
+    settings, observers = comparison.settings, comparison.observers
+    agreed = Summary(comparison.agreement, settings.draws, settings.seed)
+    errors = {observer.label: Summary(observer.errors, settings.draws, settings.seed) for observer in observers}
+    first = errors[observers[0].label]
+    alike = {measure: _by_image(comparison.labels, agreed, measure) for measure in MEASURES}
+    return record.document(
+        "compare-nets",
+        nets=[{"label": observer.label, "weights": described(observer.mask_net),
+               "target_net": described(observer.depth_net), "lambda": short(observer.lam),
+               "mean": errors[observer.label].mean(observer.label, "mean"),
+               "size": [observer.depth_net.description.height, observer.depth_net.description.width],
+               "whole": errors[observer.label].of_target()} for observer in observers],
+        data={"spec": comparison.data.spec, "without_valid_depth": first.without_depth()},
+        seed=settings.seed, images=len(agreed.names), ground_truth=first.ground_truth,
+        share=settings.share, columns=comparison.columns,
+        agreement={measure: _matrix(comparison.columns, agreed, measure) for measure in MEASURES},
+        differences={measure: _differences(by_image, agreed.weights) for measure, by_image in alike.items()},
+        transfer={label: {name: _transferred(summary, name, label) for name in comparison.columns}
+                  for label, summary in errors.items()},
+        transfer_ratio=_ratios(comparison, errors),
+        examples=examples,
+        per_image={
+            "names": agreed.names,
+            "agreement": {measure: {name: [short(value) for value in values.tolist()]
+                                    for name, values in by_image.items()} for measure, by_image in alike.items()},
+            "transfer": {label: {name: summary.per_image(name) for name in comparison.columns}
+                         for label, summary in errors.items()}},
+    )
+
+
+def _matrix(columns: Sequence[str], agreed: Summary, measure: str) -> dict[str, Any]:
+    """Mean and interval of every pair; a map agrees with itself by definition."""
+    order = {name: position for position, name in enumerate(columns)}
+
+    def cells(value: Callable[[str], Any], itself: Any) -> list[list[Any]]:
+        return [[itself if row == column else value(_pair(*sorted((row, column), key=order.__getitem__)))
+                 for column in columns] for row in columns]
+
+    return {"mean": cells(lambda key: agreed.mean(key, measure), 1.0),
+            "ci95": cells(lambda key: agreed.mean_interval(key, measure), [1.0, 1.0])}
+
+
+def _by_image(labels: Sequence[str], agreed: Summary, measure: str) -> dict[str, Floats]:
+    """The agreement of each image (images,): between networks, over pairs; and with all else, over networks."""
+    keys = {BETWEEN: [_pair(*two) for two in combinations(labels, 2)],
+            **{name: [_pair(label, name) for label in labels] for name in (EDGES, CHANCE)},
+            OTHER_PICTURE: [_displaced(*two) for two in permutations(labels, 2)]}
+    return {name: np.mean([agreed.values[key, measure] for key in some], axis=0) for name, some in keys.items()}
+
+
+def _differences(by_image: dict[str, Floats], weights: Floats) -> dict[str, Any]:
+    def measured(name: str, values: Floats) -> dict[str, Any]:
+        return {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
+
+    between = by_image[BETWEEN]
+    return {**measured("between_networks", between),
+            "with": {name: {**measured("mean", values), **measured("minus", between - values)}
+                     for name, values in by_image.items() if name != BETWEEN}}
+
+
+def _transferred(summary: Summary, name: str, label: str) -> dict[str, Any]:
+    difference = summary.difference(name, label)
+    names = {"truth": "minus_own", "truth_ci95": "minus_own_ci95",
+             "target": "to_target_minus_own", "target_ci95": "to_target_minus_own_ci95"}
+    return summary.of(name) | {names[field]: value for field, value in difference.items()}
+
+
+def _ratios(comparison: _Comparison, errors: dict[str, Summary]) -> dict[str, Any]:
+    """What seeing by another's choice costs over all networks: other networks' choice, that of edges, and of chance."""
+    labels = comparison.labels
+    choices = {OTHER_NETWORKS: list(permutations(labels, 2)),
+               **{name: [(label, name) for label in labels] for name in (EDGES, CHANCE)}}
+    return {name: {reference: _ratio(errors, cells, measure)
+                   for reference, measure in (("truth", "mse"), ("target", "mse_to_target"))
+                   if reference == "target" or errors[labels[0]].ground_truth}
+            for name, cells in choices.items()}
+
+
+def _ratio(errors: dict[str, Summary], cells: Sequence[tuple[str, str]], measure: str) -> dict[str, Any]:
+    """The geometric mean over (network, choice) of RMSE by the choice over RMSE by the network's own mask.
+
+    A ratio, because networks may see to 10 m or to 80 m. The images are resampled once for all networks: one that is
+    hard for all weighs on all. `times` and `ci95` are None where an own error is 0.
+    """
+    logarithms, samples = [], []
+    for label, name in cells:
+        summary = errors[label]
+        known, weights = ((summary.known, summary.known_weights) if measure == "mse"
+                          else (slice(None), summary.weights))
+        theirs, own = (summary.values[key, measure][known] for key in (name, label))
+        if min(theirs.min(), own.min()) <= 0:
+            return {"times": None, "ci95": None}
+        logarithms.append(np.log(theirs.mean() / own.mean()) / 2)
+        samples.append(np.log((weights @ theirs) / (weights @ own)) / 2)
+    interval = statistics.percentile_interval(np.exp(np.mean(samples, axis=0)))
+    return {"times": short(float(np.exp(np.mean(logarithms)))), "ci95": pair(interval)}
