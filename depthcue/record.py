@@ -65,7 +65,7 @@ def without_paths(value: Any) -> Any:
     if isinstance(value, list):
         return [without_paths(entry) for entry in value]
     if isinstance(value, str):
-        value = re.sub(r"\b(nyu|kitti|folder|compact|drn22|hu-resnet50):\S+", r"\1:PATH", value)
+        value = re.sub(r"\b(nyu|kitti|folder|compact|drn22|hu-\w+|laina-\w+|monodepth2-\w+):\S+", r"\1:PATH", value)
         return "PATH" if value.startswith(("/", ".", "runs/")) else value
     return value
 

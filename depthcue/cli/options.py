@@ -53,8 +53,8 @@ RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", he
 ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal or l1.")]
 DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal "
-                                                      "or l1. Default: l1 for compact and laina-resnet50, all three for the "
-                                                      "others.")]
+                                                      "or l1. Default: l1 for compact and laina-resnet50, all three "
+                                                      "for the others.")]
 InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
                                              "(downloaded once) or a file with a classifier's state dict.")]

@@ -37,7 +37,9 @@ from depthcue.cli.options import (
 
 def train_depth(
     data: DataListOption,
-    net: Annotated[str, typer.Option("--net", metavar="NET", help="compact or hu-resnet50 (the paper's).")] = "compact",
+    net: Annotated[str, typer.Option("--net", metavar="NET", help="compact; hu-resnet50, hu-densenet161, "
+                                         "hu-senet154, laina-resnet50 (the paper's); monodepth2-resnet18, "
+                                         "monodepth2-resnet50.")] = "compact",
     steps: StepsOption = None, epochs: EpochsOption = None, out: RunOption = None, resume: ResumeRunOption = False,
     loss: DepthLossOption = None, size: SizeOption = None, init: InitOption = None,
     backbone: BackboneOption = "none", augmentation: AugmentationOption = "strong", batch_size: BatchSizeOption = 8,

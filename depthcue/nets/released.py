@@ -51,7 +51,7 @@ def read_released(path: Path, kind: str, name: str | None = None) -> Released:
     if architecture.startswith("monodepth2-"):
         stereo = bool(said.pop("use_stereo", False))
         return Released(architecture, state, {"unit_m": STEREO_UNIT_M if stereo else 1.0},
-                        {**said, "relative": not stereo})
+                        {**said, "relative": not stereo, "shift_unknown": False})
     return Released(architecture, state, {"align_corners": True} if architecture in _ALIGNED_CORNERS else {})
 
 

@@ -30,6 +30,7 @@ EXTRAS = {
     "tensorrt": ("tensorrt", "pip install 'depthcue[tensorrt]' (from NVIDIA's own index)"),
     "tensorrt-rtx": ("tensorrt_rtx", "pip install 'depthcue[tensorrt-rtx]'"),
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
+    "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
 }
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 

@@ -16,6 +16,7 @@ import torch
 from depthcue.data import NONE, PUBLISHED, STRONG, Batch, BatchLoader, open_data
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net
+from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import l_dif
@@ -86,7 +87,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     for batch in engine.batches(loader):
         depth_m, valid = _target(batch, net.description.max_depth_m)
         prediction = engine.net(net.normalise(channels_last(batch.rgb)))
-        engine.update(l_dif(prediction.float(), depth_m, valid, what.loss))
+        engine.update(l_dif(_predicted_depth_m(net, prediction.float()), depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
     if accelerator.is_main_process:
@@ -103,9 +104,10 @@ def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation of a depth net with what is not said filled in (see `engine.recipe`).
 
     The compact net starts from nothing, where the logarithm in the paper's losses and their love of flat maps hold it
-    back: l1 is its loss.
+    back: l1 is its loss. So it is of Laina et al.'s net as Hu et al. compare it.
     """
-    published = {"epochs": 20, "learning_rate": 1e-4, "schedule": "step", "average": 0.0, "loss": "depth+grad+normal"}
+    loss = "l1" if net == "laina-resnet50" else "depth+grad+normal"
+    published = {"epochs": 20, "learning_rate": 1e-4, "schedule": "step", "average": 0.0, "loss": loss}
     return recipe(published, {"loss": "l1"}, net, **asked)
 
 
@@ -139,6 +141,14 @@ def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float) -> Dept
         raise DepthcueError(f"{what.net} needs a height and width that are multiples of {multiple}",
                             "Choose another --size.")
     return net
+
+
+def _predicted_depth_m(net: DepthNet, prediction: torch.Tensor) -> torch.Tensor:
+    """What the loss is of: metres, also of a net that predicts their inverse.
+
+    A prediction in metres stays as it is: at the bound that `to_depth_m` sets, a depth below 0 would not learn.
+    """
+    return prediction if net.description.predicts == METRIC_DEPTH else net.to_depth_m(prediction)
 
 
 def _target(batch: Batch, max_depth_m: float) -> tuple[torch.Tensor, torch.Tensor]:
