@@ -1,5 +1,6 @@
 """Example pictures of a comparison, set side by side."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,11 @@ def draw_examples(results: Results, folder: Path, path: Path) -> None:
     Raises:
         DepthcueError: an example's picture is missing or cannot be read.
     """
-    panels = [panel(*_tiles(example, results, folder)) for example in results["examples"]]
+    save_panels([panel(*_tiles(example, results, folder)) for example in results["examples"]], path)
+
+
+def save_panels(panels: Sequence[Rgb], path: Path) -> None:
+    """Write the panels of several images as one png: one row each, or one column where panels stand upright."""
     # the panel of wide pictures stands upright; those are set side by side
     upright = panels[0].shape[0] > panels[0].shape[1]
     with atomic_path(path) as partial:
@@ -42,10 +47,15 @@ def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb],
     captions |= {f"depth_{method}": f"depth from {label_of(method)}" for method in others}
     captions["depth_truth"] = "ground truth"
     shown = [label for label in captions if label in example["tiles"]]
-    return [_read(folder / example["tiles"][label]) for label in shown], [captions[label] for label in shown]
+    return [read_tile(folder / example["tiles"][label]) for label in shown], [captions[label] for label in shown]
 
 
-def _read(path: Path) -> Rgb:
+def read_tile(path: Path) -> Rgb:
+    """An example's picture at the width of tiles.
+
+    Raises:
+        DepthcueError: it is missing or cannot be read.
+    """
     try:
         with Image.open(path) as image:
             tile = np.asarray(image.convert("RGB"))

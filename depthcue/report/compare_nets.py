@@ -1,0 +1,160 @@
+"""What compare-nets found: whether networks agree with each other more than with edges, and use each other's masks."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from depthcue.imaging import panel
+from depthcue.report.matrices import Matrix, draw_matrices
+from depthcue.report.panels import read_tile, save_panels
+from depthcue.report.results import TARGET, TRUTH, Results, measured_against
+from depthcue.report.section import Column, Example, Picture, Plot, Section
+from depthcue.report.tables import Table
+
+MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
+"""What each measure of agreement is called."""
+_OTHER_NETWORKS = "other networks"
+
+
+def section(results: Results, folder: Path) -> Section:
+    """The section of a compare-nets document that lies in `folder`."""
+    share = f"{results['share']:.0%}"
+    against = " and ".join(measured_against(results))
+    figure = Picture("masks.png", "The masks of every network on the same pictures", partial(_draw_masks, results,
+                                                                                             folder), on_page=False)
+    return Section(
+        "Do different networks look at the same pixels?",
+        (in_words(results), *agreement_in_words(results), *transfer_in_words(results)),
+        (_nets_table(results), *(_agreement_table(results, measure) for measure in MEASURES),
+         *(_transfer_table(results, reference) for reference in measured_against(results))),
+        (Plot("agreement", "Agreement of masks with each other, with edges and with chance: correlation and "
+              f"structural similarity of soft masks, overlap of the {share} of pixels with the highest values",
+              partial(_draw_agreement, results)),
+         Plot("transfer", f"RMSE in metres of each network that sees the {share} of pixels that another chose, against "
+              f"{against}; the stronger the colour, the larger the error beside that by the network's own mask",
+              partial(_draw_transfer, results))),
+        (figure,) if results["examples"] else (),
+        "Every network has learnt a mask of its own. If the masks showed quirks of one network, those of others would "
+        "look different; if they showed edges, all would look like an edge map. Masks are compared pixel by pixel, and "
+        "each network is shown the pixels that another network's mask chose.",
+        examples=tuple(_example(example, results) for example in results["examples"]))
+
+
+def in_words(results: Results) -> str:
+    """How much of what two networks keep is the same, beside edges, chance and other pictures."""
+    found = results["differences"]["iou"]
+    low, high = found["between_networks_ci95"]
+    means = {name: f"{entry['mean']:.0%}" for name, entry in found["with"].items()}
+    return (f"Of the pixels that either of two networks keeps when each keeps {results['share']:.0%}, "
+            f"{found['between_networks']:.0%} are kept by both ({low:.0%} to {high:.0%}); with the strongest edges a "
+            f"mask shares {means['edges']}, with pixels chosen at random {means['random']}, and with the other "
+            f"network's mask of another picture {means['another picture']}.")
+
+
+def agreement_in_words(results: Results) -> list[str]:
+    """Whether networks agree with each other more than with edges, for every measure; nothing is left out."""
+    verdicts: dict[str, list[str]] = {"more": [], "less": [], "open": []}
+    for measure, name in MEASURES.items():
+        entry = results["differences"][measure]["with"]["edges"]
+        low, high = entry["minus_ci95"]
+        verdict = "more" if low > 0 else "less" if high < 0 else "open"
+        verdicts[verdict].append(f"{name} {entry['minus']:+.2f} ({low:+.2f} to {high:+.2f})")
+    sentences = {"more": "The masks of two networks are more like each other than like edges: {}.",
+                 "less": "The masks of two networks are more like edges than like each other: {}.",
+                 "open": "No clear difference between agreement with each other and with edges in {}."}
+    return [sentences[verdict].format(", ".join(found)) for verdict, found in verdicts.items() if found]
+
+
+def transfer_in_words(results: Results) -> list[str]:
+    """What it costs a network to see by another's mask, where the numbers say it."""
+    reference = "truth" if results["ground_truth"] else "target"
+    against = TRUTH if reference == "truth" else TARGET
+    entries = {name: entry[reference] for name, entry in results["transfer_ratio"].items()}
+    if any(entry["times"] is None for entry in entries.values()):
+        return []
+    low, high = entries[_OTHER_NETWORKS]["ci95"]
+    own = f"is {_times(entries[_OTHER_NETWORKS])} that by its own mask" if low > 1 or high < 1 else \
+        f"is not clearly another than by its own mask ({_times(entries[_OTHER_NETWORKS])})"
+    rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
+    return [f"Shown the pixels that another network's mask chose, a network's error against {against} {own}; it is "
+            f"{rest}."]
+
+
+def _times(entry: dict[str, Any]) -> str:
+    low, high = entry["ci95"]
+    return f"{entry['times']:.2f} times ({low:.2f} to {high:.2f})"
+
+
+def _nets_table(results: Results) -> Table:
+    truth = results["ground_truth"]
+    columns = ("network", "works at", "lambda", "mean of M", *(("RMSE, whole picture",) if truth else ()))
+    rows = tuple(
+        (net["label"], f"{net['size'][1]}×{net['size'][0]}", f"{net['lambda']:.3g}", f"{net['mean']:.3f}",
+         *((f"{net['whole']['rmse']:.3f}",) if truth else ())) for net in results["nets"])
+    return Table(f"Networks; {results['images']} images of {results['data']['spec']}", columns, rows)
+
+
+def _agreement_table(results: Results, measure: str) -> Table:
+    matrix, names = results["agreement"][measure], results["columns"]
+    rows = tuple(
+        (name, *("1" if row == column else f"{matrix['mean'][row][column]:.2f} ({low:.2f} to {high:.2f})"
+                 for column, (low, high) in enumerate(matrix["ci95"][row])))
+        for row, name in enumerate(names))
+    of = f" of the {results['share']:.0%} of pixels kept" if measure == "iou" else " of soft masks"
+    return Table(f"Agreement: {MEASURES[measure]}{of} (95 %)", ("", *names), rows)
+
+
+def _transfer_table(results: Results, reference: str) -> Table:
+    error, difference = _transfer_fields(reference)
+    rows = []
+    for label, entries in results["transfer"].items():
+        cells = []
+        for name in results["columns"]:
+            low, high = entries[name][f"{difference}_ci95"]
+            above = "" if name == label else f" {entries[name][difference]:+.3f} ({low:+.3f} to {high:+.3f})"
+            cells.append(f"{entries[name][error]:.3f}{above}")
+        rows.append((label, *cells))
+    return Table(f"Transfer: RMSE in metres against {reference}, and how far above that by the own mask (95 %)",
+                 ("seen by … chosen by", *results["columns"]), tuple(rows))
+
+
+def _transfer_fields(reference: str) -> tuple[str, str]:
+    return ("rmse", "minus_own") if reference == TRUTH else ("rmse_to_target", "to_target_minus_own")
+
+
+def _draw_agreement(results: Results, paths: Any, theme: Any) -> None:
+    names = tuple(results["columns"])
+    draw_matrices([Matrix(
+        MEASURES[measure], names, names,
+        tuple(tuple(f"{value:.2f}" for value in row) for row in results["agreement"][measure]["mean"]),
+        tuple(tuple(row) for row in results["agreement"][measure]["mean"])) for measure in MEASURES], paths, theme)
+
+
+def _draw_transfer(results: Results, paths: Any, theme: Any) -> None:
+    columns, labels = tuple(results["columns"]), tuple(results["transfer"])
+    matrices = []
+    for reference in measured_against(results):
+        error, _ = _transfer_fields(reference)
+        values = [[results["transfer"][label][name][error] for name in columns] for label in labels]
+        own = [results["transfer"][label][label][error] for label in labels]
+        # networks see to different distances: colours compare within a row, and are full at twice the own error
+        strengths = [[value / reference_value - 1 if reference_value else 0.0 for value in row]
+                     for row, reference_value in zip(values, own, strict=True)]
+        matrices.append(Matrix(
+            f"against {reference}", labels, columns, tuple(tuple(f"{value:.2f}" for value in row) for row in values),
+            tuple(tuple(row) for row in strengths), "seen by", "chosen by"))
+    draw_matrices(matrices, paths, theme)
+
+
+def _draw_masks(results: Results, folder: Path, path: Path) -> None:
+    captions = ["picture", "edges", *(f"mask of {net['label']}" for net in results["nets"])]
+    save_panels([panel([read_tile(folder / tile) for tile in (row["picture"], row["edges"], *row["masks"])], captions)
+                 for row in results["examples"]], path)
+
+
+def _example(row: Results, results: Results) -> Example:
+    columns = [Column("the picture" + ("; the true depth" if "truth" in row else ""), row["picture"], row.get("truth"))]
+    for position, net in enumerate(results["nets"]):
+        columns.append(Column(f"mask of {net['label']}; its depth by {results['share']:.0%} of the pixels",
+                              row["masks"][position], row["seen"][position]))
+    return Example(row["name"], (*columns, Column("the edges", row["edges"], None)))
