@@ -34,7 +34,7 @@ def provenance(results: Results) -> tuple[Fact, ...]:
 def in_short(results: Results) -> str:
     """Data, number of images and nets in one line."""
     images = results.get("images")
-    parts = [", ".join(data_specs(results)), f"{images} images" if isinstance(images, int) else ""]
+    parts = [", ".join(data_specs(results)), f"{images} image{'s' * (images != 1)}" if isinstance(images, int) else ""]
     names = [str(net.get("name")) for part in ("target_net", "weights") for net in _nets(results, part)]
     return " · ".join(part for part in (*parts, ", ".join(dict.fromkeys(names))) if part)
 

@@ -141,7 +141,7 @@
   // Say a slider's value beside it, and to those who cannot see it.
   const name = (slider, value) => {
     slider.setAttribute("aria-valuetext", value);
-    slider.labels[0].querySelector("output").textContent = value;
+    slider.labels[0].textContent = value;
   };
 
   const openGallery = (gallery) => {
@@ -164,6 +164,7 @@
         return { pane, view, context, caption: await views[view](context, state) };
       }));
       if (turn !== latest) return; // a slider has moved on meanwhile
+      gallery.classList.toggle("wide", under.naturalWidth > 2 * under.naturalHeight);
       for (const { pane, view, context, caption } of shown) {
         const screen = pane.querySelector("canvas");
         screen.width = under.naturalWidth;
@@ -181,8 +182,8 @@
       readout.textContent = `λ = ${step.lambda}: the mean of M is ${percent(step.mean)}; M is above one half on ` +
         `${percent(step.above_half)} of the pixels.${binary} The depth seen through the soft M is off by ` +
         `${step.difference_m.toFixed(2)} m (RMSE) from the depth seen in the whole picture.`;
-      name(lambda, step.lambda);
-      name(threshold, state.cut === null ? "none" : value);
+      name(lambda, `λ = ${step.lambda}`);
+      name(threshold, state.cut === null ? "soft mask" : `M > ${value}`);
     };
 
     const choose = (index) => {
@@ -205,7 +206,7 @@
       thumb.src = address;
       thumb.alt = "";
       const label = document.createElement("span");
-      label.textContent = name;
+      label.textContent = name.length > 14 ? `…${name.slice(-13)}` : name; // names of one set differ at their ends
       button.type = "button";
       button.title = name;
       button.append(thumb, label);
