@@ -1,14 +1,16 @@
-"""Mask against edges and chance: how well a depth net does when it sees only so many pixels.
+"""Mask against edges, chance and other ways to choose: how well a depth net does when it sees only so many pixels.
 
 After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a way to choose pixels, measure N(I * kept)
 with exactly the same number of pixels kept for every way, at shares 0.1 to 0.9. The way under test is the mask
-M = G(I); Sobel edges and random pixels stand against it. Errors are against ground truth where the data has it, and
-always against N(I). Beside them the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
+M = G(I); Sobel edges and random pixels stand against it, or any other of `selection.METHODS`, and what each costs is
+measured in the same run. Errors are against ground truth where the data has it, and always against N(I). Beside them
+the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
 Deviation: a mask net with a lambda dial is asked at each share for a mask of about that share, its lambda found by a
 short sweep that looks at mask means alone, never at depth; the paper's nets have one lambda each.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,14 @@ from depthcue.evaluation.dial import Sweep, has_dial, sweep_dial
 from depthcue.evaluation.examples import Example, draw_example, save_example
 from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
 from depthcue.evaluation.tally import Summary, Tally, short
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
 from depthcue.selection import (
-    METHODS,
     THRESHOLD,
+    DirectSettings,
     Means,
     Pictures,
     binarise,
@@ -51,7 +54,9 @@ class Settings:
     """How to compare."""
 
     against: tuple[str, ...] = ("sobel", "random")
-    """Names in `selection.METHODS`."""
+    """Names in `selection.METHODS`, or "all" for all that can work."""
+    direct: DirectSettings = DirectSettings()
+    """How `direct` minimises Eq. (3), at `lam` or the mask net's own lambda; the seed is that of the comparison."""
     shares: tuple[float, ...] = SHARES
     """Sparsenesses: shares of the pixels kept."""
     lam: float | None = None
@@ -95,13 +100,17 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         The results document; `_document` says what is in it.
 
     Raises:
-        DepthcueError: an unknown method, a lambda outside the net's range, no images, nowhere to write.
+        DepthcueError: an unknown method or one that cannot work here, a lambda outside the net's range, no images,
+            nowhere to write.
     """
     settings = settings or Settings()
     progress = progress or Silent()
-    _check(mask_net, data, settings)
-    make_folder(out)  # now, and not when the work is done
+    mask_net.check_lambda(settings.lam)
+    settings.direct.check()
+    if len(data) == 0:
+        raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
+    make_folder(out)  # now, and not when the work is done
     with torch.inference_mode():
         progress.start("choosing lambda", len(comparison.sweep_places()))
         comparison.choose_lambdas(progress)
@@ -116,17 +125,6 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     return results
 
 
-def _check(mask_net: MaskNet, data: RgbdData, settings: Settings) -> None:
-    mask_net.check_lambda(settings.lam)
-    others = [name for name in METHODS if name != "mask"]
-    for name in settings.against:
-        if name not in others:
-            raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
-                                f"Choose --against from: {', '.join(others)}.")
-    if len(data) == 0:
-        raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
-
-
 class _Comparison:
     """The measuring itself: nets, data, the lambdas chosen, and the errors of every image so far."""
 
@@ -134,9 +132,10 @@ class _Comparison:
                  device: torch.device) -> None:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
-                               multiple=mask_net.description.multiple)
-        self.against = tuple(dict.fromkeys(settings.against))
-        self.others = {name: build_method(name, Means(mask_net, seed=settings.seed)) for name in self.against}
+                               multiple=mask_net.description.multiple, scenes=wants_scenes(settings.against))
+        means = Means(mask_net, settings.lam, settings.seed, depth_net, replace(settings.direct, seed=settings.seed))
+        self.rivals = choose_rivals(settings.against, means, self.viewing)
+        self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
         self.lambdas: dict[float, float] = {}  # share -> lambda
         self.tally = Tally()
@@ -161,8 +160,10 @@ class _Comparison:
 
     def measure(self, view: View, progress: Progress) -> list[Example]:
         """Add one batch to what is collected; give the examples wanted of it."""
-        masks = {lam: self._mask(view.pictures, lam) for lam in sorted(set(self.lambdas.values()))}
-        scores = {name: score(view.pictures) for name, score in self.others.items()}
+        lambdas = sorted(set(self.lambdas.values()))
+        masks = {lam: self.watch.score("mask", partial(self._mask, lam=lam), view.pictures) for lam in lambdas[:1]}
+        masks |= {lam: self._mask(view.pictures, lam) for lam in lambdas[1:]}
+        scores = {name: self.watch.score(name, score, view.pictures) for name, score in self.rivals.scores.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
         mask_ranks = {lam: rank_pixels(mask, self.settings.seed) for lam, mask in masks.items()}
         self.tally.see(view)
@@ -248,13 +249,15 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     `ground_truth` (whether the data has any), `target` (errors of N on whole pictures; empty without ground truth),
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
     ground truth only those against N(I), whose names say `to_target`; `lambda` where it is the mask), `soft` (the same
-    for soft maps and M', for every lambda used; empty where they were not asked for), `lambda` (how it was chosen),
+    for soft maps and M', for every lambda used; empty where they were not asked for), `cost_ms` (what each way takes
+    to score a picture: milliseconds, median and quartiles over batches), `left_out` (ways that cannot work here, where
+    all were asked for, and why), `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen),
     `examples` (files under OUT), `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All
     errors in metres.
     """
     settings, shares = comparison.settings, comparison.lambdas
     summary = Summary(comparison.tally, settings.draws, settings.seed)
-    methods = ("mask", *comparison.against)
+    methods = ("mask", *comparison.rivals.scores)
     curves = {method: [{"sparseness": share, **({"lambda": short(lam)} if method == "mask" else {}),
                         **_against_mask(summary, _curve(method, share), _curve("mask", share))}
                        for share, lam in shares.items()]
@@ -268,6 +271,8 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
         data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth,
         target=summary.of_target(), curves=curves, soft=soft,
+        cost_ms=comparison.watch.cost_ms(), batch_size=settings.batch_size, left_out=comparison.rivals.left_out,
+        **({"direct": asdict(settings.direct)} if "direct" in methods else {}),
         **{"lambda": {"choice": choice, "sweep": [] if comparison.sweep is None else comparison.sweep.entries()}},
         examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {

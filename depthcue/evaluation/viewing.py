@@ -6,7 +6,7 @@ from math import lcm
 import torch
 from torch import Tensor
 
-from depthcue.data import Batch, RgbdData
+from depthcue.data import Batch, KnownScenes, RgbdData
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthNet, depth_from, resize, see_whole
 from depthcue.nets.units import Units, aligned_units
@@ -18,12 +18,14 @@ class Viewing:
 
     Args:
         multiple: what height and width must be multiples of besides, for a mask net that looks at the same pixels.
+        scenes: whether the pictures carry what rendered data knows of its scenes, which costs rendering them again.
     """
 
     def __init__(self, depth_net: DepthNet, data: RgbdData, device: str | torch.device = "cpu", *,
-                 batch_size: int = 8, multiple: int = 1) -> None:
+                 batch_size: int = 8, multiple: int = 1, scenes: bool = False) -> None:
         self.depth_net, self.data, self.device = depth_net, data, torch.device(device)
         self.batch_size = batch_size
+        self.scenes = scenes
         # one size for all nets, so that a mask lies on the depth net's own pixels
         self.multiple = lcm(depth_net.description.multiple, multiple)
 
@@ -33,7 +35,9 @@ class Viewing:
         for start in range(0, len(places), self.batch_size):
             chosen = list(places[start:start + self.batch_size])
             batch = self.data.evaluation_batch(chosen, self.device)
-            yield batch, Pictures(self._fit(batch.rgb), chosen)
+            truth = self.data.truth(chosen, self.device) if self.scenes and isinstance(self.data, KnownScenes) else None
+            yield batch, Pictures(self._fit(batch.rgb), chosen, batch.depth_m, batch.valid,
+                                  None if truth is None else truth.edges, None if truth is None else truth.object_id)
 
     def views(self, places: Sequence[int] | None = None) -> Iterator["View"]:
         """Batches with what the net makes of them."""

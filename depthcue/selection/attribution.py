@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import depth_from
+from depthcue.nets import DepthNet
 from depthcue.selection.contract import Means, Pictures, Score
 from depthcue.selection.gradients import depth_net_of, gradients_through
 
@@ -33,7 +33,11 @@ Forward = Callable[[Tensor], Tensor]
 def gradient(means: Means) -> Score:
     """The gradient at the picture itself."""
     captum = _captum()
-    return _scored(means, lambda forward, normalised, _: captum.Saliency(forward).attribute(normalised, abs=False))
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        return captum.Saliency(forward).attribute(normalised, abs=False)
+
+    return _scored(depth_net_of(means, "gradient"), attribute)
 
 
 def smoothgrad(means: Means) -> Score:
@@ -47,7 +51,7 @@ def smoothgrad(means: Means) -> Score:
             _noisy(tunnel, normalised[row:row + 1], means.seed * 1_000_003 + place)
             for row, place in enumerate(pictures.places)])
 
-    return _scored(means, attribute)
+    return _scored(depth_net_of(means, "smoothgrad"), attribute)
 
 
 def integrated_gradients(means: Means) -> Score:
@@ -58,7 +62,7 @@ def integrated_gradients(means: Means) -> Score:
         return captum.IntegratedGradients(forward).attribute(
             normalised, baselines=0.0, n_steps=PATH_STEPS, internal_batch_size=max(AT_ONCE, len(normalised)))
 
-    return _scored(means, attribute)
+    return _scored(depth_net_of(means, "integrated-gradients"), attribute)
 
 
 def occlusion(means: Means) -> Score:
@@ -72,15 +76,15 @@ def occlusion(means: Means) -> Score:
             normalised, sliding_window_shapes=(3, side, side), strides=(3, step, step), baselines=0.0,
             perturbations_per_eval=max(AT_ONCE // len(normalised), 1))
 
-    return _scored(means, attribute)
+    return _scored(depth_net_of(means), attribute)
 
 
-def _scored(means: Means, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Score:
+def _scored(net: DepthNet, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Score:
     """An attribution (B, 3, H, W) of any sign as a score."""
-    net = depth_net_of(means)
 
     def summed_depth(normalised: Tensor) -> Tensor:
-        return depth_from(net, normalised).sum(dim=(1, 2, 3))  # (B,)
+        # as predicted where the net is relative: in units found anew for each picture, nothing would ever grow
+        return net.to_depth_m(net(normalised)).sum(dim=(1, 2, 3))  # (B,)
 
     def score(pictures: Pictures) -> Tensor:
         with gradients_through(net, pictures.rgb) as normalised:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from depthcue.nets import DepthNet, restore_mode
+from depthcue.nets import DepthNet, require_gradients, restore_mode
 from depthcue.selection.contract import Means
 
 
@@ -21,12 +21,18 @@ def gradients_through(net: DepthNet, rgb: Tensor) -> Iterator[Tensor]:
         yield net.normalise(rgb.clone()).detach()
 
 
-def depth_net_of(means: Means) -> DepthNet:
-    """The depth net that a method which takes gradients of N was given.
+def depth_net_of(means: Means, gradients_for: str | None = None) -> DepthNet:
+    """The depth net that a method was given.
+
+    Args:
+        gradients_for: the method's name where it takes gradients.
 
     Raises:
-        ValueError: none was.
+        DepthcueError: it takes gradients, and the net passes none on.
+        ValueError: no net was given.
     """
     if means.depth_net is None:
         raise ValueError("this way to choose pixels needs the depth net")
+    if gradients_for is not None:
+        require_gradients(means.depth_net, gradients_for)
     return means.depth_net

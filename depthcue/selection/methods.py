@@ -45,7 +45,7 @@ def _mask(means: Means) -> Score:
 
 
 def _direct(means: Means) -> Score:
-    net = depth_net_of(means)
+    net = depth_net_of(means, "direct")
     lam = means.lam
     if lam is None:
         lam = PAPER_LAMBDA if means.mask_net is None else means.mask_net.description.default_lambda

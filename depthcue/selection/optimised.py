@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from depthcue.nets import DepthNet, depth_from
+from depthcue.nets import DepthNet, depth_from, require_gradients, see_whole
+from depthcue.nets.units import Units
 from depthcue.objective import l_dif, mask_objective, to_reference_range, total_variation
 from depthcue.progress import Progress, Silent
 from depthcue.selection.blur import gaussian_blur
@@ -40,7 +41,8 @@ def judge(net: DepthNet, pictures: Pictures, mask: Tensor, lam: float) -> Judgem
     """The objective of Eq. (3), which is that of Eq. (4), for any masks (B, 1, H, W) in [0, 1] of some pictures."""
     with torch.no_grad():
         normalised = net.normalise(pictures.rgb)
-        objective, difference = _objective(_seen(net, normalised, mask), _seen(net, normalised), mask, lam)
+        whole, units = _whole(net, normalised)
+        objective, difference = _objective(_seen(net, normalised, mask, units), whole, mask, lam)
     return Judgement(objective, difference, mask.mean(dim=(1, 2, 3)))
 
 
@@ -49,7 +51,7 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
     """Minimise Eq. (3) for every picture of a batch, each on its own.
 
     Args:
-        net: N, on the pictures' device; it must pass gradients on.
+        net: N, on the pictures' device.
         pictures: (B, 3, H, W) at the net's working size. Their places decide what chance gives in further starts, so
             that a picture gets the same mask whatever batch it comes in, up to rounding.
         lam: λ, at least 0.
@@ -57,13 +59,17 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
 
     Returns:
         M (B, 1, H, W) in [0, 1], detached: of all starts and steps the one with the least objective.
+
+    Raises:
+        DepthcueError: settings that make no sense, or a net that passes no gradients on.
     """
     settings = (settings or DirectSettings()).check()
+    require_gradients(net, "Eq. (3)")
     progress = progress or Silent()
     batch, _, height, width = pictures.rgb.shape
     with gradients_through(net, pictures.rgb) as normalised:
         with torch.no_grad():
-            whole = _seen(net, normalised)
+            whole, units = _whole(net, normalised)
         best = torch.full((batch,), math.inf, device=normalised.device)
         best_mask = normalised.new_ones(batch, 1, height, width)
         for start in range(settings.restarts):
@@ -71,7 +77,7 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
             adam = torch.optim.Adam([theta], lr=settings.learning_rate)
             for step in range(settings.steps + 1):
                 mask = gaussian_blur(torch.sigmoid(theta), settings.blur_px)
-                objective, _ = _objective(_seen(net, normalised, mask), whole, mask, lam)
+                objective, _ = _objective(_seen(net, normalised, mask, units), whole, mask, lam)
                 if settings.variation:
                     objective = objective + settings.variation * total_variation(mask)
                 better = objective.detach() < best
@@ -94,9 +100,15 @@ def _objective(seen: Tensor, whole: Tensor, mask: Tensor, lam: float) -> tuple[T
     return torch.stack(objectives), torch.stack(differences)
 
 
-def _seen(net: DepthNet, normalised: Tensor, mask: Tensor | None = None) -> Tensor:
-    """N(I), or N(I ⊗ M), in the range that the losses are made for: (B, 1, h, w)."""
-    return to_reference_range(depth_from(net, normalised, mask), net.description.max_depth_m)
+def _whole(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
+    """N(I), (B, 1, h, w), in the range that the losses are made for, and the units to see masked pictures in."""
+    depth, units = see_whole(net, normalised)
+    return to_reference_range(depth, net.description.depth_range), units
+
+
+def _seen(net: DepthNet, normalised: Tensor, mask: Tensor, units: Units | None) -> Tensor:
+    """N(I ⊗ M), (B, 1, h, w), likewise."""
+    return to_reference_range(depth_from(net, normalised, mask, units=units), net.description.depth_range)
 
 
 def _start(pictures: Pictures, start: int, seed: int) -> Tensor:

@@ -11,6 +11,7 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
+from depthcue.selection import METHODS, DirectSettings
 
 
 def _run(out: Path, data: ToyData | None = None, dial: bool = False, **settings: Any) -> dict[str, Any]:
@@ -142,8 +143,10 @@ def test_no_more_examples_than_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"against": ("canny",)}, "sobel, random"),
-    ({"against": ("mask",)}, "sobel, random"),
+    ({"against": ("prewitt",)}, "sobel, canny, random"),
+    ({"against": ("mask",)}, "sobel, canny, random"),
+    ({"against": ("sobel", "object-boundaries")}, "which object"),
+    ({"direct": DirectSettings(steps=0)}, "at least 1"),
     ({"lam": 2.0}, "lambda 4"),
 ])
 def test_mistakes_say_what_is_allowed(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

@@ -1,0 +1,96 @@
+"""The ways to choose pixels that a mask is compared with: which of them can work here, and what each costs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.evaluation.tally import short
+from depthcue.evaluation.viewing import Viewing
+from depthcue.selection import METHODS, ORACLES, Means, Pictures, Score, build_method
+
+ALL = "all"
+"""Stands for every way there is."""
+NAMES = tuple(name for name in METHODS if name != "mask")
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Ways to choose pixels that work here, by name, and those that were left out, with the reason."""
+
+    scores: dict[str, Score]
+    left_out: dict[str, str]
+
+
+def wants_scenes(against: Sequence[str]) -> bool:
+    """Whether any of these ways needs what rendered data knows of its scenes."""
+    return bool({ALL, "object-boundaries"} & set(against))
+
+
+def choose_rivals(against: Sequence[str], means: Means, viewing: Viewing) -> Rivals:
+    """The ways called `against`, which may be or hold "all".
+
+    Of all, those that cannot work here are left out: the depth net passes no gradients on, the data does not have the
+    truth that an oracle needs (found out on its first picture), a package is not installed.
+
+    Raises:
+        DepthcueError: there is no such way, or one asked for by its name cannot work here.
+    """
+    for name in against:
+        if name not in (*NAMES, ALL):
+            raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
+                                f"Choose --against from: {', '.join(NAMES)}, {ALL}.")
+    scores: dict[str, Score] = {}
+    left_out: dict[str, str] = {}
+    for name in dict.fromkeys(NAMES if ALL in against else against):
+        try:
+            score = build_method(name, means)
+            if name in ORACLES:
+                _, first = next(viewing.pictures([0]))
+                score(first)
+        except DepthcueError as error:
+            if name in against:
+                raise
+            left_out[name] = error.message
+        else:
+            scores[name] = score
+    return Rivals(scores, left_out)
+
+
+class Stopwatch:
+    """How long each way takes to score the pictures of a batch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._ms: dict[str, list[float]] = {}
+
+    def score(self, name: str, score: Score, pictures: Pictures) -> Tensor:
+        """The scores (B, 1, H, W) of `pictures`, and the time it took, kept."""
+        self._wait()
+        start = time.perf_counter()
+        scores = score(pictures)
+        self._wait()
+        self._ms.setdefault(name, []).append(1000 * (time.perf_counter() - start) / len(pictures.rgb))
+        return scores
+
+    def cost_ms(self) -> dict[str, dict[str, Any]]:
+        """Milliseconds a picture of each way: median, quartiles, and how many batches they are of.
+
+        Where there are several batches the first is left out: it also pays for what is done once.
+        """
+        costs = {}
+        for name, all_ms in self._ms.items():
+            timed = np.array(all_ms[1:] or all_ms)
+            costs[name] = {"median": short(float(np.median(timed))),
+                           "quartiles": [short(float(end)) for end in np.quantile(timed, (0.25, 0.75))],
+                           "batches": len(timed)}
+        return costs
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
