@@ -85,6 +85,11 @@ def _times(entry: dict[str, Any]) -> str:
     return f"{entry['times']:.2f} times ({low:.2f} to {high:.2f})"
 
 
+def _plain(value: float) -> str:
+    """Two digits, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def _nets_table(results: Results) -> Table:
     truth = results["ground_truth"]
     columns = ("network", "works at", "lambda", "mean of M", *(("RMSE, whole picture",) if truth else ()))
@@ -97,7 +102,7 @@ def _nets_table(results: Results) -> Table:
 def _agreement_table(results: Results, measure: str) -> Table:
     matrix, names = results["agreement"][measure], results["columns"]
     rows = tuple(
-        (name, *("1" if row == column else f"{matrix['mean'][row][column]:.2f} ({low:.2f} to {high:.2f})"
+        (name, *("1" if row == column else f"{_plain(matrix['mean'][row][column])} ({_plain(low)} to {_plain(high)})"
                  for column, (low, high) in enumerate(matrix["ci95"][row])))
         for row, name in enumerate(names))
     of = f" of the {results['share']:.0%} of pixels kept" if measure == "iou" else " of soft masks"
@@ -126,7 +131,7 @@ def _draw_agreement(results: Results, paths: Any, theme: Any) -> None:
     names = tuple(results["columns"])
     draw_matrices([Matrix(
         MEASURES[measure], names, names,
-        tuple(tuple(f"{value:.2f}" for value in row) for row in results["agreement"][measure]["mean"]),
+        tuple(tuple(_plain(value) for value in row) for row in results["agreement"][measure]["mean"]),
         tuple(tuple(row) for row in results["agreement"][measure]["mean"])) for measure in MEASURES], paths, theme)
 
 

@@ -17,7 +17,7 @@ from depthcue.report.tables import label_of
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure. Methods beyond the first three take the rest in turn."""
+    """Colours of a figure. Methods beyond those there are take them again in turn, with other lines."""
 
     ink: str
     faint: str
@@ -28,6 +28,9 @@ class Theme:
 LIGHT = Theme("#1c1d21", "#d9dade", "#ffffff", ("#c2570c", "#1f5fbf", "#6d7078", "#7a3fa0", "#12805c"))
 DARK = Theme("#ecece8", "#3d3f46", "#18191c", ("#f6a04d", "#7fb0ff", "#a3a6ae", "#c79be8", "#5fc9a2"))
 _MARKERS = ("o", "s", "^", "D", "v")
+_LINES: tuple[str, ...] = ("-", "--", ":")
+FEW = 4
+"""Curves whose intervals can be told apart; of more, only the mask's is shaded."""
 _DPI = 200
 
 
@@ -41,23 +44,35 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     references = measured_against(results)
-    figure = new_figure(4.6 * len(references) + 0.4, 3.7, theme)
+    few = len(results["curves"]) <= FEW
+    figure = new_figure(4.6 * len(references) + (0.4 if few else 2.2), 3.7 if few else 4.4, theme)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
         _draw_curves(axes, results, reference, theme)
-    figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
+    if few:
+        figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
+    else:
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, labelcolor=theme.ink,
+                      loc="outside right upper", fontsize=9, handlelength=2.8)
     save_figure(figure, paths)
+
+
+def method_colour(position: int, theme: Theme) -> str:
+    """The colour of the method at a position of the results, the mask's being 0."""
+    return theme.methods[position % len(theme.methods)]
 
 
 def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
     error, _ = fields_for(reference)
     for position, (method, entries) in enumerate(results["curves"].items()):
-        colour = theme.methods[position % len(theme.methods)]
+        colour = method_colour(position, theme)
+        line = _LINES[position // len(theme.methods) % len(_LINES)]
         shares = [entry["sparseness"] for entry in entries]
         bounds = [entry[f"{error}_ci95"] for entry in entries]
-        axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds], color=colour, alpha=0.18,
-                          linewidth=0)
+        if len(results["curves"]) <= FEW or method == "mask":
+            axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds], color=colour,
+                              alpha=0.18, linewidth=0)
         axes.plot(shares, [entry[error] for entry in entries], color=colour, marker=_MARKERS[position % len(_MARKERS)],
-                  markersize=4.5, linewidth=1.8 if method == "mask" else 1.4, label=label_of(method),
+                  markersize=4.5, linewidth=1.8 if method == "mask" else 1.4, linestyle=line, label=label_of(method),
                   zorder=3 if method == "mask" else 2)
     if reference == TRUTH:
         axes.axhline(results["target"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)),

@@ -4,7 +4,9 @@ The page thresholds and colours masks itself, so that its sliders answer at once
 8 bit greys and the colours as tables. Depth comes in colours: seeing it anew would need the net.
 """
 
+import re
 from collections.abc import Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from depthcue.report.results import Results
 
 START_MEAN = 0.2
 """The mean of M near which a gallery opens: sparse, as the paper shows its masks."""
+_SHORT = 14
+"""Characters that fit under a thumbnail."""
 
 
 def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
@@ -24,7 +28,19 @@ def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
     Raises:
         DepthcueError: a picture of a still is missing.
     """
-    return {"start": start_step(stills), "stills": [_still(still, folder) for still in stills]}
+    labels = short_names([still["name"] for still in stills])
+    return {"start": start_step(stills),
+            "stills": [{"label": label, **_still(still, folder)} for label, still in zip(labels, stills, strict=True)]}
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the words that all begin or end with, where one is too long for the space under a thumbnail."""
+    words = [[word for word in re.split(r"[/_\s.-]+", name) if word] for name in names]
+    if len(names) < 2 or max(map(len, names)) <= _SHORT or min(map(len, words)) < 2:
+        return list(names)
+    before = len(commonprefix(words))
+    after = len(commonprefix([each[before:][::-1] for each in words]))
+    return [" ".join(each[before:len(each) - after]) or name for each, name in zip(words, names, strict=True)]
 
 
 def start_step(stills: Sequence[Results]) -> int:

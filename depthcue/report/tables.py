@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
 
-LABELS = {"mask": "mask", "sobel": "edges", "random": "random"}
+LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "smoothgrad": "SmoothGrad",
+          "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
+          "integrated-gradients": "integrated gradients"}
 """Short names of ways to choose pixels; any other goes by its own."""
 
 
@@ -15,6 +17,10 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+MANY = 3
+"""More rivals than this are rows of a table and not pairs of columns."""
 
 
 def label_of(method: str) -> str:
@@ -33,6 +39,9 @@ def curves_table(results: Results, reference: str) -> Table:
     error, difference = fields_for(reference)
     methods = list(results["curves"])
     others = methods[1:]
+    title = f"RMSE in metres against {reference}; {results['images']} images of {results['data']['spec']}"
+    if len(others) > MANY:
+        return _table_of_many(results, reference, title)
     columns = ["pixels kept", "mask", *(column for other in others
                                         for column in (label_of(other), f"{label_of(other)} − mask (95 %)"))]
     rows = []
@@ -45,8 +54,19 @@ def curves_table(results: Results, reference: str) -> Table:
         rows.append(tuple(row))
     if reference == TRUTH:
         rows.append(("100%", f"{results['target']['rmse']:.3f}", *[""] * (2 * len(others))))
-    title = f"RMSE in metres against {reference}; {results['images']} images of {results['data']['spec']}"
     return Table(title, tuple(columns), tuple(rows))
+
+
+def _table_of_many(results: Results, reference: str, title: str) -> Table:
+    """A row for every way to choose, a column for every sparseness, without the differences."""
+    error, _ = fields_for(reference)
+    columns = ["chosen by", *(f"{entry['sparseness']:.0%}" for entry in results["curves"]["mask"])]
+    rows = [[label_of(method), *(f"{entry[error]:.3f}" for entry in entries)]
+            for method, entries in results["curves"].items()]
+    if reference == TRUTH:
+        columns.append("100%")
+        rows = [[*row, f"{results['target']['rmse']:.3f}"] for row in rows]
+    return Table(title, tuple(columns), tuple(tuple(row) for row in rows))
 
 
 def soft_table(results: Results) -> Table:
@@ -71,6 +91,7 @@ def in_words(results: Results, share: float = 0.2) -> str:
     error, difference = fields_for(reference)
     mask = min(results["curves"]["mask"], key=lambda entry: abs(entry["sparseness"] - share))
     position = results["curves"]["mask"].index(mask)
+    found: dict[str, list[str]] = {"": [], " (less than with the mask)": [], " (no clear difference)": []}
     parts = []
     for method, entries in results["curves"].items():
         if method == "mask":
@@ -78,8 +99,13 @@ def in_words(results: Results, share: float = 0.2) -> str:
         low, high = entries[position][f"{difference}_ci95"]
         verdict = "" if low > 0 else " (less than with the mask)" if high < 0 else " (no clear difference)"
         parts.append(f"{entries[position][error]:.2f} m with {label_of(method)}{verdict}")
+        found[verdict].append(f"{label_of(method)} ({entries[position][error]:.2f} m)")
     whole = f"; from the whole picture it is {results['target']['rmse']:.2f} m" if reference == TRUTH else ""
     against = "" if reference == TRUTH else ", measured against what it sees in the whole picture"
     others = f", {' and '.join(parts)}" if parts else ""
+    if len(parts) > MANY:
+        words = {"": "more with", " (less than with the mask)": "less with", " (no clear difference)": "no clear "
+                 "difference with"}
+        others = "; ".join(["", *(f"{words[verdict]} {', '.join(ways)}" for verdict, ways in found.items() if ways)])
     return (f"With {mask['sparseness']:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
             f"chooses them{others}{whole}{against}.")

@@ -12,7 +12,7 @@ from gallery_results import results_folder
 
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
-from depthcue.report.gallery import colour_tables, start_step
+from depthcue.report.gallery import colour_tables, short_names, start_step
 from depthcue.report.page import write_page
 
 
@@ -77,6 +77,15 @@ def test_where_a_gallery_starts() -> None:
     assert start_step([still(0.9, 0.5, 0.25, 0.05)]) == 2
     assert start_step([still(0.9, 0.5, 0.25, 0.05), still(0.9, 0.1, 0.05, 0.0)]) == 2
     assert start_step([still(0.7)]) == 0
+
+
+def test_long_names_are_told_apart_by_what_they_differ_in() -> None:
+    assert short_names(["room 1", "road 1"]) == ["room 1", "road 1"]
+    assert short_names(["nyu2/test/0001_colors.png", "nyu2/test/0002_colors.png"]) == ["0001", "0002"]
+    assert short_names(["drive_0000_sync_image_07_image_02", "drive_0004_sync_image_09_image_02"]) == [
+        "0000 sync image 07", "0004 sync image 09"]
+    assert short_names(["a_picture_of_a_room.png"]) == ["a_picture_of_a_room.png"]
+    assert short_names(["the_same_long_name.png"] * 2) == ["the_same_long_name.png"] * 2
 
 
 def test_the_colours_of_an_overlay_are_those_of_the_mask_command() -> None:

@@ -200,13 +200,13 @@
       show();
     };
 
-    const buttons = stills.map(({ name, picture: address }, index) => {
+    const buttons = stills.map(({ name, label: short, picture: address }, index) => {
       const button = document.createElement("button");
       const thumb = new Image();
       thumb.src = address;
       thumb.alt = "";
       const label = document.createElement("span");
-      label.textContent = name.length > 14 ? `…${name.slice(-13)}` : name; // names of one set differ at their ends
+      label.textContent = short;
       button.type = "button";
       button.title = name;
       button.append(thumb, label);
