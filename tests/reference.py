@@ -121,3 +121,26 @@ def canny(brightness: Map, low: float, high: float) -> tuple[list[list[bool]], l
                 waiting.append(neighbour)
     return ([[thin[row, column] for column in range(width)] for row in range(height)],
             [[(row, column) in edges for column in range(width)] for row in range(height)])
+
+
+# agreement of two masks (Wang, Bovik, Sheikh, Simoncelli 2004)
+
+
+def ssim(first: Map, second: Map) -> float:
+    """Structural similarity of two maps in [0, 1], window by window: 11 x 11, a Gaussian of deviation 1.5."""
+    weights = [[math.exp(-((row - 5) ** 2 + (column - 5) ** 2) / (2 * 1.5**2)) for column in range(11)]
+               for row in range(11)]
+    total = sum(sum(row) for row in weights)
+    scores = []
+    for top in range(len(first) - 10):
+        for left in range(len(first[0]) - 10):
+            inside = [(weights[row][column] / total, first[top + row][left + column], second[top + row][left + column])
+                      for row in range(11) for column in range(11)]
+            mean_x, mean_y = sum(w * x for w, x, _ in inside), sum(w * y for w, _, y in inside)
+            variance_x = sum(w * (x - mean_x) ** 2 for w, x, _ in inside)
+            variance_y = sum(w * (y - mean_y) ** 2 for w, _, y in inside)
+            covariance = sum(w * (x - mean_x) * (y - mean_y) for w, x, y in inside)
+            light = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+            structure = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
+            scores.append(light * structure)
+    return sum(scores) / len(scores)
