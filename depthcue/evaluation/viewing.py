@@ -8,7 +8,7 @@ from torch import Tensor
 
 from depthcue.data import Batch, KnownScenes, RgbdData
 from depthcue.imaging import fit_size
-from depthcue.nets import DepthNet, depth_from, resize, see_whole
+from depthcue.nets import DepthNet, depth_from, resize, see_whole, working_size
 from depthcue.nets.units import Units, aligned_units
 from depthcue.selection import Pictures
 
@@ -50,9 +50,8 @@ class Viewing:
         return [position * len(self.data) // count for position in range(count)]
 
     def _fit(self, rgb: Tensor) -> Tensor:
-        net = self.depth_net.description
-        size = fit_size(rgb.shape[2], rgb.shape[3], working=(net.height, net.width), multiple=self.multiple)
-        return resize(rgb, size)
+        working = working_size(self.depth_net.description, self.multiple)
+        return resize(rgb, fit_size(rgb.shape[2], rgb.shape[3], working=working, multiple=self.multiple))
 
 
 class View:
@@ -87,4 +86,5 @@ class View:
 
         Hidden pixels show `fill`, one of `nets.fill.FILLS`.
         """
-        return depth_from(self._depth_net, self.normalised, kept.to(self.normalised.dtype), units=self._units, fill=fill)
+        mask = kept.to(self.normalised.dtype)
+        return depth_from(self._depth_net, self.normalised, mask, units=self._units, fill=fill)

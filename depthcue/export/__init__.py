@@ -1,7 +1,7 @@
 """Nets as files that run without this package: ONNX graphs, each with a card and a proof that it agrees with torch."""
 
-from depthcue.export.card import described_depth_net, described_mask_net, read_graph_card
 from depthcue.export.job import FORMATS, export_spec
 from depthcue.export.onnx import export_onnx
+from depthcue.nets.graph_card import described_depth_net, described_mask_net, read_graph_card
 
 __all__ = ["FORMATS", "described_depth_net", "described_mask_net", "export_onnx", "export_spec", "read_graph_card"]

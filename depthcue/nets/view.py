@@ -1,5 +1,7 @@
 """Bringing pictures to a net and its answer back: working size, masking, units."""
 
+from math import lcm
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +17,13 @@ def fit(rgb: Tensor, description: DepthDescription | MaskDescription) -> Tensor:
     working = (description.height, description.width)
     size = fit_size(rgb.shape[2], rgb.shape[3], working=working, multiple=description.multiple)
     return resize(rgb, size)
+
+
+def working_size(description: DepthDescription | MaskDescription, multiple: int = 1) -> tuple[int, int]:
+    """The (height, width) nearest to a net's own that are multiples of `multiple` too, for another net beside it."""
+    both = lcm(description.multiple, multiple)
+    height, width = (max(round(side / both), 1) * both for side in (description.height, description.width))
+    return height, width
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

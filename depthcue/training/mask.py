@@ -12,7 +12,6 @@ import dataclasses
 import math
 import sys
 from dataclasses import dataclass
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from depthcue.nets import (
     require_gradients,
     restore_mode,
     see_whole,
+    working_size,
 )
 from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.nets.checkpoint import save_net
@@ -140,8 +140,7 @@ def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     """A mask net that takes pictures as its target does."""
     seen = target.description
-    multiple = lcm(seen.multiple, MASK_DEFAULTS[what.net].multiple) if what.net in MASK_DEFAULTS else seen.multiple
-    height, width = (max(1, round(side / multiple)) * multiple for side in (seen.height, seen.width))
+    height, width = working_size(seen, MASK_DEFAULTS[what.net].multiple if what.net in MASK_DEFAULTS else 1)
     changes: dict[str, Any] = {
         "name": what.name or what.net, "target": what.target, "height": height, "width": width,
         "mean": seen.mean, "std": seen.std, **_lambdas(what),

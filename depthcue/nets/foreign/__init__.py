@@ -1,0 +1,34 @@
+"""Depth nets that others made, behind one contract: transformers, torch.hub, Python functions, ONNX graphs.
+
+A spec is KIND:PLACE, and behind it whatever the user has to say about the net: `,predicts=inverse,size=384x384` (see
+`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and of what was said.
+"""
+
+from depthcue.nets.base import DepthNet
+from depthcue.nets.foreign import hub, onnx_graph, python_object, transformers_model
+from depthcue.nets.foreign.statement import split_spec
+
+KINDS = {
+    "hf": transformers_model.open_net, "python": python_object.open_net, "hub": hub.open_net,
+    "onnx": onnx_graph.open_net,
+}
+SPECS = "hf:REPO_OR_DIR, python:package.module:factory, hub:REPO_OR_DIR:ENTRY or onnx:FILE"
+
+
+def is_foreign(spec: str) -> bool:
+    """Whether a spec names a net that others made; an exported `.onnx` needs no KIND before it."""
+    return spec.partition(":")[0] in KINDS or spec.endswith(".onnx") or ".onnx," in spec
+
+
+def open_foreign(spec: str) -> DepthNet:
+    """The net that a foreign spec names, on the CPU and in eval mode; not tried out yet (see `nets.guard`).
+
+    Raises:
+        DepthcueError: nothing there, a package that is not installed, code of the net's own that fails, or something
+            said about it that makes no sense.
+    """
+    bare, asked = split_spec(spec)
+    kind, _, place = bare.partition(":")
+    if kind not in KINDS:
+        kind, place = "onnx", bare
+    return KINDS[kind](place, asked).eval()

@@ -1,0 +1,74 @@
+"""`python:package.module:factory`: whatever a function of the user's own returns.
+
+The factory is called without arguments and returns a module, or any function from pictures to depth. It is imported
+from the current directory too. What it predicts it says in an attribute `depth_description`, a DepthDescription or a
+dictionary, on what is returned or on the factory.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from depthcue.errors import DepthcueError
+from depthcue.nets.base import DepthNet
+from depthcue.nets.foreign.adapter import ForeignDepthNet, failed, state_sha256
+from depthcue.nets.foreign.statement import statement
+
+FORM = "python:package.module:factory"
+
+
+def open_net(place: str, asked: Mapping[str, str]) -> DepthNet:
+    """The net that `package.module:factory` returns."""
+    factory = _find(place)
+    try:
+        made = factory()
+    except Exception as error:
+        raise failed(f"{place}()", error, "The factory is called without arguments.") from error
+    return as_depth_net(made, f"python:{place}", asked, getattr(factory, "depth_description", None))
+
+
+def as_depth_net(made: Any, name: str, asked: Mapping[str, str], said: Any = None) -> DepthNet:
+    """What a factory returned, as a depth net; what it says of itself comes before `said`.
+
+    Raises:
+        DepthcueError: it is neither a module nor a function, or says of itself what makes no sense.
+    """
+    if isinstance(made, DepthNet):
+        if asked:
+            raise DepthcueError(f"{name} is a depth net that describes itself; {', '.join(asked)} cannot be said of it",
+                                "Leave them out.")
+        made.card = {"kind": "depth", "name": name, "sha256": state_sha256(made), **made.card}
+        return made
+    if not callable(made):
+        raise DepthcueError(f"{name} returned a {type(made).__name__}",
+                            "It has to return a torch module, or a function from pictures (B, 3, H, W) to depth.")
+    said = getattr(made, "depth_description", said)
+    return ForeignDepthNet(made, statement(name, {}, said, asked),
+                           sha256=state_sha256(made) if isinstance(made, nn.Module) else None)
+
+
+def _find(place: str) -> Any:
+    module_name, colon, attribute = place.partition(":")
+    if not (colon and module_name and attribute):
+        raise DepthcueError(f"python:{place} does not say which function", f"Write {FORM}.")
+    here = os.getcwd()
+    if here not in sys.path:
+        # a console script does not look where it is called, which is where one's own code lies; it stays there, since
+        # that code may import more of itself later
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module_name.startswith(error.name):
+            raise DepthcueError(f"there is no module {module_name} (looked in {here} and where Python's packages are)",
+                                f"Write {FORM}.") from None
+        raise failed(f"importing {module_name}", error, "Install what it needs.") from error
+    except Exception as error:
+        raise failed(f"importing {module_name}", error, "Put it right there.") from error
+    if not callable(getattr(module, attribute, None)):
+        raise DepthcueError(f"{module_name} has no function {attribute}", f"Write {FORM}.")
+    return getattr(module, attribute)

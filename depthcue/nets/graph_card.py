@@ -1,0 +1,61 @@
+"""Reading the card beside an exported graph (`NAME.onnx`, `NAME.json`); `export.card` writes it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from depthcue.errors import DepthcueError
+from depthcue.nets.base import DepthDescription, MaskDescription
+from depthcue.nets.checkpoint import card_path
+
+GRAPH_SCHEMA = 1
+Kind = Literal["mask", "depth"]
+
+
+def read_graph_card(graph: str | Path, kind: Kind) -> dict[str, Any]:
+    """The card of an exported graph, after checking that it belongs to this very file and is of the `kind` wanted.
+
+    Raises:
+        DepthcueError: no graph, no card, not a card, another kind, or the graph has changed since.
+    """
+    graph = Path(graph)
+    path = card_path(graph)
+    again = "Export it again with depthcue export, and keep the .json beside the graph."
+    if not graph.is_file():
+        raise DepthcueError(f"there is no exported graph at {graph}", "Write one with depthcue export.")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DepthcueError(f"{graph} has no card: {path} is missing", again) from None
+    except (OSError, ValueError) as error:
+        raise DepthcueError(f"{path} cannot be read as a card: {error}", again) from error
+    if not isinstance(card, dict) or card.get("graph_schema") != GRAPH_SCHEMA:
+        raise DepthcueError(f"{path} is not the card of an exported graph of schema {GRAPH_SCHEMA}", again)
+    if card.get("kind") != kind:
+        raise DepthcueError(f"{graph} is a {card.get('kind')} net; a {kind} net is wanted here",
+                            "--weights takes a mask net, --target a depth net.")
+    if card.get("sha256") != file_sha256(graph):
+        raise DepthcueError(f"{graph} is not the file its card was written for: the sha256 differs", again)
+    return card
+
+
+def described_mask_net(card: dict[str, Any]) -> MaskDescription:
+    """The mask net's description in a card."""
+    return MaskDescription(**_with_tuples(card["description"]))
+
+
+def described_depth_net(card: dict[str, Any]) -> DepthDescription:
+    """The depth net's description in a card."""
+    return DepthDescription(**_with_tuples(card["description"]))
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists where the dataclasses have tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
