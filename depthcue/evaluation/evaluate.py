@@ -1,0 +1,290 @@
+"""Table 1: what a depth net loses behind masks of every lambda, and what that number hangs on.
+
+After sec. 5.2 of Hu et al. (ICCV 2019): for each lambda the RMSE of N(I * M) with the soft mask M = G(I), the RMSE with
+M' = M > 0.025, and the sparseness of M', the mean share of its pixels that are not zero; against ground truth as in the
+paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left where
+the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; and
+the curves of `insertion`. The latter three are measured at one lambda, the one in question (see `Settings.lam`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthcue import record
+from depthcue.atomic import make_folder
+from depthcue.data import RgbdData, open_data
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation import insertion, statistics
+from depthcue.evaluation.full_errors import add_full_errors, full_errors
+from depthcue.evaluation.insertion import measure_orders, order_curves
+from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
+from depthcue.evaluation.tally import Summary, Tally, short
+from depthcue.evaluation.viewing import View, Viewing
+from depthcue.nets import DepthNet, MaskNet, load_mask_net
+from depthcue.nets.fill import FILLS, check_fill
+from depthcue.progress import Progress, Silent
+from depthcue.selection import THRESHOLD, Means, Pictures, binarise, build_method, rank_pixels, sparseness
+
+PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+WHOLE = "whole"
+"""The key of the whole picture, which errors through masks are compared with."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure."""
+
+    lambdas: tuple[float, ...] = ()
+    """Empty: for a net with a dial the paper's 1 to 6 within its range, else the one the net was trained for."""
+    lam: float | None = None
+    """The lambda in question; None takes the one nearest to the first mask net's own."""
+    truth: bool = False
+    """Whether to insist on ground truth."""
+    fill: str = "mean"
+    """What hidden pixels show, but for the comparison of fills."""
+    thresholds: tuple[float, ...] = THRESHOLDS
+    """Of the threshold sweep; empty leaves it out."""
+    fills: tuple[str, ...] = FILLS
+    """To be compared; empty leaves that out."""
+    shares: tuple[float, ...] = insertion.SHARES
+    """Of the insertion and deletion curves; empty leaves them out."""
+    against: tuple[str, ...] = ("random", "sobel")
+    """Orders that the mask's is compared with in those curves, names in `selection.METHODS`."""
+    sanity: Sanity | None = None
+    """How to randomise the depth net layer by layer; None leaves it out."""
+    batch_size: int = 8
+    seed: int = 0
+    draws: int = statistics.DRAWS
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One mask net at one lambda."""
+
+    number: int
+    """The place of the mask net among those given."""
+    mask_net: MaskNet
+    lam: float
+
+    def mask(self, pictures: Pictures) -> Tensor:
+        """M, (B, 1, H, W) in [0, 1].
+
+        Raises:
+            DepthcueError: the net gives something else.
+        """
+        mask = build_method("mask", Means(self.mask_net, self.lam))(pictures)
+        if not (torch.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
+            raise DepthcueError(f"the mask net {self.mask_net.description.name} gives values outside [0, 1] at lambda "
+                                f"{self.lam:g}, or none that are numbers", "Its weights are damaged, or it overflows.")
+        return mask
+
+    def key(self, way: str) -> str:
+        """Of what is seen one way through its mask."""
+        return f"{way} of {self.number} at lambda {self.lam}"
+
+
+def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path, settings: Settings | None = None,
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+    """`evaluate` on nets and test data given by their specs; `limit` takes that many images.
+
+    Raises:
+        DepthcueError: besides, a spec that cannot be opened, or mask nets for different depth nets without `target`.
+    """
+    place = pick_device(device)
+    first, depth_net = load_pair(weights[0], target, place)
+    mask_nets = [first, *(load_mask_net(spec, place) for spec in weights[1:])]
+    meant = {net.description.target for net in mask_nets}
+    if target is None and len(meant) > 1:
+        raise DepthcueError(f"these mask nets were trained for different depth nets: {', '.join(sorted(meant))}",
+                            "Evaluate each by itself, or name the one depth net with --target.")
+    opened = open_data(data, split="test", limit=limit)
+    return evaluate(mask_nets, depth_net, opened, out, settings, place, progress)
+
+
+def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, out: Path,
+             settings: Settings | None = None, device: str | torch.device = "cpu",
+             progress: Progress | None = None) -> dict[str, Any]:
+    """Measure what `depth_net` sees through the masks of `mask_nets` and write OUT/results.json.
+
+    Args:
+        mask_nets, depth_net: on `device`, in eval mode. Several mask nets: of one lambda each, or rivals.
+        data: with ground truth or without.
+
+    Returns:
+        The results document; `_document` says what is in it.
+
+    Raises:
+        DepthcueError: a lambda outside a net's range, no images, no ground truth where it is insisted on, an unknown
+            fill or order, outputs that are not numbers, nowhere to write.
+    """
+    settings, progress = settings or Settings(), progress or Silent()
+    asked = _asked(mask_nets, settings)
+    _check(depth_net, data, settings)
+    make_folder(out)  # now, and not when the work is done
+    evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
+    progress.start("evaluating", len(data))
+    with torch.inference_mode():
+        for view in evaluation.viewing.views():
+            evaluation.measure(view)
+            progress.advance(len(view))
+    summary = Summary(evaluation.tally, settings.draws, settings.seed)
+    if settings.truth and not summary.ground_truth:
+        raise DepthcueError(f"no depth in {data.spec} is valid", "Leave --truth out, or choose another --data.")
+    sanity = None
+    if settings.sanity is not None:
+        in_question = evaluation.in_question
+        sanity = measure_sanity(in_question.mask_net, in_question.lam, evaluation.viewing, settings.sanity, progress)
+    results = _document(evaluation, summary, mask_nets, sanity)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+def _asked(mask_nets: Sequence[MaskNet], settings: Settings) -> list[Asked]:
+    """Every mask net at every lambda it is to be asked for."""
+    asked = []
+    for number, net in enumerate(mask_nets):
+        lambdas = tuple(dict.fromkeys(settings.lambdas)) or _own_lambdas(net)
+        asked += [Asked(number, net, net.check_lambda(lam)) for lam in lambdas]
+    return asked
+
+
+def _own_lambdas(net: MaskNet) -> tuple[float, ...]:
+    own = (net.description.default_lambda,)
+    if net.description.lambda_range is None:
+        return own
+    low, high = net.description.lambda_range
+    return tuple(lam for lam in PAPER_LAMBDAS if low <= lam <= high) or own
+
+
+def _check(depth_net: DepthNet, data: RgbdData, settings: Settings) -> None:
+    if len(data) == 0:
+        raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
+    if settings.truth and not data.has_depth:
+        raise DepthcueError(f"{data.spec} has no depth to measure against, and --truth asks for it",
+                            "Leave --truth out to measure against what the depth net sees in whole pictures, or choose "
+                            "data with depth: scenes:indoor, nyu:PATH, kitti:PATH.")
+    for fill in (settings.fill, *settings.fills):
+        check_fill(fill)
+    if settings.sanity is not None:
+        check_sanity(depth_net, settings.sanity)
+
+
+class _Evaluation:
+    """The measuring itself: nets, data, and the errors of every image so far."""
+
+    def __init__(self, asked: Sequence[Asked], depth_net: DepthNet, data: RgbdData, settings: Settings,
+                 device: torch.device) -> None:
+        self.asked, self.depth_net, self.data, self.settings = asked, depth_net, data, settings
+        self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
+                               multiple=lcm(*(one.mask_net.description.multiple for one in asked)))
+        wanted = asked[0].mask_net.description.default_lambda if settings.lam is None else settings.lam
+        self.in_question = min(asked, key=lambda one: abs(one.lam - wanted))
+        means = Means(self.in_question.mask_net, self.in_question.lam, settings.seed, depth_net)
+        self.others = {name: build_method(name, means) for name in dict.fromkeys(settings.against)}
+        # of a relative net without ground truth, depth has a unit of its own and no zero
+        self.in_metres = data.has_depth or not depth_net.description.relative
+        self.tally = Tally()
+
+    def measure(self, view: View) -> None:
+        """Add one batch to what is collected."""
+        _require_numbers(view.target_m, self.depth_net, view)
+        self.tally.see(view)
+        add_full_errors(self.tally, WHOLE, view, view.target_m, in_metres=self.in_metres)
+        for one in self.asked:
+            mask = one.mask(view.pictures)
+            binary = binarise(mask)
+            self.tally.add(one.key("soft"), "mean", mask.mean(dim=(1, 2, 3)))
+            self.tally.add(one.key("binary"), "mean", sparseness(binary))
+            for way, kept in (("soft", mask), ("binary", binary), ("hidden", 1 - mask)):
+                add_full_errors(self.tally, one.key(way), view, self._see(view, kept), in_metres=self.in_metres)
+            if one is self.in_question:
+                self._look_closer(view, mask)
+
+    def _look_closer(self, view: View, mask: Tensor) -> None:
+        for threshold in self.settings.thresholds:
+            kept = binarise(mask, threshold)
+            self.tally.add(_threshold(threshold), "mean", sparseness(kept))
+            self.tally.errors(_threshold(threshold), view, self._see(view, kept))
+        ways = {"soft": mask, "binary": binarise(mask), "hidden": 1 - mask, "nothing": torch.zeros_like(mask)}
+        for fill in self.settings.fills:
+            for way, kept in ways.items():
+                self.tally.errors(_filled(fill, way), view, self._see(view, kept, fill))
+        if self.settings.shares:
+            scores = {insertion.MASK: mask, **{name: score(view.pictures) for name, score in self.others.items()}}
+            ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
+            measure_orders(self.tally, view, partial(self._see, view), ranks, self.settings.shares)
+
+    def _see(self, view: View, kept: Tensor, fill: str | None = None) -> Tensor:
+        depth_m = view.through(kept, self.settings.fill if fill is None else fill)
+        _require_numbers(depth_m, self.depth_net, view)
+        return depth_m
+
+
+def _require_numbers(depth_m: Tensor, net: DepthNet, view: View) -> None:
+    wrong = [name for name, depth in zip(view.batch.names, depth_m, strict=True) if not torch.isfinite(depth).all()]
+    if wrong:
+        raise DepthcueError(f"the depth net {net.description.name} gives values that are not finite for {wrong[0]}",
+                            "Its weights are damaged, or it overflows; leave that picture out if it is the only one.")
+
+
+def _threshold(threshold: float) -> str:
+    return f"above {threshold}"
+
+
+def _filled(fill: str, way: str) -> str:
+    return f"{way} on {fill}"
+
+
+def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[MaskNet],
+              sanity: dict[str, Any] | None) -> dict[str, Any]:
+    """The results document, schema 1.
+
+    Beside the fields every document has: `weights` (a list), `target_net`, `data` (what was measured), `images` (how
+    many), `ground_truth` (whether the data has any), `fill`, `original` (the errors of N(I) against ground truth; empty
+    without), `table` (for every mask net and lambda: `weights`, its place in that list; `lambda`; `mean` of M and
+    `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden` 1 - M, see `full_errors`; and
+    `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images), `in_question` (the weights and
+    lambda of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing` being a picture all hidden),
+    `orders` (see `order_curves`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for.
+    Errors in metres.
+    """
+    settings, asked = evaluation.settings, evaluation.asked
+    one = evaluation.in_question
+    orders = order_curves(summary, (insertion.MASK, *evaluation.others), settings.shares) if settings.shares else None
+    return record.document(
+        "evaluate",
+        weights=[described(net) for net in mask_nets],
+        target_net=described(evaluation.depth_net) | {"architecture": evaluation.depth_net.card.get("architecture")},
+        data={"spec": evaluation.data.spec, "without_valid_depth": summary.without_depth()},
+        seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth, fill=settings.fill,
+        threshold=THRESHOLD, original=full_errors(summary, WHOLE).get("truth", {}),
+        table=[_row(summary, each) for each in asked],
+        in_question={"weights": one.number, "lambda": short(one.lam)},
+        thresholds=[{"threshold": threshold, "sparseness": summary.mean(_threshold(threshold), "mean"),
+                     **summary.of(_threshold(threshold))} for threshold in settings.thresholds],
+        fills={fill: {way: summary.of(_filled(fill, way)) for way in ("soft", "binary", "hidden", "nothing")}
+               for fill in settings.fills},
+        orders=orders, sanity=sanity,
+        per_image={"names": summary.names, "original": summary.per_image(WHOLE), "table": [
+            {way: summary.per_image(each.key(way)) for way in ("soft", "binary")} for each in asked]},
+    )
+
+
+def _row(summary: Summary, one: Asked) -> dict[str, Any]:
+    soft, binary = one.key("soft"), one.key("binary")
+    return {"weights": one.number, "lambda": short(one.lam),
+            "mean": summary.mean(soft, "mean"), "mean_ci95": summary.mean_interval(soft, "mean"),
+            "sparseness": summary.mean(binary, "mean"), "sparseness_ci95": summary.mean_interval(binary, "mean"),
+            **{way: full_errors(summary, one.key(way)) for way in ("soft", "binary", "hidden")},
+            "soft_minus_original": summary.difference(soft, WHOLE),
+            "binary_minus_soft": summary.difference(binary, soft)}

@@ -1,0 +1,225 @@
+"""Sanity checks: do masks hang on what the depth net N has learned, or on the pictures alone?
+
+Adebayo et al. (NeurIPS 2018) randomise a network layer by layer (`randomise`) and ask whether explanations change; an
+edge map, which looks like an explanation, does not. A mask net G does not look at N when it is run, so its mask cannot
+change by itself. Three questions are asked in its place, at every stage of the cascade N = N_0, N_1, ... N_all:
+
+    kept        Are the pixels of M = G(I) worth more to N than to a randomised net? M's pixels, edges and random
+                pixels, equally many, are shown to N_k. Told is how much of N_k's answer is lost: RMSE of N_k(I * kept)
+                to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If M
+                were a description of pictures alone, its advantage over edges and chance would stay when N is
+                randomised.
+    direct      Does the objective see N? Eq. (3) is minimised for N_k, from the same start, and its masks are compared
+                with those for N: correlation, SSIM, and overlap of equally many pixels.
+    retrained   Does G follow N? A copy of G is trained on, by Eq. (4), for N_k instead of N, briefly and on these
+                pictures, and its masks are compared with M. At stage 0, where nothing is randomised, this tells how far
+                masks go by training alone: the randomised stages have to go farther.
+
+`chance` is what the same measures give for masks of different pictures.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.evaluation import statistics
+from depthcue.evaluation.agreement import MEASURES, agreement
+from depthcue.evaluation.metrics import mean_squared_difference
+from depthcue.evaluation.randomise import Randomised, cascade
+from depthcue.evaluation.tally import Floats, pair, short
+from depthcue.evaluation.viewing import Viewing
+from depthcue.nets import DepthNet, MaskNet, depth_from, restore_mode
+from depthcue.nets.base import require_gradients
+from depthcue.objective import l_dif, mask_objective, to_reference_range
+from depthcue.progress import Progress, Silent
+from depthcue.selection import DirectSettings, Means, Pictures, build_method, keep_top, optimise_masks
+
+ORDERS = ("mask", "sobel", "random")
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """How to check."""
+
+    stages: int = 5
+    """Copies of N with more and more layers randomised."""
+    share: float = 0.2
+    """Of the pixels kept, wherever masks are compared as pixels."""
+    images: int = 32
+    """The most images of `kept` and `retrained`, spread over the data."""
+    direct_images: int = 8
+    """Of these, the first so many are asked about in `direct`, which takes long; 0 leaves it out."""
+    direct: DirectSettings = field(default_factory=lambda: DirectSettings(steps=60))
+    steps: int = 0
+    """Of retraining G at every stage; 0 leaves it out."""
+    learning_rate: float = 1e-3
+    seed: int = 0
+    draws: int = statistics.DRAWS
+
+
+def check_sanity(net: DepthNet, sanity: Sanity) -> None:
+    """Refuse a net that cannot be randomised, or numbers that make no sense.
+
+    Raises:
+        DepthcueError: it is a black box, or has no weights.
+    """
+    require_gradients(net, "the sanity check")
+    if not any(parameter.numel() > 1 for parameter in net.parameters()):
+        raise DepthcueError(f"{net.description.name} has no weights that could be randomised",
+                            "Give a network whose weights are its parameters, or leave the sanity check out.")
+    if sanity.stages < 1 or sanity.images < 2 or sanity.steps < 0 or not 0 < sanity.share < 1:
+        raise DepthcueError("a sanity check needs at least one stage, two images and a share between 0 and 1",
+                            "Leave them out for the defaults.")
+
+
+def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sanity,
+                   progress: Progress | None = None) -> dict[str, Any]:
+    """Ask the three questions of `mask_net` at `lam`, of the depth net and the data of `viewing`.
+
+    Returns:
+        `images` and `share`; `chance` (MEASURES by question); and `stages`: for each `layers`, how many are randomised,
+        `of` how many, the `deepest` of them; `lost` by order with its `_ci95`; `advantage` of the mask over the others
+        (how much more they lose) with `_ci95`, and what of it is `gone` since stage 0 with `gone_ci95`; `direct` and
+        `retrained`: MEASURES with `_ci95`, or None where not asked (`direct` at stage 0, where it is 1).
+    """
+    progress = progress or Silent()
+    check = _Check(mask_net, lam, viewing, sanity)
+    stages = []
+    for net in cascade(viewing.depth_net, check.normalised(), sanity.stages, sanity.seed):
+        if not stages:
+            progress.start("sanity check", sanity.stages + 1)
+        stages.append(check.stage(net))
+        progress.advance()
+    layers = stages[-1]["layers"]
+    return {"images": len(check.places), "direct_images": len(check.direct_places()), "share": sanity.share,
+            "steps": sanity.steps, "chance": check.chance(), "stages": [{"of": layers, **stage} for stage in stages]}
+
+
+class _Check:
+    """Pictures and masks of the intact net, which those of the randomised nets are compared with."""
+
+    def __init__(self, mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sanity) -> None:
+        self.mask_net, self.lam, self.sanity = mask_net, lam, sanity
+        self.depth_net = viewing.depth_net
+        self.places = viewing.spread(sanity.images)
+        with torch.no_grad():
+            self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
+                             for _, pictures in viewing.pictures(self.places)]
+            scores = {name: build_method(name, Means(mask_net, lam, sanity.seed)) for name in ORDERS}
+            self.masks = [scores["mask"](pictures) for pictures in self.pictures]
+            self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
+                         for name, score in scores.items()}
+        self.weights = statistics.resampling_weights(len(self.places), sanity.draws, sanity.seed)
+        self.intact: dict[str, Any] = {}
+        self.intact_direct: list[Tensor] = []
+
+    def normalised(self) -> list[Tensor]:
+        return [self.depth_net.normalise(pictures.rgb) for pictures in self.pictures]
+
+    def direct_places(self) -> list[int]:
+        return self.places[:self.sanity.direct_images]
+
+    def stage(self, net: Randomised) -> dict[str, Any]:
+        """The answers of one stage; stage 0 has to come first."""
+        entry: dict[str, Any] = {"layers": net.layers, "deepest": net.deepest, **self._kept(net)}
+        direct = self._direct_masks(net)
+        if net.layers == 0:
+            self.intact_direct = direct
+            entry["direct"] = None
+        else:
+            entry["direct"] = self._agreement(direct, self.intact_direct)
+        entry["retrained"] = self._agreement(self._retrained_masks(net), self.masks) if self.sanity.steps else None
+        return entry
+
+    def chance(self) -> dict[str, Any]:
+        """Agreement of masks of different pictures."""
+        return {"direct": self._mismatched(self.intact_direct),
+                "retrained": self._mismatched(self.masks) if self.sanity.steps else None}
+
+    def _top(self, scores: Tensor) -> Tensor:
+        return keep_top(scores, self.sanity.share, self.sanity.seed)
+
+    @torch.no_grad()
+    def _kept(self, net: Randomised) -> dict[str, Any]:
+        lost: dict[str, list[Tensor]] = {name: [] for name in (*ORDERS, "nothing")}
+        for number, normalised in enumerate(self.normalised()):
+            whole = net(normalised)
+            shown = {name: self.kept[name][number].to(normalised.dtype) for name in ORDERS}
+            shown["nothing"] = torch.zeros_like(shown["mask"])
+            for name, kept in shown.items():
+                lost[name].append(mean_squared_difference(net(normalised * kept), whole))
+        mse = {name: torch.cat(values).cpu().numpy() for name, values in lost.items()}
+        # the first row is the images themselves, the others their resamples
+        weights = np.concatenate([np.full((1, len(self.places)), 1 / len(self.places)), self.weights])
+        nothing = np.maximum(weights @ mse["nothing"], np.finfo(np.float64).tiny)
+        samples = {name: np.sqrt(weights @ mse[name] / nothing) for name in ORDERS}
+        advantage = {name: samples[name] - samples["mask"] for name in ORDERS[1:]}
+        if net.layers == 0:
+            self.intact = advantage
+        entry: dict[str, Any] = {"lost": {}, "advantage": {}}
+        for name in ORDERS:
+            entry["lost"] |= _told(name, samples[name])
+        for name in ORDERS[1:]:
+            entry["advantage"][name] = {**_told("value", advantage[name]),
+                                        **_told("gone", self.intact[name] - advantage[name])}
+        return entry
+
+    def _direct_masks(self, net: Randomised) -> list[Tensor]:
+        wanted, masks = self.sanity.direct_images, []
+        for pictures in self.pictures:
+            rows = min(len(pictures.rgb), wanted - sum(len(mask) for mask in masks))
+            if rows > 0:
+                some = replace(pictures, rgb=pictures.rgb[:rows], places=pictures.places[:rows])
+                masks.append(optimise_masks(net, some, self.lam, self.sanity.direct))
+        return masks
+
+    def _retrained_masks(self, net: Randomised) -> list[Tensor]:
+        """The masks of a copy of G that was trained on for another net."""
+        learner = copy.deepcopy(self.mask_net).eval().requires_grad_(True)
+        adam = torch.optim.Adam(learner.parameters(), lr=self.sanity.learning_rate)
+        far_m = self.depth_net.description.max_depth_m
+        with restore_mode(net):
+            for pictures in islice(cycle(self.pictures), self.sanity.steps):
+                normalised = net.normalise(pictures.rgb)
+                lam = torch.full((len(normalised),), self.lam, device=normalised.device)
+                with torch.no_grad():
+                    whole = to_reference_range(depth_from(net, normalised), far_m)
+                mask = learner(learner.normalise(pictures.rgb), lam)
+                seen = to_reference_range(depth_from(net, normalised, mask), far_m)
+                adam.zero_grad(set_to_none=True)
+                mask_objective(l_dif(seen, whole), mask, lam).backward()  # type: ignore[no-untyped-call]
+                adam.step()
+        with torch.no_grad():
+            score = build_method("mask", Means(learner.eval(), self.lam))
+            return [score(pictures) for pictures in self.pictures]
+
+    def _agreement(self, masks: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, Any] | None:
+        if not masks:
+            return None
+        found = [agreement(mask, other, self._top(mask), self._top(other))
+                 for mask, other in zip(masks, others, strict=True)]
+        values = {name: torch.cat([each[name] for each in found]).cpu().numpy() for name in MEASURES}
+        weights = statistics.resampling_weights(len(values[MEASURES[0]]), self.sanity.draws, self.sanity.seed)
+        entry: dict[str, Any] = {"mean": short(float(torch.cat(list(masks)).mean()))}
+        for name in MEASURES:
+            entry |= {name: short(float(values[name].mean())),
+                      f"{name}_ci95": pair(statistics.mean_interval(values[name], weights))}
+        return entry
+
+    def _mismatched(self, masks: Sequence[Tensor]) -> dict[str, Any] | None:
+        every = torch.cat(list(masks)) if masks else torch.empty(0)
+        if len(every) < 2:
+            return None
+        return self._agreement([every], [every.roll(1, dims=0)])
+
+
+def _told(name: str, samples: Floats) -> dict[str, Any]:
+    """A number, of the images themselves, and its interval, of their resamples."""
+    return {name: short(float(samples[0])), f"{name}_ci95": pair(statistics.percentile_interval(samples[1:]))}
