@@ -12,8 +12,8 @@ from depthcue import __version__
 from depthcue.cli.console import say_error
 from depthcue.errors import DepthcueError
 
-COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "compare-edges", "compare-nets",
-            "report")
+COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "convert", "compare-edges",
+            "compare-nets", "report")
 """In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
 
 

@@ -93,10 +93,7 @@ def read_state(path: str | Path) -> State:
     Raises:
         DepthcueError: no such file, not a file of weights, or a pickle that holds anything but tensors.
     """
-    state = read_entries(path)
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DepthcueError(f"{path} is not a state dict: not every entry is a tensor")
-    return modern_keys(state)
+    return tensors_of(read_entries(path), path)
 
 
 def read_entries(path: str | Path) -> dict[str, Any]:
@@ -107,6 +104,21 @@ def read_entries(path: str | Path) -> dict[str, Any]:
     entries = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     nested = entries.get("state_dict")
     return nested if isinstance(nested, dict) else entries
+
+
+def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
+    """The entries of a file as a state dict in today's spelling (see `modern_keys`).
+
+    Raises:
+        DepthcueError: there are none, or some are not tensors; names those.
+    """
+    if not entries:
+        raise DepthcueError(f"{source} is not a state dict: it is empty")
+    strange = [str(key) for key, value in entries.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise DepthcueError(f"{source} is not a state dict; not tensors: {', '.join(strange[:_FEW])}"
+                            f"{', …' if len(strange) > _FEW else ''}", "Save net.state_dict() alone.")
+    return modern_keys(entries)
 
 
 def modern_keys(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,19 +4,20 @@ Hu et al.: one pickled state dict a net, trained with torch 0.3, whose bilinear 
 a folder with encoder.pth and depth.pth; the former also says its size and whether it was trained on stereo pairs.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from depthcue.errors import DepthcueError
-from depthcue.nets.checkpoint import State, modern_keys, read_entries, read_state
+from depthcue.nets.checkpoint import State, read_entries, tensors_of
 from depthcue.nets.monodepth2 import STEREO_UNIT_M
-from depthcue.nets.recognise import OTHER, Layout, recognise
+from depthcue.nets.recognise import DEPTH, MASK, OTHER, Layout, recognise
 
 PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""
+SAID = ("height", "width", "use_stereo")
+"""What encoder.pth says beside its tensors."""
 _ALIGNED_CORNERS = ("hu-resnet50", "hu-densenet161", "hu-senet154", "drn22")
 
 
@@ -25,39 +26,54 @@ class Released:
     """A state dict, and what is known of the net it belongs to."""
 
     architecture: str
+    kind: str
+    """`depth` or `mask`."""
     state: State
     config: dict[str, Any]
     description: dict[str, Any] = field(default_factory=dict)
     """Fields in which the net differs from its architecture's default description."""
 
 
-def read_released(path: Path, kind: str, name: str | None = None) -> Released:
+def read_released(path: Path, kind: str | None, name: str | None = None) -> Released:
     """Read a checkpoint that has no card.
 
     Args:
         path: a file with a state dict, or a folder of monodepth2.
-        kind: the kind of net that is wanted, `depth` or `mask`.
+        kind: the kind of net that is wanted, `depth` or `mask`; None where either is welcome.
         name: the architecture where the user names it; otherwise it is told by the keys.
 
     Raises:
         DepthcueError: no weights there, a net of the other kind, or keys that tell nothing where no name was given.
     """
-    state, said = _read_folder(path) if path.is_dir() else (read_state(path), {})
+    state, said = _read(path)
     layout = recognise(state)
-    if layout is not None and layout.kind not in (kind, OTHER):
+    if kind is not None and layout is not None and layout.kind not in (kind, OTHER):
         raise DepthcueError(f"{path} holds {layout.words}, by its keys; a {kind} net is wanted here",
                             "--target takes a depth net, --weights a mask net.")
     architecture = name or _told(layout, state, path)
+    if kind is None:
+        # tensors of no known net will not fit whatever it is taken for; the message then says what is wrong with them
+        kind = layout.kind if layout is not None and layout.kind != OTHER else MASK if name == "drn22" else DEPTH
     if architecture.startswith("monodepth2-"):
         stereo = bool(said.pop("use_stereo", False))
-        return Released(architecture, state, {"unit_m": STEREO_UNIT_M if stereo else 1.0},
+        return Released(architecture, kind, state, {"unit_m": STEREO_UNIT_M if stereo else 1.0},
                         {**said, "relative": not stereo, "shift_unknown": False})
-    return Released(architecture, state, {"align_corners": True} if architecture in _ALIGNED_CORNERS else {})
+    return Released(architecture, kind, state, {"align_corners": True} if architecture in _ALIGNED_CORNERS else {})
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """The files that `read_released` reads for a path."""
     return tuple(path / part for part in PARTS) if path.is_dir() else (path,)
+
+
+def digest(path: Path) -> str:
+    """sha256 of a checkpoint; of a folder that of its files one after the other."""
+    whole = hashlib.sha256()
+    for file in files_of(path):
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
 
 
 def _told(layout: Layout | None, state: State, path: Path) -> str:
@@ -70,18 +86,16 @@ def _told(layout: Layout | None, state: State, path: Path) -> str:
     return layout.name
 
 
-def _read_folder(folder: Path) -> tuple[State, dict[str, Any]]:
-    """Both files of a monodepth2 folder as one state dict without the classifier's head, and what they say beside."""
-    missing = [part for part in PARTS if not (folder / part).is_file()]
+def _read(path: Path) -> tuple[State, dict[str, Any]]:
+    """The state dict of a file, or of both files of a monodepth2 folder, and what the latter say beside tensors."""
+    missing = [file.name for file in files_of(path) if path.is_dir() and not file.is_file()]
     if missing:
-        raise DepthcueError(f"{folder} is a folder without {' and '.join(missing)}",
+        raise DepthcueError(f"{path} is a folder without {' and '.join(missing)}",
                             "Give the file of a state dict, or a folder of monodepth2 with encoder.pth and depth.pth.")
     entries: dict[str, Any] = {}
-    for part in PARTS:
-        entries |= read_entries(folder / part)
-    said = {key: entries.pop(key) for key in ("height", "width", "use_stereo") if key in entries}
-    state = {key: value for key, value in modern_keys(entries).items() if not key.startswith("encoder.fc.")}
-    strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise DepthcueError(f"{folder} holds more than tensors: {', '.join(strange[:5])}")
+    for file in files_of(path):
+        entries |= read_entries(file)
+    said = {key: entries.pop(key) for key in SAID if key in entries}
+    # the classifier's head, which the encoder's file holds unused
+    state = {key: value for key, value in tensors_of(entries, path).items() if not key.startswith("encoder.fc.")}
     return state, said
