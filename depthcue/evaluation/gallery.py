@@ -63,7 +63,7 @@ def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole
     if known is not None:
         # a LiDAR's single points would not live through jpeg
         files["depth-truth.png"] = depth_tile(known, size, scale)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for number, step in enumerate(steps):
         mask, depth = f"mask-{number}.png", f"depth-{number}.jpg"
         files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.seen_m), size, scale)}

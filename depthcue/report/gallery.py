@@ -29,8 +29,11 @@ def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
         DepthcueError: a picture of a still is missing.
     """
     labels = short_names([still["name"] for still in stills])
-    return {"start": start_step(stills),
-            "stills": [{"label": label, **_still(still, folder)} for label, still in zip(labels, stills, strict=True)]}
+    shown = []
+    for label, still in zip(labels, stills, strict=True):
+        alike = [other for other in stills if _lambdas(other) == _lambdas(still)]
+        shown.append({"label": label, "start": start_step(alike), **_still(still, folder)})
+    return {"stills": shown}
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -44,14 +47,13 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def start_step(stills: Sequence[Results]) -> int:
-    """The step at which the masks of all stills have a mean of about START_MEAN.
+    """The step at which the masks of stills with the same lambdas have a mean of about START_MEAN.
 
     Means, and not shares of pixels above a small threshold: soft masks have long tails, and nearly all of their pixels
     are above it when nearly nothing can be seen through them.
     """
-    steps = min(len(still["steps"]) for still in stills)
-    means = [float(np.mean([still["steps"][step]["mean"] for still in stills])) for step in range(steps)]
-    return int(np.abs(np.array(means) - START_MEAN).argmin())
+    means = np.array([[step["mean"] for step in still["steps"]] for still in stills])  # (stills, steps)
+    return int(np.abs(means.mean(axis=0) - START_MEAN).argmin())
 
 
 def colour_tables() -> dict[str, list[list[int]]]:
@@ -72,9 +74,13 @@ def depth_gradient(stops: int = 12) -> str:
     return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
 
 
+def _lambdas(still: Results) -> list[float]:
+    return [step["lambda"] for step in still["steps"]]
+
+
 def _still(still: Results, folder: Path) -> dict[str, Any]:
-    shown = {part: picture_uri(folder, still[part]) for part in ("picture", "edges", "depth", "depth_truth")
-             if part in still}
+    parts = ["picture", "edges", "depth", *(["depth_truth"] if "depth_truth" in still else [])]
+    shown = {part: picture_uri(folder, still[part]) for part in parts}
     steps = [{"lambda": step["lambda"], "mean": step["mean"], "above_half": step["above_half"],
               "difference_m": step["difference_m"],
               **{part: picture_uri(folder, step[part]) for part in ("mask", "depth")}} for step in still["steps"]]

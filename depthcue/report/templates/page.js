@@ -149,7 +149,7 @@
     const [lambda, threshold, readout, shelf] = [".lambda", ".threshold", ".readout", ".stills"]
       .map((name) => gallery.querySelector(name));
     const panes = [...gallery.querySelectorAll(".pane")];
-    let still = stills[0];
+    let still = null;
     let latest = 0;
 
     const show = async () => {
@@ -186,10 +186,13 @@
       name(threshold, state.cut === null ? "soft mask" : `M > ${value}`);
     };
 
+    const dialOf = ({ steps }) => steps.map((step) => step.lambda).join();
     const choose = (index) => {
+      const dial = still && dialOf(still);
       still = stills[index];
       buttons.forEach((button, position) => button.setAttribute("aria-pressed", String(position === index)));
-      lambda.max = still.steps.length - 1; // the browser keeps the value within it
+      lambda.max = still.steps.length - 1;
+      if (dial !== dialOf(still)) lambda.value = still.start; // another net's steps mean other things
       lambda.closest(".dial").hidden = still.steps.length < 2;
       for (const input of gallery.querySelectorAll("input[value=depth_truth]")) {
         input.parentElement.hidden = !still.depth_truth;
@@ -214,9 +217,6 @@
       return button;
     });
     shelf.append(...buttons);
-    const first = Number(lambda.getAttribute("value"));
-    lambda.max = stills[0].steps.length - 1;
-    lambda.value = first;
     gallery.addEventListener("input", show);
     choose(0);
   };
