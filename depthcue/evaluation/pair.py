@@ -8,8 +8,8 @@ from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 
 ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
-           "through masks: to ground truth by least squares where the data has depth (then metres), else to a median "
-           "of 2.7 and a mean absolute deviation of 0.8 from the whole picture's prediction alone")
+           "through masks: to ground truth by least squares where the data has depth (then metres), else, from the "
+           "whole picture's prediction alone, to the median 2.7 and mean absolute deviation 0.8 of an average room")
 """What results documents say of relative nets, whose depths have no unit."""
 
 

@@ -94,13 +94,26 @@ def _write_graph(module: MaskGraph | DepthGraph, path: Path) -> None:
     with warnings.catch_warnings():
         # about dimension names it did not need, and about its own use of deprecated parts of torch
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(module, args, None, dynamo=True, input_names=names, output_names=[output],
-                                    dynamic_shapes=shapes, opset_version=OPSET, verbose=False)
+        try:
+            program = torch.onnx.export(module, args, None, dynamo=True, input_names=names, output_names=[output],
+                                        dynamic_shapes=shapes, opset_version=OPSET, verbose=False)
+        except Exception as error:  # whatever the code of a net raises when it is traced, wrapped by the exporter
+            raise _untraceable(description.name, error) from error
     assert program is not None
     model = program.model_proto
     _tidy(model, output)
     onnx.save_model(model, str(path), save_as_external_data=False)
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def _untraceable(name: str, error: BaseException) -> DepthcueError:
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    first = (str(cause).strip().splitlines() or [""])[0]
+    return DepthcueError(f"torch cannot write {name} as a graph: {type(cause).__name__}: {first}",
+                         "Its code does something that a graph cannot hold, or not for every size and batch. "
+                         "Nothing was written.")
 
 
 def _side(name: str, multiple: int) -> Any:

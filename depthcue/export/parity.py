@@ -18,6 +18,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.imaging import fit_size, resize_rgb
 from depthcue.nets import DepthNet, MaskDescription, depth_from
+from depthcue.nets.units import own_units
 
 Frames = NDArray[np.uint8]
 """uint8 (B, H, W, 3)."""
@@ -88,6 +89,8 @@ def check_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures: S
         wanted = _in_torch(module, batch, lam)
         got = exported(batch, lam)
         _check_sound(got, wanted, batch)
+        if isinstance(module, DepthGraph):
+            got, wanted = _comparable(module, got, wanted)
         difference = np.abs(got - wanted)
         if isinstance(module, DepthGraph):
             difference = difference / np.maximum(wanted, 1.0)
@@ -145,6 +148,15 @@ def _in_torch(module: MaskGraph | DepthGraph, batch: Frames, lam: float | None) 
         if isinstance(module, DepthGraph):
             return module(frames).numpy()
         return module(frames, None if lam is None else torch.full((len(batch),), lam)).numpy()
+
+
+def _comparable(module: DepthGraph, got: Maps, wanted: Maps) -> tuple[Maps, Maps]:
+    """Depths that tolerances in metres fit: those of a relative net in the units of what torch predicts."""
+    if not module.net.description.relative:
+        return got, wanted
+    units = own_units(module.net.description, torch.from_numpy(wanted)[:, None])
+    depths = [units.to_depth(torch.from_numpy(maps)[:, None])[:, 0].numpy() for maps in (got, wanted)]
+    return depths[0], depths[1]
 
 
 def _depth_change(depth_net: DepthNet, batch: Frames, got: Maps, wanted: Maps) -> float:

@@ -1,7 +1,8 @@
 """Names of nets, and how a spec becomes a net.
 
 A spec is the name of a shipped net (`compact-indoor`), `NAME:PATH` (a checkpoint of that architecture) or a path: of a
-.safetensors file whose card says what it is, or of a checkpoint that others released, which its keys tell.
+.safetensors file whose card says what it is, or of a checkpoint that others released, which its keys tell. Depth nets
+of any other make: see `foreign`.
 """
 
 import dataclasses
@@ -17,11 +18,14 @@ from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDe
 from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
+from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
+from depthcue.nets.guard import check_depth_net
 from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
 from depthcue.nets.laina2016 import LainaResNet50
 from depthcue.nets.monodepth2 import MEAN, STD, Monodepth2ResNet18, Monodepth2ResNet50
 from depthcue.nets.monodepth2 import MULTIPLE as MONODEPTH2_MULTIPLE
-from depthcue.nets.released import read_released
+from depthcue.nets.recognise import DEPTH, MASK
+from depthcue.nets.released import Released, digest, read_released
 
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
@@ -59,13 +63,18 @@ def weights_folder() -> Path:
 
 
 def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
-    """Load a depth net N in eval mode.
+    """Load a depth net N in eval mode. A net that others made is tried out first (`guard`).
 
     Raises:
-        DepthcueError: unknown name, missing file, weights that do not fit, a mask net.
+        DepthcueError: unknown name, missing file, weights that do not fit, a mask net, a net of others that fails or
+            answers with what is no depth map.
     """
+    if is_foreign(spec):
+        foreign = open_foreign(spec).to(device).eval()
+        check_depth_net(foreign, spec)
+        return foreign
     name, path = _resolve(spec, "depth", DEPTH_NETS)
-    net = _load(name, path, "depth", DEPTH_NETS, DEPTH_DEFAULTS, DepthDescription)
+    net = _load(name, path, "depth", DEPTH_NETS, DepthDescription)
     assert isinstance(net, DepthNet)
     return net.to(device).eval()
 
@@ -77,7 +86,7 @@ def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
         DepthcueError: unknown name, missing file, weights that do not fit, a depth net.
     """
     name, path = _resolve(spec, "mask", MASK_NETS)
-    net = _load(name, path, "mask", MASK_NETS, MASK_DEFAULTS, MaskDescription)
+    net = _load(name, path, "mask", MASK_NETS, MaskDescription)
     assert isinstance(net, MaskNet)
     return net.to(device).eval()
 
@@ -117,9 +126,9 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
     """The architecture (None: the card says it) and the file a spec names."""
     if spec in SHIPPED:
         return None, weights_folder() / f"{spec}-{kind}.safetensors"
-    if spec.endswith(".onnx"):
-        raise DepthcueError(f"{spec} is an exported graph; this needs the net itself",
-                            "Give the .safetensors it was exported from.")
+    if is_foreign(spec):
+        raise DepthcueError(f"{spec} is no mask net that torch can run; this needs the net itself",
+                            "Give the .safetensors; of an exported graph, the one it was exported from.")
     name, colon, rest = spec.partition(":")
     if colon and name in registry:
         return name, Path(rest)
@@ -127,15 +136,17 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
         return None, Path(spec)
     if name in registry:
         raise DepthcueError(f"{name} comes without weights", f"Give a checkpoint: {name}:PATH.")
+    if name in DEPTH_NETS or name in MASK_NETS:
+        raise DepthcueError(f"{name} is a {MASK if kind == DEPTH else DEPTH} net; a {kind} net is wanted here",
+                            "--target takes a depth net, --weights a mask net.")
     if Path(spec).exists():
         return None, Path(spec)
-    raise DepthcueError(
-        f"{spec!r} names no {kind} net",
-        f"Give {', '.join(SHIPPED)}, {', '.join(f'{known}:PATH' for known in registry)}, or the path of a checkpoint.")
+    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), *([SPECS] if kind == "depth" else [])]
+    raise DepthcueError(f"{spec!r} names no {kind} net", f"Give {', '.join(known)}, or the path of a checkpoint.")
 
 
 def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[..., Any]],
-          defaults: dict[str, Any], description_type: type) -> DepthNet | MaskNet:
+          description_type: type) -> DepthNet | MaskNet:
     if path.suffix == ".safetensors" and (name is None or card_path(path).exists()):
         state, card = read_state(path), read_card(path)
         if card.get("kind") != kind:
@@ -148,11 +159,29 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
         net = build(description_type(**_fields(card["description"])), **card.get("config", {}))
         net.card = card
     else:
-        released = read_released(path, kind, name)
-        state, name = released.state, released.architecture
-        net = registry[name](dataclasses.replace(defaults[name], **released.description), **released.config)
-        net.card = {"kind": kind, "architecture": name, "config": released.config, "source_file": str(path)}
+        return net_of(read_released(path, kind, name), path)
     load_strict(net, state, path)
+    return net
+
+
+def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
+    """The net that a checkpoint without a card belongs to, with its weights.
+
+    Raises:
+        DepthcueError: there is no such architecture, or the weights do not fit it.
+    """
+    name = released.architecture
+    build: Callable[..., Any]
+    if released.kind == DEPTH:
+        build = _known(name, DEPTH_NETS, "depth net")
+        description: Any = DEPTH_DEFAULTS[name]
+    else:
+        build = _known(name, MASK_NETS, "mask net")
+        description = MASK_DEFAULTS[name]
+    net: DepthNet | MaskNet = build(dataclasses.replace(description, **released.description), **released.config)
+    load_strict(net, released.state, path)
+    net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
+                "sha256": digest(path)}
     return net
 
 

@@ -3,14 +3,15 @@
 A relative net is right only up to a scale and a shift, in the space it predicts (depth, or inverse depth for the nets
 trained as in Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2022). Both are fixed once for a picture,
 from the whole picture's prediction Y = N(I), and then hold for every masked prediction N(I M) of that picture: were
-each aligned by itself, a mask under which the net takes the room for twice as large would count as right.
+each brought to scale by itself, a mask under which the net takes the room for twice as large would count as right.
 
-    own units      a·Y + b with median 2.7 and mean absolute deviation 0.8, which are NYU-v2's in metres; inverse depth
-                   is turned round, so that more is farther. From Y alone; linear in what the net predicts. The losses
-                   of Hu et al. take ln(|e| + 0.5), which is not scale-free: in these units their 0.5 and λ weigh about
-                   what they weigh for a metric net indoors. Errors without ground truth are in these units.
-    aligned        a·Y + b nearest to ground truth by least squares over valid pixels, in the space the net predicts;
-                   then metres, cut off at the range of the data.
+    own units      from Y alone: its median and mean absolute deviation become those of an average picture of NYU-v2.
+                   The losses of Hu et al. take ln(|e| + 0.5), which is not scale-free: in these units their 0.5, and
+                   λ, weigh about what they weigh for a metric net indoors. Errors without ground truth are in them.
+    aligned        Y comes as near as it can to ground truth, by least squares over valid pixels in the space the net
+                   predicts. Errors against ground truth are in metres of this.
+
+Either way inverse depth is then turned round, and depth is cut off at a far end.
 """
 
 from dataclasses import dataclass
@@ -23,32 +24,33 @@ from depthcue.nets.base import METRIC_DEPTH, MIN_DEPTH_M, DepthDescription
 
 OWN_MEDIAN, OWN_DEVIATION = 2.7, 0.8
 """Of the depth of NYU-v2's training pictures in metres: mean of the medians, and of the mean |depth - median|."""
+OWN_FAR = 10.0
+"""Where own units end, as NYU-v2's depth does."""
 _ROUNDING = 1e-6
 """Share of the largest value below which differences are float32's rounding, not a shape."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """Scale and shift (B, 1, 1, 1) of the predictions of a batch, and what `scale * prediction + shift` is then.
+    """How the predictions of a batch become depth.
 
     Attributes:
-        inverse: whether it is inverse depth (1/metres), which is still to be turned round.
-        far_m: aligned depth is cut off here; None for own units, which are not cut off anywhere.
+        scale, shift: (B, 1, 1, 1); `scale * prediction + shift` is depth, or inverse depth.
+        inverse: whether it is inverse depth.
+        far: depth is cut off here.
     """
 
     scale: Tensor
     shift: Tensor
-    inverse: bool = False
-    far_m: float | None = None
+    inverse: bool
+    far: float
 
     def to_depth(self, prediction: Tensor) -> Tensor:
-        """Predictions (B, 1, h, w) of the same pictures as depth: metres where aligned, else own units."""
+        """Predictions (B, 1, h, w) of the same pictures as depth: in metres where aligned, else in own units."""
         values = self.scale * prediction.float() + self.shift
-        if self.far_m is None:
-            return values
         if self.inverse:
-            return 1 / values.clamp(1 / self.far_m, 1 / MIN_DEPTH_M)
-        return values.clamp(MIN_DEPTH_M, self.far_m)
+            return 1 / values.clamp(1 / self.far, 1 / MIN_DEPTH_M)
+        return values.clamp(MIN_DEPTH_M, self.far)
 
 
 def own_units(description: DepthDescription, whole: Tensor) -> Units:
@@ -56,8 +58,14 @@ def own_units(description: DepthDescription, whole: Tensor) -> Units:
 
     A prediction that is the same everywhere up to rounding stays as good as flat.
     """
-    scale, shift = _brought_to(whole, OWN_MEDIAN, OWN_DEVIATION, turned=description.predicts != METRIC_DEPTH)
-    return Units(scale, shift)
+    inverse = description.predicts != METRIC_DEPTH
+    # of inverse depth the deviation that is, to first order, the same deviation of depth
+    median, wanted = (1 / OWN_MEDIAN, OWN_DEVIATION / OWN_MEDIAN**2) if inverse else (OWN_MEDIAN, OWN_DEVIATION)
+    flat = whole.detach().float().flatten(1)
+    middle = flat.median(dim=1, keepdim=True).values  # (B, 1)
+    rounding = _ROUNDING * flat.abs().amax(dim=1, keepdim=True).clamp_min(_ROUNDING)
+    scale = wanted / (flat - middle).abs().mean(dim=1, keepdim=True).clamp_min(rounding)
+    return Units(_column(scale), _column(median - scale * middle), inverse, OWN_FAR)
 
 
 def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor, valid: Tensor | None,
@@ -65,7 +73,7 @@ def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor,
     """The units in which the prediction of each whole picture is nearest to its ground truth, by least squares.
 
     The scale is never negative: a net that sees near for far is not put right. A net whose shift is known gets a scale
-    alone. A picture without any valid depth, which has no error, is brought to the median and deviation of own units.
+    alone. A picture without any valid depth, which has no error against it, keeps its own units.
 
     Args:
         whole: N(I), (B, 1, h, w); brought to the size of `depth_m` bilinearly, as errors are measured.
@@ -94,20 +102,11 @@ def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor,
     covariance = mean((prediction - centre) * (truth - truth_centre))
     scale = (covariance / variance.clamp_min(torch.finfo(torch.float64).tiny)).clamp_min(0)
     shift = truth_centre - scale * centre
-    # in inverse depth the same deviation, to first order
-    median, deviation = (1 / OWN_MEDIAN, OWN_DEVIATION / OWN_MEDIAN**2) if inverse else (OWN_MEDIAN, OWN_DEVIATION)
-    decided = keep.any(dim=1).view(-1, 1, 1, 1)
-    own_scale, own_shift = _brought_to(whole, median, deviation)
-    return Units(torch.where(decided, scale.float().view(-1, 1, 1, 1), own_scale),
-                 torch.where(decided, shift.float().view(-1, 1, 1, 1), own_shift), inverse, far_m)
+    own, decided = own_units(description, whole), _column(keep.any(dim=1))
+    return Units(torch.where(decided, _column(scale.float()), own.scale),
+                 torch.where(decided, _column(shift.float()), own.shift), inverse, far_m)
 
 
-def _brought_to(whole: Tensor, median: float, deviation: float, turned: bool = False) -> tuple[Tensor, Tensor]:
-    """Scale and shift (B, 1, 1, 1) that give each map this median and mean absolute deviation from it."""
-    flat = whole.detach().float().flatten(1)
-    middle = flat.median(dim=1, keepdim=True).values  # (B, 1)
-    rounding = _ROUNDING * flat.abs().amax(dim=1, keepdim=True).clamp_min(_ROUNDING)
-    scale = deviation / (flat - middle).abs().mean(dim=1, keepdim=True).clamp_min(rounding)
-    if turned:
-        scale = -scale
-    return scale.view(-1, 1, 1, 1), (median - scale * middle).view(-1, 1, 1, 1)
+def _column(values: Tensor) -> Tensor:
+    """(B,) or (B, 1) as (B, 1, 1, 1)."""
+    return values.view(-1, 1, 1, 1)

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue.nets import DepthNet, depth_from
+from depthcue.nets import DepthNet, depth_from, see_whole
 from depthcue.runtime.runner import Frames, Masks
 
 Depths = NDArray[np.float32]
-"""float32 (B, h, w), metres."""
+"""float32 (B, h, w), metres; of a relative net in units of its own (see `nets.units`)."""
 
 
 class DepthThroughMask:
@@ -36,6 +36,6 @@ class DepthThroughMask:
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)
             mask = torch.from_numpy(masks).to(self.device)[:, None]
-            whole = depth_from(self._net, normalised)
-            masked = depth_from(self._net, normalised, mask)
+            whole, units = see_whole(self._net, normalised)
+            masked = depth_from(self._net, normalised, mask, units=units)
         return whole[:, 0].cpu().numpy(), masked[:, 0].cpu().numpy()

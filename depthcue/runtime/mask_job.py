@@ -82,7 +82,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     }, {"backend": runner.name})
     for source, error in unreadable:
         summary.add_unreadable(source, error)
-    jobs = [_MaskJob(each, out, options, working, multiple) for each in inputs if not summary.keep_finished(each)]
+    metres = depth is None or not depth.description.relative
+    jobs = [_MaskJob(each, out, options, working, multiple, metres) for each in inputs if not summary.keep_finished(each)]
     progress.start("masking", _total_frames(jobs))
     with interruptible() as raise_interruption, summary:
         with ExitStack() as stack:
@@ -129,11 +130,11 @@ class _MaskJob:
     """One input for the pipeline."""
 
     def __init__(self, source: Input, out: Path, options: MaskOptions, working: tuple[int, int],
-                 multiple: int) -> None:
+                 multiple: int, metres: bool) -> None:
         self.source = source
         self.is_video = source.kind != "image"
         self.notes: list[str] = []
-        self.saver = Saver(source, out, options.save, options.threshold)
+        self.saver = Saver(source, out, options.save, options.threshold, metres)
         self._working = working
         self._multiple = multiple
         self._keeps_picture = any(kind in PICTURE_KINDS for kind in options.save)

@@ -49,7 +49,11 @@ class Kept:
 class Saver:
     """Saves one input's results in every kind asked for; a sink of the pipeline."""
 
-    def __init__(self, source: Input, out: Path, kinds: Sequence[str], threshold: float) -> None:
+    def __init__(self, source: Input, out: Path, kinds: Sequence[str], threshold: float, metres: bool = True) -> None:
+        """
+        Args:
+            metres: whether depths are in metres, or in units without a name.
+        """
         self.outputs: list[Path] = []
         """What was written: files, and folders that hold a file a frame."""
         self._source = source
@@ -57,6 +61,7 @@ class Saver:
         self._folder = self._base.with_name(f"{self._base.name}_frames")
         self._kinds = kinds
         self._threshold = threshold
+        self._metres = metres
         self._enlarger = _Enlarger() if source.kind == "video" else None
         self._stack = ExitStack()
         self._sinks: dict[str, Sink] = {}
@@ -77,7 +82,7 @@ class Saver:
         # counted at the size the net works at: enlarging a mask blurs it and would count more
         self.kept_sum += float(np.mean(mask > self._threshold))
         self.mask_sum += float(mask.mean())
-        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps), self._enlarger)
+        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps), self._enlarger, self._metres)
         for kind in self._kinds:
             values = results.of(kind)
             if kind not in self._sinks:
@@ -146,12 +151,13 @@ class _Results:
     """The values of each kind for one frame; what several kinds need is computed once."""
 
     def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, threshold: float,
-                 depth_range_m: tuple[float, float] | None, enlarger: "_Enlarger | None") -> None:
+                 depth_range_m: tuple[float, float] | None, enlarger: "_Enlarger | None", metres: bool) -> None:
         self.kept = kept
         self.mask = mask
         self.depths = depths
         self.threshold = threshold
         self.depth_range_m = depth_range_m
+        self._metres = metres
         self._enlarger = enlarger
         self._as_yuv = enlarger is not None and kept.size[0] % 2 == 0 == kept.size[1] % 2
         self._full: NDArray[np.float32] | None = None
@@ -210,7 +216,8 @@ class _Results:
     def _depth_labels(self) -> list[str]:
         assert self.depth_range_m is not None
         near, far = self.depth_range_m
-        return [f"depth, {near:.1f} to {far:.1f} m", "depth from what is kept"]
+        ends = f"{near:.1f} to {far:.1f} m" if self._metres else "near pale, far dark"
+        return [f"depth, {ends}", "depth from what is kept"]
 
 
 def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
