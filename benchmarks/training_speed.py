@@ -7,11 +7,9 @@ benchmarks/results/training-speed-cpu.json.
 """
 
 import argparse
-import multiprocessing
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from depthcue import record
@@ -62,10 +60,8 @@ def main() -> None:
     options = parser.parse_args()
 
     speeds: dict[str, float] = {}
-    # a process each: Accelerate's precision is one for a process
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
-        for precision in ("fp32", "bf16"):
-            speeds |= processes.submit(measure, precision, options.batch_size, options.steps).result()
+    for precision in ("fp32", "bf16"):
+        speeds |= measure(precision, options.batch_size, options.steps)
     for name, speed in speeds.items():
         print(f"{name}: {speed:.1f} images a second")
     record.write_json(options.out, record.document("training-speed", batch_size=options.batch_size,

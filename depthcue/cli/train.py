@@ -62,8 +62,8 @@ def train(
     --resume and the same options.
     """
     configure(quiet, verbose)
-    from depthcue.training.engine import new_run_folder
     from depthcue.training.mask import MaskTraining, mask_recipe, train_mask
+    from depthcue.training.run import new_run_folder
 
     what = MaskTraining(
         target=target, data=tuple(data), net=net, lam=tuple(lam or ()), equation=equation, harden=harden, loss=loss,

@@ -56,7 +56,7 @@ def train_depth(
     configure(quiet, verbose)
     from depthcue.training.depth import DepthTraining, depth_recipe
     from depthcue.training.depth import train_depth as run_training
-    from depthcue.training.engine import new_run_folder
+    from depthcue.training.run import new_run_folder
 
     what = DepthTraining(
         data=tuple(data), net=net, size=parse_size(size), init=init, backbone=backbone,

@@ -9,9 +9,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -90,6 +89,10 @@ class Engine:
                     saved_at = time.monotonic()
         self._save()
 
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Context in which convolutions run in the precision asked for; losses are taken outside, in float32."""
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.how.precision == "bf16")
+
     def generator(self) -> torch.Generator:
         """A generator for what is drawn in this step of this process."""
         seed = (self.how.seed * 1_000_003 + self.step) * 4_099 + self.accelerator.process_index
@@ -160,11 +163,14 @@ class Engine:
         self._sums = state["sums"]
 
 
-def accelerator_for(device: str, precision: str) -> Accelerator:
+def accelerator_for(device: str) -> Accelerator:
     """The Accelerator of this process: `auto` takes a GPU where there is one; several processes come from the launcher.
 
+    Accelerate holds one device and one precision for the whole process. The precision is therefore not told to it but
+    left to `Engine.autocast`, so that trainings of any precision can follow one another.
+
     Raises:
-        DepthcueError: the device is not there.
+        DepthcueError: the device is not there, or a training before it in this process ran on another kind.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise DepthcueError(f"--device {device}: there is no CUDA device here", "Use --device cpu, or see depthcue "
@@ -172,35 +178,24 @@ def accelerator_for(device: str, precision: str) -> Accelerator:
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise DepthcueError(f"--device {device} is not known for training", "Use auto, cpu, cuda or mps; choose one "
                             "GPU of several with CUDA_VISIBLE_DEVICES.")
-    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    wanted = None if device == "auto" else device
+    try:
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    except ValueError as error:
+        raise _other_device(device) from error
+    if wanted is not None and accelerator.device.type != wanted:
+        raise _other_device(device)
+    return accelerator
 
 
-COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
-"""How the compact nets are trained, which start from nothing, unless told otherwise."""
+def _other_device(device: str) -> DepthcueError:
+    return DepthcueError(f"--device {device}: this process has already trained on another kind of device",
+                         "Train in a process of its own.")
 
 
-def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
-    """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
-
-    Raises:
-        DepthcueError: both steps and epochs are given.
-    """
-    if asked["steps"] is not None and asked["epochs"] is not None:
-        raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
-    usual = COMPACT_RECIPE | compact if net == "compact" else dict(published)
-    if asked["steps"] is not None or asked["epochs"] is not None:
-        usual |= {"steps": None, "epochs": None}
-    return usual | {name: value for name, value in asked.items() if value is not None}
-
-
-def steps_to_run(steps: int | None, epochs: int | None, epoch_length: int) -> int:
-    """The number of optimiser steps that `steps` or else `epochs` ask for."""
-    return steps if steps is not None else (epochs or 1) * epoch_length
-
-
-def new_run_folder(kind: str, net: str) -> Path:
-    """Where a run goes when nobody says."""
-    return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"
+def channels_last(rgb: Tensor) -> Tensor:
+    """The memory layout in which convolutions are fastest."""
+    return rgb.contiguous(memory_format=torch.channels_last)
 
 
 def _rate(how: Optimisation) -> Callable[[int], float]:

@@ -10,14 +10,12 @@ averaging of the compact net are ours.
 
 import dataclasses
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from depthcue.data import BatchLoader, open_data
 from depthcue.errors import DepthcueError
 from depthcue.nets import (
     DepthNet,
@@ -32,12 +30,11 @@ from depthcue.nets import (
     working_size,
 )
 from depthcue.nets.catalog import MASK_DEFAULTS
-from depthcue.nets.checkpoint import save_net
 from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
-from depthcue.training.depth import POLICIES, channels_last, frame_size
-from depthcue.training.engine import Engine, Optimisation, accelerator_for, recipe, steps_to_run
+from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.hardening import harden
+from depthcue.training.options import TrainingOptions, recipe
 from depthcue.training.run import RunFolder
 
 LAMBDA_RANGE = (0.5, 8.0)
@@ -45,34 +42,17 @@ PAPER_LAMBDA = 5.0
 
 
 @dataclass(frozen=True)
-class MaskTraining:
+class MaskTraining(TrainingOptions):
     """What `depthcue train` is told."""
 
     target: str
     data: tuple[str, ...]
-    steps: int | None = None
-    epochs: int | None = None
-    net: str = "compact"
     lam: tuple[float, ...] = ()
     """One λ, or the two ends of the range a conditioned net is trained for; empty: the net's default."""
     harden: float = 0.0
     """Share of the pictures that the target sees through the binary mask instead of the soft one."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
-    name: str | None = None
-    init: str | None = None
-    backbone: str = "none"
-    augmentation: str = "published"
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    average: float = 0.999
-    precision: str = "fp32"
-    compile: bool = False
-    half: bool = False
-    limit: int | None = None
-    seed: int = 0
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
@@ -83,25 +63,19 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
-    if what.augmentation not in POLICIES:
-        raise DepthcueError(f"unknown augmentation {what.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+    what.check()
     if what.equation not in EQUATIONS:
         raise DepthcueError(f"unknown equation {what.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
-    accelerator = accelerator_for(device, what.precision)
+    accelerator = accelerator_for(device)
     target = load_depth_net(what.target, accelerator.device)
     require_gradients(target, "training a mask net")
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)
     size = (net.description.height, net.description.width)
-    datasets = [open_data(spec, split="train", frame_size=frame_size(spec, size), limit=what.limit, seed=what.seed)
-                for spec in what.data]
-    loader = BatchLoader(datasets, what.batch_size, size, None, POLICIES[what.augmentation], what.seed,
-                         accelerator.process_index, accelerator.num_processes, accelerator.device)
-    how = Optimisation(steps_to_run(what.steps, what.epochs, loader.epoch_length),
-                       what.learning_rate, what.weight_decay, what.schedule, what.average, what.precision,
-                       what.compile, what.seed)
+    datasets = what.open_data(what.data, size)
+    loader = what.loader(datasets, size, None, accelerator)
     run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)
-    engine = Engine(net, how, run, accelerator, progress or Silent())
+    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())
 
     depth_range = target.description.depth_range
     with restore_mode(target):
@@ -109,12 +83,13 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
             chance = engine.generator()
             lam = _draw_lambda(net, batch.rgb.shape[0], chance).to(accelerator.device)
             normalised = target.normalise(channels_last(batch.rgb))
-            with torch.no_grad(), accelerator.autocast():
+            with torch.no_grad(), engine.autocast():
                 whole, units = see_whole(target, normalised)
                 depth = to_reference_range(whole.float(), depth_range)
-            mask = engine.net(normalised, lam)
+            with engine.autocast():
+                mask = engine.net(normalised, lam).float()
             seen = harden(mask, what.harden, chance)
-            with accelerator.autocast():
+            with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
             difference = l_dif(depth_from_mask, depth, loss=what.loss)
@@ -122,18 +97,12 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
                           mask_mean=mask.mean())
 
     weights = Path(out) / "mask.safetensors"
-    if accelerator.is_main_process:
-        engine.trained()
-        save_net(net, weights, architecture=what.net, half=what.half, target_sha256=target.card.get("sha256"),
-                 training={**dataclasses.asdict(what), "steps": how.steps, "processes": accelerator.num_processes,
-                           "pictures": [len(data) for data in datasets], "command": sys.argv[1:]})
-        run.finish()
-    accelerator.wait_for_everyone()
+    what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"))
     return weights
 
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
-    """The optimisation of a mask net with what is not said filled in (see `engine.recipe`)."""
+    """The optimisation of a mask net with what is not said filled in (see `options.recipe`)."""
     return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0}, {}, net, **asked)
 
 

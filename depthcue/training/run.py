@@ -1,6 +1,7 @@
 """A run folder: config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,8 @@ class RunFolder:
         if differences:
             raise DepthcueError(f"the run in {self.folder} was started with other settings: " + "; ".join(differences),
                                 "Resume it with the same options, or start another with --out.")
+
+
+def new_run_folder(kind: str, net: str) -> Path:
+    """Where a run goes when nobody says."""
+    return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"

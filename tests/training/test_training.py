@@ -93,6 +93,16 @@ def test_stopped_run_resumes_to_the_same_bits(kind: str, pictures: str, target: 
     assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
 
 
+def test_one_process_trains_in_one_precision_after_another(pictures: str, tmp_path: Path) -> None:
+    first, reduced, again = (
+        load_file(train_depth(depth_training(pictures, steps=4, precision=precision), tmp_path / str(number),
+                              device="cpu"))
+        for number, precision in enumerate(("fp32", "bf16", "fp32")))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], reduced[key]) for key in first)
+    assert all(torch.isfinite(value).all() for value in reduced.values())
+
+
 def test_larger_lambda_keeps_fewer_pixels(pictures: str, target: str, tmp_path: Path) -> None:
     what = MaskTraining(target, (pictures,), steps=60, batch_size=8, learning_rate=3e-3, average=0.0, lam=(0.1, 10.0))
     net = load_mask_net(str(train_mask(what, tmp_path / "run", device="cpu")))
@@ -140,7 +150,8 @@ def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"net": "resnet"}, "no depth net called"), ({"size": (50, 64)}, "multiples of 16"),
-    ({"augmentation": "wild"}, "unknown augmentation"), ({"schedule": "steep"}, "unknown schedule"),
+    ({"augmentation": "wild"}, "unknown augmentation"),
+    ({"precision": "fp8"}, "no precision"), ({"schedule": "steep"}, "unknown schedule"),
     ({"data": ("folder:/nowhere",)}, "/nowhere")])
 def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str,
                                             tmp_path: Path) -> None:

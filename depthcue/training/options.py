@@ -1,0 +1,108 @@
+"""What both trainings are told alike: how long, how a net is optimised, in which precision, from which seed."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from depthcue.data import NONE, PUBLISHED, STRONG, BatchLoader, RgbdData, open_data
+from depthcue.errors import DepthcueError
+from depthcue.nets.checkpoint import save_net
+from depthcue.training.engine import PRECISIONS, Engine, Optimisation
+
+POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
+COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How to train; the defaults are those of the compact nets."""
+
+    steps: int | None = None
+    epochs: int | None = None
+    """Passes over the data, where `steps` is None."""
+    net: str = "compact"
+    name: str | None = None
+    """What the card calls the net."""
+    init: str | None = None
+    """Spec of a net of the same architecture to start from."""
+    backbone: str = "none"
+    augmentation: str = "published"
+    """One of POLICIES."""
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    average: float = 0.999
+    precision: str = "fp32"
+    compile: bool = False
+    half: bool = False
+    """Store the weights in 16 bit."""
+    limit: int | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong before anything is opened.
+
+        Raises:
+            DepthcueError: there is no such augmentation or precision.
+        """
+        if self.precision not in PRECISIONS:
+            raise DepthcueError(f"there is no precision {self.precision!r} for training",
+                                f"Use {' or '.join(PRECISIONS)}.")
+        if self.augmentation not in POLICIES:
+            raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+
+    def open_data(self, specs: Sequence[str], size: Size) -> list[RgbdData]:
+        """The training data named by `specs`, for a net that works at `size` (height, width)."""
+        return [open_data(spec, split="train", frame_size=_frame_size(spec, size), limit=self.limit, seed=self.seed)
+                for spec in specs]
+
+    def loader(self, datasets: Sequence[RgbdData], size: Size, depth_size: Size | None,
+               accelerator: Accelerator) -> BatchLoader:
+        """The batches of this process, pictures at `size` and depths (None: without) at `depth_size`."""
+        return BatchLoader(datasets, self.batch_size, size, depth_size, POLICIES[self.augmentation], self.seed,
+                           accelerator.process_index, accelerator.num_processes, accelerator.device)
+
+    def optimisation(self, epoch_length: int) -> Optimisation:
+        """How the net is optimised, where so many steps go once through the data."""
+        steps = self.steps if self.steps is not None else (self.epochs or 1) * epoch_length
+        return Optimisation(steps, self.learning_rate, self.weight_decay, self.schedule, self.average, self.precision,
+                            self.compile, self.seed)
+
+    def save(self, engine: Engine, weights: Path, datasets: Sequence[RgbdData], **fields: Any) -> None:
+        """Write what was trained, with a card that says how, and end the run; one process writes, all wait for it."""
+        if engine.accelerator.is_main_process:
+            engine.trained()
+            save_net(engine.bare, weights, architecture=self.net, half=self.half, **fields,
+                     training={**dataclasses.asdict(self), "steps": engine.how.steps,
+                               "processes": engine.accelerator.num_processes,
+                               "pictures": [len(data) for data in datasets], "command": sys.argv[1:]})
+            engine.run.finish()
+        engine.accelerator.wait_for_everyone()
+
+
+def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
+    """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
+
+    Raises:
+        DepthcueError: both steps and epochs are given.
+    """
+    if asked["steps"] is not None and asked["epochs"] is not None:
+        raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
+    usual = COMPACT_RECIPE | compact if net == "compact" else dict(published)
+    if asked["steps"] is not None or asked["epochs"] is not None:
+        usual |= {"steps": None, "epochs": None}
+    return usual | {name: value for name, value in asked.items() if value is not None}
+
+
+def _frame_size(spec: str, size: Size) -> Size | None:
+    """Size at which frames are made where it is free: a little above the working size, so that a crop can move."""
+    if not spec.startswith(("folder:", "scenes:")):
+        return None
+    return round(size[0] * 1.125), round(size[1] * 1.125)
