@@ -27,18 +27,19 @@ def convert(checkpoint: str, out: Path, *, name: str | None = None, licence: str
             `out` of another suffix or equal to the checkpoint, a target or λ for a depth net.
     """
     architecture, path = _parted(checkpoint)
+    wanted = [kind for kind, registry in (("depth", DEPTH_NETS), ("mask", MASK_NETS)) if architecture in registry]
     if out.suffix != ".safetensors":
         raise DepthcueError(f"{out} does not end in .safetensors", f"Give --out {out.with_suffix('.safetensors')}.")
     if out.resolve() == path.resolve():
         raise DepthcueError(f"{out} is the checkpoint itself", "Give another --out.")
     if path.suffix == ".safetensors" and card_path(path).exists():
         raise DepthcueError(f"{path} has its card already", f"Use it as it is: {path}.")
-    net = net_of(read_released(path, None, architecture), path)
+    net = net_of(read_released(path, wanted[0] if len(wanted) == 1 else None, architecture), path)
     kind, architecture = net.card["kind"], net.card["architecture"]
-    said = {"licence": licence, "target": target, "default_lambda": lam}
+    said: dict[str, Any] = {"licence": licence, "target": target, "default_lambda": lam}
     if kind == "depth" and (target is not None or lam is not None):
         raise DepthcueError(f"{path} holds a depth net ({architecture})", "--target and --lambda are for mask nets.")
-    net.description = dataclasses.replace(  # type: ignore[assignment]
+    net.description = dataclasses.replace(
         net.description, name=name or architecture, **{key: value for key, value in said.items() if value is not None})
     sources = [{"file": file.name, "sha256": digest(file)} for file in files_of(path)]
     return save_net(net, out, architecture=architecture, half=half, converted_from=sources)

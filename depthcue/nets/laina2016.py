@@ -36,8 +36,8 @@ def conv_of_unpooled(x: Tensor, weight: Tensor) -> Tensor:
     return torch.stack(rows, dim=-2).flatten(-3, -2)  # (B, O, 2h, 2w)
 
 
-class _UpProjection(nn.Module):
-    """Unpooling, then ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) )."""
+class UpProjectionUnpooled(nn.Module):
+    """Unpooling, then ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), cut to a given size after the 5×5s."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -61,10 +61,10 @@ class _Decoder(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(channels // 2)
-        self.up1 = _UpProjection(channels // 2, channels // 4)
-        self.up2 = _UpProjection(channels // 4, channels // 8)
-        self.up3 = _UpProjection(channels // 8, channels // 16)
-        self.up4 = _UpProjection(channels // 16, channels // 32)
+        self.up1 = UpProjectionUnpooled(channels // 2, channels // 4)
+        self.up2 = UpProjectionUnpooled(channels // 4, channels // 8)
+        self.up3 = UpProjectionUnpooled(channels // 8, channels // 16)
+        self.up4 = UpProjectionUnpooled(channels // 16, channels // 32)
         self.dropout = nn.Dropout(DROPOUT)
         self.predict = nn.Conv2d(channels // 32, 1, 3, padding=1)
 

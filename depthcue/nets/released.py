@@ -12,7 +12,7 @@ from typing import Any
 from depthcue.errors import DepthcueError
 from depthcue.nets.checkpoint import State, read_entries, tensors_of
 from depthcue.nets.monodepth2 import STEREO_UNIT_M
-from depthcue.nets.recognise import DEPTH, MASK, OTHER, Layout, recognise
+from depthcue.nets.recognise import DEPTH, OTHER, Layout, recognise
 
 PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""
@@ -53,7 +53,7 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
     architecture = name or _told(layout, state, path)
     if kind is None:
         # tensors of no known net will not fit whatever it is taken for; the message then says what is wrong with them
-        kind = layout.kind if layout is not None and layout.kind != OTHER else MASK if name == "drn22" else DEPTH
+        kind = layout.kind if layout is not None and layout.kind != OTHER else DEPTH
     if architecture.startswith("monodepth2-"):
         stereo = bool(said.pop("use_stereo", False))
         return Released(architecture, kind, state, {"unit_m": STEREO_UNIT_M if stereo else 1.0},
