@@ -8,7 +8,7 @@ the curves of `insertion`. The latter three are measured at one lambda, the one 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import lcm
 from pathlib import Path
@@ -65,6 +65,10 @@ class Settings:
     batch_size: int = 8
     seed: int = 0
     draws: int = statistics.DRAWS
+
+    def without_closer_look(self) -> "Settings":
+        """The same, with the table alone."""
+        return replace(self, thresholds=(), fills=(), shares=())
 
 
 @dataclass(frozen=True)

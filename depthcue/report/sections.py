@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from depthcue.report import compare_nets, comparison, tour
+from depthcue.report import compare_nets, comparison, evaluate, tour
 from depthcue.report.results import Results
 from depthcue.report.section import Section
 
 SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "demo": tour.section,
     "compare-edges": comparison.section,
+    "evaluate": evaluate.section,
     "compare-nets": compare_nets.section,
 }
 """By the command that wrote the results; each takes the results and the folder they lie in."""

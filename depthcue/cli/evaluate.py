@@ -1,0 +1,64 @@
+"""`depthcue evaluate`: the paper's Table 1 for any nets and data, and what its numbers hang on."""
+
+from typing import Annotated
+
+import typer
+
+from depthcue.cli.console import configure, progress_bar, show_results
+from depthcue.cli.options import (
+    BatchSizeOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    LimitOption,
+    OutDirOption,
+    QuietOption,
+    SeedOption,
+    TargetOption,
+    VerboseOption,
+    WeightsListOption,
+)
+
+LambdasOption = Annotated[
+    list[float] | None, typer.Option("--lambda", metavar="X", help="Can be given several times. Default: 1 to 6 where "
+                                     "the mask net takes lambda as an input, else the one it was trained for.")]
+AtOption = Annotated[
+    float | None, typer.Option("--at", metavar="X", help="Of these lambdas, the one (the nearest) at which thresholds, "
+                               "fills, curves and sanity are measured. Default: the first mask net's own.")]
+TruthOption = Annotated[
+    bool, typer.Option("--truth", help="Insist on ground truth: fail where the data has none.")]
+FillOption = Annotated[
+    str, typer.Option("--fill", metavar="F", help="What hidden pixels show: mean (colour, as in the paper), black, "
+                      "blur or noise.")]
+OnlyTableOption = Annotated[
+    bool, typer.Option("--only-table", help="The table alone: no thresholds, no other fills, no insertion and "
+                       "deletion; about a fifth of the time.")]
+SanityOption = Annotated[
+    bool, typer.Option("--sanity", help="Randomise the depth net layer by layer: are the mask's pixels worth less to "
+                       "it, and do masks found by Eq. (3) change? Takes minutes.")]
+SanityStepsOption = Annotated[
+    int, typer.Option("--sanity-steps", min=0, metavar="N", help="Besides --sanity, train the mask net on for so many steps for "
+                      "every randomised net.")]
+
+
+def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
+             target: TargetOption = None, lam: LambdasOption = None, at: AtOption = None, truth: TruthOption = False,
+             fill: FillOption = "mean", only_table: OnlyTableOption = False, sanity: SanityOption = False,
+             sanity_steps: SanityStepsOption = 0, limit: LimitOption = None, seed: SeedOption = 0,
+             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
+             quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Measure what the depth net loses behind masks: Table 1 of the paper, thresholds, fills, insertion and deletion.
+
+    Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
+    Several --weights: mask nets of one lambda each, or rivals, for one depth net.
+    """
+    from depthcue.evaluation.evaluate import Sanity, Settings, evaluate_specs
+
+    configure(quiet, verbose)
+    settings = Settings(tuple(lam or ()), at, truth, fill, batch_size=batch_size, seed=seed,
+                        sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
+    if only_table:
+        settings = settings.without_closer_look()
+    with progress_bar(quiet) as progress:
+        results = evaluate_specs(weights, target, data, out, settings, limit, device, progress)
+    show_results(results, out, as_json)

@@ -1,0 +1,136 @@
+"""The figures of an evaluation: error against sparseness, insertion and deletion, thresholds, sanity checks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
+from depthcue.report.published import ORIGINAL_RMSE, TABLE_1, is_the_papers
+from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.report.tables import label_of
+
+_DASHED = (0, (4, 3))
+_SHARE_SEEN = "share of pixels the depth net sees"
+
+
+def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """RMSE through M against its mean, and through M' against its share of pixels, lambda at every point.
+
+    One plot against ground truth, where there is any, with the error of N and, where they belong, the paper's numbers;
+    one against N(I).
+    """
+    references = measured_against(results)
+    figure = new_figure(4.8 * len(references) + 0.4, 3.9, theme)
+    for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
+        against = "truth" if reference == TRUTH else "target"
+        for net in range(len(results["weights"])):
+            entries = sorted((entry for entry in results["table"] if entry["weights"] == net),
+                             key=lambda entry: float(entry["lambda"]))
+            for way, share, marker, colour, name in (("soft", "mean", "o", theme.methods[0], "M, at its mean"),
+                                                     ("binary", "sparseness", "s", theme.methods[1], "M′")):
+                errors = [entry[way][against] for entry in entries]
+                lows, highs = zip(*(error["rmse_ci95"] for error in errors), strict=True)
+                values = [error["rmse"] for error in errors]
+                shares = [entry[share] for entry in entries]
+                spread = [[value - low for value, low in zip(values, lows, strict=True)],
+                          [high - value for value, high in zip(values, highs, strict=True)]]
+                axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
+                              elinewidth=0.8, capsize=2, alpha=1 if net == 0 else 0.5, label=name if net == 0 else None)
+                for entry, at, value in zip(entries, shares, values, strict=True):
+                    axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=(5, 5),
+                                  fontsize=7.5, color=colour)
+        if reference == TRUTH:
+            axes.axhline(results["original"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
+                         label="whole picture", zorder=1)
+            if is_the_papers(results):
+                axes.plot([1, *(row.sparseness for row in TABLE_1)], [ORIGINAL_RMSE,
+                          *(row.rmse_binary for row in TABLE_1)], color=theme.methods[2], marker="^", markersize=4,
+                          linewidth=1, linestyle=":", label="M′, the paper's")
+        _name(axes, theme, f"against {reference}", _SHARE_SEEN, "RMSE (m)")
+        axes.set_xlim(0, 1.04)
+    _legend(figure.axes[0], theme)
+    save_figure(figure, paths)
+
+
+def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """The insertion and the deletion curve of every order, against N(I)."""
+    orders, reference = results["orders"], measured_against(results)[-1]
+    error, _ = fields_for(reference)
+    figure = new_figure(9.6, 3.7, theme)
+    columns = figure.subplots(1, 2, sharey=True)
+    for axes, way, verb in zip(columns, ("insertion", "deletion"), ("shown", "hidden"), strict=True):
+        for position, (method, entry) in enumerate(orders[way].items()):
+            axes.plot(orders["shares"], entry[error], color=theme.methods[position % len(theme.methods)], marker="o",
+                      markersize=3.2, linewidth=1.8 if method == "mask" else 1.4,
+                      label=f"{label_of(method)} (area {entry[f'{error}_area']:.3f})")
+        _name(axes, theme, way, f"share of pixels {verb}, the first of the order first",
+              f"RMSE to {reference} (m)" if way == "insertion" else "")
+        _legend(axes, theme)
+    save_figure(figure, paths)
+
+
+def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """RMSE of M > threshold against the share of pixels kept, the threshold at every point."""
+    figure = new_figure(5.4, 3.7, theme)
+    axes = figure.subplots()
+    shares = [entry["sparseness"] for entry in results["thresholds"]]
+    for colour, reference in zip(theme.methods, measured_against(results), strict=False):
+        error, _ = fields_for(reference)
+        axes.fill_between(shares, [entry[f"{error}_ci95"][0] for entry in results["thresholds"]],
+                          [entry[f"{error}_ci95"][1] for entry in results["thresholds"]], color=colour, alpha=0.16,
+                          linewidth=0)
+        axes.plot(shares, [entry[error] for entry in results["thresholds"]], color=colour, marker="o", markersize=4,
+                  linewidth=1.6, label=f"against {reference}")
+    error, _ = fields_for(measured_against(results)[0])
+    for entry in results["thresholds"]:
+        axes.annotate(f"{entry['threshold']:g}", (entry["sparseness"], entry[error]), textcoords="offset points",
+                      xytext=(4, 5), fontsize=7.5, color=theme.ink)
+    _name(axes, theme, f"M > threshold, at lambda {results['in_question']['lambda']:g}", _SHARE_SEEN, "RMSE (m)")
+    _legend(axes, theme)
+    save_figure(figure, paths)
+
+
+def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """What is lost of the answer, and how like the masks stay, as more and more layers are randomised."""
+    stages, chance = results["sanity"]["stages"], results["sanity"]["chance"]
+    kinds = [kind for kind in ("direct", "retrained") if chance[kind]]
+    figure = new_figure(9.6 if kinds else 5.2, 3.7, theme)
+    columns = figure.subplots(1, 2 if kinds else 1, squeeze=False)[0]
+    shares = [stage["layers"] / stage["of"] for stage in stages]
+    for position, method in enumerate(("mask", *stages[0]["advantage"])):
+        columns[0].plot(shares, [stage["lost"][method] for stage in stages], color=theme.methods[position], marker="o",
+                        markersize=4, linewidth=1.8 if method == "mask" else 1.4, label=label_of(method))
+        columns[0].fill_between(shares, [stage["lost"][f"{method}_ci95"][0] for stage in stages],
+                                [stage["lost"][f"{method}_ci95"][1] for stage in stages], alpha=0.14, linewidth=0,
+                                color=theme.methods[position])
+    layers = "share of layers randomised, from the output"
+    _name(columns[0], theme, f"lost with {results['sanity']['share']:.0%} of the pixels", layers,
+          "share of the net's answer lost")
+    _legend(columns[0], theme)
+    for kind, colour, name in zip(kinds, theme.methods[3:], ("Eq. (3)", "mask net trained on"), strict=False):
+        shown = [(share, stage[kind]) for share, stage in zip(shares, stages, strict=True) if stage[kind]]
+        columns[1].plot([share for share, _ in shown], [entry["pearson"] for _, entry in shown], color=colour,
+                        marker="o", markersize=4, linewidth=1.6, label=name)
+        columns[1].fill_between([share for share, _ in shown], [entry["pearson_ci95"][0] for _, entry in shown],
+                                [entry["pearson_ci95"][1] for _, entry in shown], color=colour, alpha=0.14, linewidth=0)
+        columns[1].axhline(chance[kind]["pearson"], color=colour, linewidth=1, linestyle=_DASHED,
+                           label="between pictures" if kind == kinds[0] else None)
+    if kinds:
+        _name(columns[1], theme, "masks, with those for the intact net", layers, "correlation")
+        _legend(columns[1], theme)
+    save_figure(figure, paths)
+
+
+def _name(axes: Axes, theme: Theme, title: str, across: str, up: str) -> None:
+    axes.set_title(title, fontsize=10, color=theme.ink, loc="left")
+    axes.set_xlabel(across, color=theme.ink, fontsize=9)
+    axes.set_ylabel(up, color=theme.ink, fontsize=9)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if up == "correlation" else 0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    style_axes(axes, theme)
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    axes.legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=8.5)

@@ -1,0 +1,136 @@
+"""The tables of an evaluation: Table 1, the paper's beside it, thresholds, fills, orders, sanity checks."""
+
+from depthcue.report.published import ORIGINAL_RMSE, SOURCE, TABLE_1, is_the_papers
+from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.report.tables import Table, label_of
+
+_MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
+_HIDDEN = "RMSE(1 − M)"
+
+
+def evaluation_tables(results: Results) -> list[Table]:
+    """All tables for which the document has numbers."""
+    tables = [table_1(results, reference) for reference in measured_against(results)]
+    if is_the_papers(results):
+        tables.append(beside_the_papers(results))
+    if results["orders"]:
+        tables.append(orders_table(results))
+    if results["fills"]:
+        tables.append(fills_table(results))
+    if results["thresholds"]:
+        tables.append(thresholds_table(results))
+    if results["sanity"]:
+        tables.append(kept_table(results))
+        tables += [agreement_table(results, kind) for kind, chance in results["sanity"]["chance"].items() if chance]
+    return tables
+
+
+def table_1(results: Results, reference: str) -> Table:
+    """RMSE through M, M' and 1 - M, sparseness, and the other measures of M, for every lambda; N itself above them."""
+    against = "truth" if reference == TRUTH else "target"
+    several = len(results["weights"]) > 1
+    columns = ("lambda", "mean of M", "sparseness", "RMSE(M) (95 %)", "RMSE(M') (95 %)", _HIDDEN,
+               *(f"{label} (M)" for label in _MEANS.values()))
+    rows = []
+    if reference == TRUTH:
+        original = results["original"]
+        error = _with_interval(original, "rmse")
+        rows.append(("original", "1", "1", error, error, "", *(f"{original[name]:.3f}" for name in _MEANS)))
+    for entry in results["table"]:
+        soft, binary, hidden = (entry[way][against] for way in ("soft", "binary", "hidden"))
+        name = f"{entry['lambda']:g}"
+        if several:
+            name += f" ({results['weights'][entry['weights']]['name']})"
+        rows.append((name, f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}", _with_interval(soft, "rmse"),
+                     _with_interval(binary, "rmse"), f"{hidden['rmse']:.3f}",
+                     *(f"{soft[measure]:.3f}" if measure in soft else "" for measure in _MEANS)))
+    filled = "" if results["fill"] == "mean" else f"; hidden pixels show {results['fill']}"
+    return Table(f"RMSE in metres against {reference}; M' = M > {results['threshold']:g}, sparseness = its share of "
+                 f"pixels; {results['images']} images of {results['data']['spec']}{filled}", columns, tuple(rows))
+
+
+def beside_the_papers(results: Results) -> Table:
+    """The paper's numbers and ours, at the lambdas that both have."""
+    ours = {entry["lambda"]: entry for entry in results["table"]}
+    original = f"{results['original']['rmse']:.3f}"
+    rows = [("original", f"{ORIGINAL_RMSE:.3f}", original, f"{ORIGINAL_RMSE:.3f}", original, "1.000", "1.000")]
+    for row in TABLE_1:
+        if entry := ours.get(row.lam):
+            rows.append((f"{row.lam:g}", f"{row.rmse:.3f}", f"{entry['soft']['truth']['rmse']:.3f}",
+                         f"{row.rmse_binary:.3f}", f"{entry['binary']['truth']['rmse']:.3f}",
+                         f"{row.sparseness:.3f}", f"{entry['sparseness']:.3f}"))
+    return Table(f"The paper's Table 1 beside ours ({SOURCE}: 654 images of NYU-v2, another training of the network)",
+                 ("lambda", "RMSE(M) paper", "ours", "RMSE(M') paper", "ours", "sparseness paper", "ours"), tuple(rows))
+
+
+def thresholds_table(results: Results) -> Table:
+    """M > threshold, for every threshold of the sweep."""
+    errors = [(fields_for(reference)[0], reference) for reference in measured_against(results)]
+    rows = tuple((f"{entry['threshold']:g}", f"{entry['sparseness']:.3f}",
+                  *(_with_interval(entry, error) for error, _ in errors)) for entry in results["thresholds"])
+    return Table(f"M > threshold at lambda {results['in_question']['lambda']:g}; RMSE in metres (95 %)",
+                 ("threshold", "share kept", *(f"against {reference}" for _, reference in errors)), rows)
+
+
+def fills_table(results: Results) -> Table:
+    """What is lost with each thing that hidden pixels can show."""
+    reference = measured_against(results)[-1]
+    error, _ = fields_for(reference)
+    columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
+    rows = tuple((fill, *(_with_interval(entry[way], error) for way in columns))
+                 for fill, entry in results["fills"].items())
+    return Table(f"What hidden pixels show, at lambda {results['in_question']['lambda']:g}; RMSE in metres against "
+                 f"{reference} (95 %)", ("hidden pixels show", *columns.values()), rows)
+
+
+def orders_table(results: Results) -> Table:
+    """The areas under the insertion and deletion curves."""
+    reference = measured_against(results)[-1]
+    error, _ = fields_for(reference)
+    rows = []
+    for method in results["orders"]["insertion"]:
+        row = [label_of(method)]
+        for way in ("insertion", "deletion"):
+            entry = results["orders"][way][method]
+            low, high = entry[f"{error}_area_minus_mask_ci95"]
+            above = entry[f"{error}_area_minus_mask"]
+            row += [f"{entry[f'{error}_area']:.3f}",
+                    "" if method == "mask" else f"{above:+.3f} ({low:+.3f} to {high:+.3f})"]
+        rows.append(tuple(row))
+    return Table(f"Area under insertion (small is good) and deletion (large is good), at lambda "
+                 f"{results['in_question']['lambda']:g}: mean RMSE in metres against {reference}",
+                 ("order", "insertion", "− mask (95 %)", "deletion", "− mask (95 %)"), tuple(rows))
+
+
+def kept_table(results: Results) -> Table:
+    """How much of the answer of N, and of randomised nets, is lost with equally many pixels."""
+    sanity = results["sanity"]
+    others = list(sanity["stages"][0]["advantage"])
+    rows = tuple((_stage(stage), *(f"{stage['lost'][name]:.2f}" for name in ("mask", *others)),
+                  *(_with_interval(stage["advantage"][name], "value", "+.2f") for name in others))
+                 for stage in sanity["stages"])
+    return Table(f"Sanity: share of the net's answer lost with {sanity['share']:.0%} of the pixels; "
+                 f"{sanity['images']} images", ("layers randomised", "mask", *(label_of(name) for name in others),
+                                                *(f"{label_of(name)} − mask (95 %)" for name in others)), rows)
+
+
+def agreement_table(results: Results, kind: str) -> Table:
+    """How like the masks for N those for randomised nets are, of one kind: `direct` or `retrained`."""
+    sanity = results["sanity"]
+    names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
+    rows = [(_stage(stage), *(_with_interval(stage[kind], name) for name in names))
+            for stage in sanity["stages"] if stage[kind]]
+    rows.append(("chance: another picture", *(_with_interval(sanity["chance"][kind], name) for name in names)))
+    how = {"direct": f"Eq. (3) for each net; {sanity['direct_images']} images",
+           "retrained": f"the mask net trained on for {sanity['steps']} steps for each; {sanity['images']} images"}
+    return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
+                 ("layers randomised", *names.values()), tuple(rows))
+
+
+def _stage(stage: Results) -> str:
+    return "none" if stage["layers"] == 0 else f"{stage['layers']} of {stage['of']}, from {stage['deepest']}"
+
+
+def _with_interval(entry: Results, name: str, form: str = ".3f") -> str:
+    low, high = entry[f"{name}_ci95"]
+    return f"{entry[name]:{form}} ({low:{form}} to {high:{form}})"
