@@ -37,8 +37,8 @@ SanityOption = Annotated[
     bool, typer.Option("--sanity", help="Randomise the depth net layer by layer: are the mask's pixels worth less to "
                        "it, and do masks found by Eq. (3) change? Takes minutes.")]
 SanityStepsOption = Annotated[
-    int, typer.Option("--sanity-steps", min=0, metavar="N", help="Besides --sanity, train the mask net on for so many steps for "
-                      "every randomised net.")]
+    int, typer.Option("--sanity-steps", min=0, metavar="N", help="Besides --sanity, train the mask net on for so many "
+                      "steps for every randomised net.")]
 
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006

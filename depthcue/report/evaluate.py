@@ -9,6 +9,8 @@ from depthcue.report.results import Results
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import label_of
 
+_COLOURS = {"mean": "the mean colour", "black": "black", "blur": "the picture blurred", "noise": "noise"}
+
 
 def section(results: Results, folder: Path) -> Section:
     """The section of an evaluate document that lies in `folder`."""
@@ -96,7 +98,7 @@ def _order(results: Results, way: str) -> str:
         low, high = entry["rmse_to_target_area_minus_mask_ci95"]
         verdict = ("no clear difference" if not _clear((low, high)) else
                    f"the mask has {'less' if low > 0 else 'more'}")
-        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {label_of(method)} ({verdict})")
+        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({verdict})")
     return (f"{doing} the mask's best pixels first, the depth is on average {area:.2f} m away from that of the whole "
             f"picture, where {good} is better; it is {' and '.join(parts)}.")
 
@@ -108,13 +110,13 @@ def _fills(results: Results) -> list[str]:
         return []
     low, high = fills[shown]["soft"]["rmse_to_target_ci95"]
     # intervals that do not even touch: stricter than their difference, which was not measured
-    parts = [f"{fill} ({entry['soft']['rmse_to_target']:.2f} m)" for fill, entry in fills.items()
+    parts = [f"{_COLOURS[fill]} ({entry['soft']['rmse_to_target']:.2f} m)" for fill, entry in fills.items()
              if entry["soft"]["rmse_to_target_ci95"][0] > high or entry["soft"]["rmse_to_target_ci95"][1] < low]
     if not parts:
         return []
     away = fills[shown]["soft"]["rmse_to_target"]
     return [f"What hidden pixels show matters: through M the depth is {away:.2f} m away from that of the whole picture "
-            f"with {shown}, and clearly different with {', '.join(parts)}."]
+            f"with {_COLOURS[shown]} in their place, and clearly different with {', '.join(parts)}."]
 
 
 def _sanity(results: Results) -> list[str]:
@@ -128,8 +130,8 @@ def _sanity(results: Results) -> list[str]:
         verdict = (f"of a net with all layers randomised {left['value']:.0%}: what they keep is this net's"
                    if left["gone_ci95"][0] > 0 else
                    "but randomising all layers does not clearly take that away, so it may hang on the pictures alone")
-        sentences.append(f"The mask's pixels keep {whole['value']:.0%} more of the net's answer than equally many by "
-                         f"{label_of(name)}, {verdict}.")
+        sentences.append(f"The mask's pixels keep {whole['value']:.0%} more of the net's answer than equally many "
+                         f"{_pixels(name)}, {verdict}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
         if last[kind] is None or not chance[kind]:
             continue
@@ -138,6 +140,11 @@ def _sanity(results: Results) -> list[str]:
                          f"{last[kind]['pearson']:.2f} ({low:.2f} to {high:.2f}), masks of different pictures by "
                          f"{chance[kind]['pearson']:.2f}.")
     return sentences
+
+
+def _pixels(method: str) -> str:
+    """What a way to choose pixels chooses."""
+    return {"sobel": "edges", "random": "random pixels"}.get(method, f"pixels by {label_of(method)}")
 
 
 def _clear(interval: tuple[float, float] | list[float]) -> bool:

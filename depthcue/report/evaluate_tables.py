@@ -1,16 +1,21 @@
 """The tables of an evaluation: Table 1, the paper's beside it, thresholds, fills, orders, sanity checks."""
 
 from depthcue.report.published import ORIGINAL_RMSE, SOURCE, TABLE_1, is_the_papers
-from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
 from depthcue.report.tables import Table, label_of
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
+_AGAINST = {TRUTH: "truth", TARGET: "target"}
 
 
 def evaluation_tables(results: Results) -> list[Table]:
     """All tables for which the document has numbers."""
-    tables = [table_1(results, reference) for reference in measured_against(results)]
+    tables = []
+    for reference in measured_against(results):
+        tables.append(table_1(results, reference))
+        if "abs_rel" in results["table"][0]["soft"][_AGAINST[reference]]:
+            tables.append(measures_table(results, reference))
     if is_the_papers(results):
         tables.append(beside_the_papers(results))
     if results["orders"]:
@@ -26,27 +31,31 @@ def evaluation_tables(results: Results) -> list[Table]:
 
 
 def table_1(results: Results, reference: str) -> Table:
-    """RMSE through M, M' and 1 - M, sparseness, and the other measures of M, for every lambda; N itself above them."""
-    against = "truth" if reference == TRUTH else "target"
-    several = len(results["weights"]) > 1
-    columns = ("lambda", "mean of M", "sparseness", "RMSE(M) (95 %)", "RMSE(M') (95 %)", _HIDDEN,
-               *(f"{label} (M)" for label in _MEANS.values()))
+    """RMSE through M, M' and 1 - M, and sparseness, for every lambda; N itself above them."""
+    against = _AGAINST[reference]
     rows = []
     if reference == TRUTH:
-        original = results["original"]
-        error = _with_interval(original, "rmse")
-        rows.append(("original", "1", "1", error, error, "", *(f"{original[name]:.3f}" for name in _MEANS)))
+        error = _with_interval(results["original"], "rmse")
+        rows.append(("original", "1", "1", error, error, ""))
     for entry in results["table"]:
-        soft, binary, hidden = (entry[way][against] for way in ("soft", "binary", "hidden"))
-        name = f"{entry['lambda']:g}"
-        if several:
-            name += f" ({results['weights'][entry['weights']]['name']})"
-        rows.append((name, f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}", _with_interval(soft, "rmse"),
-                     _with_interval(binary, "rmse"), f"{hidden['rmse']:.3f}",
-                     *(f"{soft[measure]:.3f}" if measure in soft else "" for measure in _MEANS)))
+        rows.append((_asked(results, entry), f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}",
+                     *(_with_interval(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
     filled = "" if results["fill"] == "mean" else f"; hidden pixels show {results['fill']}"
-    return Table(f"RMSE in metres against {reference}; M' = M > {results['threshold']:g}, sparseness = its share of "
-                 f"pixels; {results['images']} images of {results['data']['spec']}{filled}", columns, tuple(rows))
+    return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results['threshold']:g}, sparseness = its "
+                 f"share of pixels; {results['images']} images of {results['data']['spec']}{filled}",
+                 ("lambda", "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN), tuple(rows))
+
+
+def measures_table(results: Results, reference: str) -> Table:
+    """The other measures through M and M', for every lambda; N itself above them."""
+    against = _AGAINST[reference]
+    rows = []
+    if reference == TRUTH:
+        rows.append(("original", *(f"{results['original'][name]:.3f}" for name in _MEANS)))
+    rows += [(_asked(results, entry), *(f"{entry['soft'][against][name]:.3f} / {entry['binary'][against][name]:.3f}"
+                                        for name in _MEANS)) for entry in results["table"]]
+    return Table(f"Other measures against {reference}, through M / M'; their intervals are in results.json",
+                 ("lambda", *_MEANS.values()), tuple(rows))
 
 
 def beside_the_papers(results: Results) -> Table:
@@ -80,7 +89,7 @@ def fills_table(results: Results) -> Table:
     rows = tuple((fill, *(_with_interval(entry[way], error) for way in columns))
                  for fill, entry in results["fills"].items())
     return Table(f"What hidden pixels show, at lambda {results['in_question']['lambda']:g}; RMSE in metres against "
-                 f"{reference} (95 %)", ("hidden pixels show", *columns.values()), rows)
+                 f"{reference} (95 %)", ("fill", *columns.values()), rows)
 
 
 def orders_table(results: Results) -> Table:
@@ -125,6 +134,12 @@ def agreement_table(results: Results, kind: str) -> Table:
            "retrained": f"the mask net trained on for {sanity['steps']} steps for each; {sanity['images']} images"}
     return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
                  ("layers randomised", *names.values()), tuple(rows))
+
+
+def _asked(results: Results, entry: Results) -> str:
+    """Lambda, and of which mask net where there are several."""
+    several = len(results["weights"]) > 1
+    return f"{entry['lambda']:g}" + (f" ({results['weights'][entry['weights']]['name']})" if several else "")
 
 
 def _stage(stage: Results) -> str:
