@@ -58,7 +58,7 @@ class Settings:
     """To be compared; empty leaves that out."""
     shares: tuple[float, ...] = insertion.SHARES
     """Of the insertion and deletion curves; empty leaves them out."""
-    against: tuple[str, ...] = ("random", "sobel")
+    against: tuple[str, ...] = ("sobel", "random")
     """Orders that the mask's is compared with in those curves, names in `selection.METHODS`."""
     sanity: Sanity | None = None
     """How to randomise the depth net layer by layer; None leaves it out."""

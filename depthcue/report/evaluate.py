@@ -127,11 +127,11 @@ def _sanity(results: Results) -> list[str]:
         if whole["value_ci95"][0] <= 0:
             continue
         left = last["advantage"][name]
-        verdict = (f"of a net with all layers randomised {left['value']:.0%}: what they keep is this net's"
-                   if left["gone_ci95"][0] > 0 else
-                   "but randomising all layers does not clearly take that away, so it may hang on the pictures alone")
+        verdict = (f"; with all layers randomised it is {left['value']:.0%}, so the advantage comes from what the net has "
+                   "learned" if left["gone_ci95"][0] > 0 else
+                   ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
         sentences.append(f"The mask's pixels keep {whole['value']:.0%} more of the net's answer than equally many "
-                         f"{_pixels(name)}, {verdict}.")
+                         f"{_pixels(name)}{verdict}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
         if last[kind] is None or not chance[kind]:
             continue

@@ -12,6 +12,8 @@ from depthcue.report.results import TRUTH, Results, fields_for, measured_against
 from depthcue.report.tables import label_of
 
 _DASHED = (0, (4, 3))
+_APART = 0.02
+"""Of the width of a figure: labels nearer to each other cannot be read."""
 _SHARE_SEEN = "share of pixels the depth net sees"
 
 
@@ -28,8 +30,9 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
         for net in range(len(results["weights"])):
             entries = sorted((entry for entry in results["table"] if entry["weights"] == net),
                              key=lambda entry: float(entry["lambda"]))
-            for way, share, marker, colour, name in (("soft", "mean", "o", theme.methods[0], "M, at its mean"),
-                                                     ("binary", "sparseness", "s", theme.methods[1], "M′")):
+            for way, share, marker, colour, name, beside in (
+                    ("soft", "mean", "o", theme.methods[0], "M, at its mean", (-9, 3)),
+                    ("binary", "sparseness", "s", theme.methods[1], "M′", (4, 5))):
                 errors = [entry[way][against] for entry in entries]
                 lows, highs = zip(*(error["rmse_ci95"] for error in errors), strict=True)
                 values = [error["rmse"] for error in errors]
@@ -39,7 +42,7 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
                 axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
                               elinewidth=0.8, capsize=2, alpha=1 if net == 0 else 0.5, label=name if net == 0 else None)
                 for entry, at, value in zip(entries, shares, values, strict=True):
-                    axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=(5, 5),
+                    axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=beside,
                                   fontsize=7.5, color=colour)
         if reference == TRUTH:
             axes.axhline(results["original"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
@@ -84,7 +87,12 @@ def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         axes.plot(shares, [entry[error] for entry in results["thresholds"]], color=colour, marker="o", markersize=4,
                   linewidth=1.6, label=f"against {reference}")
     error, _ = fields_for(measured_against(results)[0])
+    labelled = float("inf")
     for entry in results["thresholds"]:
+        # the largest thresholds keep next to nothing, all of them in one place
+        if labelled - entry["sparseness"] < _APART:
+            continue
+        labelled = entry["sparseness"]
         axes.annotate(f"{entry['threshold']:g}", (entry["sparseness"], entry[error]), textcoords="offset points",
                       xytext=(4, 5), fontsize=7.5, color=theme.ink)
     _name(axes, theme, f"M > threshold, at lambda {results['in_question']['lambda']:g}", _SHARE_SEEN, "RMSE (m)")
