@@ -21,8 +21,8 @@ def provenance(results: Results) -> tuple[Fact, ...]:
         ("command", _command(results)),
         ("data", ", ".join(data_specs(results))),
         ("images", str(results["images"]) if isinstance(results.get("images"), int) else ""),
-        ("depth net", ", ".join(_with_hash(net) for net in _nets(results, "target_net"))),
-        ("mask net", ", ".join(_with_hash(net) for net in _nets(results, "weights"))),
+        ("depth net", _named(_nets(results, "target_net"))),
+        ("mask net", _named(_nets(results, "weights"))),
         ("seed", str(results.get("seed", ""))),
         ("machine", ", ".join(str(machine[part]) for part in ("processor", "gpu", "platform") if machine.get(part))),
         ("versions", ", ".join([f"depthcue {results.get('revision', 'unknown')}",
@@ -89,13 +89,16 @@ def _command(results: Results) -> str:
 
 
 def _nets(results: Results, part: str) -> list[Mapping[str, Any]]:
-    found = results.get(part)
+    # one net, a list of them, or pairs of depth and mask net
+    pairs = [pair.get(part) for pair in results.get("nets", ()) if isinstance(pair, Mapping)]
+    found = results.get(part, pairs)
     entries = found if isinstance(found, list) else [found]
     return [entry if isinstance(entry, Mapping) else {"name": entry} for entry in entries if entry]
 
 
-def _with_hash(net: Mapping[str, Any]) -> str:
-    return f"{net.get('name')} (sha256 {str(net['sha256'])[:12]})" if net.get("sha256") else str(net.get("name"))
+def _named(nets: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{net.get('name')} (sha256 {str(net['sha256'])[:12]})" if net.get("sha256")
+                     else str(net.get("name")) for net in nets)
 
 
 def _identity(nets: Sequence[Mapping[str, Any]]) -> str:

@@ -15,7 +15,6 @@ def section(results: Results, folder: Path) -> Section:
         f"depth seen with and without it: {video['panel']}, beside this page."))
     return Section(
         "Turn the dial", (),
-        lead="Push λ to the right to keep fewer pixels. Left: what is kept glows, what is hidden goes dark. Right: the "
-        "depth seen from the kept pixels alone. Every room and road is made up and rendered by depthcue, so the true "
-        "distance of each pixel is known.",
+        lead="What does the mask net keep, and what can be seen from that alone? Every room and road is made up and "
+        "rendered by depthcue, so the true distance of each pixel is known.",
         gallery=tuple(results["gallery"]), films=(film,))

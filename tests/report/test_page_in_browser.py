@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from gallery_results import MEANS, SIZE, results_folder
+from PIL import Image
 
 from depthcue.report.page import write_page
+from depthcue.report.section import Picture, Section
+from depthcue.report.sections import SECTIONS
+from depthcue.report.tables import Table
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -17,6 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="chro
 
 PHONE = (390, 844)
 DESKTOP = (1100, 900)
+WIDE = 1800
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +41,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two comparisons; the first gallery has two stills, the second none with a true depth."""
+    """A page of two comparisons with galleries, and of a command with a wide picture and a wide table."""
     folder = tmp_path_factory.mktemp("page")
     long_name = "a_picture_with_a_name_that_no_phone_is_wide_enough_to_show_in_one_line_0001.png"
     folders = [results_folder(folder / "rooms", stills=2),
                results_folder(folder / "roads", long_name, f"folder:/somewhere/{long_name}")]
-    write_page(folders, folder / "page.html")
+    folders.append(folder / "bake")
+    folders[-1].mkdir()
+    (folders[-1] / "results.json").write_text('{"schema": 1, "command": "bake"}')
+    Image.new("RGB", (WIDE, 100)).save(folders[-1] / "wide.png")
+    table = Table("Loaves", tuple(f"column {number}" for number in range(30)), (("1.000",) * 30,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SECTIONS, "bake", lambda results, place: Section(
+            "Baking", ("Bread rises.",), (table,), pictures=(Picture("wide.png", "A wide picture"),)))
+        write_page(folders, folder / "page.html")
     for part in folders:
         shutil.rmtree(part)  # the page has to do without them
     return folder / "page.html"
@@ -196,6 +209,17 @@ def test_no_page_scrolls_sideways(browser: Any, page: Path, size: tuple[int, int
     _open(browser, page, size)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
     assert browser.get_log("browser") == []
+
+
+def test_a_wide_picture_opens_to_its_own_size_inside_the_page(browser: Any, page: Path) -> None:
+    _open(browser, page, PHONE)
+    width = "return document.querySelector('.zoom img').getBoundingClientRect().width"
+    assert browser.execute_script(width) < PHONE[0]
+    browser.find_element("css selector", ".zoom").click()
+    assert browser.execute_script(width) == WIDE
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    browser.find_element("css selector", ".zoom").click()
+    assert browser.execute_script(width) < PHONE[0]
 
 
 def test_figures_follow_the_colour_of_the_page(browser: Any, page: Path) -> None:

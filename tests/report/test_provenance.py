@@ -32,6 +32,9 @@ def test_a_document_that_states_little_says_little() -> None:
 def test_lists_of_nets_and_data_are_named_one_after_the_other() -> None:
     facts = dict(provenance(_results(weights=[{"name": "A"}, {"name": "B"}], data=[{"spec": "x:1"}, "y:2"])))
     assert (facts["mask net"], facts["data"]) == ("A, B", "x:1, y:2")
+    pairs = [{"weights": {"name": "G"}, "target_net": {"name": "N"}}, {"weights": {"name": "H"}, "target_net": "O"}]
+    facts = dict(provenance({"command": "compare-nets", "nets": pairs}))
+    assert (facts["mask net"], facts["depth net"]) == ("G, H", "N, O")
 
 
 @pytest.mark.parametrize(("other", "said"), [
