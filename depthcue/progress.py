@@ -19,3 +19,16 @@ class Silent:
     def start(self, what: str, total: int | None = None) -> None: ...
 
     def advance(self, steps: int = 1, **figures: float) -> None: ...
+
+
+class Named:
+    """Progress of one of several pieces of work, which says which."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.progress, self.name = progress, name
+
+    def start(self, what: str, total: int | None = None) -> None:
+        self.progress.start(f"{what} {self.name}", total)
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        self.progress.advance(steps, **figures)

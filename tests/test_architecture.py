@@ -13,12 +13,12 @@ import depthcue
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
     ("errors", "progress"), ("atomic", "device"), ("record",), ("imaging",), ("frames", "scenes"), ("data",), ("nets",),
-    ("objective",), ("selection",), ("training", "evaluation", "export"), ("runtime",), ("report",), ("demo",),
-    ("cli",),
+    ("objective",), ("selection",), ("training", "export"), ("evaluation",), ("probes",), ("runtime",), ("report",),
+    ("demo",), ("cli",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
-NEVER = {"runtime": {"training", "evaluation", "report"},
+NEVER = {"runtime": {"training", "evaluation", "probes", "report"},
          "report": set(RANK) - {"errors", "atomic", "record", "imaging", "report", "progress"}}
 
 

@@ -5,10 +5,9 @@ compact nets, which start from nothing, the defaults are l1, a larger learning r
 weights.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +26,8 @@ from depthcue.training.run import RunFolder
 @dataclass(frozen=True)
 class DepthTraining(TrainingOptions):
     """What `depthcue train-depth` is told."""
+
+    command: ClassVar[str] = "train-depth"
 
     data: tuple[str, ...]
     loss: str = "l1"
@@ -53,7 +54,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     with torch.inference_mode():
         depth_size = tuple(net(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator)
-    run = RunFolder(out, {"command": "train-depth", **dataclasses.asdict(what)}, resume)
+    run = RunFolder(out, what.config(), resume)
     engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())
 
     for batch in engine.batches(loader):

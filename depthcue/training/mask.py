@@ -8,11 +8,10 @@ range; what a relative net sees is brought to one scale, from Y alone (`nets.uni
 averaging of the compact net are ours.
 """
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -45,6 +44,8 @@ PAPER_LAMBDA = 5.0
 class MaskTraining(TrainingOptions):
     """What `depthcue train` is told."""
 
+    command: ClassVar[str] = "train"
+
     target: str
     data: tuple[str, ...]
     lam: tuple[float, ...] = ()
@@ -74,7 +75,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     size = (net.description.height, net.description.width)
     datasets = what.open_data(what.data, size)
     loader = what.loader(datasets, size, None, accelerator)
-    run = RunFolder(out, {"command": "train", **dataclasses.asdict(what)}, resume)
+    run = RunFolder(out, what.config(), resume)
     engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())
 
     depth_range = target.description.depth_range

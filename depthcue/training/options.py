@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from accelerate import Accelerator
 
@@ -22,6 +22,9 @@ Size = tuple[int, int]
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """How to train; the defaults are those of the compact nets."""
+
+    command: ClassVar[str]
+    """What of depthcue trains so."""
 
     steps: int | None = None
     epochs: int | None = None
@@ -45,6 +48,10 @@ class TrainingOptions:
     """Store the weights in 16 bit."""
     limit: int | None = None
     seed: int = 0
+
+    def config(self) -> dict[str, Any]:
+        """What a run folder keeps, and compares when the run is gone on with."""
+        return {"command": self.command, **dataclasses.asdict(self)}
 
     def check(self) -> None:
         """Refuse what can be known to be wrong before anything is opened.
