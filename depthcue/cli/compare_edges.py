@@ -21,7 +21,7 @@ from depthcue.cli.options import (
 )
 
 AgainstOption = Annotated[
-    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct (Eq. (3)), "
+    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
                                    "sobel, canny, random, grid, centre, object-boundaries, depth-edges, gradient, "
                                    "smoothgrad, integrated-gradients, occlusion, or all that can work. Can be given "
                                    "several times. Default: sobel and random.")]

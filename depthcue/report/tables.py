@@ -75,6 +75,12 @@ def soft_table(results: Results) -> Table:
     error, _ = fields_for(reference)
     others = [method for method in results["curves"] if method != "mask"]
     threshold = results["soft"][0]["binary"]["threshold"]
+    title = f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}"
+    if len(others) > MANY:
+        ways = {**{method: label_of(method) for method in results["curves"]}, "binary": f"mask > {threshold:g}"}
+        return Table(title, ("soft map, by lambda (mean)", *(
+            f"{entry['lambda']:.2g} ({entry['mask']['mean']:.0%})" for entry in results["soft"])), tuple(
+            (label, *(f"{entry[method][error]:.3f}" for entry in results["soft"])) for method, label in ways.items()))
     columns = ("lambda", "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
                *(f"soft {label_of(other)}" for other in others))
     rows = tuple(
@@ -82,7 +88,7 @@ def soft_table(results: Results) -> Table:
          f"{entry['binary']['sparseness']:.3f}", f"{entry['binary'][error]:.3f}",
          *(f"{entry[other][error]:.3f}" for other in others))
         for entry in results["soft"])
-    return Table(f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}", columns, rows)
+    return Table(title, columns, rows)
 
 
 def in_words(results: Results, share: float = 0.2) -> str:

@@ -17,6 +17,8 @@ LUMA = (0.299, 0.587, 0.114)
 BLUR_PX = 1.4
 LOW, HIGH = 0.08, 0.2
 """Canny's thresholds as shares of the strongest gradient of the picture."""
+REACH_PX = 16
+"""Farther from a line than this, a pixel has nothing to do with it."""
 NO_GRADIENT = 1e-5
 """float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
 _TAN_22_5 = 2**0.5 - 1
@@ -52,22 +54,21 @@ def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: f
     return connected(thin & (magnitude > high), thin & (magnitude > low))
 
 
-def nearness(marks: Tensor) -> Tensor:
+def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:
     """1 at marked pixels, 1/2 beside them, 1/3 one farther, …: scores that widen lines into bands.
 
     Args:
         marks: bool (B, 1, H, W).
+        reach_px: how far the bands go.
 
     Returns:
         (B, 1, H, W) in [0, 1]: 1 / (1 + distance to the nearest mark), distances counted in steps to any of the eight
-        neighbours; 0 in a picture without marks.
+        neighbours; 0 beyond the reach of all marks.
     """
     reached, scores = marks, marks.float()
-    for distance in range(1, max(marks.shape[-2:])):
+    for distance in range(1, reach_px + 1):
         grown = functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0
         fresh = grown & ~reached
-        if not fresh.any():
-            break
         scores = torch.where(fresh, 1.0 / (1 + distance), scores)
         reached = grown
     return scores

@@ -49,8 +49,9 @@ def test_on_rendered_rooms(nets: dict[str, str], tmp_path: Path, capsys: pytest.
     assert results["images"] == 3 and results["data"]["spec"] == "scenes:indoor"
     assert results["weights"]["sha256"] and results["target_net"]["sha256"]
     assert list(results["curves"]) == ["mask", "sobel", "random"]
-    assert {path.name for path in out.iterdir()} == {"results.json", "comparison.png", "comparison.svg", "examples.png",
-                                                     "examples", "gallery"}
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "comparison.png", "comparison.svg", "choices.png", "choices.svg", "examples.png", "examples",
+        "gallery"}
     assert len(list((out / "examples").iterdir())) == 3 * 10
 
 

@@ -60,8 +60,9 @@ def test_a_picture_of_one_colour_has_no_edges() -> None:
 def test_nearness_counts_steps_from_the_marks() -> None:
     marks = torch.zeros(2, 1, 5, 7, dtype=torch.bool)
     marks[0, 0, 2, 1] = True
-    scores = nearness(marks)
+    scores = nearness(marks, reach_px=4)
     for row in range(5):
         for column in range(7):
-            assert scores[0, 0, row, column].item() == pytest.approx(1 / (1 + max(abs(row - 2), abs(column - 1))))
+            steps = max(abs(row - 2), abs(column - 1))
+            assert scores[0, 0, row, column].item() == pytest.approx(1 / (1 + steps) if steps <= 4 else 0)
     assert scores[1].max() == 0
