@@ -144,3 +144,14 @@ def ssim(first: Map, second: Map) -> float:
             structure = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
             scores.append(light * structure)
     return sum(scores) / len(scores)
+
+
+# curves
+
+
+def area_under(shares: Sequence[float], values: Sequence[float]) -> float:
+    """The area under the straight lines from point to point."""
+    area = 0.0
+    for left in range(len(shares) - 1):
+        area += (shares[left + 1] - shares[left]) * (values[left] + values[left + 1]) / 2
+    return area

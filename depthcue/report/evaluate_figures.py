@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
@@ -26,35 +27,47 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
     references = measured_against(results)
     figure = new_figure(4.8 * len(references) + 0.4, 3.9, theme)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
-        against = "truth" if reference == TRUTH else "target"
-        for net in range(len(results["weights"])):
-            entries = sorted((entry for entry in results["table"] if entry["weights"] == net),
-                             key=lambda entry: float(entry["lambda"]))
-            for way, share, marker, colour, name, beside in (
-                    ("soft", "mean", "o", theme.methods[0], "M, at its mean", (-9, 3)),
-                    ("binary", "sparseness", "s", theme.methods[1], "M′", (4, 5))):
-                errors = [entry[way][against] for entry in entries]
-                lows, highs = zip(*(error["rmse_ci95"] for error in errors), strict=True)
-                values = [error["rmse"] for error in errors]
-                shares = [entry[share] for entry in entries]
-                spread = [[value - low for value, low in zip(values, lows, strict=True)],
-                          [high - value for value, high in zip(values, highs, strict=True)]]
-                axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
-                              elinewidth=0.8, capsize=2, alpha=1 if net == 0 else 0.5, label=name if net == 0 else None)
-                for entry, at, value in zip(entries, shares, values, strict=True):
-                    axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=beside,
-                                  fontsize=7.5, color=colour)
+        for position, entries in enumerate(_lines(results)):
+            for way, colour in zip(("soft", "binary"), theme.methods, strict=False):
+                _draw_line(axes, entries, (way, "truth" if reference == TRUTH else "target"), colour, theme, position == 0)
         if reference == TRUTH:
             axes.axhline(results["original"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
                          label="whole picture", zorder=1)
             if is_the_papers(results):
-                axes.plot([1, *(row.sparseness for row in TABLE_1)], [ORIGINAL_RMSE,
-                          *(row.rmse_binary for row in TABLE_1)], color=theme.methods[2], marker="^", markersize=4,
+                shares, errors = [row.sparseness for row in TABLE_1], [row.rmse_binary for row in TABLE_1]
+                axes.plot([1, *shares], [ORIGINAL_RMSE, *errors], color=theme.methods[2], marker="^", markersize=4,
                           linewidth=1, linestyle=":", label="M′, the paper's")
         _name(axes, theme, f"against {reference}", _SHARE_SEEN, "RMSE (m)")
         axes.set_xlim(0, 1.04)
     _legend(figure.axes[0], theme)
     save_figure(figure, paths)
+
+
+def _lines(results: Results) -> list[list[Results]]:
+    """The entries that belong together, lambda rising: those of one net with a dial, or all nets of one lambda each."""
+    entries = sorted(results["table"], key=lambda entry: float(entry["lambda"]))
+    nets = [entry["weights"] for entry in entries]
+    if len(set(nets)) == len(nets):
+        return [entries]
+    return [[entry for entry in entries if entry["weights"] == net] for net in dict.fromkeys(sorted(nets))]
+
+
+def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str], colour: str, theme: Theme,
+               named: bool) -> None:
+    """One line of the trade-off, of M (`soft`) or M' (`binary`), with intervals, and lambda beside each point."""
+    way, against = measured
+    share, name, marker, beside = {"soft": ("mean", "M, at its mean", "o", (-9, 3)),
+                                   "binary": ("sparseness", "M′", "s", (4, 5))}[way]
+    shares, errors = [entry[share] for entry in entries], [entry[way][against] for entry in entries]
+    values = [error["rmse"] for error in errors]
+    spread = [[error["rmse"] - error["rmse_ci95"][0] for error in errors],
+              [error["rmse_ci95"][1] - error["rmse"] for error in errors]]
+    axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
+                  elinewidth=0.8, capsize=2, alpha=1 if named else 0.5, label=name if named else None)
+    for entry, at, value in zip(entries, shares, values, strict=True):
+        axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
+                      color=colour, zorder=5,
+                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines
 
 
 def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
