@@ -6,6 +6,7 @@ classifiers' own. ResNet (He et al., CVPR 2016) and DenseNet-161 (Huang et al., 
 """
 
 from collections import OrderedDict
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -102,7 +103,7 @@ class SENetEncoder(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        net = senet154()
+        net: Any = senet154()
         stem = nn.Sequential(OrderedDict([*net.layer0.named_children(), ("pool", net.pool0)]))
         self.base = nn.Sequential(stem, net.layer1, net.layer2, net.layer3, net.layer4)
 
