@@ -1,0 +1,150 @@
+"""Cut-out objects: their colours without what was behind them, where they touch the ground, and where they were found.
+
+A folder holds RGBA pictures, or RGB pictures with `NAME_mask.png` beside them. `NAME_mask.png` beside an RGBA picture
+marks the part on which depth is read, as in the release of van Dijk and de Croon. `objects.csv`, where there is one,
+says where the ground contact is in the cut-out and in the 1242 x 375 frame it belongs to: `#filename,[source_img,]
+sprite_x,sprite_y,image_x,image_y`. Without it an object stands on the lower edge of what is opaque.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional
+
+from depthcue.errors import DepthcueError
+from depthcue.probes.contract import Dropped
+
+FRAME_WIDTH, FRAME_CENTRE_X, FRAME_HORIZON = 1242, 609.6, 172.9
+"""Of the frames that objects.csv speaks of: width, and the principal point, at whose height the horizon lies."""
+KNOWN_KINDS = ("car", "van", "truck", "bus", "tram", "pedestrian", "person", "cyclist", "bicycle", "motorcycle")
+"""An object whose file name begins with one of these is of a kind whose size is known on roads."""
+_CSV = "objects.csv"
+_SOLID = 0.99
+_READ_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """One object. `rgba` (4, h, w) in [0, 1], colours not multiplied by alpha and free of what was behind; `read`
+    bool (1, h, w), where depth is read; contact: x, y of its ground contact in the cut-out; place: its ground contact
+    relative to the principal point of a frame 1242 pixels wide, None where that is not known."""
+
+    name: str
+    rgba: Tensor
+    read: Tensor
+    contact: tuple[float, float]
+    place: tuple[float, float] | None
+
+    @property
+    def familiar(self) -> bool:
+        """Whether it is of a kind whose size is known on roads."""
+        return self.name.startswith(KNOWN_KINDS)
+
+
+def read_cutouts(folder: Path) -> tuple[list[CutOut], list[Dropped]]:
+    """The cut-outs of a folder and of the folders in it, by name, and those that cannot be used.
+
+    Raises:
+        DepthcueError: no such folder, no cut-out in it, an objects.csv that cannot be read.
+    """
+    if not folder.is_dir():
+        raise DepthcueError(f"there is no folder {folder}", "Give --objects a folder of cut-out pictures.")
+    found: list[CutOut] = []
+    dropped: list[Dropped] = []
+    for inner in sorted({path.parent for path in folder.rglob("*.png")}):
+        places = _read_places(inner / _CSV)
+        for path in sorted(inner.glob("*.png")):
+            # where a list says which files are objects, the others are something else
+            if path.stem.endswith("_mask") or (places and path.name not in places):
+                continue
+            try:
+                found.append(_read(path, places.get(path.name)))
+            except (_NoCutOut, OSError, UnidentifiedImageError, Image.DecompressionBombError) as reason:
+                dropped.append(Dropped(path.stem, str(reason)))
+    if not found:
+        raise DepthcueError(f"{folder} holds no cut-outs", "A cut-out is a PNG with transparency, or a PNG with "
+                            "NAME_mask.png of the same size beside it.")
+    return found, dropped
+
+
+class _NoCutOut(Exception):
+    pass
+
+
+def _read_places(path: Path) -> dict[str, tuple[float, float, float, float]]:
+    """File name to contact in the cut-out and in the frame; the last four columns."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+        places = {}
+        for row in rows:
+            sprite_x, sprite_y, image_x, image_y = (float(cell) for cell in row[-4:])
+            places[row[0]] = (sprite_x, sprite_y, image_x, image_y)
+        return places
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DepthcueError(f"{path} cannot be read: {error}",
+                            "Its lines are filename,[source,]sprite_x,sprite_y,image_x,image_y.") from error
+
+
+def _read(path: Path, at: tuple[float, float, float, float] | None) -> CutOut:
+    with Image.open(path) as image:
+        picture = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
+        transparent = "A" in image.getbands() or "transparency" in image.info
+    mask = _mask_beside(path, picture.shape[:2])
+    if not transparent:
+        if mask is None:
+            raise _NoCutOut("neither transparency nor a mask")
+        picture[:, :, 3] = mask
+    alpha = picture[:, :, 3]
+    if not (alpha > _READ_HALF).any():
+        raise _NoCutOut("nothing in it is opaque")
+    read = alpha > _READ_HALF if mask is None else mask > _READ_HALF
+    rows, columns = np.nonzero(alpha > _READ_HALF)
+    contact = (float(columns.mean()), float(rows.max())) if at is None else at[:2]
+    place = None if at is None else (at[2] - FRAME_CENTRE_X, at[3] - FRAME_HORIZON)
+    rgba = _without_background(torch.from_numpy(picture).permute(2, 0, 1))
+    return CutOut(path.stem, rgba, torch.from_numpy(read)[None], contact, place)
+
+
+def _mask_beside(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """The mask (H, W) in [0, 1] that lies beside a picture of `size` (H, W); its transparency, or else its grey."""
+    beside = path.with_name(f"{path.stem}_mask.png")
+    if not beside.is_file():
+        return None
+    with Image.open(beside) as image:
+        channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
+        mask = np.asarray(channel, dtype=np.float32) / 255
+    if mask.shape != size:
+        raise _NoCutOut("its mask is of another size")
+    if not (mask > _READ_HALF).any():
+        raise _NoCutOut("its mask is empty")
+    return mask
+
+
+def _without_background(rgba: Tensor) -> Tensor:
+    """Give pixels at the border the colour of the nearest inner ones: theirs holds what was behind when they were cut.
+
+    (4, h, w) to (4, h, w). A light seam round a dark object would be a cue of its own.
+    """
+    rgb, alpha = rgba[None, :3], rgba[None, 3:]
+    inner = -functional.max_pool2d(-(alpha > _SOLID).float(), 3, 1, 1)  # solid with solid neighbours
+    if not inner.any():
+        return rgba
+    known, colour = inner, rgb * inner
+    filled = rgb * inner
+    while not bool((known > 0).all()):
+        near = functional.avg_pool2d(known, 3, 1, 1)
+        spread = functional.avg_pool2d(colour, 3, 1, 1) / near.clamp_min(1e-6)
+        fresh = ((known == 0) & (near > 0)).float()
+        filled = filled + spread * fresh
+        known = known + fresh
+        colour = filled
+    return torch.cat((filled, alpha), 1)[0]

@@ -1,0 +1,1 @@
+"""The cue experiments, one a module; `registry.EXPERIMENTS` knows them by name."""

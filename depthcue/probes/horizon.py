@@ -1,0 +1,116 @@
+"""Horizon and roll read off a depth map, as van Dijk and de Croon read them (ICCV 2019, section 5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from depthcue.probes.contract import Floats, Unreadable
+
+TRIALS, TOLERANCE_PX, REFERENCE_HEIGHT = 500, 2.0, 375
+"""RANSAC: how many lines are tried, and how far a pixel may be from one, in a picture of this height."""
+LEAST_POINTS, LEAST_SHARE = 60, 0.35
+"""Fewer ground pixels, or a smaller share of them on one line: no ground is found."""
+_MOST_POINTS = 2000
+ROLL_RANGE_DEG, ROLL_STEP_DEG = 25.0, 0.25
+_SLICES = (0.35, 0.5, 0.65)
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The row at which the ground's disparity is 0, and the share of ground pixels that lie on one plane."""
+
+    row: float
+    share: float
+
+
+def read_horizon(depth: Tensor, ground: Tensor, seed: int = 0) -> Horizon:
+    """The horizon of the plane that most ground pixels lie on: row = a / depth + horizon, by RANSAC.
+
+    Args:
+        depth: (H, W), positive, in any unit.
+        ground: bool (H, W), where to look for the ground.
+
+    Raises:
+        Unreadable: no plane that recedes upwards is found there.
+    """
+    rows, columns = np.nonzero(ground.numpy())
+    draws = np.random.default_rng(seed)
+    if len(rows) > _MOST_POINTS:
+        some = draws.choice(len(rows), _MOST_POINTS, replace=False)
+        rows, columns = rows[some], columns[some]
+    disparity = 1 / depth.numpy()[rows, columns].astype(np.float64)
+    if len(rows) < LEAST_POINTS:
+        raise Unreadable("no ground found: too few pixels")
+    tolerance = max(TOLERANCE_PX * depth.shape[0] / REFERENCE_HEIGHT, 1.0)
+    one, other = (draws.integers(0, len(rows), TRIALS) for _ in range(2))
+    apart = disparity[one] - disparity[other]
+    fine = np.abs(apart) > 1e-12
+    slopes = (rows[one] - rows[other])[fine] / apart[fine]
+    offsets = rows[one][fine] - slopes * disparity[one][fine]
+    down = slopes > 0  # nearer is lower, or it is no ground
+    if not down.any():
+        raise Unreadable("no ground found: nothing recedes upwards")
+    slopes, offsets = slopes[down], offsets[down]
+    on_line = np.abs(rows[None] - slopes[:, None] * disparity[None] - offsets[:, None]) <= tolerance
+    best = on_line[on_line.sum(1).argmax()]
+    share = float(best.mean())
+    if share < LEAST_SHARE:
+        raise Unreadable("no ground found: no plane that most of it lies on")
+    slope, offset = np.polyfit(disparity[best], rows[best].astype(np.float64), 1)
+    if slope <= 0 or not np.isfinite(offset):
+        raise Unreadable("no ground found: nothing recedes upwards")
+    return Horizon(float(offset), share)
+
+
+def read_roll(depth: Tensor, ground: Tensor) -> float:
+    """The roll in degrees, counter-clockwise positive, at which lines of equal disparity cross the ground.
+
+    In each column the row is found where the ground passes a given disparity; a Hough transform finds the line through
+    these points. The median over three disparities.
+
+    Args:
+        depth: (H, W), positive; ground: bool (H, W), where to look.
+
+    Raises:
+        Unreadable: no ground, or no line on it.
+    """
+    disparity = np.where(ground.numpy(), 1 / depth.numpy().astype(np.float64), np.nan)
+    known = disparity[np.isfinite(disparity)]
+    if len(known) < LEAST_POINTS:
+        raise Unreadable("no ground found: too few pixels")
+    found = [angle for level in np.quantile(known, _SLICES) if (angle := _line_angle(*_crossings(disparity, level)))
+             is not None]
+    if not found:
+        raise Unreadable("no line of equal disparity on the ground")
+    return float(np.median(found))
+
+
+def _crossings(disparity: Floats, level: float) -> tuple[Floats, Floats]:
+    """Columns, and the fractional rows at which disparity first rises through a level, going down."""
+    above, below = disparity[:-1], disparity[1:]
+    with np.errstate(invalid="ignore"):
+        passes = (above < level) & (below >= level)
+    columns = np.nonzero(passes.any(0))[0]
+    rows = passes.argmax(0)[columns]
+    low, high = above[rows, columns], below[rows, columns]
+    return columns.astype(np.float64), rows + (level - low) / (high - low)
+
+
+def _line_angle(columns: Floats, rows: Floats) -> float | None:
+    """The angle of the line most points lie on; None where they are few, or no line holds a third of them."""
+    if len(columns) < 12 or np.ptp(columns) < 12:
+        return None
+    angles = np.arange(-ROLL_RANGE_DEG, ROLL_RANGE_DEG + ROLL_STEP_DEG / 2, ROLL_STEP_DEG)
+    # rows fall to the right where the picture has turned counter-clockwise
+    lifts = rows[None] + np.tan(np.radians(angles))[:, None] * (columns - columns.mean())[None]
+    votes = np.array([_most_in_one(np.sort(lift)) for lift in lifts])
+    if votes.max() < len(columns) / 3:
+        return None
+    # many neighbouring angles may hold all points of a short line; their middle is the estimate
+    return float(angles[votes == votes.max()].mean())
+
+
+def _most_in_one(ordered: Floats, wide: float = 1.5) -> int:
+    """The largest number of values that an interval of this width holds."""
+    return int((np.searchsorted(ordered, ordered + wide, side="right") - np.arange(len(ordered))).max())

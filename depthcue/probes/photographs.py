@@ -1,0 +1,171 @@
+"""The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthcue.data import open_data
+from depthcue.data.rgbd import RgbdData
+from depthcue.errors import DepthcueError
+from depthcue.probes.compositing import contact_shadow, layer, paste
+from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
+from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, read_cutouts
+from depthcue.probes.horizon import read_horizon
+from depthcue.probes.scene import Pose, Shown, stands_out
+
+FOCAL_PX = 721.5
+"""Of the frames that objects.csv speaks of; another frame's is taken to grow with its width."""
+CASES = 16
+"""Pairs of a frame and an object in each experiment where nothing else is said."""
+_LEAST_INSIDE = 0.9
+_DEFAULT_CONTACT = 0.6
+_GROUND_TOP, _GROUND_HALF_WIDTH = 0.12, 0.22
+
+
+class FrameScene:
+    """One frame of known horizon (a `Scene`)."""
+
+    def __init__(self, name: str, rgb: Tensor, horizon_row: float) -> None:
+        self.name, self.bare, self.horizon_row = name, rgb, horizon_row
+        self.size = (rgb.shape[1], rgb.shape[2])
+        self.scale = self.size[1] / FRAME_WIDTH
+        self.focal_px = FOCAL_PX * self.scale
+        self.ground = road_ahead(self.size, horizon_row)
+        rows = torch.arange(self.size[0], dtype=torch.float32)[:, None].expand(self.size)
+        plane = self.focal_px / (rows - horizon_row).clamp_min(0.5)
+        self.anchor = (plane[None], self.ground)
+
+    def show(self, obstacle: Any, poses: Sequence[Pose]) -> Iterator[Shown]:
+        for pose in poses:
+            contact, scale = self.contact_of(obstacle, pose), self.scale / pose.size
+            over, region = layer(obstacle, (contact[1], contact[0]), scale, self.size)
+            under = self.bare
+            if pose.shadow:
+                opaque = obstacle.rgba[3] > 0.5
+                wide = float(opaque.any(0).sum()) * scale
+                under = contact_shadow(under, (contact[1], contact[0]), wide)
+            yield Shown(paste(under, over), region & (over[3:] > 0.5), None, contact)
+
+    def contact_of(self, cutout: CutOut, pose: Pose) -> tuple[float, float]:
+        """Row and column of the ground contact: its offset from the middle of the horizon shrinks with distance."""
+        if cutout.place is None:
+            across, below = 0.0, _DEFAULT_CONTACT * (self.size[0] - 1 - self.horizon_row)
+        else:
+            across, below = cutout.place[0] * self.scale, cutout.place[1] * self.scale
+        return self.horizon_row + below / pose.position, self.size[1] / 2 - 0.5 + across / pose.position
+
+    def check(self, obstacle: Any, poses: Sequence[Pose]) -> Dropped | None:
+        """The obstacle has to touch the ground below the horizon, lie within the frame, and be visible."""
+        name = f"{self.name}, {obstacle.name}"
+        for pose in poses:
+            contact, scale = self.contact_of(obstacle, pose), self.scale / pose.size
+            if contact[0] <= self.horizon_row + 1:
+                return Dropped(name, "the object does not stand below the horizon")
+            over, _ = layer(obstacle, (contact[1], contact[0]), scale, self.size)
+            if float(over[3].sum()) < _LEAST_INSIDE * float(obstacle.rgba[3].sum()) * scale**2:
+                return Dropped(name, "the object lies outside the frame")
+        if not all(stands_out(self, shown) for shown in self.show(obstacle, poses[:1])):
+            return Dropped(name, "the obstacle cannot be told from what is behind it")
+        return None
+
+
+def road_ahead(size: tuple[int, int], horizon_row: float) -> Tensor:
+    """Where the road is in a frame of `size`, bool (1, H, W): a strip ahead that widens from the horizon down."""
+    rows, columns = torch.arange(size[0])[:, None], torch.arange(size[1])[None, :]
+    below = (rows - horizon_row) / max(size[0] - 1 - horizon_row, 1.0)
+    across = (columns - size[1] / 2 + 0.5).abs() / size[1]
+    return ((below > _GROUND_TOP) & (across < _GROUND_HALF_WIDTH * (0.3 + 0.7 * below)))[None]
+
+
+class Photographs:
+    """The stage: frames and cut-outs, in pairs (a `Stage`)."""
+
+    name = PHOTOGRAPHS
+
+    def __init__(self, frames: RgbdData, cutouts: Sequence[CutOut], unusable: Sequence[Dropped] = (),
+                 horizon: float | None = None, count: int = CASES, seed: int = 0) -> None:
+        self.frames, self.cutouts, self.unusable = frames, list(cutouts), list(unusable)
+        self.horizon, self.count, self.seed = horizon, count, seed
+        self._opened: dict[int, FrameScene | Dropped] = {}
+
+    @classmethod
+    def open(cls, frames: str | None, objects: Path | None, horizon: float | None, limit: int | None,
+             seed: int = 0) -> "Photographs":
+        """Open frames by their data spec, or a plain folder of them, and a folder of cut-outs.
+
+        Raises:
+            DepthcueError: one of them is missing or cannot be read, or a horizon that is above the picture.
+        """
+        if frames is None or objects is None:
+            raise DepthcueError("photographs need frames and objects to put into them",
+                                "Give --frames DIR (or kitti:DIR) and --objects DIR, or --stage rendered.")
+        if horizon is not None and not 0 <= horizon < 0.95:
+            raise DepthcueError(f"--horizon {horizon:g} is not within the picture",
+                                "Give the horizon's row as a share of the height, from the top: 0.5 is the middle.")
+        spec = frames if ":" in frames else f"folder:{frames}"
+        cutouts, unusable = read_cutouts(objects)
+        return cls(open_data(spec, "test"), cutouts, unusable, horizon, limit or CASES, seed)
+
+    def described(self) -> dict[str, Any]:
+        """What the results say of this stage."""
+        return {"frames": self.frames.spec, "frame_count": len(self.frames), "objects": len(self.cutouts),
+                "unusable_objects": [{"case": drop.name, "reason": drop.reason} for drop in self.unusable],
+                "horizon": "given" if self.horizon is not None else "estimated from the frames' depth",
+                "cases": self.count}
+
+    def scene(self, number: int) -> FrameScene | Dropped:
+        """One frame with its horizon, or why it has none."""
+        if number not in self._opened:
+            self._opened[number] = self._open(number)
+        return self._opened[number]
+
+    def _open(self, number: int) -> FrameScene | Dropped:
+        batch = self.frames.evaluation_batch([number])
+        name, rgb = batch.names[0], batch.rgb[0]
+        height, width = rgb.shape[1:]
+        if self.horizon is not None:
+            return FrameScene(name, rgb, self.horizon * height - 0.5)
+        if batch.depth_m is None or batch.valid is None:
+            return Dropped(name, "no horizon: the frame has no depth to estimate it from, and none is given")
+        guess = road_ahead((height, width), 0.45 * height)[0]
+        try:
+            row = read_horizon(batch.depth_m[0, 0], guess & batch.valid[0, 0], self.seed).row
+        except Unreadable as missing:
+            return Dropped(name, f"no horizon: {missing.reason}")
+        if not 0 <= row < 0.95 * height:
+            return Dropped(name, "the horizon lies above or below the picture")
+        return FrameScene(name, rgb, row)
+
+    def placed(self, cutouts: Sequence[CutOut], poses: Sequence[Pose]) -> Iterator[
+            tuple[FrameScene, CutOut] | Dropped]:
+        """`count` pairs of a frame and an object that can be shown in all poses; what cannot is `Dropped`."""
+        found, told = 0, set()
+        for position in range(len(self.frames) * len(cutouts)):
+            if found == self.count:
+                return
+            # every frame once before any comes again, and each time with other objects
+            turn, frame = divmod(position, len(self.frames))
+            cutout = cutouts[(frame + turn * len(self.frames) + turn) % len(cutouts)]
+            scene = self.scene(frame)
+            if isinstance(scene, Dropped):
+                if scene.name not in told:
+                    told.add(scene.name)
+                    yield scene
+                continue
+            refused = scene.check(cutout, poses)
+            if refused is not None:
+                yield refused
+                continue
+            found += 1
+            yield scene, cutout
+
+    def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
+        """Frames with an object of a kind whose size is known; with any object where none is."""
+        return self.placed([cutout for cutout in self.cutouts if cutout.familiar] or self.cutouts, poses)
+
+    def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
+        """Frames with an object of no such kind; with any object where there is none."""
+        return self.placed([cutout for cutout in self.cutouts if not cutout.familiar] or self.cutouts, poses)

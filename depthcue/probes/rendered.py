@@ -1,0 +1,172 @@
+"""The rendered stage: staged roads and rooms in which one thing is turned, with exact depth for every picture."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.imaging import fit_size
+from depthcue.nets import DepthDescription
+from depthcue.probes.contract import RENDERED, Dropped
+from depthcue.probes.scene import Pose, Shown, stands_out
+from depthcue.scenes import KINDS, Turn
+from depthcue.scenes.render import Rendering
+from depthcue.scenes.staging import Prop, Show, photograph, seen_floor, seen_props, stage_world
+
+FIRST_SEED, SEEDS_APART = 2_000_000_000, 100_003
+"""Scenes that no shipped net was trained or tested on."""
+SCENES = 8
+"""Scenes of each experiment where nothing else is said."""
+NEAREST_M = {"road": 9.0, "indoor": 2.9}
+"""Distance of an obstacle at ratio 1."""
+FAMILIAR = {"road": ("car", "van", "pedestrian"), "indoor": ("sofa", "chair", "fridge")}
+UNFAMILIAR = {"road": ("fridge", "dog", "chair", "box", "ball", "cone", "bale", "arch"),
+              "indoor": ("dog", "box", "ball", "cone", "bale", "arch")}
+SHAPE = {"road": (96, 320), "indoor": (144, 192)}
+"""Aspect ratio of the pictures; their size is the net's working size."""
+_LARGE = ("box", "ball", "cone", "bale", "arch")
+_SCALE_IN_ROOMS = 0.55
+_TRIES = 4
+_AT_ONCE = 8
+_ROAD_RANGE_M = 30.0
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A prop as an obstacle."""
+
+    kind: str
+    scale: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+
+class RenderedScene:
+    """One staged world (a `Scene`)."""
+
+    def __init__(self, kind: str, seed: int, size: tuple[int, int], device: str | torch.device = "cpu") -> None:
+        self.kind, self.seed, self.size, self.device = kind, seed, size, device
+        self.name = f"{kind}-{seed}"
+        self.nearest_m = NEAREST_M[kind]
+        self.camera_height_m = stage_world(kind, seed).camera.place[2]
+        self._exposure: Tensor | None = None
+        rendering = self.render([Show()])
+        self._exposure = rendering.exposure.cpu()
+        self.bare = rendering.rgb[0].cpu()
+        self.depth_m, self.valid = rendering.depth_m[0].cpu(), rendering.valid[0].cpu()
+        self.anchor = (self.depth_m, self.valid)
+        self.ground = seen_floor(rendering)[0].cpu()
+        self.horizon_row = float(rendering.horizon_row)
+        self.focal_px = float(rendering.focal_px)
+
+    def render(self, shows: Sequence[Show]) -> Rendering:
+        """The scene as `shows` have it, with one exposure for all; not more at once than memory is meant for."""
+        return photograph(self.kind, self.seed, shows, *self.size, self.device, self._exposure)
+
+    def put(self, thing: Thing, pose: Pose) -> Prop:
+        """The prop that shows a thing in a pose."""
+        up_m = self.camera_height_m * (1 - 1 / pose.lift)
+        return Prop(thing.kind, self.nearest_m * pose.position, up_m=up_m,
+                    scale=thing.scale * pose.position / pose.size, shadow=pose.shadow, seed=thing.seed)
+
+    def show(self, obstacle: Any, poses: Sequence[Pose]) -> Iterator[Shown]:
+        yield from self.turned(obstacle, [(Turn(), pose) for pose in poses])
+
+    def turned(self, thing: Thing, views: Sequence[tuple[Turn, Pose]]) -> Iterator[Shown]:
+        """The thing in each pose, in a scene with each turn."""
+        for start in range(0, len(views), _AT_ONCE):
+            some = views[start:start + _AT_ONCE]
+            rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in some])
+            regions = seen_props(rendering, self.kind, self.seed).cpu()
+            rgb, depth_m = rendering.rgb.cpu(), rendering.depth_m.cpu()
+            for row, (_, pose) in enumerate(some):
+                yield Shown(rgb[row], regions[row], depth_m[row], self.contact_of(pose))
+
+    def contact_of(self, pose: Pose) -> tuple[float, float]:
+        """Row and column of the middle of the lower edge of an obstacle in the picture that is not turned."""
+        below = self.focal_px * self.camera_height_m / (self.nearest_m * pose.position * pose.lift)
+        return self.horizon_row + below, self.size[1] / 2 - 0.5
+
+    def check(self, obstacle: Any, poses: Sequence[Pose]) -> Dropped | None:
+        """The ground has to be free on the way from the nearest to the farthest contact, and the obstacle visible."""
+        name = f"{self.name}, {obstacle.name}"
+        for distance in (1.0, 2.0, max(pose.position for pose in poses)):
+            row, column = self.contact_of(Pose(position=distance))
+            row, column = min(round(row), self.size[0] - 1), round(column)
+            expected = self.focal_px * self.camera_height_m / max(row - self.horizon_row, 0.5)
+            if abs(float(self.depth_m[0, row, column]) / expected - 1) > 0.06:
+                return Dropped(name, "the ground ahead is not flat and free")
+        if not all(stands_out(self, shown) for shown in self.show(obstacle, poses[:1])):
+            return Dropped(name, "the obstacle cannot be told from what is behind it")
+        return None
+
+
+class Rendered:
+    """The stage: as many scenes as asked for, each with the obstacles an experiment wants (a `Stage`)."""
+
+    name = RENDERED
+
+    def __init__(self, kind: str, size: tuple[int, int], count: int = SCENES, seed: int = 0,
+                 device: str | torch.device = "cpu") -> None:
+        self.kind, self.size, self.count, self.seed, self.device = kind, size, count, seed, device
+        self._opened: dict[int, RenderedScene] = {}
+
+    @classmethod
+    def for_net(cls, net: DepthDescription, kind: str | None, limit: int | None, seed: int,
+                device: str | torch.device = "cpu") -> "Rendered":
+        """Scenes of a kind, by default the one the net's range fits, at the net's working size.
+
+        Raises:
+            DepthcueError: an unknown kind.
+        """
+        if kind is None:
+            kind = "road" if net.relative or net.max_depth_m > _ROAD_RANGE_M else "indoor"
+        if kind not in KINDS:
+            raise DepthcueError(f"there are no scenes of kind {kind!r}", f"Kinds: {', '.join(KINDS)}.")
+        size = fit_size(*SHAPE[kind], working=(net.height, net.width), multiple=net.multiple)
+        return cls(kind, size, limit or SCENES, seed, device)
+
+    def described(self) -> dict[str, Any]:
+        """What the results say of this stage."""
+        return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
+
+    def scenes(self) -> Iterator[RenderedScene]:
+        """Scenes without end; an experiment stops when it has `count` cases (see `enough`)."""
+        for number in range(self.count * _TRIES):
+            if number not in self._opened:
+                self._opened[number] = RenderedScene(self.kind, FIRST_SEED + self.seed * SEEDS_APART + number,
+                                                     self.size, self.device)
+            yield self._opened[number]
+
+    def placed(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+        """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""
+        found = 0
+        for number, scene in enumerate(self.scenes()):
+            if found == self.count:
+                return
+            thing = self.thing(kinds[number % len(kinds)], number)
+            refused = scene.check(thing, poses)
+            if refused is not None:
+                yield refused
+                continue
+            found += 1
+            yield scene, thing
+
+    def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+        """Scenes with an obstacle of a kind whose size is known."""
+        return self.placed(FAMILIAR[self.kind], poses)
+
+    def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+        """Scenes with an obstacle that nobody meets there."""
+        return self.placed(UNFAMILIAR[self.kind], poses)
+
+    def thing(self, kind: str, seed: int = 0) -> Thing:
+        """An obstacle of a kind, large primitives scaled down for rooms."""
+        small = self.kind == "indoor" and kind in _LARGE
+        return Thing(kind, _SCALE_IN_ROOMS if small else 1.0, self.seed * SEEDS_APART + seed)

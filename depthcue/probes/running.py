@@ -1,0 +1,236 @@
+"""Runs experiments: cases before the net, readings, what was left out and why, and the results document."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from depthcue import record
+from depthcue.atomic import make_folder
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation.pair import described
+from depthcue.evaluation.tally import short
+from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
+from depthcue.probes.attention import attention_document, read_attention
+from depthcue.probes.contract import (
+    PHOTOGRAPHS,
+    RENDERED,
+    STAGES,
+    Case,
+    Chance,
+    Dropped,
+    Experiment,
+    Readings,
+    Stage,
+    Unreadable,
+)
+from depthcue.probes.examples import ExampleKeeper
+from depthcue.probes.photographs import Photographs
+from depthcue.probes.registry import EXPERIMENTS
+from depthcue.probes.rendered import Rendered
+from depthcue.probes.sight import Sight
+from depthcue.progress import Progress, Silent
+
+BOTH_STAGES = "both"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen besides nets and experiments.
+
+    Attributes:
+        stage: `rendered`, `photographs` or `both`; None takes both where there are frames, else the rendered one.
+        scenes: kind of rendered scenes, `road` or `indoor`; None takes the one that fits the net's range.
+        frames, objects: for photographs: frames (`kitti:PATH`, `folder:PATH` or a plain folder) and cut-outs.
+        horizon: of photographs, share of the height from the top; None estimates it from depth where there is some.
+        limit: cases of each experiment on each stage; None leaves it to the stage.
+        draws: resamples for the intervals.
+    """
+
+    stage: str | None = None
+    scenes: str | None = None
+    frames: str | None = None
+    objects: Path | None = None
+    horizon: float | None = None
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int = 8
+    draws: int = 2000
+
+
+@dataclass
+class _Run:
+    """What one experiment has measured on one stage so far."""
+
+    readings: list[Readings] = field(default_factory=list)
+    variants: int = 0
+    dropped: list[Dropped] = field(default_factory=list)
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+
+def probe_specs(names: Sequence[str], target: str, out: Path, settings: Settings | None = None,
+                weights: str | None = None, device: str = "auto", progress: Progress | None = None,
+                beside: Sequence[Path] = ()) -> dict[str, Any]:
+    """`probe` on nets given as the command line has them.
+
+    Raises:
+        DepthcueError: as `probe`, a net that cannot be loaded, or no such device.
+    """
+    place = pick_device(device)
+    depth_net = load_depth_net(target, place)
+    mask_net = load_mask_net(weights, place) if weights is not None else None
+    return probe(names, depth_net, out, settings, mask_net, place, progress, beside)
+
+
+def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settings | None = None,
+          mask_net: MaskNet | None = None, device: str | torch.device = "cpu",
+          progress: Progress | None = None, beside: Sequence[Path] = ()) -> dict[str, Any]:
+    """Run experiments on a depth net in eval mode, and write OUT/results.json and OUT/examples/.
+
+    Args:
+        names: of experiments; `all`, or none, runs every one that its stage supports.
+        mask_net: for the share of its mask on each cue.
+        beside: results of other networks, whose profiles are laid beside this one's.
+
+    Returns:
+        The results document. Beside the fields every document has: `target_net`, `weights` (null without a mask net),
+        `stages` (what each showed), `experiments` (for each on each stage: `name`, `question`, `stage`, `cases`,
+        `variants`, `dropped` and `unreadable` with reasons, the fields of `Findings`, `attention`, `examples`,
+        `seconds`), `profile` (all weights on the common scale, with the experiment and stage they come from) and
+        `beside` (the `target_net` and `profile` of other networks).
+
+    Raises:
+        DepthcueError: an unknown experiment or stage, a stage without what it needs, nowhere to write.
+    """
+    settings = settings or Settings()
+    progress = progress or Silent()
+    chosen = choose(names)
+    others = [read_profile(path) for path in beside]
+    stages = open_stages(chosen, depth_net, settings, device)
+    make_folder(out)
+    keeper = ExampleKeeper(out)
+    sight = Sight(depth_net, mask_net, device, settings.batch_size)
+    chance = Chance(settings.draws, settings.seed)
+    entries = []
+    for experiment in chosen:
+        for stage in experiment.stages:
+            if stage in stages:
+                entries.append(_measure(experiment, stages[stage], sight, chance, keeper, progress))
+    profile = [{**weight, "experiment": entry["name"], "stage": entry["stage"]}
+               for entry in entries for weight in entry["profile"]]
+    results = record.document(
+        "probe", target_net={**described(depth_net), "predicts": depth_net.description.predicts,
+                             "relative": depth_net.description.relative},
+        weights=None if mask_net is None else described(mask_net), seed=settings.seed,
+        stages={name: stage.described() for name, stage in stages.items()}, experiments=entries, profile=profile,
+        beside=others)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+def choose(names: Sequence[str]) -> list[Experiment]:
+    """The experiments that names ask for, in the order of the registry.
+
+    Raises:
+        DepthcueError: an unknown name.
+    """
+    if not names or "all" in names:
+        return list(EXPERIMENTS.values())
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise DepthcueError(f"there is no experiment called {name!r}",
+                                f"Known: {', '.join(EXPERIMENTS)}. depthcue probe --list says what each asks.")
+    return [experiment for name, experiment in EXPERIMENTS.items() if name in names]
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """The network and the profile of a probe document: a results.json, or the folder it lies in.
+
+    Raises:
+        DepthcueError: there is none.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if document["command"] != "probe":
+            raise DepthcueError(f"{file} comes from depthcue {document['command']}, not probe",
+                                "Give --beside what depthcue probe wrote.")
+        return {"target_net": document["target_net"], "profile": document["profile"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DepthcueError(f"{file} cannot be read as results of depthcue probe: {error}",
+                            "Give --beside the results.json of another network, or its folder.") from error
+
+
+def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Settings,
+                device: str | torch.device) -> Mapping[str, Rendered | Photographs]:
+    """The stages that were asked for and that an experiment needs.
+
+    Raises:
+        DepthcueError: an unknown stage, photographs asked for without frames or objects, no experiment for the stage.
+    """
+    if settings.stage not in (None, BOTH_STAGES, *STAGES):
+        raise DepthcueError(f"there is no stage called {settings.stage!r}",
+                            f"Stages: {', '.join(STAGES)}, {BOTH_STAGES}.")
+    if settings.stage is None:
+        wanted = STAGES if settings.frames is not None else (RENDERED,)
+    else:
+        wanted = STAGES if settings.stage == BOTH_STAGES else (settings.stage,)
+    used = {stage for experiment in chosen for stage in experiment.stages}
+    openers: dict[str, Callable[[], Rendered | Photographs]] = {
+        RENDERED: lambda: Rendered.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
+                                           device),
+        PHOTOGRAPHS: lambda: Photographs.open(settings.frames, settings.objects, settings.horizon, settings.limit,
+                                              settings.seed)}
+    stages = {name: openers[name]() for name in wanted if name in used}
+    if not stages:
+        raise DepthcueError(f"{', '.join(experiment.name for experiment in chosen)}: nothing to show on the stage "
+                            f"{', '.join(wanted)}",
+                            "depthcue probe --list says which stages each experiment has; photographs need --frames.")
+    return stages
+
+
+def _measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, keeper: ExampleKeeper,
+             progress: Progress) -> dict[str, Any]:
+    start = time.perf_counter()
+    progress.start(f"{experiment.name}, {stage.name}")
+    run = _Run()
+    for case in experiment.cases[stage.name](stage):
+        if isinstance(case, Dropped):
+            run.dropped.append(case)
+            continue
+        run.readings.append(_read_case(experiment, case, sight, run, keeper, progress))
+    findings = experiment.conclude(run.readings, chance)
+    return {"name": experiment.name, "question": experiment.question, "stage": stage.name,
+            "cases": len(run.readings), "variants": run.variants,
+            "dropped": [{"case": drop.name, "reason": drop.reason} for drop in run.dropped],
+            "unreadable": dict(run.unreadable), **findings.document(),
+            "attention": attention_document(run.readings, chance),
+            "examples": keeper.save(f"{experiment.name}-{stage.name}"),
+            "seconds": short(time.perf_counter() - start)}
+
+
+def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _Run, keeper: ExampleKeeper,
+               progress: Progress) -> Readings:
+    readings = Readings(case.name)
+    before = None
+    for variant, seen, mask in sight.look(case):
+        before = mask if before is None else before
+        run.variants += 1
+        keeper.offer(case.name, variant, seen)
+        try:
+            numbers = experiment.read(variant, seen)
+        except Unreadable as missing:
+            run.unreadable[missing.reason] += 1
+            numbers = missing.numbers
+        if numbers and mask is not None and before is not None and variant is not case.reference:
+            numbers = numbers | read_attention(variant, mask, before)
+        if numbers:
+            readings.numbers[variant.condition, variant.level] = {**variant.truth, **numbers}
+        progress.advance()
+    return readings

@@ -1,0 +1,173 @@
+"""What the cue experiments found: curves, weights of cues, and what a network goes by, in words."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from depthcue.report.probe_figures import draw_experiment, draw_profile, profiles_of
+from depthcue.report.probe_published import PITCH_SLOPE, POSITION_SIZE_AT_3
+from depthcue.report.results import Results
+from depthcue.report.section import Column, Example, Plot, Section
+from depthcue.report.tables import Table
+
+_CLEAR = 0.2
+"""A cue is called one that is followed where the interval of its weight lies above this share."""
+
+
+def section(results: Results, folder: Path) -> Section:
+    """The section of a probe document that lies in `folder`."""
+    entries = results["experiments"]
+    plots = []
+    if any(weight["value"] is not None for weight in results["profile"]):
+        plots.append(Plot("profile", "The cue profile: 0 means that a cue is ignored, 1 (dashed) that it alone is "
+                          "believed; lines are 95% intervals over scenes or obstacles",
+                          partial(draw_profile, profiles_of(results))))
+    plots += [Plot(f"{entry['name']}-{entry['stage']}", f"{entry['question']} ({entry['stage']}, {entry['cases']} "
+                   "cases; shaded: 95% intervals over them; dashed: the truth)", partial(draw_experiment, entry))
+              for entry in entries if any(curve["points"] for curve in entry["curves"])]
+    tables = [table for table in (_profile_table(results), *(_values_table(entry) for entry in entries),
+                                  _attention_table(results), _left_out_table(results)) if table.rows]
+    return Section(
+        "Which cues does it believe?", tuple(in_words(results)), tuple(tables), tuple(plots),
+        lead="One cue of a picture is turned while all else stays, and the network's depth is watched. Where two cues "
+        "are in conflict, its answer shows which of them it believes. The same change without any conflict is always "
+        "measured beside it.",
+        examples=tuple(_example(entry) for entry in entries if entry["examples"]))
+
+
+def in_words(results: Results) -> list[str]:
+    """What the network goes by, what it ignores, and what was left out; nothing that an interval does not support."""
+    name = results["target_net"]["name"]
+    sentences = []
+    for stage in results["stages"]:
+        known = [weight for weight in results["profile"] if weight["stage"] == stage and weight["ci95"]]
+        followed = sorted((weight for weight in known if weight["ci95"][0] > _CLEAR), key=lambda one: -one["value"])
+        ignored = [weight for weight in known if weight["ci95"][1] < _CLEAR]
+        parts = []
+        if followed:
+            parts.append("goes by " + ", ".join(_weight(weight) for weight in followed))
+        if ignored:
+            parts.append("follows little or nothing of " + ", ".join(_weight(weight) for weight in ignored))
+        if parts:
+            sentences.append(f"On {_STAGE_WORDS[stage]}, {name} {' and '.join(parts)}: the share of a change of depth "
+                             "that it follows when this cue alone tells it, with 95% intervals.")
+    for entry in results["experiments"]:
+        sentences += _SENTENCES.get(entry["name"], _nothing)(entry)
+    missing = sum(len(entry["dropped"]) for entry in results["experiments"])
+    unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
+    if missing or unreadable:
+        sentences.append(f"{missing} cases were left out by stated rules, and {unreadable} pictures could not be read; "
+                         "the reasons are in the table.")
+    return sentences
+
+
+_STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
+
+
+def _weight(weight: dict[str, Any]) -> str:
+    low, high = weight["ci95"]
+    return f"{weight['cue']} ({weight['value']:.2f}, {low:.2f} to {high:.2f})"
+
+
+def _nothing(entry: dict[str, Any]) -> list[str]:
+    return []
+
+
+def _position_size(entry: dict[str, Any]) -> list[str]:
+    """Whether position outweighs size, and how the ends of the curves lie beside the published ones."""
+    sentences = []
+    values = {value["name"]: value for value in entry["values"]}
+    difference = values.get("slope, position minus size")
+    if difference and difference["ci95"] and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
+        winner, loser = ("position", "size") if difference["ci95"][0] > 0 else ("size", "position")
+        sentences.append(f"Where they are in conflict ({entry['stage']}), {winner} outweighs {loser}: the slopes "
+                         f"differ by {abs(difference['value']):.2f} ({_interval(difference, absolute=True)}).")
+    at_3 = {curve["condition"]: point["value"] for curve in entry["curves"] for point in curve["points"]
+            if point["x"] == 3.0}
+    published = "; ".join(f"{network} {', '.join(f'{condition} {value:.2f}' for condition, value in known.items())}"
+                          for network, known in POSITION_SIZE_AT_3.items())
+    own = [f"{condition} {at_3[condition]:.2f}" for condition in ("both", "position", "size") if condition in at_3]
+    if own:
+        sentences.append(f"Told three times the distance ({entry['stage']}) it sees: {', '.join(own)}. Published, on "
+                         f"KITTI frames: {published}.")
+    return sentences
+
+
+def _pitch(entry: dict[str, Any]) -> list[str]:
+    slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
+    if slope is None or not slope["ci95"]:
+        return []
+    published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
+    return [f"Of a change of the camera's pitch ({entry['stage']}) it follows {slope['value']:.2f} "
+            f"({_interval(slope)}); published, on KITTI frames: {published}."]
+
+
+def _roll(entry: dict[str, Any]) -> list[str]:
+    slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
+    if slope is None or not slope["ci95"]:
+        return []
+    return [f"Of a change of the camera's roll ({entry['stage']}) it follows {slope['value']:.2f} "
+            f"({_interval(slope)})."]
+
+
+_SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll}
+"""What an experiment adds in words beside its table."""
+
+
+def _interval(value: dict[str, Any], absolute: bool = False) -> str:
+    low, high = value["ci95"]
+    if absolute:
+        low, high = sorted((abs(low), abs(high)))
+    return f"{low:.2f} to {high:.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    return "" if not value["ci95"] else f"{value['ci95'][0]:.3f} to {value['ci95'][1]:.3f}"
+
+
+def _profile_table(results: Results) -> Table:
+    rows = tuple((weight["cue"], weight["stage"], weight["experiment"], _number(weight["value"]), _bounds(weight),
+                  str(weight["n"])) for weight in results["profile"])
+    return Table(f"Cue profile of {results['target_net']['name']}: share of the true depth change followed",
+                 ("cue", "stage", "experiment", "weight", "95%", "cases"), rows)
+
+
+def _values_table(entry: dict[str, Any]) -> Table:
+    rows = tuple((value["name"] + (f" ({value['unit']})" if "unit" in value else ""), _number(value["value"]),
+                  _bounds(value), str(value["n"])) for value in entry["values"])
+    return Table(f"{entry['name']}, {entry['stage']}: {entry['question']}", ("number", "mean", "95%", "cases"), rows)
+
+
+def _attention_table(results: Results) -> Table:
+    rows = tuple((entry["name"], entry["stage"], attention["condition"],
+                  *(_number(attention[number]["value"]) for number in ("mask_share", "mask_share_before", "mask_lift")))
+                 for entry in results["experiments"] for attention in entry["attention"])
+    return Table("Where the mask lies: its share on the pixels of the turned cue, that share before it was turned, and "
+                 "over that of a mask spread evenly", ("experiment", "stage", "condition", "share", "before", "times"),
+                 rows)
+
+
+def _left_out_table(results: Results) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for entry in results["experiments"]:
+        reasons: dict[str, int] = {}
+        for drop in entry["dropped"]:
+            reasons[drop["reason"]] = reasons.get(drop["reason"], 0) + 1
+        rows += [(entry["name"], entry["stage"], "cases", reason, str(count)) for reason, count in reasons.items()]
+        rows += [(entry["name"], entry["stage"], "pictures", reason, str(count))
+                 for reason, count in entry["unreadable"].items()]
+    for name, stage in results["stages"].items():
+        rows += [("all", name, "objects", f"{drop['case']}: {drop['reason']}", "1")
+                 for drop in stage.get("unusable_objects", [])]
+    return Table("Left out, and why", ("experiment", "stage", "what", "reason", "count"), tuple(rows))
+
+
+def _example(entry: dict[str, Any]) -> Example:
+    columns = tuple(Column(f"{shown['condition'] or 'unchanged'}"
+                           + (f", {shown['level']:g}" if shown["condition"] else ""), shown["shown"], shown["seen"])
+                    for shown in entry["examples"])
+    return Example(f"{entry['name']}, {entry['stage']}: {entry['examples'][0]['case']}", columns)

@@ -1,0 +1,117 @@
+"""Figures of the cue experiments: curves with published marks, and the cue profile."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.probe_published import MARKS, POSITION_SIZE_AT_3
+from depthcue.report.results import Results
+
+_MOST_SHADED = 5
+_STAGE_MARKS = {"rendered": "o", "photographs": "s"}
+
+
+def draw_experiment(entry: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """Draw the curves of one experiment on one stage: a panel for each y axis, shaded 95% intervals, the truth dashed.
+
+    Args:
+        entry: of `experiments` in a probe document, with curves.
+        paths: files to write; the suffix says which kind.
+    """
+    axes_of = list(dict.fromkeys(curve.get("y", entry["y"]) for curve in entry["curves"]))
+    figure = new_figure(5.6 * len(axes_of), 3.9, theme)
+    for axes, label in zip(figure.subplots(1, len(axes_of), squeeze=False)[0], axes_of, strict=True):
+        curves = [curve for curve in entry["curves"] if curve.get("y", entry["y"]) == label and curve["points"]]
+        for position, curve in enumerate(curves):
+            _draw_curve(axes, curve, method_colour(position, theme), len(curves) <= _MOST_SHADED,
+                        "-" if position < len(theme.methods) else "--")
+        _draw_truth(axes, curves, theme)
+        if entry["name"] == "position-size":
+            _draw_published(axes, curves, theme)
+        axes.set_xlabel(entry["x"], color=theme.ink, fontsize=9)
+        axes.set_ylabel(label, color=theme.ink, fontsize=9)
+        style_axes(axes, theme)
+        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best")
+    save_figure(figure, paths)
+
+
+def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, line: str) -> None:
+    points = curve["points"]
+    known = [point for point in points if point["ci95"]]
+    if shaded and known:
+        axes.fill_between([point["x"] for point in known], [point["ci95"][0] for point in known],
+                          [point["ci95"][1] for point in known], color=colour, alpha=0.18, linewidth=0)
+    axes.plot([point["x"] for point in points], [point["value"] for point in points], color=colour, marker="o",
+              markersize=3.5, linewidth=1.5, linestyle=line, label=curve["name"])
+
+
+def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
+    """The exact values of every curve that has them, thin and dashed; the same ones once."""
+    drawn: list[list[tuple[float, float]]] = []
+    for curve in curves:
+        truth = [(point["x"], round(point["truth"], 2)) for point in curve["points"]
+                 if point.get("truth") is not None]
+        if len(truth) > 1 and truth not in drawn:
+            axes.plot(*zip(*truth, strict=True), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1,
+                      label=None if drawn else "truth")
+            drawn.append(truth)
+
+
+def _draw_published(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
+    colours = {curve["condition"]: method_colour(position, theme) for position, curve in enumerate(curves)}
+    for network, values in POSITION_SIZE_AT_3.items():
+        for condition, value in values.items():
+            if condition in colours:
+                axes.plot([3.0], [value], linestyle="", marker=MARKS[network], markersize=8, markeredgewidth=1.8,
+                          color=colours[condition], clip_on=False, zorder=4)
+        axes.add_line(Line2D([], [], linestyle="", marker=MARKS[network], color=theme.ink,
+                             label=f"{network}, published"))
+
+
+def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths: Sequence[Path],
+                 theme: Theme = LIGHT) -> None:
+    """Draw weights of cues as bars with 95% intervals, one colour a network, so that networks can be laid side by side.
+
+    Args:
+        profiles: names of networks, and the `profile` of each one's document.
+        paths: files to write.
+    """
+    rows = list(dict.fromkeys((weight["cue"], weight["stage"]) for _, profile in profiles for weight in profile))
+    stages = {stage for _, stage in rows}
+    thick = 0.8 / max(len(profiles), 1)
+    figure = new_figure(7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(rows), theme)
+    axes = figure.subplots()
+    for number, (name, profile) in enumerate(profiles):
+        colour = method_colour(number, theme)
+        at = {(weight["cue"], weight["stage"]): weight for weight in profile if weight["value"] is not None}
+        for row, key in enumerate(rows):
+            if key not in at:
+                continue
+            place = row + (number - (len(profiles) - 1) / 2) * thick
+            weight = at[key]
+            axes.barh(place, weight["value"], height=thick * 0.86, color=colour, alpha=0.85,
+                      label=None if any(handle.get_label() == name for handle in axes.containers) else name)
+            if weight["ci95"]:
+                axes.plot(weight["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
+    names = [cue if len(stages) == 1 else f"{cue}\n({stage})" for cue, stage in rows]
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    for line in (0.0, 1.0):
+        axes.axvline(line, color=theme.ink, linewidth=0.8, linestyle="-" if line == 0 else (0, (4, 3)))
+    axes.set_xlabel("share of the true change of depth that is followed when this cue alone tells it",
+                    color=theme.ink, fontsize=9)
+    style_axes(axes, theme)
+    axes.grid(axis="y", visible=False)
+    if len(profiles) > 1:
+        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="best")
+    save_figure(figure, paths)
+
+
+def profiles_of(results: Results) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The profile of the network that was probed, and those it was laid over."""
+    return [(results["target_net"]["name"], results["profile"]),
+            *((other["target_net"]["name"], other["profile"]) for other in results["beside"])]
