@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from depthcue.data.rgbd import RgbdData
 
@@ -32,6 +33,28 @@ class SceneTruth:
     horizon_row: Tensor
     vanishing_point: Tensor
     objects: Sequence[Sequence[str]]
+
+    def at_size(self, height: int, width: int) -> "SceneTruth":
+        """The same truth of the same pictures at another size.
+
+        A pixel is on an edge where any of the pixels that it covers is; it shows the object, material and normal of
+        the pixel at its centre.
+        """
+        old_height, old_width = self.object_id.shape[-2:]
+        if (old_height, old_width) == (height, width):
+            return self
+        rows = ((torch.arange(height) + 0.5) * old_height / height).long()
+        columns = ((torch.arange(width) + 0.5) * old_width / width).long()
+
+        def nearest(values: Tensor) -> Tensor:
+            return values[..., rows.to(values.device)[:, None], columns.to(values.device)[None, :]]
+
+        scale = self.vanishing_point.new_tensor([width / old_width, height / old_height])
+        return SceneTruth(
+            {name: functional.adaptive_max_pool2d(marks.float(), (height, width)) > 0
+             for name, marks in self.edges.items()},
+            nearest(self.normal), nearest(self.object_id), nearest(self.material_id),
+            (self.horizon_row + 0.5) * scale[1] - 0.5, (self.vanishing_point + 0.5) * scale - 0.5, self.objects)
 
 
 @runtime_checkable

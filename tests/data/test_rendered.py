@@ -129,3 +129,18 @@ def test_the_truth_is_of_the_frames_that_are_shown(kind: str) -> None:
 def test_data_of_files_knows_no_scenes(tmp_path: Path) -> None:
     Image.new("RGB", (32, 24)).save(tmp_path / "a.png")
     assert not isinstance(open_data(f"folder:{tmp_path}"), KnownScenes)
+
+
+def test_the_truth_at_half_the_size() -> None:
+    data = open_data("scenes:indoor:2", "test", (48, 64))
+    assert isinstance(data, KnownScenes)
+    truth = data.truth([0, 1])
+    half = truth.at_size(24, 32)
+    assert truth.at_size(48, 64) is truth
+    marks = truth.edges["crease"]
+    whole = marks[..., ::2, ::2] | marks[..., 1::2, ::2] | marks[..., ::2, 1::2] | marks[..., 1::2, 1::2]
+    assert torch.equal(half.edges["crease"], whole)
+    assert torch.equal(half.object_id, truth.object_id[..., 1::2, 1::2])
+    # half a pixel of the large picture lies between its corner and the centre of its first pixel, a quarter of the small
+    assert torch.allclose(half.vanishing_point, truth.vanishing_point / 2 - 0.25, atol=1e-4)
+    assert torch.allclose(half.horizon_row, truth.horizon_row / 2 - 0.25, atol=1e-4)

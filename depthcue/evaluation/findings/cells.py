@@ -1,0 +1,174 @@
+"""Sums over pixels that show the same, kept for every picture, and what they come to with intervals over pictures.
+
+Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and asks for
+means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the sum over
+all pictures divided by the count over all pictures, as measured and in every resample.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from depthcue.evaluation import statistics
+from depthcue.evaluation.tally import pair, short
+
+Floats = NDArray[np.float64]
+Chosen = NDArray[np.bool_]
+"""Which cells are meant, of the shape of the cells."""
+
+NOWHERE = -1
+"""The cell of a pixel that is not counted."""
+FEWEST_IMAGES = 2
+"""One picture says nothing of others: what fewer show has no interval and is not told."""
+
+
+class Cells:
+    """Counts of pixels and sums of maps over cells, picture by picture.
+
+    Args:
+        shape: how many cells there are along each axis.
+        maps: names of what is summed.
+    """
+
+    def __init__(self, shape: Sequence[int], maps: Sequence[str]) -> None:
+        self.shape = tuple(shape)
+        self.maps = tuple(maps)
+        self._counts: list[Floats] = []
+        self._sums: dict[str, list[Floats]] = {name: [] for name in maps}
+
+    def __len__(self) -> int:
+        """How many pictures were seen."""
+        return len(self._counts)
+
+    def see(self, places: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
+        """Add pictures.
+
+        Args:
+            places: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
+                any axis is not counted.
+            maps: float (B, 1, H, W) for each name.
+        """
+        cell, counted = torch.zeros_like(places[0]), torch.ones_like(places[0], dtype=torch.bool)
+        for size, place in zip(self.shape, places, strict=True):
+            cell = cell * size + place
+            counted &= place != NOWHERE
+        for row in range(len(cell)):
+            here = counted[row]
+            numbers = cell[row][here]
+            self._counts.append(self._sum(numbers, None))
+            for name in self.maps:
+                self._sums[name].append(self._sum(numbers, maps[name][row][here].double()))
+
+    def per_picture(self) -> tuple[Floats, dict[str, Floats]]:
+        """Counts (pictures, *shape), and the sums of each map, of the same shape."""
+        return np.array(self._counts), {name: np.array(sums) for name, sums in self._sums.items()}
+
+    def table(self, draws: int, seed: int) -> "Table":
+        """What the cells come to, over `draws` resamples of the pictures."""
+        counts, sums = self.per_picture()
+        return Table(counts, sums, statistics.resampling_weights(len(self), draws, seed))
+
+    def _sum(self, numbers: Tensor, values: Tensor | None) -> Floats:
+        summed: Floats = torch.bincount(numbers, values, minlength=prod(self.shape)).double().cpu().numpy()
+        return summed.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A number as measured and in every resample of the pictures.
+
+    Attributes:
+        values: (1 + draws,), the first as measured; NaN where there is nothing to divide by.
+        images: how many pictures have pixels in it.
+    """
+
+    values: Floats
+    images: int
+
+    def entry(self) -> dict[str, Any] | None:
+        """As a results document has it: `value`, `ci95`, `images`; None where fewer than FEWEST_IMAGES show it."""
+        # a resample may hold none of the pictures that show it
+        drawn = self.values[1:][np.isfinite(self.values[1:])]
+        if self.images < FEWEST_IMAGES or not np.isfinite(self.values[0]) or not len(drawn):
+            return None
+        return {"value": short(float(self.values[0])), "ci95": pair(statistics.percentile_interval(drawn)),
+                "images": self.images}
+
+    def __sub__(self, other: "Samples") -> "Samples":
+        return Samples(self.values - other.values, min(self.images, other.images))
+
+    def __truediv__(self, other: "Samples") -> "Samples":
+        return Samples(divided(self.values, other.values), min(self.images, other.images))
+
+
+class Table:
+    """Totals over pictures, as measured and in every resample.
+
+    Args:
+        counts: (pictures, *shape).
+        sums: of each map, of the same shape.
+        weights: of the pictures in each resample, (draws, pictures).
+    """
+
+    def __init__(self, counts: Floats, sums: Mapping[str, Floats], weights: Floats) -> None:
+        self.counts, self.weights = counts, weights
+        self._plain_and_drawn = np.vstack([np.full((1, len(counts)), 1 / len(counts)), weights])
+        self.count = self._over_pictures(counts)  # (1 + draws, *shape)
+        self.total = {name: self._over_pictures(values) for name, values in sums.items()}
+
+    def mean(self, name: str, chosen: Chosen) -> Samples:
+        """The mean of a map over the pixels of the chosen cells."""
+        return Samples(divided(self.total[name][:, chosen].sum(1), self.count[:, chosen].sum(1)), self.images(chosen))
+
+    def share(self, chosen: Chosen, name: str | None = None) -> Samples:
+        """How much of all pixels, or of all that a map sums to, is in the chosen cells."""
+        amount = self.count if name is None else self.total[name]
+        flat = amount.reshape(len(amount), -1)
+        return Samples(divided(amount[:, chosen].sum(1), flat.sum(1)), self.images(chosen))
+
+    def matched(self, name: str, first: Chosen, second: Chosen) -> Samples:
+        """The mean of a map over one group of cells minus that over another, like compared with like.
+
+        The first axis of the cells is what is held equal. Along it the differences are averaged with the weights
+        n1 n2 / (n1 + n2), which are those of a regression on group and stratum.
+
+        Args:
+            first, second: bool over the other axes.
+        """
+        count = self.count.reshape(*self.count.shape[:2], -1)
+        total = self.total[name].reshape(count.shape)
+        chosen = [group.reshape(-1) for group in (first, second)]
+        counts = [count[..., group].sum(-1) for group in chosen]  # (1 + draws, strata)
+        means = [divided(total[..., group].sum(-1), number) for group, number in zip(chosen, counts, strict=True)]
+        weight = divided(counts[0] * counts[1], counts[0] + counts[1])
+        present = weight > 0
+        difference = np.where(present, weight * (means[0] - means[1]), 0).sum(1)
+        per_picture = self.counts.reshape(*self.counts.shape[:2], -1)
+        images = min(int(per_picture[..., group].any(axis=(1, 2)).sum()) for group in chosen)
+        return Samples(divided(difference, np.where(present, weight, 0).sum(1)), images)
+
+    def images(self, chosen: Chosen) -> int:
+        """How many pictures have pixels in the chosen cells."""
+        return int(self.counts[:, chosen].any(axis=1).sum())
+
+    def _over_pictures(self, values: Floats) -> Floats:
+        totals: Floats = np.tensordot(self._plain_and_drawn, values, axes=(1, 0))
+        return totals
+
+
+def divided(top: Floats, bottom: Floats) -> Floats:
+    """top / bottom, NaN where the bottom is 0."""
+    result: Floats = np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=bottom != 0)
+    return result
+
+
+def cell_of(values: Tensor, bounds: Sequence[float]) -> Tensor:
+    """The place of values among bins: 0 below the first bound, len(bounds) from the last on; NOWHERE for NaN."""
+    places = torch.bucketize(values, values.new_tensor(bounds), right=True)
+    return torch.where(values.isnan(), torch.full_like(places, NOWHERE), places)

@@ -1,0 +1,164 @@
+"""The findings of Hu et al. (ICCV 2019) as numbers, on any data sets: what is measured, and the results document.
+
+The paper reads three things off its masks: (i) edges are chosen by their use for geometry and not by their strength;
+(ii) the inside of small objects is attended to; (iii) outdoors so is the region of the vanishing point. Each module of
+this package turns one into numbers with bootstrap intervals over pictures. All speak of attention, M over its mean in
+the picture: 1 is what an average pixel gets. What a data set does not tell (which edges are which, what is one object)
+is left out with the reason. Masks are taken at one lambda: the mask net's own, a given one, or the one whose masks keep
+a given share of the pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from depthcue import record
+from depthcue.atomic import make_folder
+from depthcue.data import RgbdData, open_data
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation import dial, statistics
+from depthcue.evaluation.dial import has_dial, sweep_dial
+from depthcue.evaluation.findings.cells import FEWEST_IMAGES
+from depthcue.evaluation.findings.edges import EdgeKinds
+from depthcue.evaluation.findings.far import FarRegion
+from depthcue.evaluation.findings.objects import ObjectSizes
+from depthcue.evaluation.findings.seeing import Seen, see_all
+from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.tally import short
+from depthcue.evaluation.viewing import Viewing
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.progress import Progress, Silent
+from depthcue.selection import Means, build_method
+
+
+class Finding(Protocol):
+    """Measures one thing on picture after picture."""
+
+    def see(self, seen: Seen) -> None:
+        """Add pictures."""
+
+    def results(self, draws: int, seed: int) -> dict[str, Any]:
+        """What was found; `left_out` with the reason where the data does not tell."""
+
+
+FINDINGS: dict[str, Callable[[RgbdData], Finding]] = {
+    "edges": lambda data: EdgeKinds(),
+    "objects": lambda data: ObjectSizes(),
+    "far": lambda data: FarRegion(data.max_depth_m),
+}
+"""By the name they have on the command line and in results."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, and at which lambda."""
+
+    findings: tuple[str, ...] = tuple(FINDINGS)
+    """Names in FINDINGS."""
+    lam: float | None = None
+    """None takes the mask net's own, unless `share` is given."""
+    share: float | None = None
+    """The mean that masks should have, for a mask net with a dial."""
+    kept: float = 0.2
+    """The share of best pixels that are counted as kept."""
+    batch_size: int = 8
+    seed: int = 0
+    draws: int = statistics.DRAWS
+
+
+def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path, settings: Settings | None = None,
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+    """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.
+
+    Raises:
+        DepthcueError: besides, a spec that cannot be opened.
+    """
+    place = pick_device(device)
+    mask_net, depth_net = load_pair(weights, target, place)
+    opened = [open_data(spec, split="test", limit=limit) for spec in dict.fromkeys(data)]
+    return measure_findings(mask_net, depth_net, opened, out, settings, place, progress)
+
+
+def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path,
+                     settings: Settings | None = None, device: str | torch.device = "cpu",
+                     progress: Progress | None = None) -> dict[str, Any]:
+    """Measure the findings on each data set and write OUT/results.json.
+
+    Args:
+        mask_net, depth_net: on `device`, in eval mode.
+
+    Returns:
+        The results document. Beside the fields every document has: `weights`, `target_net`, `seed`, `images` (in all),
+        `kept`, and `data`, one entry a data set with its `spec`, `images`, `lambda`, the mean of its masks (`mean`),
+        the `findings` asked for (see `results` of EdgeKinds, ObjectSizes, FarRegion), and `per_image` names and
+        means.
+
+    Raises:
+        DepthcueError: an unknown finding, a lambda outside the net's range, a share without a dial, fewer than two
+            images, nowhere to write.
+    """
+    settings = settings or Settings()
+    progress = progress or Silent()
+    _check(mask_net, data, settings)
+    make_folder(out)  # now, and not when the work is done
+    with torch.inference_mode():
+        entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
+    results = record.document(
+        "findings", weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
+        images=sum(entry["images"] for entry in entries), kept=settings.kept, data=entries)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: Settings) -> None:
+    mask_net.check_lambda(settings.lam)
+    for name in settings.findings:
+        if name not in FINDINGS:
+            raise DepthcueError(f"there is no finding called {name!r}", f"Choose from: {', '.join(FINDINGS)}.")
+    if settings.share is not None:
+        if settings.lam is not None:
+            raise DepthcueError("both a lambda and a share of pixels were asked for", "Give one of them.")
+        if not 0 < settings.share < 1:
+            raise DepthcueError(f"a share of pixels of {settings.share:g}", "It lies between 0 and 1, as 0.2.")
+        if not has_dial(mask_net):
+            raise DepthcueError(f"{mask_net.description.name} has one lambda and cannot be asked for a share of pixels",
+                                "Leave --share out.")
+    for opened in data:
+        if len(opened) < FEWEST_IMAGES:
+            raise DepthcueError(f"{opened.spec}: {len(opened)} picture(s); intervals over pictures need at least "
+                                f"{FEWEST_IMAGES}", "Choose another --data, or a larger --limit.")
+
+
+def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings, device: torch.device,
+              progress: Progress) -> dict[str, Any]:
+    viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
+                      multiple=mask_net.description.multiple)
+    lam = _lambda_for(mask_net, viewing, settings, progress)
+    score = build_method("mask", Means(mask_net, lam))
+    findings = {name: FINDINGS[name](data) for name in dict.fromkeys(settings.findings)}
+    names: list[str] = []
+    means: list[float] = []
+    progress.start(f"looking at {data.spec}", len(data))
+    for seen in see_all(viewing, score, settings.kept):
+        names += seen.names
+        means += seen.means.tolist()
+        for finding in findings.values():
+            finding.see(seen)
+        progress.advance(len(seen))
+    return {
+        "spec": data.spec, "images": len(names), "lambda": short(lam), "mean": short(sum(means) / len(means)),
+        "findings": {name: finding.results(settings.draws, settings.seed) for name, finding in findings.items()},
+        "per_image": {"names": names, "mean": [short(mean) for mean in means]},
+    }
+
+
+def _lambda_for(mask_net: MaskNet, viewing: Viewing, settings: Settings, progress: Progress) -> float:
+    if settings.share is None:
+        return mask_net.check_lambda(settings.lam)
+    places = viewing.spread(dial.IMAGES)
+    progress.start("choosing lambda", len(places))
+    return sweep_dial(mask_net, viewing, places, dial.STEPS, progress).for_share(settings.share)
