@@ -24,10 +24,10 @@ class Format(StrEnum):
 
 ExportWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net to export: compact-indoor, compact-road, "
-                             "drn22:PATH, compact:PATH or a .safetensors file.")]
+                             "a .safetensors file, a released checkpoint, or NAME:PATH.")]
 ExportTargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
-                             "compact:PATH, hu-resnet50:PATH or a .safetensors file.")]
+                             "a .safetensors file, a released checkpoint, or NAME:PATH.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="What to write.")]
 CompareDataOption = Annotated[
     str | None, typer.Option("--data", "-d", metavar="DATA", help="Pictures on which the file must agree with torch, "

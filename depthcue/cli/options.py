@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 WeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, drn22:PATH, "
-                      "compact:PATH, or a .safetensors or .onnx file.")]
+    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
+                      ".safetensors or .onnx file, a released checkpoint, or NAME:PATH.")]
 TargetOption = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, "
-                             "compact:PATH, hu-resnet50:PATH, or a .safetensors or .onnx file. "
+    str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, a "
+                             ".safetensors or .onnx file, a released checkpoint, or NAME:PATH. "
                              "Default: the one the mask net was trained for.")]
 WeightsListOption = Annotated[
     list[str], typer.Option("--weights", "-w", metavar="W", help="Mask nets G, one --weights each.")]

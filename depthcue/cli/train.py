@@ -35,8 +35,8 @@ from depthcue.cli.options import (
 
 def train(
     target: Annotated[str, typer.Option("--target", "-t", metavar="NET", help="Depth net N to explain: "
-                                        "compact-indoor, compact-road, compact:PATH, hu-resnet50:PATH or a "
-                                        ".safetensors file.")],
+                                        "compact-indoor, compact-road, a .safetensors file, a released "
+                                        "checkpoint, or NAME:PATH.")],
     data: DataListOption,
     net: Annotated[str, typer.Option("--net", metavar="G", help="compact (takes lambda as an input) or drn22 (the "
                                      "paper's).")] = "compact",
