@@ -27,9 +27,10 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
     references = measured_against(results)
     figure = new_figure(4.8 * len(references) + 0.4, 3.9, theme)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
+        against = "truth" if reference == TRUTH else "target"
         for position, entries in enumerate(_lines(results)):
             for way, colour in zip(("soft", "binary"), theme.methods, strict=False):
-                _draw_line(axes, entries, (way, "truth" if reference == TRUTH else "target"), colour, theme, position == 0)
+                _draw_line(axes, entries, (way, against), colour, theme, position == 0)
         if reference == TRUTH:
             axes.axhline(results["original"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
                          label="whole picture", zorder=1)
