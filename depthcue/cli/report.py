@@ -8,7 +8,7 @@ import typer
 from depthcue.cli.console import configure
 from depthcue.cli.options import OutFileOption, QuietOption, VerboseOption
 
-ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="results.json files that depthcue "
+ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="results.json files that depthcue "
                                                        "wrote, or the folders they are in; shown in this order.")]
 TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="What the page is called.")]
 PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Whether to show pictures and films; "
