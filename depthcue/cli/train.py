@@ -42,12 +42,13 @@ def train(
                                      "paper's).")] = "compact",
     lam: Annotated[list[float] | None, typer.Option(
         "--lambda", metavar="X", help="Weight of sparseness. compact: give two for the range it is trained for "
-        "(default 0.5 and 8), or one. drn22: one (default 5).")] = None,
+        "(default 0.5 and 6), or one. drn22: one (default 5).")] = None,
     equation: Annotated[str, typer.Option("--equation", metavar="4|5", help="4: fewest pixels that keep the depth. "
                                           "5: fewest pixels whose loss destroys it.")] = "4",
-    harden: Annotated[float, typer.Option("--harden", metavar="SHARE", min=0.0, max=1.0, help="Share of the pictures "
-                                          "that N sees through the mask cut to 0 and 1, so that the best pixels alone "
-                                          "are worth something. 0: the paper's.")] = 0.0,
+    sharpen: Annotated[float | None, typer.Option(
+        "--sharpen", metavar="SHARE", min=0.0, max=1.0, help="Share of the pictures that N sees through a nearly "
+        "binary mask, so that the best pixels alone are worth something. 0 is the paper's. Default: 0.8 for compact, "
+        "else 0.")] = None,
     steps: StepsOption = None, epochs: EpochsOption = None, out: RunOption = None, resume: ResumeRunOption = False,
     loss: LossOption = "depth+grad+normal", init: InitOption = None, backbone: BackboneOption = "none",
     augmentation: AugmentationOption = "published", batch_size: BatchSizeOption = 8,
@@ -66,10 +67,11 @@ def train(
     from depthcue.training.run import new_run_folder
 
     what = MaskTraining(
-        target=target, data=tuple(data), net=net, lam=tuple(lam or ()), equation=equation, harden=harden, loss=loss,
+        target=target, data=tuple(data), net=net, lam=tuple(lam or ()), equation=equation, loss=loss,
         init=init, backbone=backbone, augmentation=augmentation, batch_size=batch_size, weight_decay=weight_decay,
         precision=precision, compile=compile_, half=half, name=name, limit=limit, seed=seed,
-        **mask_recipe(net, steps=steps, epochs=epochs, learning_rate=learning_rate, schedule=schedule, average=average))
+        **mask_recipe(net, steps=steps, epochs=epochs, learning_rate=learning_rate, schedule=schedule, average=average,
+                      sharpen=sharpen))
     with progress_bar(quiet) as progress:
         weights = train_mask(what, out or new_run_folder("mask", net), resume=resume, device=device, progress=progress)
     print_json({"weights": str(weights)}) if json_ else print(weights)

@@ -4,8 +4,8 @@
 
 or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
 without gradients. Deviations: a mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range; what a relative net sees is brought to one scale, from Y alone (`nets.units`); the learning rate, schedule and
-averaging of the compact net are ours.
+range; N sees some of its masks sharpened (`training.sharpening`); what a relative net sees is brought to one scale,
+from Y alone (`nets.units`); the learning rate, schedule and averaging of the compact net are ours.
 """
 
 import math
@@ -32,11 +32,11 @@ from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.hardening import harden
 from depthcue.training.options import TrainingOptions, recipe
 from depthcue.training.run import RunFolder
+from depthcue.training.sharpening import sharpen
 
-LAMBDA_RANGE = (0.5, 8.0)
+LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 
 
@@ -50,8 +50,8 @@ class MaskTraining(TrainingOptions):
     data: tuple[str, ...]
     lam: tuple[float, ...] = ()
     """One λ, or the two ends of the range a conditioned net is trained for; empty: the net's default."""
-    harden: float = 0.0
-    """Share of the pictures that the target sees through the binary mask instead of the soft one."""
+    sharpen: float = 0.0
+    """Share of the pictures that the target sees through a nearly binary mask, reached half-way in training."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
 
@@ -89,7 +89,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
                 depth = to_reference_range(whole.float(), depth_range)
             with engine.autocast():
                 mask = engine.net(normalised, lam).float()
-            seen = harden(mask, what.harden, chance)
+            seen = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
             with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
@@ -104,7 +104,8 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation of a mask net with what is not said filled in (see `options.recipe`)."""
-    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0}, {}, net, **asked)
+    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
+                  {"sharpen": 0.8}, net, **asked)
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
