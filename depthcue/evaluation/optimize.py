@@ -1,0 +1,253 @@
+"""The mask found for each picture directly, Eq. (3), beside those that mask nets give, Eqs. (4) and (5).
+
+After Fig. 3 of Hu et al. (ICCV 2019), which shows the three on the same picture and calls the first noisy and the last
+not useful. Here they get numbers: the objective that Eqs. (3) and (4) share, which the search alone minimises for the
+picture at hand; how rough the mask is; what depth is seen through it; what it costs. The mask net of Eq. (4) is asked
+for its mask at the same lambda, so that both minimise the same thing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from depthcue import record
+from depthcue.atomic import atomic_path, make_folder
+from depthcue.data import RgbdData, open_data
+from depthcue.data.pictures import PictureData, open_pictures
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation import statistics
+from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.rivals import Stopwatch
+from depthcue.evaluation.roughness import roughness
+from depthcue.evaluation.side_by_side import save_row
+from depthcue.evaluation.tally import Summary, Tally, short
+from depthcue.evaluation.tiles import map_of, picture_of
+from depthcue.evaluation.viewing import View, Viewing
+from depthcue.imaging import grey8, overlay
+from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, require_gradients
+from depthcue.nets.catalog import SHIPPED
+from depthcue.objective import total_variation
+from depthcue.progress import Progress, Silent
+from depthcue.selection import DirectSettings, Means, Pictures, Score, build_method, judge, optimise_masks, sobel_edges
+
+DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
+"""The ways to a mask, by the equations of the paper."""
+MEASURES = ("objective", "difference", "mean", "total_variation", "roughness")
+DEFAULT_LAMBDA = 5.0
+"""Where no mask net says another: what the paper uses for its analyses."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search."""
+
+    lam: float | None = None
+    """None takes the mask net's own, or 5 where there is none."""
+    direct: DirectSettings = DirectSettings()
+    """The seed is that of the measurement."""
+    batch_size: int = 4
+    seed: int = 0
+    draws: int = statistics.DRAWS
+    examples: int = 4
+    """Pictures of the figure, spread over the data."""
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The depth net, and the mask nets to set beside the search: of Eq. (4) and of Eq. (5), each where there is one."""
+
+    depth: DepthNet
+    learned: MaskNet | None = None
+    opposite: MaskNet | None = None
+
+
+def optimize_specs(sources: Sequence[str], data: str | None, out: Path, target: str | None = None,
+                   weights: str | None = None, opposite: str | None = None, settings: Settings | None = None,
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+    """`optimize` on pictures or data, and nets, given by their specs.
+
+    Args:
+        sources: pictures, folders, globs; or none, and `data`.
+        target: None takes the net that `weights` was trained for; compact-indoor where that is not given either.
+        weights: None takes the shipped mask net of a shipped target, none of any other.
+        opposite: a mask net trained by Eq. (5).
+
+    Raises:
+        DepthcueError: besides, a spec that cannot be opened; both sources and data, or neither.
+    """
+    if bool(sources) == (data is not None):
+        raise DepthcueError("pictures or data are wanted, and " + ("both were given" if sources else "none were given"),
+                            "Name pictures, or data by --data, such as --data scenes:indoor.")
+    place = pick_device(device)
+    if weights is None and (target is None or target in SHIPPED):
+        weights = target or SHIPPED[0]
+    if weights is None:
+        learned, depth_net = None, load_depth_net(target or SHIPPED[0], place)
+    else:
+        learned, depth_net = load_pair(weights, target, place)
+    nets = Nets(depth_net, learned, None if opposite is None else load_mask_net(opposite, place))
+    opened: RgbdData = open_pictures(sources, limit, without=out) if data is None else open_data(
+        data, split="test", limit=limit)
+    return optimize(nets, opened, out, settings, place, progress)
+
+
+def optimize(nets: Nets, data: RgbdData, out: Path, settings: Settings | None = None,
+             device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
+    """Find a mask for every picture by Eq. (3), write OUT/results.json, OUT/masks/ and OUT/examples/.
+
+    Args:
+        nets: on `device`, in eval mode.
+        data: with ground truth or without.
+
+    Returns:
+        The results document; `_document` says what is in it.
+
+    Raises:
+        DepthcueError: settings that make no sense, a lambda that the mask net does not take, a depth net without
+            gradients, no images, nowhere to write.
+    """
+    settings = settings or Settings()
+    progress = progress or Silent()
+    require_gradients(nets.depth, "Eq. (3)")
+    settings.direct.check()
+    if len(data) == 0:
+        raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
+    search = _Search(nets, data, settings, torch.device(device))
+    make_folder(out)  # now, and not when the work is done
+    progress.start("minimising Eq. (3)", len(data) * settings.direct.steps * settings.direct.restarts)
+    masks: list[dict[str, Any]] = []
+    examples: list[dict[str, Any]] = []
+    with torch.inference_mode():
+        for view in search.viewing.views():
+            found = search.measure(view, progress)
+            masks += _save_masks(view, found, out)
+            examples += search.examples(view, found, out)
+    results = _document(search, masks, examples)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+class _Search:
+    """Nets, data and ways to a mask, and what has been measured of every picture so far."""
+
+    def __init__(self, nets: Nets, data: RgbdData, settings: Settings, device: torch.device) -> None:
+        self.nets, self.data, self.settings = nets, data, settings
+        self.lam = _lambda(nets, settings)
+        self.direct = replace(settings.direct, seed=settings.seed)
+        alone = isinstance(data, PictureData) and not data.uniform
+        multiple = int(np.lcm.reduce([net.description.multiple for net in (nets.learned, nets.opposite) if net] or [1]))
+        self.viewing = Viewing(nets.depth, data, device, batch_size=1 if alone else settings.batch_size,
+                               multiple=multiple)
+        self.watch = Stopwatch(device)
+        self.tally = Tally()
+        self.ways: dict[str, Score] = {}
+        if nets.learned is not None:
+            self.ways[LEARNED] = build_method("mask", Means(nets.learned, self.lam))
+        if nets.opposite is not None:
+            self.ways[OPPOSITE] = build_method("mask", Means(nets.opposite))
+
+    def measure(self, view: View, progress: Progress) -> dict[str, Tensor]:
+        """Find every way's masks (B, 1, H, W) for one batch, and add what they come to."""
+        def search(pictures: Pictures) -> Tensor:
+            return optimise_masks(self.nets.depth, pictures, self.lam, self.direct, progress)
+
+        self.tally.see(view)
+        found = {way: self.watch.score(way, score, view.pictures)
+                 for way, score in {DIRECT: search, **self.ways}.items()}
+        measured = {way: self._measures(way, view.pictures, mask) for way, mask in found.items()}
+        for way, mask in found.items():
+            self.tally.errors(way, view, view.through(mask))
+            for name, values in measured[way].items():
+                self.tally.add(way, name, values)
+                if way == LEARNED:
+                    self.tally.add(DIRECT, f"{name}_minus_{LEARNED}", measured[DIRECT][name] - values)
+        return found
+
+    def _measures(self, way: str, pictures: Pictures, mask: Tensor) -> dict[str, Tensor]:
+        judged = judge(self.nets.depth, pictures, mask, self.lam)
+        objective = judged.objective
+        if way == OPPOSITE:
+            assert self.nets.opposite is not None
+            objective = -judged.difference + self.nets.opposite.check_lambda(None) * (1 - judged.mean)
+        return dict(zip(MEASURES, (objective, judged.difference, judged.mean, total_variation(mask), roughness(mask)),
+                        strict=True))
+
+    def examples(self, view: View, found: dict[str, Tensor], out: Path) -> list[dict[str, Any]]:
+        """Leave the pictures of the figure that are in this batch."""
+        batch, pictures = view.batch, view.pictures
+        wanted = set(self.viewing.spread(self.settings.examples))
+        seen_m = {way: view.through(mask) for way, mask in found.items()} if wanted & set(pictures.places) else {}
+        return [save_row(
+            out, f"{place:06d}", batch.names[row], pictures.rgb[row], sobel_edges(pictures.rgb[row:row + 1])[0],
+            [mask[row] for mask in found.values()], [view.target_m[row]], [depth[row] for depth in seen_m.values()],
+            None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
+            for row, place in enumerate(pictures.places) if place in wanted]
+
+
+def _lambda(nets: Nets, settings: Settings) -> float:
+    if nets.learned is not None:
+        return nets.learned.check_lambda(settings.lam)
+    lam = DEFAULT_LAMBDA if settings.lam is None else settings.lam
+    if not lam >= 0:
+        raise DepthcueError(f"lambda {lam:g} is below 0", "The paper compares 1 to 6.")
+    return lam
+
+
+def _save_masks(view: View, found: dict[str, Tensor], out: Path) -> list[dict[str, Any]]:
+    """Write masks as 8 bit and over the picture, at the size the nets work at; their entries, paths relative to OUT."""
+    entries = []
+    for row, (place, name) in enumerate(zip(view.pictures.places, view.batch.names, strict=True)):
+        picture, files = picture_of(view.pictures.rgb[row]), {}
+        for way, mask in found.items():
+            grey = grey8(map_of(mask[row]))
+            for kind, pixels in (("mask", grey), ("overlay", overlay(picture, grey))):
+                path = f"masks/{place:06d}-{PurePosixPath(name).stem}-{way}-{kind}.png"
+                with atomic_path(out / path) as partial:
+                    Image.fromarray(pixels).save(partial)
+                files[f"{way}_{kind}"] = path
+        entries.append({"name": name, **files})
+    return entries
+
+
+def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results document, schema 1.
+
+    Beside the fields every document has: `target_net`, `weights` and `opposite` (None where there is none), `data`,
+    `images`, `ground_truth`, `lambda`, `direct` (how the search was done), `target` (errors of N on whole pictures),
+    `before` (the objective of showing all), `ways`: for eq3 and, where there are mask nets, eq4 and eq5, their errors
+    as in compare-edges and the means over pictures of MEASURES with intervals, for eq3 also minus eq4's; the objective
+    is that of Eqs. (3) and (4), for eq5 its own. `cost_ms` as in compare-edges; `per_image`; `masks` and `examples`,
+    files under OUT.
+    """
+    settings = search.settings
+    summary = Summary(search.tally, settings.draws, settings.seed)
+    cost_ms = search.watch.cost_ms()
+    ways = {}
+    for way in cost_ms:
+        names = [name for name in search.tally.numbers if name[0] == way and name[1].startswith(MEASURES)]
+        ways[way] = summary.of(way) | {
+            field: value for _, name in names
+            for field, value in ((name, summary.mean(way, name)), (f"{name}_ci95", summary.mean_interval(way, name)))}
+    nothing_lost = 3 * float(np.log(0.5))
+    return record.document(
+        "optimize",
+        target_net=described(search.nets.depth),
+        weights=None if search.nets.learned is None else described(search.nets.learned),
+        opposite=None if search.nets.opposite is None else described(search.nets.opposite),
+        data={"spec": search.data.spec, "without_valid_depth": summary.without_depth()}, seed=settings.seed,
+        images=len(summary.names), ground_truth=summary.ground_truth, **{"lambda": short(search.lam)},
+        direct=asdict(search.direct), batch_size=search.viewing.batch_size, target=summary.of_target(),
+        before={"objective": short(nothing_lost + search.lam), "difference": short(nothing_lost), "mean": 1.0},
+        ways=ways, cost_ms=cost_ms,
+        per_image={"names": summary.names, "ways": {
+            way: {name: [short(value) for value in search.tally.numbers[way, name]] for name in MEASURES}
+            for way in ways}},
+        masks=masks, examples=examples,
+    )

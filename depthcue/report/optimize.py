@@ -1,0 +1,96 @@
+"""What optimize found: masks by Eqs. (3), (4) and (5) side by side as in the paper's Fig. 3, and what each comes to."""
+
+from functools import partial
+from pathlib import Path
+
+from depthcue.imaging import Rgb, panel
+from depthcue.report.choices import duration
+from depthcue.report.panels import read_tile, save_panels
+from depthcue.report.results import Results, measured_against
+from depthcue.report.section import Column, Example, Picture, Section
+from depthcue.report.tables import Table
+
+DIRECT, LEARNED = "eq3", "eq4"
+LABELS = {DIRECT: "Eq. (3), searched", LEARNED: "Eq. (4), mask net", "eq5": "Eq. (5), mask net"}
+
+
+def section(results: Results, folder: Path) -> Section:
+    """The section of an optimize document that lies in `folder`."""
+    panels = Picture("figure.png", "Masks of the same pictures, and the depth seen through each",
+                     partial(_draw, results, folder), on_page=False)
+    return Section(
+        "The mask searched for each picture", sentences(results), (ways_table(results),), (),
+        (panels,) if results["examples"] else (),
+        "A mask net learns from many pictures which pixels matter. The same objective can be minimised for one picture "
+        "alone, every pixel of the mask being free.",
+        examples=tuple(_example(example, results) for example in results["examples"]))
+
+
+def ways_table(results: Results) -> Table:
+    """A row for every way to a mask: objective, what it keeps, how rough it is, what is seen through it, its cost."""
+    errors = {"rmse": "RMSE to truth", "rmse_to_target": "RMSE to whole"} if len(measured_against(results)) > 1 else {
+        "rmse_to_target": "RMSE to whole"}
+    before = results["before"]
+    whole = {"rmse": f"{results['target']['rmse']:.3f}" if results["target"] else "", "rmse_to_target": "0.000"}
+    rows = [("nothing hidden", f"{before['objective']:.3f}", f"{before['difference']:.3f}", "1.000", "", "",
+             *(whole[error] for error in errors), "")]
+    for way, entry in results["ways"].items():
+        rows.append((LABELS[way], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
+                     f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
+                     *(f"{entry[error]:.3f}" for error in errors), duration(results["cost_ms"][way]["median"])))
+    return Table(f"Lambda {results['lambda']:g}, {results['images']} images of {results['data']['spec']}; errors in "
+                 "metres, roughness 1 is noise",
+                 ("mask by", "objective", "l_dif", "mean of M", "total variation", "roughness", *errors.values(),
+                  "time a picture"), tuple(rows))
+
+
+def sentences(results: Results) -> tuple[str, ...]:
+    """How the searched masks differ from the mask net's, where the intervals are clear of no difference."""
+    ways, said = results["ways"], []
+    if LEARNED not in ways:
+        return ()
+    direct, learned = ways[DIRECT], ways[LEARNED]
+    low, high = direct[f"objective_minus_{LEARNED}_ci95"]
+    if high < 0 or low > 0:
+        said.append(f"Searched for each picture, masks reach {'a lower' if high < 0 else 'a higher'} objective than "
+                    f"the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} (difference "
+                    f"{low:+.2f} to {high:+.2f}).")
+    low, high = direct[f"roughness_minus_{LEARNED}_ci95"]
+    if high < 0 or low > 0:
+        factor = direct["roughness"] / learned["roughness"]
+        more = f"{factor:.1f} times as rough as" if factor > 1 else f"{1 / factor:.1f} times smoother than"
+        said.append(f"They are {more} the mask net's: {direct['roughness']:.2f} against {learned['roughness']:.2f}, "
+                    "where 1 is noise.")
+    costs = results["cost_ms"]
+    if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
+        said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
+                    f"{duration(costs[LEARNED]['median'])}.")
+    return tuple(said)
+
+
+def _example(example: Results, results: Results) -> Example:
+    columns = [Column("the whole picture", example["picture"], example["whole"][0])]
+    columns += [Column(LABELS[way], mask, seen)
+                for way, mask, seen in zip(results["ways"], example["masks"], example["seen"], strict=True)]
+    return Example(example["name"], tuple(columns))
+
+
+def _draw(results: Results, folder: Path, path: Path) -> None:
+    """Two rows a picture: the picture and its masks, and under each the depth that is seen.
+
+    Raises:
+        DepthcueError: a tile is missing or cannot be read.
+    """
+    save_panels([_stacked(_example(example, results), folder) for example in results["examples"]], path)
+
+
+def _stacked(example: Example, folder: Path) -> Rgb:
+    import numpy as np
+
+    captions = [column.caption for column in example.columns]
+    captions[0] = "picture"
+    shown = panel([read_tile(folder / column.shown) for column in example.columns], captions)
+    seen = panel([read_tile(folder / column.seen) for column in example.columns if column.seen is not None],
+                 ["depth from all", *("depth from it" for _ in example.columns[1:])])
+    # wide pictures stand one above the other in each panel, so that depth goes to their right
+    return np.concatenate([shown, seen], axis=1 if shown.shape[0] > shown.shape[1] else 0)
