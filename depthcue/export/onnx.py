@@ -56,7 +56,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     with atomic_path(path) as partial:
         _write_graph(module, partial)
         session = onnxruntime.InferenceSession(partial, providers=[PROVIDER])
-        parity = check_parity(module, _runner(session), pictures, depth_net, tolerance)
+        parity = check_parity(module, _runner(session, module.net.description.name), pictures, depth_net, tolerance)
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
             "mask" if isinstance(module, MaskGraph) else "depth", module.net.description,
@@ -72,6 +72,8 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
 
 def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
     own = copy.deepcopy(net).cpu().eval()
+    if isinstance(own, DepthNet):
+        own = own.for_export()
     module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
     return module.requires_grad_(False).eval()
 
@@ -139,12 +141,17 @@ def _tidy(model: onnx.ModelProto, output: str) -> None:
     model.producer_name, model.producer_version = "depthcue", ""
 
 
-def _runner(session: onnxruntime.InferenceSession) -> Exported:
+def _runner(session: onnxruntime.InferenceSession, name: str) -> Exported:
     def run(frames: Frames, lam: float | None) -> Maps:
         feeds: dict[str, Any] = {"frames": frames}
         if lam is not None:
             feeds["lambda"] = np.full(len(frames), lam, np.float32)
-        return session.run(None, feeds)[0]
+        try:
+            return session.run(None, feeds)[0]
+        except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
+            raise DepthcueError(f"ONNX Runtime cannot run the graph of {name} on frames {frames.shape}: {error}",
+                                "torch wrote a graph that does not hold for every size and batch. Nothing was "
+                                "written.") from error
 
     return run
 

@@ -97,6 +97,10 @@ class DepthNet(_PictureNet):
     def forward(self, normalised: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def for_export(self) -> "DepthNet":
+        """The net to write as a graph in its place: itself, where its code holds for every size."""
+        return self
+
     def to_depth_m(self, prediction: Tensor) -> Tensor:
         """Bring a prediction to metres, never below a millimetre.
 

@@ -1,5 +1,6 @@
 """A borrowed function as a depth net: what it takes made from the normalised picture, its answer made a depth map."""
 
+import dataclasses
 import hashlib
 import traceback
 from collections.abc import Callable, Mapping
@@ -34,6 +35,18 @@ class ForeignDepthNet(DepthNet):
     def fixed(self) -> bool:
         """Whether the answer is always of one size, whatever the picture's."""
         return self.said.fixed
+
+    def for_export(self) -> DepthNet:
+        """The same net at its working size alone, to which its graph will stretch any picture.
+
+        Code of others seldom traces for every size: positions in a vision transformer are worked out in plain Python.
+        """
+        if self.fixed:
+            return self
+        description = dataclasses.replace(self.description, multiple=1)
+        net = type(self)(self.body, dataclasses.replace(self.said, description=description, fixed=True))
+        net.card = self.card
+        return net.to(self._mean.device).eval()
 
     def forward(self, normalised: Tensor) -> Tensor:
         return depth_map(self.body(self._as_taken(normalised)), self.description.name, self.said.output)
