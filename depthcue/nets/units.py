@@ -35,11 +35,13 @@ class Units:
     """How the predictions of a batch become depth.
 
     Attributes:
-        scale, shift: (B, 1, 1, 1); `scale * prediction + shift` is depth, or inverse depth.
+        origin, scale, shift: (B, 1, 1, 1); `scale * (prediction - origin) + shift` is depth, or inverse depth. An
+            origin amid the predictions saves the digits that large values lack.
         inverse: whether it is inverse depth.
         far: depth is cut off here.
     """
 
+    origin: Tensor
     scale: Tensor
     shift: Tensor
     inverse: bool
@@ -47,7 +49,7 @@ class Units:
 
     def to_depth(self, prediction: Tensor) -> Tensor:
         """Predictions (B, 1, h, w) of the same pictures as depth: in metres where aligned, else in own units."""
-        values = self.scale * prediction.float() + self.shift
+        values = self.scale * (prediction.float() - self.origin) + self.shift
         if self.inverse:
             return 1 / values.clamp(1 / self.far, 1 / MIN_DEPTH_M)
         return values.clamp(MIN_DEPTH_M, self.far)
@@ -65,7 +67,7 @@ def own_units(description: DepthDescription, whole: Tensor) -> Units:
     middle = flat.median(dim=1, keepdim=True).values  # (B, 1)
     rounding = _ROUNDING * flat.abs().amax(dim=1, keepdim=True).clamp_min(_ROUNDING)
     scale = wanted / (flat - middle).abs().mean(dim=1, keepdim=True).clamp_min(rounding)
-    return Units(_column(scale), _column(median - scale * middle), inverse, OWN_FAR)
+    return Units(_column(middle), _column(scale), torch.full_like(_column(scale), median), inverse, OWN_FAR)
 
 
 def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor, valid: Tensor | None,
@@ -101,10 +103,10 @@ def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor,
     variance = mean((prediction - centre).square())
     covariance = mean((prediction - centre) * (truth - truth_centre))
     scale = (covariance / variance.clamp_min(torch.finfo(torch.float64).tiny)).clamp_min(0)
-    shift = truth_centre - scale * centre
     own, decided = own_units(description, whole), _column(keep.any(dim=1))
-    return Units(torch.where(decided, _column(scale.float()), own.scale),
-                 torch.where(decided, _column(shift.float()), own.shift), inverse, far_m)
+    origin, scale, shift = (torch.where(decided, _column(found.float()), otherwise) for found, otherwise in (
+        (centre, own.origin), (scale, own.scale), (truth_centre, own.shift)))
+    return Units(origin, scale, shift, inverse, far_m)
 
 
 def _column(values: Tensor) -> Tensor:

@@ -1,0 +1,159 @@
+"""Relative nets: one scale and shift a picture, from the whole picture, whatever is then seen through masks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from depthcue.nets import DepthDescription, DepthNet, depth_from, see_whole
+from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
+from depthcue.nets.units import OWN_DEVIATION, OWN_FAR, OWN_MEDIAN, aligned_units, own_units
+from depthcue.objective import l_dif
+
+SIZE = (12, 16)
+
+
+class Red(DepthNet):
+    """Predicts `scale * red + shift`, red being what is left of the picture's first channel."""
+
+    def __init__(self, scale: float = 1.0, shift: float = 0.0, **description: object) -> None:
+        super().__init__(DepthDescription("red", *SIZE, 1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+                                          **description))  # type: ignore[arg-type]
+        self.scale, self.shift = scale, shift
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        return self.scale * normalised[:, :1] + self.shift
+
+
+def relative(predicts: str, **more: object) -> DepthDescription:
+    return DepthDescription("net", *SIZE, 1, predicts=predicts, relative=True, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def picture(generator: torch.Generator) -> Tensor:
+    return 0.2 + 0.8 * torch.rand(2, 3, *SIZE, generator=generator)
+
+
+@pytest.mark.parametrize("predicts", [METRIC_DEPTH, INVERSE_DEPTH, DISPARITY])
+def test_own_units_do_not_know_the_scale_and_shift_of_the_net(predicts: str, picture: Tensor) -> None:
+    plain, *others = (depth_from(Red(scale, shift, predicts=predicts, relative=True), picture)
+                      for scale, shift in ((1.0, 0.0), (740.0, -5000.0), (0.03, 12.0)))
+    for other in others:
+        # float32 of values near 5000 leaves five digits of a spread of 150
+        torch.testing.assert_close(other, plain, atol=5e-4, rtol=5e-4)
+
+
+def test_own_units_of_depth_have_the_median_and_deviation_of_rooms(picture: Tensor) -> None:
+    values = own_units(relative(METRIC_DEPTH), picture[:, :1]).to_depth(picture[:, :1]).double().flatten(1)
+    for each in values:
+        middle = float(each.median())
+        assert middle == pytest.approx(OWN_MEDIAN, abs=1e-4)
+        assert float((each - middle).abs().mean()) == pytest.approx(OWN_DEVIATION, rel=1e-4)
+
+
+def test_own_units_of_inverse_depth_turn_it_round_and_end(picture: Tensor) -> None:
+    inverse = picture[:1, :1].clone()
+    inverse[0, 0, 0, 0], inverse[0, 0, 0, 1] = -50.0, 50.0
+    depth = own_units(relative(INVERSE_DEPTH), picture[:1, :1]).to_depth(inverse)[0, 0]
+    assert float(depth[0, 0]) == OWN_FAR and 0 < float(depth[0, 1]) < 0.1
+    order = inverse.flatten().argsort()
+    assert (depth.flatten()[order].diff() <= 0).all()
+
+
+def test_a_changed_scale_counts_as_change(picture: Tensor) -> None:
+    """Half of the red hidden everywhere: nothing but scale, and yet not the same depth."""
+    net = Red(predicts=METRIC_DEPTH, relative=True)
+    whole, units = see_whole(net, picture)
+    half = torch.full((2, 1, *SIZE), 0.5)
+    seen = depth_from(net, picture, half, units=units)
+    assert float(l_dif(seen, whole)) > float(l_dif(whole, whole)) + 0.1
+    # who gives no units gets the same
+    torch.testing.assert_close(depth_from(net, picture, half), seen)
+    torch.testing.assert_close(depth_from(net, picture), whole)
+
+
+def test_units_pass_gradients_to_the_mask_and_none_to_the_units(picture: Tensor) -> None:
+    net = Red(3.0, 1.0, predicts=METRIC_DEPTH, relative=True)
+    mask = torch.full((2, 1, *SIZE), 0.9, requires_grad=True)
+    depth_from(net, picture, mask).sum().backward()
+    units = own_units(net.description, net(picture))
+    inside = units.scale * (3.0 * picture[:, :1] * 0.9 + 1.0 - units.origin) + units.shift
+    expected = torch.where((inside > 1e-3) & (inside < OWN_FAR), units.scale * 3.0 * picture[:, :1], 0.0)
+    torch.testing.assert_close(mask.grad, expected)
+
+
+def test_absolute_nets_have_no_units(picture: Tensor) -> None:
+    net = Red(predicts=INVERSE_DEPTH)
+    whole, units = see_whole(net, picture)
+    assert units is None
+    torch.testing.assert_close(whole, 1 / picture[:, :1])
+
+
+def test_a_flat_answer_stays_flat() -> None:
+    flat = torch.full((1, 1, *SIZE), 17.0)
+    flat[..., 0, 0] = math.nextafter(17.0, 18.0)
+    depth = own_units(relative(INVERSE_DEPTH), flat).to_depth(flat)
+    assert float(depth.max() - depth.min()) < 1e-3 and float(depth.median()) == pytest.approx(OWN_MEDIAN, rel=1e-3)
+
+
+@pytest.mark.parametrize("predicts", [METRIC_DEPTH, INVERSE_DEPTH])
+@pytest.mark.parametrize("shift_unknown", [True, False])
+def test_alignment_is_the_least_squares_of_valid_pixels(predicts: str, shift_unknown: bool,
+                                                        generator: torch.Generator) -> None:
+    prediction = torch.rand(3, 1, *SIZE, generator=generator) * 40 + 5
+    depth_m = 1.0 + 4 * torch.rand(3, 1, *SIZE, generator=generator) + (
+        0.05 * prediction if predicts == METRIC_DEPTH else 20 / prediction)
+    valid = torch.rand(3, 1, *SIZE, generator=generator) > 0.3
+    depth_m[0, 0, 0, 0] = torch.inf
+    valid[0, 0, 0, 0] = False
+    description = relative(predicts, shift_unknown=shift_unknown)
+    units = aligned_units(description, prediction, depth_m, valid, far_m=80.0)
+    for row in range(3):
+        keep = valid[row].flatten().numpy()
+        x = prediction[row].flatten().double().numpy()[keep]
+        z = depth_m[row].flatten().double().numpy()[keep]
+        wanted = 1 / z if predicts == INVERSE_DEPTH else z
+        columns = [x, np.ones_like(x)] if shift_unknown else [x]
+        solution = np.linalg.lstsq(np.stack(columns, 1), wanted, rcond=None)[0]
+        assert float(units.scale[row]) == pytest.approx(solution[0], rel=1e-4)
+        at_zero = float(units.shift[row] - units.scale[row] * units.origin[row])
+        assert at_zero == pytest.approx(solution[1] if shift_unknown else 0.0, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(("predicts", "scale", "shift"), [(METRIC_DEPTH, 0.2, -3.0), (INVERSE_DEPTH, 900.0, -40.0)])
+def test_a_net_that_is_right_up_to_scale_and_shift_is_right_when_aligned(predicts: str, scale: float, shift: float,
+                                                                         generator: torch.Generator) -> None:
+    depth_m = 1 + 8 * torch.rand(2, 1, *SIZE, generator=generator)
+    seen = 1 / depth_m if predicts == INVERSE_DEPTH else depth_m
+    prediction = scale * seen + shift
+    units = aligned_units(relative(predicts), prediction, depth_m, None, far_m=80.0)
+    torch.testing.assert_close(units.to_depth(prediction), depth_m, atol=1e-3, rtol=1e-3)
+    # the same units make a prediction with half the inverse depth, or depth, wrong by a factor of two
+    other = scale * (seen / 2) + shift
+    torch.testing.assert_close(units.to_depth(other), 2 * depth_m if predicts == INVERSE_DEPTH else depth_m / 2,
+                               atol=1e-3, rtol=1e-3)
+
+
+def test_a_net_that_sees_near_for_far_is_not_put_right(generator: torch.Generator) -> None:
+    depth_m = 1 + 8 * torch.rand(1, 1, *SIZE, generator=generator)
+    units = aligned_units(relative(METRIC_DEPTH), -depth_m, depth_m, None, far_m=80.0)
+    assert float(units.scale) == 0
+    torch.testing.assert_close(units.to_depth(-depth_m), depth_m.mean().expand_as(depth_m))
+
+
+def test_alignment_cuts_off_at_the_range_of_the_data() -> None:
+    depth_m = torch.linspace(1, 10, 192).view(1, 1, *SIZE)
+    units = aligned_units(relative(INVERSE_DEPTH), 1 / depth_m, depth_m, None, far_m=10.0)
+    assert float(units.to_depth(torch.tensor([[[[-1.0]]]]))) == 10.0
+
+
+def test_a_picture_without_depth_keeps_its_own_units(picture: Tensor) -> None:
+    prediction, depth_m = picture[:, :1], torch.full((2, 1, *SIZE), 3.0)
+    valid = torch.ones(2, 1, *SIZE, dtype=torch.bool)
+    valid[1] = False
+    units = aligned_units(relative(METRIC_DEPTH), prediction, depth_m, valid, far_m=10.0)
+    own = own_units(relative(METRIC_DEPTH), prediction)
+    torch.testing.assert_close(units.to_depth(prediction)[1], own.to_depth(prediction)[1])
+    torch.testing.assert_close(units.to_depth(prediction)[0], depth_m[0], atol=1e-4, rtol=0)
