@@ -4,11 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from depthcue.imaging import panel
 from depthcue.report.matrices import Matrix, draw_matrices
-from depthcue.report.panels import read_tile, save_panels
 from depthcue.report.results import TARGET, TRUTH, Results, measured_against
-from depthcue.report.section import Column, Example, Picture, Plot, Section
+from depthcue.report.rows import draw_rows, example_of
+from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
@@ -20,8 +19,10 @@ def section(results: Results, folder: Path) -> Section:
     """The section of a compare-nets document that lies in `folder`."""
     share = f"{results['share']:.0%}"
     against = " and ".join(measured_against(results))
-    figure = Picture("masks.png", "The masks of every network on the same pictures", partial(_draw_masks, results,
-                                                                                             folder), on_page=False)
+    labels = [net["label"] for net in results["nets"]]
+    rows = results["examples"]
+    figure = Picture("masks.png", "The masks of every network on the same pictures",
+                     partial(draw_rows, rows, [f"mask of {label}" for label in labels], folder), on_page=False)
     return Section(
         "Do different networks look at the same pixels?",
         (in_words(results), *agreement_in_words(results), *transfer_in_words(results)),
@@ -33,11 +34,12 @@ def section(results: Results, folder: Path) -> Section:
          Plot("transfer", f"RMSE in metres of each network that sees the {share} of pixels that another chose, against "
               f"{against}; the stronger the colour, the larger the error beside that by the network's own mask",
               partial(_draw_transfer, results))),
-        (figure,) if results["examples"] else (),
+        (figure,) if rows else (),
         "Every network has learnt a mask of its own. If the masks showed quirks of one network, those of others would "
         "look different; if they showed edges, all would look like an edge map. Masks are compared pixel by pixel, and "
         "each network is shown the pixels that another network's mask chose.",
-        examples=tuple(_example(example, results) for example in results["examples"]))
+        examples=tuple(example_of(row, [f"mask of {label}; its depth by {share} of the pixels" for label in labels])
+                       for row in rows))
 
 
 def in_words(results: Results) -> str:
@@ -149,17 +151,3 @@ def _draw_transfer(results: Results, paths: Any, theme: Any) -> None:
             f"against {reference}", labels, columns, tuple(tuple(f"{value:.2f}" for value in row) for row in values),
             tuple(tuple(row) for row in strengths), "seen by", "chosen by"))
     draw_matrices(matrices, paths, theme)
-
-
-def _draw_masks(results: Results, folder: Path, path: Path) -> None:
-    captions = ["picture", "edges", *(f"mask of {net['label']}" for net in results["nets"])]
-    save_panels([panel([read_tile(folder / tile) for tile in (row["picture"], row["edges"], *row["masks"])], captions)
-                 for row in results["examples"]], path)
-
-
-def _example(row: Results, results: Results) -> Example:
-    columns = [Column("the picture" + ("; the true depth" if "truth" in row else ""), row["picture"], row.get("truth"))]
-    for position, net in enumerate(results["nets"]):
-        columns.append(Column(f"mask of {net['label']}; its depth by {results['share']:.0%} of the pixels",
-                              row["masks"][position], row["seen"][position]))
-    return Example(row["name"], (*columns, Column("the edges", row["edges"], None)))

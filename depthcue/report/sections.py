@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from depthcue.report import compare_losses, compare_nets, comparison, evaluate, optimize, probe, tour
+from depthcue.report import compare_losses, compare_nets, comparison, evaluate, findings, optimize, probe, tour
 from depthcue.report.results import Results
 from depthcue.report.section import Section
 
@@ -14,6 +14,7 @@ SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "compare-nets": compare_nets.section,
     "compare-losses": compare_losses.section,
     "optimize": optimize.section,
+    "findings": findings.section,
     "probe": probe.section,
 }
 """By the command that wrote the results; each takes the results and the folder they lie in."""

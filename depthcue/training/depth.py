@@ -19,7 +19,7 @@ from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
 from depthcue.objective import l_dif
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import TrainingOptions, recipe
+from depthcue.training.options import TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 
 
@@ -35,6 +35,12 @@ class DepthTraining(TrainingOptions):
     """Working (height, width); the architecture's default where None."""
     augmentation: str = field(default="strong", kw_only=True)
 
+    def check(self) -> None:
+        super().check()
+        check_loss(self.loss)
+        if self.net not in DEPTH_NETS:
+            raise DepthcueError(f"there is no depth net called {self.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
+
 
 def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
                 progress: Progress | None = None) -> Path:
@@ -45,8 +51,6 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
     what.check()
-    if what.net not in DEPTH_NETS:
-        raise DepthcueError(f"there is no depth net called {what.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
     accelerator = accelerator_for(device)
     size = what.size or (DEPTH_DEFAULTS[what.net].height, DEPTH_DEFAULTS[what.net].width)
     datasets = what.open_data(what.data, size)

@@ -28,11 +28,11 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
-from depthcue.nets.catalog import MASK_DEFAULTS
+from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
 from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import TrainingOptions, recipe
+from depthcue.training.options import TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 from depthcue.training.sharpening import sharpen
 
@@ -55,6 +55,15 @@ class MaskTraining(TrainingOptions):
     equation: str = "4"
     loss: str = "depth+grad+normal"
 
+    def check(self) -> None:
+        super().check()
+        check_loss(self.loss)
+        if self.net not in MASK_NETS:
+            raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
+        if self.equation not in EQUATIONS:
+            raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
+        _lambdas(self)
+
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
                progress: Progress | None = None) -> Path:
@@ -65,8 +74,6 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
     what.check()
-    if what.equation not in EQUATIONS:
-        raise DepthcueError(f"unknown equation {what.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
     accelerator = accelerator_for(device)
     target = load_depth_net(what.target, accelerator.device)
     require_gradients(target, "training a mask net")
@@ -111,7 +118,7 @@ def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     """A mask net that takes pictures as its target does."""
     seen = target.description
-    height, width = working_size(seen, MASK_DEFAULTS[what.net].multiple if what.net in MASK_DEFAULTS else 1)
+    height, width = working_size(seen, MASK_DEFAULTS[what.net].multiple)
     changes: dict[str, Any] = {
         "name": what.name or what.net, "target": what.target, "height": height, "width": width,
         "mean": seen.mean, "std": seen.std, **_lambdas(what),

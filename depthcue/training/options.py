@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from depthcue.data import NONE, PUBLISHED, STRONG, BatchLoader, RgbdData, open_data
 from depthcue.errors import DepthcueError
 from depthcue.nets.checkpoint import save_net
+from depthcue.objective import LOSSES
 from depthcue.training.engine import PRECISIONS, Engine, Optimisation
 
 POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
@@ -57,7 +58,7 @@ class TrainingOptions:
         """Refuse what can be known to be wrong before anything is opened.
 
         Raises:
-            DepthcueError: there is no such augmentation or precision.
+            DepthcueError: there is no such net, loss, augmentation or precision, or lambda cannot be had.
         """
         if self.precision not in PRECISIONS:
             raise DepthcueError(f"there is no precision {self.precision!r} for training",
@@ -92,6 +93,12 @@ class TrainingOptions:
                                "pictures": [len(data) for data in datasets], "command": sys.argv[1:]})
             engine.run.finish()
         engine.accelerator.wait_for_everyone()
+
+
+def check_loss(loss: str) -> None:
+    """Raise DepthcueError unless `loss` is one of objective.LOSSES."""
+    if loss not in LOSSES:
+        raise DepthcueError(f"there is no loss {loss!r}", f"Use {', '.join(LOSSES)}.")
 
 
 def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:

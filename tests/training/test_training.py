@@ -151,7 +151,8 @@ def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"net": "resnet"}, "no depth net called"), ({"size": (50, 64)}, "multiples of 16"),
     ({"augmentation": "wild"}, "unknown augmentation"),
-    ({"precision": "fp8"}, "no precision"), ({"schedule": "steep"}, "unknown schedule"),
+    ({"precision": "fp8"}, "no precision"), ({"loss": "l2"}, "no loss 'l2'"),
+    ({"schedule": "steep"}, "unknown schedule"),
     ({"data": ("folder:/nowhere",)}, "/nowhere")])
 def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str,
                                             tmp_path: Path) -> None:
@@ -160,7 +161,8 @@ def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message:
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"net": "drn22", "lam": (1.0, 5.0)}, "one lambda"), ({"lam": (-1.0,)}, "above 0"),
+    ({"net": "drn22", "lam": (1.0, 5.0)}, "one lambda"),
+    ({"net": "giant"}, "no mask net called"), ({"lam": (-1.0,)}, "above 0"),
     ({"equation": "6"}, "unknown equation"), ({"target": "compact-garden"}, "names no depth net")])
 def test_wrong_mask_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str, target: str,
                                                  tmp_path: Path) -> None:
