@@ -52,7 +52,8 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
     Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
     Several --weights: mask nets of one lambda each, or rivals, for one depth net.
     """
-    from depthcue.evaluation.evaluate import Sanity, Settings, evaluate_specs
+    from depthcue.evaluation.evaluate import Settings, evaluate_specs
+    from depthcue.evaluation.sanity import Sanity
 
     configure(quiet, verbose)
     settings = Settings(tuple(lam or ()), at, truth, fill, batch_size=batch_size, seed=seed,

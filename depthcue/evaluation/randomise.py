@@ -32,6 +32,7 @@ class Randomised(DepthNet):
         super().__init__(net.description)
         self.net, self.layers, self.deepest = net, layers, deepest
         self.scale, self.shift = 1.0, 0.0
+        self.training = net.training
 
     def normalise(self, rgb: Tensor) -> Tensor:
         return self.net.normalise(rgb)
@@ -81,13 +82,13 @@ def cascade(net: DepthNet, pictures: Sequence[Tensor], stages: int, seed: int = 
     Args:
         net: in eval mode.
         pictures: normalised, (B, 3, H, W) each, that tell the scale of predictions and the statistics of batch norms.
-        stages: how many copies; the first has its last layer randomised, the others rise to all in even steps. Fewer
-            where the net has fewer layers.
+        stages: how many copies; from the one with its last layer randomised they rise to all in even steps. One copy
+            alone has all randomised; there are fewer where the net has fewer layers.
     """
     yield Randomised(net)
     wanted = _moments(net, pictures)
     backwards = layers_by_call(net, pictures[0][:1])[::-1]
-    for count in np.unique(np.linspace(1, len(backwards), stages).round().astype(int)).tolist():
+    for count in np.unique(np.linspace(len(backwards), 1, stages).round().astype(int)).tolist():
         changed = Randomised(copy.deepcopy(net), count, backwards[count - 1][0])
         modules = dict(changed.net.named_modules())
         chosen = [modules[name] for name, _ in backwards[:count]]

@@ -91,7 +91,7 @@ def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sani
     """
     progress = progress or Silent()
     check = _Check(mask_net, lam, viewing, sanity)
-    stages = []
+    stages: list[dict[str, Any]] = []
     for net in cascade(viewing.depth_net, check.normalised(), sanity.stages, sanity.seed):
         if not stages:
             progress.start("sanity check", sanity.stages + 1)
@@ -172,10 +172,12 @@ class _Check:
         return entry
 
     def _direct_masks(self, net: Randomised) -> list[Tensor]:
-        wanted, masks = self.sanity.direct_images, []
+        masks: list[Tensor] = []
+        left = self.sanity.direct_images
         for pictures in self.pictures:
-            rows = min(len(pictures.rgb), wanted - sum(len(mask) for mask in masks))
+            rows = min(len(pictures.rgb), left)
             if rows > 0:
+                left -= rows
                 some = replace(pictures, rgb=pictures.rgb[:rows], places=pictures.places[:rows])
                 masks.append(optimise_masks(net, some, self.lam, self.sanity.direct))
         return masks
@@ -194,7 +196,7 @@ class _Check:
                 mask = learner(learner.normalise(pictures.rgb), lam)
                 seen = to_reference_range(depth_from(net, normalised, mask), far_m)
                 adam.zero_grad(set_to_none=True)
-                mask_objective(l_dif(seen, whole), mask, lam).backward()  # type: ignore[no-untyped-call]
+                mask_objective(l_dif(seen, whole), mask, lam).backward()
                 adam.step()
         with torch.no_grad():
             score = build_method("mask", Means(learner.eval(), self.lam))

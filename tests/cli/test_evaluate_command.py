@@ -1,0 +1,108 @@
+"""`depthcue evaluate` from end to end, with nets too small to be good."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.cli.main import main
+from depthcue.nets import build_depth_net, build_mask_net
+from depthcue.nets.checkpoint import save_net
+
+SIZE = {"height": 32, "width": 48}
+WIDTHS = (4, 4, 8, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of a depth net, its mask net with a dial, two mask nets of one lambda each, and one for another net."""
+    folder = tmp_path_factory.mktemp("nets")
+    target = folder / "depth.safetensors"
+    save_net(build_depth_net("compact", config={"widths": WIDTHS}, **SIZE), target, architecture="compact")
+    kinds = {"dial": {"lambda_range": (0.5, 4.5)}, "two": {"default_lambda": 2.0}, "five": {"default_lambda": 5.0},
+             "stranger": {"target": "compact-road"}}
+    for name, changes in kinds.items():
+        net = build_mask_net("compact", config={"widths": WIDTHS, "detail": 4},
+                             **{"target": str(target), "name": name, **SIZE, **changes})
+        save_net(net, folder / f"{name}.safetensors", architecture="compact")
+    return {path.stem: str(path) for path in folder.glob("*.safetensors")}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three pictures of noise with depth beside them."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    for name in "abc":
+        Image.fromarray(draws.integers(0, 255, (48, 64, 3), np.uint8)).save(folder / f"{name}.png")
+        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (48, 64)).astype(np.float32))
+    return folder
+
+
+def test_everything_of_a_dial_on_rendered_rooms(nets: dict[str, str], tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["evaluate", "--weights", nets["dial"], "--data", "scenes:indoor", "--limit", "2", "--out", str(out),
+                 "--json"]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert json.loads(capsys.readouterr().out) == results
+    assert [row["lambda"] for row in results["table"]] == [1, 2, 3, 4]
+    assert results["target_net"]["architecture"] == "compact" and results["images"] == 2
+    plots = ("trade-off", "orders", "thresholds")
+    assert {path.name for path in out.iterdir()} == {"results.json", *(
+        f"{name}.{kind}" for name in plots for kind in ("png", "svg"))}
+
+
+def test_nets_of_one_lambda_each_make_one_table(nets: dict[str, str], pictures: Path, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "-w", nets["two"], "-w", nets["five"], "--data", f"folder:{pictures}", "--only-table",
+                 "--truth", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "2 (two)" in printed and "5 (five)" in printed and "original" in printed
+    assert "insertion" not in printed
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "trade-off.png", "trade-off.svg"}
+
+
+def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str],
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    from depthcue.evaluation import sanity
+    from depthcue.evaluation.sanity import Sanity
+    from depthcue.selection import DirectSettings
+
+    for depth in pictures.glob("*.npy"):
+        depth.unlink()
+    # the command's own settings are for real nets, and take minutes
+    monkeypatch.setattr(sanity, "Sanity", lambda steps, seed: Sanity(
+        stages=2, direct_images=2, steps=steps, seed=seed, draws=50, direct=DirectSettings(steps=2)))
+    assert main(["evaluate", "-w", nets["dial"], "--lambda", "2", "--data", f"folder:{pictures}", "--only-table",
+                 "--sanity-steps", "2", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "This data has no depth" in printed and "against ground truth" not in printed
+    assert "Sanity: agreement with the masks for the intact net, the mask net trained on for 2 steps" in printed
+    assert (tmp_path / "out" / "sanity.png").is_file()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["-w", "dial", "--lambda", "60"], "between 0.5 and 4.5"),
+    (["-w", "two", "--lambda", "3"], "trained for lambda 2 alone"),
+    (["-w", "dial", "-w", "stranger"], "trained for different depth nets"),
+    (["-w", "dial", "--fill", "pink"], "mean, black, blur, noise"),
+    (["-w", "depth"], "--weights a mask net"),
+    (["-w", "dial", "--truth", "--data", "BARE"], "--truth asks for it"),
+])
+def test_mistakes_are_told_and_leave_nothing(nets: dict[str, str], pictures: Path, tmp_path: Path,
+                                             capsys: pytest.CaptureFixture[str], arguments: list[str],
+                                             said: str) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    Image.new("RGB", (64, 48)).save(bare / "a.png")
+    words = [nets.get(word, f"folder:{bare}" if word == "BARE" else word) for word in arguments]
+    data = [] if "--data" in words else ["--data", f"folder:{pictures}"]
+    assert main(["evaluate", *words, *data, "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,175 @@
+"""What the report tells of an evaluation, from documents made by hand."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from depthcue.report.evaluate import in_words, section
+from depthcue.report.evaluate_tables import beside_the_papers, evaluation_tables, table_1
+from depthcue.report.figures import DARK, LIGHT
+from depthcue.report.results import TARGET, TRUTH
+from depthcue.report.section import draw_plots
+
+MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
+LAMBDAS = (1.0, 2.0, 5.0)
+
+
+def _number(name: str, value: float, half: float = 0.02) -> dict[str, Any]:
+    return {name: value, f"{name}_ci95": [value - half, value + half]}
+
+
+def _errors(rmse: float) -> dict[str, Any]:
+    measured = _number("rmse", rmse)
+    for name in MEANS:
+        measured |= _number(name, rmse / 10, 0.001)
+    return measured
+
+
+def _flat(rmse: float, truth: bool) -> dict[str, Any]:
+    return (_number("rmse", 0.5 + rmse) if truth else {}) | _number("rmse_to_target", rmse)
+
+
+def _difference(value: float, truth: bool) -> dict[str, Any]:
+    return (_number("truth", value, 0.01) if truth else {}) | _number("target", value, 0.01)
+
+
+def evaluation(truth: bool = True, closer: bool = True, sanity: bool = True) -> dict[str, Any]:
+    """A document of a net with a dial; every further lambda costs 0.1 m more."""
+    table = []
+    for step, lam in enumerate(LAMBDAS):
+        ways = {way: {**({"truth": _errors(0.5 + cost)} if truth else {}), "target": _errors(cost)}
+                for way, cost in (("soft", 0.1 * step), ("binary", 0.12 * step), ("hidden", 0.8 - 0.1 * step))}
+        table.append({"weights": 0, "lambda": lam, **_number("mean", 0.5 - 0.2 * step), **_number(
+            "sparseness", 0.9 - 0.3 * step), **ways, "soft_minus_original": _difference(0.1 * step, truth),
+            "binary_minus_soft": _difference(0.02 * step, truth)})
+    results: dict[str, Any] = {
+        "schema": 1, "command": "evaluate", "images": 12, "ground_truth": truth, "fill": "mean", "threshold": 0.025,
+        "weights": [{"name": "compact-indoor", "sha256": "ab"}],
+        "target_net": {"name": "compact-indoor", "sha256": "cd", "architecture": "compact"},
+        "data": {"spec": "nyu:somewhere", "without_valid_depth": []}, "original": _errors(0.5) if truth else {},
+        "table": table, "in_question": {"weights": 0, "lambda": 2.0}, "thresholds": [], "fills": {}, "orders": None,
+        "sanity": None}
+    if closer:
+        results["thresholds"] = [{"threshold": 0.1 * step, "sparseness": 1 - 0.3 * step, **_flat(0.2 * step, truth)}
+                                 for step in range(4)]
+        results["fills"] = {fill: {way: _flat(rmse, truth) for way in ("soft", "binary", "hidden", "nothing")}
+                            for fill, rmse in (("mean", 0.1), ("black", 0.4), ("blur", 0.11))}
+        results["orders"] = {"shares": [0.0, 0.5, 1.0]}
+        for way, values, above in (("insertion", [1.0, 0.2, 0.0], 0.2), ("deletion", [0.0, 0.6, 1.0], -0.2)):
+            results["orders"][way] = {method: {
+                name: values, **_number(f"{name}_area", 0.5 + more), **_number(f"{name}_area_minus_mask", more)}
+                for method, more in (("mask", 0.0), ("sobel", 0.01), ("random", above))
+                for name in ("rmse_to_target",)}
+    if sanity:
+        results["sanity"] = _sanity()
+    return results
+
+
+def _sanity() -> dict[str, Any]:
+    agreed = {**_number("pearson", 0.2), **_number("ssim", 0.3), **_number("iou", 0.1), "mean": 0.2}
+    stages = []
+    for layers, left in ((0, 0.4), (3, 0.2), (6, 0.05)):
+        lost = {**_number("mask", 0.3), **_number("sobel", 0.3 + left), **_number("random", 0.5)}
+        advantage = {name: {**_number("value", left), **_number("gone", 0.4 - left, 0.02 if name == "sobel" else 0.5)}
+                     for name in ("sobel", "random")}
+        stages.append({"of": 6, "layers": layers, "deepest": f"layer{layers}", "lost": lost, "advantage": advantage,
+                       "direct": agreed if layers else None, "retrained": None})
+    return {"images": 8, "direct_images": 4, "share": 0.2, "steps": 0, "chance": {"direct": agreed, "retrained": None},
+            "stages": stages}
+
+
+def test_table_1_has_the_original_first_and_one_row_a_lambda() -> None:
+    table = table_1(evaluation(), TRUTH)
+    assert [row[0] for row in table.rows] == ["original", "1", "2", "5"]
+    assert table.rows[0][3] == table.rows[0][4] == "0.500 (0.480 to 0.520)"
+    assert table.rows[2][1:4] == ("0.300", "0.600", "0.600 (0.580 to 0.620)")
+    assert "12 images of nyu:somewhere" in table.title and "0.025" in table.title
+    assert [row[0] for row in table_1(evaluation(), TARGET).rows] == ["1", "2", "5"]
+    filled = evaluation() | {"fill": "noise"}
+    assert "hidden pixels show noise" in table_1(filled, TRUTH).title
+
+
+def test_several_mask_nets_are_named() -> None:
+    results = evaluation()
+    results["weights"].append({"name": "rival", "sha256": "ef"})
+    results["table"][2]["weights"] = 1
+    named = [row[0] for row in table_1(results, TARGET).rows]
+    assert named == ["1 (compact-indoor)", "2 (compact-indoor)", "5 (rival)"]
+
+
+def test_the_papers_table_stands_beside_its_own_network_and_data_alone() -> None:
+    results = evaluation()
+    assert not any("paper" in table.title for table in evaluation_tables(results))
+    results["target_net"]["architecture"] = "hu-resnet50"
+    (table,) = (table for table in evaluation_tables(results) if "paper" in table.title)
+    assert table == beside_the_papers(results)
+    assert table.rows[0] == ("original", "0.555", "0.500", "0.555", "0.500", "1.000", "1.000")
+    assert table.rows[2] == ("2", "0.668", "0.600", "0.617", "0.620", "0.746", "0.600")
+    assert [row[0] for row in table.rows] == ["original", "1", "2", "5"]
+    for other in ({"data": {"spec": "scenes:indoor"}}, {"ground_truth": False}):
+        changed = copy.deepcopy(results) | other
+        assert not any("paper" in table.title for table in evaluation_tables(changed))
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_every_row_has_as_many_cells_as_columns(truth: bool) -> None:
+    tables = evaluation_tables(evaluation(truth))
+    # two tables for each reference, orders, fills, thresholds, two of the sanity check
+    assert len(tables) == 2 * (1 + truth) + 5
+    for table in tables:
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert len(evaluation_tables(evaluation(truth, closer=False, sanity=False))) == 2 * (1 + truth)
+
+
+def test_sentences_tell_differences_only_where_intervals_leave_zero_out() -> None:
+    said = " ".join(in_words(evaluation()))
+    assert "whole pictures the depth is off by 0.50 m" in said
+    assert "at lambda 2, through masks with a mean of 0.30, it is off by 0.60 m (0.10 m more" in said
+    assert "M′ does clearly worse than M at lambda 2, 5." in said
+    assert ("0.51 m with edges first (no clear difference) and "
+            "0.70 m with random pixels first (the mask has less)") in said
+    assert "with the mean colour in their place, and clearly different with black (0.40 m)." in said
+    assert "40% more of the net's answer than equally many edges; with all layers randomised it is 5%, so" in said
+    assert "equally many random pixels, but randomising all layers does not clearly take that away" in said
+    assert "correlate with those for the net itself by 0.20 (0.18 to 0.22)" in said
+
+    unclear = evaluation()
+    for row in unclear["table"]:
+        for name in ("soft_minus_original", "binary_minus_soft"):
+            row[name] = {"truth": 0.1, "truth_ci95": [-0.1, 0.3], "target": 0.1, "target_ci95": [-0.1, 0.3]}
+    for stage in unclear["sanity"]["stages"]:
+        stage["advantage"]["sobel"]["value_ci95"] = [-0.1, 0.9]
+    said = " ".join(in_words(unclear))
+    assert "no clear difference to whole pictures" in said and " m more" not in said
+    assert "M′ does" not in said and "equally many edges" not in said
+
+
+def test_without_ground_truth_that_is_said_first() -> None:
+    sentences = in_words(evaluation(truth=False))
+    assert sentences[0].startswith("This data has no depth")
+    assert "0.10 m away from that of whole pictures" in sentences[1]
+    assert not any("off by" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_figures_show_every_line_in_its_colour(tmp_path: Path, theme: Any) -> None:
+    results = evaluation()
+    results["target_net"]["architecture"] = "hu-resnet50"
+    plots = {plot.name: plot for plot in section(results, tmp_path).plots}
+    assert list(plots) == ["trade-off", "orders", "thresholds", "sanity"]
+    lines = {"trade-off": 3, "orders": 3, "thresholds": 2, "sanity": 4}
+    for name, plot in plots.items():
+        plot.draw([tmp_path / f"{name}.png"], theme)
+        pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).reshape(-1, 3).astype(int)
+        for colour in theme.methods[:lines[name]]:
+            assert (np.abs(pixels - ImageColor.getrgb(colour)).max(axis=1) < 8).sum() > 100, (name, colour)
+
+
+def test_only_what_was_measured_is_drawn(tmp_path: Path) -> None:
+    results = evaluation(truth=False, closer=False, sanity=False)
+    written = draw_plots(section(results, tmp_path), tmp_path)
+    assert {path.name for path in written} == {"trade-off.png", "trade-off.svg"}
