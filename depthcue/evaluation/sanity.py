@@ -92,9 +92,8 @@ def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sani
     progress = progress or Silent()
     check = _Check(mask_net, lam, viewing, sanity)
     stages: list[dict[str, Any]] = []
+    progress.start("sanity check", sanity.stages + 1)
     for net in cascade(viewing.depth_net, check.normalised(), sanity.stages, sanity.seed):
-        if not stages:
-            progress.start("sanity check", sanity.stages + 1)
         stages.append(check.stage(net))
         progress.advance()
     layers = stages[-1]["layers"]

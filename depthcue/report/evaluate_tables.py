@@ -33,7 +33,7 @@ def evaluation_tables(results: Results) -> list[Table]:
 def table_1(results: Results, reference: str) -> Table:
     """RMSE through M, M' and 1 - M, and sparseness, for every lambda; N itself above them."""
     against = _AGAINST[reference]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
         error = _with_interval(results["original"], "rmse")
         rows.append(("original", "1", "1", error, error, ""))
@@ -49,7 +49,7 @@ def table_1(results: Results, reference: str) -> Table:
 def measures_table(results: Results, reference: str) -> Table:
     """The other measures through M and M', for every lambda; N itself above them."""
     against = _AGAINST[reference]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
         rows.append(("original", *(f"{results['original'][name]:.3f}" for name in _MEANS)))
     rows += [(_asked(results, entry), *(f"{entry['soft'][against][name]:.3f} / {entry['binary'][against][name]:.3f}"
