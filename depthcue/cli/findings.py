@@ -14,6 +14,7 @@ from depthcue.cli.options import (
     OutDirOption,
     QuietOption,
     SeedOption,
+    ShareOption,
     TargetOption,
     VerboseOption,
     WeightsOption,
@@ -25,25 +26,24 @@ DataSetsOption = Annotated[
 FindingOption = Annotated[
     list[str] | None, typer.Option("--finding", metavar="F", help="edges, objects or far. Can be given several times. "
                                    "Default: all.")]
-ShareOption = Annotated[
-    float | None, typer.Option("--share", metavar="S", help="Instead of --lambda: the share of the pixels that masks "
-                               "should keep, for a mask net with a dial.")]
 
 
 def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
-             target: TargetOption = None, finding: FindingOption = None, lam: LambdaOption = None,
-             share: ShareOption = None, limit: LimitOption = None, seed: SeedOption = 0,
-             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
-             quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+             target: TargetOption = None, finding: FindingOption = None, share: ShareOption = 0.2,
+             lam: LambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
+             device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
+             verbose: VerboseOption = False) -> None:
     """Put numbers on what the mask prefers: kinds of edges, small objects, the vanishing point and the far.
 
     Rendered scenes know what is what; of photographs only what their depth and their lines tell is measured, and the
-    rest is left out with the reason.
+    rest is left out with the reason. With --lambda, masks are asked for at that lambda instead of the one that fits
+    --share.
     """
     from depthcue.evaluation.findings.job import FINDINGS, Settings, findings_specs
 
     configure(quiet, verbose)
-    settings = Settings(findings=tuple(finding or FINDINGS), lam=lam, share=share, seed=seed, batch_size=batch_size)
+    settings = Settings(findings=tuple(finding or FINDINGS), share=share, lam=lam, seed=seed,
+                        batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = findings_specs(weights, target, data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

@@ -1,8 +1,8 @@
 """Sums over pixels that show the same, kept for every picture, and what they come to with intervals over pictures.
 
-Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and asks for
-means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the sum over
-all pictures divided by the count over all pictures, as measured and in every resample.
+Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and asks
+for means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the sum
+over all pictures divided by the count over all pictures, as measured and in every resample.
 """
 
 from collections.abc import Mapping, Sequence

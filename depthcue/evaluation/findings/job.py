@@ -4,8 +4,8 @@ The paper reads three things off its masks: (i) edges are chosen by their use fo
 (ii) the inside of small objects is attended to; (iii) outdoors so is the region of the vanishing point. Each module of
 this package turns one into numbers with bootstrap intervals over pictures. All speak of attention, M over its mean in
 the picture: 1 is what an average pixel gets. What a data set does not tell (which edges are which, what is one object)
-is left out with the reason. Masks are taken at one lambda: the mask net's own, a given one, or the one whose masks keep
-a given share of the pixels.
+is left out with the reason. A mask net with a dial is set to the lambda whose masks have a mean near the share asked
+for, on each data set for itself, unless one lambda is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,12 +59,10 @@ class Settings:
 
     findings: tuple[str, ...] = tuple(FINDINGS)
     """Names in FINDINGS."""
+    share: float = 0.2
+    """Of the pixels: what counts as kept, and the mean of the masks that a dial is turned to."""
     lam: float | None = None
-    """None takes the mask net's own, unless `share` is given."""
-    share: float | None = None
-    """The mean that masks should have, for a mask net with a dial."""
-    kept: float = 0.2
-    """The share of best pixels that are counted as kept."""
+    """One lambda instead of the one nearest to the share."""
     batch_size: int = 8
     seed: int = 0
     draws: int = statistics.DRAWS
@@ -93,13 +91,12 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
 
     Returns:
         The results document. Beside the fields every document has: `weights`, `target_net`, `seed`, `images` (in all),
-        `kept`, and `data`, one entry a data set with its `spec`, `images`, `lambda`, the mean of its masks (`mean`),
+        `share`, and `data`, one entry a data set with its `spec`, `images`, `lambda`, the mean of its masks (`mean`),
         the `findings` asked for (see `results` of EdgeKinds, ObjectSizes, FarRegion), and `per_image` names and
         means.
 
     Raises:
-        DepthcueError: an unknown finding, a lambda outside the net's range, a share without a dial, fewer than two
-            images, nowhere to write.
+        DepthcueError: an unknown finding, a lambda or a share out of range, fewer than two images, nowhere to write.
     """
     settings = settings or Settings()
     progress = progress or Silent()
@@ -109,7 +106,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
         entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
     results = record.document(
         "findings", weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
-        images=sum(entry["images"] for entry in entries), kept=settings.kept, data=entries)
+        images=sum(entry["images"] for entry in entries), share=settings.share, data=entries)
     record.write_json(out / "results.json", results)
     return results
 
@@ -119,14 +116,8 @@ def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: Settings) -> N
     for name in settings.findings:
         if name not in FINDINGS:
             raise DepthcueError(f"there is no finding called {name!r}", f"Choose from: {', '.join(FINDINGS)}.")
-    if settings.share is not None:
-        if settings.lam is not None:
-            raise DepthcueError("both a lambda and a share of pixels were asked for", "Give one of them.")
-        if not 0 < settings.share < 1:
-            raise DepthcueError(f"a share of pixels of {settings.share:g}", "It lies between 0 and 1, as 0.2.")
-        if not has_dial(mask_net):
-            raise DepthcueError(f"{mask_net.description.name} has one lambda and cannot be asked for a share of pixels",
-                                "Leave --share out.")
+    if not 0 < settings.share < 1:
+        raise DepthcueError(f"a share of pixels of {settings.share:g}", "Give one between 0 and 1, as 0.2.")
     for opened in data:
         if len(opened) < FEWEST_IMAGES:
             raise DepthcueError(f"{opened.spec}: {len(opened)} picture(s); intervals over pictures need at least "
@@ -143,7 +134,7 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
     names: list[str] = []
     means: list[float] = []
     progress.start(f"looking at {data.spec}", len(data))
-    for seen in see_all(viewing, score, settings.kept):
+    for seen in see_all(viewing, score, settings.share):
         names += seen.names
         means += seen.means.tolist()
         for finding in findings.values():
@@ -157,7 +148,7 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
 
 
 def _lambda_for(mask_net: MaskNet, viewing: Viewing, settings: Settings, progress: Progress) -> float:
-    if settings.share is None:
+    if settings.lam is not None or not has_dial(mask_net):
         return mask_net.check_lambda(settings.lam)
     places = viewing.spread(dial.IMAGES)
     progress.start("choosing lambda", len(places))

@@ -25,7 +25,7 @@ IMAGE_EDGE = 0.032
 of the bins of strength, so that this kind tells nothing that strength does not."""
 
 HOW = {
-    CAUSES: "by cause, as the renderer knows it; a pixel beside an edge counts as on it, since its Sobel filter sees it",
+    CAUSES: "by cause, as the renderer knows it; a pixel beside an edge counts as on it, its Sobel filter sees it",
     BY_DEPTH: f"depth edges where inverse depth bends by more than {DEPTH_JUMP:g} of itself, a pixel to each side "
               "included; image edges are all other pixels with a strong slope of brightness: textures and shadows, and "
               "creases too slight to be seen in the depth",

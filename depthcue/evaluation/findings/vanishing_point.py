@@ -4,8 +4,8 @@ Every edge pixel with a clear direction votes for the points that its line leads
 followers (Rasmussen, CVPR 2004; Kong, Audibert, Ponce, CVPR 2009), there by texture, here by edges:
 
 1. Edge pixels are the strongest across their edge; the direction of the edge comes from the structure tensor around
-   the pixel, and pixels without a clear one (corners, foliage) have no vote. Neither have level and upright edges, which
-   in most pictures belong to other directions of the world, and would meet along the whole horizon or nowhere.
+   the pixel, and pixels without a clear one (corners, foliage) have no vote. Neither have level and upright edges:
+   in most pictures they belong to other directions of the world, and would meet all along the horizon or nowhere.
 2. A vote counts for a point by how well the line leads to it (a Gaussian of the angle). The votes that come from one
    direction are counted by their root, so that a single long line cannot win alone wherever it leads.
 3. The best point of a coarse grid over the picture is sought again among the pixels around it.
@@ -42,8 +42,8 @@ SECTORS = 24
 FEWEST = 40
 """Voting pixels below which there is nothing to go by."""
 CLEAR = 0.14
-"""Agreement from which a point is taken for a vanishing point. Noise, however coarse, stays below 0.1; nineteen of twenty
-rendered roads come above."""
+"""Agreement from which a point is taken for a vanishing point. Noise, however coarse, stays below 0.1; nineteen of
+twenty rendered roads come above."""
 
 
 @dataclass(frozen=True)
