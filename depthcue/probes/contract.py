@@ -153,6 +153,7 @@ class Findings:
     Attributes:
         x, y: what the axes of the curves say; empty where there are no curves.
         curves: see `curve`.
+        bars: numbers to be compared by eye: groups of `y` (what the axis says) and `bars`, each as a value.
         values: single numbers: `name`, `value`, `ci95`, `n`, and `unit` where it has one.
         profile: weights on the common scale, the share of the true depth change that the net follows when only this
             cue tells it: `cue`, `value`, `ci95`, `n`.
@@ -161,24 +162,26 @@ class Findings:
     x: str = ""
     y: str = ""
     curves: list[dict[str, Any]] = field(default_factory=list)
+    bars: list[dict[str, Any]] = field(default_factory=list)
     values: list[dict[str, Any]] = field(default_factory=list)
     profile: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        return {"x": self.x, "y": self.y, "curves": self.curves, "values": self.values, "profile": self.profile}
+        return {"x": self.x, "y": self.y, "curves": self.curves, "bars": self.bars, "values": self.values,
+                "profile": self.profile}
 
 
 def curve(name: str, readings: Sequence[Readings], condition: str, number: str, chance: Chance,
-          truth: str | None = None, y: str | None = None) -> dict[str, Any]:
+          truth: str | None = None, x: str | None = None, y: str | None = None) -> dict[str, Any]:
     """The mean of a number over cases at every level of a condition.
 
     Args:
         truth: the exact number that belongs to it, by name.
-        y: what the axis says, where it is not what the findings say for all curves.
+        x, y: what the axes say, where it is not what the findings say for all curves.
 
     Returns:
-        `name`, `condition`, `y` where it is given, and `points`, each `x`, `value`, `ci95`, `n`, and `truth` (the
-        mean of the exact number over the same cases) where it has one.
+        `name`, `condition`, `x` and `y` where they are given, and `points`, each `x`, `value`, `ci95`, `n`, and `truth`
+        (the mean of the exact number over the same cases) where it has one.
     """
     levels = sorted({level for reading in readings for found, level in reading.numbers if found == condition})
     points = []
@@ -190,7 +193,8 @@ def curve(name: str, readings: Sequence[Readings], condition: str, number: str, 
             point["truth"] = chance.mean(exact[np.isfinite(values)])["value"]
         if point["n"]:
             points.append(point)
-    return {"name": name, "condition": condition, **({} if y is None else {"y": y}), "points": points}
+    return {"name": name, "condition": condition, **({} if x is None else {"x": x}),
+            **({} if y is None else {"y": y}), "points": points}
 
 
 def slope_through(levels: Floats, values: Floats, at: float, start: float) -> float:

@@ -9,11 +9,12 @@ from depthcue.probes.contract import Floats, Unreadable
 
 TRIALS, TOLERANCE_PX, REFERENCE_HEIGHT = 500, 2.0, 375
 """RANSAC: how many lines are tried, and how far a pixel may be from one, in a picture of this height."""
-LEAST_POINTS, LEAST_SHARE = 60, 0.35
+LEAST_POINTS, LEAST_SHARE = 60, 0.2
 """Fewer ground pixels, or a smaller share of them on one line: no ground is found."""
 _MOST_POINTS = 2000
 ROLL_RANGE_DEG, ROLL_STEP_DEG = 25.0, 0.25
 _SLICES = (0.35, 0.5, 0.65)
+_MOST_WRONG = 0.1
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,23 @@ def read_roll(depth: Tensor, ground: Tensor) -> float:
 
 
 def _crossings(disparity: Floats, level: float) -> tuple[Floats, Floats]:
-    """Columns, and the fractional rows at which disparity first rises through a level, going down."""
-    above, below = disparity[:-1], disparity[1:]
-    with np.errstate(invalid="ignore"):
-        passes = (above < level) & (below >= level)
-    columns = np.nonzero(passes.any(0))[0]
-    rows = passes.argmax(0)[columns]
-    low, high = above[rows, columns], below[rows, columns]
-    return columns.astype(np.float64), rows + (level - low) / (high - low)
+    """Columns, and the fractional rows at which disparity rises through a level, going down.
+
+    In each column the row that best parts farther ground above from nearer below; none where too much is on the wrong
+    side, since a column of noise has no such row.
+    """
+    known = np.isfinite(disparity)
+    nearer = known & (np.nan_to_num(disparity) >= level)
+    farther = known & ~nearer
+    # parted before row r: what is nearer above it, and what is farther from it on, is on the wrong side
+    wrong = np.vstack([np.zeros((1, disparity.shape[1])), np.cumsum(nearer, 0)])[:-1]
+    wrong = wrong + np.cumsum(farther[::-1], 0)[::-1]
+    rows = wrong.argmin(0)
+    clear = wrong.min(0) <= _MOST_WRONG * known.sum(0)
+    inside = (rows > 0) & nearer[rows, np.arange(len(rows))] & farther[rows - 1, np.arange(len(rows))]
+    columns = np.nonzero(clear & inside)[0]
+    low, high = disparity[rows[columns] - 1, columns], disparity[rows[columns], columns]
+    return columns.astype(np.float64), rows[columns] - 1 + (level - low) / (high - low)
 
 
 def _line_angle(columns: Floats, rows: Floats) -> float | None:

@@ -1,5 +1,6 @@
 """The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon."""
 
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from depthcue.probes.compositing import contact_shadow, layer, paste
 from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
 from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, read_cutouts
 from depthcue.probes.horizon import read_horizon
-from depthcue.probes.scene import Pose, Shown, stands_out
+from depthcue.probes.scene import LineUp, Pose, Shown, stands_out
 
 FOCAL_PX = 721.5
 """Of the frames that objects.csv speaks of; another frame's is taken to grow with its width."""
 CASES = 16
 """Pairs of a frame and an object in each experiment where nothing else is said."""
+_LINED_UP = 8
+_LEAST_BELOW = 0.05
+"""Of the height: nearer to the horizon, rows are too coarse a measure of distance."""
 _LEAST_INSIDE = 0.9
 _DEFAULT_CONTACT = 0.6
 _GROUND_TOP, _GROUND_HALF_WIDTH = 0.12, 0.22
@@ -62,8 +66,8 @@ class FrameScene:
         name = f"{self.name}, {obstacle.name}"
         for pose in poses:
             contact, scale = self.contact_of(obstacle, pose), self.scale / pose.size
-            if contact[0] <= self.horizon_row + 1:
-                return Dropped(name, "the object does not stand below the horizon")
+            if contact[0] <= self.horizon_row + _LEAST_BELOW * self.size[0]:
+                return Dropped(name, "the object stands too near the horizon")
             over, _ = layer(obstacle, (contact[1], contact[0]), scale, self.size)
             if float(over[3].sum()) < _LEAST_INSIDE * float(obstacle.rgba[3].sum()) * scale**2:
                 return Dropped(name, "the object lies outside the frame")
@@ -88,6 +92,8 @@ class Photographs:
     def __init__(self, frames: RgbdData, cutouts: Sequence[CutOut], unusable: Sequence[Dropped] = (),
                  horizon: float | None = None, count: int = CASES, seed: int = 0) -> None:
         self.frames, self.cutouts, self.unusable = frames, list(cutouts), list(unusable)
+        # kinds mixed, however few of them are shown
+        random.Random(seed).shuffle(self.cutouts)
         self.horizon, self.count, self.seed = horizon, count, seed
         self._opened: dict[int, FrameScene | Dropped] = {}
 
@@ -165,6 +171,25 @@ class Photographs:
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of a kind whose size is known; with any object where none is."""
         return self.placed([cutout for cutout in self.cutouts if cutout.familiar] or self.cutouts, poses)
+
+    def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
+        """`count` frames, each with one familiar cut-out and the unfamiliar ones that can be shown in the pose."""
+        familiar = [cutout for cutout in self.cutouts if cutout.familiar]
+        unfamiliar = [cutout for cutout in self.cutouts if not cutout.familiar] or familiar
+        for number in range(min(self.count, len(self.frames))):
+            scene = self.scene(number)
+            if isinstance(scene, Dropped):
+                yield scene
+                continue
+            known = [familiar[number % len(familiar)]] if familiar else []
+            shown: list[tuple[CutOut, bool]] = []
+            for cutout in (*known, *unfamiliar[:_LINED_UP]):
+                refused = scene.check(cutout, [pose])
+                if refused is not None:
+                    yield refused
+                else:
+                    shown.append((cutout, cutout.familiar))
+            yield scene, list(shown)
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of no such kind; with any object where there is none."""

@@ -11,7 +11,7 @@ from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthDescription
 from depthcue.probes.contract import RENDERED, Dropped
-from depthcue.probes.scene import Pose, Shown, stands_out
+from depthcue.probes.scene import LineUp, Pose, Shown, stands_out
 from depthcue.scenes import KINDS, Turn
 from depthcue.scenes.render import Rendering
 from depthcue.scenes.staging import Prop, Show, photograph, seen_floor, seen_props, stage_world
@@ -165,6 +165,23 @@ class Rendered:
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle that nobody meets there."""
         return self.placed(UNFAMILIAR[self.kind], poses)
+
+    def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
+        """`count` scenes, each with one familiar obstacle and all unfamiliar ones that are visible in the pose."""
+        for refused_or_placed in self.familiar([pose]):
+            if isinstance(refused_or_placed, Dropped):
+                yield refused_or_placed
+                continue
+            scene, familiar = refused_or_placed
+            shown: list[tuple[Thing, bool]] = [(familiar, True)]
+            for kind in UNFAMILIAR[self.kind]:
+                thing = self.thing(kind, familiar.seed)
+                refused = scene.check(thing, [pose])
+                if refused is not None:
+                    yield refused
+                else:
+                    shown.append((thing, False))
+            yield scene, list(shown)
 
     def thing(self, kind: str, seed: int = 0) -> Thing:
         """An obstacle of a kind, large primitives scaled down for rooms."""

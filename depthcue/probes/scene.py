@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -71,6 +71,10 @@ class Scene(Protocol):
 
     def check(self, obstacle: Obstacle, poses: Sequence[Pose]) -> Dropped | None:
         """Why the obstacle cannot be shown in these poses, None where it can."""
+
+
+LineUp = tuple["Scene", list[tuple[Any, bool]]]
+"""A scene, and obstacles that can be shown in it one after the other, each with whether its kind is familiar there."""
 
 
 def obstacle_variant(scene: Scene, condition: str, level: float, shown: Shown, **truth: float) -> Variant:

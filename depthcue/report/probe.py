@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from depthcue.report.probe_figures import draw_experiment, draw_profile, profiles_of
+from depthcue.report.probe_figures import draw_experiment, draw_profile, drawable, profiles_of
 from depthcue.report.probe_published import PITCH_SLOPE, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Plot, Section
@@ -24,7 +24,7 @@ def section(results: Results, folder: Path) -> Section:
                           partial(draw_profile, profiles_of(results))))
     plots += [Plot(f"{entry['name']}-{entry['stage']}", f"{entry['question']} ({entry['stage']}, {entry['cases']} "
                    "cases; shaded: 95% intervals over them; dashed: the truth)", partial(draw_experiment, entry))
-              for entry in entries if any(curve["points"] for curve in entry["curves"])]
+              for entry in entries if drawable(entry)]
     tables = [table for table in (_profile_table(results), *(_values_table(entry) for entry in entries),
                                   _attention_table(results), _left_out_table(results)) if table.rows]
     return Section(

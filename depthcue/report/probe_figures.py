@@ -16,27 +16,56 @@ _STAGE_MARKS = {"rendered": "o", "photographs": "s"}
 
 
 def draw_experiment(entry: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    """Draw the curves of one experiment on one stage: a panel for each y axis, shaded 95% intervals, the truth dashed.
+    """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
+
+    Curves have shaded 95% intervals, bars have lines; the truth is dashed.
 
     Args:
-        entry: of `experiments` in a probe document, with curves.
+        entry: of `experiments` in a probe document, with curves or bars.
         paths: files to write; the suffix says which kind.
     """
-    axes_of = list(dict.fromkeys(curve.get("y", entry["y"]) for curve in entry["curves"]))
-    figure = new_figure(5.6 * len(axes_of), 3.9, theme)
-    for axes, label in zip(figure.subplots(1, len(axes_of), squeeze=False)[0], axes_of, strict=True):
-        curves = [curve for curve in entry["curves"] if curve.get("y", entry["y"]) == label and curve["points"]]
+    labels = list(dict.fromkeys(_axes_of(entry, curve) for curve in entry["curves"] if curve["points"]))
+    tallest = max([len(group["bars"]) for group in entry["bars"]], default=0)
+    figure = new_figure(5.6 * (len(labels) + len(entry["bars"])), max(3.9, 1.2 + 0.27 * tallest), theme)
+    panels = figure.subplots(1, len(labels) + len(entry["bars"]), squeeze=False)[0]
+    for axes, group in zip(panels[len(labels):], entry["bars"], strict=True):
+        _draw_bars(axes, group, theme)
+    for axes, label in zip(panels, labels, strict=False):
+        curves = [curve for curve in entry["curves"] if _axes_of(entry, curve) == label and curve["points"]]
         for position, curve in enumerate(curves):
             _draw_curve(axes, curve, method_colour(position, theme), len(curves) <= _MOST_SHADED,
                         "-" if position < len(theme.methods) else "--")
         _draw_truth(axes, curves, theme)
         if entry["name"] == "position-size":
             _draw_published(axes, curves, theme)
-        axes.set_xlabel(entry["x"], color=theme.ink, fontsize=9)
-        axes.set_ylabel(label, color=theme.ink, fontsize=9)
+        axes.set_xlabel(label[0], color=theme.ink, fontsize=9)
+        axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
         style_axes(axes, theme)
         axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best")
     save_figure(figure, paths)
+
+
+def drawable(entry: dict[str, Any]) -> bool:
+    """Whether there is anything to draw of an experiment."""
+    return any(curve["points"] for curve in entry["curves"]) or bool(entry["bars"])
+
+
+def _axes_of(entry: dict[str, Any], curve: dict[str, Any]) -> tuple[str, str]:
+    return curve.get("x", entry["x"]), curve.get("y", entry["y"])
+
+
+def _draw_bars(axes: Axes, group: dict[str, Any], theme: Theme) -> None:
+    bars = [bar for bar in group["bars"] if bar["value"] is not None]
+    for place, bar in enumerate(bars):
+        axes.barh(place, bar["value"], height=0.7, color=method_colour(0, theme), alpha=0.85)
+        if bar["ci95"]:
+            axes.plot(bar["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
+    axes.set_yticks(range(len(bars)), [bar["name"] for bar in bars])
+    axes.invert_yaxis()
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    axes.set_xlabel(group["y"], color=theme.ink, fontsize=9)
+    style_axes(axes, theme)
+    axes.grid(axis="y", visible=False)
 
 
 def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, line: str) -> None:
