@@ -6,12 +6,13 @@ from pathlib import Path
 from depthcue.imaging import Rgb, panel
 from depthcue.report.choices import duration
 from depthcue.report.panels import read_tile, save_panels
-from depthcue.report.results import Results, measured_against
+from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Picture, Section
 from depthcue.report.tables import Table
 
 DIRECT, LEARNED = "eq3", "eq4"
-LABELS = {DIRECT: "Eq. (3), searched", LEARNED: "Eq. (4), mask net", "eq5": "Eq. (5), mask net"}
+LABELS = {DIRECT: "Eq. (3)", LEARNED: "Eq. (4)", "eq5": "Eq. (5)"}
+CAPTIONS = {DIRECT: "Eq. (3), searched", LEARNED: "Eq. (4), mask net", "eq5": "Eq. (5), mask net"}
 
 
 def section(results: Results, folder: Path) -> Section:
@@ -28,8 +29,9 @@ def section(results: Results, folder: Path) -> Section:
 
 def ways_table(results: Results) -> Table:
     """A row for every way to a mask: objective, what it keeps, how rough it is, what is seen through it, its cost."""
-    errors = {"rmse": "RMSE to truth", "rmse_to_target": "RMSE to whole"} if len(measured_against(results)) > 1 else {
-        "rmse_to_target": "RMSE to whole"}
+    errors, against = {"rmse": "RMSE", "rmse_to_target": "to whole"}, ["ground truth", "what is seen in the whole"]
+    if not results["ground_truth"]:
+        del errors["rmse"], against[0]
     before = results["before"]
     whole = {"rmse": f"{results['target']['rmse']:.3f}" if results["target"] else "", "rmse_to_target": "0.000"}
     rows = [("nothing hidden", f"{before['objective']:.3f}", f"{before['difference']:.3f}", "1.000", "", "",
@@ -38,10 +40,10 @@ def ways_table(results: Results) -> Table:
         rows.append((LABELS[way], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
                      *(f"{entry[error]:.3f}" for error in errors), duration(results["cost_ms"][way]["median"])))
-    return Table(f"Lambda {results['lambda']:g}, {results['images']} images of {results['data']['spec']}; errors in "
-                 "metres, roughness 1 is noise",
-                 ("mask by", "objective", "l_dif", "mean of M", "total variation", "roughness", *errors.values(),
-                  "time a picture"), tuple(rows))
+    return Table(f"Lambda {results['lambda']:g}, {results['images']} images of {results['data']['spec']}; RMSE in "
+                 f"metres to {' and '.join(against)}; roughness 1 is noise",
+                 ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
+                 tuple(rows))
 
 
 def sentences(results: Results) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ def sentences(results: Results) -> tuple[str, ...]:
 
 def _example(example: Results, results: Results) -> Example:
     columns = [Column("the whole picture", example["picture"], example["whole"][0])]
-    columns += [Column(LABELS[way], mask, seen)
+    columns += [Column(CAPTIONS[way], mask, seen)
                 for way, mask, seen in zip(results["ways"], example["masks"], example["seen"], strict=True)]
     return Example(example["name"], tuple(columns))
 

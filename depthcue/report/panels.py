@@ -33,8 +33,13 @@ def save_panels(panels: Sequence[Rgb], path: Path) -> None:
     """Write the panels of several images as one png: one row each, or one column where panels stand upright."""
     # the panel of wide pictures stands upright; those are set side by side
     upright = panels[0].shape[0] > panels[0].shape[1]
+    # pictures of several shapes have panels of several sizes
+    across = 0 if upright else 1
+    longest = max(tiles.shape[across] for tiles in panels)
+    even = [np.pad(tiles, [(0, longest - tiles.shape[side] if side == across else 0) for side in range(3)], mode="edge")
+            for tiles in panels]
     with atomic_path(path) as partial:
-        Image.fromarray(np.concatenate(panels, axis=1 if upright else 0)).save(partial)
+        Image.fromarray(np.concatenate(even, axis=1 - across)).save(partial)
 
 
 def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb], list[str]]:
