@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.matrices import Matrix, draw_matrices
-from depthcue.report.results import TARGET, TRUTH, Results, measured_against
+from depthcue.report.results import TRUTH, Results, measured_against
 from depthcue.report.rows import draw_rows, example_of
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
@@ -68,18 +68,21 @@ def agreement_in_words(results: Results) -> list[str]:
 
 
 def transfer_in_words(results: Results) -> list[str]:
-    """What it costs a network to see by another's mask, where the numbers say it."""
-    reference = "truth" if results["ground_truth"] else "target"
-    against = TRUTH if reference == "truth" else TARGET
-    entries = {name: entry[reference] for name, entry in results["transfer_ratio"].items()}
-    if any(entry["times"] is None for entry in entries.values()):
-        return []
-    low, high = entries[_OTHER_NETWORKS]["ci95"]
-    own = f"is {_times(entries[_OTHER_NETWORKS])} that by its own mask" if low > 1 or high < 1 else \
-        f"is not clearly another than by its own mask ({_times(entries[_OTHER_NETWORKS])})"
-    rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
-    return [f"Shown the pixels that another network's mask chose, a network's error against {against} {own}; it is "
-            f"{rest}."]
+    """What it costs a network to see by another's mask, against all that it is measured against."""
+    sentences = []
+    for reference in measured_against(results):
+        entries = {name: entry["truth" if reference == TRUTH else "target"]
+                   for name, entry in results["transfer_ratio"].items()}
+        if any(entry["times"] is None for entry in entries.values()):
+            continue
+        low, high = entries[_OTHER_NETWORKS]["ci95"]
+        times = _times(entries[_OTHER_NETWORKS])
+        own = f"is {times} that by its own mask" if low > 1 or high < 1 else \
+            f"is not clearly another than by its own mask ({times})"
+        rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
+        sentences.append(f"Shown the pixels that another network's mask chose, a network's error against {reference} "
+                         f"{own}; it is {rest}.")
+    return sentences
 
 
 def _times(entry: dict[str, Any]) -> str:
