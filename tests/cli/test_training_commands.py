@@ -1,0 +1,50 @@
+"""`depthcue train-depth` and `depthcue train`: the options they share, and a net of each kind trained for one step."""
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.cli.main import main
+from depthcue.cli.train import train
+from depthcue.cli.train_depth import train_depth
+from depthcue.cli.training_options import TrainingWords
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Two pictures with depth."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    for name in "ab":
+        Image.fromarray(draws.integers(0, 255, (32, 48, 3), np.uint8)).save(folder / f"{name}.png")
+        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (32, 48)).astype(np.float32))
+    return f"folder:{folder}"
+
+
+def test_a_depth_net_and_its_mask_net(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alike = ["--data", data, "--steps", "1", "--batch-size", "2", "--device", "cpu", "--name", "tiny", "--seed", "3"]
+    assert main(["train-depth", *alike, "--size", "48x32", "--out", str(tmp_path / "depth"), "--loss", "depth"]) == 0
+    weights = capsys.readouterr().out.strip()
+    assert weights == str(tmp_path / "depth" / "depth.safetensors")
+    assert main(["train", *alike, "--target", weights, "--out", str(tmp_path / "mask"), "--lambda", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"weights": str(tmp_path / "mask" / "mask.safetensors")}
+    for kind, loss in (("depth", "depth"), ("mask", "depth+grad+normal")):
+        said = json.loads((tmp_path / kind / "config.json").read_text())
+        assert (said["name"], said["seed"], said["batch_size"], said["loss"]) == ("tiny", 3, 2, loss)
+
+
+@pytest.mark.parametrize("command", [train, train_depth])
+def test_every_shared_option_reaches_the_command(command: object) -> None:
+    taken = inspect.signature(command).parameters  # type: ignore[arg-type]
+    assert set(TrainingWords.__dataclass_fields__) <= set(taken) and "words" not in taken
+
+
+def test_steps_and_epochs_exclude_each_other(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train-depth", "--data", data, "--steps", "1", "--epochs", "1", "--out", str(tmp_path / "run")]) == 1
+    assert "not both" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
