@@ -4,8 +4,9 @@
 
 or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
 without gradients. Deviations: a mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range; N sees some of its masks sharpened (`training.sharpening`); what a relative net sees is brought to one scale,
-from Y alone (`nets.units`); the learning rate, schedule and averaging of the compact net are ours.
+range; N sees some of its masks nearly binary, at a sparseness that is drawn (`training.sharpening`); what a relative
+net sees is brought to one scale, from Y alone (`nets.units`); the learning rate, schedule and averaging of the compact
+net are ours.
 """
 
 import math
@@ -96,11 +97,13 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
                 depth = to_reference_range(whole.float(), depth_range)
             with engine.autocast():
                 mask = engine.net(normalised, lam).float()
-            seen = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
+            seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
             with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
             difference = l_dif(depth_from_mask, depth, loss=what.loss)
+            # at a sparseness that is given there is nothing for lambda to weigh
+            lam = lam.masked_fill(sharpened, 0.0)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
 
@@ -112,7 +115,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation of a mask net with what is not said filled in (see `options.recipe`)."""
     return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
-                  {"sharpen": 0.8}, net, **asked)
+                  {"sharpen": 0.6}, net, **asked)
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:

@@ -1,7 +1,9 @@
-"""Sharpening soft masks within training, so that a mask net learns what its best pixels alone are worth.
+"""Sharpening soft masks within training, so that a mask net learns which pixels to give up first.
 
 A mask net trained by Eq. (4) alone leaves N a faint copy of much of the picture: M is low there, but not 0, and what
-its best pixels show N without the rest was never asked. Here N sees some masks nearly binary.
+its best pixels show N without the rest was never asked. Nor would a search over λ ask it at every sparseness: what
+binary masks lose with each pixel is not convex, so that some sparsenesses are best at no λ. Here N sees some masks
+nearly binary, at a sparseness drawn by chance: they teach the order of the pixels, Eq. (4) their level.
 """
 
 import math
@@ -10,40 +12,47 @@ import torch
 from torch import Tensor
 
 TEMPERATURES = (0.03, 0.6)
+SHARES = (0.05, 0.75)
 _CERTAIN = 16.0
 """The logit beyond which a pixel of a mask is as good as 0 or 1."""
 
 
-def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Some masks of a batch, drawn by chance, made steeper at the same mean.
+def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some masks of a batch, drawn by chance, made nearly binary.
 
-    A mask becomes sigmoid((logit M - τ) / T): for T to 0 the binary mask of its highest pixels, as many as M has mean.
-    T is drawn log-uniformly from TEMPERATURES for each mask, and τ found such that the mean stays, so that what λ
-    weighs is the share of pixels shown. Unlike cutting a mask, this has a true gradient (τ counts as given).
+    A mask becomes sigmoid((logit M - τ) / T): for T to 0 the binary mask of its highest pixels. T is drawn
+    log-uniformly from TEMPERATURES and the mean of the new mask evenly from SHARES; τ follows from them, in the
+    gradient too: raising all of M changes nothing, raising a pixel lowers others.
 
     Args:
         mask: M in [0, 1], (B, 1, H, W).
         share: how likely each mask is sharpened.
 
     Returns:
-        (B, 1, H, W) in [0, 1].
+        The masks for N to see, (B, 1, H, W) in [0, 1], and which of them were sharpened, bool (B,).
     """
     if not share:
-        return mask
-    chosen, place = torch.rand(2, len(mask), 1, 1, 1, generator=generator).to(mask.device)  # (B, 1, 1, 1) each
+        return mask, torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
+    chance = torch.rand(3, len(mask), 1, 1, 1, generator=generator).to(mask.device)
+    sharpened = chance[0] < share  # (B, 1, 1, 1)
     low, high = (math.log(end) for end in TEMPERATURES)
-    temperature = (low + (high - low) * place).exp()
+    temperature = (low + (high - low) * chance[1]).exp()
+    mean = SHARES[0] + (SHARES[1] - SHARES[0]) * chance[2]
     logits = torch.logit(mask.float(), eps=1e-6)
-    steep = torch.sigmoid((logits - _threshold(logits.detach(), mask.detach(), temperature)) / temperature)
-    return torch.where(chosen < share, steep.to(mask.dtype), mask)
+    steep = torch.sigmoid((logits - _threshold(logits, mean, temperature)) / temperature)
+    return torch.where(sharpened, steep.to(mask.dtype), mask), sharpened.flatten()
 
 
-def _threshold(logits: Tensor, mask: Tensor, temperature: Tensor) -> Tensor:
-    """τ of each mask, (B, 1, 1, 1), by bisection."""
-    wanted = mask.mean(dim=(1, 2, 3), keepdim=True)
-    low, high = torch.full_like(wanted, -_CERTAIN), torch.full_like(wanted, _CERTAIN)
+def _threshold(logits: Tensor, mean: Tensor, temperature: Tensor) -> Tensor:
+    """τ of each mask, (B, 1, 1, 1): by bisection, then one step of Newton's method that carries the gradient."""
+    known = logits.detach()
+    low, high = torch.full_like(mean, -_CERTAIN), torch.full_like(mean, _CERTAIN)
     for _ in range(20):
         middle = (low + high) / 2
-        above = torch.sigmoid((logits - middle) / temperature).mean(dim=(1, 2, 3), keepdim=True) > wanted
+        above = torch.sigmoid((known - middle) / temperature).mean(dim=(1, 2, 3), keepdim=True) > mean
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-    return (low + high) / 2
+    found = (low + high) / 2
+    steep = torch.sigmoid((logits - found) / temperature)
+    slope = (steep * (1 - steep)).detach().mean(dim=(1, 2, 3), keepdim=True) / temperature
+    excess = steep.mean(dim=(1, 2, 3), keepdim=True) - mean
+    return found + (excess - excess.detach()) / slope.clamp_min(1e-4)
