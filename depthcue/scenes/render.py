@@ -12,6 +12,7 @@ from torch import Tensor
 from depthcue.scenes import materials, truth
 from depthcue.scenes.geometry import first_hits, light_arrives, surface
 from depthcue.scenes.materials import hash32, unit
+from depthcue.scenes.paint import on_slant
 from depthcue.scenes.world import Batch, World, WorldObject, stack
 
 _PIVOT = 0.4  # the grey level that contrast leaves alone
@@ -127,12 +128,21 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     normal = pictures(normal_flat)
     length = _length(ray)
     facing = (-_dot(ray, normal) / length).clamp_min(0.15)
-    footprint = depth * length / lens.focal_px[:, None, None] / facing
+    footprint = (depth * length / lens.focal_px[:, None, None] / facing).flatten()
 
     row = batch.material.flatten(0, 1).T.contiguous()[:, which]  # (ROW, N)
-    half = batch.half.flatten(0, 1).T.contiguous()[:, which]
-    albedo_flat, bump = materials.evaluate(row, local * half, axis, footprint.flatten(),
-                                           batch.texture_salt.flatten()[which])
+    at = local * batch.half.flatten(0, 1).T.contiguous()[:, which]
+    if batch.any_painted:
+        painted = batch.painted.flatten()[which]
+        told, wide, deep = on_slant(batch.slant, (x[0] - width / 2) / focal[:, :, None],
+                                    (y[0] - height / 2) / focal[:, :, None])
+        at = torch.where(painted, told.flatten(1), at)
+        axis = torch.where(painted, 2, axis)
+        # lines that run along the slant are as fine as a pixel is wide, however long it is
+        runs = (row[materials.CELL.start + 1] == 0) & (row[materials.MIX] == 0)
+        covered = torch.where(runs, *((metres / focal[:, :, None]).flatten() for metres in (wide, deep)))
+        footprint = torch.where(painted, covered, footprint)
+    albedo_flat, bump = materials.evaluate(row, at, axis, footprint, batch.texture_salt.flatten()[which])
     albedo = pictures(albedo_flat)
     shading_normal = normal + pictures(bump)
     shading_normal = shading_normal / _length(shading_normal)[:, None].clamp_min(1e-6)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from depthcue.errors import DepthcueError
 from depthcue.scenes import materials
 from depthcue.scenes.materials import Colour, scaled
+from depthcue.scenes.paint import Paint
 from depthcue.scenes.world import Camera, Look, World
 
 # as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object
@@ -38,12 +39,12 @@ class Turn:
     """Changes to one frame's world; the defaults change nothing. Exposure stays that of the unchanged frame.
 
     pitch_deg (up positive), yaw_deg (left positive), roll_deg (the picture turns counter-clockwise), height_m,
-    forward_m and left_m (along
-                and across the main direction) are added to the camera's; focal_factor multiplies its focal length.
+    forward_m and left_m (along and across the main direction) are added to the camera's; focal_factor multiplies its
+    focal length.
     haze_per_m is added to the air's extinction. light_yaw_deg turns the light about the vertical through the camera;
     light_factor and ambient_factor scale it and the ambient light; shadows False lets light pass through everything.
     texture_seed draws all textures afresh (0 = their own), texture_scale sizes their patterns, textures False leaves
-    plain colours. objects: changes to single objects.
+    plain colours. paint: what lies on the floor, in all but its pattern. objects: changes to single objects.
     """
 
     pitch_deg: float = 0.0
@@ -61,6 +62,7 @@ class Turn:
     textures: bool = True
     texture_seed: int = 0
     texture_scale: float = 1.0
+    paint: Paint | None = None
     objects: tuple[ObjectTurn, ...] = ()
 
 
@@ -78,6 +80,8 @@ def turned(world: World, turn: Turn) -> World:
     _retexture(world, everything, turn.texture_seed, turn.texture_scale)
     if not turn.textures:
         _make_plain(world, everything)
+    if turn.paint is not None:
+        world = _painted(world, turn.paint)
     for change in turn.objects:
         world = _change_object(world, change)
     return world
@@ -114,6 +118,16 @@ def _look(world: World, turn: Turn) -> Look:
                    ambient=scaled(look.ambient, turn.ambient_factor),
                    fill_colour=scaled(look.fill_colour, turn.ambient_factor),
                    haze_per_m=look.haze_per_m + turn.haze_per_m, shadows=look.shadows * float(turn.shadows))
+
+
+def _painted(world: World, paint: Paint) -> World:
+    """The world with a pattern on what is painted, on the slant that its camera is to see; `material` is its own."""
+    named = np.array([item.name in paint.on for item in world.objects])
+    chosen = named[world.object_id]
+    if paint.pattern is not None:
+        world.material[chosen] = materials.rows([paint.pattern] * int(chosen.sum()), world.half[chosen].astype(float))
+        world.texture_salt[chosen] = world.salt  # one pattern over all of it
+    return replace(world, painted=world.painted | chosen, slant=paint.slant(world.camera.place[2]))
 
 
 def _change_object(world: World, change: ObjectTurn) -> World:

@@ -81,7 +81,7 @@ class World:
     """One finished scene on the host: arrays over P primitives, and the tables."""
 
     PER_PRIMITIVE: ClassVar[tuple[str, ...]] = (
-        "linear", "offset", "half", "quadric", "curved", "casts", "material", "object_id", "texture_salt")
+        "linear", "offset", "half", "quadric", "curved", "casts", "material", "object_id", "texture_salt", "painted")
 
     linear: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
@@ -92,11 +92,14 @@ class World:
     material: npt.NDArray[np.float32]
     object_id: npt.NDArray[np.int32]
     texture_salt: npt.NDArray[np.int32]
+    painted: npt.NDArray[np.bool_]
     objects: list[WorldObject]
     camera: Camera
     look: Look
     main_yaw_deg: float
     salt: int
+    slant: tuple[float, float] = (0.0, 1.0)
+    """Of the plane that the pattern of what is painted tells; see paint."""
 
 
 class Builder:
@@ -181,6 +184,7 @@ class Builder:
             quadric=numbers[:, 9:14].astype(np.float32), curved=numbers[:, 14] > 0, casts=numbers[:, 15] > 0,
             material=materials.rows(self._materials, half), object_id=numbers[:, 16].astype(np.int32),
             texture_salt=(salt + numbers[:, 16].astype(np.int64) * 31).astype(np.int32),
+            painted=np.zeros(len(numbers), dtype=bool),
             objects=self.objects, camera=self.camera, look=self.look, main_yaw_deg=self.main_yaw_deg, salt=salt)
 
 
@@ -206,9 +210,12 @@ class Batch:
     material: Tensor  # (B, P, ROW)
     object_id: Tensor  # (B, P)
     texture_salt: Tensor  # (B, P) int32
+    painted: Tensor  # (B, P) bool
+    slant: Tensor  # (B, 2)
     salt: Tensor  # (B,) int32
     look: dict[str, Tensor]
     cloudy: bool
+    any_painted: bool
 
 
 def stack(worlds: Sequence[World], device: torch.device) -> Batch:
@@ -230,6 +237,7 @@ def stack(worlds: Sequence[World], device: torch.device) -> Batch:
     looks = {name: torch.tensor([getattr(world.look, name) for world in worlds], dtype=torch.float32, device=device)
              for name in Look.__dataclass_fields__}
     return Batch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")), pad("half"),
-                 pad("material"), pad("object_id"), pad("texture_salt"),
+                 pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
+                 torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
                  torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks,
-                 any(world.look.clouds > 0 for world in worlds))
+                 any(world.look.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))
