@@ -121,7 +121,7 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settin
     for experiment in chosen:
         for stage in experiment.stages:
             if stage in stages:
-                entries.append(_measure(experiment, stages[stage], sight, chance, keeper, progress))
+                entries.append(measure(experiment, stages[stage], sight, chance, keeper, progress))
     profile = [{**weight, "experiment": entry["name"], "stage": entry["stage"]}
                for entry in entries for weight in entry["profile"]]
     results = record.document(
@@ -195,8 +195,9 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Set
     return stages
 
 
-def _measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, keeper: ExampleKeeper,
-             progress: Progress) -> dict[str, Any]:
+def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, keeper: ExampleKeeper,
+            progress: Progress) -> dict[str, Any]:
+    """Run one experiment on one stage; its entry in `experiments` of the results document."""
     start = time.perf_counter()
     progress.start(f"{experiment.name}, {stage.name}")
     run = _Run()

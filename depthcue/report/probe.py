@@ -10,6 +10,8 @@ from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
 
+_ENOUGH = 5
+"""Cases below which an interval over them is no ground for a sentence."""
 _CLEAR = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
 
@@ -40,7 +42,7 @@ def in_words(results: Results) -> list[str]:
     name = results["target_net"]["name"]
     sentences = []
     for stage in results["stages"]:
-        known = [weight for weight in results["profile"] if weight["stage"] == stage and weight["ci95"]]
+        known = [weight for weight in results["profile"] if weight["stage"] == stage and _supported(weight)]
         followed = sorted((weight for weight in known if weight["ci95"][0] > _CLEAR), key=lambda one: -one["value"])
         ignored = [weight for weight in known if weight["ci95"][1] < _CLEAR]
         parts = []
@@ -64,6 +66,11 @@ def in_words(results: Results) -> list[str]:
 _STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
 
 
+def _supported(value: dict[str, Any]) -> bool:
+    """Whether a number comes from enough cases to be spoken of."""
+    return bool(value["ci95"]) and int(value["n"]) >= _ENOUGH
+
+
 def _weight(weight: dict[str, Any]) -> str:
     low, high = weight["ci95"]
     return f"{weight['cue']} ({weight['value']:.2f}, {low:.2f} to {high:.2f})"
@@ -78,7 +85,7 @@ def _position_size(entry: dict[str, Any]) -> list[str]:
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
     difference = values.get("slope, position minus size")
-    if difference and difference["ci95"] and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
+    if difference and _supported(difference) and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
         winner, loser = ("position", "size") if difference["ci95"][0] > 0 else ("size", "position")
         sentences.append(f"Where they are in conflict ({entry['stage']}), {winner} outweighs {loser}: the slopes "
                          f"differ by {abs(difference['value']):.2f} ({_interval(difference, absolute=True)}).")
@@ -95,7 +102,7 @@ def _position_size(entry: dict[str, Any]) -> list[str]:
 
 def _pitch(entry: dict[str, Any]) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
-    if slope is None or not slope["ci95"]:
+    if slope is None or not _supported(slope):
         return []
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
     return [f"Of a change of the camera's pitch ({entry['stage']}) it follows {slope['value']:.2f} "
@@ -104,7 +111,7 @@ def _pitch(entry: dict[str, Any]) -> list[str]:
 
 def _roll(entry: dict[str, Any]) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
-    if slope is None or not slope["ci95"]:
+    if slope is None or not _supported(slope):
         return []
     return [f"Of a change of the camera's roll ({entry['stage']}) it follows {slope['value']:.2f} "
             f"({_interval(slope)})."]

@@ -61,7 +61,7 @@ def _draw_bars(axes: Axes, group: dict[str, Any], theme: Theme) -> None:
         if bar["ci95"]:
             axes.plot(bar["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
     axes.set_yticks(range(len(bars)), [bar["name"] for bar in bars])
-    axes.invert_yaxis()
+    axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     axes.set_xlabel(group["y"], color=theme.ink, fontsize=9)
     style_axes(axes, theme)

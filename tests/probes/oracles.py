@@ -4,6 +4,7 @@ The toy world: white sky above a horizon, dark ground below it, one pure red rec
 the other cues: the obstacle's green says how hazy it is, its blue stripes how coarse its texture is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,13 @@ from torch import Tensor
 from depthcue.nets import DepthDescription, DepthNet
 from depthcue.probes.contract import RENDERED, Dropped
 from depthcue.probes.scene import LineUp, Pose, Shown
+from depthcue.scenes import Turn
 
 HEIGHT, WIDTH, HORIZON_ROW, FOCAL_PX = 60, 96, 24.5, 60.0
 CAMERA_HEIGHT_M = 1.5
 NEAREST_M = FOCAL_PX * CAMERA_HEIGHT_M / 30  # contact 30 rows below the horizon
 FAR_M = 80.0
-SKY, GROUND = 1.0, 0.2
+SKY, GROUND, SHADOW = 1.0, 0.2, 0.0
 OBSTACLE_M = 0.9
 """Height and width of the obstacle: 18 pixels at the nearest place."""
 
@@ -79,17 +81,32 @@ class TextureOracle(CueOracle):
     """Goes by the width of the stripes on the obstacle: the finer, the farther."""
 
     def distance(self, rgb: Tensor, obstacle: Tensor) -> float:
-        row = rgb[2][torch.nonzero(obstacle.any(1)).max()]
-        changes = int((row[1:] - row[:-1]).abs().gt(0.1).sum())
-        return 1.0 + changes / float(obstacle.any(0).sum())
+        lowest = torch.nonzero(obstacle.any(1)).max()
+        stripes = rgb[2][lowest][obstacle[lowest]]
+        return 1.0 + float((stripes[1:] - stripes[:-1]).abs().gt(0.1).float().mean())
 
 
 class LevelOracle(RowOracle):
     """Finds the horizon in the picture, so that it corrects for the camera's pitch."""
 
     def horizon(self, rgb: Tensor) -> float:
-        sky = (rgb.amin(0) > 0.9).all(1)
-        return float(sky.sum()) - 0.5
+        # at the border, which no obstacle reaches
+        return float((rgb[:, :, 0].amin(0) > 0.9).sum()) - 0.5
+
+
+class ShadowOracle(RowOracle):
+    """Sees an obstacle only where something black lies on the ground."""
+
+    def _see(self, rgb: Tensor) -> Tensor:
+        dark = (rgb.amax(0) < 0.1).any()
+        return super()._see(rgb if dark else torch.where(red(rgb), torch.tensor(GROUND), rgb))
+
+
+class BlindOracle(CueOracle):
+    """Finds every obstacle at no distance at all."""
+
+    def distance(self, rgb: Tensor, obstacle: Tensor) -> float:
+        return float("inf")
 
 
 class AffineOracle(RowOracle):
@@ -141,14 +158,22 @@ class ToyScene:
         self.anchor = (ground_depth(HORIZON_ROW, self.size)[None], self.ground)
 
     def show(self, obstacle: Any, poses: Sequence[Pose]) -> Iterator[Shown]:
-        for pose in poses:
-            bottom = round(HORIZON_ROW + 30 / (pose.position * pose.lift))
+        yield from self.turned(obstacle, [(Turn(), pose) for pose in poses])
+
+    def turned(self, obstacle: Any, views: Sequence[tuple[Turn, Pose]]) -> Iterator[Shown]:
+        """A camera that looks up sees all of it lower."""
+        for turn, pose in views:
+            horizon_row = HORIZON_ROW + round(FOCAL_PX * math.tan(math.radians(turn.pitch_deg)))
+            bottom = round(horizon_row + 30 / (pose.position * pose.lift))
             side = round(18 / pose.size)
             left = WIDTH // 2 - side // 2
             region = torch.zeros(1, HEIGHT, WIDTH, dtype=torch.bool)
             region[:, bottom - side + 1:bottom + 1, left:left + side] = True
-            rgb = torch.where(region, torch.tensor((1.0, 0.0, 0.0)).view(3, 1, 1), self.bare)
-            truth = torch.where(region, torch.tensor(NEAREST_M * pose.position), self.anchor[0])
+            rgb = empty(horizon_row)
+            if pose.shadow:
+                rgb[:, bottom + 1:bottom + 3, left:left + side] = SHADOW
+            rgb = torch.where(region, torch.tensor((1.0, 0.0, 0.0)).view(3, 1, 1), rgb)
+            truth = torch.where(region, torch.tensor(NEAREST_M * pose.position), ground_depth(horizon_row, self.size))
             yield Shown(rgb, region, truth, (float(bottom), WIDTH / 2))
 
     def check(self, obstacle: Any, poses: Sequence[Pose]) -> Dropped | None:
