@@ -49,9 +49,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     """Draw the plots of a results document into its folder, and print its tables and sentences, or itself as JSON."""
     from depthcue.report.section import draw_plots
-    from depthcue.report.sections import SECTIONS
+    from depthcue.report.sections import section_of
 
-    section = SECTIONS[results["command"]](results, folder)
+    section = section_of(results, folder)
     written = draw_plots(section, folder)
     if as_json:
         return print_json(results)

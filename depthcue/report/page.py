@@ -17,7 +17,7 @@ from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
 from depthcue.report.provenance import comparability, data_specs, in_short, provenance
 from depthcue.report.results import Results, read_results
 from depthcue.report.section import Section
-from depthcue.report.sections import SECTIONS
+from depthcue.report.sections import SECTIONS, section_of
 
 TITLE = "What a network looks at when it sees depth"
 _MANY_ROWS = 12
@@ -77,7 +77,7 @@ def _read_parts(paths: Sequence[Path]) -> list[_Part]:
             raise DepthcueError(f"{path} holds results that are in the report already", "Give every file once.")
         folder = path if path.is_dir() else path.parent
         with _whole(results, path):
-            section = SECTIONS[results["command"]](results, folder)
+            section = section_of(results, folder)
         parts.append(_Part(results, folder, section))
     return parts
 

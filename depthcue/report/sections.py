@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from depthcue.report import compare_losses, compare_nets, comparison, evaluate, findings, optimize, probe, tour
+from depthcue.report.relative import with_note
 from depthcue.report.results import Results
 from depthcue.report.section import Section
 
@@ -18,3 +19,8 @@ SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "probe": probe.section,
 }
 """By the command that wrote the results; each takes the results and the folder they lie in."""
+
+
+def section_of(results: Results, folder: Path) -> Section:
+    """The section of a results document that lies in `folder`; its command must be in SECTIONS."""
+    return with_note(SECTIONS[results["command"]](results, folder), results)

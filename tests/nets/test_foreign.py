@@ -12,8 +12,9 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
-from depthcue.nets import build_depth_net, depth_from, load_depth_net, load_mask_net
+from depthcue.nets import DepthDescription, DepthNet, depth_from, load_depth_net, load_mask_net
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
+from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import split_spec, statement
 
 CODE = '''
@@ -197,20 +198,27 @@ def test_a_graph_that_takes_no_picture(tmp_path: Path) -> None:
         load_depth_net(str(path))
 
 
+class Inverse(DepthNet):
+    """Sees the inverse of 0.2 and a third of the mean colour's height above black, at half size."""
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        rgb = normalised * self._std + self._mean
+        return torch.nn.functional.avg_pool2d(0.2 + rgb.mean(dim=1, keepdim=True) / 3, 2)
+
+
 def test_an_exported_depth_net_is_a_net_again(tmp_path: Path) -> None:
-    net = build_depth_net("compact", config={"widths": [8] * 5}, height=32, width=48, seed=3).eval()
-    torch.nn.init.normal_(net.head.weight, std=0.3, generator=torch.Generator().manual_seed(0))  # type: ignore[union-attr, arg-type]
+    net = Inverse(DepthDescription("inverse", 32, 48, 8, predicts=INVERSE_DEPTH)).eval()
     picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
     export_onnx(net, tmp_path / "n.onnx", [picture])
     again = load_depth_net(str(tmp_path / "n.onnx"))
+    assert again.description.predicts == METRIC_DEPTH  # the graph ends in metres
     rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    with torch.no_grad():
-        torch.testing.assert_close(depth_from(again, again.normalise(rgb)), depth_from(net, net.normalise(rgb)),
-                                   atol=1e-4, rtol=1e-4)
-        # under a soft mask the graph's frames are rounded to 8 bits
-        mask = torch.full((1, 1, 32, 48), 0.37)
-        torch.testing.assert_close(depth_from(again, again.normalise(rgb), mask),
-                                   depth_from(net, net.normalise(rgb), mask), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(depth_from(again, again.normalise(rgb)), depth_from(net, net.normalise(rgb)),
+                               atol=1e-4, rtol=1e-4)
+    # under a soft mask the graph's frames are rounded to 8 bits
+    mask = torch.full((1, 1, 32, 48), 0.37)
+    torch.testing.assert_close(depth_from(again, again.normalise(rgb), mask),
+                               depth_from(net, net.normalise(rgb), mask), atol=0.02, rtol=0.02)
     with pytest.raises(DepthcueError, match="has a card"):
         load_depth_net(f"{tmp_path / 'n.onnx'},predicts=inverse")
 
@@ -223,8 +231,6 @@ class Sum(torch.nn.Module):
 
 
 def test_a_relative_net_is_exported_as_it_predicts(tmp_path: Path) -> None:
-    from depthcue.nets.foreign.adapter import ForeignDepthNet
-
     net = ForeignDepthNet(Sum(), statement("sum", {}, {"predicts": "inverse", "relative": True, "size": (32, 48),
                                                        "multiple": 8}, {})).eval()
     picture = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)

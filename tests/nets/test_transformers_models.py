@@ -1,0 +1,142 @@
+"""Depth models of transformers: tiny random ones, saved to a folder as anyone's are."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import depth_from, load_depth_net
+from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra hf)")
+
+DINO = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 56,
+        "patch_size": 14, "out_features": ["stage1", "stage2", "stage3", "stage4"], "apply_layernorm": True,
+        "reshape_hidden_states": False}
+NECK = {"neck_hidden_sizes": [4, 4, 8, 8], "fusion_hidden_size": 8}
+
+
+def depth_anything(**config: Any) -> tuple[nn.Module, Any]:
+    model = transformers.DepthAnythingForDepthEstimation(transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(**DINO), reassemble_hidden_size=16, head_hidden_size=8,
+        patch_size=14, **NECK, **config))
+    return model, transformers.DPTImageProcessor(size={"height": 56, "width": 56}, ensure_multiple_of=14,
+                                                 keep_aspect_ratio=True)
+
+
+def dpt() -> tuple[nn.Module, Any]:
+    model = transformers.DPTForDepthEstimation(transformers.DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3], is_hybrid=False, **NECK))
+    return model, transformers.DPTImageProcessor(size={"height": 32, "width": 32})
+
+
+def zoedepth() -> tuple[nn.Module, Any]:
+    beit = transformers.BeitConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+        use_relative_position_bias=True)
+    model = transformers.ZoeDepthForDepthEstimation(transformers.ZoeDepthConfig(
+        backbone_config=beit, bottleneck_features=8, num_relative_features=8, bin_embedding_dim=8,
+        num_attractors=[4, 2, 2, 1], **NECK,
+        bin_configurations=[{"name": "road", "n_bins": 8, "min_depth": 0.001, "max_depth": 60.0}]))
+    return model, transformers.ZoeDepthImageProcessor(size={"height": 64, "width": 96}, ensure_multiple_of=32)
+
+
+def glpn() -> tuple[nn.Module, Any]:
+    model = transformers.GLPNForDepthEstimation(transformers.GLPNConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8))
+    return model, transformers.GLPNImageProcessor()
+
+
+def save(folder: Path, made: tuple[nn.Module, Any]) -> str:
+    """Save a model whose random weights are large enough for a picture to be told from another."""
+    model, processor = made
+    chance = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, (1.5 / parameter[0].numel()) ** 0.5, generator=chance)
+            if name.startswith("head") and name.endswith("bias"):
+                parameter.fill_(1.0)  # or the last ReLU might cut off everything
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+@pytest.mark.parametrize(("make", "expected"), [
+    (depth_anything, {"predicts": INVERSE_DEPTH, "relative": True, "multiple": 14, "height": 56, "width": 56}),
+    (lambda: depth_anything(depth_estimation_type="metric", max_depth=80),
+     {"predicts": METRIC_DEPTH, "relative": False, "max_depth_m": 80.0}),
+    (dpt, {"predicts": INVERSE_DEPTH, "relative": True, "multiple": 1, "height": 32, "width": 32,
+           "mean": (0.5, 0.5, 0.5)}),
+    (zoedepth, {"predicts": METRIC_DEPTH, "relative": False, "multiple": 32, "max_depth_m": 60.0, "width": 96}),
+    (glpn, {"predicts": METRIC_DEPTH, "max_depth_m": 10.0, "multiple": 32, "height": 480, "width": 640}),
+], ids=["depth-anything", "depth-anything-metric", "dpt", "zoedepth", "glpn"])
+def test_a_family_is_what_its_configuration_says(make: Callable[[], tuple[nn.Module, Any]], expected: dict[str, Any],
+                                                 tmp_path: Path) -> None:
+    spec = save(tmp_path / "model", make())
+    # the guard at GLPN's full size would be all of the time these tests take
+    net = load_depth_net(spec + (",size=96x64" if make is glpn else ""))
+    found = {key: getattr(net.description, key) for key in expected}
+    if make is glpn:
+        found |= {"height": 480, "width": 640}
+    assert found == expected and net.differentiable and len(net.card["sha256"]) == 64
+
+
+def test_the_answer_is_the_models_own(tmp_path: Path) -> None:
+    """What transformers' processor and model make of a picture of the working size, depthcue's adapter does too."""
+    for name, make in (("glpn", glpn), ("da", depth_anything)):
+        made = make()
+        spec = save(tmp_path / name, made)
+        size = (64, 96) if make is glpn else (56, 70)
+        net = load_depth_net(spec + (",size=96x64" if make is glpn else ""))
+        picture = torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        model, processor = made
+        resized = {} if make is glpn else {"do_resize": False}
+        taken = processor(picture, return_tensors="pt", **resized)["pixel_values"]
+        with torch.no_grad():
+            expected = model.eval()(taken).predicted_depth
+            found = net(net.normalise(picture[None].float() / 255))[:, 0]
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_of_one_size_gets_any_picture_stretched(tmp_path: Path) -> None:
+    net = load_depth_net(save(tmp_path / "dpt", dpt()))
+    rgb = torch.rand(2, 3, 48, 80, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    depth = depth_from(net, net.normalise(rgb))
+    assert depth.shape == (2, 1, 64, 64)
+    depth.sum().backward()
+    assert rgb.grad is not None and float(rgb.grad.abs().sum()) > 0
+
+
+def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="cannot load .* as a depth model"):
+        load_depth_net(f"hf:{tmp_path}")
+    spec = save(tmp_path / "dpt", dpt())
+    (tmp_path / "dpt" / "preprocessor_config.json").unlink()
+    with pytest.raises(DepthcueError, match="says nothing about the pictures it takes(.|\n)*preprocessor_config.json"):
+        load_depth_net(spec)
+
+
+def test_weights_filled_in_by_chance_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    spec = save(tmp_path / "dpt", dpt())
+    weights = tmp_path / "dpt" / "model.safetensors"
+    state = load_file(weights)
+    dropped = next(key for key in state if key.startswith("head"))
+    del state[dropped]
+    save_file(state, weights, metadata={"format": "pt"})
+    with pytest.raises(DepthcueError, match=f"missing or of other shapes: {dropped}"):
+        load_depth_net(spec)
+
+
+def test_transformers_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(DepthcueError, match=r"not installed(.|\n)*depthcue\[hf\]"):
+        load_depth_net(f"hf:{tmp_path}")
