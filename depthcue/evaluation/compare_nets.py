@@ -78,8 +78,8 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
         raise DepthcueError(f"{len(weights)} mask nets and {len(targets)} depth nets were given",
                             "Give one --target for every --weights, in the same order, or none.")
     place = pick_device(device)
-    networks = [load_pair(spec, target, place)
-                for spec, target in zip(weights, targets or [None] * len(weights), strict=True)]
+    meant: Sequence[str | None] = targets or [None] * len(weights)
+    networks = [load_pair(spec, target, place) for spec, target in zip(weights, meant, strict=True)]
     opened = open_data(data, split="test", limit=limit)
     return compare_nets(networks, opened, out, settings, place, progress)
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.results import Results
+from depthcue.report.results import Results, too_few
 from depthcue.report.rows import draw_rows, example_of
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
@@ -36,7 +36,8 @@ def section(results: Results, folder: Path) -> Section:
     return Section(
         "What do the losses of a depth net change in what it looks at?",
         (*changes_in_words(results), *_unknown_in_words(results),
-         "Each loss was trained with once: the intervals are over pictures, and say nothing of another training."),
+         "Each loss was trained with once: the intervals are over pictures, and say nothing of another training.",
+         *too_few(results)),
         (_losses_table(results), _changes_table(results)),
         (Plot("losses", "What is measured of the masks for each loss, with 95% intervals over images; the broken line "
               "is what a mask without preference would have", partial(_draw_measures, results)),),

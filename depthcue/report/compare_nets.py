@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.matrices import Matrix, draw_matrices
-from depthcue.report.results import TRUTH, Results, measured_against
+from depthcue.report.results import TRUTH, Results, measured_against, too_few
 from depthcue.report.rows import draw_rows, example_of
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
@@ -25,7 +25,7 @@ def section(results: Results, folder: Path) -> Section:
                      partial(draw_rows, rows, [f"mask of {label}" for label in labels], folder), on_page=False)
     return Section(
         "Do different networks look at the same pixels?",
-        (in_words(results), *agreement_in_words(results), *transfer_in_words(results)),
+        (in_words(results), *agreement_in_words(results), *transfer_in_words(results), *too_few(results)),
         (_nets_table(results), *(_agreement_table(results, measure) for measure in MEASURES),
          *(_transfer_table(results, reference) for reference in measured_against(results))),
         (Plot("agreement", "Agreement of masks with each other, with edges and with chance: correlation and "

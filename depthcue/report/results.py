@@ -10,6 +10,9 @@ from depthcue.record import SCHEMA
 Results = dict[str, Any]
 """A results document as `json.load` gives it."""
 
+FEW = 10
+"""Below so many images a bootstrap interval is too narrow: it knows no image but those it has seen."""
+
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
 """What errors can be measured against."""
 
@@ -50,3 +53,9 @@ def measured_against(results: Results) -> tuple[str, ...]:
 def fields_for(reference: str) -> tuple[str, str]:
     """The names of the error and of its difference to the mask's in an entry, for what it is measured against."""
     return ("rmse", "minus_mask") if reference == TRUTH else ("rmse_to_target", "to_target_minus_mask")
+
+
+def too_few(results: Results) -> list[str]:
+    """A sentence of warning where there are so few images that intervals over them say little; none otherwise."""
+    images = results["images"]
+    return [] if images >= FEW else [f"With only {images} images, the intervals say little."]

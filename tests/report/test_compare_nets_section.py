@@ -75,6 +75,11 @@ def test_transfer_is_only_a_loss_where_the_interval_says_so() -> None:
     assert ["against ground truth" in sentence for sentence in transfer_in_words(undefined)] == [True]
 
 
+def test_few_images_are_said_to_be_few(tmp_path: Path) -> None:
+    said = [section(compare_nets_results() | {"images": images}, tmp_path).sentences[-1] for images in (4, 40)]
+    assert said[0] == "With only 4 images, the intervals say little." != said[1]
+
+
 def test_overlap_in_words() -> None:
     assert in_words(compare_nets_results()).startswith(
         "Of the pixels that either of two networks keeps when each keeps 20%, 40% are kept by both (30% to 50%)")
