@@ -185,7 +185,8 @@ def test_averaged_weights_soon_forget_the_first() -> None:
 def test_recipes_are_the_papers_for_the_papers_nets() -> None:
     nothing = {"steps": None, "epochs": None, "learning_rate": None, "schedule": None, "average": None}
     assert mask_recipe("drn22", **nothing) == {"epochs": 10, "learning_rate": 1e-4, "schedule": "constant",
-                                               "average": 0.0}
+                                               "average": 0.0, "sharpen": 0.0}
+    assert mask_recipe("compact", **nothing)["sharpen"] > 0
     assert depth_recipe("hu-resnet50", **nothing)["epochs"] == 20
     assert depth_recipe("compact", **{**nothing, "epochs": 3})["steps"] is None
     with pytest.raises(DepthcueError, match="not both"):
