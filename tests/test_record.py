@@ -15,3 +15,9 @@ def test_documents_say_what_made_them() -> None:
     made = document("probe", images=3)
     assert made["schema"] == 1 and made["command"] == "probe" and made["images"] == 3
     assert made["revision"] and made["machine"]["torch"]
+
+
+def test_places_of_foreign_nets_become_path_and_names_stay() -> None:
+    told = {"command": ["--target", "hf:/home/me/model,size=64x64", "hub:./mine:small"], "target": "hf:owner/model"}
+    assert without_paths(told) == {"command": ["--target", "hf:PATH,size=64x64", "hub:PATH:small"],
+                                   "target": "hf:owner/model"}

@@ -27,7 +27,8 @@ ExportWeightsOption = Annotated[
                              "a .safetensors file, a released checkpoint, or NAME:PATH.")]
 ExportTargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
-                             "a .safetensors file, a released checkpoint, or NAME:PATH.")]
+                             "a .safetensors file, a released checkpoint, NAME:PATH, hf:REPO, "
+                             "python:MODULE:FUNCTION or hub:REPO:ENTRY.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="What to write.")]
 CompareDataOption = Annotated[
     str | None, typer.Option("--data", "-d", metavar="DATA", help="Pictures on which the file must agree with torch, "

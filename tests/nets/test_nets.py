@@ -109,7 +109,7 @@ def test_pickles_are_never_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("spec", "message"), [
     ("compact-garden", "names no depth net"), ("hu-resnet50", "comes without weights"),
-    ("compact:/nowhere.safetensors", "no weights at"), ("net.onnx", "exported graph")])
+    ("compact:/nowhere.safetensors", "no weights at"), ("net.onnx", "no graph at net.onnx")])
 def test_specs_that_name_nothing(spec: str, message: str) -> None:
     with pytest.raises(DepthcueError, match=message):
         load_depth_net(spec)
