@@ -65,7 +65,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         depth_m, valid = _target(batch, net.description.max_depth_m)
         with engine.autocast():
             prediction = engine.net(net.normalise(channels_last(batch.rgb)))
-        engine.update(l_dif(_predicted_depth_m(net, prediction.float()), depth_m, valid, what.loss))
+        engine.update(l_dif(predicted_depth_m(net, prediction.float()), depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
     what.save(engine, weights, datasets)
@@ -103,7 +103,7 @@ def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float) -> Dept
     return net
 
 
-def _predicted_depth_m(net: DepthNet, prediction: torch.Tensor) -> torch.Tensor:
+def predicted_depth_m(net: DepthNet, prediction: torch.Tensor) -> torch.Tensor:
     """What the loss is of: metres, also of a net that predicts their inverse.
 
     A prediction in metres stays as it is: at the bound that `to_depth_m` sets, a depth below 0 would not learn.

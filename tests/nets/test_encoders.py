@@ -39,6 +39,19 @@ def test_maps_have_the_channels_that_are_said(encoder: type[Encoder], sizes: lis
         (channels, *size) for channels, size in zip(net.channels, sizes, strict=True)]
 
 
+def test_the_stages_of_senet_are_timms(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator) -> None:
+    senet = pytest.importorskip("timm.models.senet")
+    small = senet.SENet(senet.SEBottleneck, (1, 1, 1, 1), groups=64, reduction=16, inplanes=128, input_3x3=True,
+                        downsample_kernel_size=3, downsample_padding=1).eval()
+    monkeypatch.setattr("depthcue.nets.encoders.senet154", lambda: small)
+    x = torch.randn(1, 3, 37, 50, generator=generator)
+    with torch.inference_mode():
+        wanted = small.forward_intermediates(x, indices=[1, 2, 3, 4], intermediates_only=True)
+        maps = SENetEncoder().eval()(x)
+    for ours, theirs in zip(maps, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_a_backbone_by_file_is_the_encoder_then(tmp_path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
