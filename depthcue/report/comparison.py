@@ -10,8 +10,8 @@ from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import comparison_tables, in_words, label_of
 
-SHOWN_RIVALS = 4
-"""Of more ways to choose, examples show the first."""
+SHOWN_RIVALS = 2
+"""Of more ways to choose, examples show the first: what fits in one row of a page."""
 _CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 

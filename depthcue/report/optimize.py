@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from depthcue.imaging import Rgb, panel
 from depthcue.report.choices import duration
 from depthcue.report.panels import read_tile, save_panels
@@ -29,7 +31,8 @@ def section(results: Results, folder: Path) -> Section:
 
 def ways_table(results: Results) -> Table:
     """A row for every way to a mask: objective, what it keeps, how rough it is, what is seen through it, its cost."""
-    errors, against = {"rmse": "RMSE", "rmse_to_target": "to whole"}, ["ground truth", "what is seen in the whole"]
+    errors = {"rmse": "RMSE", "rmse_to_target": "to whole"}
+    against = ["to ground truth", "to what is seen in the whole picture"]
     if not results["ground_truth"]:
         del errors["rmse"], against[0]
     before = results["before"]
@@ -41,7 +44,7 @@ def ways_table(results: Results) -> Table:
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
                      *(f"{entry[error]:.3f}" for error in errors), duration(results["cost_ms"][way]["median"])))
     return Table(f"Lambda {results['lambda']:g}, {results['images']} images of {results['data']['spec']}; RMSE in "
-                 f"metres to {' and '.join(against)}; roughness 1 is noise",
+                 f"metres {' and '.join(against)}; roughness 1 is noise",
                  ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
                  tuple(rows))
 
@@ -87,8 +90,6 @@ def _draw(results: Results, folder: Path, path: Path) -> None:
 
 
 def _stacked(example: Example, folder: Path) -> Rgb:
-    import numpy as np
-
     captions = [column.caption for column in example.columns]
     captions[0] = "picture"
     shown = panel([read_tile(folder / column.shown) for column in example.columns], captions)

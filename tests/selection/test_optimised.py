@@ -1,5 +1,6 @@
 """Eq. (3) on nets whose answer is known: what is read is kept, and nothing else."""
 
+import dataclasses
 import random
 
 import pytest
@@ -52,6 +53,25 @@ def test_the_region_that_is_read_is_kept_and_nothing_else(settings: dict[str, fl
     inside = INSIDE.expand_as(mask)
     assert mask.shape == (2, 1, *SIZE) and 0 <= mask.min() and mask.max() <= 1 and not mask.requires_grad
     assert mask[inside].min() > 0.7 and mask[~inside].max() < 0.2
+
+
+class RelativeDepth(RegionDepth):
+    """The same in an unknown unit."""
+
+    def __init__(self, unit: float) -> None:
+        super().__init__()
+        self.unit = unit
+        self.description = dataclasses.replace(self.description, relative=True)
+
+    def forward(self, normalised: torch.Tensor) -> torch.Tensor:
+        return self.unit * super().forward(normalised)
+
+
+def test_the_unit_of_a_relative_net_changes_nothing() -> None:
+    # a power of two, which rounds nothing
+    masks = [optimise_masks(RelativeDepth(unit), _pictures(1), 0.5, DirectSettings(steps=30)) for unit in (1.0, 128.0)]
+    torch.testing.assert_close(*masks, atol=1e-3, rtol=0)
+    assert masks[0][INSIDE.expand_as(masks[0])].mean() > 3 * masks[0][~INSIDE.expand_as(masks[0])].mean()
 
 
 def test_a_high_price_empties_the_mask_and_no_price_spares_it() -> None:
