@@ -24,7 +24,8 @@ from depthcue.export.card import graph_card, net_identity
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.parity import Exported, Frames, Maps, Tolerance, check_parity
 from depthcue.nets import DepthNet, MaskNet
-from depthcue.nets.graph_card import card_path, file_sha256
+from depthcue.nets.checkpoint import card_path
+from depthcue.nets.graph_card import file_sha256
 from depthcue.record import revision, write_json
 
 OPSET = 18
