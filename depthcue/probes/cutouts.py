@@ -97,7 +97,7 @@ def _read_places(path: Path) -> dict[str, tuple[float, float, float, float]]:
 def _read(path: Path, at: tuple[float, float, float, float] | None) -> CutOut:
     with Image.open(path) as image:
         picture = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
-        transparent = "A" in image.getbands() or "transparency" in image.info
+    transparent = bool((picture[:, :, 3] < _READ_HALF).any())
     mask = _mask_beside(path, picture.shape[:2])
     if not transparent:
         if mask is None:
@@ -121,7 +121,7 @@ def _mask_beside(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | Non
         return None
     with Image.open(beside) as image:
         channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
-        mask = np.asarray(channel, dtype=np.float32) / 255
+        mask: NDArray[np.float32] = np.asarray(channel, dtype=np.float32) / np.float32(255)
     if mask.shape != size:
         raise _NoCutOut("its mask is of another size")
     if not (mask > _READ_HALF).any():

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue.data import open_data
-from depthcue.data.rgbd import RgbdData
 from depthcue.errors import DepthcueError
 from depthcue.probes.compositing import contact_shadow, layer, paste
 from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
 from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, read_cutouts
+from depthcue.probes.frames import FrameFile, find_frames
 from depthcue.probes.horizon import read_horizon
 from depthcue.probes.scene import LineUp, Pose, Shown, stands_out
 
@@ -89,9 +88,9 @@ class Photographs:
 
     name = PHOTOGRAPHS
 
-    def __init__(self, frames: RgbdData, cutouts: Sequence[CutOut], unusable: Sequence[Dropped] = (),
-                 horizon: float | None = None, count: int = CASES, seed: int = 0) -> None:
-        self.frames, self.cutouts, self.unusable = frames, list(cutouts), list(unusable)
+    def __init__(self, spec: str, frames: Sequence[FrameFile], cutouts: Sequence[CutOut],
+                 unusable: Sequence[Dropped] = (), horizon: float | None = None, count: int = CASES, seed: int = 0) -> None:
+        self.spec, self.frames, self.cutouts, self.unusable = spec, list(frames), list(cutouts), list(unusable)
         # kinds mixed, however few of them are shown
         random.Random(seed).shuffle(self.cutouts)
         self.horizon, self.count, self.seed = horizon, count, seed
@@ -100,7 +99,7 @@ class Photographs:
     @classmethod
     def open(cls, frames: str | None, objects: Path | None, horizon: float | None, limit: int | None,
              seed: int = 0) -> "Photographs":
-        """Open frames by their data spec, or a plain folder of them, and a folder of cut-outs.
+        """Open frames (`kitti:PATH`, `folder:PATH` or a plain folder) and a folder of cut-outs.
 
         Raises:
             DepthcueError: one of them is missing or cannot be read, or a horizon that is above the picture.
@@ -111,13 +110,12 @@ class Photographs:
         if horizon is not None and not 0 <= horizon < 0.95:
             raise DepthcueError(f"--horizon {horizon:g} is not within the picture",
                                 "Give the horizon's row as a share of the height, from the top: 0.5 is the middle.")
-        spec = frames if ":" in frames else f"folder:{frames}"
         cutouts, unusable = read_cutouts(objects)
-        return cls(open_data(spec, "test"), cutouts, unusable, horizon, limit or CASES, seed)
+        return cls(frames, find_frames(frames), cutouts, unusable, horizon, limit or CASES, seed)
 
     def described(self) -> dict[str, Any]:
         """What the results say of this stage."""
-        return {"frames": self.frames.spec, "frame_count": len(self.frames), "objects": len(self.cutouts),
+        return {"frames": self.spec, "frame_count": len(self.frames), "objects": len(self.cutouts),
                 "unusable_objects": [{"case": drop.name, "reason": drop.reason} for drop in self.unusable],
                 "horizon": "given" if self.horizon is not None else "estimated from the frames' depth",
                 "cases": self.count}
@@ -129,16 +127,19 @@ class Photographs:
         return self._opened[number]
 
     def _open(self, number: int) -> FrameScene | Dropped:
-        batch = self.frames.evaluation_batch([number])
-        name, rgb = batch.names[0], batch.rgb[0]
+        name = self.frames[number].pair.name
+        try:
+            rgb, depth_m = self.frames[number].read()
+        except DepthcueError as error:
+            return Dropped(name, f"the frame cannot be read: {error.message}")
         height, width = rgb.shape[1:]
         if self.horizon is not None:
             return FrameScene(name, rgb, self.horizon * height - 0.5)
-        if batch.depth_m is None or batch.valid is None:
+        if depth_m is None:
             return Dropped(name, "no horizon: the frame has no depth to estimate it from, and none is given")
         guess = road_ahead((height, width), 0.45 * height)[0]
         try:
-            row = read_horizon(batch.depth_m[0, 0], guess & batch.valid[0, 0], self.seed).row
+            row = read_horizon(depth_m[0], guess & (depth_m[0] > 0), self.seed).row
         except Unreadable as missing:
             return Dropped(name, f"no horizon: {missing.reason}")
         if not 0 <= row < 0.95 * height:

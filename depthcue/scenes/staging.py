@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,10 +115,10 @@ def with_prop(world: World, prop: Prop) -> World:
     first, parts = len(world.objects), thing.objects
     objects = [WorldObject(item.name, (float(place[0]), float(place[1]), float(place[2])),
                            -1 if item.parent < 0 else item.parent + first) for item in parts]
-    arrays = {name: getattr(thing, name) for name in World.PER_PRIMITIVE}
+    arrays: dict[str, Any] = {name: getattr(thing, name) for name in World.PER_PRIMITIVE}
     arrays |= {"linear": linear.astype(np.float32), "offset": offset.astype(np.float32),
                "casts": thing.casts & prop.shadow, "object_id": thing.object_id + np.int32(first)}
-    joined = {name: np.concatenate((getattr(world, name), arrays[name])) for name in arrays}
+    joined: dict[str, Any] = {name: np.concatenate((getattr(world, name), arrays[name])) for name in arrays}
     return replace(world, **joined, objects=[*world.objects, *objects])
 
 
@@ -174,7 +175,7 @@ def _hall(seed: int) -> World:
     b = Builder(rng)
     finish = Finish(rng)
     style = rng.choice(_STYLES)
-    width, length, height = rng.uniform(4.2, 5.4), rng.uniform(9.5, 11.5), rng.uniform(2.4, 3.0)
+    width, length, height = rng.uniform(4.2, 5.4), rng.uniform(9.5, 11.5), rng.uniform(3.0, 3.5)
     plan = Plan(width, length)
     daylight = rng.random() < 0.6
     glow = rng.uniform(1.5, 6.0) if daylight else 0.2

@@ -29,9 +29,9 @@ OBSTACLE_M = 0.9
 class CueOracle(DepthNet):
     """Sees flat ground below a horizon and FAR_M above it; gives the obstacle one depth by the cue it knows."""
 
-    def __init__(self, **description: Any) -> None:
+    def __init__(self, size: tuple[int, int] = (HEIGHT, WIDTH), **description: Any) -> None:
         settings = {"max_depth_m": FAR_M, "mean": (0.0,) * 3, "std": (1.0,) * 3} | description
-        super().__init__(DepthDescription(type(self).__name__, HEIGHT, WIDTH, 1, **settings))
+        super().__init__(DepthDescription(type(self).__name__, *size, 1, **settings))
 
     def forward(self, normalised: Tensor) -> Tensor:
         return torch.stack([self._see(rgb) for rgb in normalised])

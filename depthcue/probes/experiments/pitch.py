@@ -46,7 +46,9 @@ def _rendered(stage: Any) -> Iterator[Case | Dropped]:
         if isinstance(placed, Dropped):
             yield placed
         else:
-            yield rendered_case(*placed, PITCHED, [(level, Turn(pitch_deg=level), level) for level in levels], NUMBER)
+            scene, thing = placed
+            turns = [(level, Turn(pitch_deg=level), level) for level in levels]
+            yield rendered_case(scene, thing, PITCHED, turns, NUMBER)
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:

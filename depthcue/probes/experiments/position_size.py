@@ -44,8 +44,12 @@ def pose_of(condition: str, distance: float) -> Pose:
                 size=distance if cues in (BOTH, SIZE) else 1.0, lift=distance if cues == LIFTED else 1.0)
 
 
+FARTHEST = (pose_of(BOTH, 1.0), pose_of(BOTH, DISTANCES[-1]), pose_of(POSITION, DISTANCES[-1]))
+"""What a scene has to have room for."""
+
+
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([pose_of(BOTH, distance) for distance in (1.0, 3.0)]):
+    for placed in stage.familiar(FARTHEST):
         if isinstance(placed, Dropped):
             yield placed
             continue
@@ -55,7 +59,7 @@ def _rendered(stage: Any) -> Iterator[Case | Dropped]:
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([pose_of(BOTH, distance) for distance in (1.0, 3.0)]):
+    for placed in stage.familiar(FARTHEST):
         if isinstance(placed, Dropped):
             yield placed
         else:

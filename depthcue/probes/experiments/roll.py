@@ -43,7 +43,9 @@ def _rendered(stage: Any) -> Iterator[Case | Dropped]:
         if isinstance(placed, Dropped):
             yield placed
         else:
-            yield rendered_case(*placed, ROLLED, [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG], NUMBER)
+            scene, thing = placed
+            turns = [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG]
+            yield rendered_case(scene, thing, ROLLED, turns, NUMBER)
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
