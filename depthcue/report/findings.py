@@ -38,7 +38,8 @@ def section(results: Results, folder: Path) -> Section:
         lead="Who looks at masks sees some edges in them and not others, small objects filled, and light where a road "
              "vanishes. Here these impressions are counted. Attention is the mask divided by its mean in the picture: "
              "1 is what an average pixel gets, 2 is twice as much. Edges would get attention too, simply because they "
-             "are everywhere; so an edge map, divided by its own mean, stands beside the mask.")
+             "are everywhere; so an edge map, divided by its own mean, stands beside the mask. Intervals take pictures "
+             "for independent of each other, which neighbouring frames of a video are not.")
 
 
 def _edge_tables(found: Results, where: str, share: float) -> list[Table]:

@@ -64,7 +64,9 @@ def _objects(found: Results) -> list[str]:
     small_below, large_from = (f"{bound:.0%}" for bound in found["sizes_compared"])
     small, large = (found[size]["mask"]["inside"] for size in ("small", "large"))
     sentences = []
-    if small is not None:
+    if small is None:
+        sentences.append(f"no object below {small_below} of the picture is large enough to have an inside")
+    else:
         how = {"more": "more than", "less": "less than", "open": "not clearly other than"}[verdict(small, 1.0)]
         beside = "" if large is None else f"; inside those of {large_from} and more it is {_times(large)}"
         sentences.append(f"inside objects below {small_below} of the picture the mask is {_times(small)} its mean, "
@@ -99,19 +101,20 @@ def _far(found: Results) -> list[str]:
             f"are {_times(near['edges'])} theirs, and the mask's share is "
             f"{how[verdict(near['mask_minus_edges'])]} that of edges "
             f"({_signed(near['mask_minus_edges'])}){_few(near['mask'])}")
-        equal = near["at_equal_strength"]
-        if equal is not None and verdict(equal) != "open":
-            sentences.append(f"at equal edge strength a pixel there gets {abs(equal['value']):.2f} {verdict(equal)} "
-                             f"attention than elsewhere ({_range(equal)})")
-        elif equal is not None:
-            sentences.append("at equal edge strength there is no clear difference between pixels there and elsewhere "
-                             f"({_signed(equal)}){_few(equal)}")
+        for like, entry in (("at equal edge strength", near["at_equal_strength"]),
+                            ("in the same rows of the picture", near["in_the_same_rows"]["mask"])):
+            if entry is not None:
+                sentences.append(
+                    f"{like} a pixel there gets {abs(entry['value']):.2f} {verdict(entry)} attention than elsewhere "
+                    f"({_range(entry)})" if verdict(entry) != "open" else
+                    f"{like} there is no clear difference between pixels there and elsewhere "
+                    f"({_signed(entry)}){_few(entry)}")
     deep = found["by_depth"]
     if deep is not None and deep["far"]["mask"] is not None:
         far = deep["far"]
         how = {"more": "more than", "less": "less than", "open": "not clearly other than"}
         sentences.append(
-            f"from {far['from_m']:g} m on (by {deep['source']}) the mask is {_times(far['mask'])} its mean, "
+            f"from {far['from_m']:.3g} m on (by {deep['source']}) the mask is {_times(far['mask'])} its mean, "
             f"{how[verdict(far['mask'], 1.0)]} in an average pixel, and edges are {_times(far['edges'])} theirs"
             f"{_few(far['mask'])}")
     return [f"{sentence}." for sentence in sentences]

@@ -3,7 +3,8 @@
 Where the vanishing point is known (rendered scenes) it is taken from there and the estimator is tested on the same
 pictures; elsewhere it is estimated (see `vanishing_point`), and pictures that show no clear one are left out. Edges
 crowd at a vanishing point too, so edges are followed beside the mask in every curve, and the attention near it is also
-compared with that elsewhere at equal edge strength.
+compared with that elsewhere at equal edge strength. A mask that prefers the rows of the horizon would be bright there
+as well; so near and elsewhere are also compared within the same rows.
 """
 
 import math
@@ -41,6 +42,7 @@ class FarRegion:
     def __init__(self, max_depth_m: float) -> None:
         self.depths_m = [short(max_depth_m * 2 ** ((step - DEPTH_STEPS + 1) / 2)) for step in range(DEPTH_STEPS)]
         self._near = Cells((len(STRENGTHS) + 1, len(DISTANCES) + 1), (MASK, EDGES))
+        self._near_by_row = Cells((ROWS, len(DISTANCES) + 1), (MASK, EDGES))
         self._depth = Cells((DEPTH_STEPS + 1,), (MASK, EDGES))
         self._rows = Cells((ROWS,), (MASK, EDGES))
         self._depth_source = ""
@@ -63,9 +65,10 @@ class FarRegion:
         if not used:
             return
         at = torch.tensor([points[row].used for row in used], dtype=torch.float64, device=device)
-        distance = distance_from(at, height, width)
-        self._near.see([cell_of(seen.strength[used], STRENGTHS), cell_of(distance, DISTANCES)],
-                       {name: values[used] for name, values in seen.attention.items()})
+        distance = cell_of(distance_from(at, height, width), DISTANCES)
+        attention = {name: values[used] for name, values in seen.attention.items()}
+        self._near.see([cell_of(seen.strength[used], STRENGTHS), distance], attention)
+        self._near_by_row.see([rows[used], distance], attention)
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
         """What was found, or `left_out` with the reason.
@@ -73,9 +76,10 @@ class FarRegion:
         `images`; `vanishing_point`: its `source`, how many pictures have it (`images`), have it `outside` or show no
         clear one, the `agreement` of each picture on the estimate, and the `estimator`'s error in picture widths where
         the true one is known, beside that of always saying the centre; `by_distance` from it, with `bounds` in picture
-        widths, and `near` it (within NEAR): attention of mask and edges, the difference, and the mask's near minus
-        elsewhere `at_equal_strength` (None where no picture has one); `by_depth` with bounds in metres, the source of
-        depth, and what is `far` (None without depth); `by_row`, bands from the top, with their share of all attention.
+        widths, and `near` it (within NEAR): attention of mask and edges, the difference, the mask's near minus
+        elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where no picture has
+        one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without depth); `by_row`,
+        bands from the top, with their share of all attention.
         """
         if not self._images:
             return {"left_out": "there are no pictures"}
@@ -87,7 +91,7 @@ class FarRegion:
             "by_distance": None if near is None else {
                 "bounds": list(DISTANCES),
                 "bins": [_compared(near, _column(near, place)) for place in range(len(DISTANCES) + 1)]},
-            "near": None if near is None else self._near_it(near),
+            "near": None if near is None else self._near_it(near, self._near_by_row.table(draws, seed)),
             "by_depth": None if depth is None else {
                 "source": self._depth_source, "bounds_m": self.depths_m, "far": self._far(depth),
                 "bins": [_compared(depth, np.arange(DEPTH_STEPS + 1) == place) for place in range(DEPTH_STEPS + 1)]},
@@ -96,11 +100,12 @@ class FarRegion:
                 "share_of_edges": rows.share(np.arange(ROWS) == place, EDGES).entry()} for place in range(ROWS)]},
         }
 
-    def _near_it(self, table: Table) -> dict[str, Any]:
+    def _near_it(self, table: Table, by_row: Table) -> dict[str, Any]:
         inner = np.arange(len(DISTANCES) + 1) <= DISTANCES.index(NEAR)
-        return {"within": NEAR, **_compared(table, np.broadcast_to(inner, table.count.shape[1:])),
-                "share": table.share(np.broadcast_to(inner, table.count.shape[1:])).entry(),
-                "at_equal_strength": table.matched(MASK, inner, ~inner).entry()}
+        everywhere = np.broadcast_to(inner, table.count.shape[1:])
+        return {"within": NEAR, **_compared(table, everywhere), "share": table.share(everywhere).entry(),
+                "at_equal_strength": table.matched(MASK, inner, ~inner).entry(),
+                "in_the_same_rows": {name: by_row.matched(name, inner, ~inner).entry() for name in (MASK, EDGES)}}
 
     def _far(self, table: Table) -> dict[str, Any]:
         bounds = [0.0, *self.depths_m]

@@ -45,10 +45,10 @@ class Finding(Protocol):
         """What was found; `left_out` with the reason where the data does not tell."""
 
 
-FINDINGS: dict[str, Callable[[RgbdData], Finding]] = {
-    "edges": lambda data: EdgeKinds(),
-    "objects": lambda data: ObjectSizes(),
-    "far": lambda data: FarRegion(data.max_depth_m),
+FINDINGS: dict[str, Callable[[Viewing], Finding]] = {
+    "edges": lambda viewing: EdgeKinds(),
+    "objects": lambda viewing: ObjectSizes(),
+    "far": lambda viewing: FarRegion(_range_m(viewing)),
 }
 """By the name they have on the command line and in results."""
 
@@ -130,7 +130,7 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
                       multiple=mask_net.description.multiple)
     lam = _lambda_for(mask_net, viewing, settings, progress)
     score = build_method("mask", Means(mask_net, lam))
-    findings = {name: FINDINGS[name](data) for name in dict.fromkeys(settings.findings)}
+    findings = {name: FINDINGS[name](viewing) for name in dict.fromkeys(settings.findings)}
     names: list[str] = []
     means: list[float] = []
     progress.start(f"looking at {data.spec}", len(data))
@@ -145,6 +145,11 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
         "findings": {name: finding.results(settings.draws, settings.seed) for name, finding in findings.items()},
         "per_image": {"names": names, "mean": [short(mean) for mean in means]},
     }
+
+
+def _range_m(viewing: Viewing) -> float:
+    """How far depth reaches: in the data where it has any, else in what the depth net predicts."""
+    return viewing.data.max_depth_m if viewing.data.has_depth else viewing.depth_net.description.max_depth_m
 
 
 def _lambda_for(mask_net: MaskNet, viewing: Viewing, settings: Settings, progress: Progress) -> float:

@@ -1,0 +1,93 @@
+"""Sums over cells of pixels: means, shares and matched differences against slow definitions."""
+
+import numpy as np
+import pytest
+import torch
+
+from depthcue.evaluation.findings.cells import NOWHERE, Cells, Samples, cell_of
+
+STRATA, GROUPS = 4, 3
+
+
+@pytest.fixture
+def pixels(generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Five pictures: places along two axes, some of no cell, and a map that differs between strata and groups."""
+    shape = (5, 1, 6, 8)
+    stratum = torch.randint(NOWHERE, STRATA, shape, generator=generator)
+    group = torch.randint(0, GROUPS, shape, generator=generator)
+    values = stratum + 0.5 * group + torch.rand(shape, generator=generator)
+    return {"stratum": stratum, "group": group, "map": values}
+
+
+def _cells(pixels: dict[str, torch.Tensor]) -> Cells:
+    cells = Cells((STRATA, GROUPS), ("map",))
+    # in two batches, as pictures come
+    for rows in (slice(0, 2), slice(2, 5)):
+        cells.see([pixels["stratum"][rows], pixels["group"][rows]], {"map": pixels["map"][rows]})
+    return cells
+
+
+def test_means_and_shares_are_those_of_the_pixels(pixels: dict[str, torch.Tensor]) -> None:
+    table = _cells(pixels).table(draws=20, seed=0)
+    chosen = np.zeros((STRATA, GROUPS), dtype=bool)
+    chosen[1, 2] = chosen[3, 0] = True
+    counted = pixels["stratum"] >= 0
+    here = ((pixels["stratum"] == 1) & (pixels["group"] == 2)) | ((pixels["stratum"] == 3) & (pixels["group"] == 0))
+    assert table.mean("map", chosen).values[0] == pytest.approx(float(pixels["map"][here].double().mean()))
+    assert table.share(chosen).values[0] == pytest.approx(int(here.sum()) / int(counted.sum()))
+    of_map = float(pixels["map"][here].double().sum() / pixels["map"][counted].double().sum())
+    assert table.share(chosen, "map").values[0] == pytest.approx(of_map)
+
+
+def test_a_resample_is_what_its_pictures_would_have_given(pixels: dict[str, torch.Tensor]) -> None:
+    table = _cells(pixels).table(draws=7, seed=3)
+    chosen = np.zeros((STRATA, GROUPS), dtype=bool)
+    chosen[2] = True
+    for draw, weights in enumerate(table.weights, start=1):
+        rows = np.repeat(np.arange(5), np.round(weights * 5).astype(int))
+        again = {name: values[rows] for name, values in pixels.items()}
+        here = again["stratum"] == 2
+        assert table.mean("map", chosen).values[draw] == pytest.approx(float(again["map"][here].double().mean()))
+
+
+def test_a_matched_difference_is_the_coefficient_of_a_regression(pixels: dict[str, torch.Tensor]) -> None:
+    table = _cells(pixels).table(draws=5, seed=0)
+    first, second = np.array([False, False, True]), np.array([True, False, False])
+    here = (pixels["stratum"] >= 0) & (pixels["group"] != 1)
+    strata = torch.nn.functional.one_hot(pixels["stratum"][here], STRATA)
+    design = torch.cat([strata, (pixels["group"][here] == 2)[:, None]], dim=1).double().numpy()
+    coefficients, *_ = np.linalg.lstsq(design, pixels["map"][here].double().numpy(), rcond=None)
+    assert table.matched("map", first, second).values[0] == pytest.approx(coefficients[-1])
+
+
+def test_like_is_compared_with_like() -> None:
+    # group 1 lives in the high stratum, group 0 in the low; in each stratum they are alike
+    stratum = torch.tensor([0] * 9 + [1] + [0] + [1] * 9).view(1, 1, 4, 5)
+    group = torch.tensor([0] * 10 + [1] * 10).view(1, 1, 4, 5)
+    cells = Cells((2, 2), ("map",))
+    for _ in range(3):
+        cells.see([stratum, group], {"map": 5.0 * stratum})
+    table = cells.table(draws=10, seed=0)
+    first, second = np.array([False, True]), np.array([True, False])
+    plain = table.mean("map", np.array([[False, True]] * 2)).values[0] - table.mean(
+        "map", np.array([[True, False]] * 2)).values[0]
+    assert plain == pytest.approx(4.0)
+    assert table.matched("map", first, second).entry() == {"value": 0.0, "ci95": [0.0, 0.0], "images": 3}
+
+
+def test_what_one_picture_alone_shows_is_not_told() -> None:
+    cells = Cells((2,), ("map",))
+    cells.see([torch.zeros(3, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(3, 1, 2, 2)})
+    cells.see([torch.ones(1, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(1, 1, 2, 2)})
+    table = cells.table(draws=50, seed=0)
+    assert table.mean("map", np.array([True, False])).entry() == {"value": 1.0, "ci95": [1.0, 1.0], "images": 3}
+    assert table.mean("map", np.array([False, True])).entry() is None
+
+
+def test_nothing_measured_is_none() -> None:
+    assert Samples(np.array([np.nan, 1.0]), 5).entry() is None
+
+
+def test_bins_are_closed_below_and_open_above() -> None:
+    values = torch.tensor([0.0, 0.1, 0.15, 0.3, torch.inf, torch.nan])
+    assert cell_of(values, (0.1, 0.3)).tolist() == [0, 1, 1, 2, 2, NOWHERE]

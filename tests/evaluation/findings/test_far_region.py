@@ -1,0 +1,110 @@
+"""Attention against distance from the vanishing point, depth and row."""
+
+from typing import Any
+
+import pytest
+import torch
+from seen_pictures import scene_truth, seen_pictures
+from torch import Tensor
+
+from depthcue.evaluation.findings.far import DISTANCES, ROWS, FarRegion, distance_from
+
+COUNT, HEIGHT, WIDTH = 8, 36, 100
+POINT = (60.0, 12.0)
+
+
+def _found(mask: Tensor, rgb: Tensor | None = None, point: tuple[float, float] | None = POINT,
+           depth_m: Tensor | None = None) -> dict[str, Any]:
+    rgb = torch.full((COUNT, 3, HEIGHT, WIDTH), 0.5) if rgb is None else rgb
+    truth = None if point is None else scene_truth(COUNT, HEIGHT, WIDTH, vanishing_point=point)
+    finding = FarRegion(max_depth_m=80.0)
+    finding.see(seen_pictures(rgb, mask, truth, depth_m))
+    return finding.results(draws=100, seed=0)
+
+
+def _around() -> Tensor:
+    return distance_from(torch.tensor([POINT] * COUNT), HEIGHT, WIDTH)
+
+
+def test_distances_are_in_picture_widths() -> None:
+    distance = _around()
+    assert distance.shape == (COUNT, 1, HEIGHT, WIDTH)
+    assert distance[0, 0, 12, 60] == 0 and distance[0, 0, 15, 56] == pytest.approx(0.05)
+
+
+def test_a_mask_around_the_vanishing_point(generator: torch.Generator) -> None:
+    rgb = torch.rand(COUNT, 3, HEIGHT, WIDTH, generator=generator)
+    found = _found(torch.exp(-_around() / 0.1), rgb)
+    curve = [entry["mask"]["value"] for entry in found["by_distance"]["bins"]]
+    assert curve == sorted(curve, reverse=True) and curve[0] > 4
+    for entry in found["by_distance"]["bins"]:
+        assert entry["edges"]["value"] == pytest.approx(1, abs=0.15)
+    near = found["near"]
+    assert near["mask_minus_edges"]["ci95"][0] > 1 and near["at_equal_strength"]["ci95"][0] > 1
+    assert found["vanishing_point"]["source"] == "the renderer" and found["vanishing_point"]["images"] == COUNT
+    # 0.1 widths around are 10 pixels, all of them in the picture
+    assert near["share"]["value"] == pytest.approx(3.14159 * 100 / (HEIGHT * WIDTH), rel=0.03)
+
+
+def test_a_mask_of_edges_that_crowd_there_gets_no_more_than_edges(generator: torch.Generator) -> None:
+    rgb = 0.5 + (torch.rand(COUNT, 3, HEIGHT, WIDTH, generator=generator) - 0.5) * torch.exp(-_around() / 0.1)
+    seen = seen_pictures(rgb, torch.ones(COUNT, 1, HEIGHT, WIDTH))
+    found = _found(seen.strength, rgb)
+    assert found["near"]["mask"]["value"] > 2
+    assert found["near"]["mask_minus_edges"]["value"] == pytest.approx(0, abs=1e-5)
+    # bins of strength have a width; beside an advantage of 2 that is little
+    assert abs(found["near"]["at_equal_strength"]["value"]) < 0.2
+
+
+def test_a_mask_of_rows_is_none_of_the_vanishing_point() -> None:
+    rows = torch.exp(-(torch.arange(HEIGHT) - POINT[1]).abs() / 5).view(1, 1, -1, 1).expand(COUNT, 1, -1, WIDTH)
+    near = _found(rows)["near"]
+    assert near["mask"]["value"] > 1.5
+    # bands of three rows are not quite the same rows
+    assert abs(near["in_the_same_rows"]["mask"]["value"]) < 0.1
+
+
+def test_points_outside_are_left_out_and_counted() -> None:
+    found = _found(torch.rand(COUNT, 1, HEIGHT, WIDTH), point=(-20.0, 12.0))
+    assert found["by_distance"] is None and found["near"] is None
+    assert (found["vanishing_point"]["outside"], found["vanishing_point"]["images"]) == (COUNT, 0)
+
+
+def test_points_that_nothing_points_at_are_unclear() -> None:
+    found = _found(torch.rand(COUNT, 1, HEIGHT, WIDTH), point=None)
+    assert found["vanishing_point"]["source"] == "estimated" and found["vanishing_point"]["unclear"] == COUNT
+    assert found["vanishing_point"]["agreement"] == [0.0] * COUNT and found["by_distance"] is None
+
+
+def test_by_depth() -> None:
+    depth_m = torch.full((COUNT, 1, HEIGHT, WIDTH), torch.nan)
+    depth_m[..., :10, :] = torch.inf
+    depth_m[..., 10:20, :] = 60.0
+    depth_m[..., 20:30, :] = 6.0
+    mask = torch.where(depth_m == 60.0, 0.8, 0.2)
+    found = _found(mask, depth_m=depth_m)["by_depth"]
+    mean = (0.8 * 10 + 0.2 * 26) / 36
+    there = {place: entry["mask"]["value"] for place, entry in enumerate(found["bins"]) if entry["mask"] is not None}
+    bounds = [0.0, *found["bounds_m"], float("inf")]
+    assert [(bounds[place] <= 6 < bounds[place + 1], bounds[place] <= 60 < bounds[place + 1], bounds[place] >= 80)
+            for place in there] == [(True, False, False), (False, True, False), (False, False, True)]
+    assert list(there.values()) == pytest.approx([0.2 / mean, 0.8 / mean, 0.2 / mean], rel=1e-5)
+    # the sky is no depth
+    assert found["far"]["from_m"] == 40 and found["far"]["mask"]["value"] == pytest.approx(0.8 / mean, rel=1e-5)
+
+
+def test_by_row() -> None:
+    mask = torch.zeros(COUNT, 1, HEIGHT, WIDTH)
+    mask[..., 3:6, :] = 1
+    bins = _found(mask)["by_row"]["bins"]
+    assert [entry["share_of_mask"]["value"] for entry in bins] == [0, 1] + [0] * (ROWS - 2)
+    assert bins[1]["mask"]["value"] == pytest.approx(ROWS)
+    assert [entry["share_of_edges"]["value"] for entry in bins] == pytest.approx([1 / ROWS] * ROWS)
+
+
+def test_without_depth_there_is_no_curve_by_depth() -> None:
+    assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH))["by_depth"] is None
+
+
+def test_near_is_a_bound_of_the_bins() -> None:
+    assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH))["near"]["within"] in DISTANCES
