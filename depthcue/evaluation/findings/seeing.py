@@ -74,8 +74,8 @@ def see_all(viewing: Viewing, score: Score, share: float) -> Iterator[Seen]:
                         (batch.depth_m, batch.valid))
         return
     for view in viewing.views():
-        depth_m = _seen_depth(viewing, view)
-        yield _seen(viewing, view.pictures, score, share, view.batch.names, depth_m, SEEN_DEPTH, None)
+        seen_m = _seen_depth(viewing, view)
+        yield _seen(viewing, view.pictures, score, share, view.batch.names, seen_m, SEEN_DEPTH, None)
 
 
 def nearest(values: Tensor, pictures: Pictures) -> Tensor:
