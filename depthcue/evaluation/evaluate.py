@@ -134,8 +134,8 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     settings, progress = settings or Settings(), progress or Silent()
     asked = _asked(mask_nets, settings)
     _check(depth_net, data, settings)
-    make_folder(out)  # now, and not when the work is done
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
+    make_folder(out)  # now, and not when the work is done
     progress.start("evaluating", len(data))
     with torch.inference_mode():
         for view in evaluation.viewing.views():
