@@ -79,7 +79,7 @@ def speed() -> str:
 def tree() -> str:
     """Every module with its phrase, and what the other folders hold."""
     lines = ["```"]
-    for folder in [PACKAGE, *sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))]:
+    for folder in sorted(path.parent for path in PACKAGE.rglob("__init__.py")):
         lines.append(f"{folder.relative_to(PACKAGE.parent)}/")
         for file in sorted(folder.glob("*.py")):
             phrase = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]

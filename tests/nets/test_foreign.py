@@ -240,3 +240,5 @@ def test_a_relative_net_is_exported_as_it_predicts(tmp_path: Path) -> None:
     assert again.description.relative and again.description.predicts == INVERSE_DEPTH
     rgb = torch.from_numpy(picture[:32, :48].copy()).permute(2, 0, 1)[None].float() / 255
     torch.testing.assert_close(again(again.normalise(rgb)), net(net.normalise(rgb)), atol=0.05, rtol=1e-4)
+    # the graph stretches every frame to the working size, and says so
+    assert again.fixed and again(torch.zeros(1, 3, 50, 40)).shape == (1, 1, 32, 48)  # type: ignore[attr-defined]

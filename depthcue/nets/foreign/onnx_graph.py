@@ -110,8 +110,8 @@ def _ours(path: Path) -> OnnxDepthNet:
     description = described_depth_net(card)
     if not description.relative:
         description = dataclasses.replace(description, predicts=METRIC_DEPTH)  # the graph ends in metres
-    return OnnxDepthNet(_Graph(path), statement(description.name, {}, description, {"takes": RGB255}),
-                        sha256=card["sha256"])
+    return OnnxDepthNet(_Graph(path), statement(description.name, {}, description, {
+        "takes": RGB255, "fixed": card.get("one_size", False)}), sha256=card["sha256"])
 
 
 def _read_beside(path: Path) -> dict[str, Any]:
