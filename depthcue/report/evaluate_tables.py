@@ -137,9 +137,9 @@ def agreement_table(results: Results, kind: str) -> Table:
 
 
 def _asked(results: Results, entry: Results) -> str:
-    """Lambda, and of which mask net where there are several."""
-    several = len(results["weights"]) > 1
-    return f"{entry['lambda']:g}" + (f" ({results['weights'][entry['weights']]['name']})" if several else "")
+    """Lambda, and of which mask net where several were asked for the same."""
+    rivals = sum(other["lambda"] == entry["lambda"] for other in results["table"]) > 1
+    return f"{entry['lambda']:g}" + (f" ({results['weights'][entry['weights']]['name']})" if rivals else "")
 
 
 def _stage(stage: Results) -> str:

@@ -93,12 +93,11 @@ def test_table_1_has_the_original_first_and_one_row_a_lambda() -> None:
     assert "hidden pixels show noise" in table_1(filled, TRUTH).title
 
 
-def test_several_mask_nets_are_named() -> None:
+def test_rivals_at_one_lambda_are_named() -> None:
     results = evaluation()
     results["weights"].append({"name": "rival", "sha256": "ef"})
-    results["table"][2]["weights"] = 1
-    named = [row[0] for row in table_1(results, TARGET).rows]
-    assert named == ["1 (compact-indoor)", "2 (compact-indoor)", "5 (rival)"]
+    results["table"][2] |= {"weights": 1, "lambda": 2.0}
+    assert [row[0] for row in table_1(results, TARGET).rows] == ["1", "2 (compact-indoor)", "2 (rival)"]
 
 
 def test_the_papers_table_stands_beside_its_own_network_and_data_alone() -> None:
