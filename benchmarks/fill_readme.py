@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from depthcue.report.findings_words import in_words
+
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PACKAGE = HERE.parent / "depthcue"
@@ -60,6 +62,11 @@ def vanishing_point() -> str:
         "\n".join(lines)
 
 
+def findings(name: str) -> str:
+    """What a findings run came to, in its own words."""
+    return "\n".join(f"- {sentence}" for sentence in in_words(read(name)))
+
+
 def speed() -> str:
     """Rates on the machine of the result files; the ratio of command to bare runner carries over to others."""
     renderer, training = read("renderer-speed-cpu"), read("training-speed-cpu")
@@ -95,6 +102,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "vanishing-point": vanishing_point,
+    "findings-rooms": lambda: findings("findings-rooms"),
+    "findings-roads": lambda: findings("findings-roads"),
     "speed": speed,
     "tree": tree,
 }
