@@ -1,7 +1,22 @@
 """Every experiment by name, in the order of the list."""
 
 from depthcue.probes.contract import Experiment
-from depthcue.probes.experiments import ground_edge, parts, pitch, position_size, roll, unfamiliar
+from depthcue.probes.experiments import (
+    blur,
+    ground_edge,
+    haze,
+    occlusion,
+    parts,
+    perspective,
+    pitch,
+    position_size,
+    relative_size,
+    roll,
+    shading,
+    texture_gradient,
+    unfamiliar,
+)
 
 EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in (
-    position_size, pitch, roll, unfamiliar, parts, ground_edge)}
+    position_size, perspective, relative_size, occlusion, texture_gradient, shading, haze, blur, pitch, roll,
+    unfamiliar, parts, ground_edge)}

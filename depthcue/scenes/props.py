@@ -3,6 +3,7 @@
 Every builder draws in the current frame of the Builder: x away from the camera, y to the left, z up. Sizes in metres.
 """
 
+import colorsys
 from collections.abc import Callable
 
 from depthcue.scenes import fittings, furniture, vehicles
@@ -79,6 +80,22 @@ def arch(b: Builder) -> None:
         b.box((0, 0, 1.45), (0.3, 1.6, 0.3), _GREY)
 
 
+def card(b: Builder) -> None:
+    """A flat upright figure of one colour and no meaning, 1 m tall, face to the camera; lit from within a little, so
+    that it is no silhouette before the light."""
+    r, g, v = colorsys.hsv_to_rgb(b.rng.random(), b.rng.uniform(0.35, 0.9), b.rng.uniform(0.45, 0.95))
+    with b.object("card"):
+        b.box((0, 0, 0.5), (0.004, b.rng.uniform(0.75, 1.25), 1.0), Material("paper", (r * r, g * g, v * v), glow=0.5))
+
+
+def egg(b: Builder) -> None:
+    """A matt, plain body, long in the direction of view: all that tells its depth is how it is shaded."""
+    shade = b.rng.uniform(0.3, 0.7)
+    with b.object("egg"):
+        b.add(BALL, (0, 0, 0.5), (2.4, 1.0, 1.0), Material("paint", (shade, shade, shade)))
+
+
 PROPS: dict[str, Callable[[Builder], None]] = {
     "car": vehicles.car, "van": vehicles.van, "pedestrian": vehicles.pedestrian, "chair": chair, "sofa": sofa,
-    "fridge": fridge, "dog": dog, "box": box, "ball": ball, "cone": cone, "bale": bale, "arch": arch}
+    "fridge": fridge, "dog": dog, "box": box, "ball": ball, "cone": cone, "bale": bale, "arch": arch, "card": card,
+    "egg": egg}

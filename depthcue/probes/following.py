@@ -1,0 +1,130 @@
+"""The one scale of the cue profile: the share of the true depth change that the net follows when one cue tells it.
+
+All of a picture stays as it is but one cue, which now tells that the ratio of two distances is d times what it was: of
+an obstacle now and before, or of two places in one picture. Where that were so, the net ought to see the ratio change
+by d. It sees it change by r. Its weight for the cue is the least-squares slope of r - 1 on d - 1, over all d shown:
+
+    0   the cue is ignored: what the other cues tell, which is that nothing has changed, is believed
+    1   the cue is followed fully, and the others are ignored
+
+Weights of several cues need not add up to 1: a net may go by things that no experiment turns.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from depthcue.probes.contract import (
+    Case,
+    Chance,
+    Dropped,
+    Findings,
+    Floats,
+    Readings,
+    Seen,
+    Unreadable,
+    Variant,
+    curve,
+    slope_through,
+)
+from depthcue.probes.rendered import Rendered, RenderedScene
+from depthcue.probes.scene import LEAST_PIXELS, distance_of
+
+LEVELS = (1.5, 2.0, 2.5, 3.0)
+"""Ratios told by the turned cue, beside 1, where nothing is turned."""
+TOLD, TRUE, RATIO, SEEN = "told", "true", "ratio", "seen"
+"""Numbers of a variant: the ratio its cue tells; the ratio that all its cues tell, where they agree; the ratio the net
+sees; and that over what it sees in the reference."""
+_UNCHANGED = 0.02
+
+
+@dataclass(frozen=True)
+class Compared(Variant):
+    """A variant that is read at two places: the distance of `region` over that of `against`, bool (1, H, W)."""
+
+    against: Tensor | None = None
+
+
+def share_followed(told: Floats, seen: Floats) -> float:
+    """The weight of a cue; NaN where it told no change.
+
+    Args:
+        told, seen: (L,), by which factor the turned cue says that a ratio of distances changed, and by which the net
+            sees it change.
+    """
+    return slope_through(told, seen, at=1.0, start=1.0)
+
+
+def unchanged(rgb: Tensor, reference: Tensor) -> Tensor:
+    """Pixels, bool (1, H, W), that two pictures (3, H, W) share."""
+    return (rgb - reference).abs().amax(0, keepdim=True) < _UNCHANGED
+
+
+def take(stage: Rendered, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
+    """As many cases as the stage is to show, each built from the next scene and its number."""
+    found = 0
+    for number, scene in enumerate(stage.scenes()):
+        if found == stage.count:
+            return
+        case = build(scene, number)
+        found += isinstance(case, Case)
+        yield case
+
+
+def read_ratio(variant: Variant, seen: Seen) -> dict[str, float]:
+    """`ratio`: the distance of a compared variant's region over that of what it is compared with; else the distance of
+    the region alone. Nothing where a variant has no region."""
+    if variant.region is None:
+        return {}
+    distance = distance_of(variant, seen)
+    if isinstance(variant, Compared) and variant.against is not None:
+        if int(variant.against.sum()) < LEAST_PIXELS:
+            raise Unreadable(f"fewer than {LEAST_PIXELS} pixels to compare with are seen")
+        distance /= float(seen.depth[variant.against[0]].mean())
+    return {RATIO: distance}
+
+
+def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings], chance: Chance,
+                 curves: Sequence[str] | None = None) -> Findings:
+    """Curves, slopes and the weight of one cue.
+
+    Args:
+        cue: as the profile names it.
+        names: what to call each condition in which that cue alone is turned; the first one gives the weight.
+        curves: conditions whose levels make a curve; None for all.
+    """
+    relative = [_over_reference(reading) for reading in readings]
+    weights = {condition: np.array([share_followed(reading.levels(condition, TOLD)[1],
+                                                   reading.levels(condition, SEEN)[1]) for reading in relative])
+               for condition in names}
+    findings = Findings()
+    drawn = [condition for condition in names if curves is None or condition in curves]
+    if drawn:
+        findings = Findings("ratio of distances told by the turned cue", "ratio of distances seen")
+        findings.curves = [curve(names[condition], relative, condition, SEEN, chance, TOLD) for condition in drawn]
+    findings.values = [{"name": f"share followed, {name}", "condition": condition, **chance.mean(weights[condition])}
+                       for condition, name in names.items()]
+    errors = [_own_error(reading) for reading in readings]
+    findings.values.append({"name": "own error where no cue is in conflict", "unit": "share",
+                            **chance.mean(errors)})
+    findings.profile = [{"cue": cue, **chance.mean(weights[next(iter(names))])}]
+    return findings
+
+
+def _over_reference(reading: Readings) -> Readings:
+    """What is told and seen, over that in the reference."""
+    start = reading.numbers.get(("", 0.0), {})
+    relative = Readings(reading.case)
+    for key, numbers in reading.numbers.items():
+        if key[0] and RATIO in numbers and RATIO in start:
+            relative.numbers[key] = {SEEN: numbers[RATIO] / start[RATIO], TOLD: numbers[TOLD] / start[TOLD]}
+    return relative
+
+
+def _own_error(reading: Readings) -> float:
+    """Mean relative error of what is read over variants in which all cues agree; NaN without one."""
+    errors = [abs(numbers[RATIO] / numbers[TRUE] - 1) for numbers in reading.numbers.values()
+              if RATIO in numbers and TRUE in numbers]
+    return float(np.mean(errors)) if errors else float("nan")
