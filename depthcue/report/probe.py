@@ -25,7 +25,8 @@ def section(results: Results, folder: Path) -> Section:
                           "believed; lines are 95% intervals over scenes or obstacles",
                           partial(draw_profile, profiles_of(results))))
     plots += [Plot(f"{entry['name']}-{entry['stage']}", f"{entry['question']} ({entry['stage']}, {entry['cases']} "
-                   "cases; shaded: 95% intervals over them; dashed: the truth)", partial(draw_experiment, entry))
+                   "cases; shaded: 95% intervals over them; dashed black: the truth)",
+                   partial(draw_experiment, entry, _on_roads(results, entry)))
               for entry in entries if drawable(entry)]
     tables = [table for table in (_profile_table(results), *(_values_table(entry) for entry in entries),
                                   _attention_table(results), _left_out_table(results)) if table.rows]
@@ -54,7 +55,7 @@ def in_words(results: Results) -> list[str]:
             sentences.append(f"On {_STAGE_WORDS[stage]}, {name} {' and '.join(parts)}: the share of a change of depth "
                              "that it follows when this cue alone tells it, with 95% intervals.")
     for entry in results["experiments"]:
-        sentences += _SENTENCES.get(entry["name"], _nothing)(entry)
+        sentences += _SENTENCES.get(entry["name"], _nothing)(entry, _on_roads(results, entry))
     missing = sum(len(entry["dropped"]) for entry in results["experiments"])
     unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
     if missing or unreadable:
@@ -76,11 +77,16 @@ def _weight(weight: dict[str, Any]) -> str:
     return f"{weight['cue']} ({weight['value']:.2f}, {low:.2f} to {high:.2f})"
 
 
-def _nothing(entry: dict[str, Any]) -> list[str]:
+def _on_roads(results: Results, entry: dict[str, Any]) -> bool:
+    """Whether an experiment showed roads, as those whose results were published did."""
+    return bool(results["stages"][entry["stage"]].get("scenes", "road") == "road")
+
+
+def _nothing(entry: dict[str, Any], on_roads: bool) -> list[str]:
     return []
 
 
-def _position_size(entry: dict[str, Any]) -> list[str]:
+def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     """Whether position outweighs size, and how the ends of the curves lie beside the published ones."""
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
@@ -95,21 +101,22 @@ def _position_size(entry: dict[str, Any]) -> list[str]:
                           for network, known in POSITION_SIZE_AT_3.items())
     own = [f"{condition} {at_3[condition]:.2f}" for condition in ("both", "position", "size") if condition in at_3]
     if own:
-        sentences.append(f"Told three times the distance ({entry['stage']}) it sees: {', '.join(own)}. Published, on "
-                         f"KITTI frames: {published}.")
+        beside = f" Published, on KITTI frames: {published}." if on_roads else ""
+        sentences.append(f"Told three times the distance ({entry['stage']}) it sees: {', '.join(own)}.{beside}")
     return sentences
 
 
-def _pitch(entry: dict[str, Any]) -> list[str]:
+def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not _supported(slope):
         return []
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
+    beside = f"; published, on KITTI frames: {published}" if on_roads else ""
     return [f"Of a change of the camera's pitch ({entry['stage']}) it follows {slope['value']:.2f} "
-            f"({_interval(slope)}); published, on KITTI frames: {published}."]
+            f"({_interval(slope)}){beside}."]
 
 
-def _roll(entry: dict[str, Any]) -> list[str]:
+def _roll(entry: dict[str, Any], on_roads: bool) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not _supported(slope):
         return []

@@ -15,13 +15,14 @@ _MOST_SHADED = 5
 _STAGE_MARKS = {"rendered": "o", "photographs": "s"}
 
 
-def draw_experiment(entry: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
 
     Curves have shaded 95% intervals, bars have lines; the truth is dashed.
 
     Args:
         entry: of `experiments` in a probe document, with curves or bars.
+        on_roads: whether published values belong beside it, all of which are of roads.
         paths: files to write; the suffix says which kind.
     """
     labels = list(dict.fromkeys(_axes_of(entry, curve) for curve in entry["curves"] if curve["points"]))
@@ -32,11 +33,11 @@ def draw_experiment(entry: dict[str, Any], paths: Sequence[Path], theme: Theme =
         _draw_bars(axes, group, theme)
     for axes, label in zip(panels, labels, strict=False):
         curves = [curve for curve in entry["curves"] if _axes_of(entry, curve) == label and curve["points"]]
-        for position, curve in enumerate(curves):
-            _draw_curve(axes, curve, method_colour(position, theme), len(curves) <= _MOST_SHADED,
-                        "-" if position < len(theme.methods) else "--")
+        for curve in curves:
+            _draw_curve(axes, curve, _colour_of(curve, curves, theme), len(curves) <= _MOST_SHADED,
+                        "-" if curve["condition"] == _told_by(curve) else "--")
         _draw_truth(axes, curves, theme)
-        if entry["name"] == "position-size":
+        if entry["name"] == "position-size" and on_roads:
             _draw_published(axes, curves, theme)
         axes.set_xlabel(label[0], color=theme.ink, fontsize=9)
         axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
@@ -68,6 +69,17 @@ def _draw_bars(axes: Axes, group: dict[str, Any], theme: Theme) -> None:
     axes.grid(axis="y", visible=False)
 
 
+def _told_by(curve: dict[str, Any]) -> str:
+    """The cue of a condition, whatever the control it belongs to: `size` of `box, size`."""
+    return str(curve["condition"].rpartition(", ")[2])
+
+
+def _colour_of(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: Theme) -> str:
+    """One colour a cue; controls have that of their cue, dashed."""
+    cues = list(dict.fromkeys(_told_by(other) for other in curves))
+    return method_colour(cues.index(_told_by(curve)), theme)
+
+
 def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, line: str) -> None:
     points = curve["points"]
     known = [point for point in points if point["ci95"]]
@@ -91,7 +103,7 @@ def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> N
 
 
 def _draw_published(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
-    colours = {curve["condition"]: method_colour(position, theme) for position, curve in enumerate(curves)}
+    colours = {curve["condition"]: _colour_of(curve, curves, theme) for curve in curves}
     for network, values in POSITION_SIZE_AT_3.items():
         for condition, value in values.items():
             if condition in colours:

@@ -195,5 +195,5 @@ def _hall(seed: int) -> World:
     fittings.ceiling_things(b, finish, width, length, height)
     indoor.light_room(b, rng, width, length, height, daylight)
     b.main_yaw_deg = 90.0
-    b.camera = Camera((width / 2, 0.35, rng.uniform(1.15, 1.4)), 90.0)
+    b.camera = Camera((width / 2, 0.35, rng.uniform(1.0, 1.15)), 90.0)
     return b.finish(rng.getrandbits(30))
