@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.results import Results
+from depthcue.report.results import TRUTH, Results
 
 Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))
@@ -89,7 +89,8 @@ def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Non
         axes.set_xticks(deep["bounds_m"][::2], [f"{bound:.3g}" for bound in deep["bounds_m"][::2]])
         axes.set_xticks([], minor=True)
         beyond = "; the last point: beyond" if deep["bins"][-1]["mask"] is not None else ""
-        _name(axes, theme, "by depth", f"depth (m), from {deep['source']}{beyond}", "attention")
+        source = "by depth" if deep["source"] == TRUTH else "by depth as the depth net sees it"
+        _name(axes, theme, source, f"depth (m){beyond}", "attention")
     axes = remaining.pop(0)
     count = len(rows["bins"])
     _both(axes, [(place + 0.5) / count for place in range(count)], rows["bins"], theme)

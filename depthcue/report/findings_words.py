@@ -91,7 +91,7 @@ def _far(found: Results) -> list[str]:
     sentences = []
     near, point = found["near"], found["vanishing_point"]
     if near is None or near["mask"] is None:
-        sentences.append("no picture shows where its vanishing point is")
+        sentences.append("too few pictures show where their vanishing point is")
     else:
         how = {"more": "more than", "less": "less than", "open": "not clearly other than"}
         known = "known" if point["source"] == "the renderer" else "estimated"

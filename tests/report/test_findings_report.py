@@ -123,4 +123,4 @@ def test_figures_are_drawn_light_and_dark(tmp_path: Path) -> None:
     assert len(draw_plots(found, tmp_path)) == 8
     found.plots[0].draw([tmp_path / "dark.svg"], DARK)
     assert all(path.stat().st_size > 2000 for path in tmp_path.iterdir())
-    assert any("no picture shows where its vanishing point is" in sentence for sentence in found.sentences)
+    assert any("too few pictures show where their vanishing point is" in sentence for sentence in found.sentences)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue.evaluation.findings.cells import Cells, Chosen, Samples, Table, cell_of
+from depthcue.evaluation.findings.cells import FEWEST_IMAGES, Cells, Chosen, Samples, Table, cell_of
 from depthcue.evaluation.findings.edges import STRENGTHS
 from depthcue.evaluation.findings.seeing import EDGES, MASK, Seen
 from depthcue.evaluation.findings.vanishing_point import CLEAR, Sighting, find_vanishing_point
@@ -77,13 +77,13 @@ class FarRegion:
         clear one, the `agreement` of each picture on the estimate, and the `estimator`'s error in picture widths where
         the true one is known, beside that of always saying the centre; `by_distance` from it, with `bounds` in picture
         widths, and `near` it (within NEAR): attention of mask and edges, the difference, the mask's near minus
-        elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where no picture has
-        one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without depth); `by_row`,
+        elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where fewer
+        than two pictures have one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without depth); `by_row`,
         bands from the top, with their share of all attention.
         """
         if not self._images:
             return {"left_out": "there are no pictures"}
-        near = self._near.table(draws, seed) if len(self._near) else None
+        near = self._near.table(draws, seed) if len(self._near) >= FEWEST_IMAGES else None
         depth = self._depth.table(draws, seed) if len(self._depth) else None
         rows = self._rows.table(draws, seed)
         return {

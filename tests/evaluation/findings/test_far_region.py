@@ -70,6 +70,15 @@ def test_points_outside_are_left_out_and_counted() -> None:
     assert (found["vanishing_point"]["outside"], found["vanishing_point"]["images"]) == (COUNT, 0)
 
 
+def test_the_point_of_one_picture_alone_is_not_told() -> None:
+    finding = FarRegion(max_depth_m=80.0)
+    rgb = torch.full((2, 3, HEIGHT, WIDTH), 0.5)
+    for point in (POINT, (-20.0, 12.0)):
+        finding.see(seen_pictures(rgb[:1], rgb[:1, :1], scene_truth(1, HEIGHT, WIDTH, vanishing_point=point)))
+    found = finding.results(10, 0)
+    assert found["vanishing_point"]["images"] == 1 and found["by_distance"] is None
+
+
 def test_points_that_nothing_points_at_are_unclear() -> None:
     found = _found(torch.rand(COUNT, 1, HEIGHT, WIDTH), point=None)
     assert found["vanishing_point"]["source"] == "estimated" and found["vanishing_point"]["unclear"] == COUNT
