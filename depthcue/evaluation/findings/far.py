@@ -77,9 +77,9 @@ class FarRegion:
         clear one, the `agreement` of each picture on the estimate, and the `estimator`'s error in picture widths where
         the true one is known, beside that of always saying the centre; `by_distance` from it, with `bounds` in picture
         widths, and `near` it (within NEAR): attention of mask and edges, the difference, the mask's near minus
-        elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where fewer
-        than two pictures have one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without depth); `by_row`,
-        bands from the top, with their share of all attention.
+        elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where fewer than two
+        pictures have one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without
+        depth); `by_row`, bands from the top, with their share of all attention.
         """
         if not self._images:
             return {"left_out": "there are no pictures"}
