@@ -24,14 +24,18 @@ _LINED_UP = 8
 _LEAST_BELOW = 0.05
 """Of the height: nearer to the horizon, rows are too coarse a measure of distance."""
 _LEAST_INSIDE = 0.9
+_AROUND = (0.012, 0.03)
+"""Half of the window, as shares of the height and width, in which known depth is looked at about a contact."""
+_LEAST_KNOWN, _OFF_GROUND = 5, 0.3
 _DEFAULT_CONTACT = 0.6
 _GROUND_TOP, _GROUND_HALF_WIDTH = 0.12, 0.22
 
 
 class FrameScene:
-    """One frame of known horizon (a `Scene`)."""
+    """One frame of known horizon (a `Scene`); depth_m: (1, H, W), 0 where unknown, None without any."""
 
-    def __init__(self, name: str, rgb: Tensor, horizon_row: float) -> None:
+    def __init__(self, name: str, rgb: Tensor, horizon_row: float, depth_m: Tensor | None = None) -> None:
+        """depth_m: (1, H, W) metres, 0 where not known; where it is given, objects stand on free ground alone."""
         self.name, self.bare, self.horizon_row = name, rgb, horizon_row
         self.size = (rgb.shape[1], rgb.shape[2])
         self.scale = self.size[1] / FRAME_WIDTH
@@ -40,6 +44,7 @@ class FrameScene:
         rows = torch.arange(self.size[0], dtype=torch.float32)[:, None].expand(self.size)
         plane = self.focal_px / (rows - horizon_row).clamp_min(0.5)
         self.anchor = (plane[None], self.ground)
+        self.depth_m = depth_m
 
     def show(self, obstacle: Any, poses: Sequence[Pose]) -> Iterator[Shown]:
         for pose in poses:
@@ -67,12 +72,30 @@ class FrameScene:
             contact, scale = self.contact_of(obstacle, pose), self.scale / pose.size
             if contact[0] <= self.horizon_row + _LEAST_BELOW * self.size[0]:
                 return Dropped(name, "the object stands too near the horizon")
+            if not self._free(contact):
+                return Dropped(name, "there is no free ground where the object would stand")
             over, _ = layer(obstacle, (contact[1], contact[0]), scale, self.size)
             if float(over[3].sum()) < _LEAST_INSIDE * float(obstacle.rgba[3].sum()) * scale**2:
                 return Dropped(name, "the object lies outside the frame")
         if not all(stands_out(self, shown) for shown in self.show(obstacle, poses[:1])):
             return Dropped(name, "the obstacle cannot be told from what is behind it")
         return None
+
+
+    def _free(self, contact: tuple[float, float]) -> bool:
+        """Whether what depth is known about a contact is that of the ground; true where too little is known."""
+        if self.depth_m is None:
+            return True
+        rows = torch.arange(self.size[0], dtype=torch.float32)[:, None] - self.horizon_row
+        # of a plane, depth times rows below the horizon is the same everywhere
+        product, known = self.depth_m[0] * rows, self.depth_m[0] > 0
+        row, column = round(contact[0]), round(contact[1])
+        high, wide = round(_AROUND[0] * self.size[0]), round(_AROUND[1] * self.size[1])
+        window = (slice(max(row - high, 0), row + high + 1), slice(max(column - wide, 0), column + wide + 1))
+        ground, here = product[self.ground[0] & known], product[window][known[window]]
+        if len(ground) < _LEAST_KNOWN or len(here) < _LEAST_KNOWN:
+            return True
+        return abs(float(here.median() / ground.median()) - 1) < _OFF_GROUND
 
 
 def road_ahead(size: tuple[int, int], horizon_row: float) -> Tensor:
@@ -89,7 +112,8 @@ class Photographs:
     name = PHOTOGRAPHS
 
     def __init__(self, spec: str, frames: Sequence[FrameFile], cutouts: Sequence[CutOut],
-                 unusable: Sequence[Dropped] = (), horizon: float | None = None, count: int = CASES, seed: int = 0) -> None:
+                 unusable: Sequence[Dropped] = (), horizon: float | None = None, count: int = CASES,
+                 seed: int = 0) -> None:
         self.spec, self.frames, self.cutouts, self.unusable = spec, list(frames), list(cutouts), list(unusable)
         # kinds mixed, however few of them are shown
         random.Random(seed).shuffle(self.cutouts)
@@ -134,7 +158,7 @@ class Photographs:
             return Dropped(name, f"the frame cannot be read: {error.message}")
         height, width = rgb.shape[1:]
         if self.horizon is not None:
-            return FrameScene(name, rgb, self.horizon * height - 0.5)
+            return FrameScene(name, rgb, self.horizon * height - 0.5, depth_m)
         if depth_m is None:
             return Dropped(name, "no horizon: the frame has no depth to estimate it from, and none is given")
         guess = road_ahead((height, width), 0.45 * height)[0]
@@ -144,7 +168,7 @@ class Photographs:
             return Dropped(name, f"no horizon: {missing.reason}")
         if not 0 <= row < 0.95 * height:
             return Dropped(name, "the horizon lies above or below the picture")
-        return FrameScene(name, rgb, row)
+        return FrameScene(name, rgb, row, depth_m)
 
     def placed(self, cutouts: Sequence[CutOut], poses: Sequence[Pose]) -> Iterator[
             tuple[FrameScene, CutOut] | Dropped]:

@@ -1,5 +1,6 @@
 """What the cue experiments found: curves, weights of cues, and what a network goes by, in words."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -168,16 +169,19 @@ def _attention_table(results: Results) -> Table:
 def _left_out_table(results: Results) -> Table:
     rows: list[tuple[str, ...]] = []
     for entry in results["experiments"]:
-        reasons: dict[str, int] = {}
-        for drop in entry["dropped"]:
-            reasons[drop["reason"]] = reasons.get(drop["reason"], 0) + 1
-        rows += [(entry["name"], entry["stage"], "cases", reason, str(count)) for reason, count in reasons.items()]
+        rows += [(entry["name"], entry["stage"], "cases", reason, str(count))
+                 for reason, count in _counted(entry["dropped"]).items()]
         rows += [(entry["name"], entry["stage"], "pictures", reason, str(count))
                  for reason, count in entry["unreadable"].items()]
     for name, stage in results["stages"].items():
-        rows += [("all", name, "objects", f"{drop['case']}: {drop['reason']}", "1")
-                 for drop in stage.get("unusable_objects", [])]
+        rows += [("all", name, "objects", reason, str(count))
+                 for reason, count in _counted(stage.get("unusable_objects", [])).items()]
     return Table("Left out, and why", ("experiment", "stage", "what", "reason", "count"), tuple(rows))
+
+
+def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
+    """How many were left out for each reason."""
+    return Counter(drop["reason"] for drop in dropped)
 
 
 def _example(entry: dict[str, Any]) -> Example:

@@ -130,6 +130,20 @@ def test_objects_that_cannot_be_placed(cutout: CutOut, place: tuple[float, float
     assert isinstance(dropped, Dropped) and words in dropped.reason
 
 
+def test_objects_stand_on_free_ground_where_depth_says_so(cutout: CutOut) -> None:
+    rows = torch.arange(120.0)[:, None].expand(120, 400) - 50
+    ground = torch.where(rows > 0, 300 / rows.clamp_min(0.5), 0.0)[None]
+    blocked = ground.clone()
+    blocked[:, :96, 190:210] = 4.0  # something stands where the object would, 300 / 46 away
+    near = CutOut("car", cutout.rgba, cutout.read, cutout.contact, (0.0, 130.0))
+    rgb = torch.rand(3, 120, 400)
+    assert FrameScene("frame", rgb, 50.0, ground).check(near, [Pose()]) is None
+    dropped = FrameScene("frame", rgb, 50.0, blocked).check(near, [Pose()])
+    assert isinstance(dropped, Dropped) and "no free ground" in dropped.reason
+    # nothing is known there
+    assert FrameScene("frame", rgb, 50.0, torch.zeros_like(ground)).check(near, [Pose()]) is None
+
+
 def frames_in(folder: Path, horizon_row: int = 40, size: tuple[int, int] = (100, 320)) -> str:
     """Three frames of white sky over dark ground."""
     folder.mkdir()
