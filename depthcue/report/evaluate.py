@@ -11,6 +11,9 @@ from depthcue.report.tables import label_of
 
 _COLOURS = {"mean": "the mean colour", "black": "black", "blur": "the picture blurred", "noise": "noise"}
 
+_FEW = 4
+"""Images below which a bootstrap has next to nothing to draw from: of one image it gives an interval without width."""
+
 
 def section(results: Results, folder: Path) -> Section:
     """The section of an evaluate document that lies in `folder`."""
@@ -25,6 +28,9 @@ def in_words(results: Results) -> tuple[str, ...]:
     """What the numbers come to; differences are told as such only where their intervals leave zero out."""
     sentences = [] if results["ground_truth"] else [
         "This data has no depth: all errors are against what the depth net sees in the whole picture."]
+    if results["images"] < _FEW:
+        return (*sentences, f"{results['images']} image{'s are' if results['images'] > 1 else ' is'} too few to conclude "
+                "anything from: intervals over so few say nothing about others.")
     sentences += [_trade_off(results), *_binary(results)]
     if results["orders"]:
         sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results["orders"][way]) > 1]

@@ -147,6 +147,11 @@ def test_sentences_tell_differences_only_where_intervals_leave_zero_out() -> Non
     assert "M′ does" not in said and "equally many edges" not in said
 
 
+def test_nothing_is_concluded_from_one_image() -> None:
+    said = in_words(evaluation() | {"images": 1})
+    assert len(said) == 1 and "1 image is too few" in said[0]
+
+
 def test_without_ground_truth_that_is_said_first() -> None:
     sentences = in_words(evaluation(truth=False))
     assert sentences[0].startswith("This data has no depth")
