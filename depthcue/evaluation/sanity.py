@@ -185,7 +185,7 @@ class _Check:
         """The masks of a copy of G that was trained on for another net."""
         learner = copy.deepcopy(self.mask_net).eval().requires_grad_(True)
         adam = torch.optim.Adam(learner.parameters(), lr=self.sanity.learning_rate)
-        far_m = self.depth_net.description.max_depth_m
+        far_m = self.depth_net.description.depth_range
         with restore_mode(net):
             for pictures in islice(cycle(self.pictures), self.sanity.steps):
                 normalised = net.normalise(pictures.rgb)
