@@ -2,6 +2,7 @@
 
 from depthcue.probes.contract import Experiment
 from depthcue.probes.experiments import (
+    appearance,
     blur,
     ground_edge,
     haze,
@@ -15,8 +16,9 @@ from depthcue.probes.experiments import (
     shading,
     texture_gradient,
     unfamiliar,
+    viewpoint,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {module.EXPERIMENT.name: module.EXPERIMENT for module in (
     position_size, perspective, relative_size, occlusion, texture_gradient, shading, haze, blur, pitch, roll,
-    unfamiliar, parts, ground_edge)}
+    viewpoint, appearance, unfamiliar, parts, ground_edge)}

@@ -153,10 +153,14 @@ class Rendered:
     def scenes(self) -> Iterator[RenderedScene]:
         """Scenes without end; an experiment stops when it has `count` cases (see `enough`)."""
         for number in range(self.count * _TRIES):
-            if number not in self._opened:
-                self._opened[number] = RenderedScene(self.kind, FIRST_SEED + self.seed * SEEDS_APART + number,
-                                                     self.size, self.device)
-            yield self._opened[number]
+            yield self.scene(number)
+
+    def scene(self, number: int) -> RenderedScene:
+        """One scene; kept, since every experiment shows it."""
+        if number not in self._opened:
+            self._opened[number] = RenderedScene(self.kind, FIRST_SEED + self.seed * SEEDS_APART + number, self.size,
+                                                 self.device)
+        return self._opened[number]
 
     def placed(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""

@@ -23,8 +23,8 @@ from depthcue.probes.contract import (
     Seen,
     Variant,
     curve,
-    slope_through,
 )
+from depthcue.probes.following import share_followed
 from depthcue.probes.scene import Pose, Scene, distance_of, obstacle_variant
 
 DISTANCES = tuple(round(1 + 0.1 * step, 1) for step in range(21))
@@ -96,8 +96,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
         if not any(condition in [found for found, _ in reading.numbers] for reading in ratios):
             continue
         findings.curves.append(curve(name, ratios, condition, "ratio", chance, "true_ratio"))
-        slopes[condition] = np.array([slope_through(*reading.levels(condition, "ratio"), at=1.0, start=1.0)
-                                      for reading in ratios])
+        slopes[condition] = np.array([share_followed(*reading.levels(condition, "ratio")) for reading in ratios])
         findings.values.append({"name": f"slope, {name}", "condition": condition, **chance.mean(slopes[condition])})
     errors = [np.mean(np.abs(reading.levels(BOTH, "ratio")[1] / reading.levels(BOTH, "true_ratio")[1] - 1))
               for reading in ratios if len(reading.levels(BOTH, "true_ratio")[0])]
