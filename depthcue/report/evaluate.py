@@ -29,8 +29,8 @@ def in_words(results: Results) -> tuple[str, ...]:
     sentences = [] if results["ground_truth"] else [
         "This data has no depth: all errors are against what the depth net sees in the whole picture."]
     if results["images"] < _FEW:
-        return (*sentences, f"{results['images']} image{'s are' if results['images'] > 1 else ' is'} too few to conclude "
-                "anything from: intervals over so few say nothing about others.")
+        few = "1 image is" if results["images"] == 1 else f"{results['images']} images are"
+        return (*sentences, f"{few} too few to conclude anything from: intervals over so few say nothing about others.")
     sentences += [_trade_off(results), *_binary(results)]
     if results["orders"]:
         sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results["orders"][way]) > 1]
