@@ -72,9 +72,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
 
 
 def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
-    own = copy.deepcopy(net).cpu().eval()
-    if isinstance(own, DepthNet):
-        own = own.for_export()
+    own = copy.deepcopy(net.for_export() if isinstance(net, DepthNet) else net).cpu().eval()
     module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
     return module.requires_grad_(False).eval()
 

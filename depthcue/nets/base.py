@@ -98,7 +98,11 @@ class DepthNet(_PictureNet):
         raise NotImplementedError
 
     def for_export(self) -> "DepthNet":
-        """The net to write as a graph in its place: itself, where its code holds for every size."""
+        """The net to write as a graph in its place: itself, where its code holds for every size.
+
+        Raises:
+            DepthcueError: its computation cannot be looked into.
+        """
         return self
 
     def to_depth_m(self, prediction: Tensor) -> Tensor:

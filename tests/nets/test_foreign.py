@@ -219,6 +219,8 @@ def test_an_exported_depth_net_is_a_net_again(tmp_path: Path) -> None:
     mask = torch.full((1, 1, 32, 48), 0.37)
     torch.testing.assert_close(depth_from(again, again.normalise(rgb), mask),
                                depth_from(net, net.normalise(rgb), mask), atol=0.02, rtol=0.02)
+    with pytest.raises(DepthcueError, match="is an ONNX graph already"):
+        export_onnx(again, tmp_path / "m.onnx", [picture])
     with pytest.raises(DepthcueError, match="has a card"):
         load_depth_net(f"{tmp_path / 'n.onnx'},predicts=inverse")
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
-from depthcue.nets.base import METRIC_DEPTH
+from depthcue.nets.base import METRIC_DEPTH, DepthNet
 from depthcue.nets.checkpoint import card_path
 from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import RGB255, statement
@@ -31,6 +31,9 @@ class OnnxDepthNet(ForeignDepthNet):
     """A graph behind the contract of depth nets."""
 
     differentiable = False
+
+    def for_export(self) -> DepthNet:
+        raise DepthcueError(f"{self.description.name} is an ONNX graph already", "Copy the file, with its .json.")
 
 
 class _Graph:
