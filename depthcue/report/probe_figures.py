@@ -12,7 +12,7 @@ from depthcue.report.probe_published import MARKS, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 
 _MOST_SHADED = 5
-_STAGE_MARKS = {"rendered": "o", "photographs": "s"}
+_SAME_TRUTH = 0.06
 
 
 def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
@@ -42,7 +42,7 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
         axes.set_xlabel(label[0], color=theme.ink, fontsize=9)
         axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
         style_axes(axes, theme)
-        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best")
+        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best", handlelength=3.0)
     save_figure(figure, paths)
 
 
@@ -91,13 +91,14 @@ def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, li
 
 
 def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
-    """The exact values of every curve that has them, thin and dashed; the same ones once."""
-    drawn: list[list[tuple[float, float]]] = []
+    """The exact values of every curve that has them, thin and dashed; such as cannot be told apart once."""
+    drawn: list[dict[float, float]] = []
     for curve in curves:
-        truth = [(point["x"], round(point["truth"], 2)) for point in curve["points"]
-                 if point.get("truth") is not None]
-        if len(truth) > 1 and truth not in drawn:
-            axes.plot(*zip(*truth, strict=True), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1,
+        truth = {point["x"]: point["truth"] for point in curve["points"] if point.get("truth") is not None}
+        known = any(truth.keys() <= other.keys() and all(abs(truth[x] - other[x]) < _SAME_TRUTH for x in truth)
+                    for other in drawn)
+        if len(truth) > 1 and not known:
+            axes.plot(list(truth), list(truth.values()), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1,
                       label=None if drawn else "truth")
             drawn.append(truth)
 
