@@ -61,7 +61,8 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
             "mask" if isinstance(module, MaskGraph) else "depth", module.net.description,
-            one_size=getattr(module.net, "fixed", False), opset=OPSET, sha256=file_sha256(partial), bytes=partial.stat().st_size,
+            one_size=getattr(module.net, "fixed", False), opset=OPSET,
+            sha256=file_sha256(partial), bytes=partial.stat().st_size,
             weights_sha256=net.card.get("sha256"), net_identity=net_identity(net),
             parity={"provider": PROVIDER, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
