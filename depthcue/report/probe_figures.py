@@ -98,8 +98,8 @@ def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> N
         known = any(truth.keys() <= other.keys() and all(abs(truth[x] - other[x]) < _SAME_TRUTH for x in truth)
                     for other in drawn)
         if len(truth) > 1 and not known:
-            axes.plot(list(truth), list(truth.values()), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1,
-                      label=None if drawn else "truth")
+            axes.plot(list(truth), list(truth.values()), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)),
+                      zorder=1, label=None if drawn else "truth")
             drawn.append(truth)
 
 
