@@ -140,7 +140,8 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
         axis = torch.where(painted, 2, axis)
         # lines that run along the slant are as fine as a pixel is wide, however long it is
         runs = (row[materials.CELL.start + 1] == 0) & (row[materials.MIX] == 0)
-        covered = torch.where(runs, *((metres / focal[:, :, None]).flatten() for metres in (wide, deep)))
+        across, along = ((metres / focal[:, :, None]).flatten() for metres in (wide, deep))
+        covered = torch.where(runs, across, along)
         footprint = torch.where(painted, covered, footprint)
     albedo_flat, bump = materials.evaluate(row, at, axis, footprint, batch.texture_salt.flatten()[which])
     albedo = pictures(albedo_flat)
