@@ -64,7 +64,8 @@ def on_slant(slant: Tensor, across: Tensor, down: Tensor) -> tuple[Tensor, Tenso
 
     Returns:
         Points (3, B, H, W) in metres along the plane: across, up along the slant, and 0; and the metres (B, H, W) that
-        a pixel of 1 radian covers there across the view, and along the slant.
+        a pixel of 1 radian covers there: across the view, and in the geometric mean of that and along the slant. A
+        pattern alike in all directions is still seen, across the view, where a pixel is longer than its grain.
     """
     level, slope = slant[:, 0, None, None], slant[:, 1, None, None]
     depth = 1 / (level + slope * down).clamp_min(_LEAST_INVERSE_DEPTH)
@@ -74,4 +75,4 @@ def on_slant(slant: Tensor, across: Tensor, down: Tensor) -> tuple[Tensor, Tenso
     length = (1 + across.square() + down.square()).sqrt()
     # the plane's normal is (0, slope, level) / steep, and on the plane ray and normal multiply to 1 / (depth steep)
     facing = (1 / (depth * steep * length)).clamp(0.15, 1.0)
-    return torch.stack((depth * across, along, torch.zeros_like(along))), depth * length, depth * length / facing
+    return torch.stack((depth * across, along, torch.zeros_like(along))), depth * length, depth * length / facing.sqrt()

@@ -134,14 +134,14 @@ def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
     at = local * batch.half.flatten(0, 1).T.contiguous()[:, which]
     if batch.any_painted:
         painted = batch.painted.flatten()[which]
-        told, wide, deep = on_slant(batch.slant, (x[0] - width / 2) / focal[:, :, None],
+        told, wide, mean = on_slant(batch.slant, (x[0] - width / 2) / focal[:, :, None],
                                     (y[0] - height / 2) / focal[:, :, None])
         at = torch.where(painted, told.flatten(1), at)
         axis = torch.where(painted, 2, axis)
         # lines that run along the slant are as fine as a pixel is wide, however long it is
         runs = (row[materials.CELL.start + 1] == 0) & (row[materials.MIX] == 0)
-        across, along = ((metres / focal[:, :, None]).flatten() for metres in (wide, deep))
-        covered = torch.where(runs, across, along)
+        across, both = ((metres / focal[:, :, None]).flatten() for metres in (wide, mean))
+        covered = torch.where(runs, across, both)
         footprint = torch.where(painted, covered, footprint)
     albedo_flat, bump = materials.evaluate(row, at, axis, footprint, batch.texture_salt.flatten()[which])
     albedo = pictures(albedo_flat)

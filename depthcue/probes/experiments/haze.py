@@ -16,14 +16,13 @@ from depthcue.probes.scene import Pose
 from depthcue.scenes import Turn
 
 HAZE = "haze"
-_VEILED = 0.25
-"""Share of what is seen of the obstacle that is the air's light, where nothing is turned: the optical depth before
-it."""
+VEILED = 0.25
+"""Optical depth of the air before the obstacle where nothing is turned: about the share of the air's light in it."""
 
 
 def _case(scene: RenderedScene, thing: Thing) -> Case:
     ratios = (1.0, *LEVELS)
-    per_m = _VEILED / scene.nearest_m
+    per_m = VEILED / scene.nearest_m
     shows = list(scene.turned(thing, [(Turn(haze_per_m=per_m * ratio), Pose()) for ratio in ratios]))
     region, depth_m = shows[0].region, shows[0].depth_m
     assert depth_m is not None

@@ -7,6 +7,8 @@ size, but it may be the same; nothing but how large each is seen is turned.
 import math
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from depthcue.probes.cards import Card, alike, hang, hidden
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant
 from depthcue.probes.following import LEVELS, TOLD, TRUE, Compared, conclude_cue, read_ratio, take, unchanged
@@ -32,15 +34,16 @@ def _case(scene: RenderedScene, number: int) -> Case | Dropped:
     if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
+    # read where each figure is in every picture, or what is behind them would be read by shares that change
+    far, near = (torch.stack([seen[which] for seen in regions]).all(0) for which in (0, 1))
     if alike(pictures[0], regions[0], scene.bare, each_other=False):
         return Dropped(scene.name, "the figures cannot be told from what is behind them")
 
     def variant(row: int) -> Variant:
         condition, told, true = plan[row]
-        far, near = regions[row]
-        moved = far | near | regions[0][0] | regions[0][1]
-        return Compared(condition, told if condition else 0.0, pictures[row], far, cue=far | near,
-                        same=unchanged(pictures[row], pictures[0]) & ~moved,
+        figures = regions[row][0] | regions[row][1]
+        same = unchanged(pictures[row], pictures[0]) & ~(figures | regions[0][0] | regions[0][1])
+        return Compared(condition, told if condition else 0.0, pictures[row], far, cue=figures, same=same,
                         truth={TOLD: told, **({TRUE: true} if told == true else {})}, against=near)
 
     return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))), scene.anchor)

@@ -13,7 +13,7 @@ from depthcue.probes.rendered import Rendered
 from depthcue.scenes.materials import Material
 
 TEXTURE = "texture"
-_BLOTCH = 0.05
+_BLOTCH = 0.08
 """Size of a blotch as a share of the distance of the near strip."""
 
 
