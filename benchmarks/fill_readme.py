@@ -51,17 +51,6 @@ def comparison(name: str) -> str:
                       "interval of the paired difference to the mask.", "", *lines])
 
 
-def vanishing_point() -> str:
-    results = read("vanishing-point")
-    lines = ["| radius (picture widths) | mask | Sobel edges |", "|---|---|---|"]
-    for entry in results["radii_in_widths"]:
-        cells = [f"{entry[name]['ratio']:.2f} ({entry[name]['ci95'][0]:.2f} to {entry[name]['ci95'][1]:.2f})"
-                 for name in ("mask", "sobel")]
-        lines.append(f"| {entry['radius']:g} | {' | '.join(cells)} |")
-    return f"{results['images']} rendered roads; mean near the vanishing point over mean of the picture.\n\n" + \
-        "\n".join(lines)
-
-
 def findings(name: str) -> str:
     """What a findings run came to, in its own words."""
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)))
@@ -101,8 +90,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
-    "vanishing-point": vanishing_point,
-    "findings-rooms": lambda: findings("findings-rooms"),
     "findings-roads": lambda: findings("findings-roads"),
     "speed": speed,
     "tree": tree,

@@ -20,7 +20,7 @@ OUT = Path(__file__).resolve().parent / "results" / "readme.jpg"
 FIRST_TEST_SEED = 1_000_000_000
 PLACES = (("indoor", 9), ("indoor", 20), ("road", 5))
 """Kind and number of a test world."""
-LAMBDA = 2.5
+LAMBDA = 4.0
 TILE_WIDTH, GAP = 300, 6
 
 
