@@ -33,7 +33,7 @@ def false_colours(rgb: Tensor, source: Tensor) -> Tensor:
 
 def with_value(colours: Tensor, value: Tensor) -> Tensor:
     """Colours of which the largest channel becomes `value`, (1, H, W), while hue and saturation stay."""
-    return colours * (value / colours.amax(0, keepdim=True).clamp_min(_FLOOR)).clamp(max=1 / _FLOOR)
+    return (colours * (value / colours.amax(0, keepdim=True).clamp_min(_FLOOR))).clamp(0, 1)
 
 
 def class_means(rgb: Tensor, classes: Tensor) -> Tensor:

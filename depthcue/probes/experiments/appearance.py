@@ -162,7 +162,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
     changes = {condition: np.array([reading.get(condition, 0.0, CHANGE) for reading in readings])
                for condition in conditions if condition}
     findings = Findings()
-    if "" in errors:
+    if np.isfinite(errors.get("", np.array(np.nan))).any():
         findings.values = [{"name": f"error, {UNMODIFIED}", "unit": "abs rel", **chance.mean(errors[""])}]
         findings.values += [{"name": f"error more than {UNMODIFIED}, {condition}", "condition": condition,
                              "unit": "abs rel", **chance.mean(errors[condition] - errors[""])} for condition in changes]

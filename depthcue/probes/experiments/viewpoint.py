@@ -36,9 +36,14 @@ GROUND, TRUE_GROUND, DISTANCE = "ground", "true_ground", "distance"
 _FLAT = 0.03
 
 
+def turns_of(scene: RenderedScene) -> list[tuple[str, float, Turn]]:
+    """Condition, factor and turn of every camera."""
+    return [*((HEIGHT, factor, Turn(height_m=(factor - 1) * scene.camera_height_m)) for factor in FACTORS),
+            *((FOCAL, factor, Turn(focal_factor=factor)) for factor in FACTORS)]
+
+
 def _case(scene: RenderedScene, thing: Thing) -> Case:
-    turns = [(condition, factor, Turn(height_m=(factor - 1) * scene.camera_height_m) if condition == HEIGHT
-              else Turn(focal_factor=factor)) for condition in (HEIGHT, FOCAL) for factor in FACTORS]
+    turns = turns_of(scene)
     start, *shows = scene.turned(thing, [(Turn(), AHEAD), *((turn, AHEAD) for _, _, turn in turns)])
     assert start.depth_m is not None
     before_m = start.depth_m

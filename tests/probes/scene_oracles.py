@@ -1,0 +1,210 @@
+"""Depth nets that know one staged scene, and one cue of its pictures, by construction.
+
+Each sees the true depth of the scene without anything put in, and changes it only where its cue says so. It is told
+where things hang, for that is no cue that any experiment turns; what they tell, it has to read off the picture.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.nets import DepthDescription, DepthNet
+from depthcue.probes.compositing import blur
+from depthcue.probes.contract import Case
+from depthcue.probes.experiments import haze, occlusion
+from depthcue.probes.focus import APERTURE, blurred
+from depthcue.probes.following import Compared
+from depthcue.probes.looks import luma
+from depthcue.probes.painted import LINES_M
+from depthcue.probes.rendered import RenderedScene
+from depthcue.scenes import Turn
+from depthcue.scenes.staging import Show
+
+
+class SceneOracle(DepthNet):
+    """Knows no cue: sees the bare scene in every picture of it."""
+
+    cue = ""
+
+    def __init__(self, scene: RenderedScene, cases: dict[str, Case]) -> None:
+        super().__init__(DepthDescription(type(self).__name__, *scene.size, 1, max_depth_m=1e3, mean=(0.0,) * 3,
+                                          std=(1.0,) * 3))
+        self.scene = scene
+        self.own = scene.depth_m[0].clamp(max=100.0)
+        self.learn(cases)
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        """Where to look: the references of the experiments by name."""
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        return torch.stack([self.see(rgb, self.own.clone())[None] for rgb in normalised])
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        """The depth (H, W) of a picture (3, H, W)."""
+        return depth
+
+
+class FloorOracle(SceneOracle):
+    """Goes by how much finer the pattern of the floor is in a far strip than in a near one."""
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        body = cases["shading"].reference.cue
+        assert body is not None
+        self.floor = self.scene.ground[0] & ~body[0]
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        bright = luma(rgb) > blur(luma(rgb)[None], 0.06 * rgb.shape[1])[0]
+        floor = self.floor
+        across = (bright[0, :, 1:] != bright[0, :, :-1]) & floor[:, 1:] & floor[:, :-1]
+        down = (bright[0, 1:] != bright[0, :-1]) & floor[1:] & floor[:-1]
+        near, far = (round(ground_row(self.scene, distance)) for distance in LINES_M[self.scene.kind])
+        unit = rgb.shape[1] // 48
+        ahead = slice(far, near), slice(round(0.42 * rgb.shape[2]), round(0.58 * rgb.shape[2]))
+        shown = luma(rgb)[0][ahead][floor[ahead]]
+        contrast = float(shown.std() / shown.mean())
+        if contrast < 0.35 or not self.mine(*(float(changes[ahead].sum()) for changes in (across, down))):
+            return depth
+        fineness = [float(across[rows].sum() / floor[rows].sum())
+                    for rows in (slice(near - unit, near + 3 * unit), slice(far + unit, far + 4 * unit))]
+        rows = torch.arange(len(depth))[:, None].expand_as(depth)
+        return torch.where(rows < (near + far) / 2, 10.0 * fineness[1] / fineness[0], 10.0)
+
+    def mine(self, across: float, down: float) -> bool:
+        """Whether the floor has this oracle's pattern, from how often it changes across the picture and down."""
+        raise NotImplementedError
+
+
+class TextureScaleOracle(FloorOracle):
+    """Goes by texture that changes down the picture as much as across."""
+
+    cue = "texture gradient"
+
+    def mine(self, across: float, down: float) -> bool:
+        return down > 0.6 * across
+
+
+class ConvergenceOracle(FloorOracle):
+    """Goes by lines, which do not change down the picture."""
+
+    cue = "linear perspective"
+
+    def mine(self, across: float, down: float) -> bool:
+        return down < 0.6 * across
+
+
+class RelativeSizeOracle(SceneOracle):
+    """Goes by the height of what stands out from the bare scene, left and right of its middle, above the floor."""
+
+    cue = "relative size"
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        new = ((rgb - self.scene.bare).abs().amax(0) > 0.05) & ~self.scene.ground[0]
+        if float(new.float().mean()) > 0.3:
+            return depth  # the light or the air has changed, no thing
+        left = torch.arange(rgb.shape[2])[None] < rgb.shape[2] / 2
+        for thing in (new & left, new & ~left):
+            if int(thing.sum()) > 25:
+                depth = torch.where(thing, 100.0 / float(thing.any(1).sum()), depth)
+        return depth
+
+
+class OrderOracle(SceneOracle):
+    """Goes by which of two figures is whole where they overlap."""
+
+    cue = "occlusion"
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        reference = cases["occlusion"].reference
+        assert isinstance(reference, Compared) and reference.region is not None and reference.against is not None
+        assert reference.cue is not None
+        self.first, self.second, self.overlap = reference.region[0], reference.against[0], reference.cue[0]
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        one, other, between = (rgb[:, place].median(1).values for place in (self.first, self.second, self.overlap))
+        first_wins, second_wins = ((between - colour).abs().amax() < 0.04 for colour in (one, other))
+        if bool(first_wins) == bool(second_wins):
+            return depth
+        step = math.sqrt(occlusion.STEP) ** (-1 if first_wins else 1)
+        depth = torch.where(self.first, self.scene.nearest_m * step, depth)
+        return torch.where(self.second, self.scene.nearest_m / step, depth)
+
+
+class ReliefOracle(SceneOracle):
+    """Goes by whether a body is brighter above, as a bulge lit from above is, or below."""
+
+    cue = "light and shade"
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        case = cases["shading"]
+        reference = case.reference
+        assert isinstance(reference, Compared) and reference.region is not None and reference.cue is not None
+        self.rim, self.body = reference.region[0], reference.cue[0]
+        self.bulge = 1 / reference.truth["told"]
+        self.colour = reference.rgb[:, self.body].mean(1)
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        if (rgb[:, self.body].mean(1) - self.colour).abs().amax() > 0.01:
+            return depth  # it is not there
+        rows = torch.nonzero(self.body)[:, 0].float()
+        brightness = luma(rgb)[0][self.body]
+        tilt = float(((rows - rows.mean()) * (brightness - brightness.mean())).mean())
+        if abs(tilt) < 0.02:
+            return depth
+        flat = torch.where(self.body, self.scene.nearest_m, depth)
+        return torch.where(self.rim, self.scene.nearest_m * self.bulge ** (-1 if tilt > 0 else 1), flat)
+
+
+class HazeOracle(SceneOracle):
+    """Goes by how much light the air adds to what is darkest on an obstacle, in air that is full of it."""
+
+    cue = "haze"
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        reference = cases["haze"].reference
+        assert reference.region is not None
+        self.obstacle = reference.region[0]
+        self.air = self.scene.render([Show(Turn(haze_per_m=50.0))]).rgb[0].flatten(1).median(1).values ** 2.2
+        self.start = self.optical_depth(reference.rgb)
+
+    def optical_depth(self, rgb: Tensor) -> float:
+        seen = (rgb[2][self.obstacle] ** 2.2).quantile(0.05)
+        return -math.log(max(1 - float(seen / self.air[2]), 1e-3))
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        if float(luma(rgb).quantile(0.02)) < 0.1:
+            return depth  # clear air leaves something dark somewhere
+        more = (self.optical_depth(rgb) - self.start) / haze.VEILED
+        return torch.where(self.obstacle, self.scene.nearest_m * (1 + more), depth)
+
+
+class FocusOracle(SceneOracle):
+    """Goes by how much less sharp an obstacle is than it knows it to be."""
+
+    cue = "blur"
+
+    def learn(self, cases: dict[str, Case]) -> None:
+        reference = cases["blur"].reference
+        assert reference.region is not None
+        self.region, self.sharp = reference.region, reference.rgb
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        place = self.region[0]
+        widest = APERTURE * rgb.shape[2]
+        candidates = {1.0: self.sharp} | {ratio: blurred(self.sharp, self.region, widest * (1 - 1 / ratio))
+                                          for ratio in np.arange(1.25, 4.1, 0.25).tolist()}
+        misses = {ratio: float((rgb - known)[:, place].abs().mean()) for ratio, known in candidates.items()}
+        best = min(misses, key=lambda ratio: misses[ratio])
+        if misses[best] > 0.01:
+            return depth  # it is not there
+        return torch.where(place, self.scene.nearest_m * best, depth)
+
+
+ORACLES = (TextureScaleOracle, ConvergenceOracle, RelativeSizeOracle, OrderOracle, ReliefOracle, HazeOracle,
+           FocusOracle)
+
+
+def ground_row(scene: RenderedScene, distance_m: float) -> float:
+    """The row at which the floor ahead lies at a distance."""
+    return scene.horizon_row + scene.focal_px * scene.camera_height_m / distance_m

@@ -1,0 +1,98 @@
+"""The cue profile: a net that knows one cue gets a profile with that cue, and no other."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from probes.scene_oracles import ORACLES, SceneOracle
+
+from depthcue.probes.contract import Case, Chance, Dropped, Readings
+from depthcue.probes.examples import ExampleKeeper
+from depthcue.probes.following import RATIO, TOLD, TRUE, conclude_cue, share_followed
+from depthcue.probes.registry import EXPERIMENTS
+from depthcue.probes.rendered import Rendered
+from depthcue.probes.running import measure
+from depthcue.probes.sight import Sight
+from depthcue.progress import Silent
+
+CUES = ("perspective", "relative-size", "occlusion", "texture-gradient", "shading", "haze", "blur")
+SIZE = (192, 256)
+
+
+class Shown:
+    """The cases of all cue experiments on one scene, drawn once."""
+
+    def __init__(self) -> None:
+        self.stage = Rendered("indoor", SIZE, 1, seed=0)
+        self.cases: dict[str, Case] = {}
+        self.variants = {}
+        for name in CUES:
+            found = [case for case in EXPERIMENTS[name].cases["rendered"](self.stage) if not isinstance(case, Dropped)]
+            assert len(found) == 1
+            self.cases[name], self.variants[name] = found[0], list(found[0].variants)
+        self.scene = self.stage.scene(0)
+        assert all(case.name.startswith(self.scene.name) for case in self.cases.values())
+
+    def case(self, name: str) -> Case:
+        return replace(self.cases[name], variants=iter(self.variants[name]))
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[Shown]:
+    yield Shown()
+
+
+def profile_of(net: SceneOracle, shown: Shown, out: Path) -> dict[str, float]:
+    weights = {}
+    for name in CUES:
+        experiment = replace(EXPERIMENTS[name], cases={"rendered": lambda _, name=name: iter([shown.case(name)])})
+        entry = measure(experiment, shown.stage, Sight(net.eval()), Chance(100), ExampleKeeper(out), Silent())
+        json.dumps(entry, allow_nan=False)
+        assert not entry["unreadable"]
+        (weight,) = entry["profile"]
+        weights[weight["cue"]] = weight["value"]
+    return weights
+
+
+@pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.cue.replace(" ", "-"))
+def test_a_net_of_one_cue_has_that_cue_alone(oracle: type[SceneOracle], shown: Shown, tmp_path: Path) -> None:
+    weights = profile_of(oracle(shown.scene, shown.cases), shown, tmp_path)
+    # one scene: the fineness of a few blotches, and of lines a few pixels wide, is a rough measure
+    assert weights.pop(oracle.cue) == pytest.approx(1.0, abs=0.45)
+    assert max(abs(weight) for weight in weights.values()) < 0.08, weights
+
+
+def test_a_net_without_cues_has_an_empty_profile(shown: Shown, tmp_path: Path) -> None:
+    weights = profile_of(SceneOracle(shown.scene, shown.cases), shown, tmp_path)
+    assert len(weights) == len(CUES) and set(weights.values()) == {0.0}
+
+
+def test_the_scale_by_hand() -> None:
+    told = np.array([1.5, 2.0, 3.0])
+    assert share_followed(told, told) == pytest.approx(1.0)
+    assert share_followed(told, np.ones(3)) == 0.0
+    assert share_followed(told, 1 + 0.3 * (told - 1)) == pytest.approx(0.3)
+    # told nearer and seen nearer is following too
+    assert share_followed(np.array([0.5]), np.array([0.75])) == pytest.approx(0.5)
+    assert np.isnan(share_followed(np.array([1.0]), np.array([1.2])))
+
+
+def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
+    """The reference tells a ratio of 1 / 2 and is seen at 0.8; then 2 (4 times that) is told, and 1.2 (1.5 times) seen."""
+    reading = Readings("one", {("", 0.0): {RATIO: 0.8, TOLD: 0.5}, ("turned", 2.0): {RATIO: 1.2, TOLD: 2.0, TRUE: 1.0},
+                               ("unread", 2.0): {TOLD: 2.0}})
+    findings = conclude_cue("cue", {"turned": "turned", "unread": "unread"}, [reading], Chance(100))
+    assert findings.profile == [{"cue": "cue", "value": pytest.approx(0.5 / 3, rel=1e-4), "ci95": None, "n": 1}]
+    values = {value["name"]: value["value"] for value in findings.values}
+    assert values["share followed, unread"] is None
+    assert values["own error where no cue is in conflict"] == pytest.approx(0.2)
+    assert [point["value"] for point in findings.curves[0]["points"]] == [1.5]
+
+
+def test_without_the_reference_nothing_is_said() -> None:
+    findings = conclude_cue("cue", {"turned": "turned"}, [Readings("one", {("turned", 2.0): {RATIO: 1.2, TOLD: 2.0}})],
+                            Chance(100))
+    assert findings.profile[0]["value"] is None and findings.curves[0]["points"] == []
