@@ -147,7 +147,8 @@ def _lambdas(what: MaskTraining) -> dict[str, Any]:
                                 "Train one net for each, or use --net compact, which takes lambda as an input.")
         return {"lambda_range": None, "default_lambda": what.lam[0] if what.lam else PAPER_LAMBDA}
     low, high = (min(what.lam), max(what.lam)) if what.lam else LAMBDA_RANGE
-    return {"lambda_range": (low, high), "default_lambda": round(math.sqrt(low * high), 3)}
+    default = PAPER_LAMBDA if low <= PAPER_LAMBDA <= high else round(math.sqrt(low * high), 3)
+    return {"lambda_range": (low, high), "default_lambda": default}
 
 
 def _draw_lambda(net: MaskNet, count: int, generator: torch.Generator) -> torch.Tensor:
