@@ -29,7 +29,7 @@ def focused(rgb: Tensor, depth: Tensor, focus: float, turned: bool = False) -> T
     low = place.floor().clamp(max=_STEPS - 1).long()
     share = place - low
     below, above = (levels.gather(0, which.expand(1, *rgb.shape))[0] for which in (low[None], low[None] + 1))
-    return below + (above - below) * share
+    return (below + (above - below) * share).clamp(0, 1)
 
 
 def blurred(rgb: Tensor, region: Tensor, sigma_px: float) -> Tensor:

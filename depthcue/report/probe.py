@@ -5,14 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from depthcue.report.probe_cues import SENTENCES, TOLD_AXIS, beside_others, supported, where_the_mask_lies
 from depthcue.report.probe_figures import draw_experiment, draw_profile, drawable, profiles_of
 from depthcue.report.probe_published import PITCH_SLOPE, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
 
-_ENOUGH = 5
-"""Cases below which an interval over them is no ground for a sentence."""
 _CLEAR = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
 
@@ -26,7 +25,7 @@ def section(results: Results, folder: Path) -> Section:
                           "believed; lines are 95% intervals over scenes or obstacles",
                           partial(draw_profile, profiles_of(results))))
     plots += [Plot(f"{entry['name']}-{entry['stage']}", f"{entry['question']} ({entry['stage']}, {entry['cases']} "
-                   "cases; shaded: 95% intervals over them; dashed black: the truth)",
+                   f"cases; shaded: 95% intervals over them; dashed black: {_dashed(entry)})",
                    partial(draw_experiment, entry, _on_roads(results, entry)))
               for entry in entries if drawable(entry)]
     tables = [table for table in (_profile_table(results), *(_values_table(entry) for entry in entries),
@@ -44,7 +43,7 @@ def in_words(results: Results) -> list[str]:
     name = results["target_net"]["name"]
     sentences = []
     for stage in results["stages"]:
-        known = [weight for weight in results["profile"] if weight["stage"] == stage and _supported(weight)]
+        known = [weight for weight in results["profile"] if weight["stage"] == stage and supported(weight)]
         followed = sorted((weight for weight in known if weight["ci95"][0] > _CLEAR), key=lambda one: -one["value"])
         ignored = [weight for weight in known if weight["ci95"][1] < _CLEAR]
         parts = []
@@ -55,8 +54,10 @@ def in_words(results: Results) -> list[str]:
         if parts:
             sentences.append(f"On {_STAGE_WORDS[stage]}, {name} {' and '.join(parts)}: the share of a change of depth "
                              "that it follows when this cue alone tells it, with 95% intervals.")
+    sentences += beside_others(results)
     for entry in results["experiments"]:
         sentences += _SENTENCES.get(entry["name"], _nothing)(entry, _on_roads(results, entry))
+    sentences += where_the_mask_lies(results)
     missing = sum(len(entry["dropped"]) for entry in results["experiments"])
     unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
     if missing or unreadable:
@@ -68,14 +69,14 @@ def in_words(results: Results) -> list[str]:
 _STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
 
 
-def _supported(value: dict[str, Any]) -> bool:
-    """Whether a number comes from enough cases to be spoken of."""
-    return bool(value["ci95"]) and int(value["n"]) >= _ENOUGH
-
-
 def _weight(weight: dict[str, Any]) -> str:
     low, high = weight["ci95"]
     return f"{weight['cue']} ({weight['value']:.2f}, {low:.2f} to {high:.2f})"
+
+
+def _dashed(entry: dict[str, Any]) -> str:
+    """What the dashed line of an experiment's curves is."""
+    return "what the turned cue tells, followed fully" if entry["x"] == TOLD_AXIS else "the truth"
 
 
 def _on_roads(results: Results, entry: dict[str, Any]) -> bool:
@@ -92,7 +93,7 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
     difference = values.get("slope, position minus size")
-    if difference and _supported(difference) and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
+    if difference and supported(difference) and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
         winner, loser = ("position", "size") if difference["ci95"][0] > 0 else ("size", "position")
         sentences.append(f"Where they are in conflict ({entry['stage']}), {winner} outweighs {loser}: the slopes "
                          f"differ by {abs(difference['value']):.2f} ({_interval(difference, absolute=True)}).")
@@ -109,7 +110,7 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
 
 def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
-    if slope is None or not _supported(slope):
+    if slope is None or not supported(slope):
         return []
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
     beside = f"; published, on KITTI frames: {published}" if on_roads else ""
@@ -119,13 +120,13 @@ def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
 
 def _roll(entry: dict[str, Any], on_roads: bool) -> list[str]:
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
-    if slope is None or not _supported(slope):
+    if slope is None or not supported(slope):
         return []
     return [f"Of a change of the camera's roll ({entry['stage']}) it follows {slope['value']:.2f} "
             f"({_interval(slope)})."]
 
 
-_SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll}
+_SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll} | SENTENCES
 """What an experiment adds in words beside its table."""
 
 

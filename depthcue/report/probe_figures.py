@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.probe_cues import TOLD_AXIS
 from depthcue.report.probe_published import MARKS, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 
@@ -36,7 +37,7 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
         for curve in curves:
             _draw_curve(axes, curve, _colour_of(curve, curves, theme), len(curves) <= _MOST_SHADED,
                         "-" if curve["condition"] == _told_by(curve) else "--")
-        _draw_truth(axes, curves, theme)
+        _draw_truth(axes, curves, "followed fully" if entry["x"] == TOLD_AXIS else "truth", theme)
         if entry["name"] == "position-size" and on_roads:
             _draw_published(axes, curves, theme)
         axes.set_xlabel(label[0], color=theme.ink, fontsize=9)
@@ -90,7 +91,7 @@ def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, li
               markersize=3.5, linewidth=1.5, linestyle=line, label=curve["name"])
 
 
-def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
+def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], label: str, theme: Theme) -> None:
     """The exact values of every curve that has them, thin and dashed; such as cannot be told apart once."""
     drawn: list[dict[float, float]] = []
     for curve in curves:
@@ -99,7 +100,7 @@ def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> N
                     for other in drawn)
         if len(truth) > 1 and not known:
             axes.plot(list(truth), list(truth.values()), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)),
-                      zorder=1, label=None if drawn else "truth")
+                      zorder=1, label=None if drawn else label)
             drawn.append(truth)
 
 

@@ -81,7 +81,7 @@ def test_the_scale_by_hand() -> None:
 
 
 def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
-    """The reference tells a ratio of 1 / 2 and is seen at 0.8; then 2 (4 times that) is told, and 1.2 (1.5 times) seen."""
+    """The reference tells a ratio of 1 / 2 and is seen at 0.8; then 2 is told, 4 times that, and 1.2 seen."""
     reading = Readings("one", {("", 0.0): {RATIO: 0.8, TOLD: 0.5}, ("turned", 2.0): {RATIO: 1.2, TOLD: 2.0, TRUE: 1.0},
                                ("unread", 2.0): {TOLD: 2.0}})
     findings = conclude_cue("cue", {"turned": "turned", "unread": "unread"}, [reading], Chance(100))

@@ -1,0 +1,98 @@
+"""What single cues, the camera and appearance come to in words; networks beside each other; where the mask lies."""
+
+from typing import Any
+
+from depthcue.report.results import Results
+
+ENOUGH = 5
+"""Cases below which an interval over them is no ground for a sentence."""
+TOLD_AXIS = "ratio of distances told by the turned cue"
+"""Of curves whose dashed line is what the turned cue tells."""
+APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
+                      "class-mean colours": 0.192}
+"""Of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019); classes there have set colours."""
+_MOST_NAMED = 4
+
+
+def supported(value: dict[str, Any]) -> bool:
+    """Whether a number comes from enough cases to be spoken of."""
+    return bool(value["ci95"]) and int(value["n"]) >= ENOUGH
+
+
+def bounds(value: dict[str, Any]) -> str:
+    """The 95% interval in words."""
+    low, high = value["ci95"]
+    return f"{low:.2f} to {high:.2f}"
+
+
+def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
+    """Whether the scale follows a camera that is mounted otherwise."""
+    sentences = []
+    for value in entry["values"]:
+        if value["name"].startswith("share of the change of scale") and supported(value):
+            sentences.append(f"When the camera's {value['condition']} changes, its scale follows by "
+                             f"{value['value']:.2f} of the change ({bounds(value)}); 1 would be right.")
+    return sentences
+
+
+def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
+    """Which looks add to the error, and which do not; the published errors beside them."""
+    added = [value for value in entry["values"] if "condition" in value and supported(value)]
+    worse = sorted((value for value in added if value["ci95"][0] > 0), key=lambda value: -value["value"])
+    sentences = []
+    if worse:
+        named = ", ".join(f"{value['condition']} (+{value['value']:.3f})" for value in worse[:_MOST_NAMED])
+        sentences.append(f"Its error ({entry['stage']}) grows most with: {named}.")
+    unmoved = [value["condition"] for value in added if value["ci95"][0] <= 0 <= value["ci95"][1]]
+    if unmoved:
+        sentences.append(f"No change of its error ({entry['stage']}) is found with: {', '.join(unmoved)}.")
+    if sentences and on_roads:
+        published = ", ".join(f"{look} {error:.3f}" for look, error in APPEARANCE_ABS_REL.items())
+        sentences.append(f"Published abs rel of MonoDepth on KITTI frames: {published}.")
+    return sentences
+
+
+def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
+    """Whether the order that overlap tells is seen more often than by chance."""
+    right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
+    if right is None or not supported(right) or right["ci95"][0] <= 0.5 <= right["ci95"][1]:
+        return []
+    than = "more" if right["value"] > 0.5 else "less"
+    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), {than} "
+            "often than by chance."]
+
+
+SENTENCES = {"camera": camera, "appearance": appearance, "occlusion": occlusion}
+
+
+def beside_others(results: Results) -> list[str]:
+    """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet."""
+    name = results["target_net"]["name"]
+    sentences = []
+    for other in results["beside"]:
+        theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"] if supported(weight)}
+        pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results["profile"]
+                 if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
+        for word, cues in (("more", [one for one, two in pairs if one["ci95"][0] > two["ci95"][1]]),
+                           ("less", [one for one, two in pairs if one["ci95"][1] < two["ci95"][0]])):
+            if cues:
+                named = ", ".join(f"{weight['cue']} ({weight['stage']})" for weight in cues)
+                sentences.append(f"{name} follows {named} {word} than {other['target_net']['name']}.")
+    return sentences
+
+
+def where_the_mask_lies(results: Results) -> list[str]:
+    """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
+    densely: dict[str, list[str]] = {"more": [], "less": []}
+    for entry in results["experiments"]:
+        cues = [weight for weight in entry["profile"] if supported(weight)]
+        if len(cues) != 1 or not entry["attention"] or not supported(entry["attention"][0]["mask_lift"]):
+            continue
+        lift, (cue,) = entry["attention"][0]["mask_lift"], cues
+        named = f"{cue['cue']} ({lift['value']:.1f} times; weight {cue['value']:.2f})"
+        if lift["ci95"][0] > 1:
+            densely["more"].append(named)
+        elif lift["ci95"][1] < 1:
+            densely["less"].append(named)
+    return [f"Its mask lies on the pixels of a turned cue {word} densely than evenly for: {', '.join(cues)}."
+            for word, cues in densely.items() if cues]
