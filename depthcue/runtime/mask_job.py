@@ -83,7 +83,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     for source, error in unreadable:
         summary.add_unreadable(source, error)
     metres = depth is None or not depth.description.relative
-    jobs = [_MaskJob(each, out, options, working, multiple, metres) for each in inputs if not summary.keep_finished(each)]
+    jobs = [_MaskJob(each, out, options, working, multiple, metres)
+            for each in inputs if not summary.keep_finished(each)]
     progress.start("masking", _total_frames(jobs))
     with interruptible() as raise_interruption, summary:
         with ExitStack() as stack:

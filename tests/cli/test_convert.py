@@ -62,7 +62,8 @@ def test_a_folder_of_monodepth2_becomes_one_file(folder: Path, tmp_path: Path, c
 
 @pytest.mark.parametrize(("checkpoint", "options", "message"), [
     ("nowhere", [], "no weights at"), ("model", ["--lambda", "2"], "holds a depth net (compact)"),
-    ("drn22:model", [], "holds compact, a depth net, by its keys; a mask net"), ("mono/depth.pth", [], "the decoder of a monodepth2 net"),
+    ("drn22:model", [], "holds compact, a depth net, by its keys; a mask net"),
+    ("mono/depth.pth", [], "the decoder of a monodepth2 net"),
     ("", [], "is a folder without encoder.pth and depth.pth")])
 def test_mistakes_leave_nothing(folder: Path, tmp_path: Path, capfd, checkpoint: str, options: list[str],
                                 message: str) -> None:

@@ -141,6 +141,7 @@ def test_the_truth_at_half_the_size() -> None:
     whole = marks[..., ::2, ::2] | marks[..., 1::2, ::2] | marks[..., ::2, 1::2] | marks[..., 1::2, 1::2]
     assert torch.equal(half.edges["crease"], whole)
     assert torch.equal(half.object_id, truth.object_id[..., 1::2, 1::2])
-    # half a pixel of the large picture lies between its corner and the centre of its first pixel, a quarter of the small
+    # half a pixel of the large picture lies between its corner and the centre of its first pixel, a quarter of the
+    # small one's
     assert torch.allclose(half.vanishing_point, truth.vanishing_point / 2 - 0.25, atol=1e-4)
     assert torch.allclose(half.horizon_row, truth.horizon_row / 2 - 0.25, atol=1e-4)

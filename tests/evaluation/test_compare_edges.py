@@ -11,7 +11,7 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
-from depthcue.selection import METHODS, DirectSettings
+from depthcue.selection import DirectSettings
 
 
 def _run(out: Path, data: ToyData | None = None, dial: bool = False, **settings: Any) -> dict[str, Any]:
