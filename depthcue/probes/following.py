@@ -102,7 +102,7 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
     findings = Findings()
     drawn = [condition for condition in names if curves is None or condition in curves]
     if drawn:
-        findings = Findings("ratio of distances told by the turned cue", "ratio of distances seen")
+        findings = Findings("ratio of distances to which the cue is turned", "ratio of distances seen")
         findings.curves = [curve(names[condition], relative, condition, SEEN, chance, TOLD) for condition in drawn]
     findings.values = [{"name": f"share followed, {name}", "condition": condition, **chance.mean(weights[condition])}
                        for condition, name in names.items()]

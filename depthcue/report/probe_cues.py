@@ -6,7 +6,7 @@ from depthcue.report.results import Results
 
 ENOUGH = 5
 """Cases below which an interval over them is no ground for a sentence."""
-TOLD_AXIS = "ratio of distances told by the turned cue"
+TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
                       "class-mean colours": 0.192}

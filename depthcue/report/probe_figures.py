@@ -142,7 +142,7 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
                 axes.plot(weight["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
     names = [cue if len(stages) == 1 else f"{cue}\n({stage})" for cue, stage in rows]
     axes.set_yticks(range(len(rows)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     for line in (0.0, 1.0):
         axes.axvline(line, color=theme.ink, linewidth=0.8, linestyle="-" if line == 0 else (0, (4, 3)))
     axes.set_xlabel("share of the true change of depth that is followed when this cue alone tells it",

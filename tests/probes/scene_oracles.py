@@ -95,7 +95,7 @@ class ConvergenceOracle(FloorOracle):
 
 
 class RelativeSizeOracle(SceneOracle):
-    """Goes by the height of what stands out from the bare scene, left and right of its middle, above the floor."""
+    """Goes by how high what stands out from the bare scene rises above the horizon, left and right of its middle."""
 
     cue = "relative size"
 

@@ -1,7 +1,8 @@
 """Relative size: of two figures that look the same, is the smaller one farther?
 
-Two flat figures of one shape and colour hang side by side in the air, their middles on the horizon. Nobody knows their
-size, but it may be the same; nothing but how large each is seen is turned.
+Two flat figures of one shape and colour hang side by side in the air, their lower edges at one height, since a net that
+goes by where things stand would take a higher edge for a farther one. Nobody knows their size, but it may be the same;
+nothing but how large each is seen is turned.
 """
 
 import math
@@ -15,7 +16,7 @@ from depthcue.probes.following import LEVELS, TOLD, TRUE, Compared, conclude_cue
 from depthcue.probes.rendered import Rendered, RenderedScene
 
 SIZE, WORLD = "relative size", "as in the world"
-_SIZE, _ASIDE = 0.15, 0.24
+_SIZE, _ASIDE, _LOW = 0.15, 0.24, -0.1
 _WORLD_RATIO = 2.0
 """At this ratio the figures also hang where their sizes tell, for the net's own error."""
 
@@ -23,8 +24,11 @@ _WORLD_RATIO = 2.0
 def pair(scene: RenderedScene, number: int, told: float, true: float) -> list[Card]:
     """The figure that is to look farther, then the other one; their sides change from scene to scene."""
     aside = _ASIDE if number % 2 else -_ASIDE
-    return [Card(scene.seed, aside * way, 0.0, _SIZE / math.sqrt(told) ** way, scene.nearest_m * math.sqrt(true) ** way)
-            for way in (1, -1)]
+    cards = []
+    for way in (1, -1):
+        size = _SIZE / math.sqrt(told) ** way
+        cards.append(Card(scene.seed, aside * way, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** way))
+    return cards
 
 
 def _case(scene: RenderedScene, number: int) -> Case | Dropped:
