@@ -7,7 +7,8 @@
 # The cards are filled from the results that `measure` leaves in benchmarks/results.
 #
 # It gives nets like the shipped ones, not the same bits: those were trained in stages, each from the one before, while
-# renderer and training still changed. Their cards say what the last stage was.
+# renderer and training still changed. Their cards say what the last stage was; what they call `harden` is --sharpen, in
+# full from the first step on.
 set -euo pipefail
 nyu=${1:?usage: weights/make.sh NYU}
 cd "$(dirname "$0")/.."

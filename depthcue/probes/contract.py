@@ -12,7 +12,7 @@ An experiment says how to make the cases on each stage it supports, how to read 
 to. Everything else (batches, units, drops, chance, masks, files) is the same for all; see `running`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -91,6 +91,13 @@ class Dropped:
 
     name: str
     reason: str
+
+
+def each_case(placed: Iterable[tuple[Any, ...] | Dropped], make: Callable[..., Case | Dropped]) -> Iterator[
+        Case | Dropped]:
+    """A case made of every scene and what stands in it, as a stage gives them; what was left out stays so."""
+    for found in placed:
+        yield found if isinstance(found, Dropped) else make(*found)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ quarter of the way counts as seen: MonoDepth's recorded answers to a fridge with
 so far. Only pixels are counted behind which the bare picture is clearly farther than the contact.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from depthcue.probes.contract import Seen, Unreadable, Variant
-from depthcue.probes.scene import LEAST_PIXELS, pixels_of
+from depthcue.probes.contract import Case, Seen, Unreadable, Variant
+from depthcue.probes.scene import LEAST_PIXELS, Scene, pixels_of
 
 QUARTER_WAY = 0.25
 SEEN_FROM = 0.3
@@ -50,6 +52,16 @@ def presence_numbers(variant: Variant, seen: Seen) -> dict[str, float]:
     found = presence(seen.depth, seen.reference, pixels_of(variant), variant.truth["contact_row"])
     return {"seen": float(found.seen), "completeness": found.completeness, "rise": found.rise,
             "distance": found.distance}
+
+
+def against_bare(scene: Scene, obstacle: Any, variants: Iterator[Variant]) -> Case:
+    """A case whose reference is the scene without the obstacle."""
+    return Case(f"{scene.name}, {obstacle.name}", Variant("", 0.0, scene.bare), variants, scene.anchor)
+
+
+def read_presence(variant: Variant, seen: Seen) -> dict[str, float]:
+    """`presence_numbers`; nothing of the scene without the obstacle."""
+    return {} if variant.region is None else presence_numbers(variant, seen)
 
 
 def presence(depth: Tensor, bare: Tensor, region: Tensor, contact_row: float) -> Presence:

@@ -19,11 +19,11 @@ from depthcue.probes.contract import (
     Experiment,
     Findings,
     Readings,
-    Seen,
     Variant,
     curve,
+    each_case,
 )
-from depthcue.probes.presence import presence_numbers
+from depthcue.probes.presence import against_bare, read_presence
 from depthcue.probes.scene import Pose, Scene, Shown
 
 NEAR = Pose(shadow=False)
@@ -56,13 +56,8 @@ def with_edge(rgb: Tensor, region: Tensor, thickness_px: float, brightness: floa
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.unfamiliar([NEAR]):
-        if isinstance(placed, Dropped):
-            yield placed
-        else:
-            scene, obstacle = placed
-            yield Case(f"{scene.name}, {obstacle.name}", Variant("", 0.0, scene.bare), _variants(scene, obstacle),
-                       scene.anchor)
+    return each_case(stage.unfamiliar([NEAR]),
+                     lambda scene, obstacle: against_bare(scene, obstacle, _variants(scene, obstacle)))
 
 
 def _variants(scene: Scene, obstacle: Any) -> Iterator[Variant]:
@@ -80,11 +75,6 @@ def _variant(scene: Scene, shown: Shown, condition: str, level: float, thickness
     edge = (rgb != shown.rgb).any(0, keepdim=True)
     return Variant(condition, level, rgb, shown.region, cue=edge, same=~shown.region & ~edge,
                    truth={"contact_row": shown.contact[0]})
-
-
-def read(variant: Variant, seen: Seen) -> dict[str, float]:
-    """The presence of the obstacle; nothing of the scene without it."""
-    return {} if variant.region is None else presence_numbers(variant, seen)
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
@@ -106,4 +96,4 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
 
 EXPERIMENT = Experiment(
     "ground-edge", "How dark and how thick has the edge on the ground to be for it to see an obstacle?",
-    {RENDERED: _cases, PHOTOGRAPHS: _cases}, read, conclude)
+    {RENDERED: _cases, PHOTOGRAPHS: _cases}, read_presence, conclude)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant
+from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant, each_case
 from depthcue.probes.following import LEVELS, TOLD, TRUE, conclude_cue, read_ratio
 from depthcue.probes.rendered import Rendered, RenderedScene, Thing
 from depthcue.probes.scene import Pose
@@ -41,8 +41,7 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
     assert isinstance(stage, Rendered)
-    for placed in stage.familiar([Pose()]):
-        yield placed if isinstance(placed, Dropped) else _case(*placed)
+    return each_case(stage.familiar([Pose()]), _case)
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:

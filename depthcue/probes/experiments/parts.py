@@ -19,10 +19,10 @@ from depthcue.probes.contract import (
     Experiment,
     Findings,
     Readings,
-    Seen,
     Variant,
+    each_case,
 )
-from depthcue.probes.presence import presence_numbers
+from depthcue.probes.presence import against_bare, read_presence
 from depthcue.probes.scene import Pose, Scene, Shown
 
 NEAR = Pose()
@@ -65,13 +65,8 @@ def with_parts(scene: Scene, shown: Shown, names: Sequence[str]) -> Tensor:
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([NEAR]):
-        if isinstance(placed, Dropped):
-            yield placed
-        else:
-            scene, obstacle = placed
-            yield Case(f"{scene.name}, {obstacle.name}", Variant("", 0.0, scene.bare), _variants(scene, obstacle),
-                       scene.anchor)
+    return each_case(stage.familiar([NEAR]),
+                     lambda scene, obstacle: against_bare(scene, obstacle, _variants(scene, obstacle)))
 
 
 def _variants(scene: Scene, obstacle: Any) -> Iterator[Variant]:
@@ -81,11 +76,6 @@ def _variants(scene: Scene, obstacle: Any) -> Iterator[Variant]:
         changed = (rgb - scene.bare).abs().amax(0, keepdim=True) > 0.02
         yield Variant(name, 0.0, rgb, shown.region, cue=changed & shown.region, same=~changed & ~shown.region,
                       truth={"contact_row": shown.contact[0]})
-
-
-def read(variant: Variant, seen: Seen) -> dict[str, float]:
-    """What is seen in all of the silhouette; nothing of the scene without the obstacle."""
-    return {} if variant.region is None else presence_numbers(variant, seen)
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
@@ -103,4 +93,4 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
 
 
 EXPERIMENT = Experiment("parts", "Of which parts of its outline does it make an obstacle?",
-                        {RENDERED: _cases, PHOTOGRAPHS: _cases}, read, conclude)
+                        {RENDERED: _cases, PHOTOGRAPHS: _cases}, read_presence, conclude)

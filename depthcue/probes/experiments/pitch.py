@@ -25,9 +25,11 @@ from depthcue.probes.contract import (
     Seen,
     Unreadable,
     Variant,
+    each_case,
 )
+from depthcue.probes.cutouts import CutOut
 from depthcue.probes.horizon import read_horizon
-from depthcue.probes.photographs import FOCAL_PX
+from depthcue.probes.photographs import FOCAL_PX, FrameScene
 from depthcue.scenes import Turn
 
 SHIFTS_PX = (-30, -20, -10, 0, 10, 20, 30)
@@ -41,43 +43,34 @@ def level_of(shift_px: float) -> float:
 
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
-    levels = [level_of(shift) for shift in SHIFTS_PX]
-    for placed in stage.familiar([AHEAD]):
-        if isinstance(placed, Dropped):
-            yield placed
-        else:
-            scene, thing = placed
-            turns = [(level, Turn(pitch_deg=level), level) for level in levels]
-            yield rendered_case(scene, thing, PITCHED, turns, NUMBER)
+    turns = [(level, Turn(pitch_deg=level), level) for level in map(level_of, SHIFTS_PX)]
+    return each_case(stage.familiar([AHEAD]),
+                     lambda scene, thing: rendered_case(scene, thing, PITCHED, turns, NUMBER))
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([AHEAD]):
-        if isinstance(placed, Dropped):
-            yield placed
-            continue
-        scene, cutout = placed
-        shown = next(scene.show(cutout, [AHEAD]))
-        most = round(max(SHIFTS_PX) * scene.scale)
-        height = scene.size[0] - 2 * most
-        name = f"{scene.name}, {cutout.name}"
-        if most + height <= shown.contact[0] + 2 * most:
-            yield Dropped(name, "the object does not stay within the shifted window")
-            continue
+    return each_case(stage.familiar([AHEAD]), _shifted_window)
 
-        def window(shift_px: float, scene: Any = scene, shown: Any = shown, most: int = most,
-                   height: int = height) -> tuple[Tensor, Tensor, float]:
-            """Picture, region and horizon of the window that has its horizon lower by a shift."""
-            top = most - round(shift_px * scene.scale)
-            return shown.rgb[:, top:top + height], shown.region[:, top:top + height], scene.horizon_row - top
 
-        def views(window: Any = window, focal_px: float = scene.focal_px,
-                  height: int = height) -> Iterator[tuple[float, Tensor, Tensor, float]]:
-            for shift in SHIFTS_PX:
-                rgb, region, row = window(shift)
-                yield level_of(shift), rgb, region, _degrees_down(row, height, focal_px)
+def _shifted_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
+    shown = next(scene.show(cutout, [AHEAD]))
+    most = round(max(SHIFTS_PX) * scene.scale)
+    height = scene.size[0] - 2 * most
+    name = f"{scene.name}, {cutout.name}"
+    if most + height <= shown.contact[0] + 2 * most:
+        return Dropped(name, "the object does not stay within the shifted window")
 
-        yield photograph_case(scene, name, PITCHED, views(), window(0), NUMBER)
+    def window(shift_px: float) -> tuple[Tensor, Tensor, float]:
+        """Picture, region and horizon of the window that has its horizon lower by a shift."""
+        top = most - round(shift_px * scene.scale)
+        return shown.rgb[:, top:top + height], shown.region[:, top:top + height], scene.horizon_row - top
+
+    def views() -> Iterator[tuple[float, Tensor, Tensor, float]]:
+        for shift in SHIFTS_PX:
+            rgb, region, row = window(shift)
+            yield level_of(shift), rgb, region, _degrees_down(row, height, scene.focal_px)
+
+    return photograph_case(scene, name, PITCHED, views(), window(0), NUMBER)
 
 
 def _degrees_down(row: float, height: int, focal_px: float) -> float:

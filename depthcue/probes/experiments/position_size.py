@@ -5,7 +5,7 @@ in the picture changes, or only its size. The distance read is the mean over the
 relative to that at the nearest place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from depthcue.probes.contract import (
     Seen,
     Variant,
     curve,
+    each_case,
 )
 from depthcue.probes.following import share_followed
 from depthcue.probes.scene import Pose, Scene, distance_of, obstacle_variant
@@ -49,25 +50,18 @@ FARTHEST = (pose_of(BOTH, 1.0), pose_of(BOTH, DISTANCES[-1]), pose_of(POSITION, 
 
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar(FARTHEST):
-        if isinstance(placed, Dropped):
-            yield placed
-            continue
-        scene, thing = placed
-        yield _case(scene, [(thing, {BOTH: DISTANCES, POSITION: DISTANCES, SIZE: DISTANCES, LIFTED: COARSE}),
-                            (stage.thing("box"), {BOX + BOTH: COARSE, BOX + POSITION: COARSE, BOX + SIZE: COARSE})])
+    known = {BOTH: DISTANCES, POSITION: DISTANCES, SIZE: DISTANCES, LIFTED: COARSE}
+    neutral = {BOX + BOTH: COARSE, BOX + POSITION: COARSE, BOX + SIZE: COARSE}
+    return each_case(stage.familiar(FARTHEST),
+                     lambda scene, thing: _case(scene, [(thing, known), (stage.thing("box"), neutral)]))
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar(FARTHEST):
-        if isinstance(placed, Dropped):
-            yield placed
-        else:
-            scene, thing = placed
-            yield _case(scene, [(thing, {BOTH: DISTANCES, POSITION: DISTANCES, SIZE: DISTANCES})])
+    known = {BOTH: DISTANCES, POSITION: DISTANCES, SIZE: DISTANCES}
+    return each_case(stage.familiar(FARTHEST), lambda scene, cutout: _case(scene, [(cutout, known)]))
 
 
-def _case(scene: Scene, plan: Sequence[tuple[Any, dict[str, Sequence[float]]]]) -> Case:
+def _case(scene: Scene, plan: Sequence[tuple[Any, Mapping[str, Sequence[float]]]]) -> Case:
     def variants() -> Iterator[Variant]:
         for thing, conditions in plan:
             for number, (condition, distances) in enumerate(conditions.items()):

@@ -30,8 +30,11 @@ from depthcue.probes.contract import (
     Seen,
     Unreadable,
     Variant,
+    each_case,
 )
+from depthcue.probes.cutouts import CutOut
 from depthcue.probes.horizon import read_roll
+from depthcue.probes.photographs import FrameScene
 from depthcue.scenes import Turn
 
 LEVELS_DEG = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -39,37 +42,28 @@ ROLLED, NUMBER = "rolled", "roll_deg"
 
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([AHEAD]):
-        if isinstance(placed, Dropped):
-            yield placed
-        else:
-            scene, thing = placed
-            turns = [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG]
-            yield rendered_case(scene, thing, ROLLED, turns, NUMBER)
+    turns = [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG]
+    return each_case(stage.familiar([AHEAD]),
+                     lambda scene, thing: rendered_case(scene, thing, ROLLED, turns, NUMBER))
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
-    for placed in stage.familiar([AHEAD]):
-        if isinstance(placed, Dropped):
-            yield placed
-            continue
-        scene, cutout = placed
-        shown = next(scene.show(cutout, [AHEAD]))
-        size = window_for(scene.size, max(LEVELS_DEG))
-        name = f"{scene.name}, {cutout.name}"
-        horizon_row = scene.horizon_row - (scene.size[0] - size[0]) / 2
-        if shown.contact[0] > scene.size[0] - (scene.size[0] - size[0]) / 2:
-            yield Dropped(name, "the object does not stay within the turned window")
-            continue
+    return each_case(stage.familiar([AHEAD]), _turned_window)
 
-        def window(angle: float, shown: Any = shown, size: tuple[int, int] = size) -> tuple[Tensor, Tensor]:
-            return rotated(shown.rgb, angle, size), rotated(shown.region, angle, size) > 0.5
 
-        def views(window: Any = window) -> Iterator[tuple[float, Tensor, Tensor, float]]:
-            for level in LEVELS_DEG:
-                yield level, *window(level), level
+def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
+    shown = next(scene.show(cutout, [AHEAD]))
+    size = window_for(scene.size, max(LEVELS_DEG))
+    name = f"{scene.name}, {cutout.name}"
+    cut = (scene.size[0] - size[0]) / 2  # rows above and below the window
+    if shown.contact[0] > scene.size[0] - cut:
+        return Dropped(name, "the object does not stay within the turned window")
 
-        yield photograph_case(scene, name, ROLLED, views(), (*window(0.0), horizon_row), NUMBER)
+    def window(angle: float) -> tuple[Tensor, Tensor]:
+        return rotated(shown.rgb, angle, size), rotated(shown.region, angle, size) > 0.5
+
+    views = ((level, *window(level), level) for level in LEVELS_DEG)
+    return photograph_case(scene, name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), NUMBER)
 
 
 def read(variant: Variant, seen: Seen) -> dict[str, float]:

@@ -19,10 +19,10 @@ from depthcue.probes.contract import (
     Findings,
     Floats,
     Readings,
-    Seen,
     Variant,
+    each_case,
 )
-from depthcue.probes.presence import presence_numbers
+from depthcue.probes.presence import read_presence
 from depthcue.probes.scene import Pose, Scene, obstacle_variant
 
 DISTANCE = 1.3
@@ -31,12 +31,10 @@ FAMILIAR, UNFAMILIAR = "familiar", "unfamiliar"
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
-    for line_up in stage.line_up(Pose(position=DISTANCE, size=DISTANCE)):
-        if isinstance(line_up, Dropped):
-            yield line_up
-        else:
-            scene, obstacles = line_up
-            yield Case(scene.name, Variant("", 0.0, scene.bare), _variants(scene, obstacles), scene.anchor)
+    return each_case(
+        stage.line_up(Pose(position=DISTANCE, size=DISTANCE)),
+        lambda scene, obstacles: Case(scene.name, Variant("", 0.0, scene.bare), _variants(scene, obstacles),
+                                      scene.anchor))
 
 
 def _variants(scene: Scene, obstacles: Sequence[tuple[Any, bool]]) -> Iterator[Variant]:
@@ -46,11 +44,6 @@ def _variants(scene: Scene, obstacles: Sequence[tuple[Any, bool]]) -> Iterator[V
         for condition, shown in zip((SHADOW, NO_SHADOW), scene.show(obstacle, poses), strict=True):
             yield obstacle_variant(scene, f"{group}, {obstacle.name}, {condition}", 0.0, shown,
                                    contact_row=shown.contact[0])
-
-
-def read(variant: Variant, seen: Seen) -> dict[str, float]:
-    """The presence of the obstacle; nothing of the scene without one."""
-    return {} if variant.region is None else presence_numbers(variant, seen)
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
@@ -87,4 +80,4 @@ def _means(readings: Sequence[Readings], group: str, shadow: str, number: str) -
 
 EXPERIMENT = Experiment(
     "unfamiliar", "Does it see things that nobody taught it to expect, and does it need their shadow?",
-    {RENDERED: _cases, PHOTOGRAPHS: _cases}, read, conclude)
+    {RENDERED: _cases, PHOTOGRAPHS: _cases}, read_presence, conclude)

@@ -24,6 +24,7 @@ from depthcue.probes.contract import (
     Unreadable,
     Variant,
     curve,
+    each_case,
 )
 from depthcue.probes.following import share_followed
 from depthcue.probes.rendered import Rendered, RenderedScene, Thing
@@ -64,8 +65,7 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
     assert isinstance(stage, Rendered)
-    for placed in stage.familiar([AHEAD]):
-        yield placed if isinstance(placed, Dropped) else _case(*placed)
+    return each_case(stage.familiar([AHEAD]), _case)
 
 
 def read(variant: Variant, seen: Seen) -> dict[str, float]:
