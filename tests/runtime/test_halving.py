@@ -1,0 +1,148 @@
+"""Running out of memory, with the failure injected at the border: a runner that holds so many frames and no more."""
+
+import threading
+import weakref
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from depthcue.errors import DepthcueError
+from depthcue.runtime import Runner
+from depthcue.runtime.halving import Halving, OutOfDeviceMemory, halving, telling_out_of_memory
+
+
+class Limited:
+    """Gives each frame's red corner as its mask; fails where the frames it holds at one time are more than fit."""
+
+    name, device, identity, lam = "limited cuda", "cuda", "0" * 64, 2.0
+    description = SimpleNamespace(multiple=1)
+
+    def __init__(self, fits, rendezvous=None):
+        self.fits = fits
+        self.tried = []
+        self.rendezvous = rendezvous
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        self.entered = True
+        return self
+
+    def __exit__(self, *error):
+        self.entered = False
+
+    def infer(self, frames):
+        with self._lock:
+            self.tried.append(len(frames))
+            self._held += len(frames)
+        try:
+            if self.rendezvous is not None:
+                try:
+                    self.rendezvous.wait(0.5)
+                except threading.BrokenBarrierError:
+                    pass
+            if self._held > self.fits:
+                raise OutOfDeviceMemory("CUDA out of memory. Tried to allocate 20.00 MiB.")
+            return np.repeat(frames[:, :1, :1, 0], 2, axis=2).astype(np.float32)
+        finally:
+            with self._lock:
+                self._held -= len(frames)
+
+
+def batch(count, first=0):
+    return np.arange(first, first + count, dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(6, 2).repeat(3, 3)
+
+
+def test_what_fits_is_passed_on_as_it_is(caplog):
+    runner = Limited(fits=8)
+    with Halving(runner) as halved:
+        assert isinstance(halved, Runner) and runner.entered
+        assert (halved.name, halved.device, halved.identity, halved.lam) == ("limited cuda", "cuda", "0" * 64, 2.0)
+        assert halved.infer(batch(8)).shape == (8, 1, 2)
+    assert runner.tried == [8] and not runner.entered and not caplog.records
+
+
+def test_a_batch_that_does_not_fit_is_halved_said_once_and_no_larger_one_tried_again(caplog):
+    runner = Limited(fits=5)
+    with Halving(runner) as halved:
+        for first in (0, 16):
+            masks = halved.infer(batch(13, first))
+            np.testing.assert_array_equal(masks[:, 0, 0], np.arange(first, first + 13))
+    # 13 and 6 are too many; then threes, with one left over, and nothing larger in the second batch
+    assert runner.tried == [13, 6, 3, 3, 3, 3, 1, 3, 3, 3, 3, 1]
+    assert [record.message for record in caplog.records] == ["cuda is out of memory: going on with batches of 3 frames"]
+
+
+def test_one_frame_too_many_is_told():
+    with Halving(Limited(fits=0)) as halved, pytest.raises(DepthcueError, match=r"6x4.*cuda.*20.00 MiB(?s:.*)--size"):
+        halved.infer(batch(4))
+
+
+def test_other_failures_pass():
+    def broken(frames):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        halving(broken, "cuda")(batch(2))
+
+
+def test_every_output_is_put_together():
+    runner = Limited(fits=2)
+    whole, first = halving(lambda frames: (runner.infer(frames), frames[:, 0, 0, 0]), "cuda")(batch(5))
+    assert whole.shape == (5, 1, 2) and first.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_streams_that_do_not_fit_side_by_side_take_turns():
+    # one frame fits, but two streams of one frame each do not: that must not end the run
+    runner = Limited(fits=1, rendezvous=threading.Barrier(2))
+    results = {}
+    with Halving(runner) as halved:
+        threads = [threading.Thread(target=lambda n=n: results.update({n: halved.infer(batch(1, n))}), daemon=True)
+                   for n in (1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert {number: mask[0, 0, 0] for number, mask in results.items()} == {1: 1.0, 2: 2.0}
+
+
+@pytest.mark.parametrize("error", [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bfc_arena.cc:376 Available memory of 123 is "
+                 "smaller than requested bytes of 456; Failed to allocate memory for requested buffer of size 456"),
+    RuntimeError("CUDA failure 2: out of memory ; GPU=0"),
+    RuntimeError("[defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)"),
+    RuntimeError("Requested amount of GPU memory (1073741824 bytes) could not be allocated."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+])
+def test_what_libraries_say_is_understood(error):
+    with pytest.raises(OutOfDeviceMemory) as told, telling_out_of_memory():
+        raise error
+    assert "\n" not in str(told.value) and str(told.value)
+
+
+def test_the_memory_is_free_when_a_smaller_batch_is_tried():
+    held = weakref.WeakSet()
+
+    def infer(frames):
+        assert not held, "what the failed batch had allocated is still held"
+        with telling_out_of_memory():
+            allocated = torch.zeros(len(frames))
+            held.add(allocated)
+            if len(frames) > 1:
+                raise RuntimeError("CUDA error: out of memory")
+        return (allocated.numpy().copy(),)
+
+    assert halving(infer, "cuda")(batch(4))[0].shape == (4,)
+
+
+def test_other_errors_keep_their_class():
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as told, telling_out_of_memory():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    assert not isinstance(told.value, OutOfDeviceMemory)
