@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from depthcue.nets import DepthNet, depth_from, see_whole
+from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.runner import Frames, Masks
 
 Depths = NDArray[np.float32]
@@ -31,8 +32,12 @@ class DepthThroughMask:
         self._net = self._net.to("cpu")
 
     def depths(self, frames: Frames, masks: Masks) -> tuple[Depths, Depths]:
-        """Depth from frames uint8 (B, H, W, 3), and from the same under masks (B, H, W)."""
-        with torch.inference_mode():
+        """Depth from frames uint8 (B, H, W, 3), and from the same under masks (B, H, W).
+
+        Raises:
+            OutOfDeviceMemory: the batch is too large.
+        """
+        with telling_out_of_memory(), torch.inference_mode():
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)
             mask = torch.from_numpy(masks).to(self.device)[:, None]

@@ -151,7 +151,7 @@ class _Fitting:
                                 "Choose a smaller --size, close what else uses the device, or use --device cpu.")
         with self._left:
             # another thread may have found a lower one meanwhile
-            self._limit = min(max(len(part) // 2, 1), self._limit or len(part))
+            self._limit = min((len(part) + 1) // 2, self._limit or len(part))
 
     def tell(self) -> None:
         """Say what it goes on with, once for each limit."""

@@ -19,6 +19,7 @@ from depthcue.imaging import fit_size
 from depthcue.nets import load_depth_net
 from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
+from depthcue.runtime.halving import halving
 from depthcue.runtime.interruption import interruptible
 from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Infer, Outcome, Pipeline, Prepared
@@ -206,7 +207,7 @@ def _inference(runner: Runner, depth: DepthThroughMask | None) -> Infer:
         masks = runner.infer(frames)
         return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
 
-    return infer
+    return halving(infer, runner.device)
 
 
 def _total_frames(jobs: Sequence[_MaskJob]) -> int | None:

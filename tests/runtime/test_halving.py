@@ -7,9 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime import Runner
+from depthcue.frames import Input, open_input
+from depthcue.nets import load_mask_net
+from depthcue.progress import Silent
+from depthcue.runtime import MaskOptions, Runner, TorchRunner, mask_sources
+from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.halving import Halving, OutOfDeviceMemory, halving, telling_out_of_memory
 
 
@@ -70,9 +75,9 @@ def test_a_batch_that_does_not_fit_is_halved_said_once_and_no_larger_one_tried_a
         for first in (0, 16):
             masks = halved.infer(batch(13, first))
             np.testing.assert_array_equal(masks[:, 0, 0], np.arange(first, first + 13))
-    # 13 and 6 are too many; then threes, with one left over, and nothing larger in the second batch
-    assert runner.tried == [13, 6, 3, 3, 3, 3, 1, 3, 3, 3, 3, 1]
-    assert [record.message for record in caplog.records] == ["cuda is out of memory: going on with batches of 3 frames"]
+    # 13 and 7 are too many; then fours, with one left over, and nothing larger in the second batch
+    assert runner.tried == [13, 7, 4, 4, 4, 1, 4, 4, 4, 1]
+    assert [record.message for record in caplog.records] == ["cuda is out of memory: going on with batches of 4 frames"]
 
 
 def test_one_frame_too_many_is_told():
@@ -106,6 +111,38 @@ def test_streams_that_do_not_fit_side_by_side_take_turns():
         for thread in threads:
             thread.join(30)
     assert {number: mask[0, 0, 0] for number, mask in results.items()} == {1: 1.0, 2: 2.0}
+
+
+@pytest.mark.parametrize("short", [TorchRunner, DepthThroughMask])
+def test_a_mask_run_goes_on_with_smaller_batches(weights, tmp_path, monkeypatch, caplog, short):
+    """The whole job, on a device that holds two frames of one of the nets at a time, and at first none."""
+    generator = np.random.default_rng(0)
+    for number in range(9):
+        picture = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    name = {TorchRunner: "infer", DepthThroughMask: "depths"}[short]
+    whole = getattr(short, name)
+
+    calls = []
+
+    def limited(self, frames, *more):
+        calls.append(len(frames))
+        with telling_out_of_memory():
+            if len(frames) > 2 or len(calls) == 1:  # how many frames a batch has is chance
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(self, frames, *more)
+
+    monkeypatch.setattr(short, name, limited)
+    options = MaskOptions(str(weights), save=("raw", "depth"), backend="torch", device="cpu", batch_size=8)
+    summary = mask_sources([str(tmp_path)], tmp_path / "out", options, Silent())
+    assert summary["totals"]["failed"] == 0 and summary["totals"]["frames"] == 9
+    assert caplog.records[-1].message.startswith("cpu is out of memory: going on with batches of ")
+    with TorchRunner(load_mask_net(str(weights))) as runner:
+        for number in range(9):
+            with open_input(Input(tmp_path / f"{number}.png", "image", "")) as stream:
+                mask = runner.infer(np.stack([frame.rgb for frame in stream]))[0]
+            written = np.asarray(Image.open(tmp_path / "out" / f"{number}_raw.png"))
+            np.testing.assert_allclose(written, 65535 * mask, atol=1)
 
 
 @pytest.mark.parametrize("error", [
