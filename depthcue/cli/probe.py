@@ -34,7 +34,7 @@ FramesOption = Annotated[
                              "kitti:PATH.")]
 HorizonOption = Annotated[
     float | None, typer.Option("--horizon", metavar="SHARE", help="Row of the photographs' horizon as a share of the "
-                               "height, from the top. Default: estimated from their depth.")]
+                               "height, from the top. Default: estimated from their depth, or their vanishing point.")]
 MaskWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G of the same depth net: adds the share "
                              "of its mask on each cue.")]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
+from depthcue.evaluation.findings.vanishing_point import find_vanishing_point
 from depthcue.probes.compositing import contact_shadow, layer, paste
 from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
 from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, read_cutouts
@@ -81,7 +82,6 @@ class FrameScene:
             return Dropped(name, "the obstacle cannot be told from what is behind it")
         return None
 
-
     def _free(self, contact: tuple[float, float]) -> bool:
         """Whether what depth is known about a contact is that of the ground; true where too little is known."""
         if self.depth_m is None:
@@ -104,6 +104,20 @@ def road_ahead(size: tuple[int, int], horizon_row: float) -> Tensor:
     below = (rows - horizon_row) / max(size[0] - 1 - horizon_row, 1.0)
     across = (columns - size[1] / 2 + 0.5).abs() / size[1]
     return ((below > _GROUND_TOP) & (across < _GROUND_HALF_WIDTH * (0.3 + 0.7 * below)))[None]
+
+
+def _horizon_in_depth(depth_m: Tensor, seed: int) -> float:
+    """The row of the horizon of the road that known depth (1, H, W) shows; raises Unreadable."""
+    size = (depth_m.shape[1], depth_m.shape[2])
+    return read_horizon(depth_m[0], road_ahead(size, 0.45 * size[0])[0] & (depth_m[0] > 0), seed).row
+
+
+def _horizon_in_picture(rgb: Tensor) -> float:
+    """The row of the vanishing point of a picture (3, H, W); raises Unreadable where its lines agree on none."""
+    sighting = find_vanishing_point(rgb)
+    if sighting is None or not sighting.clear:
+        raise Unreadable("the frame has no depth, and its lines agree on no vanishing point; give the horizon")
+    return sighting.y
 
 
 class Photographs:
@@ -141,7 +155,8 @@ class Photographs:
         """What the results say of this stage."""
         return {"frames": self.spec, "frame_count": len(self.frames), "objects": len(self.cutouts),
                 "unusable_objects": [{"case": drop.name, "reason": drop.reason} for drop in self.unusable],
-                "horizon": "given" if self.horizon is not None else "estimated from the frames' depth",
+                "horizon": "given" if self.horizon is not None
+                else "estimated from a frame's depth, or its vanishing point where it has none",
                 "cases": self.count}
 
     def scene(self, number: int) -> FrameScene | Dropped:
@@ -159,11 +174,8 @@ class Photographs:
         height, width = rgb.shape[1:]
         if self.horizon is not None:
             return FrameScene(name, rgb, self.horizon * height - 0.5, depth_m)
-        if depth_m is None:
-            return Dropped(name, "no horizon: the frame has no depth to estimate it from, and none is given")
-        guess = road_ahead((height, width), 0.45 * height)[0]
         try:
-            row = read_horizon(depth_m[0], guess & (depth_m[0] > 0), self.seed).row
+            row = _horizon_in_picture(rgb) if depth_m is None else _horizon_in_depth(depth_m, self.seed)
         except Unreadable as missing:
             return Dropped(name, f"no horizon: {missing.reason}")
         if not 0 <= row < 0.95 * height:
