@@ -133,7 +133,8 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
 
     Raises:
         DepthcueError: names every missing, unexpected and wrongly shaped tensor; of weights that belong to another
-            architecture a few, and that architecture.
+            architecture a few, and that architecture. Or weights that are not finite, as a training that diverged
+            leaves them.
     """
     wanted = net.state_dict()
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
@@ -152,6 +153,11 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
         hint = f"It looks like {theirs.words}. {theirs.advice}".strip() if another and theirs is not None else \
             "Name the architecture these weights belong to, or give other weights."
         raise DepthcueError("\n".join(lines), hint)
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        rest = f" and {len(broken) - _FEW} more" if len(broken) > _FEW else ""
+        raise DepthcueError(f"{source} holds NaN or infinity in {', '.join(broken[:_FEW])}{rest}",
+                            "The training that made it diverged, or the file is damaged; give another checkpoint.")
     net.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()},
                         strict=False)
 

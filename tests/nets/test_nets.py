@@ -88,6 +88,14 @@ def test_damaged_weights_are_named_key_by_key() -> None:
         f"  other shape (1): detail.0.weight (1, 4, 3, 3) for {tuple(net.detail[0].weight.shape)}"]  # type: ignore
 
 
+def test_weights_that_diverged_are_refused() -> None:
+    net = tiny_mask_net()
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    state["up2.conv.weight"][0, 0] = torch.nan
+    with pytest.raises(DepthcueError, match="diverged.pth holds NaN or infinity in up2.conv.weight"):
+        load_strict(net, state, "diverged.pth")
+
+
 def test_batch_counts_may_be_missing() -> None:
     net = tiny_mask_net()
     state = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
