@@ -12,7 +12,7 @@ import depthcue
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress"), ("atomic", "device"), ("record",), ("imaging",), ("frames", "scenes"), ("data",), ("nets",),
+    ("errors", "progress"), ("atomic", "cache", "device"), ("record",), ("imaging",), ("frames", "scenes"), ("data",), ("nets",),
     ("objective",), ("selection",), ("training", "export"), ("evaluation",), ("probes",), ("runtime",), ("report",),
     ("demo",), ("cli",),
 )

@@ -16,12 +16,12 @@ import onnx
 import onnxruntime
 import torch
 
+from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.frames import Frame, Input, VideoSink, open_input
 from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
 from depthcue.nets.checkpoint import read_card
 from depthcue.record import document
-from depthcue.runtime.graph_cache import cache_folder
 
 PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx", "onnxscript", "onnxruntime",
             "onnxruntime-gpu", "accelerate", "safetensors", "matplotlib")

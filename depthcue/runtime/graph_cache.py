@@ -7,13 +7,13 @@ else is another file, so nothing stale is ever run.
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 import onnx
 import onnxruntime
 import torch
 
+from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.card import net_identity
 from depthcue.export.job import depth_net_of, rendered_pictures
@@ -21,13 +21,6 @@ from depthcue.export.onnx import OPSET, export_onnx
 from depthcue.nets import MaskNet
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/depthcue`, else `~/.cache/depthcue`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # the specification wants relative paths ignored
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "depthcue"
 
 
 def graph_path(net: MaskNet) -> Path:
