@@ -1,17 +1,22 @@
-"""Where pictures come from and go to: images, folders, globs, videos, numbered sequences; sinks. Nothing about nets."""
+"""Where pictures come from and go to: images, folders, globs, videos, sequences, cameras; sinks. Nothing about nets."""
 
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, Input, find_inputs
+from depthcue.frames.live import LiveOptions, LiveSource
 from depthcue.frames.pictures import ImageSource, SequenceSource, load_picture
 from depthcue.frames.sinks import ENCODINGS, ImageSink, Sink, VideoSink
 from depthcue.frames.videos import VideoSource
 
 __all__ = ["ENCODINGS", "IMAGE_SUFFIXES", "SUPPORTED", "VIDEO_SUFFIXES", "Frame", "FrameSource", "ImageSink", "Input",
-           "Sink", "VideoSink", "find_inputs", "load_picture", "open_input"]
+           "LiveOptions", "LiveSource", "Sink", "VideoSink", "find_inputs", "load_picture", "open_input"]
 
 
-def open_input(source: Input) -> FrameSource:
+def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str = "cpu") -> FrameSource:
     """The frames of an input: `with open_input(source) as frames: for frame in frames: …`.
+
+    Args:
+        live: how to read a live source.
+        decoder: one of `hardware.DECODERS`.
 
     Raises:
         DepthcueError: here, on entering, or in reading; see FrameSource.
@@ -20,4 +25,6 @@ def open_input(source: Input) -> FrameSource:
         return ImageSource(source.path)
     if source.kind == "sequence":
         return SequenceSource(source.path)
-    return VideoSource(source.path)
+    if source.kind == "live":
+        return LiveSource(source, live or LiveOptions(), decoder)
+    return VideoSource(source.path, decoder)

@@ -1,4 +1,4 @@
-"""Find what to work on: files, folders, globs and frame-number patterns become a list of inputs with output names."""
+"""Find what to work on: files, folders, globs, frame-number patterns and live sources, as inputs with output names."""
 
 import glob
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.addresses import live_name, without_password
 
 IMAGE_SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
                             ".tga", ".tif", ".tiff", ".webp"))
@@ -18,7 +19,7 @@ VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".m
 SUPPORTED = (f"Supported are {' '.join(sorted(IMAGE_SUFFIXES))} (pictures) and "
              f"{' '.join(sorted(VIDEO_SUFFIXES))} (videos).")
 
-Kind = Literal["image", "video", "sequence"]
+Kind = Literal["image", "video", "sequence", "live"]
 
 _FRAME_NUMBER = re.compile(r"%(?:0(\d+))?d")
 _GLOB = re.compile(r"[*?\[]")
@@ -29,23 +30,32 @@ class Input:
     """One thing to work on."""
 
     path: Path
-    """The file; for a sequence the pattern, `frame_%05d.png`."""
+    """The file; for a sequence the pattern, `frame_%05d.png`; for a live source its name alone."""
     kind: Kind
     name: str
     """What outputs are named by: relative, with forward slashes, without a suffix, never leading out of a folder, and
     unlike every other input's name (whatever the case of its letters)."""
+    address: str | None = None
+    """Of a live source, what it is opened by: `camera:0`, `rtsp://…`. May hold a password: not to be shown."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages and records: the path, or the address without user and password."""
+        return str(self.path) if self.address is None else without_password(self.address)
 
 
 def find_inputs(sources: Sequence[str], without: Path | None = None,
                 on_error: Callable[[str, DepthcueError], None] | None = None) -> list[Input]:
     """Everything that `sources` name, in their order, natural order within each (frame 9 before frame 10).
 
-    A source is a picture, a video, a folder (searched with its subfolders), a glob (`**` too) or a frame-number pattern
-    such as `frame_%05d.png`, which is one input of the kind "sequence". Hidden files are skipped in folders and globs,
-    what is named twice is taken once. Names are relative to the folder given, to a glob's fixed part, or the bare stem.
+    A source is a picture, a video, a folder (searched with its subfolders), a glob (`**` too), a frame-number pattern
+    such as `frame_%05d.png`, which is one input of the kind "sequence", or a live source: `camera:0`, or an address
+    such as `rtsp://HOST/PATH`; whether that is there shows when it is opened. Hidden files are skipped in folders and
+    globs, what is named twice is taken once. Names are relative to the folder given, to a glob's fixed part, or the
+    bare stem.
 
     Args:
-        sources: as given by the user; `~` is understood.
+        sources: as given by the user; `~` is understood in paths.
         without: a folder whose contents are not taken from folders and globs, so that results are not read again.
         on_error: called with each source that gives nothing and the reason; without it the first such error is raised.
 
@@ -55,6 +65,9 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
     found: dict[tuple[str, Kind], tuple[Path, Kind, str]] = {}
     for source in sources:
         try:
+            if (name := live_name(source)) is not None:
+                found.setdefault((source, "live"), (Path(name), "live", name))
+                continue
             for path, kind, name in _expand(source, without.resolve() if without else None):
                 found.setdefault((os.path.realpath(path), kind), (path, kind, name))
         except DepthcueError as error:
@@ -62,7 +75,8 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
                 raise
             on_error(source, error)
     names = _unique_names(list(found.values()))
-    return [Input(path, kind, name) for (path, kind, _), name in zip(found.values(), names, strict=True)]
+    return [Input(path, kind, name, key if kind == "live" else None)
+            for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
 
 
 def sequence_files(pattern: Path) -> list[tuple[int, Path]]:

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from depthcue.errors import DepthcueError
 from depthcue.frames.decoded import Decoded, turn_of
 from depthcue.frames.frame import Frame, FrameSource
+from depthcue.frames.hardware import hardware_decoding
 
 _FINEST_TICK = Fraction(1, 1_000_000)
 _COARSE_TICK = Fraction(1, 1000)
@@ -32,8 +33,13 @@ class VideoSource(FrameSource):
 
     is_video = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decoder: str = "cpu") -> None:
+        """
+        Args:
+            decoder: one of `hardware.DECODERS`.
+        """
         super().__init__(path)
+        self._decoder = decoder
         self._container: av.container.InputContainer | None = None
         self._first: VideoFrame | None = None
         self._decoded: Iterator[VideoFrame] = iter(())
@@ -42,7 +48,7 @@ class VideoSource(FrameSource):
         self._start: Fraction | None = None
 
     def __enter__(self) -> Self:
-        self._container = _open(self.path)
+        self._container = _open(self.path, self._decoder)
         try:
             self._prepare(self._container)
         except BaseException:
@@ -182,11 +188,11 @@ class VideoSource(FrameSource):
         return None
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: Path, decoder: str) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path), metadata_errors="replace", hwaccel=hardware_decoding(decoder))
     except FileNotFoundError:
         raise DepthcueError(f"{path} does not exist", "Check the path.") from None
     except PermissionError:

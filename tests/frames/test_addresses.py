@@ -1,0 +1,48 @@
+"""Addresses of live sources: which are taken, what outputs are named by, and that no password is shown."""
+
+import pytest
+
+from depthcue.errors import DepthcueError
+from depthcue.frames import find_inputs
+from depthcue.frames.addresses import live_name, without_password
+
+
+@pytest.mark.parametrize(("address", "name"), [
+    ("camera:0", "camera-0"), ("camera:12", "camera-12"),
+    ("rtsp://10.0.0.7:554/stream1", "10.0.0.7_554_stream1"),
+    ("RTSP://user:secret@Cam.local/live/main?token=x", "cam.local_live_main"),
+    ("https://host/a/b.m3u8", "host_a_b.m3u8"), ("http://[::1]:8080/", "1_8080"),
+])
+def test_live_sources_are_known_and_named(address, name):
+    assert live_name(address) == name
+    (source,) = find_inputs([address])
+    assert (source.kind, source.name, source.address) == ("live", name, address)
+
+
+@pytest.mark.parametrize("path", ["camera.mp4", "room.jpg", "rtsp", "C:\\pictures", "folder/http", "a:b"])
+def test_paths_are_no_addresses(path):
+    assert live_name(path) is None
+
+
+@pytest.mark.parametrize(("address", "complaint"), [
+    ("camera:", "have numbers"), ("camera:front", "have numbers"), ("camera:-1", "have numbers"),
+    ("ftp://host/a.mp4", "kind ftp are not read(?s:.*)rtsp://"), ("s3://bucket/key", "kind s3"),
+    ("rtsp:///stream", "names no host"), ("http://host:port/x", "is not an address"),
+])
+def test_wrong_addresses_are_told(address, complaint):
+    with pytest.raises(DepthcueError, match=complaint):
+        find_inputs([address])
+
+
+def test_neither_password_nor_token_is_shown():
+    (source,) = find_inputs(["rtsp://user:secret@cam.local:554/live?token=abc#x"])
+    assert source.label == without_password(source.address) == "rtsp://cam.local:554/live"
+    assert "secret" not in str(source.path) and "abc" not in source.name
+    with pytest.raises(DepthcueError) as told:
+        find_inputs(["ftp://user:secret@host/x"])
+    assert "secret" not in str(told.value)
+
+
+def test_the_same_stream_is_taken_once_and_like_names_are_told_apart(tmp_path):
+    sources = find_inputs(["camera:0", "camera:0", "http://host/a?1", "http://host/a?2"])
+    assert len(sources) == 3 and len({source.name for source in sources}) == 3
