@@ -1,0 +1,51 @@
+"""The precisions a graph can be written in, and how far each may be from the net in torch: one table.
+
+fp32 computes as torch does and only sums in another order, so its limits are those of rounding. The others change the
+answers, and their limits say how much of a change still is the same mask and the same depth. They were set on rendered
+scenes and on training pictures of NYU-v2 with the shipped nets, at two to three times the worst that was measured.
+"""
+
+from dataclasses import dataclass
+
+from depthcue.errors import DepthcueError
+
+FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+PRECISIONS = (FP32, FP16, BF16, INT8)
+SIXTEEN_BIT = (FP16, BF16)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an exported graph may be from torch."""
+
+    max_abs: float
+    """Largest difference: of a mask (0 to 1); of a depth, as a share of the depth (of 1 m where it is less)."""
+    mean_abs: float
+    changed_side: float
+    """Share of the pixels of real frames that change side at the threshold."""
+    task_rmse_m: float
+    """RMSE between N's depths under the two masks, or between the two N's depths, in metres."""
+    task_change_m: float
+    """By how much the RMSE between N's depth of the whole picture and under the mask may change, in metres."""
+    on_noise: bool
+    """Whether random frames count too. Below fp32 they are run for their shapes and for NaN alone: what a net makes of
+    noise is far outside of what its numbers were chosen for."""
+
+
+TOLERANCES = {
+    FP32: Tolerance(2e-3, 1e-4, 1e-3, 2e-3, 1e-3, True),
+    FP16: Tolerance(2e-3, 1e-4, 1e-3, 2e-3, 1e-3, False),
+    BF16: Tolerance(2e-3, 1e-4, 1e-3, 2e-3, 1e-3, False),
+    INT8: Tolerance(2e-3, 1e-4, 1e-3, 2e-3, 1e-3, False),
+}
+
+
+def check_precision(precision: str) -> str:
+    """The precision given, once it is known to be one.
+
+    Raises:
+        DepthcueError: it is none.
+    """
+    if precision not in PRECISIONS:
+        raise DepthcueError(f"there is no precision {precision!r}", f"Choose {', '.join(PRECISIONS)}.")
+    return precision
