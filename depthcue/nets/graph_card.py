@@ -1,4 +1,4 @@
-"""Reading the card beside an exported graph (`NAME.onnx`, `NAME.json`); `export.card` writes it."""
+"""Reading the card beside an exported graph or engine (`NAME.onnx`, `NAME.json`); `export` writes it."""
 
 import hashlib
 import json
@@ -11,19 +11,21 @@ from depthcue.nets.checkpoint import card_path
 
 GRAPH_SCHEMA = 1
 Kind = Literal["mask", "depth"]
+Form = Literal["graph", "engine"]
 
 
-def read_graph_card(graph: str | Path, kind: Kind) -> dict[str, Any]:
-    """The card of an exported graph, after checking that it belongs to this very file and is of the `kind` wanted.
+def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict[str, Any]:
+    """The card of an exported graph or engine, after checking that it belongs to this very file and is of the `kind`
+    wanted.
 
     Raises:
-        DepthcueError: no graph, no card, not a card, another kind, or the graph has changed since.
+        DepthcueError: no file, no card, not a card, another kind, or the file has changed since or is cut short.
     """
     graph = Path(graph)
     path = card_path(graph)
-    again = "Export it again with depthcue export, and keep the .json beside the graph."
+    again = f"Export it again with depthcue export, and keep the .json beside the {form}."
     if not graph.is_file():
-        raise DepthcueError(f"there is no exported graph at {graph}", "Write one with depthcue export.")
+        raise DepthcueError(f"there is no exported {form} at {graph}", "Write one with depthcue export.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -31,10 +33,14 @@ def read_graph_card(graph: str | Path, kind: Kind) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DepthcueError(f"{path} cannot be read as a card: {error}", again) from error
     if not isinstance(card, dict) or card.get("graph_schema") != GRAPH_SCHEMA:
-        raise DepthcueError(f"{path} is not the card of an exported graph of schema {GRAPH_SCHEMA}", again)
+        raise DepthcueError(f"{path} is not the card of an exported {form} of schema {GRAPH_SCHEMA}", again)
     if card.get("kind") != kind:
         raise DepthcueError(f"{graph} is a {card.get('kind')} net; a {kind} net is wanted here",
                             "--weights takes a mask net, --target a depth net.")
+    there, whole = graph.stat().st_size, card.get("bytes")
+    if isinstance(whole, int) and there < whole:
+        raise DepthcueError(f"{graph} is cut short: {there:,} of {whole:,} bytes are there",
+                            f"Copy it again. {again}")
     if card.get("sha256") != file_sha256(graph):
         raise DepthcueError(f"{graph} is not the file its card was written for: the sha256 differs", again)
     return card
