@@ -18,25 +18,25 @@ from depthcue.errors import DepthcueError
 from depthcue.export.card import net_identity
 from depthcue.export.job import depth_net_of, rendered_pictures
 from depthcue.export.onnx import OPSET, export_onnx
-from depthcue.nets import MaskNet
+from depthcue.nets import DepthNet, MaskNet
 
 log = logging.getLogger(__name__)
 
 
-def graph_path(net: MaskNet) -> Path:
+def graph_path(net: MaskNet | DepthNet) -> Path:
     """Where the graph of this very net is or would be."""
     facts = json.dumps([net_identity(net), OPSET, torch.__version__, onnx.__version__, onnxruntime.__version__])
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     return cache_folder() / "graphs" / f"{net.description.name}-{key}.onnx"
 
 
-def has_graph(net: MaskNet) -> bool:
+def has_graph(net: MaskNet | DepthNet) -> bool:
     """Whether the net has been exported before."""
     path = graph_path(net)
     return path.is_file() and path.with_suffix(".json").is_file()
 
 
-def cached_graph(net: MaskNet) -> Path:
+def cached_graph(net: MaskNet | DepthNet) -> Path:
     """The net's exported graph, written (and compared with torch) if it is not there yet.
 
     Raises:
@@ -47,7 +47,8 @@ def cached_graph(net: MaskNet) -> Path:
         return path
     log.info("exporting %s to %s (once)", net.description.name, path)
     try:
-        export_onnx(net, path, rendered_pictures(), depth_net_of(net.description.target))
+        judge = depth_net_of(net.description.target) if isinstance(net, MaskNet) else None
+        export_onnx(net, path, rendered_pictures(), judge)
     except DepthcueError as error:
         raise DepthcueError(f"exporting {net.description.name} for ONNX Runtime failed: {error.message}",
                             f"{error.hint or ''} Or use --backend torch; the cache is {cache_folder()} "
