@@ -1,0 +1,131 @@
+"""From an ONNX graph to the bytes of an engine.
+
+The network is strongly typed: each tensor has the type that the graph gives it, so the precision is decided, and was
+checked, when the graph was written. What is left to the builder is which kernels to take, for the shapes it is given.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from depthcue.atomic import write_bytes
+from depthcue.errors import DepthcueError
+from depthcue.export.tensorrt.library import Gpu, Library, make_log, said
+from depthcue.export.tensorrt.monitor import BuildProgress, interrupting, make_monitor
+from depthcue.export.tensorrt.shapes import Shapes
+from depthcue.progress import Progress
+
+MIB = 2**20
+
+
+def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None, progress: Progress, *,
+                 workspace_mib: int | None = None, targets: Sequence[str] = (),
+                 timing_cache: Path | None = None) -> bytes:
+    """Build an engine of an exported graph.
+
+    Args:
+        gpu: what to build for; None, with `tensorrt-rtx` alone, builds without one.
+        workspace_mib: most memory on the GPU that one layer may use for intermediate results; None leaves it open.
+        targets: compute capabilities, as `8.9`, with `tensorrt-rtx` alone; none: those that it chooses.
+        timing_cache: what kernels took in earlier builds, read and added to; `tensorrt` alone.
+
+    Raises:
+        DepthcueError: the graph or the options are beyond this library.
+        KeyboardInterrupt: by Ctrl-C while it builds, at the builder's next step.
+    """
+    if gpu is None and not library.compiles_where_it_runs:
+        raise DepthcueError("tensorrt builds an engine on the GPU it is for, and there is none here",
+                            "Build on that machine, or with --library tensorrt-rtx, which needs no GPU.")
+    if targets and not library.compiles_where_it_runs:
+        raise DepthcueError("tensorrt builds for the GPU it finds; it takes no --compute-capability",
+                            "Leave it out, or use --library tensorrt-rtx.")
+    messages = make_log(library)
+    build = BuildProgress(progress)
+    # the monitor must outlive what reports to it
+    monitor = make_monitor(library.api, build)
+    try:
+        builder = library.api.Builder(messages)
+    except (TypeError, RuntimeError) as error:  # the bindings raise one or the other where the driver is of no use
+        raise DepthcueError(f"{library} does not start: {said(messages, str(error))}",
+                            "See depthcue doctor.") from error
+    network = _read_graph(graph, builder, library, messages)
+    config = builder.create_builder_config()
+    config.progress_monitor = monitor
+    if workspace_mib is not None:
+        config.set_memory_pool_limit(library.api.MemoryPoolType.WORKSPACE, workspace_mib * MIB)
+    _set_targets(config, library, targets)
+    _set_profile(config, builder, network, shapes)
+    times = None
+    if timing_cache is not None and not library.compiles_where_it_runs:
+        times = _set_timing_cache(config, timing_cache)
+    with interrupting(build):
+        engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise DepthcueError(f"{library} cannot build an engine of {graph}: {said(messages, 'it does not say why')}",
+                            "A larger --workspace, a smaller --batch or --size may help; -v says more.")
+    build.complete()
+    if times is not None and timing_cache is not None:
+        write_bytes(timing_cache, bytes(times.serialize()))
+    return bytes(engine)
+
+
+def _read_graph(graph: Path, builder: Any, library: Library, messages: Any) -> Any:
+    flag = library.api.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+    network = builder.create_network(1 << int(flag))
+    parser = library.api.OnnxParser(network, messages)
+    if not parser.parse_from_file(str(graph)):
+        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise DepthcueError(f"{library} does not understand {graph}: {(reasons or [said(messages, 'no reason')])[0]}",
+                            "Try --precision fp32, or a newer version of the library.")
+    names = {network.get_input(index).name for index in range(network.num_inputs)}
+    if "frames" not in names or not names <= {"frames", "lambda"}:
+        raise DepthcueError(f"{graph} takes {', '.join(sorted(names))}; graphs of depthcue take frames, and lambda",
+                            "Write one with depthcue export.")
+    return network
+
+
+def _set_profile(config: Any, builder: Any, network: Any, shapes: Shapes) -> None:
+    profile = builder.create_optimization_profile()
+    corners = [(getattr(shapes.batch, end), getattr(shapes.height, end), getattr(shapes.width, end), 3)
+               for end in ("least", "best", "most")]
+    for index in range(network.num_inputs):
+        name = network.get_input(index).name
+        profile.set_shape(name, *(corners if name == "frames" else [corner[:1] for corner in corners]))
+    if config.add_optimization_profile(profile) < 0:
+        raise DepthcueError(f"no engine can be built for {shapes}", "The graph does not take these sizes.")
+
+
+def _set_targets(config: Any, library: Library, targets: Sequence[str]) -> None:
+    known = {_capability(name): value for name, value in _members(library.api, "ComputeCapability").items()
+             if name.startswith("SM")}
+    unknown = [target for target in targets if target not in known]
+    if unknown:
+        raise DepthcueError(f"{library} builds for no compute capability {unknown[0]}",
+                            f"Choose from {', '.join(known)}.")
+    if targets:
+        config.num_compute_capabilities = len(targets)
+        for index, target in enumerate(targets):
+            config.set_compute_capability(known[target], index)
+
+
+def _members(api: Any, name: str) -> dict[str, Any]:
+    enumeration = getattr(api, name, None)
+    return {} if enumeration is None else dict(enumeration.__members__)
+
+
+def _capability(name: str) -> str:
+    """`SM120` as `12.0`."""
+    return f"{name[2:-1]}.{name[-1]}"
+
+
+def _set_timing_cache(config: Any, path: Path) -> Any:
+    """Give the builder what kernels took before. What is of another GPU or version it refuses, and measures anew."""
+    stored = path.read_bytes() if path.is_file() else b""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for content in (stored, b""):
+            times = config.create_timing_cache(content)
+            if times is not None and config.set_timing_cache(times, False):
+                return times
+    return None

@@ -1,0 +1,270 @@
+"""An engine on a GPU: frames in, masks or depths out, any number of threads at a time.
+
+An execution context of TensorRT belongs to one shape once its work is recorded as a CUDA graph, and to one thread. So
+there is a seat for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
+the host and memory on the GPU. Seats are kept for the next batch of their shape, the oldest given up for new ones. The
+memory of a context's intermediate results is torch's too, just what the shape needs, so that running out of it is told
+as torch tells it.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from depthcue.atomic import write_bytes
+from depthcue.errors import DepthcueError
+from depthcue.export.cuda_lane import CudaLane
+from depthcue.export.tensorrt.engine_card import Making
+from depthcue.export.tensorrt.library import Gpu, Library, find_gpu, load_library, make_log, said
+
+Frames = NDArray[np.uint8]
+Maps = NDArray[np.float32]
+
+SEATS = 8
+"""How many are kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
+
+log = logging.getLogger(__name__)
+
+
+class EngineSession:
+    """Runs an engine; a context manager that holds the GPU's memory."""
+
+    def __init__(self, engine: Path, making: Making, device: str = "cuda", *, takes_lambda: bool,
+                 runtime_cache: Path | None = None, lane: Callable[[str], Any] = CudaLane) -> None:
+        """
+        Args:
+            making: what the engine was built by and for.
+            runtime_cache: for `tensorrt-rtx`, where the kernels that it compiles here are kept for the next time.
+            lane: makes a lane on a device.
+        """
+        self.engine_path = engine
+        self.making = making
+        self.device = device
+        self._takes_lambda = takes_lambda
+        self._runtime_cache = runtime_cache
+        self._make_lane = lane
+        self._lock = threading.Lock()
+        self._seats: list[_Seat] = []
+        self._loaded: _Loaded | None = None
+
+    def __enter__(self) -> Self:
+        """
+        Raises:
+            DepthcueError: no library, no GPU, or an engine that was built for others.
+        """
+        # what is certain without a GPU comes first: whoever looks here for the library shall not be told of the GPU
+        library = load_library(self.making.library)
+        gpu = find_gpu(self.device)
+        with self._make_lane(self.device).active():
+            self._loaded = _Loaded(self.engine_path, self.making, library, gpu, self._runtime_cache)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        loaded, self._loaded = self._loaded, None
+        # contexts before their engine, the engine before its runtime
+        self._seats.clear()
+        if loaded is not None:
+            loaded.keep_runtime_cache()
+
+    def run(self, frames: Frames, lam: float | None) -> Maps:
+        """The maps of frames uint8 (B, H, W, 3), of a size within the engine's: float32 (B, h, w), the caller's own.
+
+        More frames than the engine's largest batch are run in parts, fewer than its least are filled up.
+
+        Raises:
+            DepthcueError: a size the engine was not built for.
+            RuntimeError: outside of the context, or TensorRT fails; out of memory among others.
+        """
+        if self._loaded is None:
+            raise RuntimeError("the session is not entered")
+        shapes = self.making.shapes
+        height, width = frames.shape[1:3]
+        if shapes.height.nearest(height) != height or shapes.width.nearest(width) != width:
+            raise DepthcueError(f"the engine was built for {shapes}, not for frames of {width}x{height}",
+                                "Build one for this --size.")
+        maps = [self._run_batch(frames[start:start + shapes.batch.most], lam)
+                for start in range(0, len(frames), shapes.batch.most)]
+        return maps[0] if len(maps) == 1 else np.concatenate(maps)
+
+    def _run_batch(self, frames: Frames, lam: float | None) -> Maps:
+        missing = self.making.shapes.batch.least - len(frames)
+        if missing > 0:
+            filled = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+            return self._run_batch(filled, lam)[:len(frames)].copy()
+        seat = self._take(frames.shape)
+        maps = seat.run(frames, lam)
+        # one whose work failed is in an unknown state, and is not given back
+        self._give_back(seat)
+        return maps
+
+    def _take(self, shape: tuple[int, ...]) -> "_Seat":
+        with self._lock:
+            for index, seat in enumerate(self._seats):
+                if seat.shape == shape:
+                    return self._seats.pop(index)
+        loaded = self._loaded
+        assert loaded is not None
+        lane = self._make_lane(self.device)
+        try:
+            return _Seat(loaded, shape, self._takes_lambda, lane)
+        except RuntimeError:
+            # what other shapes hold may be what is missing
+            with self._lock:
+                unused = len(self._seats)
+                self._seats.clear()
+            if not unused:
+                raise
+        return _Seat(loaded, shape, self._takes_lambda, lane)
+
+    def _give_back(self, seat: "_Seat") -> None:
+        with self._lock:
+            self._seats.append(seat)
+            del self._seats[:-SEATS]
+
+
+class _Loaded:
+    """An engine in the memory of a GPU."""
+
+    def __init__(self, path: Path, making: Making, library: Library, gpu: Gpu, runtime_cache: Path | None) -> None:
+        reasons = making.misfits(library, gpu)
+        if reasons:
+            raise DepthcueError(f"{path} does not fit this machine: {'; '.join(reasons)}",
+                                "Build it again here: depthcue export --format tensorrt, or mask --backend tensorrt.")
+        tuned = making.tuned_for_another(library, gpu)
+        if tuned is not None:
+            log.warning("%s may be slower than it could be: %s", path, tuned)
+        self.library = library
+        self.messages = make_log(library)
+        self._runtime = library.api.Runtime(self.messages)
+        content = path.read_bytes()
+        self.engine = self._runtime.deserialize_cuda_engine(content)
+        if self.engine is None:
+            raise DepthcueError(f"{library} cannot load {path}: {self._verdict(content)}",
+                                "Build it again here, and see depthcue doctor.")
+        self._cache_path = runtime_cache
+        self._config = self._runtime_config() if library.compiles_where_it_runs else None
+
+    def context(self) -> Any:
+        """A new execution context, without memory for its intermediate results."""
+        if self._config is not None:
+            context = self.engine.create_execution_context(self._config)
+        else:
+            strategy = self.library.api.ExecutionContextAllocationStrategy.USER_MANAGED
+            context = self.engine.create_execution_context(strategy)
+        if context is None:
+            raise self.failure("no execution context can be made")
+        return context
+
+    def failure(self, otherwise: str) -> RuntimeError:
+        """What to raise where a call has failed: TensorRT says so by what it returns, and why in its log."""
+        reason = said(self.messages, otherwise)
+        self.messages.errors.clear()
+        return RuntimeError(f"{self.library}: {reason}")
+
+    def keep_runtime_cache(self) -> None:
+        """Write what was compiled here, for the next time."""
+        if self._config is None or self._cache_path is None:
+            return
+        # a cache that cannot be written costs the next start some seconds, and is no reason to fail
+        with suppress(DepthcueError, OSError):
+            write_bytes(self._cache_path, bytes(self._cache.serialize()))
+
+    def _runtime_config(self) -> Any:
+        api = self.library.api
+        config = self.engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(api.ExecutionContextAllocationStrategy.USER_MANAGED)
+        # it swaps kernels while it compiles better ones, so the recording of its work is left to itself
+        config.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self._cache = config.create_runtime_cache()
+        if self._cache_path is not None and self._cache_path.is_file():
+            self._cache.deserialize(self._cache_path.read_bytes())  # of another GPU or version it takes nothing
+        config.set_runtime_cache(self._cache)
+        return config
+
+    def _verdict(self, content: bytes) -> str:
+        """Why an engine could not be loaded: what RTX finds wrong with it, else what was logged."""
+        found: list[str] = []
+        if hasattr(self._runtime, "get_engine_validity"):
+            diagnostics = self._runtime.get_engine_validity(content)[1]
+            members = self.library.api.EngineInvalidityDiagnostics.__members__
+            found = [name.lower().replace("_", " ") for name, bit in members.items() if diagnostics & int(bit)]
+        return ", ".join(found) or said(self.messages, "it does not say why")
+
+
+class _Seat:
+    """What one thread needs to run batches of one shape."""
+
+    def __init__(self, loaded: _Loaded, shape: tuple[int, ...], takes_lambda: bool, lane: Any) -> None:
+        self.shape = shape
+        self._loaded = loaded
+        self._lane = lane
+        self._runs = 0
+        self._replay: Callable[[], None] | None = None
+        with lane.active():
+            self._furnish(takes_lambda)
+
+    def _furnish(self, takes_lambda: bool) -> None:
+        """Make the context, and give it its shape and its memory."""
+        loaded, lane, shape = self._loaded, self._lane, self.shape
+        context = self._context = loaded.context()
+        inputs = {"frames": (shape, torch.uint8)}
+        if takes_lambda:
+            inputs["lambda"] = (shape[:1], torch.float32)
+        self._inputs: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, (size, dtype) in inputs.items():
+            if not context.set_input_shape(name, size):
+                raise loaded.failure(f"{name} {size} is refused")
+            self._inputs[name] = lane.host(size, dtype), lane.device(size, dtype)
+        unknown = context.infer_shapes()
+        if unknown:
+            raise RuntimeError(f"{loaded.library}: the shapes of {', '.join(unknown)} are not known")
+        engine = loaded.engine
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        (output,) = (name for name in names if name not in self._inputs)
+        size = tuple(context.get_tensor_shape(output))
+        self._output = lane.host(size, torch.float32), lane.device(size, torch.float32)
+        needed = context.update_device_memory_size_for_shapes()
+        self._scratch = lane.device((max(needed, 1),), torch.uint8)
+        context.set_device_memory(self._scratch.data_ptr(), needed)
+        for name, (_, on_device) in {**self._inputs, output: self._output}.items():
+            if not context.set_tensor_address(name, on_device.data_ptr()):
+                raise loaded.failure(f"the memory of {name} is refused")
+
+    def run(self, frames: Frames, lam: float | None) -> Maps:
+        """Copy in, run, copy out, wait."""
+        self._inputs["frames"][0].numpy()[...] = frames
+        if "lambda" in self._inputs:
+            assert lam is not None
+            self._inputs["lambda"][0].fill_(lam)
+        with self._lane.active():
+            # the first run of a shape sets things up that cannot be recorded; a shape that comes once is not worth it
+            if self._runs == 1 and not self._loaded.library.compiles_where_it_runs:
+                self._record()
+            (self._replay or self._work)()
+            self._lane.wait()
+        self._runs += 1
+        return self._output[0].numpy().copy()
+
+    def _record(self) -> None:
+        try:
+            self._replay = self._lane.record(self._work)
+        except RuntimeError as error:
+            log.debug("%s: frames %s are run without a CUDA graph: %s", self._loaded.library, self.shape, error)
+
+    def _work(self) -> None:
+        for on_host, on_device in self._inputs.values():
+            on_device.copy_(on_host, non_blocking=True)
+        if not self._context.execute_async_v3(self._lane.handle):
+            raise self._loaded.failure("the engine failed")
+        on_host, on_device = self._output
+        on_host.copy_(on_device, non_blocking=True)
