@@ -46,8 +46,19 @@ class _Encoder(nn.Module):
         return half, quarter, eighth, F.relu(deep)
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+def double_and_join(x: Tensor, skip: Tensor) -> Tensor:
+    """(B, C, h, w) at twice its size, with the encoder's (B, S, 2h, 2w) behind it: (B, C + S, 2h, 2w)."""
+    return torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False), skip], 1)
+
+
+class DoubleStage(nn.Sequential):
+    """Doubling, an encoder stage added, then 3×3 convolution, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, skips: int, outputs: int) -> None:
+        super().__init__(*conv_bn_relu(inputs + skips, outputs))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return super().forward(double_and_join(x, skip))
 
 
 class CompactDepthNet(DepthNet):
@@ -59,9 +70,9 @@ class CompactDepthNet(DepthNet):
         self.config = {"widths": list(widths), "typical_depth_m": typical_depth_m}
         half, quarter, eighth, sixteenth, context = widths
         self.encoder = _Encoder(widths)
-        self.up8 = conv_bn_relu(context + eighth, eighth)
-        self.up4 = conv_bn_relu(eighth + quarter, quarter)
-        self.up2 = conv_bn_relu(quarter + half, half)
+        self.up8 = DoubleStage(context, eighth, eighth)
+        self.up4 = DoubleStage(eighth, quarter, quarter)
+        self.up2 = DoubleStage(quarter, half, half)
         self.head = nn.Conv2d(half, 1, 3, padding=1)
         self.log_typical = math.log(typical_depth_m)
         self.log_limits = (math.log(0.05), math.log(4 * description.max_depth_m))
@@ -70,28 +81,28 @@ class CompactDepthNet(DepthNet):
 
     def forward(self, normalised: Tensor) -> Tensor:
         half, quarter, eighth, deep = self.encoder(normalised)
-        x = self.up8(torch.cat([_double(deep), eighth], 1))
-        x = self.up4(torch.cat([_double(x), quarter], 1))
-        x = self.up2(torch.cat([_double(x), half], 1))
+        x = self.up8(deep, eighth)
+        x = self.up4(x, quarter)
+        x = self.up2(x, half)
         # the exponential needs float32 whatever the convolutions ran in
         log_depth = self.head(x).float() + self.log_typical
         return log_depth.clamp(*self.log_limits).exp()  # (B, 1, H/2, W/2)
 
 
-class _Modulated(nn.Module):
-    """3×3 convolution, batch norm, a scale and shift from the condition, ReLU."""
+class ModulatedStage(nn.Module):
+    """Doubling, an encoder stage added, 3×3 convolution, batch norm, a scale and shift from the condition, ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, condition: int) -> None:
+    def __init__(self, inputs: int, skips: int, outputs: int, condition: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(inputs + skips, outputs, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
         self.modulation = nn.Linear(condition, 2 * outputs)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
-        return F.relu(self.bn(self.conv(x)) * (1 + scale) + shift)
+        return F.relu(self.bn(self.conv(double_and_join(x, skip))) * (1 + scale) + shift)
 
 
 class CompactMaskNet(MaskNet):
@@ -106,12 +117,12 @@ class CompactMaskNet(MaskNet):
         self.encoder = _Encoder(widths)
         self.condition = nn.Sequential(nn.Linear(1, self.condition_width), nn.ReLU(),
                                        nn.Linear(self.condition_width, self.condition_width), nn.ReLU())
-        self.up8 = _Modulated(context + eighth, eighth, self.condition_width)
-        self.up4 = _Modulated(eighth + quarter, quarter, self.condition_width)
-        self.up2 = _Modulated(quarter + half, half, self.condition_width)
+        self.up8 = ModulatedStage(context, eighth, eighth, self.condition_width)
+        self.up4 = ModulatedStage(eighth, quarter, quarter, self.condition_width)
+        self.up2 = ModulatedStage(quarter, half, half, self.condition_width)
         # thin features at full size, so that the mask can follow single pixels
         self.detail = conv_bn_relu(3, detail)
-        self.up1 = _Modulated(half + detail, detail, self.condition_width)
+        self.up1 = ModulatedStage(half, detail, detail, self.condition_width)
         self.head = nn.Conv2d(detail, 1, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
         # start by keeping most of every pixel: from an empty mask there is no gradient to learn from
@@ -122,8 +133,8 @@ class CompactMaskNet(MaskNet):
             lam = torch.full((normalised.shape[0],), self.description.default_lambda, device=normalised.device)
         condition = self.condition(lam.to(normalised.dtype).log()[:, None])  # (B, 32)
         half, quarter, eighth, deep = self.encoder(normalised)
-        x = self.up8(torch.cat([_double(deep), eighth], 1), condition)
-        x = self.up4(torch.cat([_double(x), quarter], 1), condition)
-        x = self.up2(torch.cat([_double(x), half], 1), condition)
-        x = self.up1(torch.cat([_double(x), self.detail(normalised)], 1), condition)
+        x = self.up8(deep, eighth, condition)
+        x = self.up4(x, quarter, condition)
+        x = self.up2(x, half, condition)
+        x = self.up1(x, self.detail(normalised), condition)
         return torch.sigmoid(self.head(x).float())  # (B, 1, H, W)
