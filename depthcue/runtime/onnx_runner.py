@@ -1,5 +1,6 @@
 """Exported mask nets run by ONNX Runtime, on a CPU or an NVIDIA GPU."""
 
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,19 +10,26 @@ import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, read_graph_card
+from depthcue.runtime.halving import telling_out_of_memory
+from depthcue.runtime.onnx_cuda import PROVIDER, REMEDY, OnGpu, preload_libraries
 from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
+
+CPU_PROVIDER = "CPUExecutionProvider"
+
+log = logging.getLogger(__name__)
 
 
 class OnnxRunner:
     """Runs an exported graph that has its card beside it."""
 
     def __init__(self, graph: str | Path, lam: float | None = None, device: str = "cpu",
-                 threads: int | None = None) -> None:
+                 threads: int | None = None, cpu_fallback: bool = False) -> None:
         """
         Args:
             lam: λ; None takes the net's own.
             device: `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads of one operation; None leaves it to ONNX Runtime (one a core).
+            cpu_fallback: where CUDA does not load, go on with the CPU and say so; else that is an error.
 
         Raises:
             DepthcueError: no graph, no card or a foreign one, λ outside the range, a device that ONNX Runtime has not.
@@ -35,6 +43,8 @@ class OnnxRunner:
             raise DepthcueError(f"ONNX Runtime does not run on {device!r} here", "Choose --device cpu or cuda.")
         self.device = device
         self._threads = threads
+        self._cpu_fallback = cpu_fallback
+        self._on_gpu: OnGpu | None = None
         self._takes_lambda = any(each["name"] == "lambda" for each in card["inputs"])
         self._session: Any = None
         self.name = f"onnx {device}"
@@ -46,45 +56,55 @@ class OnnxRunner:
             options.intra_op_num_threads = self._threads
         # threads that spin while they wait take the cores from decoding and encoding beside us
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = _providers(self.device)
+        self._session = self._open(options, self.device)
+        if self._session is None:
+            complaint = preload_libraries() or "its libraries or its GPU are not here"
+            if not self._cpu_fallback:
+                raise DepthcueError(f"ONNX Runtime cannot use CUDA: {complaint}",
+                                    f"{REMEDY}. --cpu-fallback goes on with the CPU.")
+            log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", complaint)
+            self.device, self.name = "cpu", "onnx cpu"
+            self._session = self._open(options, self.device)
+        if self.device != "cpu":
+            self._on_gpu = OnGpu(self._session, self.device, self._takes_lambda)
+        return self
+
+    def _open(self, options: Any, device: str) -> Any:
+        """A session on the device; None where ONNX Runtime has no CUDA that loads."""
+        providers: list[tuple[str, dict[str, Any]]] = [(CPU_PROVIDER, {})]
+        if device != "cpu":
+            if PROVIDER not in onnxruntime.get_available_providers():
+                return None
+            preload_libraries()
+            providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0)}))
+        # a provider that does not load says so on stderr, in red and at length; we say it in a line
+        onnxruntime.set_default_logger_severity(4)
         try:
             # without its fallback, which would print to stdout and go on with the CPU
             session = onnxruntime.InferenceSession(self.graph, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
             raise DepthcueError(f"ONNX Runtime cannot load {self.graph}: {error}",
                                 "Export it again, or see depthcue doctor.") from error
-        wanted = providers[0][0]
-        # it falls back to the CPU without a word where a GPU's libraries do not load
-        if wanted not in session.get_providers():
-            raise DepthcueError(f"ONNX Runtime has {wanted} but cannot load it here",
-                                "Use --device cpu or --backend torch; depthcue doctor says what is missing.")
-        self._session = session
-        return self
+        finally:
+            onnxruntime.set_default_logger_severity(2)
+        # it goes on with the CPU without a word where a GPU's libraries do not load
+        return session if providers[0][0] in session.get_providers() else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        self._session = None
+        # what is bound to the session before the session
+        self._on_gpu = self._session = None
 
     def infer(self, frames: Frames) -> Masks:
         """As `Runner.infer`."""
         if self._session is None:
             raise RuntimeError("the runner is not entered")
         check_frames(frames, self.description.multiple)
-        feeds: dict[str, Any] = {"frames": np.ascontiguousarray(frames)}
-        if self._takes_lambda:
-            feeds["lambda"] = np.full(len(frames), self.lam, np.float32)
-        masks: Masks = self._session.run(None, feeds)[0]
-        return masks
-
-
-def _providers(device: str) -> list[tuple[str, dict[str, Any]]]:
-    kind, _, number = device.partition(":")
-    on_cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
-    if kind == "cpu":
-        return [on_cpu]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise DepthcueError("this ONNX Runtime is built without CUDA",
-                            "Use --device cpu or --backend torch, or install onnxruntime-gpu.")
-    if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # finds the CUDA libraries that came with torch
-    return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), on_cpu]
+        with telling_out_of_memory():
+            if self._on_gpu is not None:
+                return self._on_gpu.run(frames, self.lam)
+            feeds: dict[str, Any] = {"frames": np.ascontiguousarray(frames)}
+            if self._takes_lambda:
+                feeds["lambda"] = np.full(len(frames), self.lam, np.float32)
+            masks: Masks = self._session.run(None, feeds)[0]
+            return masks

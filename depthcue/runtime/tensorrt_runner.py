@@ -9,7 +9,7 @@ import numpy as np
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net
-from depthcue.export.tensorrt import EngineSession, find_gpu, read_engine_card, runtime_cache_path
+from depthcue.export.tensorrt import EngineSession, read_engine_card
 from depthcue.imaging import resize_map, resize_rgb
 from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
@@ -51,10 +51,9 @@ class TensorRtRunner:
 
     def __enter__(self) -> Self:
         takes_lambda = any(each["name"] == "lambda" for each in self._card["inputs"])
-        cache = runtime_cache_path(self._card["sha256"], find_gpu(self.device).name)
-        session = EngineSession(self.engine, self._making, self.device, takes_lambda=takes_lambda, runtime_cache=cache)
-        with telling_out_of_memory():
-            self._session = session.__enter__()
+        session = EngineSession(self.engine, self._making, self.device, takes_lambda=takes_lambda,
+                                sha256=self._card["sha256"])
+        self._session = session.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -1,4 +1,4 @@
-"""An exported graph as an engine file with its card; run and compared before it gets its name, where a GPU can run it."""
+"""An exported graph as an engine file with its card; where a GPU can run it, compared before it gets its name."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt.build import build_engine
 from depthcue.export.tensorrt.engine_card import SUFFIX, Making
-from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_gpu
+from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_gpu, plain
 from depthcue.export.tensorrt.session import EngineSession
 from depthcue.export.tensorrt.shapes import Shapes, Size, plan_shapes
 from depthcue.nets.checkpoint import card_path
@@ -98,19 +98,10 @@ def making_of(graph_card: Mapping[str, Any], shapes: Shapes, library: Library, g
                   graph_card["sha256"], shapes, graph_card.get("precision", "fp32"))
 
 
-def runtime_cache_path(engine_sha256: str, device_name: str) -> Path:
-    """Where the kernels are kept that `tensorrt-rtx` compiles of an engine on a kind of GPU."""
-    return cache_folder() / "kernels" / f"{engine_sha256[:24]}-{_plain(device_name)}.cache"
-
-
 def _timing_cache(library: Library, gpu: Gpu | None) -> Path | None:
     if gpu is None or library.compiles_where_it_runs:
         return None
-    return cache_folder() / "timing" / f"{library.name}-{library.version}-{_plain(gpu.name)}.cache"
-
-
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
+    return cache_folder() / "timing" / f"{library.name}-{library.version}-{plain(gpu.name)}.cache"
 
 
 def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Library, gpu: Gpu | None,

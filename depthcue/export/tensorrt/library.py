@@ -149,5 +149,10 @@ def said(messages: Any, otherwise: str) -> str:
     return " ".join(first.split())[:400]
 
 
+def plain(name: str) -> str:
+    """A GPU's name as a part of a file's name."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -2,13 +2,11 @@
 
 An execution context of TensorRT belongs to one shape once its work is recorded as a CUDA graph, and to one thread. So
 there is a seat for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
-the host and memory on the GPU. Seats are kept for the next batch of their shape, the oldest given up for new ones. The
-memory of a context's intermediate results is torch's too, just what the shape needs, so that running out of it is told
-as torch tells it.
+the host and memory on the GPU. The memory of a context's intermediate results is torch's too, just what the shape
+needs, so that running out of it is told as torch tells it.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,16 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.atomic import write_bytes
+from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.cuda_lane import CudaLane
+from depthcue.export.seats import Seats
 from depthcue.export.tensorrt.engine_card import Making
-from depthcue.export.tensorrt.library import Gpu, Library, find_gpu, load_library, make_log, said
+from depthcue.export.tensorrt.library import Gpu, Library, find_gpu, load_library, make_log, plain, said
 
 Frames = NDArray[np.uint8]
 Maps = NDArray[np.float32]
-
-SEATS = 8
-"""How many are kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
 
 log = logging.getLogger(__name__)
 
@@ -39,21 +36,18 @@ class EngineSession:
     """Runs an engine; a context manager that holds the GPU's memory."""
 
     def __init__(self, engine: Path, making: Making, device: str = "cuda", *, takes_lambda: bool,
-                 runtime_cache: Path | None = None, lane: Callable[[str], Any] = CudaLane) -> None:
+                 sha256: str | None = None) -> None:
         """
         Args:
             making: what the engine was built by and for.
-            runtime_cache: for `tensorrt-rtx`, where the kernels that it compiles here are kept for the next time.
-            lane: makes a lane on a device.
+            sha256: of the engine; known, what `tensorrt-rtx` compiles of it here is kept for the next time.
         """
         self.engine_path = engine
         self.making = making
         self.device = device
         self._takes_lambda = takes_lambda
-        self._runtime_cache = runtime_cache
-        self._make_lane = lane
-        self._lock = threading.Lock()
-        self._seats: list[_Seat] = []
+        self._sha256 = sha256
+        self._seats = Seats(self._make_seat)
         self._loaded: _Loaded | None = None
 
     def __enter__(self) -> Self:
@@ -64,8 +58,11 @@ class EngineSession:
         # what is certain without a GPU comes first: whoever looks here for the library shall not be told of the GPU
         library = load_library(self.making.library)
         gpu = find_gpu(self.device)
-        with self._make_lane(self.device).active():
-            self._loaded = _Loaded(self.engine_path, self.making, library, gpu, self._runtime_cache)
+        kernels = None
+        if self._sha256 is not None:
+            kernels = cache_folder() / "kernels" / f"{self._sha256[:24]}-{plain(gpu.name)}.cache"
+        with CudaLane(self.device).active():
+            self._loaded = _Loaded(self.engine_path, self.making, library, gpu, kernels)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -101,41 +98,18 @@ class EngineSession:
         if missing > 0:
             filled = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
             return self._run_batch(filled, lam)[:len(frames)].copy()
-        seat = self._take(frames.shape)
-        maps = seat.run(frames, lam)
-        # one whose work failed is in an unknown state, and is not given back
-        self._give_back(seat)
-        return maps
+        with self._seats.taken(frames.shape) as seat:
+            return seat.run(frames, lam)
 
-    def _take(self, shape: tuple[int, ...]) -> "_Seat":
-        with self._lock:
-            for index, seat in enumerate(self._seats):
-                if seat.shape == shape:
-                    return self._seats.pop(index)
-        loaded = self._loaded
-        assert loaded is not None
-        lane = self._make_lane(self.device)
-        try:
-            return _Seat(loaded, shape, self._takes_lambda, lane)
-        except RuntimeError:
-            # what other shapes hold may be what is missing
-            with self._lock:
-                unused = len(self._seats)
-                self._seats.clear()
-            if not unused:
-                raise
-        return _Seat(loaded, shape, self._takes_lambda, lane)
-
-    def _give_back(self, seat: "_Seat") -> None:
-        with self._lock:
-            self._seats.append(seat)
-            del self._seats[:-SEATS]
+    def _make_seat(self, shape: tuple[int, ...]) -> "_Seat":
+        assert self._loaded is not None
+        return _Seat(self._loaded, shape, self._takes_lambda, CudaLane(self.device))
 
 
 class _Loaded:
     """An engine in the memory of a GPU."""
 
-    def __init__(self, path: Path, making: Making, library: Library, gpu: Gpu, runtime_cache: Path | None) -> None:
+    def __init__(self, path: Path, making: Making, library: Library, gpu: Gpu, kernels: Path | None) -> None:
         reasons = making.misfits(library, gpu)
         if reasons:
             raise DepthcueError(f"{path} does not fit this machine: {'; '.join(reasons)}",
@@ -151,7 +125,7 @@ class _Loaded:
         if self.engine is None:
             raise DepthcueError(f"{library} cannot load {path}: {self._verdict(content)}",
                                 "Build it again here, and see depthcue doctor.")
-        self._cache_path = runtime_cache
+        self._cache_path = kernels
         self._config = self._runtime_config() if library.compiles_where_it_runs else None
 
     def context(self) -> Any:

@@ -1,0 +1,85 @@
+"""ONNX Runtime on an NVIDIA GPU: its libraries found in the installed wheels, frames through pinned memory."""
+
+import io
+import logging
+from contextlib import redirect_stdout
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from depthcue.export.cuda_lane import CudaLane
+from depthcue.export.seats import Seats
+from depthcue.runtime.runner import Frames, Masks
+
+PROVIDER = "CUDAExecutionProvider"
+REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not; depthcue doctor tries them"
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def preload_libraries() -> str:
+    """Load the CUDA libraries that lie in the installed wheels, where the provider would not look for them.
+
+    Returns what went wrong with it, in a few words, or nothing.
+    """
+    if not hasattr(onnxruntime, "preload_dlls"):
+        return ""
+    # it tells what it misses by printing, and our stdout is for results
+    with redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    complaints = [line for line in printed.getvalue().splitlines() if line.startswith("Failed")]
+    log.debug("ONNX Runtime, looking for CUDA: %s", printed.getvalue().strip() or "all is there")
+    return complaints[0] if complaints else ""
+
+
+class OnGpu:
+    """Runs a session that computes on a GPU, from any number of threads."""
+
+    def __init__(self, session: Any, device: str, takes_lambda: bool) -> None:
+        place = "cuda", int(device.partition(":")[2] or 0)
+        self._seats = Seats(lambda shape: Binding(session, shape, takes_lambda, CudaLane(device), place))
+
+    def run(self, frames: Frames, lam: float) -> Masks:
+        """The masks of frames uint8 (B, H, W, 3), float32 (B, H, W)."""
+        with self._seats.taken(frames.shape) as binding:
+            return binding.run(frames, lam)
+
+
+class Binding:
+    """Inputs and outputs of one shape, bound to memory where the session computes."""
+
+    def __init__(self, session: Any, shape: tuple[int, ...], takes_lambda: bool, lane: Any,
+                 place: tuple[str, int]) -> None:
+        """
+        Args:
+            place: what ONNX Runtime calls the device, and its number.
+        """
+        self._session = session
+        self._lane = lane
+        self._binding = session.io_binding()
+        with lane.active():
+            self._frames = lane.host(shape, torch.uint8), lane.device(shape, torch.uint8)
+            self._lam = lane.host(shape[:1], torch.float32), lane.device(shape[:1], torch.float32)
+            self._mask = lane.host(shape[:3], torch.float32), lane.device(shape[:3], torch.float32)
+        self._binding.bind_input("frames", *place, np.uint8, shape, self._frames[1].data_ptr())
+        if takes_lambda:
+            self._binding.bind_input("lambda", *place, np.float32, shape[:1], self._lam[1].data_ptr())
+        self._binding.bind_output("mask", *place, np.float32, shape[:3], self._mask[1].data_ptr())
+
+    def run(self, frames: Frames, lam: float) -> Masks:
+        """Copy in, run, copy out."""
+        self._frames[0].numpy()[...] = frames
+        self._lam[0].fill_(lam)
+        with self._lane.active():
+            for on_host, on_device in (self._frames, self._lam):
+                on_device.copy_(on_host, non_blocking=True)
+            # the session has a stream of its own: it starts when the frames are there, and returns when it is done
+            self._lane.wait()
+            self._session.run_with_iobinding(self._binding)
+            self._mask[0].copy_(self._mask[1], non_blocking=True)
+            self._lane.wait()
+        return self._mask[0].numpy().copy()
