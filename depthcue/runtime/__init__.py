@@ -3,7 +3,8 @@
 from depthcue.runtime.mask_job import MaskOptions, mask_sources
 from depthcue.runtime.onnx_runner import OnnxRunner
 from depthcue.runtime.opening import open_runner
+from depthcue.runtime.openvino_runner import OpenVinoRunner
 from depthcue.runtime.runner import Runner
 from depthcue.runtime.torch_runner import TorchRunner
 
-__all__ = ["MaskOptions", "OnnxRunner", "Runner", "TorchRunner", "mask_sources", "open_runner"]
+__all__ = ["MaskOptions", "OnnxRunner", "OpenVinoRunner", "Runner", "TorchRunner", "mask_sources", "open_runner"]

@@ -29,6 +29,7 @@ ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
     "tensorrt": ("tensorrt", "pip install 'depthcue[tensorrt]' (from NVIDIA's own index)"),
     "tensorrt-rtx": ("tensorrt_rtx", "pip install 'depthcue[tensorrt-rtx]'"),
+    "openvino": ("openvino", "pip install 'depthcue[openvino]', often the fastest on a CPU"),
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
 }

@@ -8,15 +8,18 @@ import torch
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.runtime import OnnxRunner, Runner, TorchRunner, open_runner
+from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner, open_runner
 
 
-@pytest.fixture(params=["torch", "onnx"])
+@pytest.fixture(params=["torch", "onnx", "openvino"])
 def make(request, tiny_net):
     """Makes a runner of one kind for a λ."""
     if request.param == "torch":
         return lambda lam=None: TorchRunner(tiny_net, lam)
     graph = request.getfixturevalue("tiny_graph")
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+        return lambda lam=None: OpenVinoRunner(graph, lam, threads=1)
     return lambda lam=None: OnnxRunner(graph, lam)
 
 

@@ -1,0 +1,118 @@
+"""Exported mask nets run by OpenVINO, on a CPU (extra `openvino`)."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from depthcue.errors import DepthcueError
+from depthcue.export import described_mask_net, read_graph_card
+from depthcue.runtime.halving import telling_out_of_memory
+from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+"""Our precisions and what OpenVINO calls them."""
+
+
+def has_openvino() -> bool:
+    """Whether it is installed; it is not loaded."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+class OpenVinoRunner:
+    """Runs an exported graph that has its card beside it. It may be called by several threads at the same time."""
+
+    def __init__(self, graph: str | Path, lam: float | None = None, threads: int | None = None,
+                 precision: str = "fp32") -> None:
+        """
+        Args:
+            lam: λ; None takes the net's own.
+            threads: CPU threads of one call, as many calls side by side as there are cores for; None gives all cores
+                to one call.
+            precision: what a graph in float32 is computed in: `fp32`, or `bf16` on a CPU that has it.
+
+        Raises:
+            DepthcueError: no graph, no card or a foreign one, λ outside the range, no such precision, no OpenVINO.
+        """
+        if precision not in _HINTS:
+            raise DepthcueError(f"OpenVINO runs no precision {precision!r} here", f"Choose {' or '.join(_HINTS)}.")
+        if not has_openvino():
+            raise DepthcueError("OpenVINO is not installed",
+                                "pip install 'depthcue[openvino]', or leave --backend out.")
+        card = read_graph_card(graph, "mask")
+        self.graph = Path(graph)
+        self.identity = card["net_identity"]
+        self.description = described_mask_net(card)
+        self.lam = check_lambda(self.description, lam)
+        self.device = "cpu"
+        self.precision = precision
+        self.name = f"openvino cpu {precision}"
+        self._threads = threads
+        self._compiled: Any = None
+        self._idle: list[Any] = []
+        """Inference requests that no thread uses; each holds the memory of one call."""
+
+    def __enter__(self) -> Self:
+        import openvino
+
+        core = openvino.Core()
+        if self.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise DepthcueError("this CPU does not compute in bf16", "Use --precision fp32.")
+        try:
+            model = core.read_model(self.graph)
+            _fix_lambda(model, self.lam)
+            self._compiled = core.compile_model(model, "CPU", _configuration(self.precision, self._threads))
+        except RuntimeError as error:
+            raise DepthcueError(f"OpenVINO cannot load {self.graph}: {error}",
+                                "Use another --backend, or see depthcue doctor.") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._idle = []
+        self._compiled = None
+
+    def infer(self, frames: Frames) -> Masks:
+        """As `Runner.infer`."""
+        if self._compiled is None:
+            raise RuntimeError("the runner is not entered")
+        check_frames(frames, self.description.multiple)
+        with telling_out_of_memory():
+            try:
+                request = self._idle.pop()
+            except IndexError:
+                request = self._compiled.create_infer_request()
+            # the frames are not copied in; the masks are copied out, for the request's own memory is used again
+            masks: Masks = request.infer([np.ascontiguousarray(frames)], share_inputs=True)[0]
+        self._idle.append(request)
+        return masks
+
+
+def _fix_lambda(model: Any, lam: float) -> None:
+    """Make λ a constant, one for all frames: the scale and shift made of it then go into the convolutions."""
+    from openvino import opset13
+
+    for parameter in model.get_parameters():
+        if "lambda" in parameter.output(0).get_names():
+            constant = opset13.constant(np.array([lam], np.float32))
+            for taker in parameter.output(0).get_target_inputs():
+                taker.replace_source_output(constant.output(0))
+            model.remove_parameter(parameter)
+            model.validate_nodes_and_infer_types()
+
+
+def _configuration(precision: str, threads: int | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        # said always: of its own it takes bf16 wherever the CPU has it
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        # threads bound to cores stand still while decoding and encoding use theirs
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads is None:
+        return {**settings, "PERFORMANCE_HINT": "LATENCY"}
+    streams = max((os.cpu_count() or 1) // threads, 1)
+    return {**settings, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": streams * threads}
