@@ -1,4 +1,4 @@
-"""`depthcue mask`: which pixels a depth net rests on, for pictures and videos."""
+"""`depthcue mask`: which pixels a depth net rests on, for pictures, videos and cameras."""
 
 from typing import Annotated
 
@@ -19,8 +19,9 @@ from depthcue.cli.options import (
 )
 
 SourcesArgument = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with subfolders), globs, or a "
-                              "frame pattern such as frame_%05d.png.", show_default=False)]
+    list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with subfolders), globs, a "
+                              "frame pattern such as frame_%05d.png, or live: camera:0, rtsp://HOST/PATH, "
+                              "http://HOST/PATH.", show_default=False)]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "
@@ -36,22 +37,36 @@ MaskBatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, meta
                                                      "Default: 2 on a CPU, 32 elsewhere.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that an earlier run into the same folder has "
                                             "finished.")]
+EncoderOption = Annotated[str, typer.Option("--encoder", metavar="E", help="Of videos: libx264 (CPU), h264_nvenc "
+                                            "(NVIDIA), h264_qsv (Intel), h264_amf (AMD), or auto: one on a GPU where "
+                                            "it works.")]
+DecoderOption = Annotated[str, typer.Option("--decoder", metavar="D", help="Of videos and streams: cpu, or gpu "
+                                            "(NVDEC).")]
+DurationOption = Annotated[float | None, typer.Option("--duration", metavar="SECONDS", help="How long to read live "
+                                                      "sources. Default: until Ctrl-C.", show_default=False)]
+StallOption = Annotated[float, typer.Option("--stall-timeout", metavar="SECONDS", help="A live source without a frame "
+                                            "for so long is gone; until then lost connections are opened again.")]
 
 
 def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "compact-indoor",
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
-         resume: ResumeOption = False, as_json: JsonOption = False, quiet: QuietOption = False,
-         verbose: VerboseOption = False) -> None:
-    """Show which pixels of pictures and videos a depth net rests on. The folder also gets a summary.json."""
+         encoder: EncoderOption = "libx264", decoder: DecoderOption = "cpu", duration: DurationOption = None,
+         stall_timeout: StallOption = 10.0, resume: ResumeOption = False, as_json: JsonOption = False,
+         quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Show which pixels of pictures, videos and live sources a depth net rests on.
+
+    The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
+    """
     from depthcue.runtime.mask_job import MaskOptions, mask_sources
     from depthcue.runtime.summary import summary_table
 
     configure(quiet, verbose)
     options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
                           target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
-                          size=parse_size(size), resume=resume)
+                          size=parse_size(size), resume=resume, encoder=encoder, decoder=decoder,
+                          duration_s=duration, stall_s=stall_timeout)
     with progress_bar(quiet) as progress:
         summary = mask_sources(sources, out, options, progress)
     if as_json:

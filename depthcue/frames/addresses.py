@@ -33,7 +33,8 @@ def live_name(source: str) -> str | None:
         parts = urlsplit(source)
         host = f"{parts.hostname or ''}_{parts.port}" if parts.port else parts.hostname or ""
     except ValueError as error:
-        raise DepthcueError(f"{without_password(source)}… is not an address: {error}", "Write it as in rtsp://HOST:PORT/PATH.") from None
+        raise DepthcueError(f"{without_password(source)}… is not an address: {error}",
+                            "Write it as in rtsp://HOST:PORT/PATH.") from None
     if not host:
         raise DepthcueError(f"{without_password(source)} names no host", "Write it as in rtsp://HOST:PORT/PATH.")
     return _UNSAFE.sub("_", f"{host}{parts.path}").strip("_.") or "stream"

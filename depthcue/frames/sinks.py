@@ -24,6 +24,7 @@ from PIL import Image
 
 from depthcue.atomic import atomic_path, write_bytes
 from depthcue.errors import DepthcueError
+from depthcue.frames.encoders import SOFTWARE, find_encoder
 from depthcue.frames.frame import Frame
 from depthcue.imaging import Yuv, grey8, grey16
 
@@ -130,7 +131,7 @@ class VideoSink:
     """
 
     def __init__(self, path: Path, frame_rate: Fraction, size: tuple[int, int], *, time_base: Fraction | None = None,
-                 pixel_aspect: Fraction = Fraction(1), quantiser: int = 20) -> None:
+                 pixel_aspect: Fraction = Fraction(1), quantiser: int = 20, encoder: str = SOFTWARE.name) -> None:
         """Prepare a video of `size` (H, W); the file is opened on entering.
 
         Args:
@@ -138,6 +139,7 @@ class VideoSink:
             time_base: the tick that times are multiples of (a source's own); by default one that suits the rate.
             pixel_aspect: width over height of a pixel.
             quantiser: 0 is lossless; 20 shows no loss, 8 keeps binary masks exact when thresholded at half.
+            encoder: one of `encoders.ENCODERS`, or auto.
         """
         self.path = path
         self._rate = frame_rate
@@ -147,6 +149,7 @@ class VideoSink:
         self._size = size
         self._aspect = pixel_aspect
         self._quantiser = quantiser
+        self._encoder = encoder
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
         self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None
@@ -193,16 +196,12 @@ class VideoSink:
         self._count += 1
 
     def _add_stream(self, container: av.container.OutputContainer) -> VideoStream:
-        try:
-            stream = container.add_stream("libx264", rate=self._rate)
-        except (ValueError, av.error.FFmpegError):
-            raise DepthcueError("this build of PyAV cannot write H.264 video",
-                                "Install PyAV from PyPI: pip install --force-reinstall av") from None
+        encoder = find_encoder(self._encoder, self._size)
+        stream = container.add_stream(encoder.name, rate=self._rate)
+        assert isinstance(stream, VideoStream)  # all encoders are of video
         stream.height, stream.width = self._size
-        stream.pix_fmt = "yuv444p" if self._size[0] % 2 or self._size[1] % 2 else "yuv420p"
-        # no B frames: decoding order is display order, which keeps the times in the file plain
-        # a constant quantiser: every frame is as good as every other, and nothing is spent on looking ahead
-        stream.options = {"qp": str(self._quantiser), "preset": "ultrafast", "bf": "0"}
+        stream.pix_fmt = encoder.format_for(self._size)
+        stream.options = encoder.options(self._quantiser)
         context = stream.codec_context
         if (os.cpu_count() or 1) <= _FEW_CORES:
             context.thread_count = 1
@@ -220,6 +219,8 @@ class VideoSink:
 
     def _encode(self, values: Values | Yuv, ticks: int) -> None:
         encoded = _from_planes(values) if isinstance(values, tuple) else self._converted(values)
+        if encoded.format.name != self._stream.pix_fmt:
+            encoded = self._reformatter.reformat(encoded, format=self._stream.pix_fmt)
         encoded.pts, encoded.time_base = ticks, self._tick
         self._last = ticks
         self._mux(self._stream.encode(encoded))

@@ -8,8 +8,11 @@ from types import FrameType
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], None]]:
+def interruptible(asked: Callable[[], None] | None = None) -> Iterator[Callable[[], None]]:
     """Hold signals back inside the context; the function it gives raises what has come in.
+
+    Args:
+        asked: for work without an end of its own: called at the first signal, in place of raising it.
 
     Ctrl-C is raised as KeyboardInterrupt (exit status 130), SIGTERM as SystemExit(143). A second signal is raised at
     once, wherever the program is. Outside the main thread, which alone gets signals, nothing is changed.
@@ -20,9 +23,11 @@ def interruptible() -> Iterator[Callable[[], None]]:
         received.append(number)
         if len(received) > 1:
             _raise(number)
+        if asked is not None:
+            asked()
 
     def check() -> None:
-        if received:
+        if received and asked is None:
             _raise(received[0])
 
     if threading.current_thread() is not threading.main_thread():

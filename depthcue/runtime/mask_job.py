@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.frames import Input, find_inputs, open_input
+from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, find_inputs, open_input
+from depthcue.frames.encoders import SOFTWARE, find_encoder
+from depthcue.frames.hardware import hardware_decoding
 from depthcue.imaging import fit_size
 from depthcue.nets import load_depth_net
 from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.halving import halving
 from depthcue.runtime.interruption import interruptible
+from depthcue.runtime.jobs import Infer, Outcome, Prepared
 from depthcue.runtime.opening import open_runner, torch_threads
-from depthcue.runtime.pipeline import Infer, Outcome, Pipeline, Prepared
+from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.runner import Runner
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Saver, check_kinds
 from depthcue.runtime.summary import Summary
@@ -54,13 +57,22 @@ class MaskOptions:
     size: tuple[int, int] | None = None
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
     resume: bool = False
+    encoder: str = SOFTWARE.name
+    """Of videos: a name of `frames.encoders`, or auto."""
+    decoder: str = "cpu"
+    """cpu or gpu."""
+    duration_s: float | None = None
+    """How long to read live sources; None: until Ctrl-C."""
+    stall_s: float = 10.0
+    """After how long without a frame a live source counts as gone."""
 
 
 def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progress: Progress) -> dict[str, Any]:
     """Mask every picture and video of `sources` into the folder `out`; return the summary, also `out`/summary.json.
 
     An input that fails has its error in the summary, and the others go on. Interrupted by Ctrl-C or SIGTERM, what is
-    finished stays, the summary says how far it came, and the interruption is raised.
+    finished stays, the summary says how far it came, and the interruption is raised. Live sources have no end of their
+    own: there the first Ctrl-C or SIGTERM ends the recording, whose files are finished.
 
     Raises:
         DepthcueError: nothing to work on, a wrong option, weights that do not load, a folder that cannot be written.
@@ -70,8 +82,12 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         raise DepthcueError("there is nothing to save", "Give --save.")
     if not 0 <= options.threshold < 1:
         raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", "The paper uses 0.025.")
+    _check_video_options(options)
     inputs, unreadable = _find(sources, out)
-    plan = _Plan.for_device(resolve_device(options.device), options.batch_size)
+    live = [each for each in inputs if each.kind == "live"]
+    if live:
+        _check_live(inputs, out, options)
+    plan = _Plan.for_device(resolve_device(options.device), options.batch_size, len(live))
     with torch_threads(plan.threads):
         runner, depth = _open_nets(options, plan, inputs)
     working, multiple = _working_size(runner, depth, options.size)
@@ -84,10 +100,11 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     for source, error in unreadable:
         summary.add_unreadable(source, error)
     metres = depth is None or not depth.description.relative
-    jobs = [_MaskJob(each, out, options, working, multiple, metres)
+    reading = LiveOptions(options.stall_s, options.duration_s)
+    jobs = [_MaskJob(each, out, options, working, multiple, metres, reading)
             for each in inputs if not summary.keep_finished(each)]
     progress.start("masking", _total_frames(jobs))
-    with interruptible() as raise_interruption, summary:
+    with interruptible(reading.ending.set if live else None) as raise_interruption, summary:
         with ExitStack() as stack:
             stack.enter_context(torch_threads(plan.threads))
             infer = _inference(stack.enter_context(runner), depth and stack.enter_context(depth))
@@ -99,7 +116,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
 
             if jobs:
                 pipeline = Pipeline(infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
-                                    writers=plan.writers)
+                                    video_readers=plan.video_readers, writers=plan.writers)
                 pipeline.run(jobs, lambda outcome: _finish(outcome, summary), look_up)
     return summary.document()
 
@@ -114,43 +131,56 @@ class _Plan:
     threads: int | None
     """Of one operation; None leaves it to the backend."""
     readers: int
+    video_readers: int
     writers: int
 
     @classmethod
-    def for_device(cls, device: str, batch_size: int | None) -> Self:
+    def for_device(cls, device: str, batch_size: int | None, live: int = 0) -> Self:
+        """For the files or for `live` live sources, which a device masks together."""
         cores = os.cpu_count() or 2
+        if live:
+            # all cores for the frame that is there: the soonest answer, not the most answers
+            return cls(batch_size or live, 1, cores if device == "cpu" else None, 1, 1, live)
         if device != "cpu":
             # the cores are free for decoding and encoding; the second stream copies while the first computes
-            return cls(batch_size or 32, 2, None, min(max(cores // 2, 1), 16), min(max(cores // 2, 1), 16))
+            half = min(max(cores // 2, 1), 16)
+            return cls(batch_size or 32, 2, None, half, min(max(cores // 4, 1), 4), half)
         # threads that share one operation wait for each other at its end, and longer when decoding and encoding
         # interrupt one of them; batches side by side do not. More than a few would take much memory.
         streams = min(cores, 4)
-        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), max(cores // 4, 1))
+        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1))
 
 
 class _MaskJob:
     """One input for the pipeline."""
 
     def __init__(self, source: Input, out: Path, options: MaskOptions, working: tuple[int, int],
-                 multiple: int, metres: bool) -> None:
+                 multiple: int, metres: bool, live: LiveOptions) -> None:
         self.source = source
         self.is_video = source.kind != "image"
+        self.is_live = source.kind == "live"
         self.notes: list[str] = []
-        self.saver = Saver(source, out, options.save, options.threshold, metres)
+        self.live: dict[str, Any] | None = None
+        """What is told of a live source alone."""
+        self.saver = Saver(source, out, options.save, options.threshold, metres, options.encoder)
+        self._live_options = live
+        self._decoder = options.decoder
         self._working = working
         self._multiple = multiple
         self._keeps_picture = any(kind in PICTURE_KINDS for kind in options.save)
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:
-        with open_input(self.source) as stream:
+        with open_input(self.source, live=self._live_options, decoder=self._decoder) as stream:
             self.saver.stream = stream
             try:
                 yield self._prepared(stream)
             finally:
                 self.notes = stream.notes
+                if isinstance(stream, LiveSource):
+                    self.live = {"dropped": stream.dropped, "reconnects": stream.reconnects}
 
-    def _prepared(self, stream: Any) -> Iterator[Prepared]:
+    def _prepared(self, stream: FrameSource) -> Iterator[Prepared]:
         for frame in stream:
             height, width = frame.size
             small = frame.resized(*fit_size(height, width, self._working, self._multiple))
@@ -167,6 +197,36 @@ def _find(sources: Sequence[str], out: Path) -> tuple[list[Input], list[tuple[st
     if not inputs:
         raise unreadable[0][1] if unreadable else DepthcueError("no source was given", "Name a picture or a video.")
     return inputs, unreadable
+
+
+def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> None:
+    """
+    Raises:
+        DepthcueError: not all inputs are live, or results of an earlier recording would be lost.
+    """
+    files = [each for each in inputs if each.kind != "live"]
+    if files:
+        raise DepthcueError(f"{files[0].label} is not live and other sources are",
+                            "Files would make live frames wait: mask them in a run of their own.")
+    for each in inputs:
+        saver = Saver(each, out, options.save, options.threshold)
+        there = [path for path in map(saver.path, options.save) if path.exists()]
+        if there:  # a file is masked again at will; what a camera saw does not come back
+            raise DepthcueError(f"{there[0]} is there already, and a recording is not overwritten",
+                                "Choose another --out, or move it away.")
+
+
+def _check_video_options(options: MaskOptions) -> None:
+    """Tell before the work what would fail at the first video.
+
+    Raises:
+        DepthcueError: an encoder or decoder that does not work here, or times that are no times.
+    """
+    find_encoder(options.encoder, (480, 640))
+    hardware_decoding(options.decoder)
+    for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise DepthcueError(f"{name} {seconds:g} is no length of time", "Give seconds above 0.")
 
 
 def _open_nets(options: MaskOptions, plan: _Plan, inputs: Sequence[Input]) -> tuple[Runner, DepthThroughMask | None]:
@@ -212,6 +272,8 @@ def _inference(runner: Runner, depth: DepthThroughMask | None) -> Infer:
 
 def _total_frames(jobs: Sequence[_MaskJob]) -> int | None:
     """How many frames there are, where that can be told without opening many files."""
+    if any(job.is_live for job in jobs):
+        return None
     videos = [job for job in jobs if job.is_video]
     if len(videos) > 20:
         return None
@@ -231,10 +293,11 @@ def _finish(outcome: Outcome, summary: Summary) -> None:
     job: _MaskJob = outcome.job
     saver = job.saver
     if outcome.error is not None:
-        path = str(job.source.path)
+        path = job.source.label
         log.error("%s", outcome.error if path in str(outcome.error) else f"{path}: {outcome.error}")
     frames = max(outcome.frames, 1)
     summary.add(job.source, frames=outcome.frames, share_kept=saver.kept_sum / frames if outcome.frames else None,
                 mean_mask=saver.mask_sum / frames if outcome.frames else None, seconds=outcome.seconds,
-                outputs=saver.outputs if outcome.complete else [], notes=job.notes, error=outcome.error)
+                outputs=saver.outputs if outcome.complete else [], notes=job.notes, error=outcome.error,
+                live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
 

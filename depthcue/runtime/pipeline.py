@@ -4,6 +4,10 @@ Reader threads open jobs and decode their frames; the calling thread gathers fra
 jobs; streams infer them; writer threads write each job's results in order. What is between the stages is bounded in
 number and in bytes, so memory does not grow with the length of a video or the number of pictures.
 
+Pictures of several sizes are batched size by size, not padded to a common one: a border of padding would change what a
+net answers near it. Live jobs want a short way instead of full batches: each has a reader of its own, and the next
+frame is asked for when the last has come to its writer, so that no frame grows old in a queue.
+
 What goes wrong with one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Anything
 else, in any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock,
 and every wait ends when the pipeline stops, so a failure on one side cannot leave the other side waiting.
@@ -12,79 +16,18 @@ and every wait ends when the pipeline stops, so a failure on one side cannot lea
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
-
-Small = NDArray[np.uint8]
-Maps = tuple[NDArray[np.float32], ...]
-"""What inference gives for one frame, each (h, w)."""
-Infer = Callable[[Small], Sequence[NDArray[np.float32]]]
-"""Frames uint8 (B, h, w, 3) to arrays float32 (B, …)."""
+from depthcue.runtime.jobs import Infer, Job, JobSink, Maps, Outcome, Prepared
 
 LOOK_UP_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A decoded frame on its way."""
-
-    small: Small
-    """What the net sees: uint8 (h, w, 3) at its working size."""
-    kept: Any
-    """What the sink needs beside the net's answer."""
-    nbytes: int
-    """Memory held until it is written."""
-
-
-class JobSink(Protocol):
-    """Where a job's results go; used by one thread. One of `finish` and `discard` ends it."""
-
-    def write(self, frame: Prepared, maps: Maps) -> None:
-        """Take the next frame's results."""
-
-    def finish(self) -> None:
-        """Make the files appear under their names."""
-
-    def discard(self) -> None:
-        """Leave nothing half-written behind."""
-
-
-class Job(Protocol):
-    """One input: how it is read and where its results go."""
-
-    is_video: bool
-
-    def read(self) -> AbstractContextManager[Iterable[Prepared]]:
-        """Open the input and prepare its frames; called and iterated by a reader thread.
-
-        Raises:
-            DepthcueError: it cannot be read; raised after some frames, those are kept.
-        """
-
-    def open_sink(self) -> JobSink:
-        """Called by a writer thread when the first frame's results are there."""
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What became of a job."""
-
-    job: Any
-    frames: int = 0
-    """How many were written."""
-    error: DepthcueError | OSError | None = None
-    complete: bool = False
-    """The results are under their names; with an error too, where a part of the input could be read."""
-    seconds: float = 0.0
-    """From opening the input to the last file written."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +40,8 @@ class _Ticket:
     started: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
     """Its results cannot be written: the rest of it need not be read."""
+    on_its_way: bool = False
+    """A live job's last frame has not come to its writer yet."""
 
 
 _Arrival = Prepared | DepthcueError | OSError | None
@@ -148,11 +93,12 @@ class Pipeline:
     """Runs jobs once; see `run`."""
 
     def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2,
-                 writers: int = 2, memory_bytes: int = 256 * 2**20) -> None:
+                 video_readers: int = 1, writers: int = 2, memory_bytes: int = 256 * 2**20) -> None:
         """
         Args:
             streams: threads that call `infer`, at the same time.
-            readers: threads that read pictures; one more reads videos, one after the other.
+            readers: threads that read pictures.
+            video_readers: threads that read videos, each one video after the other; every live job has one more.
             writers: threads that write; a job has one of them for all its frames.
             memory_bytes: about how much the frames between having been read and having been written may hold; a larger
                 frame still passes, alone.
@@ -161,15 +107,18 @@ class Pipeline:
         self._batch_size = batch_size
         self._memory_bytes = memory_bytes
         self._readers = readers
+        self._video_readers = video_readers
         # one lock for everything: there is no order of locks to err in
         self._lock = threading.RLock()
         # what the calling thread waits for: a frame, a batch inferred, a job ended
         self._news = threading.Condition(self._lock)
         self._memory_given = threading.Condition(self._lock)
+        # a live job's frame has come to its writer
+        self._arrived = threading.Condition(self._lock)
         self._stopping = False
         self._failure: BaseException | None = None
         self._held_bytes = 0
-        self._frames = _Queue(self._lock, 2 * batch_size + readers, filled=self._news)
+        self._frames = _Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
         self._results = [_Queue(self._lock, 2 * batch_size) for _ in range(writers)]
         self._outcomes = _Queue(self._lock, producers=writers, filled=self._news)
         # frames waiting for their batch, by size
@@ -193,9 +142,10 @@ class Pipeline:
                 been discarded; jobs that had ended were passed to `done`.
         """
         tickets = [_Ticket(job, Outcome(job), number % len(self._results)) for number, job in enumerate(jobs)]
-        pictures = deque(ticket for ticket in tickets if not ticket.job.is_video)
-        videos = deque(ticket for ticket in tickets if ticket.job.is_video)
-        todo = [pictures] * min(self._readers, len(pictures)) + [videos] * bool(videos)
+        pictures = deque(ticket for ticket in tickets if not (ticket.job.is_video or ticket.job.is_live))
+        videos = deque(ticket for ticket in tickets if ticket.job.is_video and not ticket.job.is_live)
+        todo = [pictures] * min(self._readers, len(pictures)) + [videos] * min(self._video_readers, len(videos))
+        todo += [deque([ticket]) for ticket in tickets if ticket.job.is_live]
         self._frames.producers = len(todo)
         threads = [self._thread(self._read_all, waiting) for waiting in todo]
         threads += [self._thread(self._infer_all, self._batches) for _ in range(self._streams)]
@@ -233,7 +183,7 @@ class Pipeline:
         error: DepthcueError | OSError | None = None
         try:
             with ticket.job.read() as frames:
-                for frame in frames:
+                for frame in self._newest(ticket, frames) if ticket.job.is_live else frames:
                     if ticket.abandoned:
                         break
                     self._take_memory(frame.nbytes)
@@ -243,6 +193,18 @@ class Pipeline:
         except MemoryError:
             error = DepthcueError("there is not enough memory to read it", "Scale it down first.")
         self._put(self._frames, (ticket, error))
+
+    def _newest(self, ticket: _Ticket, frames: Iterable[Prepared]) -> Iterator[Prepared]:
+        """The frames of a live job, each asked for when the one before has come to its writer."""
+        waiting = iter(frames)
+        while True:
+            with self._lock:
+                self._wait(self._arrived, lambda: not ticket.on_its_way)
+            frame = next(waiting, None)
+            if frame is None:
+                return
+            ticket.on_its_way = True
+            yield frame
 
     def _take_memory(self, nbytes: int) -> None:
         with self._lock:
@@ -370,6 +332,9 @@ class Pipeline:
                     if not queue.items:
                         break
                     ticket, item, maps = queue.take()
+                    if ticket.on_its_way:
+                        ticket.on_its_way = False
+                        self._arrived.notify_all()
                 if isinstance(item, Prepared):
                     try:
                         self._write(ticket, item, maps, sinks)
@@ -437,7 +402,7 @@ class Pipeline:
             self._stopping = True
             self._failure = self._failure or failure
             queues = [self._frames, self._batches, self._outcomes, *self._results]
-            for condition in {self._memory_given, *(each.filled for each in queues),
+            for condition in {self._memory_given, self._arrived, *(each.filled for each in queues),
                               *(each.emptied for each in queues)}:
                 condition.notify_all()
 

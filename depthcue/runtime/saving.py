@@ -2,9 +2,10 @@
 
 A picture `walk/dog.jpg` gives `OUT/walk/dog_mask.png`, `dog_overlay.png` and so on. A video gives `OUT/clip_mask.mp4`
 for kinds that are seen, and a folder `OUT/clip_frames/` with a file a frame, `000000_raw.png`, for kinds that are exact
-numbers. The frames of a numbered sequence go to such a folder in every kind.
+numbers; so does a camera, `OUT/camera-0_mask.mp4`. The frames of a numbered sequence go to such a folder in every kind.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from depthcue import imaging
 from depthcue.errors import DepthcueError
 from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sink, VideoSink
-from depthcue.runtime.pipeline import Maps, Prepared
+from depthcue.frames.encoders import SOFTWARE
+from depthcue.runtime.jobs import Maps, Prepared
+from depthcue.runtime.live import Latencies
 
 SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
 """Kinds for the eye: a video of them is a video."""
@@ -49,10 +52,12 @@ class Kept:
 class Saver:
     """Saves one input's results in every kind asked for; a sink of the pipeline."""
 
-    def __init__(self, source: Input, out: Path, kinds: Sequence[str], threshold: float, metres: bool = True) -> None:
+    def __init__(self, source: Input, out: Path, kinds: Sequence[str], threshold: float, metres: bool = True,
+                 encoder: str = SOFTWARE.name) -> None:
         """
         Args:
             metres: whether depths are in metres, or in units without a name.
+            encoder: of videos, as `VideoSink` takes it.
         """
         self.outputs: list[Path] = []
         """What was written: files, and folders that hold a file a frame."""
@@ -62,14 +67,26 @@ class Saver:
         self._kinds = kinds
         self._threshold = threshold
         self._metres = metres
-        self._enlarger = _Enlarger() if source.kind == "video" else None
+        self._encoder = encoder
+        self._moves = source.kind in ("video", "live")
+        self._enlarger = _Enlarger() if self._moves else None
         self._stack = ExitStack()
         self._sinks: dict[str, Sink] = {}
         self._depth_range_m: tuple[float, float] | None = None
         self.kept_sum = 0.0
         self.mask_sum = 0.0
+        self.latencies = Latencies()
+        """Of a live source, from each frame's arrival until its results were written."""
         self.stream: FrameSource | None = None
         """The open source, whose frame rate a video takes."""
+
+    def path(self, kind: str) -> Path:
+        """Where a kind goes: a file; or a folder, where there is a file a frame."""
+        if self._source.kind == "image":
+            return self._base.with_name(f"{self._base.name}_{kind}{_suffix(kind)}")
+        if self._moves and kind in SEEN:
+            return self._base.with_name(f"{self._base.name}_{kind}.mp4")
+        return self._folder
 
     def write(self, frame: Prepared, maps: Maps) -> None:
         """As `JobSink.write`.
@@ -88,6 +105,8 @@ class Saver:
             if kind not in self._sinks:
                 self._open(kind, values[0].shape if isinstance(values, tuple) else values.shape[:2])
             self._sinks[kind].write(values, kept.frame)
+        if kept.frame.arrived is not None:
+            self.latencies.add(time.monotonic() - kept.frame.arrived)
 
     def finish(self) -> None:
         """As `JobSink.finish`."""
@@ -102,23 +121,17 @@ class Saver:
             pass
 
     def _open(self, kind: str, size: tuple[int, int]) -> None:
-        single = self._source.kind == "image"
-        if self._source.kind == "video" and kind in SEEN:
+        path = self.path(kind)
+        if path not in self.outputs:
+            self.outputs.append(path)
+        if self._moves and kind in SEEN:
             stream = self.stream
             assert stream is not None and stream.frame_rate is not None  # the reader has opened it
-            path = self._base.with_name(f"{self._base.name}_{kind}.mp4")
             sink: Sink = VideoSink(path, stream.frame_rate, size, time_base=stream.time_base,
-                                   pixel_aspect=stream.pixel_aspect)
-            self.outputs.append(path)
+                                   pixel_aspect=stream.pixel_aspect, encoder=self._encoder)
         else:
-            encoding = (SEEN | EXACT)[kind]
-            suffix = ENCODINGS[encoding].suffix
-            path = (self._base.with_name(f"{self._base.name}_{kind}{suffix}") if single
-                    else self._folder / f"{kind}{suffix}")
-            sink = ImageSink(path, encoding, per_frame=not single)
-            output = path if single else self._folder
-            if output not in self.outputs:
-                self.outputs.append(output)
+            many = path == self._folder
+            sink = ImageSink(path / f"{kind}{_suffix(kind)}" if many else path, (SEEN | EXACT)[kind], per_frame=many)
         self._sinks[kind] = self._stack.enter_context(sink)
 
     def _scale(self, maps: Maps) -> tuple[float, float] | None:
@@ -127,6 +140,10 @@ class Saver:
             near, far = (float(value) for value in np.percentile(maps[1], (1, 99)))
             self._depth_range_m = (near, max(far, 1.05 * near))
         return self._depth_range_m
+
+
+def _suffix(kind: str) -> str:
+    return ENCODINGS[(SEEN | EXACT)[kind]].suffix
 
 
 class _Enlarger:

@@ -62,8 +62,10 @@ class Summary:
 
     def keep_finished(self, source: Input) -> bool:
         """Whether an earlier run has finished this very input and its files are still there; if so, keep its entry."""
-        entry = self._finished.get(str(source.path))
-        if entry is None or entry["source"] != _fingerprint(source) or entry["name"] != source.name:
+        entry = self._finished.get(source.label)
+        if entry is None or entry["source"] is None:  # of a live source there is always more
+            return False
+        if entry["source"] != _fingerprint(source) or entry["name"] != source.name:
             return False
         if not all((self._out / output).exists() for output in entry["outputs"]):
             return False
@@ -71,13 +73,15 @@ class Summary:
         return True
 
     def add(self, source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
-            outputs: Sequence[Path], notes: Sequence[str], error: DepthcueError | OSError | None) -> None:
-        """Add an input that has ended."""
+            outputs: Sequence[Path], notes: Sequence[str], error: DepthcueError | OSError | None,
+            live: dict[str, Any] | None = None) -> None:
+        """Add an input that has ended; `live` is what is told of a live source alone."""
         self._entries.append({
-            "path": str(source.path), "name": source.name, "kind": source.kind, "frames": frames,
+            "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
             "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
             "outputs": [output.relative_to(self._out).as_posix() for output in outputs], "notes": list(notes),
             "error": _error_text(error), "source": _fingerprint(source), "resumed": False,
+            **({} if live is None else {"live": live}),
         })
 
     def add_unreadable(self, source: str, error: DepthcueError) -> None:
@@ -130,7 +134,9 @@ class Summary:
 
 
 def _fingerprint(source: Input) -> dict[str, int] | None:
-    """What changes when the input's file is changed."""
+    """What changes when the input's file is changed; None where there is none to look at."""
+    if source.kind == "live":
+        return None
     try:
         files = [file.stat() for file in _fingerprint_files(source)]
     except (OSError, DepthcueError):

@@ -3,88 +3,17 @@
 import threading
 import time
 import tracemalloc
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from toy_jobs import ToyJob, first_channel, run
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.pipeline import Pipeline, Prepared
+from depthcue.runtime.jobs import Prepared
 
 
 class Bug(Exception):
     pass
-
-
-class ToyJob:
-    """Frames that carry their number in every pixel; the sink remembers what it was told."""
-
-    def __init__(self, name, frames, sizes=((4, 4),), is_video=True, read_error=None, write_error=None, at=None,
-                 finish_error=None, delay=0.0):
-        self.name, self.frames, self.sizes, self.is_video = name, frames, sizes, is_video
-        self.read_error, self.write_error, self.finish_error, self.at = read_error, write_error, finish_error, at
-        self.delay = delay
-        self.written, self.ended, self.closed, self.was_read = [], [], False, 0
-
-    @contextmanager
-    def read(self):
-        try:
-            yield self.prepared()
-        finally:
-            self.closed = True
-
-    def prepared(self):
-        for number in range(self.frames):
-            if self.read_error and number == self.at:
-                raise self.read_error
-            self.was_read += 1
-            size = self.sizes[number % len(self.sizes)]
-            yield Prepared(np.full((*size, 3), number % 251, np.uint8), number, 100)
-        if self.read_error and self.at is None:
-            raise self.read_error
-
-    def open_sink(self):
-        return self
-
-    def write(self, frame, maps):
-        time.sleep(self.delay)
-        if self.write_error and frame.kept == self.at:
-            raise self.write_error
-        assert (maps[0] == frame.kept % 251).all(), "another frame's map"
-        self.written.append(frame.kept)
-
-    def finish(self):
-        if self.finish_error:
-            raise self.finish_error
-        self.ended.append("finished")
-
-    def discard(self):
-        self.ended.append("discarded")
-
-
-def first_channel(frames):
-    return (frames[..., 0].astype(np.float32),)
-
-
-def run(jobs, infer=first_channel, look_up=lambda frames: None, limit_s=60.0, **options):
-    """Run in a thread of its own so that a hang fails the test; outcomes by name, or what was raised."""
-    outcomes, raised = {}, []
-
-    def body():
-        try:
-            Pipeline(infer, **options).run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), look_up)
-        except BaseException as error:
-            raised.append(error)
-
-    before = threading.active_count()
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    assert not thread.is_alive(), "the pipeline hangs"
-    assert threading.active_count() == before, "threads are left"
-    if raised:
-        raise raised[0]
-    return outcomes
 
 
 @pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (8, 2), (2, 4)])
@@ -160,7 +89,7 @@ def test_a_bug_in_a_job_stops_all_and_is_raised_with_its_traceback(where):
             ToyJob("bug", 50, is_video=False, at=None if where == "finish_error" else 7, **{where: Bug("here")})]
     with pytest.raises(Bug, match="here") as caught:
         run(jobs, batch_size=2)
-    assert any("test_pipeline" in str(entry.path) for entry in caught.traceback)
+    assert any("toy_jobs" in str(entry.path) for entry in caught.traceback)
     assert jobs[0].ended in ([], ["discarded"]) and jobs[0].closed
 
 
