@@ -161,10 +161,12 @@ def test_an_exported_file_is_weights_too(tiny_graph):
 
 def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
     copied = tmp_path / "copied.onnx"
-    copied.write_bytes(tiny_graph.read_bytes()[:-100])
+    whole = tiny_graph.read_bytes()
     copied.with_suffix(".json").write_text(tiny_graph.with_suffix(".json").read_text())
-    with pytest.raises(DepthcueError, match="sha256 differs"):
-        open_runner(str(copied))
+    for content, complaint in ((whole[:-100], "cut short"), (whole[:-1] + b"?", "sha256 differs")):
+        copied.write_bytes(content)
+        with pytest.raises(DepthcueError, match=complaint):
+            open_runner(str(copied))
 
 
 @pytest.fixture
