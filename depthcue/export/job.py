@@ -11,6 +11,8 @@ from depthcue import scenes
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
 from depthcue.export.onnx import export_onnx
+from depthcue.export.precision import FP32, INT8, check_precision
+from depthcue.export.versions import LEAST_CALIBRATION
 from depthcue.nets import DepthNet, load_depth_net, load_mask_net
 
 FORMATS = ("onnx",)
@@ -18,43 +20,71 @@ SCENE_SIZE = (240, 320)
 SCENES_PER_KIND = 4
 PICTURES = 16
 """How many pictures of --data are compared on."""
+CALIBRATION = 32
+"""How many others int8 is calibrated on."""
+
+Picture = NDArray[np.uint8]
+"""uint8 (H, W, 3)."""
 
 log = logging.getLogger(__name__)
 
 
-def export_spec(weights: str | None, target: str | None, path: Path, data: str | None = None) -> dict[str, Any]:
+def export_spec(weights: str | None, target: str | None, path: Path, data: str | None = None,
+                precision: str = FP32) -> dict[str, Any]:
     """Export the mask net `weights` or the depth net `target` to `path` (.onnx); return its card.
 
     Args:
-        data: a data spec with pictures to compare on; None renders rooms and roads.
+        data: a data spec with pictures to compare on and, for int8, others to calibrate on; None renders rooms and
+            roads.
+        precision: one of `PRECISIONS`.
 
     Raises:
-        DepthcueError: not exactly one of the two, a wrong spec, or a graph that does not agree with torch.
+        DepthcueError: not exactly one of the two, a wrong spec, too few pictures, or a graph that does not agree with
+            torch.
     """
     if (weights is None) == (target is None):
         raise DepthcueError("export takes one net", "Give --weights W for a mask net or --target NET for a depth net.")
-    pictures = rendered_pictures() if data is None else stored_pictures(data)
+    check_precision(precision)
+    pictures, calibration = _pictures(data, precision)
     if target is not None:
-        return export_onnx(load_depth_net(target), path, pictures)
+        return export_onnx(load_depth_net(target), path, pictures, precision=precision, calibration=calibration)
     assert weights is not None
     net = load_mask_net(weights)
-    return export_onnx(net, path, pictures, depth_net_of(net.description.target))
+    return export_onnx(net, path, pictures, depth_net_of(net.description.target), precision=precision,
+                       calibration=calibration)
 
 
-def rendered_pictures() -> list[NDArray[np.uint8]]:
+def _pictures(data: str | None, precision: str) -> tuple[list[Picture], list[Picture] | None]:
+    """Pictures to compare on and, for int8, others to calibrate on (None: ranges may come from those compared on)."""
+    if precision != INT8:
+        return rendered_pictures() if data is None else stored_pictures(data, PICTURES), None
+    if data is None:
+        log.warning("int8 is calibrated on rendered rooms and roads; give --data with pictures like those that the net "
+                    "will see")
+        return rendered_pictures(), rendered_pictures(CALIBRATION // len(scenes.KINDS), first=SCENES_PER_KIND)
+    stored = stored_pictures(data, PICTURES + CALIBRATION)
+    least = LEAST_CALIBRATION + LEAST_CALIBRATION // 2
+    if len(stored) < least:
+        raise DepthcueError(f"{data}: {len(stored)} pictures are too few for int8, which needs at least {least}, two "
+                            "thirds to calibrate on and the others to compare on",
+                            "Give --data more pictures, of the kind that the net will see.")
+    return stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
+
+
+def rendered_pictures(per_kind: int = SCENES_PER_KIND, first: int = 0) -> list[Picture]:
     """A few rendered rooms and roads, uint8 (H, W, 3): pictures that are there on every machine."""
     height, width = SCENE_SIZE
-    pictures: list[NDArray[np.uint8]] = []
+    pictures: list[Picture] = []
     for kind in scenes.KINDS:
-        rgb = scenes.render(kind, range(SCENES_PER_KIND), height, width).rgb
+        rgb = scenes.render(kind, range(first, first + per_kind), height, width).rgb
         pictures += list((rgb.permute(0, 2, 3, 1) * 255.0).round().byte().numpy())
     return pictures
 
 
-def stored_pictures(data: str) -> list[NDArray[np.uint8]]:
-    """Pictures of a data spec, uint8 (H, W, 3)."""
-    opened = open_data(data, limit=PICTURES)
-    frames = opened.frames(range(min(PICTURES, len(opened))), "cpu")
+def stored_pictures(data: str, count: int) -> list[Picture]:
+    """Up to `count` pictures of a data spec, uint8 (H, W, 3)."""
+    opened = open_data(data, limit=count)
+    frames = opened.frames(range(min(count, len(opened))), "cpu")
     return list(frames.rgb.permute(0, 2, 3, 1).contiguous().numpy())
 
 

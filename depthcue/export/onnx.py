@@ -1,7 +1,7 @@
 """Writing a net as one ONNX file that takes raw frames of any size and batch, and its card.
 
-The file appears under its name after it was checked by `onnx.checker` and found by ONNX Runtime to agree with torch
-(`parity.py`); until then there is no file.
+The file appears under its name after it was checked by `onnx.checker` and found to agree with torch (`parity.py`);
+until then there is no file.
 """
 
 import copy
@@ -22,7 +22,10 @@ from depthcue.atomic import atomic_path
 from depthcue.errors import DepthcueError
 from depthcue.export.card import graph_card, net_identity
 from depthcue.export.module import DepthGraph, MaskGraph
-from depthcue.export.parity import Exported, Frames, Maps, Tolerance, check_parity
+from depthcue.export.parity import Exported, Frames, Maps, Parity, measure_parity
+from depthcue.export.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
+from depthcue.export.running import PROVIDER, open_session
+from depthcue.export.versions import Version, versions
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.checkpoint import card_path
 from depthcue.nets.graph_card import file_sha256
@@ -30,8 +33,6 @@ from depthcue.record import revision, write_json
 
 OPSET = 18
 """What torch's exporter writes without converting, and old enough for ONNX Runtime and TensorRT of the last years."""
-PROVIDER = "CPUExecutionProvider"
-"""What the graph is compared on: it is everywhere, and computes in float32 throughout."""
 MAX_BATCH = 1024
 MAX_SIDE = 8192
 
@@ -39,37 +40,80 @@ log = logging.getLogger(__name__)
 
 
 def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures: Sequence[NDArray[np.uint8]],
-                depth_net: DepthNet | None = None, tolerance: Tolerance | None = None) -> dict[str, Any]:
+                depth_net: DepthNet | None = None, tolerance: Tolerance | None = None, *, precision: str = FP32,
+                calibration: Sequence[NDArray[np.uint8]] | None = None) -> dict[str, Any]:
     """Write `net` to `path` (.onnx, weights inside) and its card beside it; return the card.
 
     Args:
         net: left as it is.
         pictures: real pictures uint8 (H, W, 3) to compare on.
         depth_net: for a mask net, the depth net its masks are for: the change of its error is part of the gate.
+        tolerance: by default that of the precision.
+        precision: one of `PRECISIONS`. Inputs and outputs have the same types in each.
+        calibration: other real pictures, to choose what fits in fewer bits by; for 16 bit by default `pictures`.
 
     Raises:
-        DepthcueError: the graph does not agree with torch, or the file cannot be written.
+        DepthcueError: the graph does not agree with torch, or the file cannot be written; for int8, too few calibration
+            pictures.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise DepthcueError(f"{path} does not end in .onnx", f"Write --out {path.with_suffix('.onnx')}.")
+    check_precision(precision)
+    tolerance = tolerance or TOLERANCES[precision]
+    if calibration is None:
+        calibration = pictures if precision in SIXTEEN_BIT else []
     module = _graph_module(net)
+    description = module.net.description
+    traced = _traced(module)
     with atomic_path(path) as partial:
-        _write_graph(module, partial)
-        session = onnxruntime.InferenceSession(partial, providers=[PROVIDER])
-        parity = check_parity(module, _runner(session, module.net.description.name), pictures, depth_net, tolerance)
+        for version in versions(traced, precision, description, calibration):
+            onnx.save_model(version.model, str(partial), save_as_external_data=False)
+            onnx.checker.check_model(str(partial), full_check=True)
+            checks = {way: measure_parity(module, run, pictures, depth_net, tolerance)
+                      for way, run in _ways_to_run(version, partial, precision, description.name).items()}
+            if all(parity.holds() for parity in checks.values()):
+                break
+        else:
+            raise _too_far(precision, checks)
+        (way, parity), runs_here = list(checks.items())[-1], PROVIDER in checks
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
-            "mask" if isinstance(module, MaskGraph) else "depth", module.net.description,
-            one_size=getattr(module.net, "fixed", False), opset=OPSET,
+            "mask" if isinstance(module, MaskGraph) else "depth", description,
+            one_size=getattr(module.net, "fixed", False), opset=version.model.opset_import[0].version,
             sha256=file_sha256(partial), bytes=partial.stat().st_size,
+            precision=precision, lowering=version.facts, runs_in_onnxruntime_on_cpu=runs_here,
             weights_sha256=net.card.get("sha256"), net_identity=net_identity(net),
-            parity={"provider": PROVIDER, **parity.as_json()},
+            parity={"provider": way, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             revision=revision(),
         )
     write_json(card_path(path), card)
     return card
+
+
+def _ways_to_run(version: Version, path: Path, precision: str, name: str) -> dict[str, Exported]:
+    """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
+    ways: dict[str, Exported] = {}
+    try:
+        ways[PROVIDER] = _runner(open_session(str(path)), name)
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
+        # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
+        if precision != BF16:
+            raise DepthcueError(f"ONNX Runtime cannot load the graph of {name}: {error}",
+                                "Nothing was written.") from error
+    if version.emulated is not None:
+        emulated = open_session(version.emulated.SerializeToString())
+        ways[f"{PROVIDER}, each result rounded to {precision}"] = _runner(emulated, name)
+    return ways
+
+
+def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
+    lines = [f"{way}:\n" + "\n".join(parity.lines()) for way, parity in checks.items()]
+    other = {INT8: " Use --precision fp16, or calibrate on more pictures.",
+             FP16: " Use --precision bf16 or fp32.", BF16: " Use --precision fp16 or fp32."}.get(precision, "")
+    return DepthcueError(f"the graph in {precision} does not agree with torch.\n" + "\n".join(lines),
+                         f"Nothing was written.{other}")
 
 
 def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
@@ -78,7 +122,8 @@ def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
     return module.requires_grad_(False).eval()
 
 
-def _write_graph(module: MaskGraph | DepthGraph, path: Path) -> None:
+def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
+    """The graph in float32."""
     description = module.net.description
     multiple = description.multiple
     # an example batch of one would be taken for a constant
@@ -104,8 +149,7 @@ def _write_graph(module: MaskGraph | DepthGraph, path: Path) -> None:
     assert program is not None
     model = program.model_proto
     _tidy(model, output)
-    onnx.save_model(model, str(path), save_as_external_data=False)
-    onnx.checker.check_model(str(path), full_check=True)
+    return model
 
 
 def _untraceable(name: str, error: BaseException) -> DepthcueError:

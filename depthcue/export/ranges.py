@@ -1,37 +1,11 @@
 """How large the values inside a graph become: measured on pictures, for choosing what fits in fewer bits."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
-import onnxruntime
-from numpy.typing import NDArray
 
-from depthcue.imaging import fit_size, resize_rgb
-from depthcue.nets import DepthDescription, MaskDescription
-
-Feeds = dict[str, NDArray[Any]]
-"""What one run of a graph takes: `frames`, and `lambda` where it takes one."""
-
-
-def feeds(description: MaskDescription | DepthDescription, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Feeds]:
-    """One run of a graph for each picture, at the size at which the net would see it.
-
-    λ takes turns from picture to picture: the ends of its range, their geometric mean, and the net's own.
-    """
-    lams: list[float] = []
-    if isinstance(description, MaskDescription) and description.lambda_range is not None:
-        low, high = description.lambda_range
-        lams = [low, high, math.sqrt(low * high), description.default_lambda]
-    for number, picture in enumerate(pictures):
-        size = fit_size(picture.shape[0], picture.shape[1], (description.height, description.width),
-                        description.multiple)
-        run: Feeds = {"frames": resize_rgb(picture, *size)[None]}
-        if lams:
-            run["lambda"] = np.array([lams[number % len(lams)]], np.float32)
-        yield run
+from depthcue.export.running import Feeds, open_session
 
 
 def largest_values(model: onnx.ModelProto, runs: Iterable[Feeds]) -> dict[str, float]:
@@ -47,9 +21,7 @@ def largest_values(model: onnx.ModelProto, runs: Iterable[Feeds]) -> dict[str, f
         graph.node.append(onnx.helper.make_node("ReduceMax", [f"depthcue_abs_{number}"], [f"depthcue_max_{number}"],
                                                 keepdims=0))
         graph.output.append(onnx.helper.make_tensor_value_info(f"depthcue_max_{number}", onnx.TensorProto.FLOAT, []))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(watched.SerializeToString())
     wanted = [f"depthcue_max_{number}" for number in range(len(names))]
     largest = np.zeros(len(names))
     for run in runs:

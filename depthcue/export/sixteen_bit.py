@@ -24,10 +24,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from depthcue.export.placing import PRODUCTS, away_from_features
 from depthcue.export.precision import BF16, FP16
 from depthcue.export.ranges import value_types
 
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 LOWERED = PRODUCTS | {
     "Add", "Sub", "Mul", "Neg", "Relu", "LeakyRelu", "PRelu", "Clip", "Max", "Min", "MaxPool", "AveragePool", "Resize",
     "Concat", "Split", "Slice", "Pad", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Gather",
@@ -81,37 +81,21 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float]) -> 
 
 def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, float]) -> list[str | None]:
     """For every node why it stays as it is; None for one that computes in 16 bit."""
-    nodes = list(model.graph.node)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     types = value_types(model)
-    pictures, features = {model.graph.input[0].name}, set[str]()
-    early = []
-    for node in nodes:
-        sees = any(name in pictures for name in node.input)
-        pictures.update(node.output if sees else ())
-        on_features = any(name in features for name in node.input) or (sees and node.op_type in PRODUCTS)
-        features.update(node.output if on_features else ())
-        early.append("before the first convolution" if sees else "depends on lambda or on nothing")
-        if on_features:
-            early[-1] = ""
-    needed = set[str]()
-    reasons: list[str | None] = []
-    for node, reason in reversed(list(zip(nodes, early, strict=True))):
-        followed = node.op_type in PRODUCTS or any(name in needed for name in node.output)
-        needed.update(node.input if followed else ())
-        if reason:
-            reasons.append(reason)
-        elif not followed:
-            reasons.append("after the last convolution")
-        elif types.get(node.output[0]) != TensorProto.FLOAT:
-            reasons.append("no float")
-        elif node.op_type not in LOWERED:
-            reasons.append("operator wants range or digits")
-        elif precision == FP16 and not _fits(node, types, weights, largest):
-            reasons.append("values outside the range of fp16")
-        else:
-            reasons.append(None)
-    return reasons[::-1]
+
+    def reason(node: onnx.NodeProto, away: str | None) -> str | None:
+        if away is not None:
+            return away
+        if types.get(node.output[0]) != TensorProto.FLOAT:
+            return "no float"
+        if node.op_type not in LOWERED:
+            return "operator wants range or digits"
+        if precision == FP16 and not _fits(node, types, weights, largest):
+            return "values outside the range of fp16"
+        return None
+
+    return [reason(node, away) for node, away in zip(model.graph.node, away_from_features(model), strict=True)]
 
 
 def _fits(node: onnx.NodeProto, types: dict[str, int], weights: dict[str, TensorProto],

@@ -10,7 +10,7 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, export_onnx, read_graph_card
-from depthcue.export.parity import Tolerance
+from depthcue.export.precision import Tolerance
 from depthcue.nets import build_depth_net, build_mask_net
 
 NARROW = (8, 8, 8, 8, 8)
