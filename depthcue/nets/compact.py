@@ -56,6 +56,7 @@ class DoubleStage(nn.Sequential):
 
     def __init__(self, inputs: int, skips: int, outputs: int) -> None:
         super().__init__(*conv_bn_relu(inputs + skips, outputs))
+        self.doubled = inputs
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         return super().forward(double_and_join(x, skip))
@@ -94,6 +95,7 @@ class ModulatedStage(nn.Module):
 
     def __init__(self, inputs: int, skips: int, outputs: int, condition: int) -> None:
         super().__init__()
+        self.doubled = inputs
         self.conv = nn.Conv2d(inputs + skips, outputs, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
         self.modulation = nn.Linear(condition, 2 * outputs)

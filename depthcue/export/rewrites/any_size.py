@@ -1,0 +1,77 @@
+"""Bilinear resizing to any size and the convolution after it, exchanged: every tap is applied before the resizing.
+
+A convolution is a sum over its taps of a 1×1 convolution that is shifted, and a 1×1 convolution does not care whether
+its map was resized before or after: W∗(A x) = Σ_k S_k A (w_k x), with A the interpolation and S_k the shift by tap k
+with zeros beyond the border. S_k A acts on rows and columns apart, so all taps are two matrix products. The channels
+are multiplied k² times for each *low* pixel; the two products cost k·(5·h·w/W + w) or so for each output, whatever the
+number of input channels. That holds for every ratio of sizes, odd ones too, for both conventions of align_corners, and
+at the borders, since the matrices hold them. For doubling, `doubling` needs less at large sizes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from depthcue.export.rewrites.batch_norm import frozen
+
+
+class ResizedConv(nn.Module):
+    """Bilinear resizing to a given size, then a k×k convolution with zero padding k // 2: (B, C, h, w) to (B, O, H, W).
+
+    In float64 equal to the plain form to 1e-12 of its range.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, align_corners: bool) -> None:
+        """
+        Args:
+            weight: (O, C, k, k), k odd.
+            bias: (O,).
+        """
+        super().__init__()
+        outputs, inputs, self.size, _ = weight.shape
+        # for each output channel the taps of a column of the kernel together: rows are summed first
+        self.taps = frozen(weight.permute(0, 3, 2, 1).reshape(-1, inputs, 1, 1))  # (O·k·k, C, 1, 1)
+        self.outputs = outputs
+        self.bias = None if bias is None else frozen(bias.view(-1, 1, 1))
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        size, (low_height, low_width) = self.size, x.shape[2:]
+        rows = shifted_interpolation(low_height, height, size, self.align_corners, x)  # (H, k·h)
+        columns = shifted_interpolation(low_width, width, size, self.align_corners, x)  # (W, k·w)
+        taps = F.conv2d(x, self.taps)  # (B, O·k·k, h, w)
+        y = rows @ taps.reshape(-1, self.outputs * size, size * low_height, low_width)  # (B, O·k, H, w)
+        y = y.unflatten(1, (self.outputs, size)).transpose(2, 3).flatten(3, 4)  # (B, O, H, k·w)
+        y = y @ columns.T
+        return y if self.bias is None else y + self.bias  # (B, O, H, W)
+
+
+def shifted_interpolation(low: int, high: int, size: int, align_corners: bool, like: Tensor) -> Tensor:
+    """The matrix (high, size·low) that interpolates `size` lines of `low` pixels, shifts each by its tap, and sums.
+
+    Column k·low + i is the share of pixel i of line k: of the interpolated line's pixel n + k − size // 2 where that
+    exists, else 0. Shares are whole numbers over a common denominator, so they are rounded once, to the type of `like`.
+    """
+    output = torch.arange(high, device=like.device)[:, None]
+    seen = output + torch.arange(size, device=like.device)[None, :] - size // 2  # (high, size)
+    if align_corners:
+        denominator = max(high - 1, 1)
+        position = seen * (low - 1)
+    else:
+        denominator = 2 * high
+        position = (2 * seen + 1) * low - high
+    # the position in low pixels, in units of 1/denominator, kept within the map: the border pixel is repeated
+    position = position.clamp(min=0).minimum(torch.full_like(position, (low - 1) * denominator))
+    pixel = torch.arange(low, device=like.device) * denominator
+    shares = (denominator - (position[:, :, None] - pixel).abs()).clamp(min=0)  # (high, size, low)
+    inside = (seen >= 0) & (seen < high)
+    return ((shares * inside[:, :, None]).to(like.dtype) / denominator).flatten(1)
+
+
+def products(inputs: int, outputs: int, size: int, low: tuple[int, int], high: tuple[int, int]) -> int:
+    """Multiplications of `ResizedConv` for one picture; of the plain form, inputs·outputs·size² for every output."""
+    (low_height, low_width), (height, width) = low, high
+    taps = inputs * outputs * size * size * low_height * low_width
+    rows = outputs * size * height * low_width * size * low_height
+    columns = outputs * height * width * size * low_width
+    return taps + rows + columns

@@ -1,0 +1,59 @@
+"""Odd convolutions of a map between whose pixels zeros were put, without touching the zeros.
+
+Unpooling puts x[i, j] at [2i, 2j] of a map twice as large and zeros elsewhere. An output pixel meets only every second
+row and column of the kernel, and which ones depends on the parity of its own: four phases, each a small convolution at
+the low resolution, together k² products for every low pixel where the plain form needs 4·k². A 5×5 kernel falls into
+3×3, 3×2, 2×3 and 2×2 (Laina et al., 3DV 2016, sec. 3.3).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from depthcue.export.rewrites.batch_norm import frozen
+
+
+class UnpooledConv(nn.Module):
+    """k×k convolution (k odd) of the unpooled map, for cells of 2×2 outputs.
+
+    The input carries one more pixel on each side than there are cells: (B, C, h + 2, w + 2) to (B, O, 2h, 2w). What
+    those pixels hold is the caller's choice: zeros for a zero-padded convolution.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """
+        Args:
+            weight: (O, C, k, k), k 3 or 5.
+            bias: (O,).
+        """
+        super().__init__()
+        size = weight.shape[2]
+        if weight.shape[3] != size or size not in (3, 5):
+            raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is neither 3x3 nor 5x5")
+        taps = [_taps(size, parity) for parity in (0, 1)]
+        # the first and last low pixel that a phase reads, counted from its cell
+        self.reach = [(_offset(size, own[0], parity), _offset(size, own[-1], parity))
+                      for parity, own in enumerate(taps)]
+        self.phases = nn.ParameterList([frozen(weight[:, :, rows][:, :, :, columns])
+                                        for rows in taps for columns in taps])
+        self.bias = None if bias is None else frozen(bias)
+
+    def forward(self, bordered: Tensor) -> Tensor:
+        cells = []
+        for number, kernel in enumerate(self.phases):
+            (top, bottom), (left, right) = self.reach[number // 2], self.reach[number % 2]
+            rows = slice(1 + top, bordered.shape[2] - 1 + bottom)
+            columns = slice(1 + left, bordered.shape[3] - 1 + right)
+            cells.append(F.conv2d(bordered[:, :, rows, columns], kernel, self.bias))
+        # the four of each channel side by side, as pixel_shuffle takes them
+        return F.pixel_shuffle(torch.stack(cells, dim=2).flatten(1, 2), 2)  # (B, O, 2h, 2w)
+
+
+def _taps(size: int, parity: int) -> list[int]:
+    """The kernel's rows that an output row of this parity meets: those that lie on even rows of the unpooled map."""
+    return [tap for tap in range(size) if (parity + tap - size // 2) % 2 == 0]
+
+
+def _offset(size: int, tap: int, parity: int) -> int:
+    """Which low pixel, counted from the output's own cell, a tap reads."""
+    return (parity + tap - size // 2) // 2
