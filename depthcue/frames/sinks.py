@@ -131,7 +131,8 @@ class VideoSink:
     """
 
     def __init__(self, path: Path, frame_rate: Fraction, size: tuple[int, int], *, time_base: Fraction | None = None,
-                 pixel_aspect: Fraction = Fraction(1), quantiser: int = 20, encoder: str = SOFTWARE.name) -> None:
+                 pixel_aspect: Fraction = Fraction(1), quantiser: int = 20, encoder: str = SOFTWARE.name,
+                 endless: bool = False) -> None:
         """Prepare a video of `size` (H, W); the file is opened on entering.
 
         Args:
@@ -140,6 +141,8 @@ class VideoSink:
             pixel_aspect: width over height of a pixel.
             quantiser: 0 is lossless; 20 shows no loss, 8 keeps binary masks exact when thresholded at half.
             encoder: one of `encoders.ENCODERS`, or auto.
+            endless: it may go on for hours: the file is written in fragments with an index each, so that memory does
+                not grow with its length. Some players cannot jump within such a file.
         """
         self.path = path
         self._rate = frame_rate
@@ -150,6 +153,8 @@ class VideoSink:
         self._aspect = pixel_aspect
         self._quantiser = quantiser
         self._encoder = encoder
+        # the usual index at the end of the file has an entry a frame, held in memory until then
+        self._mp4_options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if endless else {}
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
         self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None
@@ -160,7 +165,7 @@ class VideoSink:
     def __enter__(self) -> Self:
         try:
             partial = self._file.enter_context(atomic_path(self.path))
-            self._container = av.open(str(partial), "w", format="mp4")
+            self._container = av.open(str(partial), "w", format="mp4", options=self._mp4_options)
             self._stream = self._add_stream(self._container)
         except BaseException as error:
             self._discard(error)

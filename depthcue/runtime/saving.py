@@ -128,7 +128,8 @@ class Saver:
             stream = self.stream
             assert stream is not None and stream.frame_rate is not None  # the reader has opened it
             sink: Sink = VideoSink(path, stream.frame_rate, size, time_base=stream.time_base,
-                                   pixel_aspect=stream.pixel_aspect, encoder=self._encoder)
+                                   pixel_aspect=stream.pixel_aspect, encoder=self._encoder,
+                                   endless=self._source.kind == "live")
         else:
             many = path == self._folder
             sink = ImageSink(path / f"{kind}{_suffix(kind)}" if many else path, (SEEN | EXACT)[kind], per_frame=many)
