@@ -113,9 +113,9 @@ class ImageSink:
         """The file that the result for `frame` goes to."""
         return self.path.with_name(f"{frame.name}_{self.path.name}") if self._per_frame else self.path
 
-    def write(self, values: Values, frame: Frame) -> None:
-        """Write the result for one frame; see Sink."""
-        path, content = self.path_for(frame), self._encoding.encode(values)
+    def write(self, values: Values | bytes, frame: Frame) -> None:
+        """Write the result for one frame, or its file's content, encoded before; see Sink."""
+        path, content = self.path_for(frame), values if isinstance(values, bytes) else self._encoding.encode(values)
         try:
             write_bytes(path, content)
         except OSError as error:

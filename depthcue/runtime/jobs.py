@@ -32,8 +32,8 @@ class Prepared:
 class JobSink(Protocol):
     """Where a job's results go; used by one thread. One of `finish` and `discard` ends it."""
 
-    def write(self, frame: Prepared, maps: Maps) -> None:
-        """Take the next frame's results."""
+    def write(self, frame: Prepared, rendered: Any) -> None:
+        """Take the next frame's results, as the job's `render` made them."""
 
     def finish(self) -> None:
         """Make the files appear under their names."""
@@ -55,6 +55,13 @@ class Job(Protocol):
 
         Raises:
             DepthcueError: it cannot be read; raised after some frames, those are kept.
+        """
+
+    def render(self, frame: Prepared, maps: Maps) -> Any:
+        """Make of a frame's maps what the sink writes; called by any thread, for several frames at once, in no order.
+
+        Raises:
+            DepthcueError: it cannot be made; ends the job as an error in writing does.
         """
 
     def open_sink(self) -> JobSink:

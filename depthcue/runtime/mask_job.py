@@ -23,11 +23,11 @@ from depthcue.progress import Progress
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.halving import halving
 from depthcue.runtime.interruption import interruptible
-from depthcue.runtime.jobs import Infer, Outcome, Prepared
+from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
 from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.runner import Runner
-from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Saver, check_kinds
+from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Rendered, Saver, check_kinds
 from depthcue.runtime.summary import Summary
 
 THRESHOLD = 0.025
@@ -116,7 +116,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
 
             if jobs:
                 pipeline = Pipeline(infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
-                                    video_readers=plan.video_readers, writers=plan.writers)
+                                    video_readers=plan.video_readers, writers=plan.writers,
+                                    renderers=plan.renderers)
                 pipeline.run(jobs, lambda outcome: _finish(outcome, summary), look_up)
     return summary.document()
 
@@ -133,6 +134,7 @@ class _Plan:
     readers: int
     video_readers: int
     writers: int
+    renderers: int
 
     @classmethod
     def for_device(cls, device: str, batch_size: int | None, live: int = 0) -> Self:
@@ -140,15 +142,15 @@ class _Plan:
         cores = os.cpu_count() or 2
         if live:
             # all cores for the frame that is there: the soonest answer, not the most answers
-            return cls(batch_size or live, 1, cores if device == "cpu" else None, 1, 1, live)
+            return cls(batch_size or live, 1, cores if device == "cpu" else None, 1, 1, live, 0)
         if device != "cpu":
             # the cores are free for decoding and encoding; the second stream copies while the first computes
             half = min(max(cores // 2, 1), 16)
-            return cls(batch_size or 32, 2, None, half, min(max(cores // 4, 1), 4), half)
+            return cls(batch_size or 32, 2, None, half, min(max(cores // 4, 1), 4), half, half)
         # threads that share one operation wait for each other at its end, and longer when decoding and encoding
         # interrupt one of them; batches side by side do not. More than a few would take much memory.
         streams = min(cores, 4)
-        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1))
+        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1), cores // 8)
 
 
 class _MaskJob:
@@ -186,6 +188,9 @@ class _MaskJob:
             small = frame.resized(*fit_size(height, width, self._working, self._multiple))
             kept = Kept(frame if self._keeps_picture else frame.without_picture(), (height, width))
             yield Prepared(small, kept, small.nbytes + kept.frame.nbytes)
+
+    def render(self, frame: Prepared, maps: Maps) -> Rendered:
+        return self.saver.render(frame, maps)
 
     def open_sink(self) -> Saver:
         return self.saver

@@ -1,7 +1,8 @@
 """Read, infer and write at the same time, in bounded memory, without ever hanging.
 
 Reader threads open jobs and decode their frames; the calling thread gathers frames of one size into batches, across
-jobs; streams infer them; writer threads write each job's results in order. What is between the stages is bounded in
+jobs; streams infer them; writer threads write each job's results in order, helped by renderers, which make what is to
+be written of frames further back. What is between the stages is bounded in
 number and in bytes, so memory does not grow with the length of a video or the number of pictures.
 
 Pictures of several sizes are batched size by size, not padded to a common one: a border of padding would change what a
@@ -17,89 +18,32 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.jobs import Infer, Job, JobSink, Maps, Outcome, Prepared
+from depthcue.runtime.jobs import Infer, Job, JobSink, Outcome, Prepared
+from depthcue.runtime.under_way import Arrival, Batch, Queue, Result, Stopped, Ticket
 
 LOOK_UP_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    """A job under way, shared by the threads that handle it."""
-
-    job: Job
-    outcome: Outcome
-    writer: int
-    started: float = field(default_factory=time.perf_counter)
-    abandoned: bool = False
-    """Its results cannot be written: the rest of it need not be read."""
-    on_its_way: bool = False
-    """A live job's last frame has not come to its writer yet."""
-
-
-_Arrival = Prepared | DepthcueError | OSError | None
-"""What a reader passes on: a frame; or a job's end, with the error that ended it if there was one."""
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    waiting: list[tuple[_Ticket, _Arrival]]
-    """Frames of one size, and ends of jobs behind their last frames."""
-    frames: int = 0
-    outputs: Sequence[NDArray[np.float32]] | None = None
-    """None until inferred."""
-
-
-class _Stopped(Exception):
-    """The pipeline stops; seen by its own threads only."""
-
-
-class _Queue:
-    """Items between threads; its conditions share the pipeline's one lock."""
-
-    def __init__(self, lock: threading.RLock, capacity: int | None = None, producers: int = 1,
-                 filled: threading.Condition | None = None) -> None:
-        self.items: deque[Any] = deque()
-        self.capacity = capacity
-        self.producers = producers
-        """How many threads may still put something in."""
-        self.filled = filled or threading.Condition(lock)
-        """Told when an item is there, and when there will be no more."""
-        self.emptied = threading.Condition(lock)
-        """Told when there is room again."""
-
-    def put(self, item: Any) -> None:
-        self.items.append(item)
-        self.filled.notify()
-
-    def take(self) -> Any:
-        item = self.items.popleft()
-        self.emptied.notify()
-        return item
-
-    def leave(self) -> None:
-        self.producers -= 1
-        self.filled.notify_all()
 
 
 class Pipeline:
     """Runs jobs once; see `run`."""
 
     def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2,
-                 video_readers: int = 1, writers: int = 2, memory_bytes: int = 256 * 2**20) -> None:
+                 video_readers: int = 1, writers: int = 2, renderers: int = 0,
+                 memory_bytes: int = 256 * 2**20) -> None:
         """
         Args:
             streams: threads that call `infer`, at the same time.
             readers: threads that read pictures.
             video_readers: threads that read videos, each one video after the other; every live job has one more.
             writers: threads that write; a job has one of them for all its frames.
+            renderers: threads that render ahead of the writers, twice as many frames as they are. They pay where there
+                are more cores than inference, reading and writing keep busy.
             memory_bytes: about how much the frames between having been read and having been written may hold; a larger
                 frame still passes, alone.
         """
@@ -118,15 +62,19 @@ class Pipeline:
         self._stopping = False
         self._failure: BaseException | None = None
         self._held_bytes = 0
-        self._frames = _Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
-        self._results = [_Queue(self._lock, 2 * batch_size) for _ in range(writers)]
-        self._outcomes = _Queue(self._lock, producers=writers, filled=self._news)
+        self._frames = Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
+        self._results = [Queue(self._lock, 2 * batch_size) for _ in range(writers)]
+        self._outcomes = Queue(self._lock, producers=writers, filled=self._news)
         # frames waiting for their batch, by size
-        self._gathering: dict[tuple[int, ...], list[tuple[_Ticket, _Arrival]]] = {}
+        self._gathering: dict[tuple[int, ...], list[tuple[Ticket, Arrival]]] = {}
+        self._renderings = Queue(self._lock)
+        self._renderers = renderers
+        # frames that renderers have taken and writers have not
+        self._ahead = 0
         self._streams = streams
-        self._batches = _Queue(self._lock)
+        self._batches = Queue(self._lock)
         # dispatched and not passed on yet, in order
-        self._under_way: deque[_Batch] = deque()
+        self._under_way: deque[Batch] = deque()
 
     def run(self, jobs: Sequence[Job], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -141,7 +89,7 @@ class Pipeline:
             Exception: what `infer`, `done` or `look_up` raise, and a bug in a job. Then every sink that was open has
                 been discarded; jobs that had ended were passed to `done`.
         """
-        tickets = [_Ticket(job, Outcome(job), number % len(self._results)) for number, job in enumerate(jobs)]
+        tickets = [Ticket(job, Outcome(job), number % len(self._results)) for number, job in enumerate(jobs)]
         pictures = deque(ticket for ticket in tickets if not (ticket.job.is_video or ticket.job.is_live))
         videos = deque(ticket for ticket in tickets if ticket.job.is_video and not ticket.job.is_live)
         todo = [pictures] * min(self._readers, len(pictures)) + [videos] * min(self._video_readers, len(videos))
@@ -149,12 +97,13 @@ class Pipeline:
         self._frames.producers = len(todo)
         threads = [self._thread(self._read_all, waiting) for waiting in todo]
         threads += [self._thread(self._infer_all, self._batches) for _ in range(self._streams)]
+        threads += [self._thread(self._render_all, self._renderings) for _ in range(self._renderers)]
         threads += [self._thread(self._write_all, queue) for queue in self._results]
         try:
             for thread in threads:
                 thread.start()
             self._conduct(done, look_up)
-        except _Stopped:
+        except Stopped:
             pass  # the thread that stopped it has left the reason
         except BaseException as error:
             self._stop(error)
@@ -169,7 +118,7 @@ class Pipeline:
 
     # --- reading
 
-    def _read_all(self, waiting: deque[_Ticket]) -> None:
+    def _read_all(self, waiting: deque[Ticket]) -> None:
         while True:
             with self._lock:
                 if self._stopping or not waiting:
@@ -178,7 +127,7 @@ class Pipeline:
             self._read(ticket)
         self._leave(self._frames)
 
-    def _read(self, ticket: _Ticket) -> None:
+    def _read(self, ticket: Ticket) -> None:
         ticket.started = time.perf_counter()
         error: DepthcueError | OSError | None = None
         try:
@@ -194,7 +143,7 @@ class Pipeline:
             error = DepthcueError("there is not enough memory to read it", "Scale it down first.")
         self._put(self._frames, (ticket, error))
 
-    def _newest(self, ticket: _Ticket, frames: Iterable[Prepared]) -> Iterator[Prepared]:
+    def _newest(self, ticket: Ticket, frames: Iterable[Prepared]) -> Iterator[Prepared]:
         """The frames of a live job, each asked for when the one before has come to its writer."""
         waiting = iter(frames)
         while True:
@@ -222,8 +171,7 @@ class Pipeline:
     def _conduct(self, done: Callable[[Outcome], None], look_up: Callable[[int], None]) -> None:
         while self._step(look_up):
             self._tell(done)
-        self._leave(self._batches)
-        for queue in self._results:
+        for queue in (self._batches, self._renderings, *self._results):
             self._leave(queue)
         while self._outcomes.producers:
             with self._lock:
@@ -269,7 +217,7 @@ class Pipeline:
     def _is_finished(self) -> bool:
         return not (self._frames.producers or self._frames.items or self._gathering or self._under_way)
 
-    def _gather(self, ticket: _Ticket, item: _Arrival) -> None:
+    def _gather(self, ticket: Ticket, item: Arrival) -> None:
         """Add a frame, or a job's end, to what waits for its batch."""
         own = [size for size, waiting in self._gathering.items() if any(owner is ticket for owner, _ in waiting)]
         if not isinstance(item, Prepared):
@@ -279,7 +227,7 @@ class Pipeline:
             if behind:
                 behind[-1].append((ticket, item))
             else:
-                self._put(self._results[ticket.writer], (ticket, item, ()))
+                self._hand_over(Result(ticket, item, ()))
             return
         size = item.small.shape
         for other in own:
@@ -291,18 +239,18 @@ class Pipeline:
             self._dispatch(size)
 
     def _dispatch(self, size: tuple[int, ...]) -> None:
-        batch = _Batch(self._gathering.pop(size))
+        batch = Batch(self._gathering.pop(size))
         with self._lock:
             self._under_way.append(batch)
             self._batches.put(batch)
 
-    def _infer_all(self, queue: _Queue) -> None:
+    def _infer_all(self, queue: Queue) -> None:
         while True:
             with self._lock:
                 self._wait(queue.filled, lambda: bool(queue.items) or not queue.producers)
                 if not queue.items:
                     return
-                batch: _Batch = queue.take()
+                batch: Batch = queue.take()
             frames = np.stack([item.small for _, item in batch.waiting if isinstance(item, Prepared)])
             outputs = self._infer(frames)
             with self._lock:
@@ -310,56 +258,92 @@ class Pipeline:
                 self._news.notify()
             del batch, frames, outputs  # not to hold them while waiting for more
 
-    def _pass_on(self, batch: _Batch) -> None:
+    def _pass_on(self, batch: Batch) -> None:
         assert batch.outputs is not None
         results = zip(*batch.outputs, strict=True)
         for ticket, item in batch.waiting:
-            maps = next(results) if isinstance(item, Prepared) else ()
-            self._put(self._results[ticket.writer], (ticket, item, maps))
+            self._hand_over(Result(ticket, item, next(results) if isinstance(item, Prepared) else ()))
+
+    def _hand_over(self, result: Result) -> None:
+        self._put(self._results[result.ticket.writer], result)
+        if self._renderers and isinstance(result.item, Prepared):
+            self._put(self._renderings, result)
 
     def _tell(self, done: Callable[[Outcome], None]) -> None:
         while self._outcomes.items:
             done(self._outcomes.items.popleft())
 
-    # --- writing
+    # --- rendering ahead, and writing
 
-    def _write_all(self, queue: _Queue) -> None:
-        sinks: dict[_Ticket, JobSink] = {}
+    def _render_all(self, queue: Queue) -> None:
+        while True:
+            with self._lock:
+                self._wait(queue.filled, lambda: not queue.producers or (
+                    bool(queue.items) and self._ahead < 2 * self._renderers))
+                if not queue.items or not queue.producers:
+                    return  # at the very end, writers need no help with the few that are left
+                result: Result = queue.take()
+                if result.taken:  # its writer was quicker
+                    continue
+                result.taken = True
+                self._ahead += 1
+            result.render()
+            with self._lock:
+                result.ready = True
+                self._results[result.ticket.writer].filled.notify()
+            del result  # not to hold it while waiting for more
+
+    def _write_all(self, queue: Queue) -> None:
+        sinks: dict[Ticket, JobSink] = {}
         try:
             while True:
                 with self._lock:
-                    self._wait(queue.filled, lambda: bool(queue.items) or not queue.producers)
+                    self._wait(queue.filled, lambda: not queue.producers if not queue.items else
+                               queue.items[0].ready or not queue.items[0].taken)
                     if not queue.items:
                         break
-                    ticket, item, maps = queue.take()
-                    if ticket.on_its_way:
-                        ticket.on_its_way = False
-                        self._arrived.notify_all()
-                if isinstance(item, Prepared):
+                    result: Result = queue.take()
+                    self._take_over(result)
+                if isinstance(result.item, Prepared):
                     try:
-                        self._write(ticket, item, maps, sinks)
+                        self._write(result, result.item, sinks)
                     finally:
-                        self._give_memory(item.nbytes)
+                        self._give_memory(result.item.nbytes)
                 else:
-                    self._end(ticket, item, sinks)
-                del item, maps  # not to hold them while waiting for more
+                    self._end(result.ticket, result.item, sinks)
+                del result  # not to hold it while waiting for more
         finally:
             for sink in sinks.values():
                 sink.discard()
         self._leave(self._outcomes)
 
-    def _write(self, ticket: _Ticket, frame: Prepared, maps: Maps, sinks: dict[_Ticket, JobSink]) -> None:
+    def _take_over(self, result: Result) -> None:
+        """From the renderers, and from a live job's way; with the lock held."""
+        if result.ready:
+            self._ahead -= 1
+            self._renderings.filled.notify()
+        result.taken = True
+        if result.ticket.on_its_way:
+            result.ticket.on_its_way = False
+            self._arrived.notify_all()
+
+    def _write(self, result: Result, frame: Prepared, sinks: dict[Ticket, JobSink]) -> None:
+        ticket = result.ticket
         if ticket.abandoned:
             return
         try:
+            if not result.ready:
+                result.render()
+            if result.error is not None:
+                raise result.error
             if ticket not in sinks:
                 sinks[ticket] = ticket.job.open_sink()
-            sinks[ticket].write(frame, maps)
+            sinks[ticket].write(frame, result.rendered)
             ticket.outcome.frames += 1
         except (DepthcueError, OSError) as error:
             self._abandon(ticket, error, sinks)
 
-    def _end(self, ticket: _Ticket, error: DepthcueError | OSError | None, sinks: dict[_Ticket, JobSink]) -> None:
+    def _end(self, ticket: Ticket, error: DepthcueError | OSError | None, sinks: dict[Ticket, JobSink]) -> None:
         outcome = ticket.outcome
         if not ticket.abandoned:
             outcome.error = error
@@ -377,7 +361,7 @@ class Pipeline:
         with self._lock:
             self._outcomes.put(outcome)
 
-    def _abandon(self, ticket: _Ticket, error: DepthcueError | OSError, sinks: dict[_Ticket, JobSink]) -> None:
+    def _abandon(self, ticket: Ticket, error: DepthcueError | OSError, sinks: dict[Ticket, JobSink]) -> None:
         ticket.abandoned = True
         ticket.outcome.error = error
         sink = sinks.pop(ticket, None)
@@ -390,7 +374,7 @@ class Pipeline:
         def guarded() -> None:
             try:
                 body(argument)
-            except _Stopped:
+            except Stopped:
                 pass
             except BaseException as error:  # a bug: raised again in the calling thread
                 self._stop(error)
@@ -401,17 +385,17 @@ class Pipeline:
         with self._lock:
             self._stopping = True
             self._failure = self._failure or failure
-            queues = [self._frames, self._batches, self._outcomes, *self._results]
+            queues = [self._frames, self._batches, self._renderings, self._outcomes, *self._results]
             for condition in {self._memory_given, self._arrived, *(each.filled for each in queues),
                               *(each.emptied for each in queues)}:
                 condition.notify_all()
 
-    def _put(self, queue: _Queue, item: Any) -> None:
+    def _put(self, queue: Queue, item: Any) -> None:
         with self._lock:
             self._wait(queue.emptied, lambda: queue.capacity is None or len(queue.items) < queue.capacity)
             queue.put(item)
 
-    def _leave(self, queue: _Queue) -> None:
+    def _leave(self, queue: Queue) -> None:
         with self._lock:
             queue.leave()
 
@@ -425,4 +409,4 @@ class Pipeline:
                 return
             news.wait(left)
         if self._stopping:
-            raise _Stopped
+            raise Stopped

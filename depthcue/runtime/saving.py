@@ -5,6 +5,7 @@ for kinds that are seen, and a folder `OUT/clip_frames/` with a file a frame, `0
 numbers; so does a camera, `OUT/camera-0_mask.mp4`. The frames of a numbered sequence go to such a folder in every kind.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -49,6 +50,15 @@ class Kept:
     """(H, W) of the picture."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """What is to be written of a frame."""
+
+    results: "_Results"
+    values: dict[str, Any]
+    """By kind, but for those whose colours hang on the frame before; of pictures of their own the files' contents."""
+
+
 class Saver:
     """Saves one input's results in every kind asked for; a sink of the pipeline."""
 
@@ -69,7 +79,7 @@ class Saver:
         self._metres = metres
         self._encoder = encoder
         self._moves = source.kind in ("video", "live")
-        self._enlarger = _Enlarger() if self._moves else None
+        self._of_thread = threading.local()  # an enlarger each
         self._stack = ExitStack()
         self._sinks: dict[str, Sink] = {}
         self._depth_range_m: tuple[float, float] | None = None
@@ -84,26 +94,33 @@ class Saver:
         """Where a kind goes: a file; or a folder, where there is a file a frame."""
         if self._source.kind == "image":
             return self._base.with_name(f"{self._base.name}_{kind}{_suffix(kind)}")
-        if self._moves and kind in SEEN:
+        if self._is_video(kind):
             return self._base.with_name(f"{self._base.name}_{kind}.mp4")
         return self._folder
 
-    def write(self, frame: Prepared, maps: Maps) -> None:
-        """As `JobSink.write`.
+    def render(self, frame: Prepared, maps: Maps) -> Rendered:
+        """As `Job.render`.
 
         Args:
             maps: the mask; then, where a kind needs them, the depth and the depth under the mask.
         """
+        results = _Results(frame.kept, maps[0], maps[1:], self._threshold, self._enlarger(), self._metres)
+        values = {kind: results.of(kind) for kind in self._kinds if kind not in DEPTH_KINDS}
+        return Rendered(results, {kind: each if self._is_video(kind) else ENCODINGS[(SEEN | EXACT)[kind]].encode(each)
+                                  for kind, each in values.items()})
+
+    def write(self, frame: Prepared, rendered: Rendered) -> None:
+        """As `JobSink.write`."""
         kept: Kept = frame.kept
-        mask = maps[0]
+        results = rendered.results
         # counted at the size the net works at: enlarging a mask blurs it and would count more
-        self.kept_sum += float(np.mean(mask > self._threshold))
-        self.mask_sum += float(mask.mean())
-        results = _Results(kept, mask, maps[1:], self._threshold, self._scale(maps), self._enlarger, self._metres)
+        self.kept_sum += float(np.mean(results.mask > self._threshold))
+        self.mask_sum += float(results.mask.mean())
+        results.depth_range_m = self._scale(results.depths)
         for kind in self._kinds:
-            values = results.of(kind)
+            values = rendered.values[kind] if kind in rendered.values else results.of(kind)
             if kind not in self._sinks:
-                self._open(kind, values[0].shape if isinstance(values, tuple) else values.shape[:2])
+                self._open(kind, values)
             self._sinks[kind].write(values, kept.frame)
         if kept.frame.arrived is not None:
             self.latencies.add(time.monotonic() - kept.frame.arrived)
@@ -120,11 +137,23 @@ class Saver:
         except _Discarded:
             pass
 
-    def _open(self, kind: str, size: tuple[int, int]) -> None:
+    def _is_video(self, kind: str) -> bool:
+        return self._moves and kind in SEEN
+
+    def _enlarger(self) -> "_Enlarger | None":
+        if not self._moves:
+            return None
+        if not hasattr(self._of_thread, "enlarger"):
+            self._of_thread.enlarger = _Enlarger()
+        enlarger: _Enlarger = self._of_thread.enlarger
+        return enlarger
+
+    def _open(self, kind: str, first: Any) -> None:
         path = self.path(kind)
         if path not in self.outputs:
             self.outputs.append(path)
-        if self._moves and kind in SEEN:
+        if self._is_video(kind):
+            size = first[0].shape if isinstance(first, tuple) else first.shape[:2]
             stream = self.stream
             assert stream is not None and stream.frame_rate is not None  # the reader has opened it
             sink: Sink = VideoSink(path, stream.frame_rate, size, time_base=stream.time_base,
@@ -135,10 +164,10 @@ class Saver:
             sink = ImageSink(path / f"{kind}{_suffix(kind)}" if many else path, (SEEN | EXACT)[kind], per_frame=many)
         self._sinks[kind] = self._stack.enter_context(sink)
 
-    def _scale(self, maps: Maps) -> tuple[float, float] | None:
+    def _scale(self, depths: Maps) -> tuple[float, float] | None:
         """Ends of the depth colours, from the first frame alone: in a video they must not flicker."""
-        if len(maps) > 1 and self._depth_range_m is None:
-            near, far = (float(value) for value in np.percentile(maps[1], (1, 99)))
+        if depths and self._depth_range_m is None:
+            near, far = (float(value) for value in np.percentile(depths[0], (1, 99)))
             self._depth_range_m = (near, max(far, 1.05 * near))
         return self._depth_range_m
 
@@ -169,12 +198,13 @@ class _Results:
     """The values of each kind for one frame; what several kinds need is computed once."""
 
     def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, threshold: float,
-                 depth_range_m: tuple[float, float] | None, enlarger: "_Enlarger | None", metres: bool) -> None:
+                 enlarger: "_Enlarger | None", metres: bool) -> None:
         self.kept = kept
         self.mask = mask
         self.depths = depths
         self.threshold = threshold
-        self.depth_range_m = depth_range_m
+        self.depth_range_m: tuple[float, float] | None = None
+        """To be set before a kind that shows depth is asked for."""
         self._metres = metres
         self._enlarger = enlarger
         self._as_yuv = enlarger is not None and kept.size[0] % 2 == 0 == kept.size[1] % 2

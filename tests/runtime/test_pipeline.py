@@ -16,8 +16,8 @@ class Bug(Exception):
     pass
 
 
-@pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (8, 2), (2, 4)])
-def test_every_frame_is_written_once_and_in_order(batch_size, streams):
+@pytest.mark.parametrize(("batch_size", "streams", "renderers"), [(1, 1, 0), (3, 1, 1), (8, 2, 4), (2, 4, 0)])
+def test_every_frame_is_written_once_and_in_order(batch_size, streams, renderers):
     jobs = [ToyJob(f"video {i}", count) for i, count in enumerate((1, 2, 50, 17))]
     jobs += [ToyJob(f"picture {i}", 1, sizes=((4 + i % 3, 4),), is_video=False) for i in range(40)]
     generator = np.random.default_rng(0)
@@ -26,7 +26,8 @@ def test_every_frame_is_written_once_and_in_order(batch_size, streams):
         time.sleep(generator.uniform(0, 0.002))  # streams overtake each other
         return first_channel(frames)
 
-    outcomes = run(jobs, infer, batch_size=batch_size, streams=streams, readers=3, writers=3)
+    outcomes = run(jobs, infer, batch_size=batch_size, streams=streams, readers=3, writers=3,
+                   video_readers=2, renderers=renderers)
     for job in jobs:
         assert job.written == list(range(job.frames)) and job.ended == ["finished"] and job.closed
         assert outcomes[job.name].frames == job.frames and outcomes[job.name].complete
@@ -133,13 +134,19 @@ def test_it_looks_up_while_a_slow_reader_keeps_it_waiting():
 
 
 def test_streams_infer_at_the_same_time():
-    both = threading.Barrier(2, timeout=5)
+    met, both = threading.Event(), threading.Semaphore(0)
 
     def infer(frames):
-        both.wait()  # raises unless another stream is here as well
+        # the first waits for a second one to come while it is here; a small batch may be the last and alone
+        if both.acquire(blocking=False):
+            met.set()
+        else:
+            both.release()
+            met.wait(5)
         return first_channel(frames)
 
     run([ToyJob("a", 8)], infer, batch_size=2, streams=2)
+    assert met.is_set()
 
 
 def test_memory_in_flight_is_bounded_in_bytes_and_one_large_frame_still_passes():
@@ -208,6 +215,66 @@ def test_stages_overlap():
     start = time.perf_counter()
     run([Slow("slow", 100)], infer, batch_size=4)
     assert time.perf_counter() - start < 0.7 * sum(slept)
+
+
+def test_renderers_work_at_the_same_time_and_the_order_stays():
+    most, now, lock = [0], [0], threading.Lock()
+
+    class Rendered(ToyJob):
+        def render(self, frame, maps):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            time.sleep(0.001 * (frame.kept % 5))  # they overtake each other
+            with lock:
+                now[0] -= 1
+            return maps
+
+    jobs = [Rendered(f"video {i}", 60) for i in range(3)]
+    outcomes = run(jobs, batch_size=4, video_readers=2, writers=2, renderers=3)
+    for job in jobs:
+        assert job.written == list(range(60)) and job.ended == ["finished"] and outcomes[job.name].complete
+    assert 3 <= most[0] <= 5, "three renderers and two writers"
+
+
+def test_renderers_do_not_run_far_ahead_of_a_slow_writer():
+    rendered, ahead = [0], []
+
+    class Rendered(ToyJob):
+        def render(self, frame, maps):
+            rendered[0] += 1
+            return maps
+
+        def write(self, frame, maps):
+            time.sleep(0.003)
+            ahead.append(rendered[0] - len(self.written))
+            super().write(frame, maps)
+
+    run([Rendered("video", 80)], batch_size=16, writers=1, renderers=2)
+    assert max(ahead) <= 2 * 2 + 1
+
+
+@pytest.mark.parametrize("renderers", [0, 2])
+def test_what_cannot_be_rendered_ends_its_job_and_the_rest_goes_on(renderers):
+    class Bad(ToyJob):
+        def render(self, frame, maps):
+            if frame.kept == 7:
+                raise DepthcueError("too large")
+            return maps
+
+    bad, good = Bad("bad", 300), ToyJob("good", 30)
+    outcomes = run([bad, good], batch_size=2, renderers=renderers)
+    assert "too large" in str(outcomes["bad"].error) and bad.written == list(range(7)) and bad.ended == ["discarded"]
+    assert outcomes["good"].complete
+
+
+def test_a_bug_in_rendering_stops_all_and_is_raised():
+    class Buggy(ToyJob):
+        def render(self, frame, maps):
+            raise Bug("here")
+
+    with pytest.raises(Bug, match="here"):
+        run([Buggy("bug", 50), ToyJob("long", 100_000)], renderers=2)
 
 
 def test_nothing_to_do_is_done():
