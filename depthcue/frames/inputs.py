@@ -74,7 +74,7 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
             if on_error is None:
                 raise
             on_error(source, error)
-    names = _unique_names(list(found.values()))
+    names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
 
@@ -209,7 +209,7 @@ def natural_key(text: str) -> tuple[object, ...]:
     return (folders, text)
 
 
-def _unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
+def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
     """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number."""
     wishes = []
     for path, _, name in found:

@@ -1,0 +1,127 @@
+"""Stores: the same promises on a disk and in an object store; nothing appears that is not whole."""
+
+import contextlib
+import io
+
+import pytest
+
+from depthcue.errors import DepthcueError
+from depthcue.runtime import cluster_storage
+from depthcue.runtime.cluster_storage import Store, StoredFile, is_address
+
+pytest.importorskip("pyarrow", reason="stores need the extra ray")
+
+
+@pytest.fixture(params=["path", "file", "memory"])
+def place(request, tmp_path):
+    """A fresh place of each kind."""
+    if request.param == "memory":
+        import fsspec
+
+        memory = fsspec.filesystem("memory")  # one a process
+        memory.store.clear()
+        memory.pseudo_dirs[:] = [""]
+        return "memory://bucket/a folder"
+    folder = tmp_path / "a folder"
+    return str(folder) if request.param == "path" else f"file://{folder}"
+
+
+def fill(store, files):
+    for key, content in files.items():
+        with store.writing(key) as file:
+            file.write(content)
+
+
+def test_what_is_written_is_found_and_read(place, tmp_path):
+    store = Store(place)
+    fill(store, {"a.jpg": b"one", "deep/er/b#1 x.png": b"second", ".hidden": b"", "deep/.also/c.png": b""})
+    assert {(file.key, file.nbytes) for file in store.files()} == {("a.jpg", 3), ("deep/er/b#1 x.png", 6)}
+    store.fetch("deep/er/b#1 x.png", tmp_path / "new" / "copy.png")
+    assert (tmp_path / "new" / "copy.png").read_bytes() == b"second"
+    store.put(tmp_path / "new" / "copy.png", "deep/back.png")
+    with store.open("deep/back.png") as file:
+        assert file.read() == b"second"
+    assert store.names("deep") == ["back.png"] and store.names("nowhere") == []
+    assert store.are_there(["a.jpg", "deep/er"]) and not store.are_there(["a.jpg", "b.jpg"])
+    store.delete("a.jpg")
+    store.delete("a.jpg")
+    assert not store.are_there(["a.jpg"])
+
+
+def test_a_single_file_is_read_from_the_folder_that_holds_it(place, tmp_path):
+    fill(Store(place), {"walk/a.jpg": b"one"})
+    assert Store(f"{place}/walk").itself() is None
+    single = Store(f"{place}/walk/a.jpg")
+    file = single.itself()
+    assert (file.key, file.nbytes) == ("a.jpg", 3)
+    Store(single.holder).fetch(file.key, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"one"
+    assert Store("s3://bucket/walk/a.jpg?region=eu-west-1").holder == "s3://bucket/walk?region=eu-west-1"
+
+
+def test_what_fails_half_way_leaves_nothing_and_what_was_there_stays(place):
+    store = Store(place)
+    fill(store, {"kept.bin": b"old", "other.bin": b""})
+    for key in ("kept.bin", "new.bin"):
+        with pytest.raises(RuntimeError), store.writing(key) as file:
+            file.write(b"half of the")
+            raise RuntimeError
+    with store.open("kept.bin") as file:
+        assert file.read() == b"old"
+    assert sorted(file.key for file in store.files()) == ["kept.bin", "other.bin"]
+    if store.local is not None:
+        assert sorted(path.name for path in store.local.iterdir()) == ["kept.bin", "other.bin"]
+
+
+def test_an_object_store_gets_small_files_in_one_piece_and_large_ones_under_another_name_first(monkeypatch, tmp_path):
+    store = Store("memory://bucket")
+    monkeypatch.setattr(cluster_storage, "_OBJECT_STORES", {store._system.type_name})
+    monkeypatch.setattr(cluster_storage, "_SMALL", 5)
+    opened = []
+    monkeypatch.setattr(Store, "writing", lambda self, key: opened.append(key) or contextlib.nullcontext(io.BytesIO()))
+    for name, content in (("small", b"12345"), ("large", b"123456")):
+        (tmp_path / name).write_bytes(content)
+        store.put(tmp_path / name, name)
+    assert opened == ["large"] and store.open("small").read() == b"12345"
+
+
+def test_a_changed_file_has_another_stamp(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    (before,) = Store(str(tmp_path)).files()
+    (tmp_path / "a.jpg").write_bytes(b"four")
+    (after,) = Store(str(tmp_path)).files()
+    assert before.stamp != after.stamp
+    assert after.stamp == {"files": 1, "bytes": 4, "modified_ns": (tmp_path / "a.jpg").stat().st_mtime_ns}
+
+
+def test_a_path_and_its_address_are_one_place(tmp_path):
+    spaced = tmp_path / "a b"
+    assert Store(f"file://{spaced}").local == Store(str(spaced)).local == spaced
+    assert Store("memory://x/y").local is None
+
+
+def test_what_is_missing_or_unknown_is_told_by_name(place, tmp_path):
+    store = Store(place)
+    for look in (store.files, store.itself):
+        with pytest.raises(DepthcueError, match="does not exist"):
+            look()
+    with pytest.raises(DepthcueError, match="gone.jpg does not exist"):
+        store.fetch("gone.jpg", tmp_path / "x")
+    with pytest.raises(DepthcueError, match="bogus"):
+        Store("bogus://bucket/x")
+
+
+def test_options_and_passwords_are_not_shown():
+    store = Store("s3://key:secret@bucket/masks?region=eu-west-1")
+    assert store.label == "s3://bucket/masks" and store.path("a.png") == "s3://bucket/masks/a.png"
+
+
+@pytest.mark.parametrize(("source", "answer"), [
+    ("s3://bucket/x", True), ("memory://x", True), ("file:///tmp", True), ("/tmp/x", False), ("C:/x", False),
+    ("camera:0", False), ("frame_%05d.png", False)])
+def test_addresses_are_told_from_paths(source, answer):
+    assert is_address(source) is answer
+
+
+def test_stamps_are_those_of_a_file_on_a_disk():
+    assert StoredFile("a", 5, 7).stamp == {"files": 1, "bytes": 5, "modified_ns": 7}
