@@ -24,6 +24,7 @@ from depthcue.export.card import graph_card, net_identity
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.parity import Exported, Frames, Maps, Parity, measure_parity
 from depthcue.export.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
+from depthcue.export.rewrites import Rewriting, rewritten
 from depthcue.export.running import PROVIDER, open_session
 from depthcue.export.versions import Version, versions
 from depthcue.nets import DepthNet, MaskNet
@@ -65,7 +66,8 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         calibration = pictures if precision in SIXTEEN_BIT else []
     module = _graph_module(net)
     description = module.net.description
-    traced = _traced(module)
+    graph, rewriting = _rewritten_graph(module)
+    traced = _traced(graph)
     with atomic_path(path) as partial:
         for version in versions(traced, precision, description, calibration):
             onnx.save_model(version.model, str(partial), save_as_external_data=False)
@@ -83,7 +85,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
             one_size=getattr(module.net, "fixed", False), opset=version.model.opset_import[0].version,
             sha256=file_sha256(partial), bytes=partial.stat().st_size,
             precision=precision, lowering=version.facts, runs_in_onnxruntime_on_cpu=runs_here,
-            weights_sha256=net.card.get("sha256"), net_identity=net_identity(net),
+            weights_sha256=net.card.get("sha256"), net_identity=net_identity(net), rewriting=rewriting.as_json(),
             parity={"provider": way, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             revision=revision(),
@@ -117,9 +119,19 @@ def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
 
 
 def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
+    """The net with its preprocessing as it was trained: what the file is compared with."""
     own = copy.deepcopy(net.for_export() if isinstance(net, DepthNet) else net).cpu().eval()
     module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
     return module.requires_grad_(False).eval()
+
+
+def _rewritten_graph(module: MaskGraph | DepthGraph) -> tuple[MaskGraph | DepthGraph, Rewriting]:
+    """The same with the net rewritten to less arithmetic: what is written."""
+    if isinstance(module, MaskGraph):
+        mask_net, rewriting = rewritten(module.net)
+        return MaskGraph(mask_net).eval(), rewriting
+    depth_net, rewriting = rewritten(module.net)
+    return DepthGraph(depth_net).eval(), rewriting
 
 
 def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
