@@ -1,6 +1,7 @@
 """One contract for every runner."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
+from depthcue.nets import load_mask_net
 from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner, open_runner
 
 
@@ -131,12 +133,74 @@ def test_a_gpu_agrees_with_the_cpu(tiny_net, tiny_graph, frames):
             np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=5e-3)
 
 
-def test_bf16_is_close(tiny_net, frames):
-    with TorchRunner(tiny_net, precision="bf16") as runner:
+def bf16_runner(kind, tiny_net, tiny_graph):
+    if kind == "torch":
+        return TorchRunner(tiny_net, precision="bf16")
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    return OpenVinoRunner(tiny_graph, precision="bf16")
+
+
+@pytest.mark.parametrize("kind", ["torch", "openvino"])
+def test_bf16_is_close_and_is_bf16(tiny_net, tiny_graph, frames, kind):
+    with bf16_runner(kind, tiny_net, tiny_graph) as runner:
         masks = runner.infer(frames)
-    assert masks.dtype == np.float32
-    # bfloat16 has 8 bits of mantissa
-    np.testing.assert_allclose(masks, wanted(tiny_net, frames, 2.0), atol=3e-2)
+    assert masks.dtype == np.float32 and runner.name == f"{kind} cpu bf16"
+    # bfloat16 has 8 bits of mantissa; a result that is closer than it can be was not computed in it
+    difference = np.abs(masks - wanted(tiny_net, frames, 2.0))
+    assert 1e-4 < difference.max() < 3e-2
+
+
+def test_the_batches_of_several_threads_do_not_mix(make, tiny_net):
+    generator = np.random.default_rng(3)
+    batches = [generator.integers(0, 256, (1 + number % 3, 32, 48, 3), dtype=np.uint8) for number in range(24)]
+    with make() as runner, ThreadPoolExecutor(4) as threads:
+        for frames, masks in zip(batches, threads.map(runner.infer, batches), strict=True):
+            np.testing.assert_allclose(masks, wanted(tiny_net, frames, 2.0), atol=1e-5)
+
+
+def test_weights_too_large_for_fp16_are_told(tiny_net):
+    net = copy.deepcopy(tiny_net)
+    net.conv.weight.data[0, 0, 0, 0] = 1e6
+    with pytest.raises(DepthcueError, match=r"conv.weight(?s:.*)bf16"), TorchRunner(net, device="mps",
+                                                                                    precision="fp16"):
+        pass
+
+
+def test_nan_is_told_and_not_written_as_a_black_mask(tiny_net, frames):
+    net = copy.deepcopy(tiny_net)
+    net.conv.bias.data[0] = float("nan")
+    with TorchRunner(net) as runner, pytest.raises(DepthcueError, match="NaN in fp32"):
+        runner.infer(frames)
+
+
+def test_fp16_is_not_for_cpus(tiny_net):
+    with pytest.raises(DepthcueError, match="for GPUs"):
+        TorchRunner(tiny_net, precision="fp16")
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same(weights, frames):
+    net = load_mask_net(str(weights))
+    with TorchRunner(net) as plain, TorchRunner(net, compiled=True) as compiled:
+        for batch in (frames, frames[:2]):
+            np.testing.assert_allclose(compiled.infer(batch), plain.infer(batch), atol=1e-4)
+
+
+def test_a_compiler_that_is_missing_is_told(tiny_net, frames, monkeypatch):
+    def broken(*_):
+        raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no C++ compiler"), None)
+
+    monkeypatch.setattr(torch, "compile", lambda module, **_: broken)
+    with TorchRunner(tiny_net, compiled=True) as runner, pytest.raises(DepthcueError, match=r"cannot compile"):
+        runner.infer(frames)
+
+
+def test_openvino_that_is_missing_is_told(tiny_graph, monkeypatch):
+    monkeypatch.setattr("depthcue.runtime.openvino_runner.has_openvino", lambda: False)
+    with pytest.raises(DepthcueError, match=r"(?s)not installed.*depthcue\[openvino\]"):
+        OpenVinoRunner(tiny_graph)
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
