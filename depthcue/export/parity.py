@@ -92,7 +92,8 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     """
     if not pictures:
         raise DepthcueError("no pictures to compare the exported graph on", "Give --data with some pictures.")
-    tolerance = tolerance or Tolerance()
+    described = module.net.description if isinstance(module, DepthGraph) else depth_net and depth_net.description
+    tolerance = (tolerance or Tolerance()).for_range(described.depth_range if described else 10.0)
     frames = cases = 0
     largest = 0.0
     means: list[float] = []

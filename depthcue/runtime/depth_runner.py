@@ -12,6 +12,7 @@ from depthcue.export import described_depth_net, read_graph_card
 from depthcue.nets import DepthNet
 from depthcue.runtime.depth_through_mask import Depths
 from depthcue.runtime.graph_cache import cached_graph
+from depthcue.runtime.onnx_runner import check_runs
 from depthcue.runtime.runner import Frames, check_frames
 
 
@@ -24,9 +25,11 @@ class OnnxDepthRunner:
             threads: CPU threads of one operation; None leaves it to ONNX Runtime (one a core).
 
         Raises:
-            DepthcueError: no graph, no card, or that of a mask net.
+            DepthcueError: no graph, no card or that of a mask net, a precision that ONNX Runtime cannot run on a CPU.
         """
-        self.description = described_depth_net(read_graph_card(graph, "depth"))
+        card = read_graph_card(graph, "depth")
+        check_runs(card, graph, "cpu")
+        self.description = described_depth_net(card)
         self.name = "onnx cpu"
         self._graph = Path(graph)
         self._threads = threads

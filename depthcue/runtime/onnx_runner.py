@@ -32,7 +32,8 @@ class OnnxRunner:
             cpu_fallback: where CUDA does not load, go on with the CPU and say so; else that is an error.
 
         Raises:
-            DepthcueError: no graph, no card or a foreign one, λ outside the range, a device that ONNX Runtime has not.
+            DepthcueError: no graph, no card or a foreign one, λ outside the range, a device that ONNX Runtime has not,
+                a precision that it cannot run there.
         """
         card = read_graph_card(graph, "mask")
         self.graph = Path(graph)
@@ -41,13 +42,15 @@ class OnnxRunner:
         self.lam = check_lambda(self.description, lam)
         if device.partition(":")[0] not in ("cpu", "cuda"):
             raise DepthcueError(f"ONNX Runtime does not run on {device!r} here", "Choose --device cpu or cuda.")
+        check_runs(card, graph, device)
         self.device = device
         self._threads = threads
         self._cpu_fallback = cpu_fallback
         self._on_gpu: OnGpu | None = None
         self._takes_lambda = any(each["name"] == "lambda" for each in card["inputs"])
         self._session: Any = None
-        self.name = f"onnx {device}"
+        self._precision = "" if card.get("precision", "fp32") == "fp32" else f" {card['precision']}"
+        self.name = f"onnx {device}{self._precision}"
 
     def __enter__(self) -> Self:
         options = onnxruntime.SessionOptions()
@@ -63,7 +66,7 @@ class OnnxRunner:
                 raise DepthcueError(f"ONNX Runtime cannot use CUDA: {complaint}",
                                     f"{REMEDY}. --cpu-fallback goes on with the CPU.")
             log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", complaint)
-            self.device, self.name = "cpu", "onnx cpu"
+            self.device, self.name = "cpu", f"onnx cpu{self._precision}"
             self._session = self._open(options, self.device)
         if self.device != "cpu":
             self._on_gpu = OnGpu(self._session, self.device, self._takes_lambda)
@@ -108,3 +111,15 @@ class OnnxRunner:
                 feeds["lambda"] = np.full(len(frames), self.lam, np.float32)
             masks: Masks = self._session.run(None, feeds)[0]
             return masks
+
+
+def check_runs(card: dict[str, Any], graph: str | Path, device: str) -> None:
+    """Refuse a graph for which ONNX Runtime has no kernels on a CPU.
+
+    Raises:
+        DepthcueError: it is in bfloat16 and the device is a CPU.
+    """
+    if device == "cpu" and not card.get("runs_in_onnxruntime_on_cpu", True):
+        raise DepthcueError(f"{graph} computes in {card['precision']}, for which ONNX Runtime has no kernels on a CPU",
+                            "It is for GPUs. Here use one in fp32, fp16 or int8 (depthcue export --precision), or the "
+                            "net itself with --backend torch --precision bf16.")
