@@ -64,7 +64,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     tolerance = tolerance or TOLERANCES[precision]
     if calibration is None:
         calibration = pictures if precision in SIXTEEN_BIT else []
-    module = _graph_module(net)
+    module = graph_module(net)
     description = module.net.description
     graph, rewriting = _rewritten_graph(module)
     traced = _traced(graph)
@@ -118,7 +118,7 @@ def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
                          f"Nothing was written.{other}")
 
 
-def _graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
+def graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
     """The net with its preprocessing as it was trained: what the file is compared with."""
     own = copy.deepcopy(net.for_export() if isinstance(net, DepthNet) else net).cpu().eval()
     module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
