@@ -68,7 +68,8 @@ def find_encoder(name: str, size: tuple[int, int]) -> Encoder:
                             "Install PyAV from PyPI: pip install --force-reinstall av")
     if complaint := _complaint(name, size):
         raise DepthcueError(f"the encoder {name} does not work here: {complaint}",
-                            f"Use {SOFTWARE.name}, or auto for what works.")
+                            "It needs a GPU of its maker that encodes, and the driver. Use "
+                            f"{SOFTWARE.name}, or auto for what works.")
     return ENCODERS[name]
 
 

@@ -33,5 +33,6 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
         accelerated.create(Codec("h264", "r"))
     except (av.error.FFmpegError, OSError, RuntimeError) as error:
         raise DepthcueError(f"no GPU here decodes video ({kind}: {getattr(error, 'strerror', None) or error})",
-                            "Leave --decoder out; depthcue doctor tells what this machine has.") from error
+                            "It needs a GPU and its driver: depthcue doctor tells what is here. Or leave --decoder "
+                            "out.") from error
     return accelerated

@@ -63,34 +63,16 @@ class Summary:
     def keep_finished(self, source: Input) -> bool:
         """Whether an earlier run has finished this very input and its files are still there; if so, keep its entry."""
         entry = self._finished.get(source.label)
-        if entry is None or entry["source"] is None:  # of a live source there is always more
-            return False
-        if entry["source"] != _fingerprint(source) or entry["name"] != source.name:
+        if entry is None or not still_holds(entry, source.name, fingerprint(source)):
             return False
         if not all((self._out / output).exists() for output in entry["outputs"]):
             return False
         self._entries.append({**entry, "resumed": True})
         return True
 
-    def add(self, source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
-            outputs: Sequence[Path], notes: Sequence[str], error: DepthcueError | OSError | None,
-            live: dict[str, Any] | None = None) -> None:
-        """Add an input that has ended; `live` is what is told of a live source alone."""
-        self._entries.append({
-            "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
-            "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
-            "outputs": [output.relative_to(self._out).as_posix() for output in outputs], "notes": list(notes),
-            "error": _error_text(error), "source": _fingerprint(source), "resumed": False,
-            **({} if live is None else {"live": live}),
-        })
-
-    def add_unreadable(self, source: str, error: DepthcueError) -> None:
-        """Add a source that gave no inputs."""
-        log.error("%s", error)
-        self._entries.append({
-            "path": source, "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
-            "seconds": 0.0, "outputs": [], "notes": [], "error": _error_text(error), "source": None, "resumed": False,
-        })
+    def add(self, entry: dict[str, Any]) -> None:
+        """Add an input that has ended, or a source that gave none."""
+        self._entries.append(entry)
 
     def save_now_and_then(self) -> None:
         """Save if that was some time ago; the longer saving takes, the rarer."""
@@ -133,7 +115,40 @@ class Summary:
             return {}
 
 
-def _fingerprint(source: Input) -> dict[str, int] | None:
+def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
+                   outputs: Sequence[str], notes: Sequence[str], error: DepthcueError | OSError | None,
+                   live: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The entry of an input that has ended.
+
+    Args:
+        outputs: relative to the run's folder.
+        live: what is told of a live source alone.
+    """
+    return {
+        "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
+        "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
+        "outputs": list(outputs), "notes": list(notes),
+        "error": None if error is None else str(error), "source": fingerprint(source), "resumed": False,
+        **({} if live is None else {"live": live}),
+    }
+
+
+def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
+    """The entry of a source that gave no inputs."""
+    return {
+        "path": source, "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
+        "seconds": 0.0, "outputs": [], "notes": [], "error": str(error), "source": None, "resumed": False,
+    }
+
+
+def still_holds(entry: dict[str, Any], name: str, source: dict[str, int] | None) -> bool:
+    """Whether the entry of an earlier run is of an input of this name and fingerprint."""
+    if entry["source"] is None:  # of a live source there is always more
+        return False
+    return bool(entry["source"] == source and entry["name"] == name)
+
+
+def fingerprint(source: Input) -> dict[str, int] | None:
     """What changes when the input's file is changed; None where there is none to look at."""
     if source.kind == "live":
         return None
@@ -149,10 +164,6 @@ def _fingerprint_files(source: Input) -> list[Path]:
     return [file for _, file in sequence_files(source.path)] if source.kind == "sequence" else [source.path]
 
 
-def _error_text(error: DepthcueError | OSError | None) -> str | None:
-    return None if error is None else str(error)
-
-
 def summary_table(summary: dict[str, Any], out: Path) -> tuple[str, list[str], list[list[str]]]:
     """The summary for a person: title, columns and rows; of many inputs the first and those that failed."""
     totals = summary["totals"]
@@ -161,8 +172,15 @@ def summary_table(summary: dict[str, Any], out: Path) -> tuple[str, list[str], l
     shown = [entry for number, entry in enumerate(summary["inputs"]) if number < TABLE_ROWS or entry["error"]]
     rows = [[entry["path"], str(entry["frames"]),
              "" if entry["share_kept"] is None else f"{100 * entry['share_kept']:.1f} %",
-             f"{entry['seconds']:.2f}", "failed" if entry["error"] else "as before" if entry["resumed"] else "done"]
-            for entry in shown]
+             f"{entry['seconds']:.2f}", _state(entry)] for entry in shown]
     if len(shown) < len(summary["inputs"]):
         rows.append([f"and {len(summary['inputs']) - len(shown)} more, see {SUMMARY}", "", "", "", ""])
     return title, ["input", "frames", "pixels kept", "seconds", ""], rows
+
+
+def _state(entry: dict[str, Any]) -> str:
+    state = "failed" if entry["error"] else "as before" if entry["resumed"] else "done"
+    live = entry.get("live")
+    if live is None or live["latency_ms"]["median"] is None:
+        return state
+    return f"{state}, {live['latency_ms']['median']:.0f} ms behind, {live['dropped']} frames dropped"
