@@ -1,7 +1,8 @@
-"""Folders that many machines reach: on a shared disk, or in an object store under an address such as s3://BUCKET/PATH.
+"""Folders that many machines reach: on a shared disk, or in an object store under an address, s3://BUCKET/PATH.
 
-What pyarrow reads itself (s3, gs, abfs, hdfs) it is left to read; other schemes go through fsspec, where the package for
-them is installed. `file:` addresses are paths. Credentials come from where those libraries find them on each machine.
+What pyarrow reads itself (s3, gs, abfs, hdfs) it is left to read; other schemes go through fsspec, where the package
+for them is installed. `file:` addresses are paths. Credentials come from where those libraries find them on each
+machine.
 """
 
 import os

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, Input, find_inputs
+from depthcue.frames import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, find_inputs
 from depthcue.frames.inputs import Kind, natural_key, unique_names
 from depthcue.runtime.cluster_storage import Store, is_address
 

@@ -1,0 +1,179 @@
+"""The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import lcm
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthcue.device import resolve_device
+from depthcue.errors import DepthcueError
+from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
+from depthcue.imaging import fit_size
+from depthcue.nets import load_depth_net
+from depthcue.runtime.depth_through_mask import DepthThroughMask
+from depthcue.runtime.halving import halving
+from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
+from depthcue.runtime.mask_options import MaskOptions
+from depthcue.runtime.opening import open_runner, torch_threads
+from depthcue.runtime.pipeline import Pipeline
+from depthcue.runtime.plan import Plan
+from depthcue.runtime.runner import Runner
+from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Rendered, Saver
+from depthcue.runtime.summary import finished_entry
+
+
+class MaskJob:
+    """One input for the pipeline, as `jobs.Job`."""
+
+    def __init__(self, source: Input, out: Path, options: MaskOptions, working: tuple[int, int],
+                 multiple: int, metres: bool, live: LiveOptions) -> None:
+        self.source = source
+        self.is_video = source.kind != "image"
+        self.is_live = source.kind == "live"
+        self.notes: list[str] = []
+        self.live: dict[str, Any] | None = None
+        """What is told of a live source alone."""
+        self.saver = Saver(source, out, options.save, options.threshold, metres, options.encoder)
+        self._live_options = live
+        self._decoder = options.decoder
+        self._working = working
+        self._multiple = multiple
+        self._keeps_picture = any(kind in PICTURE_KINDS for kind in options.save)
+
+    @contextmanager
+    def read(self) -> Iterator[Iterator[Prepared]]:
+        with open_input(self.source, live=self._live_options, decoder=self._decoder) as stream:
+            self.saver.stream = stream
+            try:
+                yield self._prepared(stream)
+            finally:
+                self.notes = stream.notes
+                if isinstance(stream, LiveSource):
+                    self.live = {"dropped": stream.dropped, "reconnects": stream.reconnects}
+
+    def _prepared(self, stream: FrameSource) -> Iterator[Prepared]:
+        for frame in stream:
+            height, width = frame.size
+            small = frame.resized(*fit_size(height, width, self._working, self._multiple))
+            kept = Kept(frame if self._keeps_picture else frame.without_picture(), (height, width))
+            yield Prepared(small, kept, small.nbytes + kept.frame.nbytes)
+
+    def render(self, frame: Prepared, maps: Maps) -> Rendered:
+        return self.saver.render(frame, maps)
+
+    def open_sink(self) -> Saver:
+        return self.saver
+
+
+class Masking:
+    """The nets of a run. Made, they are known; inside the context they are on their device, and `run` works."""
+
+    def __init__(self, options: MaskOptions, plan: Plan, frames: int) -> None:
+        """
+        Args:
+            frames: about how many are to come.
+
+        Raises:
+            DepthcueError: weights that do not load, a wrong backend, precision, λ or size.
+        """
+        self._options = options
+        self._plan = plan
+        with torch_threads(plan.threads):
+            self._runner, self._depth = _open_nets(options, plan, frames)
+        self._working, self._multiple = _working_size(self._runner, self._depth, options.size)
+        self._metres = self._depth is None or not self._depth.description.relative
+        self._inside = ExitStack()
+        self.name = self._runner.name
+        """What runs and where."""
+        self.record = {
+            "weights": options.weights, "weights_identity": self._runner.identity, "lambda": self._runner.lam,
+            "save": list(options.save), "threshold": options.threshold,
+            "target": self._depth.description.name if self._depth is not None else None,
+            "size": None if options.size is None else list(options.size), "precision": options.precision,
+        }
+        """What decides the results, for the summary."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(torch_threads(self._plan.threads))
+            stack.enter_context(self._runner)
+            if self._depth is not None:
+                stack.enter_context(self._depth)
+            self._infer = _inference(self._runner, self._depth)
+            self._inside = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._inside.__exit__(kind, error, traceback)
+
+    def job(self, source: Input, out: Path, reading: LiveOptions | None = None,
+            make: type[MaskJob] = MaskJob) -> MaskJob:
+        """The job of one input, whose results go to the folder `out`."""
+        return make(source, out, self._options, self._working, self._multiple, self._metres, reading or LiveOptions())
+
+    def run(self, jobs: Sequence[MaskJob], done: Callable[[Outcome], None],
+            look_up: Callable[[int], None] = lambda frames: None) -> None:
+        """Run jobs to their end, as `Pipeline.run`; several threads may do so at the same time."""
+        if jobs:
+            plan = self._plan
+            Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
+                     video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers
+                     ).run(jobs, done, look_up)
+
+
+def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
+    """What the summary says of a MaskJob that has ended, whose results went to the folder `out`."""
+    job: MaskJob = outcome.job
+    saver, frames = job.saver, outcome.frames
+    return finished_entry(
+        job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
+        mean_mask=saver.mask_sum / frames if frames else None, seconds=outcome.seconds,
+        outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
+        notes=job.notes, error=outcome.error,
+        live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
+
+
+def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, DepthThroughMask | None]:
+    device = resolve_device(options.device)
+    runner = open_runner(options.weights, backend=options.backend, device=device, precision=options.precision,
+                         lam=options.lam, batch_size=plan.batch_size, size=options.size,
+                         frames=frames, threads=plan.threads)
+    if not any(kind in DEPTH_KINDS for kind in options.save):
+        return runner, None
+    target = options.target or runner.description.target
+    try:
+        return runner, DepthThroughMask(load_depth_net(target), device)
+    except DepthcueError as error:
+        raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
+                            f"{error.message}", "Name it with --target, or save other kinds.") from error
+
+
+def _working_size(runner: Runner, depth: DepthThroughMask | None,
+                  size: tuple[int, int] | None) -> tuple[tuple[int, int], int]:
+    """(height, width) to work at, and what sides must be multiples of, so that each net in use can take the frames."""
+    description = runner.description
+    multiple = description.multiple if depth is None else lcm(description.multiple, depth.description.multiple)
+    height, width = size or (description.height, description.width)
+    near = _nearest(height, multiple), _nearest(width, multiple)
+    if size is not None and (size[0] % multiple or size[1] % multiple):
+        raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for "
+                            f"{description.name}", f"Try --size {near[1]}x{near[0]}.")
+    return near, multiple
+
+
+def _nearest(side: int, multiple: int) -> int:
+    return max(round(side / multiple), 1) * multiple
+
+
+def _inference(runner: Runner, depth: DepthThroughMask | None) -> Infer:
+    def infer(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        masks = runner.infer(frames)
+        return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
+
+    return halving(infer, runner.device)
