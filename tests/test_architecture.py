@@ -12,9 +12,9 @@ import depthcue
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress"), ("atomic", "cache", "device"), ("record",), ("imaging",), ("frames", "scenes"), ("data",), ("nets",),
-    ("objective",), ("selection",), ("training", "export"), ("evaluation",), ("probes",), ("runtime",), ("report",),
-    ("demo",), ("cli",),
+    ("errors", "progress"), ("atomic", "cache", "device"), ("record",), ("imaging",), ("frames", "scenes"), ("data",),
+    ("nets",), ("objective",), ("selection",), ("training", "export"), ("evaluation",), ("probes",), ("runtime",),
+    ("bench",), ("report",), ("demo",), ("cli",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from depthcue.report import compare_losses, compare_nets, comparison, evaluate, findings, optimize, probe, tour
+from depthcue.report import bench, compare_losses, compare_nets, comparison, evaluate, findings, optimize, probe, tour
 from depthcue.report.relative import with_note
 from depthcue.report.results import Results
 from depthcue.report.section import Section
@@ -17,6 +17,7 @@ SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "optimize": optimize.section,
     "findings": findings.section,
     "probe": probe.section,
+    "bench": bench.section,
 }
 """By the command that wrote the results; each takes the results and the folder they lie in."""
 

@@ -1,0 +1,238 @@
+"""What `depthcue bench` does: specs to a results document that says how fast each way of running them is here."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depthcue import record
+from depthcue.atomic import make_folder
+from depthcue.bench.contenders import REFERENCE, Contender, depth_contenders, mask_contenders
+from depthcue.bench.end_to_end import time_jobs
+from depthcue.bench.flops import flops_per_frame
+from depthcue.bench.limits import highest, measure_limits
+from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure
+from depthcue.bench.source import write_sources
+from depthcue.bench.untrained import depth_net_of, mask_net_of
+from depthcue.device import pick_device
+from depthcue.errors import DepthcueError
+from depthcue.evaluation.pair import described
+from depthcue.export.job import rendered_pictures
+from depthcue.export.precision import TOLERANCES
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.checkpoint import save_net
+from depthcue.progress import Progress, Silent
+from depthcue.runtime.opening import torch_threads
+
+BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 64), "mps": (1, 4, 16)}
+SECONDS = 3.0
+JOB_SECONDS = 1.5
+"""About how long the fastest contender's job is to take."""
+JOB_FRAMES = (12, 240)
+"""The fewest and the most frames of a job."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure; the defaults take about a minute and a half for the shipped nets on two cores."""
+
+    lam: float | None = None
+    size: tuple[int, int] | None = None
+    """(height, width) of the frames; None for each net's own working size."""
+    batch_sizes: tuple[int, ...] | None = None
+    """None for BATCH_SIZES of the device."""
+    seconds: float = SECONDS
+    """For each batch size of each net, in each scope."""
+    threads: int | None = None
+    """CPU threads of one call; None for as many as torch takes."""
+    source: str | None = None
+    """A picture, video or folder to time whole jobs on; None renders a video and pictures."""
+
+
+def bench_specs(weights: str, target: str | None, out: Path, settings: Settings | None = None, device: str = "auto",
+                progress: Progress | None = None) -> dict[str, Any]:
+    """Measure every way of running a mask net and a depth net that works here; write OUT/results.json.
+
+    Args:
+        weights: spec of a mask net, or the name of an architecture: then untrained.
+        target: likewise of a depth net; None takes the one the mask net was trained for, if it is at hand.
+
+    Returns:
+        The results document; `_document` says what is in it.
+
+    Raises:
+        DepthcueError: a wrong spec, device or setting; nowhere to write.
+    """
+    settings, progress = settings or Settings(), progress or Silent()
+    place = str(pick_device(device))
+    pictures = rendered_pictures()
+    mask_net, trained = mask_net_of(weights, _as_batch(pictures))
+    mask_net.check_lambda(settings.lam)
+    depth_net, without_depth = _depth_net(target, mask_net, pictures)
+    for net in filter(None, (mask_net, depth_net)):
+        _check_size(settings.size, net)
+    make_folder(out)  # now, and not when the work is done
+    with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
+        work = _Work(settings, place, pictures, Path(folder), progress)
+        spec = weights if trained else _stored(mask_net, weights, Path(folder))
+        results = work.run(mask_net, spec, depth_net)
+    results = _document(results, mask_net, depth_net, without_depth, trained, settings, place)
+    record.write_json(out / "results.json", results)
+    return results
+
+
+class _Work:
+    """One run: where, with what, and how long."""
+
+    def __init__(self, settings: Settings, device: str, pictures: Sequence[NDArray[np.uint8]], folder: Path,
+                 progress: Progress) -> None:
+        self.settings = settings
+        self.device = device
+        self.kind = device.partition(":")[0]
+        self.pictures = pictures
+        self.folder = folder
+        self.progress = progress
+        self.threads = torch.get_num_threads()
+
+    def run(self, mask_net: MaskNet, spec: str, depth_net: DepthNet | None) -> dict[str, Any]:
+        """The parts of the document that are measured."""
+        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads)
+        precisions = tuple(dict.fromkeys(contender.precision for contender in contenders))
+        limits = self._limits(precisions)
+        of_masks = self._measure(mask_net, contenders)
+        limits = highest(limits, self._limits(precisions))
+        of_depths = None
+        if depth_net is not None:
+            of_depths = self._measure(depth_net, depth_contenders(depth_net, self.device, self.threads))
+            limits = highest(limits, self._limits(precisions))
+        nets = [self._net_part("mask", mask_net, of_masks, limits)]
+        if depth_net is not None and of_depths is not None:
+            nets.append(self._net_part("depth", depth_net, of_depths, limits))
+        return {"threads": self.threads, "limits": limits, "measured": nets,
+                "end_to_end": self._jobs(mask_net, spec, of_masks.entries)}
+
+    def _limits(self, precisions: Sequence[str]) -> dict[str, Any]:
+        self.progress.start("measuring what the hardware can do")
+        return measure_limits(self.device, precisions)
+
+    def _measure(self, net: MaskNet | DepthNet, contenders: Sequence[Contender]) -> Measured:
+        lam = net.check_lambda(self.settings.lam) if isinstance(net, MaskNet) else None
+        subject = Subject(net, _size(net, self.settings), lam, self.pictures)
+        return measure(subject, contenders, self.settings.batch_sizes or BATCH_SIZES[self.kind], self.settings.seconds,
+                       self.progress)
+
+    def _net_part(self, kind: str, net: MaskNet | DepthNet, measured: Measured,
+                  limits: dict[str, Any]) -> dict[str, Any]:
+        size = _size(net, self.settings)
+        flops = {name: flops_per_frame(net, size, rewrite=rewrite)
+                 for name, rewrite in (("as_given", False), ("rewritten", True))}
+        for entry in measured.entries:
+            done = flops["rewritten" if entry.contender.rewritten else "as_given"]
+            limit = limits["matmul_tflops"].get(entry.contender.precision)
+            for timing in entry.timings:
+                timing["share_of_limit"] = None if done is None or limit is None else float(
+                    f"{done * timing['frames_per_second'] / (1e12 * limit):.3g}")
+        ranked = sorted((entry for entry in measured.entries if entry.agreement.right and entry.best() is not None),
+                        key=_frames_per_second, reverse=True)
+        return {"kind": kind, "name": net.description.name, "height": size[0], "width": size[1],
+                "parameters": sum(parameter.numel() for parameter in net.parameters()), "flops_per_frame": flops,
+                "ranking": [entry.contender.name for entry in ranked],
+                "contenders": [entry.as_json() for entry in measured.entries], "failed": measured.failed,
+                "left_out": measured.left_out}
+
+    def _jobs(self, mask_net: MaskNet, spec: str, entries: Sequence[Entry]) -> dict[str, Any]:
+        jobs = [entry for entry in entries
+                if entry.contender.in_jobs and entry.agreement.right and entry.best() is not None]
+        bare = {entry.contender.name: _frames_per_second(entry) for entry in jobs}
+        if not jobs:
+            return {"jobs": [], "failed": []}
+        if self.settings.source is not None:
+            sources = {"source": self.settings.source}
+        else:
+            self.progress.start("rendering a video and pictures")
+            count = int(np.clip(JOB_SECONDS * max(bare.values()), *JOB_FRAMES))
+            sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
+        done, failed = time_jobs([entry.contender for entry in jobs], spec, self.settings.lam, self.settings.size,
+                                 sources, self.progress)
+        for job in done:
+            job["share_of_runner"] = float(f"{job['frames_per_second'] / bare[job['name']]:.3g}")
+        return {"jobs": done, "failed": failed}
+
+
+def _depth_net(target: str | None, mask_net: MaskNet,
+               pictures: Sequence[NDArray[np.uint8]]) -> tuple[DepthNet | None, str | None]:
+    """The depth net to measure too, or why there is none."""
+    spec = target or mask_net.description.target
+    if not spec:
+        return None, f"{mask_net.description.name} does not say which depth net it is for; --target names one"
+    try:
+        return depth_net_of(spec, _as_batch(pictures))[0], None
+    except DepthcueError as error:
+        if target is not None:
+            raise
+        log.warning("the depth net %r is not measured: %s", spec, error.message)
+        return None, error.message
+
+
+def _check_size(size: tuple[int, int] | None, net: MaskNet | DepthNet) -> None:
+    multiple = net.description.multiple
+    if size is not None and (size[0] % multiple or size[1] % multiple):
+        near = [max(round(side / multiple), 1) * multiple for side in size]
+        raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for "
+                            f"{net.description.name}", f"Try --size {near[1]}x{near[0]}.")
+
+
+def _stored(net: MaskNet, architecture: str, folder: Path) -> str:
+    """An untrained net as a file, so that it has a spec as any other."""
+    path = folder / f"untrained-{architecture}.safetensors"
+    save_net(net, path, architecture=architecture, trained=False)
+    return str(path)
+
+
+def _size(net: MaskNet | DepthNet, settings: Settings) -> tuple[int, int]:
+    return settings.size or (net.description.height, net.description.width)
+
+
+def _frames_per_second(entry: Entry) -> float:
+    best = entry.best()
+    assert best is not None  # callers have looked
+    return float(best["frames_per_second"])
+
+
+def _as_batch(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+    """The first two pictures as RGB in [0, 1], (2, 3, H, W)."""
+    return torch.from_numpy(np.stack(pictures[:2])).permute(0, 3, 1, 2) / 255.0
+
+
+def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet | None, without_depth: str | None,
+              trained: bool, settings: Settings, device: str) -> dict[str, Any]:
+    """The results document, schema 1.
+
+    Beside the fields every document has: `weights` and `target_net` (None where there is none, then `without_target`
+    says why), `trained`, `device`, `settings`, `threads`, `reference` (what ratios are to), `scopes` (what each scope
+    is), `memory_batch`, `tolerances` by precision, `limits` (see `limits.measure_limits`); `measured`, for each net:
+    its size and arithmetic, `ranking` (names with right answers, fastest first), `contenders` with agreement, memory
+    and `timings` (a batch size and scope each, see `timing.Timed.as_json`, and `share_of_limit`: arithmetic done a
+    second over the matrix-product rate), `failed` and `left_out` with reasons; and `end_to_end`, see
+    `end_to_end.time_jobs`, where `share_of_runner` is over the runner's best batch.
+    """
+    kind = device.partition(":")[0]
+    return record.document(
+        "bench", weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
+        without_target=without_depth, trained=trained, device=device,
+        settings=asdict(settings) | {"batch_sizes": list(settings.batch_sizes or BATCH_SIZES[kind]),
+                                     "size": None if settings.size is None else list(settings.size)},
+        reference=REFERENCE, memory_batch=USUAL_BATCH[kind],
+        scopes={NETWORK: "the net alone, its frames on the device already, until it is done",
+                RUNNER: "a runner's whole call: frames as an array in, maps as an array out"},
+        tolerances={precision: {field: getattr(limit, field) for field in ("max_abs", "mean_abs", "changed_side")}
+                    for precision, limit in TOLERANCES.items()},
+        **measured)

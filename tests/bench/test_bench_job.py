@@ -1,0 +1,102 @@
+"""Specs to a results document, with small nets on small pictures; and the sources that whole jobs are timed on."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.bench import end_to_end, job, source
+from depthcue.bench.contenders import REFERENCE, Contender
+from depthcue.bench.job import Settings, bench_specs
+from depthcue.errors import DepthcueError
+from depthcue.frames import find_inputs, open_input
+from depthcue.progress import Silent
+
+QUICK = Settings(seconds=1e-6, batch_sizes=(1, 2))
+
+
+@pytest.fixture
+def quick(monkeypatch, patient, pictures, tmp_path):
+    """Few and small pictures, in place of rendered ones, and few contenders; the folder of the pictures."""
+    monkeypatch.setattr(job, "rendered_pictures", lambda: [picture[:32, :48] for picture in pictures])
+    monkeypatch.setattr(job, "measure_limits", lambda device, precisions: {
+        "device": device, "matrix_side": 8, "matmul_tflops": {"fp32": 0.001}, "memory_gb_s": 1.0})
+    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    # without an export, which would take longer than all the rest
+    monkeypatch.setattr("depthcue.bench.contenders._OTHERS", {"cpu": (("openvino", "int4"),)})
+    monkeypatch.setattr("depthcue.bench.contenders._TORCH", {"cpu": ("fp32",)})
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return folder
+
+
+def test_a_pair_from_specs_to_results(quick, small_pair, tmp_path):
+    out = tmp_path / "out"
+    results = bench_specs(str(small_pair[0]), None, out, Settings(seconds=1e-6, batch_sizes=(1, 2), source=str(quick)),
+                          "cpu")
+    assert json.loads((out / "results.json").read_text()) == results
+    assert results["command"] == "bench" and results["trained"] and results["reference"] == REFERENCE
+    assert (results["weights"]["name"], results["target_net"]["name"]) == ("small", "small-depth")
+    mask, depth = results["measured"]
+    assert (mask["kind"], depth["kind"]) == ("mask", "depth")
+    for part in (mask, depth):
+        assert sorted(part["ranking"]) == sorted([REFERENCE, "torch fp32"])
+        assert [each["name"] for each in part["failed"]] == ["openvino int4"]
+        for entry in part["contenders"]:
+            assert [timing["batch"] for timing in entry["timings"]] == [1, 2]
+            flops = part["flops_per_frame"]["rewritten" if entry["rewritten"] else "as_given"]
+            for timing in entry["timings"]:
+                assert timing["share_of_limit"] == pytest.approx(flops * timing["frames_per_second"] / 1e9, rel=0.01)
+    jobs = results["end_to_end"]["jobs"]
+    assert [(each["name"], each["source"], each["frames"]) for each in jobs] == [
+        ("torch fp32", "source", 3)]
+    assert all(each["share_of_runner"] > 0 for each in jobs) and results["end_to_end"]["failed"] == []
+
+
+def test_an_architecture_alone_is_measured_untrained_and_without_a_depth_net(quick, tmp_path):
+    results = bench_specs("compact", None, tmp_path / "out", Settings(
+        seconds=1e-6, batch_sizes=(1,), size=(32, 48), source=str(quick)), "cpu")
+    assert not results["trained"] and results["target_net"] is None and len(results["measured"]) == 1
+    assert "--target" in results["without_target"]
+    assert results["end_to_end"]["jobs"][0]["frames"] == 3
+
+
+@pytest.mark.parametrize(("weights", "target", "settings", "complaint"), [
+    ("nonsense", None, QUICK, "names no mask net"),
+    ("compact-indoor", "nonsense", QUICK, "names no depth net"),
+    ("compact-indoor", None, Settings(size=(30, 48)), "multiples of 16"),
+    ("compact-indoor", None, Settings(lam=99.0), "outside the range"),
+])
+def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target, settings, complaint):
+    with pytest.raises(DepthcueError, match=complaint):
+        bench_specs(weights, target, tmp_path / "out", settings, "cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    torch_runner = Contender("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
+    done, failed = end_to_end.time_jobs([torch_runner], str(small_pair[0]), None, None,
+                                        {"source": str(tmp_path / "nowhere")}, Silent())
+    assert done == [] and failed[0]["name"] == "torch fp32" and "nowhere" in failed[0]["reason"]
+
+
+def test_sources_are_a_video_and_pictures_of_the_same_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "PIXELS", 48 * 64)
+    paths = source.write_sources(tmp_path, (144, 192), 7)
+    assert source.frame_size((144, 192)) == (48, 64) and source.frame_size((96, 320))[1] > 3 * source.frame_size(
+        (96, 320))[0]
+    pictures = find_inputs([paths["pictures"]])
+    with open_input(find_inputs([paths["video"]])[0]) as video:
+        frames = [frame.rgb for frame in video]
+    assert len(pictures) == len(frames) == 7
+    assert all(frame.shape == (48, 64, 3) for frame in frames)
+    for each, frame in zip(pictures, frames, strict=True):
+        with open_input(each) as opened:
+            picture = next(iter(opened)).rgb
+        # two lossy encodings of the same
+        assert np.abs(picture.astype(float) - frame).mean() < 12
+    assert np.abs(frames[0].astype(float) - frames[1]).mean() > 1

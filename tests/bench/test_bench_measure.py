@@ -1,0 +1,120 @@
+"""Contenders that lie, fail or are slow: each is found out."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from depthcue.bench import measure as measuring
+from depthcue.bench.contenders import REFERENCE, Contender, depth_contenders, mask_contenders
+from depthcue.bench.measure import NETWORK, RUNNER, Subject, measure
+from depthcue.bench.torch_graph import TorchGraph
+from depthcue.errors import DepthcueError
+from depthcue.progress import Silent
+
+SIZE = (32, 48)
+
+
+class Through:
+    """Gives a net's answers, changed, after a while."""
+
+    def __init__(self, net, change=lambda maps: maps, wait_s=0.0, most=99):
+        self.graph, self.change, self.wait_s, self.most = TorchGraph(net), change, wait_s, most
+        self.batches = []
+
+    def __enter__(self):
+        self.graph.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        self.graph.__exit__(*reason)
+
+    def infer(self, frames):
+        if len(frames) > self.most:
+            raise MemoryError(f"{len(frames)} frames do not fit")
+        self.batches.append(len(frames))
+        time.sleep(self.wait_s * len(frames))
+        return self.change(self.graph.infer(frames))
+
+
+def contender(name, runs, device="cpu"):
+    return Contender(name, "torch", device, "fp32", False, runs if callable(runs) else lambda: runs)
+
+
+def absent():
+    raise DepthcueError("openvino is not installed", "pip install it")
+
+
+@pytest.fixture
+def subject(mask_net, pictures):
+    return Subject(mask_net, SIZE, None, pictures)
+
+
+def test_right_wrong_and_absent(patient, subject, mask_net):
+    measured = measure(subject, [
+        contender(REFERENCE, Through(mask_net, wait_s=0.02)), contender("fast", Through(mask_net, wait_s=0.005)),
+        contender("wrong", Through(mask_net, lambda maps: 1 - maps)),
+        contender("nan", Through(mask_net, lambda maps: maps * np.nan)), contender("absent", absent),
+    ], (1, 2), 1e-6, Silent())
+    by_name = {entry.contender.name: entry for entry in measured.entries}
+    assert {name: entry.agreement.right for name, entry in by_name.items()} == {
+        REFERENCE: True, "fast": True, "wrong": False, "nan": False}
+    assert measured.failed == [{"name": "absent", "reason": "openvino is not installed"}]
+    # sleeping is exact to about a millisecond; the machine may be slow, but to both
+    for timing in by_name["fast"].timings:
+        assert timing["scope"] == RUNNER and 1.5 < timing["ratio"] < 5
+    assert by_name[REFERENCE].timings[0]["ratio"] == 1.0
+    assert [timing["batch"] for timing in by_name["wrong"].timings] == [1, 2]
+    assert by_name["fast"].best()["frames_per_second"] > by_name[REFERENCE].best()["frames_per_second"]
+
+
+def test_a_batch_that_does_not_fit_is_told_of_its_contender_alone(patient, subject, mask_net):
+    ways = [contender(REFERENCE, Through(mask_net)), contender("small", Through(mask_net, most=2))]
+    measured = measure(subject, ways, (1, 4), 1e-6, Silent())
+    small = measured.entries[1]
+    assert [timing["batch"] for timing in small.timings] == [1]
+    assert small.left_out == [{"batch": 4, "reason": "MemoryError: 4 frames do not fit"}]
+    assert [timing["batch"] for timing in measured.entries[0].timings] == [1, 4]
+
+
+def test_batches_that_would_take_too_long_are_left_out(subject, mask_net):
+    slow = Through(mask_net, wait_s=0.03)
+    measured = measure(subject, [contender(REFERENCE, slow)], (1, 64), 0.05, Silent())
+    assert [each["batch"] for each in measured.left_out] == [64]
+    assert max(slow.batches) < 64
+
+
+def test_on_a_device_the_network_is_timed_alone_too(subject, mask_net, monkeypatch):
+    class Staged(Through):
+        def staged(self, frames):
+            return lambda: None
+
+    # the device is only a name here
+    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, device: (work(), (1.0, 2.0))[1])
+    measured = measure(subject, [contender(REFERENCE, Staged(mask_net), "cuda"),
+                                 contender("other", Through(mask_net), "cuda")], (1,), 1e-6, Silent())
+    assert sorted(timing["scope"] for timing in measured.entries[0].timings) == [NETWORK, RUNNER]
+    assert [timing["scope"] for timing in measured.entries[1].timings] == [RUNNER]
+
+
+@pytest.mark.parametrize(("device", "present", "missing"), [
+    ("cpu", {"torch bf16", "openvino bf16", "onnx fp32"}, {"torch fp16", "tensorrt fp16"}),
+    ("cuda:1", {"torch fp16", "tensorrt fp16", "onnx fp16"}, {"openvino fp32"}),
+    ("mps", {"torch fp32"}, {"onnx fp32"})])
+def test_every_device_has_its_contenders(mask_net, depth_net, device, present, missing):
+    for found in (mask_contenders(mask_net, "spec", None, device, 1), depth_contenders(depth_net, device, 1)):
+        names = [each.name for each in found]
+        assert names[0] == REFERENCE and present <= set(names) and not missing & set(names)
+        assert all(each.device == device for each in found)
+
+
+def test_mask_contenders_are_opened_as_the_command_opens_them(mask_net, monkeypatch):
+    asked = []
+    monkeypatch.setattr("depthcue.bench.contenders.open_runner",
+                        lambda spec, **options: asked.append((spec, options)) or SimpleNamespace())
+    ways = {each.name: each for each in mask_contenders(mask_net, "some-net", 2.0, "cpu", 3)}
+    ways["openvino bf16"].open()
+    assert asked == [("some-net", {"backend": "openvino", "device": "cpu", "precision": "bf16", "lam": 2.0,
+                                   "threads": 3})]
+    assert ways["openvino bf16"].in_jobs and not ways[REFERENCE].in_jobs
