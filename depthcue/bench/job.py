@@ -77,8 +77,9 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     mask_net, trained = mask_net_of(weights, _as_batch(pictures))
     mask_net.check_lambda(settings.lam)
     depth_net, without_depth = _depth_net(target, mask_net, pictures)
-    for net in filter(None, (mask_net, depth_net)):
-        _check_size(settings.size, net)
+    for net in (mask_net, depth_net):
+        if net is not None:
+            _check_size(settings.size, net)
     make_folder(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
         work = _Work(settings, place, pictures, Path(folder), progress)

@@ -89,8 +89,11 @@ class TorchGraph:
 
 def graph_of(net: MaskNet | DepthNet, *, rewrite: bool) -> MaskGraph | DepthGraph:
     """A copy of the net behind its preprocessing, in eval mode, as given or rewritten."""
-    own = rewritten(net)[0] if rewrite else copy.deepcopy(net)
-    graph = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
+    graph: MaskGraph | DepthGraph
+    if isinstance(net, MaskNet):
+        graph = MaskGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
+    else:
+        graph = DepthGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
     return graph.eval().requires_grad_(False)
 
 

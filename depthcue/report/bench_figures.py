@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
@@ -24,12 +25,12 @@ def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
     """
     parts = results["measured"]
     figure = new_figure(4.2 * len(parts) + 1.7, 3.9, theme)
-    labelled: dict[str, object] = {}
+    labelled: dict[str, Artist] = {}
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         _draw_net(axes, results, part, theme)
         handles, labels = axes.get_legend_handles_labels()
         labelled.update(zip(labels, handles, strict=True))
-    figure.legend(labelled.values(), labelled.keys(), frameon=False, labelcolor=theme.ink,  # type: ignore[arg-type]
+    figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink,
                   loc="outside right upper", fontsize=8.5, handlelength=2.8)
     save_figure(figure, paths)
 
