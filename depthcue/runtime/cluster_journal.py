@@ -1,0 +1,207 @@
+"""summary.json of a run on many machines, in memory that does not grow with the number of inputs.
+
+Entries are written as they come, in parts of a few seconds, `summary.parts/000000.jsonl`; each part is whole or absent,
+so a run whose driver dies loses some seconds of entries, and none that was written. At the end the parts become
+summary.json, one line an entry, and are removed.
+"""
+
+import codecs
+import json
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
+
+from depthcue.record import SCHEMA, document
+from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
+
+PARTS = "summary.parts"
+PART_BYTES = 16 * 2**20
+"""A part is written when it has grown to this, or every few seconds."""
+MAX_SHOWN = 1000
+"""How many entries are kept to be shown to a person."""
+
+_ENTRIES = '"inputs": ['
+_BETWEEN = re.compile(r"[\s,]*")
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Collects the entries of a run and writes its summary."""
+
+    def __init__(self, store: Store, resume: bool) -> None:
+        """
+        Args:
+            store: the run's folder.
+            resume: what an earlier run has told there is kept until this one has its own summary.
+
+        Raises:
+            DepthcueError: the folder cannot be read or written.
+        """
+        self._store = store
+        self._resumed = resume
+        self._started = time.perf_counter()
+        self._written_at = self._started
+        self._lines: list[str] = []
+        self._nbytes = 0
+        self._parts: list[str] = []
+        self._counts: Counter[str] = Counter()
+        self._shown: list[dict[str, Any]] = []
+        self._options: dict[str, Any] | None = None
+        self._facts: dict[str, Any] = {}
+        earlier = store.names(PARTS)
+        self._next = 1 + max((int(name.partition(".")[0]) for name in earlier), default=-1) if resume else 0
+        if not resume:
+            for name in earlier:
+                store.delete(f"{PARTS}/{name}")
+            store.delete(SUMMARY)
+
+    def know(self, options: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Take what decides the results, and more to record; the first that is told counts."""
+        if self._options is None:
+            self._options, self._facts = options, facts
+
+    def add(self, lines: Sequence[str], *, failed: Sequence[int] = (), resumed: int = 0, frames: int = 0) -> None:
+        """Add entries, each a line of JSON.
+
+        Args:
+            failed: which of them tell an error.
+            resumed: how many of them are an earlier run's.
+            frames: how many frames were masked for the others.
+        """
+        self._lines += lines
+        self._nbytes += sum(map(len, lines))
+        self._counts.update(inputs=len(lines), failed=len(failed), resumed=resumed, frames=frames)
+        first = range(min(len(lines), max(TABLE_ROWS - len(self._shown), 0)))
+        shown = [*first, *(number for number in failed if number not in first)]
+        self._shown += [json.loads(lines[number]) for number in shown[:max(MAX_SHOWN - len(self._shown), 0)]]
+        if self._nbytes >= PART_BYTES:
+            self._write_part()
+
+    def write_now_and_then(self) -> None:
+        """Write what has come if that is some time ago.
+
+        Raises:
+            DepthcueError: the folder cannot be written.
+        """
+        if time.perf_counter() - self._written_at > SAVE_INTERVAL_S:
+            self._write_part()
+
+    def finish(self, status: str) -> dict[str, Any]:
+        """Make summary.json of the parts and remove them; return it with the first and the failed inputs alone.
+
+        Where not all was done, entries of an earlier run that this one was to resume and did not come to are kept.
+
+        Raises:
+            DepthcueError: the folder cannot be written.
+        """
+        self._write_part()
+        kept = self._not_come_to() if self._resumed and status != "done" else []
+        self._counts.update(inputs=len(kept), resumed=len(kept))
+        seconds, frames = time.perf_counter() - self._started, self._counts["frames"]
+        totals = {**{name: self._counts[name] for name in ("inputs", "failed", "resumed", "frames")},
+                  "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
+        told = document("mask", status=status, options=self._options, **self._facts, totals=totals)
+        with self._store.writing(SUMMARY) as file:
+            opening = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+            file.write(f"{opening},\n  {_ENTRIES}".encode())
+            before = b"\n    "
+            for line in (*self._told(), *(line.encode() for line in kept)):
+                file.write(before + line)
+                before = b",\n    "
+            file.write(b"\n  ]\n}\n")
+        for name in self._store.names(PARTS):
+            self._store.delete(f"{PARTS}/{name}")
+        return {**told, "inputs": self._shown}
+
+    def _write_part(self) -> None:
+        self._written_at = time.perf_counter()
+        if not self._lines:
+            return
+        name = f"{PARTS}/{self._next:06d}.jsonl"
+        with self._store.writing(name) as file:
+            for line in (json.dumps({"options": self._options}, ensure_ascii=False), *self._lines):
+                file.write(line.encode() + b"\n")
+        self._parts.append(name)
+        self._next += 1
+        self._lines, self._nbytes = [], 0
+
+    def _told(self) -> Iterator[bytes]:
+        """This run's entries, from its parts."""
+        for name in self._parts:
+            with self._store.open(name) as file:
+                yield from file.read().split(b"\n")[1:-1]
+
+    def _not_come_to(self) -> list[str]:
+        options, earlier = read_earlier(self._store)
+        if self._options is not None and options != self._options:
+            return []
+        self._options = options
+        for line in self._told():
+            earlier.pop(json.loads(line)["path"], None)
+        return list(earlier.values())
+
+
+def read_earlier(store: Store) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """What an earlier run into the same folder has finished: its options, and the entries (JSON) of inputs by label.
+
+    A run that was cut off has left parts; they count for more than the summary.json of a run before it, whose entries
+    stay only if its options were the same. Inputs that failed are left out. What cannot be understood is told and left.
+    """
+    options: dict[str, Any] | None = None
+    entries: dict[str, str] = {}
+    for key in (SUMMARY, *(f"{PARTS}/{name}" for name in store.names(PARTS))):
+        try:
+            with store.open(key) as file:
+                text = file.read().decode()
+            told, lines = _read_summary(text) if key == SUMMARY else _read_part(text)
+            if told != options:
+                options, entries = told, {}
+            entries.update(lines)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("nothing is resumed from %s: it cannot be used: %s", store.path(key), error)
+    return options, entries
+
+
+def copy_summary(store: Store, to: TextIO) -> None:
+    """Write the whole summary.json to a text stream."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with store.open(SUMMARY) as file:
+        while chunk := file.read(2**20):
+            to.write(decoder.decode(chunk))
+
+
+def _read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options and finished entries of a summary.json, entry by entry: a million at once would take gigabytes."""
+    head, found, rest = text.partition(_ENTRIES)
+    told = json.loads(f"{head}{_ENTRIES}]}}") if found else json.loads(text)
+    if told["schema"] != SCHEMA or told["command"] != "mask":
+        raise ValueError("another kind of document")
+    entries: dict[str, str] = {}
+    decoder, position = json.JSONDecoder(), 0
+    while True:
+        between = _BETWEEN.match(rest, position)
+        position = between.end() if between is not None else position
+        if rest.startswith("]", position):
+            return told["options"], entries
+        entry, position = decoder.raw_decode(rest, position)
+        _keep(entry, entries)
+
+
+def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
+    head, *lines = text.removesuffix("\n").split("\n")
+    entries: dict[str, str] = {}
+    for line in lines:
+        _keep(json.loads(line), entries)
+    return json.loads(head)["options"], entries
+
+
+def _keep(entry: dict[str, Any], entries: dict[str, str]) -> None:
+    if entry["error"] is None:
+        entries[entry["path"]] = json.dumps(entry, ensure_ascii=False)
