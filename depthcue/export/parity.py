@@ -28,9 +28,15 @@ Maps = NDArray[np.float32]
 """float32 (B, H, W)."""
 Exported = Callable[[Frames, float | None], Maps]
 """Runs the exported graph: frames and λ (None where it takes none) to maps."""
+Nearest = Callable[[int, int], tuple[int, int]]
+"""Takes and gives (height, width)."""
 
 THRESHOLD = 0.025
 """A pixel is kept where the mask is above this (Hu et al. 2019, sec. 4.2)."""
+
+
+def _any(height: int, width: int) -> tuple[int, int]:
+    return height, width
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class Parity:
 
 
 def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures: Sequence[NDArray[np.uint8]],
-                   depth_net: DepthNet | None = None, tolerance: Tolerance | None = None, seed: int = 0) -> Parity:
+                   depth_net: DepthNet | None = None, tolerance: Tolerance | None = None, seed: int = 0, *,
+                   reference: Exported | None = None, nearest: Nearest = _any) -> Parity:
     """Compare the exported graph with torch on `pictures` and on random frames.
 
     Args:
@@ -86,6 +93,8 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
         depth_net: for a mask net, the depth net it was trained for, to measure the change of its error.
         tolerance: by default that of fp32.
         seed: of the random frames.
+        reference: what to compare with; by default the module. Only what describes its net is used of it then.
+        nearest: the size nearest to one that the exported file takes.
 
     Raises:
         DepthcueError: no pictures, a wrong shape, or answers that are no numbers.
@@ -100,8 +109,8 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     sides: list[float] = []
     squares: list[float] = []
     errors: list[tuple[float, float]] = []
-    for batch, lam, real in _cases(module, pictures, seed):
-        wanted = _in_torch(module, batch, lam)
+    for batch, lam, real in _cases(module, pictures, seed, nearest):
+        wanted = _in_torch(module, batch, lam) if reference is None else reference(batch, lam)
         got = exported(batch, lam)
         _check_sound(got, wanted, batch)
         frames += len(batch)
@@ -128,7 +137,7 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
 
 
 def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]],
-           seed: int) -> Iterator[tuple[Frames, float | None, bool]]:
+           seed: int, nearest: Nearest) -> Iterator[tuple[Frames, float | None, bool]]:
     """Batches of 1, 2, 3 … frames with their λ; the flag says whether they are real pictures."""
     description = module.net.description
     working, multiple = (description.height, description.width), description.multiple
@@ -138,7 +147,7 @@ def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]]
         lams = [description.default_lambda, low, high]
     sized: dict[tuple[int, int], list[NDArray[np.uint8]]] = {}
     for picture in pictures:
-        size = fit_size(picture.shape[0], picture.shape[1], working, multiple)
+        size = nearest(*fit_size(picture.shape[0], picture.shape[1], working, multiple))
         sized.setdefault(size, []).append(resize_rgb(picture, *size))
     turn = 0
     for same_size in sized.values():
@@ -150,8 +159,8 @@ def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]]
     height, width = working
     # a size no picture had, taller than wide, and one that is small: shapes that were baked in would show
     odd_sizes = [(height, width), (width, height), (_whole(height // 2, multiple), _whole(width // 3, multiple))]
-    for turn, (h, w) in enumerate(odd_sizes):
-        batch = generator.integers(0, 256, (turn + 1, h, w, 3), dtype=np.uint8)
+    for turn, size in enumerate(odd_sizes):
+        batch = generator.integers(0, 256, (turn + 1, *nearest(*size), 3), dtype=np.uint8)
         yield batch, lams[turn % len(lams)], False
 
 
