@@ -40,8 +40,8 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that a
 EncoderOption = Annotated[str, typer.Option("--encoder", metavar="E", help="Of videos: libx264 (CPU), h264_nvenc "
                                             "(NVIDIA), h264_qsv (Intel), h264_amf (AMD), or auto: one on a GPU where "
                                             "it works.")]
-DecoderOption = Annotated[str, typer.Option("--decoder", metavar="D", help="Of videos and streams: cpu, or gpu "
-                                            "(NVDEC).")]
+DecoderOption = Annotated[str, typer.Option("--decoder", metavar="D", help="Of videos, streams and JPEG files: cpu, "
+                                            "or gpu (NVDEC, nvJPEG).")]
 DurationOption = Annotated[float | None, typer.Option("--duration", metavar="SECONDS", help="How long to read live "
                                                       "sources. Default: until Ctrl-C.", show_default=False)]
 StallOption = Annotated[float, typer.Option("--stall-timeout", metavar="SECONDS", help="A live source without a frame "

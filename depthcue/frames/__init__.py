@@ -22,9 +22,9 @@ def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str =
         DepthcueError: here, on entering, or in reading; see FrameSource.
     """
     if source.kind == "image":
-        return ImageSource(source.path)
+        return ImageSource(source.path, decoder)
     if source.kind == "sequence":
-        return SequenceSource(source.path)
+        return SequenceSource(source.path, decoder)
     if source.kind == "live":
         return LiveSource(source, live or LiveOptions(), decoder)
     return VideoSource(source.path, decoder)

@@ -52,17 +52,25 @@ SOFTWARE = ENCODERS["libx264"]
 """The default: it is everywhere, takes every size, and writes the same bits on every machine."""
 
 
+def check_encoder(name: str) -> None:
+    """
+    Raises:
+        DepthcueError: no encoder has this name.
+    """
+    if name != AUTO and name not in ENCODERS:
+        raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
+
+
 def find_encoder(name: str, size: tuple[int, int]) -> Encoder:
     """The encoder `name` for pictures of `size` (H, W), tried out; `auto`: the first on a GPU that works, else libx264.
 
     Raises:
         DepthcueError: an unknown name, or it does not work here or not for this size.
     """
+    check_encoder(name)
     if name == AUTO:
         return next((each for each in ENCODERS.values() if each is not SOFTWARE and not _complaint(each.name, size)),
                     SOFTWARE)
-    if name not in ENCODERS:
-        raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
     if name == SOFTWARE.name and "libx264" not in av.codecs_available:
         raise DepthcueError("this build of PyAV cannot write H.264 video",
                             "Install PyAV from PyPI: pip install --force-reinstall av")

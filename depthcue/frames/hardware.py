@@ -10,7 +10,17 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from depthcue.errors import DepthcueError
 
 DECODERS = ("cpu", "gpu")
-"""cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS)."""
+"""cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
+files (see nvjpeg.py)."""
+
+
+def check_decoder(name: str) -> None:
+    """
+    Raises:
+        DepthcueError: no decoder has this name.
+    """
+    if name not in DECODERS:
+        raise DepthcueError(f"there is no decoder {name!r}", f"Choose {' or '.join(DECODERS)}.")
 
 
 def hardware_decoding(decoder: str) -> HWAccel | None:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from depthcue.errors import DepthcueError
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import sequence_files
+from depthcue.frames.nvjpeg import decode_on_gpu
 from depthcue.imaging import Rgb
 
 MAX_PIXELS = 200_000_000
@@ -30,12 +31,15 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def load_picture(path: Path | str) -> Picture:
+def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
     """Decode a picture file.
 
     The EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted (16 bit scaled by 1/257, not
     clipped); transparent ones are shown on mid-grey; of an animation the first picture is taken. Safe to call from
     several threads at once.
+
+    Args:
+        decoder: cpu, or gpu, which is for JPEG files.
 
     Raises:
         DepthcueError: naming the file and the reason: missing, empty, not a picture, cut off, too large.
@@ -51,6 +55,9 @@ def load_picture(path: Path | str) -> Picture:
                     f"{path} has {width}x{height} pixels, {width * height / 1e6:.0f} million; "
                     f"at most {MAX_PIXELS / 1e6:.0f} million are read", "Scale it down first.")
             notes = [f"first of {count} pictures"] if (count := getattr(image, "n_frames", 1)) > 1 else []
+            on_gpu = decode_on_gpu(path, image) if decoder == "gpu" else None
+            if on_gpu is not None:
+                return Picture(on_gpu, tuple(notes))
             image.load()
             return _converted(_upright(image, notes), path, notes)
     except (DepthcueError, MemoryError):
@@ -120,12 +127,13 @@ def _from_grey(values: Rgb) -> Rgb:
 class ImageSource(FrameSource):
     """A picture file as a source of one frame."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decoder: str = "cpu") -> None:
         super().__init__(path)
+        self._decoder = decoder
         self.frame_count = 1
 
     def _frames(self) -> Iterator[Frame]:
-        picture = load_picture(self.path)
+        picture = load_picture(self.path, self._decoder)
         self.notes += picture.notes
         self.size = picture.rgb.shape[:2]
         yield Frame(picture.rgb, 0, None, self.path.stem)
@@ -134,8 +142,9 @@ class ImageSource(FrameSource):
 class SequenceSource(FrameSource):
     """Numbered picture files, `frame_%05d.png`, by number; missing numbers are skipped and noted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decoder: str = "cpu") -> None:
         super().__init__(path)
+        self._decoder = decoder
         files = sequence_files(path)
         self._files = [file for _, file in files]
         self.frame_count = len(files)
@@ -146,7 +155,7 @@ class SequenceSource(FrameSource):
         failed: list[DepthcueError] = []
         for index, file in enumerate(self._files):
             try:
-                picture = load_picture(file)
+                picture = load_picture(file, self._decoder)
             except DepthcueError as error:
                 failed.append(error)
                 continue

@@ -154,6 +154,7 @@ class VideoSink:
         self._quantiser = quantiser
         self._encoder = encoder
         # the usual index at the end of the file has an entry a frame, held in memory until then
+        self._endless = endless
         self._mp4_options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if endless else {}
         self._reformatter = VideoReformatter()  # keeps its tables from frame to frame
         self._file = ExitStack()
@@ -248,7 +249,7 @@ class VideoSink:
     def _last_duration(self) -> int:
         """Ticks for which the last frame is shown: what makes the mean rate the source's exactly, or one period."""
         rest = self._count / self._rate / self._tick - self._last
-        if rest.denominator == 1 and rest > 0:
+        if not self._endless and rest.denominator == 1 and rest > 0:
             return int(rest)
         return max(round(1 / self._rate / self._tick), 1)
 

@@ -36,8 +36,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         DepthcueError: nothing to work on, a wrong option, weights that do not load, a folder that cannot be written.
     """
     options = checked(options)
-    check_codecs(options)
     inputs, unreadable = _find(sources, out)
+    check_codecs(options, inputs)
     live = [each for each in inputs if each.kind == "live"]
     if live:
         _check_live(inputs, out, options)

@@ -1,10 +1,13 @@
 """How to mask: what `depthcue mask` can be told, and what of it cannot be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.encoders import SOFTWARE, find_encoder
-from depthcue.frames.hardware import hardware_decoding
+from depthcue.frames import Input
+from depthcue.frames.encoders import SOFTWARE, check_encoder, find_encoder
+from depthcue.frames.hardware import check_decoder, hardware_decoding
+from depthcue.frames.nvjpeg import check_nvjpeg
 from depthcue.runtime.saving import check_kinds
 
 THRESHOLD = 0.025
@@ -50,17 +53,23 @@ def checked(options: MaskOptions) -> MaskOptions:
         raise DepthcueError("there is nothing to save", "Give --save.")
     if not 0 <= options.threshold < 1:
         raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", "The paper uses 0.025.")
+    check_encoder(options.encoder)
+    check_decoder(options.decoder)
     for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
         if seconds is not None and not 0 < seconds < float("inf"):
             raise DepthcueError(f"{name} {seconds:g} is no length of time", "Give seconds above 0.")
     return options
 
 
-def check_codecs(options: MaskOptions) -> None:
-    """Tell before the work what would fail on this machine at the first video.
+def check_codecs(options: MaskOptions, inputs: Sequence[Input]) -> None:
+    """Tell before the work what would fail on this machine at the first picture or video.
 
     Raises:
         DepthcueError: an encoder or decoder that does not work here.
     """
-    find_encoder(options.encoder, (480, 640))
-    hardware_decoding(options.decoder)
+    moving = [each for each in inputs if each.kind in ("video", "live")]
+    if moving:
+        find_encoder(options.encoder, (480, 640))
+        hardware_decoding(options.decoder)
+    if len(moving) < len(inputs) and options.decoder == "gpu":
+        check_nvjpeg()

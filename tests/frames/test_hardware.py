@@ -28,7 +28,7 @@ def test_the_cpu_needs_nothing():
 
 def test_an_unknown_decoder_is_told():
     with pytest.raises(DepthcueError, match="no decoder 'nvdec'(?s:.*)cpu or gpu"):
-        hardware.hardware_decoding("nvdec")
+        hardware.check_decoder("nvdec")
 
 
 @pytest.mark.parametrize(("platform", "kind"), [("linux", "cuda"), ("win32", "cuda"), ("darwin", "videotoolbox")])
