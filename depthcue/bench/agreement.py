@@ -62,6 +62,6 @@ class Answers:
             difference = difference / np.maximum(self.maps, 1.0)
         largest, mean = float(difference.max()), float(difference.mean())
         changed = float(np.mean((maps > THRESHOLD) != (self.maps > THRESHOLD))) if self._of_masks else None
-        limit = TOLERANCES[precision]
+        limit = TOLERANCES[precision] if self._of_masks else TOLERANCES[precision].for_depths()
         right = largest <= limit.max_abs and mean <= limit.mean_abs and (changed or 0.0) <= limit.changed_side
         return Agreement(right, largest, mean, changed)

@@ -101,8 +101,11 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     """
     if not pictures:
         raise DepthcueError("no pictures to compare the exported graph on", "Give --data with some pictures.")
-    described = module.net.description if isinstance(module, DepthGraph) else depth_net and depth_net.description
-    tolerance = (tolerance or Tolerance()).for_range(described.depth_range if described else 10.0)
+    tolerance = tolerance or Tolerance()
+    if isinstance(module, DepthGraph):
+        tolerance = tolerance.for_depths().for_range(module.net.description.depth_range)
+    elif depth_net is not None:
+        tolerance = tolerance.for_range(depth_net.description.depth_range)
     frames = cases = 0
     largest = 0.0
     means: list[float] = []

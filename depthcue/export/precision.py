@@ -21,6 +21,9 @@ class Tolerance:
     max_abs: float = 2e-3
     """Largest difference: of a mask (0 to 1); of a depth, as a share of the depth (of 1 m where it is less)."""
     mean_abs: float = 1e-4
+    """Mean difference of a mask."""
+    mean_share: float = 1e-4
+    """Mean difference of a depth, as a share of the depth."""
     changed_side: float = 1e-3
     """Share of the pixels of real frames that change side at the threshold."""
     task_rmse_m: float = 2e-3
@@ -31,18 +34,24 @@ class Tolerance:
     """Whether random frames count too. Below fp32 they are run for their shapes and for NaN alone: what a net makes of
     noise is far outside of what its numbers were chosen for."""
 
+    def for_depths(self) -> "Tolerance":
+        """The tolerance where depths and not masks are compared."""
+        return replace(self, mean_abs=self.mean_share)
+
     def for_range(self, range_m: float) -> "Tolerance":
         """The tolerance for a depth net of another range: what is in metres grows with it."""
         times = range_m / 10
         return replace(self, task_rmse_m=self.task_rmse_m * times, task_change_m=self.task_change_m * times)
 
 
-#                    max_abs mean_abs  side   rmse_m change_m
 TOLERANCES = {
     FP32: Tolerance(),
-    FP16: Tolerance(1e-2, 5e-4, 2e-3, 3e-3, 1e-3, on_noise=False),
-    BF16: Tolerance(5e-2, 2e-3, 5e-3, 1e-2, 5e-3, on_noise=False),
-    INT8: Tolerance(3e-1, 5e-3, 1.5e-2, 5e-2, 1.5e-2, on_noise=False),
+    FP16: Tolerance(max_abs=2e-2, mean_abs=5e-4, mean_share=2e-3, changed_side=1e-3, task_rmse_m=1e-2,
+                    task_change_m=1e-3, on_noise=False),
+    BF16: Tolerance(max_abs=5e-2, mean_abs=2e-3, mean_share=8e-3, changed_side=3e-3, task_rmse_m=3e-2,
+                    task_change_m=5e-3, on_noise=False),
+    INT8: Tolerance(max_abs=0.5, mean_abs=5e-3, mean_share=3e-2, changed_side=1.5e-2, task_rmse_m=0.1,
+                    task_change_m=1.5e-2, on_noise=False),
 }
 
 
