@@ -75,13 +75,13 @@ class LiveSource(FrameSource):
         self._options = options
         self._scaler = VideoReformatter()
         self._turn: Turn | None = None
+        self._leaving = threading.Event()
         self._news = threading.Condition()
         # from here on, guarded by it
         self._newest: tuple[VideoFrame, float] | None = None
         self._last_arrival = 0.0
         self._failure: Exception | None = None
         self._why = ""
-        self._leaving = False
         self._reader = threading.Thread(target=self._read_all, name="depthcue-live", daemon=True)
 
     def __enter__(self) -> Self:
@@ -98,8 +98,8 @@ class LiveSource(FrameSource):
         return self
 
     def close(self) -> None:
+        self._leaving.set()
         with self._news:
-            self._leaving = True
             self._newest = None
             self._news.notify_all()
         if self._reader.is_alive():
@@ -130,7 +130,7 @@ class LiveSource(FrameSource):
         """
         with self._news:
             while self._newest is None or self._options.ending.is_set():
-                if self._options.ending.is_set() or self._leaving:
+                if self._options.ending.is_set() or self._leaving.is_set():
                     return False
                 if self._failure is not None:
                     raise self._failure
@@ -153,7 +153,7 @@ class LiveSource(FrameSource):
 
     def _read_all(self) -> None:
         came_before = False
-        while not self._leaving:
+        while not self._leaving.is_set():
             why = "the stream ended"
             came = False
             try:
@@ -163,7 +163,7 @@ class LiveSource(FrameSource):
                         log.warning("%s is back", self._label)
                     came = True
                     self._offer(frame, arrived)
-                    if self._leaving:
+                    if self._leaving.is_set():
                         return
             except (av.error.FFmpegError, OSError) as error:
                 why = _reason(error)
@@ -174,11 +174,11 @@ class LiveSource(FrameSource):
             if not came_before:
                 self._fail(DepthcueError(f"{self._label} cannot be opened: {why}", _hint(self._format)))
                 return
-            if came and not self._leaving:
+            if came and not self._leaving.is_set():
                 log.warning("%s is lost (%s); opening it again", self._label, why)
             with self._news:
                 self._why = why
-                self._news.wait_for(lambda: self._leaving, _PAUSE_S)
+            self._leaving.wait(_PAUSE_S)
 
     def _connection(self) -> Iterator[tuple[VideoFrame, float]]:
         """The frames of one connection, each with the moment its last packet came."""

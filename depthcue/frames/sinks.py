@@ -207,7 +207,7 @@ class VideoSink:
         assert isinstance(stream, VideoStream)  # all encoders are of video
         stream.height, stream.width = self._size
         stream.pix_fmt = encoder.format_for(self._size)
-        stream.options = encoder.options(self._quantiser)
+        stream.options = {**encoder.options(self._quantiser)}
         context = stream.codec_context
         if (os.cpu_count() or 1) <= _FEW_CORES:
             context.thread_count = 1
