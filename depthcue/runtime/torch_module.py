@@ -1,12 +1,15 @@
-"""A mask net made ready for torch: behind its preprocessing, channels last, in the precision asked for."""
+"""A mask net made ready for torch: rewritten, behind its preprocessing, channels last, in the precision asked for."""
 
-import copy
+import logging
 
 import torch
 from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError
+from depthcue.export.rewrites import rewritten
 from depthcue.nets import MaskNet
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,7 +29,7 @@ class MaskModule(nn.Module):
     def __init__(self, net: MaskNet, lam: float, precision: str) -> None:
         """
         Args:
-            net: copied.
+            net: left as it is; a copy is rewritten.
             precision: `fp32`, `bf16` or `fp16`.
 
         Raises:
@@ -34,7 +37,8 @@ class MaskModule(nn.Module):
         """
         super().__init__()
         self.dtype = DTYPES[precision]
-        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        self.net, rewriting = rewritten(net, lam=lam)
+        log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
         description = net.description
         # one for all frames: what is computed from it is computed once, not for each frame
         self.register_buffer("lam", torch.tensor([lam]))
