@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from depthcue.report.bench_figures import draw_jobs, draw_speeds
-from depthcue.report.bench_tables import best_timing, jobs_table, limits_table, main_scope, net_table
+from depthcue.report.bench_tables import best_timing, jobs_table, limits_table, net_table
 from depthcue.report.results import Results
 from depthcue.report.section import Plot, Section
 
@@ -46,23 +46,22 @@ def _fastest(results: Results, part: Results) -> list[str]:
     if not part["ranking"]:
         return []
     entries = {entry["name"]: entry for entry in part["contenders"]}
-    scope = main_scope(results)
     first = entries[part["ranking"][0]]
-    said = f"The {KINDS[part['kind']]} {part['name']} is fastest with {_speed(first, scope)}"
+    said = f"The {KINDS[part['kind']]} {part['name']} is fastest with {_speed(first, results['reference'])}"
     plain = [name for name in part["ranking"] if entries[name]["precision"] == "fp32"]
     if first["precision"] != "fp32" and plain:
-        said += f"; in float32 with {_speed(entries[plain[0]], scope)}"
+        said += f"; in float32 with {_speed(entries[plain[0]], results['reference'])}"
     return [f"{said}."]
 
 
-def _speed(entry: Results, scope: str) -> str:
-    timing = best_timing(entry, scope)
+def _speed(entry: Results, reference: str) -> str:
+    timing = best_timing(entry)
     if timing is None:
         return entry["name"]
     limit = timing["share_of_limit"]
     words = f"{entry['name']}: {timing['frames_per_second']:.3g} frames a second at batch {timing['batch']}"
-    if "ratio" in timing and entry["rewritten"]:
-        words += f", {timing['ratio']:.2g} times as fast as torch with the net as given"
+    if "ratio" in timing and entry["name"] != reference:
+        words += f", {timing['ratio']:.2g} times as fast as {reference}"
     return words + (f", {limit:.0%} of the matrix-product rate" if limit is not None else "")
 
 
@@ -88,8 +87,10 @@ def _missing(results: Results) -> list[str]:
     if results["without_target"]:
         said.append(f"The depth net was left out: {_cut(results['without_target'])}.")
     for part in results["measured"]:
-        said += [f"Batches of {each['batch']} were left out for the {KINDS[part['kind']]}: {each['reason']}."
-                 for each in part["left_out"]]
+        if part["left_out"]:
+            batches = ", ".join(str(each["batch"]) for each in part["left_out"])
+            said.append(f"Batches of {batches} frames were left out for the {KINDS[part['kind']]}: they would have "
+                        "taken too long (--seconds gives more).")
         said += [f"{entry['name']} ({KINDS[part['kind']]}) did not run batches of {each['batch']}: "
                  f"{_cut(each['reason'])}."
                  for entry in part["contenders"] for each in entry["left_out"]]

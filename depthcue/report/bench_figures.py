@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from depthcue.report.bench_tables import best_timing, in_order, main_scope
+from depthcue.report.bench_tables import RUNNER, best_timing, in_order
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
 from depthcue.report.results import Results
 
@@ -27,7 +27,7 @@ def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
     figure = new_figure(4.2 * len(parts) + 1.7, 3.9, theme)
     labelled: dict[str, Artist] = {}
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
-        _draw_net(axes, results, part, theme)
+        _draw_net(axes, part, theme)
         handles, labels = axes.get_legend_handles_labels()
         labelled.update(zip(labels, handles, strict=True))
     figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink,
@@ -46,7 +46,7 @@ def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> 
     sources = list(dict.fromkeys(job["source"] for job in jobs))
     names = list(dict.fromkeys(job["name"] for job in jobs))
     bare = {entry["name"]: timing["frames_per_second"] for entry in results["measured"][0]["contenders"]
-            if (timing := best_timing(entry, main_scope(results))) is not None}
+            if (timing := best_timing(entry)) is not None}
     figure = new_figure(1.6 + 1.5 * len(names), 3.4, theme)
     axes = figure.subplots()
     width = 0.7 / len(sources)
@@ -71,10 +71,9 @@ def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> 
     save_figure(figure, paths)
 
 
-def _draw_net(axes: Axes, results: Results, part: Results, theme: Theme) -> None:
-    scope = main_scope(results)
+def _draw_net(axes: Axes, part: Results, theme: Theme) -> None:
     for entry in in_order(part):
-        timings = [timing for timing in entry["timings"] if timing["scope"] == scope]
+        timings = [timing for timing in entry["timings"] if timing["scope"] == RUNNER]
         colour = theme.methods[_BACKENDS.index(entry["backend"]) % len(theme.methods)]
         right = entry["agreement"]["right"]
         axes.plot([timing["batch"] for timing in timings], [timing["frames_per_second"] for timing in timings],

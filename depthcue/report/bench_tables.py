@@ -6,12 +6,7 @@ from depthcue.report.results import Results
 from depthcue.report.tables import Table
 
 NETWORK, RUNNER = "network", "runner"
-"""Scopes, as `bench.measure` names them."""
-
-
-def main_scope(results: Results) -> str:
-    """The scope that contenders are compared in: all of a runner's call, which every one of them has."""
-    return RUNNER
+"""Scopes, as `bench.measure` names them. Contenders are compared in the second, which every one of them has."""
 
 
 def best_timing(entry: Results, scope: str = RUNNER) -> dict[str, Any] | None:
@@ -28,15 +23,13 @@ def in_order(part: Results) -> list[Results]:
 
 
 def net_table(results: Results, part: Results) -> Table:
-    """A row for every contender: one frame, the best batch, against the net as given, memory, answers."""
+    """A row for every contender: the least batch, the best one, the share of the limit, against the net as given, peak
+    memory, largest difference of answers."""
     staged = any(timing["scope"] == NETWORK for entry in part["contenders"] for timing in entry["timings"])
     on_gpu = results["machine"].get("gpu") is not None and results["device"].startswith("cuda")
     least = min(results["settings"]["batch_sizes"])
-    columns = ["run by", f"{_frames(least)}, ms (p95)", "most frames/s (batch)"]
-    if staged:
-        columns += ["net alone", "of the limit"]
-    columns += [] if staged else ["of the limit"]
-    columns += ["times as given", "GPU MiB" if on_gpu else "MiB", "largest difference"]
+    columns = ["run by", f"ms, {_frames(least)} (p95)", "frames/s (batch)", *(["net alone"] if staged else []),
+               "of limit", "× as given", "GPU MiB" if on_gpu else "MiB", "difference"]
     rows = []
     for entry in in_order(part):
         first = next((timing for timing in entry["timings"]
@@ -57,12 +50,14 @@ def jobs_table(results: Results) -> Table:
     jobs = results["end_to_end"]["jobs"]
     sources = list(dict.fromkeys(job["source"] for job in jobs))
     found = {(job["name"], job["source"]): job for job in jobs}
+    best = {job["name"]: 0.0 for job in jobs}
+    for job in jobs:
+        best[job["name"]] = max(best[job["name"]], job["frames_per_second"])
     rows = [(name, *(_job(found.get((name, source))) for source in sources))
-            for name in dict.fromkeys(job["name"] for job in jobs)]
-    frames = " and ".join(f"{_frames(next(job['frames'] for job in jobs if job['source'] == source))}"
-                          for source in sources)
-    return Table(f"Whole jobs, from files to masks on disk; {frames}; frames a second (of the bare runner)",
-                 ("run by", *sources), tuple(sorted(rows)))
+            for name in sorted(best, key=lambda name: -best[name])]
+    frames = " and ".join(dict.fromkeys(_frames(job["frames"]) for job in jobs))
+    return Table(f"Whole jobs, from files to masks on disk, {frames} each: frames a second (of the bare runner)",
+                 ("run by", *sources), tuple(rows))
 
 
 def limits_table(results: Results) -> Table:

@@ -1,5 +1,8 @@
 """Exported depth nets run as mask nets are: frames in, depths out."""
 
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,48 +12,53 @@ import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_depth_net, read_graph_card
+from depthcue.export.tensorrt import (
+    SUFFIX,
+    EngineOptions,
+    EngineSession,
+    choose_library,
+    read_engine_card,
+    write_engine,
+)
 from depthcue.nets import DepthNet
 from depthcue.runtime.depth_through_mask import Depths
 from depthcue.runtime.graph_cache import cached_graph
-from depthcue.runtime.onnx_runner import check_runs
+from depthcue.runtime.halving import telling_out_of_memory
+from depthcue.runtime.onnx_cuda import PROVIDER, preload_libraries
+from depthcue.runtime.openvino_runner import configuration, has_openvino
 from depthcue.runtime.runner import Frames, check_frames
 
+Run = Callable[[Frames], Depths]
+_DEVICES = {"onnx": ("cpu", "cuda"), "openvino": ("cpu",), "tensorrt": ("cuda",)}
 
-class OnnxDepthRunner:
-    """Runs an exported depth net that has its card beside it, in ONNX Runtime on a CPU."""
 
-    def __init__(self, graph: str | Path, threads: int | None = None) -> None:
+class DepthRunner:
+    """Runs an exported depth net; a context manager as other runners are."""
+
+    def __init__(self, name: str, graph: Path, opened: Callable[[], AbstractContextManager[Run]]) -> None:
         """
         Args:
-            threads: CPU threads of one operation; None leaves it to ONNX Runtime (one a core).
+            name: what runs and where, as `onnx cpu`.
+            graph: with its card beside it.
+            opened: gives what runs it, and frees it at the end.
 
         Raises:
-            DepthcueError: no graph, no card or that of a mask net, a precision that ONNX Runtime cannot run on a CPU.
+            DepthcueError: no graph, no card, or that of a mask net.
         """
-        card = read_graph_card(graph, "depth")
-        check_runs(card, graph, "cpu")
-        self.description = described_depth_net(card)
-        self.name = "onnx cpu"
-        self._graph = Path(graph)
-        self._threads = threads
-        self._session: Any = None
+        self.description = described_depth_net(read_graph_card(graph, "depth"))
+        self.name = name
+        self._opened = opened
+        self._stack = ExitStack()
+        self._run: Run | None = None
 
     def __enter__(self) -> Self:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(self._graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-            raise DepthcueError(f"ONNX Runtime cannot load {self._graph}: {error}",
-                                "Export it again, or see depthcue doctor.") from error
+        self._run = self._stack.enter_context(self._opened())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        self._session = None
+        self._run = None
+        self._stack.close()
 
     def infer(self, frames: Frames) -> Depths:
         """The depths of `frames` uint8 (B, H, W, 3): float32 (B, h, w), metres; of a relative net as it predicts them.
@@ -58,22 +66,87 @@ class OnnxDepthRunner:
         Raises:
             ValueError: another type or shape, or sides that are no multiples of the description's.
             RuntimeError: outside the context.
+            OutOfDeviceMemory: a smaller batch may fit.
         """
-        if self._session is None:
+        if self._run is None:
             raise RuntimeError("the runner is not entered")
         check_frames(frames, self.description.multiple)
-        depths: Depths = self._session.run(None, {"frames": np.ascontiguousarray(frames)})[0]
-        return depths
+        with telling_out_of_memory():
+            return self._run(np.ascontiguousarray(frames))
 
 
 def open_depth_runner(net: DepthNet, *, backend: str, device: str, precision: str = "fp32",
-                      threads: int | None = None) -> OnnxDepthRunner:
+                      threads: int | None = None) -> DepthRunner:
     """A runner, not entered yet, for a depth net, which is exported first where that was not done before.
 
+    Args:
+        backend: onnx, openvino or tensorrt.
+        threads: CPU threads of one operation; None leaves it to the backend.
+
     Raises:
-        DepthcueError: a backend, device or precision that depth nets are not run by here; an export that fails.
+        DepthcueError: a backend that is not there, that has not this device or precision; an export that fails.
     """
-    if (backend, device, precision) != ("onnx", "cpu", "fp32"):
-        raise DepthcueError(f"depth nets are not run by {backend} in {precision} on {device} here",
-                            "Exported, they run in ONNX Runtime on a CPU.")
-    return OnnxDepthRunner(cached_graph(net), threads)
+    if device.partition(":")[0] not in _DEVICES.get(backend, ()):
+        raise DepthcueError(f"depth nets are not run by {backend} on {device} here",
+                            f"Choose {' or '.join(f'{name} on {places[0]}' for name, places in _DEVICES.items())}.")
+    # what is missing should be told before minutes go into an export
+    if backend == "openvino":
+        if not has_openvino():
+            raise DepthcueError("OpenVINO is not installed", "pip install 'depthcue[openvino]'")
+        graph = cached_graph(net)  # computed in bf16 where it is asked to; the graph is the same
+        return DepthRunner(f"openvino cpu {precision}", graph, lambda: _in_openvino(graph, precision, threads))
+    if backend == "tensorrt":
+        library = choose_library().name
+        graph = cached_graph(net, precision)
+        return DepthRunner(f"{library} {device} {precision}", graph, lambda: _in_tensorrt(graph, device))
+    graph = cached_graph(net, precision)
+    return DepthRunner(f"onnx {device} {precision}", graph, lambda: _in_onnx_runtime(graph, device, threads))
+
+
+@contextmanager
+def _in_onnx_runtime(graph: Path, device: str, threads: int | None) -> Iterator[Run]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[tuple[str, dict[str, Any]]] = [("CPUExecutionProvider", {})]
+    if device != "cpu":
+        if PROVIDER not in onnxruntime.get_available_providers():
+            raise DepthcueError("this ONNX Runtime has no CUDA", "pip install onnxruntime-gpu")
+        preload_libraries()
+        providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0)}))
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
+        raise DepthcueError(f"ONNX Runtime cannot load {graph}: {error}",
+                            "Export it again, or see depthcue doctor.") from error
+    if providers[0][0] not in session.get_providers():
+        raise DepthcueError("ONNX Runtime has CUDA but cannot load it here", "See depthcue doctor.")
+    yield lambda frames: session.run(None, {"frames": frames})[0]
+
+
+@contextmanager
+def _in_openvino(graph: Path, precision: str, threads: int | None) -> Iterator[Run]:
+    import openvino
+
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise DepthcueError("this CPU does not compute in bf16", "Use fp32.")
+    try:
+        request = core.compile_model(core.read_model(graph), "CPU",
+                                     configuration(precision, threads)).create_infer_request()
+    except RuntimeError as error:
+        raise DepthcueError(f"OpenVINO cannot load {graph}: {error}", "See depthcue doctor.") from error
+    # the frames are not copied in; the depths are copied out
+    yield lambda frames: request.infer([frames], share_inputs=True)[0]
+
+
+@contextmanager
+def _in_tensorrt(graph: Path, device: str) -> Iterator[Run]:
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Path(folder, f"depth{SUFFIX}")
+        write_engine(graph, read_graph_card(graph, "depth"), engine, EngineOptions(device=device))
+        card, making = read_engine_card(engine, "depth")
+        with EngineSession(engine, making, device, takes_lambda=False, sha256=card["sha256"]) as session:
+            yield lambda frames: session.run(frames, None)

@@ -64,7 +64,7 @@ class OpenVinoRunner:
         try:
             model = core.read_model(self.graph)
             _fix_lambda(model, self.lam)
-            self._compiled = core.compile_model(model, "CPU", _configuration(self.precision, self._threads))
+            self._compiled = core.compile_model(model, "CPU", configuration(self.precision, self._threads))
         except RuntimeError as error:
             raise DepthcueError(f"OpenVINO cannot load {self.graph}: {error}",
                                 "Use another --backend, or see depthcue doctor.") from error
@@ -104,7 +104,8 @@ def _fix_lambda(model: Any, lam: float) -> None:
             model.validate_nodes_and_infer_types()
 
 
-def _configuration(precision: str, threads: int | None) -> dict[str, Any]:
+def configuration(precision: str, threads: int | None) -> dict[str, Any]:
+    """How a graph in float32 is compiled to be computed in `precision`; `threads` as above."""
     settings: dict[str, Any] = {
         # said always: of its own it takes bf16 wherever the CPU has it
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
