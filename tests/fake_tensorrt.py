@@ -58,7 +58,8 @@ def make_module(version="10.12.0.36", fault=None):
     api = SimpleNamespace(
         __version__=version, __name__=NAMES[version], ILogger=ILogger, IProgressMonitor=IProgressMonitor, fault=fault,
         NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
-        MemoryPoolType=SimpleNamespace(WORKSPACE=0), ExecutionContextAllocationStrategy=Strategy, contexts=[])
+        BuilderFlag=SimpleNamespace(TF32="tf32"), MemoryPoolType=SimpleNamespace(WORKSPACE=0),
+        ExecutionContextAllocationStrategy=Strategy, contexts=[])
     if rtx:
         api.ComputeCapability = IntEnum("ComputeCapability", {"NONE": 0, "CURRENT": 1, "SM80": 80, "SM86": 86,
                                                               "SM89": 89, "SM120": 120})
@@ -101,7 +102,7 @@ class Builder:
         if getattr(config, "times", None) is not None:
             config.times.content = b"measured"
         header = json.dumps({"version": self.api.__version__, "profile": config.profile.shapes,
-                             "bytes": len(network.graph), "workspace": config.workspace,
+                             "bytes": len(network.graph), "workspace": config.workspace, "tf32": config.tf32,
                              "targets": getattr(config, "targets", None)})
         return Host(header.encode() + b"\n" + network.graph)
 
@@ -147,6 +148,11 @@ class Profile:
 class Config:
     workspace = None
     times = None
+    tf32 = True
+
+    def clear_flag(self, flag):
+        assert flag == "tf32"
+        self.tf32 = False
 
     def add_optimization_profile(self, profile):
         self.profile = profile
@@ -348,20 +354,23 @@ class HostLane:
 
 
 def install(monkeypatch, version="10.12.0.36", gpu="NVIDIA L4", capability="8.9", fault=None):
-    """Make `import tensorrt` give the fake, and torch's GPU one of this name; returns the module."""
+    """Make `import tensorrt` give the fake, and the GPU one of this name (None: there is none); returns the module."""
     import sys
 
     api = make_module(version, fault)
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, NAMES[version], api)
-    found = Gpu("cuda", gpu, capability)
+    found = install.gpu = Gpu("cuda", gpu, capability)
     monkeypatch.setattr("depthcue.export.tensorrt.library.is_installed",
                         lambda name: name.replace("-", "_") == NAMES[version])
-    for module in ("engine", "session"):
-        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.find_gpu", lambda device="cuda": found)
+    if gpu is not None:
+        for module in ("engine", "session"):
+            monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.find_gpu", lambda device="cuda": found)
+    # not torch's own word for it, by which its exporter goes too
+    for module in ("engine", "library"):
+        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: gpu is not None)
     monkeypatch.setattr("depthcue.export.tensorrt.session.CudaLane", HostLane)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr(HostLane, "limit_bytes", None)
     monkeypatch.setattr(HostLane, "recorded", 0)
     return api

@@ -1,12 +1,23 @@
 """`depthcue export`: a net as a file that runs without this package."""
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from depthcue.cli.console import configure, print_json, print_table
-from depthcue.cli.options import JsonOption, OutFileOption, QuietOption, VerboseOption
+from depthcue.cli.console import configure, print_json, print_table, progress_bar
+from depthcue.cli.engine_options import (
+    CapabilityOption,
+    EngineBatchOption,
+    EngineSizeOption,
+    Library,
+    LibraryOption,
+    WorkspaceOption,
+    engine_options,
+    refuse_engine_options,
+)
+from depthcue.cli.options import DeviceOption, JsonOption, OutFileOption, QuietOption, VerboseOption
 
 NUMBERS = {"max_abs": "largest", "mean_abs": "mean"}
 DIFFERENCES = {
@@ -21,6 +32,7 @@ class Format(StrEnum):
     """What can be written."""
 
     onnx = "onnx"
+    tensorrt = "tensorrt"
 
 
 class Precision(StrEnum):
@@ -34,12 +46,14 @@ class Precision(StrEnum):
 
 ExportWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net to export: compact-indoor, compact-road, "
-                             "a .safetensors file, a released checkpoint, or NAME:PATH.")]
+                             "a .safetensors file, a released checkpoint, or NAME:PATH; for an engine also an "
+                             "exported .onnx.")]
 ExportTargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
                              "a .safetensors file, a released checkpoint, NAME:PATH, hf:REPO, "
-                             "python:MODULE:FUNCTION or hub:REPO:ENTRY.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="What to write.")]
+                             "python:MODULE:FUNCTION or hub:REPO:ENTRY; for an engine also an exported .onnx.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="What to write: an ONNX graph, or an engine of "
+                                              "TensorRT for NVIDIA GPUs.")]
 GraphPrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="What the graph computes in: fp16 and bf16 keep fp32 where range asks "
                             "for it; int8 is calibrated on --data. Inputs and outputs are the same in each.")]
@@ -51,22 +65,38 @@ CompareDataOption = Annotated[
 
 def export(out: OutFileOption, weights: ExportWeightsOption = None, target: ExportTargetOption = None,
            file_format: FormatOption = Format.onnx, precision: GraphPrecisionOption = Precision.fp32,
-           data: CompareDataOption = None, as_json: JsonOption = False, quiet: QuietOption = False,
-           verbose: VerboseOption = False) -> None:
-    """Write a mask net or a depth net as one file that takes raw frames of any size and batch, and a card beside it.
+           data: CompareDataOption = None, batch: EngineBatchOption = None, size: EngineSizeOption = None,
+           workspace: WorkspaceOption = None, library: LibraryOption = Library.auto,
+           capability: CapabilityOption = None, device: DeviceOption = "auto", as_json: JsonOption = False,
+           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Write a mask net or a depth net as one file that takes raw frames, and a card beside it.
 
-    The file appears only if its answers agree with torch's on pictures.
+    The file appears only if its answers agree with torch's on pictures. A graph takes any size and batch; an engine
+    those that it is built for. An engine that no GPU here can run is not compared, and its card says so.
     """
-    from depthcue.export import export_spec
-
     configure(quiet, verbose)
-    card = export_spec(weights, target, out, data, precision.value)
+    if file_format is Format.tensorrt:
+        from depthcue.export.tensorrt.exporting import export_engine
+
+        options = engine_options(batch, size, workspace, library, capability, device)
+        with progress_bar(quiet) as progress:
+            card = export_engine(weights, target, out, data, precision.value, options, progress)
+    else:
+        from depthcue.export import export_spec
+
+        refuse_engine_options(batch, size, workspace, library is not Library.auto, capability)
+        card = export_spec(weights, target, out, data, precision.value)
     if as_json:
         return print_json(card)
     if not quiet:
-        parity = card["parity"]
-        rows = [[words, "not measured" if parity[name] is None else f"{parity[name]:.2g}",
-                 f"{parity['tolerance'][name]:.2g}"] for name, words in DIFFERENCES[card["kind"]].items()]
-        print_table(f"{out} ({card['bytes'] / 1e6:.1f} MB) in {card['precision']} agrees with torch on "
-                    f"{parity['frames']} frames",
-                    ["difference", "measured", "allowed"], rows)
+        _print_agreement(out, card)
+
+
+def _print_agreement(out: Path, card: dict[str, Any]) -> None:
+    parity, what = card["parity"], str(out)
+    if parity is None:
+        parity, what = card["graph_parity"], f"the graph of {out}"
+    rows = [[words, "not measured" if parity[name] is None else f"{parity[name]:.2g}",
+             f"{parity['tolerance'][name]:.2g}"] for name, words in DIFFERENCES[card["kind"]].items()]
+    print_table(f"{what} ({card['bytes'] / 1e6:.1f} MB) in {card['precision']} agrees with torch on "
+                f"{parity['frames']} frames", ["difference", "measured", "allowed"], rows)

@@ -68,7 +68,7 @@ class TensorRtRunner:
             raise RuntimeError("the runner is not entered")
         check_frames(frames, self.description.multiple)
         given = frames.shape[1], frames.shape[2]
-        taken = self._shapes.height.nearest(given[0]), self._shapes.width.nearest(given[1])
+        taken = self._shapes.nearest(*given)
         if taken == given:
             return self._run(frames)
         self._tell(given, taken)

@@ -241,3 +241,61 @@ def test_logging_is_quiet(build, monkeypatch, caplog):
     with caplog.at_level(logging.INFO), TensorRtRunner(build()) as runner:
         runner.infer(noise(2))
     assert caplog.text == ""
+
+
+@pytest.fixture
+def engines(tiny_net, tiny_graph, monkeypatch):
+    """Counts builds; the cache compares on one picture."""
+    from depthcue.runtime import engine_cache
+
+    monkeypatch.setattr(engine_cache, "rendered_pictures", lambda: [noise(1)[0]])
+    monkeypatch.setattr(engine_cache, "depth_net_of", lambda target: None)
+    monkeypatch.setattr(engine_cache, "find_gpu", lambda device: fake_tensorrt.install.gpu)
+    built = []
+    write = engine_cache.write_engine
+    monkeypatch.setattr(engine_cache, "write_engine", lambda *args: built.append(args[2]) or write(*args))
+    return built, lambda **options: engine_cache.cached_engine(tiny_graph, EngineOptions(**options), tiny_net)
+
+
+def test_an_engine_is_built_once_for_a_graph_its_shapes_and_a_gpu(engines, monkeypatch, cache):
+    built, make = engines
+    fake_tensorrt.install(monkeypatch)
+    path = make(batch=(1, 2, 4))
+    assert path == make(batch=(1, 2, 4)) and len(built) == 1 and path.parent == cache / "engines"
+    assert json.loads(path.with_suffix(".json").read_text())["parity"]["max_abs"] < 1e-4
+    assert make(batch=(1, 2, 8)) != path and make(batch=(1, 2, 4), around=(64, 64)) != path and len(built) == 3
+    fake_tensorrt.install(monkeypatch, gpu="NVIDIA H200", capability="9.0")
+    assert make(batch=(1, 2, 4)) != path and len(built) == 4
+    fake_tensorrt.install(monkeypatch)
+    assert make(batch=(1, 2, 4)) == path and len(built) == 4, "one GPU's engine is lost to another's"
+
+
+@pytest.mark.parametrize(("harm", "reason"), [
+    (lambda path: path.write_bytes(path.read_bytes()[:-30]), "cut short"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"), "sha256 differs"),
+    (lambda path: path.with_suffix(".json").unlink(), "has no card"),
+    (lambda path: path.with_suffix(".json").write_text("{}"), "not the card"),
+    (None, "the library was 10.12.0.36, now 10.13.0.35"),
+])
+def test_an_engine_that_does_not_fit_any_more_is_built_again_and_the_reason_said(engines, monkeypatch, caplog, harm,
+                                                                                 reason):
+    built, make = engines
+    api = fake_tensorrt.install(monkeypatch)
+    path = make()
+    caplog.clear()
+    if harm is None:
+        api.__version__ = "10.13.0.35"
+    else:
+        harm(path)
+    assert make() == path and len(built) == 2
+    assert "again" in caplog.text and reason in caplog.text
+    with TensorRtRunner(path) as runner:
+        assert runner.infer(noise(1)).shape == (1, 32, 48)
+
+
+def test_a_build_that_fails_names_other_ways(engines, monkeypatch):
+    _, make = engines
+    fake_tensorrt.install(monkeypatch, fault="build")
+    with pytest.raises(DepthcueError, match="no engine of tiny for NVIDIA L4") as caught:
+        make()
+    assert "--backend" in (caught.value.hint or "")

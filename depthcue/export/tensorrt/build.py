@@ -52,6 +52,8 @@ def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None,
     network = _read_graph(graph, builder, library, messages)
     config = builder.create_builder_config()
     config.progress_monitor = monitor
+    # with it, what the graph calls float32 would be multiplied with ten bits of mantissa; who wants that asks for fp16
+    config.clear_flag(library.api.BuilderFlag.TF32)
     if workspace_mib is not None:
         config.set_memory_pool_limit(library.api.MemoryPoolType.WORKSPACE, workspace_mib * MIB)
     _set_targets(config, library, targets)

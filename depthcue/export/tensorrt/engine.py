@@ -13,7 +13,7 @@ from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt.build import build_engine
 from depthcue.export.tensorrt.engine_card import SUFFIX, Making
-from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_gpu, plain
+from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_gpu, has_gpu, plain
 from depthcue.export.tensorrt.session import EngineSession
 from depthcue.export.tensorrt.shapes import Shapes, Size, plan_shapes
 from depthcue.nets.checkpoint import card_path
@@ -37,7 +37,9 @@ class EngineOptions:
     batch: tuple[int, int, int] = (1, 8, 32)
     """Frames per batch: least, best, most."""
     sizes: tuple[Size, ...] = ()
-    """(height, width): one, or least, best and most; none: any picture, best at the net's working size."""
+    """(height, width): one, or least, best and most; none: any picture of about the area of `around`."""
+    around: Size | None = None
+    """(height, width) to be best at where no `sizes` are given; None: the net's working size."""
     workspace_mib: int | None = None
     targets: tuple[str, ...] = ()
     """Compute capabilities, for `tensorrt-rtx`."""
@@ -58,8 +60,8 @@ def write_engine(graph: Path, graph_card: Mapping[str, Any], path: Path, options
     """
     check_engine_path(path)
     library = choose_library(options.library)
-    gpu = find_gpu(options.device) if torch.cuda.is_available() else None
-    shapes = plan_shapes(graph_card, options.batch, options.sizes)
+    gpu = find_gpu(options.device) if has_gpu() else None
+    shapes = plan_shapes(graph_card, options.batch, options.sizes, options.around)
     content = build_engine(graph, shapes, library, gpu, progress or Silent(), workspace_mib=options.workspace_mib,
                            targets=options.targets, timing_cache=_timing_cache(library, gpu))
     making = making_of(graph_card, shapes, library, gpu, options.targets)

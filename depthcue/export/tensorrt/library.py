@@ -26,6 +26,8 @@ INSTALL = {
     "tensorrt-rtx": "pip install 'depthcue[tensorrt-rtx]'",
 }
 
+_ELSEWHERE = "Elsewhere use --backend torch or onnx; depthcue doctor says what is here."
+
 log = logging.getLogger(__name__)
 
 
@@ -90,7 +92,7 @@ def choose_library(wanted: str = "auto") -> Library:
         return load_library(wanted)
     if wanted != "auto":
         raise DepthcueError(f"no TensorRT library is called {wanted!r}", f"Choose auto, {' or '.join(MODULES)}.")
-    order = ["tensorrt", "tensorrt-rtx"] if torch.cuda.is_available() else ["tensorrt-rtx", "tensorrt"]
+    order = ["tensorrt", "tensorrt-rtx"] if has_gpu() else ["tensorrt-rtx", "tensorrt"]
     for name in order:
         if is_installed(name):
             return load_library(name)
@@ -109,18 +111,24 @@ class Gpu:
     """Compute capability, as `8.9`."""
 
 
+def has_gpu() -> bool:
+    """Whether torch sees an NVIDIA GPU."""
+    return torch.cuda.is_available()
+
+
 def find_gpu(device: str = "cuda") -> Gpu:
     """The GPU that `device` names.
 
     Raises:
         DepthcueError: torch sees none there.
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if has_gpu() else 0
     named = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if count == 0:
+        raise DepthcueError("an engine runs on an NVIDIA GPU, and torch sees none here", _ELSEWHERE)
     if named is None or int(named[1] or 0) >= count:
-        seen = "torch sees none" if count == 0 else f"torch sees {count} (cuda:0 to cuda:{count - 1})"
-        raise DepthcueError(f"an engine runs on an NVIDIA GPU; {seen}, and --device {device} was asked for",
-                            "Use --backend torch or onnx, or see depthcue doctor.")
+        raise DepthcueError(f"an engine runs on an NVIDIA GPU, cuda:0 to cuda:{count - 1} here, not on {device}",
+                            _ELSEWHERE)
     facts = torch.cuda.get_device_properties(torch.device(device))
     return Gpu(device, facts.name, f"{facts.major}.{facts.minor}")
 

@@ -86,7 +86,7 @@ class EngineSession:
             raise RuntimeError("the session is not entered")
         shapes = self.making.shapes
         height, width = frames.shape[1:3]
-        if shapes.height.nearest(height) != height or shapes.width.nearest(width) != width:
+        if shapes.nearest(height, width) != (height, width):
             raise DepthcueError(f"the engine was built for {shapes}, not for frames of {width}x{height}",
                                 "Build one for this --size.")
         maps = [self._run_batch(frames[start:start + shapes.batch.most], lam)

@@ -38,6 +38,10 @@ class Shapes:
     height: Span
     width: Span
 
+    def nearest(self, height: int, width: int) -> Size:
+        """The (height, width) in range that is nearest to these."""
+        return self.height.nearest(height), self.width.nearest(width)
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -50,14 +54,16 @@ class Shapes:
         return f"{self.width} x {self.height} pixels, {self.batch} a batch"
 
 
-def plan_shapes(card: Mapping[str, Any], batch: Sequence[int], sizes: Sequence[Size] = ()) -> Shapes:
+def plan_shapes(card: Mapping[str, Any], batch: Sequence[int], sizes: Sequence[Size] = (),
+                around: Size | None = None) -> Shapes:
     """The shapes to build an engine for.
 
     Args:
         card: of the graph: its working size, and the multiple that sides must have.
         batch: frames per batch: least, best, most.
         sizes: least, best and most; or one alone, which then is the only one; or none: pictures up to four times as
-            wide as high or as high as wide, at about the working size's area, best at the working size.
+            wide as high or as high as wide, of about the area of `around`, and best at `around`.
+        around: by default the net's working size.
 
     Raises:
         DepthcueError: not in rising order, or sides that are not multiples.
@@ -71,7 +77,7 @@ def plan_shapes(card: Mapping[str, Any], batch: Sequence[int], sizes: Sequence[S
     if sizes:
         small, wanted, large = sizes if len(sizes) == 3 else (sizes[0],) * 3
     else:
-        small, wanted, large = _any_picture(working, multiple)
+        small, wanted, large = _any_picture(around or working, multiple)
     for side in {*small, *wanted, *large}:
         if side % multiple:
             raise DepthcueError(f"--size has a side of {side} pixels; this net takes multiples of {multiple}",
@@ -83,12 +89,12 @@ def plan_shapes(card: Mapping[str, Any], batch: Sequence[int], sizes: Sequence[S
     return Shapes(Span(least, best, most), *spans)
 
 
-def _any_picture(working: Size, multiple: int) -> tuple[Size, Size, Size]:
-    side = math.sqrt(working[0] * working[1])
+def _any_picture(around: Size, multiple: int) -> tuple[Size, Size, Size]:
+    side = math.sqrt(around[0] * around[1])
     stretch = math.sqrt(LONGEST)
     # two multiples at least: what exported graphs take
     shortest = max(math.floor(side / stretch / multiple), 2) * multiple
     longest = math.ceil(side * stretch / multiple) * multiple
-    small = min(shortest, working[0]), min(shortest, working[1])
-    large = max(longest, working[0]), max(longest, working[1])
-    return small, working, large
+    small = min(shortest, around[0]), min(shortest, around[1])
+    large = max(longest, around[0]), max(longest, around[1])
+    return small, around, large

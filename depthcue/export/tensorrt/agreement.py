@@ -1,0 +1,75 @@
+"""Whether an engine computes what it was exported from: TensorRT chose its kernels, and may have chosen wrong ones."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthcue.errors import DepthcueError
+from depthcue.export.module import DepthGraph, MaskGraph
+from depthcue.export.onnx import graph_module
+from depthcue.export.parity import Exported, Frames, Maps, measure_parity
+from depthcue.export.precision import TOLERANCES
+from depthcue.export.running import open_session
+from depthcue.export.tensorrt.engine import Compare
+from depthcue.export.tensorrt.session import EngineSession
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.graph_card import described_depth_net, described_mask_net
+
+Pictures = Callable[[], Sequence[NDArray[np.uint8]]]
+"""Gives pictures uint8 (H, W, 3) to compare on; called where there is something to compare."""
+Judge = Callable[[str], DepthNet | None]
+"""Finds the depth net that a mask net was trained for, by its name, or none."""
+
+
+def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures, judge: Judge) -> Compare:
+    """Compare engines with the net in torch, by the limits of the engine's precision."""
+    def compare(session: EngineSession) -> dict[str, Any]:
+        depth_net = judge(net.description.target) if isinstance(net, MaskNet) else None
+        return _measured(session, graph_module(net), None, pictures(), depth_net)
+
+    return compare
+
+
+def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Pictures, judge: Judge) -> Compare | None:
+    """Compare engines with the exported graph in ONNX Runtime on the CPU; None where that cannot run the graph."""
+    if not card.get("runs_in_onnxruntime_on_cpu", True):
+        return None
+
+    def compare(session: EngineSession) -> dict[str, Any]:
+        # a net without weights, which says what the graph takes and gives
+        if card["kind"] == "mask":
+            described: MaskGraph | DepthGraph = MaskGraph(MaskNet(described_mask_net(dict(card))))
+            depth_net = judge(card["target"])
+        else:
+            described, depth_net = DepthGraph(DepthNet(described_depth_net(dict(card)))), None
+        return _measured(session, described, _in_onnxruntime(graph), pictures(), depth_net)
+
+    return compare
+
+
+def _in_onnxruntime(graph: Path) -> Exported:
+    runtime = open_session(graph)
+
+    def run(frames: Frames, lam: float | None) -> Maps:
+        feeds: dict[str, Any] = {"frames": frames}
+        if lam is not None:
+            feeds["lambda"] = np.full(len(frames), lam, np.float32)
+        maps: Maps = runtime.run(None, feeds)[0]
+        return maps
+
+    return run
+
+
+def _measured(session: EngineSession, module: MaskGraph | DepthGraph, reference: Exported | None,
+              pictures: Sequence[NDArray[np.uint8]], depth_net: DepthNet | None) -> dict[str, Any]:
+    making = session.making
+    parity = measure_parity(module, session.run, pictures, depth_net, TOLERANCES[making.precision],
+                            reference=reference, nearest=making.shapes.nearest)
+    if not parity.holds():
+        raise DepthcueError(f"the engine of {making.library} {making.version} in {making.precision} does not agree "
+                            f"with {'torch' if reference is None else 'its graph'}:\n" + "\n".join(parity.lines()),
+                            "Nothing was written. Try another --precision, or another version of the library.")
+    return {"provider": f"{making.library} {making.version}", **parity.as_json()}

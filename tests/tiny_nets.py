@@ -1,0 +1,43 @@
+"""A mask net and a depth net of one convolution each: nothing is exported faster."""
+
+import torch
+from torch import Tensor, nn
+
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+
+SIZE = (32, 48)
+MULTIPLE = 8
+
+
+class LastWord(MaskNet):
+    """One convolution and λ."""
+
+    def __init__(self, target: str = "nowhere") -> None:
+        super().__init__(MaskDescription("last-word", target, *SIZE, MULTIPLE, 2.0, (0.5, 6.0)))
+        self.config: dict[str, int] = {}
+        self.conv = _convolution(7)
+        self.eval()
+
+    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
+        assert lam is not None
+        return torch.sigmoid(self.conv(normalised) - lam.log()[:, None, None, None])
+
+
+class FirstLook(DepthNet):
+    """One convolution, at half the size."""
+
+    def __init__(self) -> None:
+        super().__init__(DepthDescription("first-look", *SIZE, MULTIPLE))
+        self.config: dict[str, int] = {}
+        self.conv = _convolution(8, stride=2)
+        self.eval()
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        return 1 + nn.functional.softplus(self.conv(normalised))
+
+
+def _convolution(seed: int, stride: int = 1) -> nn.Conv2d:
+    convolution = nn.Conv2d(3, 1, 3, stride, padding=1)
+    nn.init.normal_(convolution.weight, std=0.4, generator=torch.Generator().manual_seed(seed))
+    nn.init.zeros_(convolution.bias)
+    return convolution
