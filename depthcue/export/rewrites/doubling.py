@@ -2,19 +2,24 @@
 
 Doubling by bilinear interpolation (align_corners=False) is unpooling, zeros between the pixels, followed by a fixed
 filter B = (1, 3, 3, 1)/4 in each direction. Convolutions commute, W∗(B∗↑x) = B∗(W∗↑x), and W∗↑x needs no products with
-the zeros: k² for the 2×2 outputs of a low pixel, 25 for a 5×5 kernel, and B costs 25 for each output channel whatever
-the number of inputs. The alternatives, for a 5×5 kernel, products for 2×2 outputs (per pair of channels):
+the zeros. B costs little, and costs it for each output channel whatever the number of inputs. As B = (1, 1)∗(1, 2, 1)/4,
+any part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low pixel, for each pair
+of channels:
 
-    100  the plain form
-     64  polyphase: B multiplied into the weights, 4×4 taps for each phase
-     36  half of B in the weights (pixel doubling, then a 1-2-1 blur); or a Toom-Cook form, F(2, 5) in each direction
-     25  this one, with the trained weights as they are, so that a lower precision rounds them and nothing else
+                                                      5×5   3×3
+    plain form                                        100    36
+    polyphase, all of B in the weights                 64    36
+    pixels doubled, (1, 1) in the weights              36    16    one convolution of 3×3 or 2×2 taps, four phases
+    unpooled, none of B in the weights                 25     9    four convolutions, one a phase
 
-A Toom-Cook form of the three- and two-tap phases would get to 12.25, and does not pay: it writes and reads transformed
-maps 4/2.25 times as large, which at these widths costs more than the products, and libraries do it inside their 3×3
-convolutions where it pays. For one with fewer products than 36 that keeps two outputs together there is no room: the
-smallest number for W∗(B∗↑x), two outputs at a time, is 6 in each direction (the pencil of its four by five
-coefficients is L1 ⊕ J3(1), whose rank is 2 + 3 + 1).
+Taken are the last for 5×5 kernels and the last but one for 3×3, which work on fewer channels: four convolutions and a
+filter of 5×5 taps cost more there than they save (`benchmarks/rewriting.py` times all of them).
+
+Forms of the Toom-Cook kind go further on paper. Two outputs at a time need 6 products in each direction and no fewer
+(the pencil of the four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than
+the 25 that share a product between neighbours. With F(2, 3) and F(2, 2) on the unpooled form's phases it would be
+3.5² = 12.25. Those write and read transformed maps of 3 numbers for each output, in float32 lose a digit, in 16 bit
+most of what is left, and where they pay inside one fused kernel, for 3×3 convolutions, libraries have them.
 
 Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
 exchanged form repeats it for the convolution too; what that adds to the outermost rows and columns, products of the
@@ -28,8 +33,31 @@ from torch import Tensor, nn
 from depthcue.export.rewrites.batch_norm import frozen
 from depthcue.export.rewrites.unpooled import UnpooledConv
 
-BILINEAR = (0.25, 0.75, 0.75, 0.25, 0.0)
-"""Output row n is made of the unpooled rows n − 2 … n + 1; the fifth, 0, keeps the filter odd and the size even."""
+AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
+"""Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
+AFTER_DOUBLED_PIXELS = (0.25, 0.5, 0.25)
+
+
+class DoubledPixelsConv(nn.Module):
+    """3×3 convolution of the map with every pixel twice in each direction, for the rows and columns −1 … 2h, 2w.
+
+    The input carries one more pixel on each side: (B, C, h + 2, w + 2) to (B, O, 2h + 2, 2w + 2).
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        """
+        Args:
+            weight: (O, C, 3, 3).
+        """
+        super().__init__()
+        # an output row meets two low rows, and both parities meet the same two: the odd one twice the first of them
+        meets = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=weight.dtype,
+                             device=weight.device)  # (parity, low row, tap)
+        phases = torch.einsum("pak,qbl,ockl->opqcab", meets, meets, weight)
+        self.phases = frozen(phases.flatten(0, 2))  # (O·4, C, 2, 2)
+
+    def forward(self, bordered: Tensor) -> Tensor:
+        return F.pixel_shuffle(F.conv2d(bordered, self.phases), 2)
 
 
 class DoubledConv(nn.Module):
@@ -45,11 +73,13 @@ class DoubledConv(nn.Module):
             bias: (O,).
         """
         super().__init__()
-        self.unpooled = UnpooledConv(weight)
-        line = torch.tensor(BILINEAR, dtype=weight.dtype, device=weight.device)
-        self.bilinear = frozen((line[:, None] * line)[None, None].repeat(len(weight), 1, 1, 1))  # (O, 1, 5, 5)
+        size = weight.shape[2]
+        self.first_step = UnpooledConv(weight) if size == 5 else DoubledPixelsConv(weight)
+        taps = AFTER_UNPOOLED if size == 5 else AFTER_DOUBLED_PIXELS
+        line = torch.tensor(taps, dtype=weight.dtype, device=weight.device)
+        self.filter = frozen((line[:, None] * line)[None, None].repeat(len(weight), 1, 1, 1))  # (O, 1, taps, taps)
         self.bias = None if bias is None else frozen(bias)
-        self.reach = weight.shape[2] // 2
+        self.reach = size // 2
         # what each of the outermost `reach` rows got from beyond the border, nearest row first
         first = [weight[:, :, :self.reach - row].sum(2) for row in range(self.reach)]
         last = [weight[:, :, self.reach + 1 + row:].sum(2) for row in reversed(range(self.reach))]
@@ -68,8 +98,8 @@ class DoubledConv(nn.Module):
         # a graph for every size cannot ask; whoever builds this form knows that sizes double
         if height is not None and not exporting and (height, width) != (2 * x.shape[2], 2 * x.shape[3]):
             raise ValueError(f"{tuple(x.shape[2:])} was to become ({height}, {width}), which is not twice as large")
-        y = F.conv2d(self.unpooled(F.pad(x, (2, 2, 2, 2), mode="replicate")), self.bilinear, self.bias,
-                     groups=len(self.bilinear))  # (B, O, 2h, 2w)
+        bordered = F.pad(x, (self.reach,) * 4, mode="replicate")
+        y = F.conv2d(self.first_step(bordered), self.filter, self.bias, groups=len(self.filter))  # (B, O, 2h, 2w)
         rows = [self._along_rows(x[:, :, :1], self.first), self._along_rows(x[:, :, -1:], self.last)]
         columns = [self._along_columns(x[..., :1], self.left), self._along_columns(x[..., -1:], self.right)]
         return _joined(y, rows, columns, self.reach) if exporting else _subtracted(y, rows, columns, self.reach)

@@ -107,7 +107,7 @@ def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, lam:
             names.append(name)
     if exchange:
         applied.append(f"{', '.join(names)}: the convolution of doubled and skipped channels as a sum, the doubled "
-                       "part before the doubling, 9 products for 2x2 outputs instead of 36")
+                       "part before the doubling, 16 products for 2x2 outputs instead of 36")
     if condition is not None:
         applied.append(f"scale and shift of lambda {lam:g} folded into {len(names)} convolutions")
     elif isinstance(net, CompactMaskNet):
