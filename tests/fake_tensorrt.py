@@ -267,7 +267,7 @@ class Engine:
 class Context:
     def __init__(self, engine):
         self.engine = engine
-        self.shapes, self.addresses, self.memory, self.runs = {}, {}, None, 0
+        self.shapes, self.addresses, self.memory, self.runs, self.output = {}, {}, None, 0, None
         self.busy = threading.Lock()
 
     def set_input_shape(self, name, shape):
@@ -283,8 +283,10 @@ class Context:
         return [each.name for each in self.engine.session.get_inputs() if each.name not in self.shapes]
 
     def get_tensor_shape(self, name):
-        batch, height, width, _ = self.shapes["frames"]
-        return batch, height, width
+        if self.output is None:
+            self.output = self.engine.session.run(None, {each: np.zeros(shape, np.uint8 if each == "frames" else "f4")
+                                                         for each, shape in self.shapes.items()})[0].shape
+        return self.output
 
     def update_device_memory_size_for_shapes(self):
         return int(np.prod(self.shapes["frames"]))

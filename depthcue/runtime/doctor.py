@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -18,17 +19,20 @@ import torch
 
 from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
+from depthcue.export.tensorrt.library import INSTALL, is_installed
+from depthcue.export.tensorrt.trial import try_library
 from depthcue.frames import Frame, Input, VideoSink, open_input
 from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
 from depthcue.nets.checkpoint import read_card
 from depthcue.record import document
+from depthcue.runtime.onnx_cuda import PROVIDER as CUDA
+from depthcue.runtime.onnx_cuda import REMEDY as CUDA_REMEDY
+from depthcue.runtime.onnx_cuda import preload_libraries
 
 PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx", "onnxscript", "onnxruntime",
             "onnxruntime-gpu", "accelerate", "safetensors", "matplotlib")
 ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
-    "tensorrt": ("tensorrt", "pip install 'depthcue[tensorrt]' (from NVIDIA's own index)"),
-    "tensorrt-rtx": ("tensorrt_rtx", "pip install 'depthcue[tensorrt-rtx]'"),
     "openvino": ("openvino", "pip install 'depthcue[openvino]', often the fastest on a CPU"),
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
@@ -53,7 +57,8 @@ class Finding:
 
 def examine() -> dict[str, Any]:
     """Try everything; the document has `findings` and `able`, whether the main job can be done here."""
-    findings = [*_packages(), _cpu(), _gpu(), *_providers(), *_weights(), _video(), _cache(), *_extras()]
+    findings = [*_packages(), _cpu(), _gpu(), *_providers(), *_tensorrt(), *_weights(), _video(), _cache(),
+                *_extras()]
     return document("doctor", able=not any(each.needed and each.status == "broken" for each in findings),
                     findings=[asdict(each) for each in findings])
 
@@ -134,8 +139,7 @@ def _providers() -> list[Finding]:
 
 def _provider_trial(name: str, model: bytes) -> Callable[[], str]:
     def trial() -> str:
-        if name == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls") and torch.cuda.is_available():
-            onnxruntime.preload_dlls()
+        complaint = preload_libraries() if name == CUDA else ""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         try:
@@ -144,7 +148,7 @@ def _provider_trial(name: str, model: bytes) -> Callable[[], str]:
             # what it says begins with a source file and the signature of a C++ function
             raise RuntimeError(str(error).rpartition(") ")[2]) from error
         if name not in session.get_providers():
-            raise RuntimeError("its libraries or its device are not here")
+            raise RuntimeError(complaint or "its libraries or its device are not here")
         if session.run(None, {"x": np.array([-1], np.float32)})[0][0] != 0:
             raise RuntimeError("it computes wrongly")
         return "loads and runs"
@@ -157,7 +161,13 @@ def _provider_remedy(name: str) -> str:
         return "pip install --force-reinstall onnxruntime"
     if name.startswith("Tensorrt"):
         return "Needs an NVIDIA GPU and TensorRT 10."
-    return "Needs an NVIDIA GPU and its CUDA libraries; --device cpu works without." if name.startswith("CUDA") else ""
+    return f"Needs an NVIDIA GPU; {CUDA_REMEDY}." if name == CUDA else ""
+
+
+def _tensorrt() -> list[Finding]:
+    return [_tried(name, partial(try_library, name), needed=False, remedy=INSTALL[name]) if is_installed(name)
+            else Finding(name, "absent", "not installed", needed=False, remedy=INSTALL[name])
+            for name in INSTALL]
 
 
 def _weights() -> list[Finding]:
@@ -204,10 +214,16 @@ def _cache() -> Finding:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return f"{folder} can be written"
+            pass
+        kept = [path for pattern in ("graphs/*.onnx", "engines/*.engine") for path in folder.glob(pattern)]
+        return f"{folder} can be written; {len(kept)} graphs and engines, {_megabytes(kept)}"
 
     return _tried("cache for exported nets", trial, needed=False,
                   remedy="Set XDG_CACHE_HOME to a folder that can be written, or use --backend torch.")
+
+
+def _megabytes(paths: list[Path]) -> str:
+    return f"{sum(path.stat().st_size for path in paths) / 1e6:.0f} MB"
 
 
 def _extras() -> list[Finding]:

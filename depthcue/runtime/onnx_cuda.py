@@ -2,8 +2,10 @@
 
 import io
 import logging
+import re
 from contextlib import redirect_stdout
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from depthcue.export.seats import Seats
 from depthcue.runtime.runner import Frames, Masks
 
 PROVIDER = "CUDAExecutionProvider"
-REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not; depthcue doctor tries them"
+REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not"
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +33,9 @@ def preload_libraries() -> str:
     # it tells what it misses by printing, and our stdout is for results
     with redirect_stdout(io.StringIO()) as printed:
         onnxruntime.preload_dlls()
-    complaints = [line for line in printed.getvalue().splitlines() if line.startswith("Failed")]
     log.debug("ONNX Runtime, looking for CUDA: %s", printed.getvalue().strip() or "all is there")
-    return complaints[0] if complaints else ""
+    missing = [Path(name).name for name in re.findall(r"^Failed to load ([^:\n]+)", printed.getvalue(), re.MULTILINE)]
+    return f"{', '.join(dict.fromkeys(missing))} does not load" if missing else ""
 
 
 class OnGpu:

@@ -64,7 +64,7 @@ class OnnxRunner:
             complaint = preload_libraries() or "its libraries or its GPU are not here"
             if not self._cpu_fallback:
                 raise DepthcueError(f"ONNX Runtime cannot use CUDA: {complaint}",
-                                    f"{REMEDY}. --cpu-fallback goes on with the CPU.")
+                                    f"{REMEDY}; see depthcue doctor. --cpu-fallback goes on with the CPU.")
             log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", complaint)
             self.device, self.name = "cpu", f"onnx cpu{self._precision}"
             self._session = self._open(options, self.device)
