@@ -157,3 +157,25 @@ def test_an_interruption_leaves_whole_files_alone(long_video, weights, tmp_path,
         assert len(list(video)) == 3
     summary = json.loads((out / "summary.json").read_text())
     assert summary["status"] == "interrupted" and [entry["name"] for entry in summary["inputs"]] == ["a_short"]
+
+
+def test_the_options_of_videos_and_live_sources_reach_the_job(monkeypatch, tmp_path, capsys):
+    seen = []
+
+    def mask_sources(sources, out, options, progress):
+        seen.append((sources, options.encoder, options.decoder, options.duration_s, options.stall_s))
+        return {"totals": {"failed": 0}}
+
+    monkeypatch.setattr("depthcue.runtime.mask_job.mask_sources", mask_sources)
+    assert mask("camera:0", "--out", tmp_path, "--encoder", "auto", "--decoder", "gpu", "--duration", "2.5",
+                "--stall-timeout", "4", "--json") == 0
+    assert mask("camera:0", "--out", tmp_path, "--json") == 0
+    assert seen == [(["camera:0"], "auto", "gpu", 2.5, 4.0), (["camera:0"], "libx264", "cpu", None, 10.0)]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--encoder", "h265"), ("--decoder", "nvdec"), ("--duration", "-1")])
+def test_wrong_options_of_videos_are_errors_without_a_traceback(option, value, pictures, weights, tmp_path, capsys):
+    assert mask(pictures, "--out", tmp_path / "out", "--weights", weights, option, value) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and value.lstrip("-") in error
+    assert not (tmp_path / "out").exists()
