@@ -80,13 +80,15 @@ class DoubledConv(nn.Module):
         self.filter = frozen((line[:, None] * line)[None, None].repeat(len(weight), 1, 1, 1))  # (O, 1, taps, taps)
         self.bias = None if bias is None else frozen(bias)
         self.reach = size // 2
-        # what each of the outermost `reach` rows got from beyond the border, nearest row first
-        first = [weight[:, :, :self.reach - row].sum(2) for row in range(self.reach)]
-        last = [weight[:, :, self.reach + 1 + row:].sum(2) for row in reversed(range(self.reach))]
-        left = [weight[:, :, :, :self.reach - column].sum(3) for column in range(self.reach)]
-        right = [weight[:, :, :, self.reach + 1 + column:].sum(3) for column in reversed(range(self.reach))]
-        self.first, self.last = (frozen(_strip(taps)[:, :, None, :]) for taps in (first, last))
-        self.left, self.right = (frozen(_strip(taps)[:, :, :, None]) for taps in (left, right))
+        # what each of the outermost `reach` rows and columns gets from beyond the border, nearest the start first
+        reach = range(self.reach)
+        first = [weight[:, :, :self.reach - row].sum(2) for row in reach]
+        last = [weight[:, :, self.reach + 1 + row:].sum(2) for row in reversed(reach)]
+        left = [weight[:, :, :, :self.reach - column].sum(3) for column in reach]
+        right = [weight[:, :, :, self.reach + 1 + column:].sum(3) for column in reversed(reach)]
+        # both borders in one grouped convolution: (2·O·reach, C, …)
+        self.rows = frozen(torch.cat([_strip(first), _strip(last)])[:, :, None, :])
+        self.columns = frozen(torch.cat([_strip(left), _strip(right)])[:, :, :, None])
 
     def forward(self, x: Tensor, height: int | None = None, width: int | None = None) -> Tensor:
         """`height` and `width`, where given, are what the caller takes the output's size for.
@@ -100,21 +102,27 @@ class DoubledConv(nn.Module):
             raise ValueError(f"{tuple(x.shape[2:])} was to become ({height}, {width}), which is not twice as large")
         bordered = F.pad(x, (self.reach,) * 4, mode="replicate")
         y = F.conv2d(self.first_step(bordered), self.filter, self.bias, groups=len(self.filter))  # (B, O, 2h, 2w)
-        rows = [self._along_rows(x[:, :, :1], self.first), self._along_rows(x[:, :, -1:], self.last)]
-        columns = [self._along_columns(x[..., :1], self.left), self._along_columns(x[..., -1:], self.right)]
-        return _joined(y, rows, columns, self.reach) if exporting else _subtracted(y, rows, columns, self.reach)
+        first, last = self._beyond_rows(x)
+        left, right = self._beyond_columns(x)
+        take = _joined if exporting else _subtracted
+        return take(y, first, last, left, right, self.reach)
 
-    def _along_rows(self, line: Tensor, kernel: Tensor) -> Tensor:
-        """Border row (B, C, 1, w) to what (B, O, reach, 2w) got from its copies beyond the border."""
-        line = F.interpolate(line, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
-        strip = F.conv2d(line, kernel, padding=(0, self.reach))  # (B, O·reach, 1, 2w)
-        return strip.unflatten(1, (-1, self.reach)).flatten(2, 3)
+    def _beyond_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first and the last rows got from beyond the border, each (B, O, reach, 2w)."""
+        lines = torch.cat([x[:, :, :1], x[:, :, -1:]], 1)  # (B, 2·C, 1, w)
+        lines = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
+        strips = F.conv2d(lines, self.rows, padding=(0, self.reach), groups=2)  # (B, 2·O·reach, 1, 2w)
+        first, last = strips.unflatten(1, (-1, self.reach)).flatten(2, 3).chunk(2, dim=1)
+        return first, last
 
-    def _along_columns(self, line: Tensor, kernel: Tensor) -> Tensor:
-        """Border column (B, C, h, 1) to what (B, O, 2h, reach) got, the rows beyond the border among it."""
-        line = F.interpolate(line, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False)
-        strip = F.conv2d(F.pad(line, (0, 0, self.reach, self.reach), mode="replicate"), kernel)
-        return strip.unflatten(1, (-1, self.reach)).squeeze(-1).transpose(2, 3)
+    def _beyond_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the first and last columns, each (B, O, 2h, reach); the rows beyond the border were in it too."""
+        lines = torch.cat([x[..., :1], x[..., -1:]], 1)  # (B, 2·C, h, 1)
+        lines = F.interpolate(lines, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False)
+        lines = F.pad(lines, (0, 0, self.reach, self.reach), mode="replicate")
+        strips = F.conv2d(lines, self.columns, groups=2)  # (B, 2·O·reach, 2h, 1)
+        left, right = strips.unflatten(1, (-1, self.reach)).squeeze(-1).transpose(2, 3).chunk(2, dim=1)
+        return left, right
 
 
 def _strip(taps: list[Tensor]) -> Tensor:
@@ -122,16 +130,16 @@ def _strip(taps: list[Tensor]) -> Tensor:
     return torch.stack(taps, dim=1).flatten(0, 1)
 
 
-def _subtracted(y: Tensor, rows: list[Tensor], columns: list[Tensor], reach: int) -> Tensor:
+def _subtracted(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
     """The strips taken from the borders of `y`, in place: nothing else holds it."""
-    y[:, :, :reach] -= rows[0]
-    y[:, :, -reach:] -= rows[1]
-    y[..., :reach] -= columns[0]
-    y[..., -reach:] -= columns[1]
+    y[:, :, :reach] -= first
+    y[:, :, -reach:] -= last
+    y[..., :reach] -= left
+    y[..., -reach:] -= right
     return y
 
 
-def _joined(y: Tensor, rows: list[Tensor], columns: list[Tensor], reach: int) -> Tensor:
-    """The same as graphs have it, which cannot write into a tensor without copying it twice."""
-    y = torch.cat([y[:, :, :reach] - rows[0], y[:, :, reach:-reach], y[:, :, -reach:] - rows[1]], 2)
-    return torch.cat([y[..., :reach] - columns[0], y[..., reach:-reach], y[..., -reach:] - columns[1]], 3)
+def _joined(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
+    """The same as graphs have it, which cannot write into a part of a tensor; for maps of 2·reach or more."""
+    y = torch.cat([y[:, :, :reach] - first, y[:, :, reach:-reach], y[:, :, -reach:] - last], 2)
+    return torch.cat([y[..., :reach] - left, y[..., reach:-reach], y[..., -reach:] - right], 3)
