@@ -60,8 +60,8 @@ def refuse_engine_options(*given: object) -> None:
         typer.BadParameter: one was given.
     """
     if any(given):
-        raise typer.BadParameter("--batch, --size, --workspace, --library and --compute-capability are for "
-                                 "--format tensorrt; a graph takes any size and batch", param_hint="--format")
+        raise typer.BadParameter("--batch, --size, --workspace, --library, --compute-capability and --device are "
+                                 "for --format tensorrt; a graph takes any size and batch", param_hint="--format")
 
 
 def _batch(text: str) -> tuple[int, int, int]:

@@ -71,8 +71,8 @@ def export(out: OutFileOption, weights: ExportWeightsOption = None, target: Expo
            quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Write a mask net or a depth net as one file that takes raw frames, and a card beside it.
 
-    The file appears only if its answers agree with torch's on pictures. A graph takes any size and batch; an engine
-    those that it is built for. An engine that no GPU here can run is not compared, and its card says so.
+    The file appears only if its answers agree with torch's on pictures; an engine that no GPU here can run appears
+    without, and its card says so. A graph takes any size and batch, an engine those that it is built for.
     """
     configure(quiet, verbose)
     if file_format is Format.tensorrt:
@@ -84,7 +84,7 @@ def export(out: OutFileOption, weights: ExportWeightsOption = None, target: Expo
     else:
         from depthcue.export import export_spec
 
-        refuse_engine_options(batch, size, workspace, library is not Library.auto, capability)
+        refuse_engine_options(batch, size, workspace, library is not Library.auto, capability, device != "auto")
         card = export_spec(weights, target, out, data, precision.value)
     if as_json:
         return print_json(card)
