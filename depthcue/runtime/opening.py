@@ -1,83 +1,180 @@
 """From a weights spec and a backend's name to a runner."""
 
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import median
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
+from depthcue.export import read_graph_card
+from depthcue.export.precision import INT8, check_precision
+from depthcue.export.tensorrt import SUFFIX as ENGINE_SUFFIX
+from depthcue.export.tensorrt import EngineOptions, choose_library, find_gpu
 from depthcue.nets import MaskNet, load_mask_net
+from depthcue.runtime.engine_cache import cached_engine
 from depthcue.runtime.graph_cache import cached_graph, has_graph
 from depthcue.runtime.onnx_runner import OnnxRunner
+from depthcue.runtime.openvino_runner import OpenVinoRunner, has_openvino, require_openvino
 from depthcue.runtime.runner import Runner
+from depthcue.runtime.tensorrt_runner import TensorRtRunner
 from depthcue.runtime.torch_runner import TorchRunner
+from depthcue.runtime.trial import fastest
 
-Backend = Literal["auto", "torch", "onnx"]
-BACKENDS = ("auto", "torch", "onnx")
-PRECISIONS = ("auto", "fp32", "bf16")
+BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
 WORTH_A_TRIAL = 50
-"""Frames from which `auto` takes the second that a trial lasts."""
+"""Frames from which `auto` takes the seconds that a trial lasts."""
 WORTH_EXPORTING = 500
 """Frames from which `auto` takes the seconds to export a net that is not in the cache yet."""
 
-_TRIAL_ROUNDS = 5
-_FASTER = 0.95
-"""Share of the other's time a backend must need to be called faster: less is noise."""
+_WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp32", "fp16")}
+"""Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
 
 log = logging.getLogger(__name__)
 
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",
                 lam: float | None = None, batch_size: int = 2, size: tuple[int, int] | None = None,
-                frames: int = WORTH_EXPORTING, threads: int | None = None) -> Runner:
-    """A runner, not entered yet, for a mask net spec or an exported .onnx file.
+                frames: int = WORTH_EXPORTING, threads: int | None = None, compiled: bool = False,
+                cpu_fallback: bool = False) -> Runner:
+    """A runner, not entered yet, for a mask net spec, an exported .onnx file or an .engine file.
 
     Args:
-        backend: `auto` takes torch on a GPU, and on a CPU the one that a short trial finds faster.
-        precision: `auto` takes bf16 where the device computes in it and a short trial finds it faster.
-        batch_size, size: (height, width) of the frames to come, for the trials; by default the net's working size.
-        frames: about how many are to come.
-        threads: CPU threads of one call of an ONNX runner; those of torch are set for the process, by `torch_threads`.
+        backend: `auto` takes torch on a GPU, and on a CPU the one that a short trial finds fastest of those installed.
+        precision: of a net fp32, bf16, fp16 (GPUs) or auto, which takes a lower one where a short trial finds it
+            faster. A file computes in its own, which auto and fp32 leave as it is.
+        batch_size, size: (height, width) of the frames to come, for trials and engines; by default the net's working
+            size.
+        frames: about how many are to come. For few there is no trial: they are done before it would be.
+        threads: CPU threads of one call of an exported net; those of torch are set for the process, by `torch_threads`.
+        compiled: let torch compile the net.
+        cpu_fallback: where ONNX Runtime has no CUDA that loads, let it go on with the CPU.
 
     Raises:
-        DepthcueError: a wrong spec, backend, device or precision; λ out of range.
+        DepthcueError: a wrong spec, backend, device or precision; λ out of range; what the backend needs is not here.
     """
     if backend not in BACKENDS:
         raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
-    if precision not in PRECISIONS:
-        raise DepthcueError(f"there is no precision {precision!r}", f"Choose {', '.join(PRECISIONS)}.")
-    device = resolve_device(device)
+    if precision != "auto":
+        check_precision(precision)
+    if compiled and (backend not in ("auto", "torch") or weights.endswith((".onnx", ENGINE_SUFFIX))):
+        raise DepthcueError("only nets run by torch are compiled", "Leave --compile out, or use --backend torch.")
+    wish = _Wish(resolve_device(device), precision, lam, batch_size, size, frames, threads, compiled, cpu_fallback)
+    if weights.endswith(ENGINE_SUFFIX):
+        if backend not in ("auto", "tensorrt"):
+            raise DepthcueError(f"{weights} is an engine; {backend} cannot run it",
+                                "Leave --backend out, or give the .onnx or .safetensors.")
+        return TensorRtRunner(weights, lam, wish.device)
     if weights.endswith(".onnx"):
+        return _open_graph(weights, backend, wish)
+    return _open_net(load_mask_net(weights), backend, wish)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What `open_runner` was asked for."""
+
+    device: str
+    precision: str
+    lam: float | None
+    batch_size: int
+    size: tuple[int, int] | None
+    frames: int
+    threads: int | None
+    compiled: bool
+    cpu_fallback: bool
+
+    @property
+    def kind(self) -> str:
+        return self.device.partition(":")[0]
+
+    def trial(self, height: int, width: int) -> np.ndarray:
+        """Frames like those to come, of a net that works at (height, width)."""
+        shape = (self.batch_size, *(self.size or (height, width)), 3)
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _open_net(net: MaskNet, backend: str, wish: _Wish) -> Runner:
+    net.check_lambda(wish.lam)  # before seconds go into an export
+    if wish.precision == INT8 and backend != "torch":
+        cached_graph(net, INT8)  # which says how a graph in int8 is made
+    precisions = _WORTH_TRYING[wish.kind] if wish.precision == "auto" else (wish.precision,)
+    if wish.frames < WORTH_A_TRIAL:
+        precisions = precisions[:1]
+    if backend != "auto":
+        return _fastest([_way(net, backend, precision, wish) for precision in precisions], net, wish)
+    ways = [_way(net, "torch", precision, wish) for precision in precisions]
+    if wish.frames < WORTH_A_TRIAL:
+        log.info("backend torch: for %d frames a trial would not pay", wish.frames)
+    elif wish.kind == "cpu" and not wish.compiled:
+        if "fp32" in precisions and _worth_a_graph(net, wish):
+            ways.append(_way(net, "onnx", "fp32", wish))
+        if has_openvino() and _worth_a_graph(net, wish):
+            ways += [_way(net, "openvino", precision, wish) for precision in precisions]
+    return _fastest(ways, net, wish)
+
+
+def _worth_a_graph(net: MaskNet, wish: _Wish) -> bool:
+    return wish.frames >= WORTH_EXPORTING or has_graph(net)
+
+
+def _way(net: MaskNet, backend: str, precision: str, wish: _Wish) -> Callable[[], Runner]:
+    """Makes the runner of a net by one backend in one precision."""
+    def make() -> Runner:
         if backend == "torch":
-            raise DepthcueError(f"{weights} is an exported graph; torch cannot run it",
-                                "Use --backend onnx, or give the .safetensors it was exported from.")
-        _refuse_bf16(precision)
-        return OnnxRunner(weights, lam, device, threads)
-    net = load_mask_net(weights)
-    if backend == "onnx":
-        _refuse_bf16(precision)
-        net.check_lambda(lam)  # before seconds go into an export
-        return OnnxRunner(cached_graph(net), lam, device, threads)
-    if frames < WORTH_A_TRIAL and precision != "auto" and backend != "torch":
-        log.info("backend torch: for %d frames a trial would not pay", frames)
-        return TorchRunner(net, lam, device, precision)
-    shape = (batch_size, *(size or (net.description.height, net.description.width)), 3)
-    trial = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    if precision == "auto":
-        precision = _faster_precision(net, lam, device, trial)
-    in_torch = TorchRunner(net, lam, device, precision)
-    if backend == "torch" or device != "cpu" or precision != "fp32":
-        return in_torch
-    if not has_graph(net) and frames < WORTH_EXPORTING:
-        log.info("backend torch: for %d frames an export would not pay", frames)
-        return in_torch
-    return _faster(in_torch, OnnxRunner(cached_graph(net), lam, device, threads), trial)
+            return TorchRunner(net, wish.lam, wish.device, precision, compiled=wish.compiled)
+        if backend == "onnx":
+            return OnnxRunner(cached_graph(net, precision), wish.lam, wish.device, wish.threads, wish.cpu_fallback)
+        if backend == "openvino":
+            require_openvino(precision, wish.device)
+            return OpenVinoRunner(cached_graph(net), wish.lam, wish.threads, precision)
+        return _tensorrt(lambda: cached_graph(net, precision), net, wish)
+
+    return make
+
+
+def _open_graph(graph: str, backend: str, wish: _Wish) -> Runner:
+    """A runner of an exported file; of backends on a CPU, those that compute as the file says."""
+    card = read_graph_card(graph, "mask")
+    own = card.get("precision", "fp32")
+    if backend == "torch":
+        raise DepthcueError(f"{graph} is an exported graph; torch cannot run it",
+                            "Use --backend onnx, or give the .safetensors it was exported from.")
+    if wish.precision not in ("auto", "fp32", own):
+        raise DepthcueError(f"{graph} computes in {own}; {wish.precision} was asked for",
+                            f"Leave --precision out, or export it with --precision {wish.precision}.")
+    if backend == "tensorrt":
+        return _tensorrt(lambda: Path(graph), None, wish)
+
+    def in_openvino() -> Runner:
+        require_openvino("fp32", wish.device)
+        return OpenVinoRunner(graph, wish.lam, wish.threads)
+
+    def in_onnxruntime() -> Runner:
+        return OnnxRunner(graph, wish.lam, wish.device, wish.threads, wish.cpu_fallback)
+
+    if backend == "openvino":
+        return in_openvino()
+    if backend == "onnx" or wish.kind != "cpu" or wish.frames < WORTH_A_TRIAL or not has_openvino():
+        return in_onnxruntime()
+    size = card["working_size"]
+    return fastest([in_onnxruntime, in_openvino], wish.trial(size["height"], size["width"]))
+
+
+def _tensorrt(graph: Callable[[], Path], net: MaskNet | None, wish: _Wish) -> Runner:
+    # what is missing is told before a graph is exported for it
+    choose_library()
+    find_gpu(wish.device)
+    options = EngineOptions(batch=(1, wish.batch_size, wish.batch_size), around=wish.size, device=wish.device)
+    return TensorRtRunner(cached_engine(graph(), options, net), wish.lam, wish.device)
+
+
+def _fastest(ways: list[Callable[[], Runner]], net: MaskNet, wish: _Wish) -> Runner:
+    return fastest(ways, wish.trial(net.description.height, net.description.width))
 
 
 @contextmanager
@@ -90,38 +187,3 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _refuse_bf16(precision: str) -> None:
-    if precision == "bf16":
-        raise DepthcueError("exported graphs compute in fp32; bf16 was asked for",
-                            "Use --backend torch --precision bf16, or leave --precision out.")
-
-
-def _faster_precision(net: MaskNet, lam: float | None, device: str, trial: np.ndarray) -> str:
-    if device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "fp32"
-    chosen = _faster(TorchRunner(net, lam, device, "fp32"), TorchRunner(net, lam, device, "bf16"), trial)
-    assert isinstance(chosen, TorchRunner)
-    return chosen.precision
-
-
-def _faster(usual: Runner, other: Runner, trial: np.ndarray) -> Runner:
-    usual_s, other_s = _times(usual, other, trial)
-    chosen = other if other_s < _FASTER * usual_s else usual
-    log.info("%s: %.1f ms a frame, %s: %.1f ms a frame; taking %s", usual.name, 1e3 * usual_s / len(trial), other.name,
-             1e3 * other_s / len(trial), chosen.name)
-    return chosen
-
-
-def _times(one: Runner, other: Runner, trial: np.ndarray) -> tuple[float, float]:
-    """Median seconds a batch takes each, in turns, so that a disturbance hits both."""
-    taken: tuple[list[float], list[float]] = ([], [])
-    with one, other:
-        for round_number in range(_TRIAL_ROUNDS + 1):
-            for runner, times in zip((one, other), taken, strict=True):
-                start = time.perf_counter()
-                runner.infer(trial)
-                if round_number:  # the first call allocates and chooses algorithms
-                    times.append(time.perf_counter() - start)
-    return median(taken[0]), median(taken[1])

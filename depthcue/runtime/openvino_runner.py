@@ -22,6 +22,20 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def require_openvino(precision: str, device: str = "cpu") -> None:
+    """Tell what is missing before anything is done for it.
+
+    Raises:
+        DepthcueError: no OpenVINO, a precision or a device that it is not used for here.
+    """
+    if precision not in _HINTS:
+        raise DepthcueError(f"OpenVINO runs no precision {precision!r} here", f"Choose {' or '.join(_HINTS)}.")
+    if device != "cpu":
+        raise DepthcueError(f"OpenVINO runs on the CPU here, not on {device!r}", "Add --device cpu.")
+    if not has_openvino():
+        raise DepthcueError("OpenVINO is not installed", "pip install 'depthcue[openvino]', or leave --backend out.")
+
+
 class OpenVinoRunner:
     """Runs an exported graph that has its card beside it. It may be called by several threads at the same time."""
 
@@ -32,24 +46,24 @@ class OpenVinoRunner:
             lam: λ; None takes the net's own.
             threads: CPU threads of one call, as many calls side by side as there are cores for; None gives all cores
                 to one call.
-            precision: what a graph in float32 is computed in: `fp32`, or `bf16` on a CPU that has it.
+            precision: what a graph in float32 is computed in: `fp32`, or `bf16` on a CPU that has it. A graph in
+                another precision is computed as it says.
 
         Raises:
             DepthcueError: no graph, no card or a foreign one, λ outside the range, no such precision, no OpenVINO.
         """
-        if precision not in _HINTS:
-            raise DepthcueError(f"OpenVINO runs no precision {precision!r} here", f"Choose {' or '.join(_HINTS)}.")
-        if not has_openvino():
-            raise DepthcueError("OpenVINO is not installed",
-                                "pip install 'depthcue[openvino]', or leave --backend out.")
+        require_openvino(precision)
         card = read_graph_card(graph, "mask")
         self.graph = Path(graph)
         self.identity = card["net_identity"]
         self.description = described_mask_net(card)
         self.lam = check_lambda(self.description, lam)
         self.device = "cpu"
-        self.precision = precision
-        self.name = f"openvino cpu {precision}"
+        own = card.get("precision", "fp32")
+        self.precision = precision if own == "fp32" else own
+        self.name = f"openvino cpu {self.precision}"
+        # int8 is said by the nodes of the graph; what is around them stays in float32
+        self._hint = "bf16" if self.precision == "bf16" else "fp32"
         self._threads = threads
         self._compiled: Any = None
         self._idle: list[Any] = []
@@ -59,12 +73,12 @@ class OpenVinoRunner:
         import openvino
 
         core = openvino.Core()
-        if self.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if self._hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise DepthcueError("this CPU does not compute in bf16", "Use --precision fp32.")
         try:
             model = core.read_model(self.graph)
             _fix_lambda(model, self.lam)
-            self._compiled = core.compile_model(model, "CPU", configuration(self.precision, self._threads))
+            self._compiled = core.compile_model(model, "CPU", configuration(self._hint, self._threads))
         except RuntimeError as error:
             raise DepthcueError(f"OpenVINO cannot load {self.graph}: {error}",
                                 "Use another --backend, or see depthcue doctor.") from error

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.nets import load_mask_net
-from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner, open_runner
+from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
 
 
 @pytest.fixture(params=["torch", "onnx", "openvino"])
@@ -201,73 +200,3 @@ def test_openvino_that_is_missing_is_told(tiny_graph, monkeypatch):
     monkeypatch.setattr("depthcue.runtime.openvino_runner.has_openvino", lambda: False)
     with pytest.raises(DepthcueError, match=r"(?s)not installed.*depthcue\[openvino\]"):
         OpenVinoRunner(tiny_graph)
-
-
-@pytest.mark.parametrize(("options", "complaint"), [
-    ({"backend": "tensorflow"}, "no backend"),
-    ({"precision": "int4"}, "no precision"),
-    ({"device": "tpu"}, "no device"),
-    ({"lam": 99.0}, "outside the range"),
-    ({"backend": "onnx", "lam": 99.0}, "outside the range"),
-    ({"backend": "onnx", "precision": "bf16"}, "fp32"),
-])
-def test_wrong_wishes_are_told(weights, options, complaint):
-    with pytest.raises(DepthcueError, match=complaint):
-        open_runner(str(weights), **options)
-
-
-def test_an_exported_file_is_weights_too(tiny_graph):
-    runner = open_runner(str(tiny_graph))
-    assert isinstance(runner, OnnxRunner)
-    with pytest.raises(DepthcueError, match="torch cannot run it"):
-        open_runner(str(tiny_graph), backend="torch")
-
-
-def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
-    copied = tmp_path / "copied.onnx"
-    whole = tiny_graph.read_bytes()
-    copied.with_suffix(".json").write_text(tiny_graph.with_suffix(".json").read_text())
-    for content, complaint in ((whole[:-100], "cut short"), (whole[:-1] + b"?", "sha256 differs")):
-        copied.write_bytes(content)
-        with pytest.raises(DepthcueError, match=complaint):
-            open_runner(str(copied))
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache folder, and exports that are compared on one small picture."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("depthcue.runtime.graph_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
-    return tmp_path
-
-
-def test_onnx_exports_once_and_auto_takes_the_faster(weights, cache, monkeypatch, frames):
-    runner = open_runner(str(weights), backend="onnx")
-    graphs = list(cache.rglob("*.onnx"))
-    assert len(graphs) == 1
-    made = graphs[0].stat().st_mtime_ns
-    with runner, open_runner(str(weights), backend="torch") as other:
-        np.testing.assert_allclose(runner.infer(frames), other.infer(frames), atol=1e-4)
-    times = {"torch": (2.0, 1.0), "onnx": (1.0, 2.0)}
-    for faster, (torch_s, onnx_s) in times.items():
-        monkeypatch.setattr("depthcue.runtime.opening._times", lambda one, other, trial, t=(onnx_s, torch_s): t)
-        assert open_runner(str(weights), backend="auto", device="cpu").name.startswith(faster)
-    assert list(cache.rglob("*.onnx")) == graphs and graphs[0].stat().st_mtime_ns == made
-
-
-def test_auto_does_not_export_for_a_handful_of_frames(weights, cache):
-    for frames in (3, 300):
-        assert open_runner(str(weights), device="cpu", frames=frames).name.startswith("torch")
-    assert not list(cache.rglob("*"))
-
-
-def test_a_cache_that_cannot_be_written_is_told(weights, cache, monkeypatch):
-    (cache / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
-    with pytest.raises(DepthcueError, match=r"(?s)exporting small.*XDG_CACHE_HOME"):
-        open_runner(str(weights), backend="onnx")
-
-
-def test_devices_are_named():
-    assert resolve_device("cuda:1") == "cuda:1"
-    assert resolve_device("auto") in ("cpu", "cuda")

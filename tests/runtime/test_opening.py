@@ -1,0 +1,208 @@
+"""Which runner a spec, a backend and a precision open."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from depthcue.device import resolve_device
+from depthcue.errors import DepthcueError
+from depthcue.runtime import OnnxRunner, OpenVinoRunner, TorchRunner, open_runner, opening
+
+has_openvino = opening.has_openvino()
+needs_openvino = pytest.mark.skipif(not has_openvino, reason="needs the extra openvino")
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """What the trial was given, by name; it chooses the last."""
+    names = []
+
+    def last(makes, frames):
+        runners = [make() for make in makes]
+        names.append([runner.name for runner in runners])
+        return runners[-1]
+
+    monkeypatch.setattr(opening, "fastest", last)
+    return names
+
+
+@pytest.fixture
+def exported(monkeypatch, tiny_graph):
+    """Another net's graph in the place of what would be exported; the precisions asked for."""
+    asked = []
+
+    def graph(net, precision="fp32"):
+        asked.append(precision)
+        return tiny_graph
+
+    monkeypatch.setattr(opening, "cached_graph", graph)
+    monkeypatch.setattr(opening, "has_graph", lambda net: False)
+    return asked
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    ({"backend": "tensorflow"}, "no backend"),
+    ({"precision": "int4"}, "no precision"),
+    ({"device": "tpu"}, "no device"),
+    ({"lam": 99.0}, "outside the range"),
+    ({"backend": "onnx", "lam": 99.0}, "outside the range"),
+    ({"precision": "fp16", "device": "cpu"}, "for GPUs"),
+    ({"backend": "torch", "precision": "int8"}, "torch runs no precision"),
+    ({"precision": "int8"}, "calibrated on pictures"),
+    ({"backend": "onnx", "compiled": True}, "run by torch"),
+    ({"backend": "openvino", "device": "cuda"}, "runs on the CPU"),
+])
+def test_wrong_wishes_are_told(weights, options, complaint):
+    with pytest.raises(DepthcueError, match=complaint):
+        open_runner(str(weights), **options)
+
+
+@needs_no_gpu
+def test_tensorrt_without_what_it_needs_is_told_before_an_export(weights, exported):
+    with pytest.raises(DepthcueError, match=r"TensorRT|GPU"):
+        open_runner(str(weights), backend="tensorrt")
+    assert exported == []
+
+
+def test_openvino_that_is_not_there_is_told_before_an_export(weights, exported, monkeypatch):
+    monkeypatch.setattr("depthcue.runtime.openvino_runner.has_openvino", lambda: False)
+    with pytest.raises(DepthcueError, match="not installed"):
+        open_runner(str(weights), backend="openvino", device="cpu")
+    assert exported == []
+
+
+@needs_openvino
+def test_auto_tries_what_is_installed(weights, exported, tried):
+    open_runner(str(weights), device="cpu", frames=10_000)
+    open_runner(str(weights), device="cpu", frames=10_000, precision="bf16")
+    open_runner(str(weights), device="cpu", frames=10_000, precision="auto")
+    assert tried == [
+        ["torch cpu fp32", "onnx cpu", "openvino cpu fp32"],
+        ["torch cpu bf16", "openvino cpu bf16"],
+        ["torch cpu fp32", "torch cpu bf16", "onnx cpu", "openvino cpu fp32", "openvino cpu bf16"],
+    ]
+    # a graph in float32 is what OpenVINO computes in bf16 of
+    assert set(exported) == {"fp32"}
+
+
+def test_auto_does_without_what_is_not_installed(weights, exported, tried, monkeypatch):
+    monkeypatch.setattr(opening, "has_openvino", lambda: False)
+    open_runner(str(weights), device="cpu", frames=10_000, precision="auto")
+    assert tried == [["torch cpu fp32", "torch cpu bf16", "onnx cpu"]]
+
+
+def test_for_few_frames_there_is_neither_trial_nor_export(weights, exported, tried):
+    for precision in ("fp32", "auto"):
+        open_runner(str(weights), device="cpu", frames=3, precision=precision)
+    assert tried == [["torch cpu fp32"]] * 2
+    open_runner(str(weights), device="cpu", frames=300)
+    assert tried[-1] == ["torch cpu fp32"] and exported == []
+
+
+def test_for_some_frames_a_graph_that_is_there_is_tried(weights, exported, tried, monkeypatch):
+    monkeypatch.setattr(opening, "has_graph", lambda net: True)
+    open_runner(str(weights), device="cpu", frames=300)
+    assert tried[-1][:2] == ["torch cpu fp32", "onnx cpu"]
+
+
+def test_compiled_is_torch_alone(weights, exported, tried):
+    runner = open_runner(str(weights), device="cpu", frames=10_000, compiled=True)
+    assert tried == [["torch cpu fp32 compiled"]] and isinstance(runner, TorchRunner)
+
+
+def test_on_a_gpu_auto_is_torch_and_fp16_where_it_is_faster(weights, exported, tried):
+    open_runner(str(weights), device="cuda", precision="auto", frames=10_000)
+    open_runner(str(weights), device="cuda", precision="fp16", frames=10_000)
+    assert tried == [["torch cuda fp32", "torch cuda fp16"], ["torch cuda fp16"]] and exported == []
+
+
+@pytest.mark.parametrize(("backend", "precision", "graph_in"), [("onnx", "fp32", "fp32"), ("onnx", "fp16", "fp16"),
+                                                                ("openvino", "bf16", "fp32")])
+def test_a_backend_that_is_named_is_taken(weights, exported, backend, precision, graph_in):
+    if backend == "openvino" and not has_openvino:
+        pytest.skip("needs the extra openvino")
+    runner = open_runner(str(weights), backend=backend, device="cpu", precision=precision)
+    assert runner.name.startswith(backend) and exported == [graph_in]
+
+
+def test_an_exported_file_is_weights_too(tiny_graph):
+    assert isinstance(open_runner(str(tiny_graph), backend="onnx"), OnnxRunner)
+    assert isinstance(open_runner(str(tiny_graph), frames=3), OnnxRunner)
+    with pytest.raises(DepthcueError, match="torch cannot run it"):
+        open_runner(str(tiny_graph), backend="torch")
+
+
+@needs_openvino
+def test_auto_tries_both_runners_of_a_file(tiny_graph, tried):
+    assert isinstance(open_runner(str(tiny_graph), device="cpu"), OpenVinoRunner)
+    assert tried == [["onnx cpu", "openvino cpu fp32"]]
+
+
+def test_the_precision_of_a_file_is_its_own(tiny_graph, tmp_path):
+    path = tmp_path / "small.onnx"
+    path.write_bytes(tiny_graph.read_bytes())
+    card = json.loads(tiny_graph.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**card, "precision": "int8"}))
+    for precision in ("fp32", "auto", "int8"):
+        assert open_runner(str(path), backend="onnx", precision=precision).name == "onnx cpu int8"
+    with pytest.raises(DepthcueError, match=r"computes in int8; bf16 was asked for"):
+        open_runner(str(path), precision="bf16")
+    if has_openvino:
+        assert open_runner(str(path), backend="openvino", device="cpu").name == "openvino cpu int8"
+
+
+def test_an_engine_is_for_tensorrt_alone(tmp_path):
+    with pytest.raises(DepthcueError, match="onnx cannot run it"):
+        open_runner(str(tmp_path / "net.engine"), backend="onnx")
+    with pytest.raises(DepthcueError, match=r"net\.engine"):
+        open_runner(str(tmp_path / "net.engine"))
+
+
+def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
+    copied = tmp_path / "copied.onnx"
+    whole = tiny_graph.read_bytes()
+    copied.with_suffix(".json").write_text(tiny_graph.with_suffix(".json").read_text())
+    for content, complaint in ((whole[:-100], "cut short"), (whole[:-1] + b"?", "sha256 differs")):
+        copied.write_bytes(content)
+        with pytest.raises(DepthcueError, match=complaint):
+            open_runner(str(copied))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and exports that are compared on one small picture."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("depthcue.runtime.graph_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
+    return tmp_path
+
+
+def test_a_net_is_exported_once_for_all_that_run_its_graph(weights, cache):
+    frames = np.random.default_rng(1).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
+    runner = open_runner(str(weights), backend="onnx", device="cpu")
+    graphs = list(cache.rglob("*.onnx"))
+    assert len(graphs) == 1
+    made = graphs[0].stat().st_mtime_ns
+    with runner, open_runner(str(weights), backend="torch", device="cpu") as other:
+        np.testing.assert_allclose(runner.infer(frames), other.infer(frames), atol=1e-4)
+    if has_openvino:
+        with open_runner(str(weights), backend="openvino", device="cpu") as third, other:
+            np.testing.assert_allclose(third.infer(frames), other.infer(frames), atol=1e-4)
+    # a true trial of all of them
+    assert open_runner(str(weights), device="cpu", frames=60).name.endswith(("fp32", "onnx cpu"))
+    assert list(cache.rglob("*.onnx")) == graphs and graphs[0].stat().st_mtime_ns == made
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_auto_goes_without(weights, cache, monkeypatch):
+    (cache / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
+    with pytest.raises(DepthcueError, match=r"(?s)exporting small.*XDG_CACHE_HOME"):
+        open_runner(str(weights), backend="onnx", device="cpu")
+    assert open_runner(str(weights), device="cpu", frames=10_000).name == "torch cpu fp32"
+
+
+def test_devices_are_named():
+    assert resolve_device("cuda:1") == "cuda:1"
+    assert resolve_device("auto") in ("cpu", "cuda")
