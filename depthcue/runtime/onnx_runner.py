@@ -79,7 +79,8 @@ class OnnxRunner:
             if PROVIDER not in onnxruntime.get_available_providers():
                 return None
             preload_libraries()
-            providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0)}))
+            # with TF32, what the graph calls float32 would be multiplied with ten bits of mantissa
+            providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}))
         # a provider that does not load says so on stderr, in red and at length; we say it in a line
         onnxruntime.set_default_logger_severity(4)
         try:

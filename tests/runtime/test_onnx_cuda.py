@@ -1,0 +1,143 @@
+"""ONNX Runtime on a GPU, as far as that goes without one: bound memory, missing libraries, the CPU when told."""
+
+import logging
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from fake_tensorrt import HostLane
+
+from depthcue.errors import DepthcueError
+from depthcue.export.seats import Seats
+from depthcue.runtime import OnnxRunner, onnx_cuda
+from depthcue.runtime.halving import Halving, OutOfDeviceMemory
+
+COMPLAINT = "Failed to load libcurand.so.10: cannot open shared object file\nPlease follow https://example.org\n"
+
+
+@pytest.fixture(autouse=True)
+def preloading(monkeypatch):
+    """Nothing is remembered of what other tests have loaded."""
+    onnx_cuda.preload_libraries.cache_clear()
+    yield
+    onnx_cuda.preload_libraries.cache_clear()
+
+
+@pytest.fixture
+def without_cuda(monkeypatch):
+    """ONNX Runtime with a CUDA provider whose libraries are not here."""
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(COMPLAINT), raising=False)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [onnx_cuda.PROVIDER, "CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession
+
+    def open_session(graph, options, providers, enable_fallback):
+        return session(graph, options, providers=[each for each in providers if each[0] != onnx_cuda.PROVIDER]
+                       or ["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+
+
+def noise(count, height=32, width=48):
+    return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def wanted(net, frames, lam):
+    with torch.inference_mode():
+        rgb = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+        return net(net.normalise(rgb), torch.full((len(frames),), lam))[:, 0].numpy()
+
+
+def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
+    session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
+    binding = onnx_cuda.Binding(session, (3, 32, 48, 3), True, HostLane("cpu"), ("cpu", 0))
+    first = None
+    for lam in (2.0, 5.0):
+        masks = binding.run(noise(3), lam)
+        np.testing.assert_allclose(masks, wanted(tiny_net, noise(3), lam), atol=1e-5)
+        first = masks if first is None else first
+    # the first masks are still those of the first λ: they were the caller's own
+    np.testing.assert_allclose(first, wanted(tiny_net, noise(3), 2.0), atol=1e-5)
+
+
+def test_cuda_that_does_not_load_is_an_error_that_names_the_library(tiny_graph, without_cuda, capfd):
+    with pytest.raises(DepthcueError, match=r"cannot use CUDA: libcurand\.so\.10 does not load") as caught, \
+            OnnxRunner(tiny_graph, device="cuda"):
+        pass
+    assert "depthcue[cuda]" in (caught.value.hint or "") and "--cpu-fallback" in (caught.value.hint or "")
+    assert capfd.readouterr().out == "", "stdout is for results"
+
+
+def test_an_onnxruntime_built_without_cuda_is_told_too(tiny_graph, monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    with pytest.raises(DepthcueError, match="cannot use CUDA"), OnnxRunner(tiny_graph, device="cuda"):
+        pass
+
+
+def test_the_cpu_is_used_only_when_told_and_that_is_said(tiny_graph, tiny_net, without_cuda, caplog):
+    with OnnxRunner(tiny_graph, device="cuda", cpu_fallback=True) as runner:
+        np.testing.assert_allclose(runner.infer(noise(2)), wanted(tiny_net, noise(2), 2.0), atol=1e-5)
+    assert runner.device == "cpu" and runner.name == "onnx cpu"
+    assert "going on with the CPU" in caplog.text and "libcurand" in caplog.text
+
+
+def test_libraries_are_looked_for_once_and_in_silence(monkeypatch, capfd, caplog):
+    calls = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: calls.append(1) or print(COMPLAINT), raising=False)
+    with caplog.at_level(logging.DEBUG, "depthcue"):
+        assert {onnx_cuda.preload_libraries() for _ in range(3)} == {"libcurand.so.10 does not load"}
+    assert len(calls) == 1 and capfd.readouterr().out == "" and "libcurand" in caplog.text
+
+
+def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch, caplog):
+    class Full:
+        """A GPU with room for two frames."""
+
+        def __init__(self, session, device, takes_lambda):
+            self.session = session
+
+        def run(self, frames, lam):
+            if len(frames) > 2:
+                raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::AllocateRawInternal Failed "
+                                   "to allocate memory for requested buffer of size 4294967296")
+            return self.session.run(None, {"frames": frames, "lambda": np.full(len(frames), lam, np.float32)})[0]
+
+    monkeypatch.setattr("depthcue.runtime.onnx_runner.OnGpu", Full)
+    cpu = OnnxRunner(tiny_graph)
+    monkeypatch.setattr(OnnxRunner, "_open", lambda self, options, device: onnxruntime.InferenceSession(
+        tiny_graph, providers=["CPUExecutionProvider"]))
+    with OnnxRunner(tiny_graph, device="cuda") as runner, pytest.raises(OutOfDeviceMemory):
+        runner.infer(noise(8))
+    with Halving(OnnxRunner(tiny_graph, device="cuda")) as runner:
+        np.testing.assert_allclose(runner.infer(noise(8)), wanted(tiny_net, noise(8), cpu.lam), atol=1e-5)
+    assert "batches of 2 frames" in caplog.text
+
+
+def test_seats_go_to_one_at_a_time_and_are_used_again():
+    made = []
+    seats = Seats(lambda shape: made.append(shape) or object(), kept=2)
+    with seats.taken((1,)) as one, seats.taken((1,)) as other:
+        assert one is not other
+    with seats.taken((1,)) as again:
+        assert again in (one, other)
+    for shape in ((2,), (3,)):
+        with seats.taken(shape):
+            pass
+    assert seats.clear() == 2 and made == [(1,), (1,), (2,), (3,)]
+
+
+def test_a_seat_under_which_something_failed_is_not_used_again():
+    seats = Seats(lambda shape: object())
+    with pytest.raises(ValueError), seats.taken((1,)):
+        raise ValueError
+    assert seats.clear() == 0
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_nets_own_masks(tiny_graph, tiny_net):
+    with OnnxRunner(tiny_graph, device="cuda") as runner:
+        for count, height, width in ((2, 32, 48), (3, 24, 64), (2, 32, 48)):
+            frames = noise(count, height, width)
+            # float32 sums in another order
+            np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-4)
