@@ -29,12 +29,15 @@ SaveOption = Annotated[
                                    "times. Default: mask and overlay.")]
 ThresholdOption = Annotated[float, typer.Option("--threshold", metavar="E", help="A pixel is kept where the mask is "
                                                 "above this.")]
-BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch or onnx. On a CPU, auto takes "
-                                            "the one that a short trial finds faster.")]
+BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch, onnx, openvino (CPUs) or "
+                                            "tensorrt (NVIDIA GPUs). On a CPU, auto takes the one that a short trial "
+                                            "finds fastest, on a GPU torch.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16 (torch only), or auto: bf16 "
                                               "where a short trial finds it faster.")]
 MaskBatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. "
                                                      "Default: 2 on a CPU, 32 elsewhere.")]
+CpuFallbackOption = Annotated[bool, typer.Option("--cpu-fallback", help="Where ONNX Runtime cannot use the GPU, let it "
+                                                 "go on with the CPU; without this, that is an error.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Skip inputs that an earlier run into the same folder has "
                                             "finished.")]
 EncoderOption = Annotated[str, typer.Option("--encoder", metavar="E", help="Of videos: libx264 (CPU), h264_nvenc "
@@ -52,7 +55,8 @@ def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
-         encoder: EncoderOption = "libx264", decoder: DecoderOption = "cpu", duration: DurationOption = None,
+         cpu_fallback: CpuFallbackOption = False, encoder: EncoderOption = "libx264",
+         decoder: DecoderOption = "cpu", duration: DurationOption = None,
          stall_timeout: StallOption = 10.0, resume: ResumeOption = False, as_json: JsonOption = False,
          quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Show which pixels of pictures, videos and live sources a depth net rests on.
@@ -65,8 +69,8 @@ def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "
     configure(quiet, verbose)
     options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
                           target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
-                          size=parse_size(size), resume=resume, encoder=encoder, decoder=decoder,
-                          duration_s=duration, stall_s=stall_timeout)
+                          size=parse_size(size), cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
+                          decoder=decoder, duration_s=duration, stall_s=stall_timeout)
     with progress_bar(quiet) as progress:
         summary = mask_sources(sources, out, options, progress)
     if as_json:

@@ -31,6 +31,8 @@ class MaskOptions:
     """None: 2 on a CPU, 32 elsewhere."""
     size: tuple[int, int] | None = None
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
+    cpu_fallback: bool = False
+    """Where ONNX Runtime cannot use the GPU that was asked for, let it go on with the CPU."""
     resume: bool = False
     encoder: str = SOFTWARE.name
     """Of videos: a name of `frames.encoders`, or auto."""
