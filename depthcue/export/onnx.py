@@ -66,7 +66,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         calibration = pictures if precision in SIXTEEN_BIT else []
     module = graph_module(net)
     description = module.net.description
-    graph, rewriting = _rewritten_graph(module)
+    graph, rewriting = _rewritten_graph(module, precision)
     traced = _traced(graph)
     with atomic_path(path) as partial:
         for version in versions(traced, precision, description, calibration):
@@ -125,12 +125,15 @@ def graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
     return module.requires_grad_(False).eval()
 
 
-def _rewritten_graph(module: MaskGraph | DepthGraph) -> tuple[MaskGraph | DepthGraph, Rewriting]:
+def _rewritten_graph(module: MaskGraph | DepthGraph, precision: str) -> tuple[MaskGraph | DepthGraph, Rewriting]:
     """The same with the net rewritten to less arithmetic: what is written."""
+    # in int8 products are cheap and what lies between them is not: with the convolutions before the upsampling, the
+    # shipped net took 17.4 ms of a core instead of 12.9, and 24.1 in fp32
+    polyphase = precision != INT8
     if isinstance(module, MaskGraph):
-        mask_net, rewriting = rewritten(module.net)
+        mask_net, rewriting = rewritten(module.net, polyphase=polyphase)
         return MaskGraph(mask_net).eval(), rewriting
-    depth_net, rewriting = rewritten(module.net)
+    depth_net, rewriting = rewritten(module.net, polyphase=polyphase)
     return DepthGraph(depth_net).eval(), rewriting
 
 
