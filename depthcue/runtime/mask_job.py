@@ -63,6 +63,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         summary.save_now_and_then()
 
     with interruptible(reading.ending.set if live else None) as raise_interruption, summary, masking:
+        summary.know(backend=masking.name)
         masking.run(jobs, done, look_up)
     return summary.document()
 

@@ -89,7 +89,7 @@ class Masking:
         self._metres = self._depth is None or not self._depth.description.relative
         self._inside = ExitStack()
         self.name = self._runner.name
-        """What runs and where."""
+        """What runs and where; once entered, what really does."""
         self.record = {
             "weights": options.weights, "weights_identity": self._runner.identity, "lambda": self._runner.lam,
             "save": list(options.save), "threshold": options.threshold,
@@ -102,6 +102,7 @@ class Masking:
         with ExitStack() as stack:
             stack.enter_context(torch_threads(self._plan.threads))
             stack.enter_context(self._runner)
+            self.name = self._runner.name
             if self._depth is not None:
                 stack.enter_context(self._depth)
             self._infer = _inference(self._runner, self._depth)

@@ -79,6 +79,10 @@ class Summary:
         if time.perf_counter() - self._saved_at > max(SAVE_INTERVAL_S, 50 * self._save_cost_s):
             self._save()
 
+    def know(self, **facts: Any) -> None:
+        """Record more, or what has turned out otherwise."""
+        self._document.update(facts)
+
     def document(self) -> dict[str, Any]:
         """The whole document."""
         new = [entry for entry in self._entries if not entry["resumed"]]

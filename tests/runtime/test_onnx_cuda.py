@@ -141,3 +141,14 @@ def test_a_gpu_gives_the_nets_own_masks(tiny_graph, tiny_net):
             frames = noise(count, height, width)
             # float32 sums in another order
             np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-4)
+
+
+def test_the_summary_says_what_really_ran(tiny_graph, without_cuda, tmp_path):
+    from PIL import Image
+
+    from depthcue.progress import Silent
+    from depthcue.runtime import MaskOptions, mask_sources
+
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    options = MaskOptions(weights=str(tiny_graph), save=("mask",), backend="onnx", device="cuda", cpu_fallback=True)
+    assert mask_sources([str(tmp_path / "a.png")], tmp_path / "out", options, Silent())["backend"] == "onnx cpu"
