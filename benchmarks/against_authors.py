@@ -10,9 +10,9 @@ their favour or for comparison's sake: no gradients are kept, the depth net is l
 reads ahead in four processes: --workers 4 does so for pictures; 0, the default, reads in turn.
 
 Ours is `depthcue mask --save mask`, which writes masks at the size of the pictures, with every backend and precision
-that works here. Both take turns, round by round, and ratios are taken within rounds. Net opened before the clock
-starts, as in all but the first seconds of a long job. Answers are checked first: every way of ours against theirs on
-the same frames, by the tolerance of its precision; ways in float32 and below it are told apart.
+that works here. Both take turns, round by round, and ratios are taken within rounds. Nets are open before the clock
+starts, as in all but the first seconds of a long job, and the first round does not count. Answers are checked first:
+every way of ours against theirs on the same frames, by the tolerance of its precision, which each way states.
 
 Without --pictures and --video, a video and JPEGs of 640x480 are rendered. `--weights drn22`, the paper's network, is
 untrained, which costs the same; a checkpoint is drn22:PATH. Writes benchmarks/results/against-authors-DEVICE.json.
@@ -22,6 +22,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 from depthcue import record
 from depthcue.bench.agreement import Answers
 from depthcue.bench.contenders import Contender, mask_contenders
+from depthcue.bench.end_to_end import Job
 from depthcue.bench.source import write_sources
 from depthcue.bench.untrained import mask_net_of
 from depthcue.errors import DepthcueError
@@ -42,8 +44,7 @@ from depthcue.export.job import rendered_pictures
 from depthcue.frames import find_inputs
 from depthcue.nets import MaskNet
 from depthcue.nets.checkpoint import save_net
-from depthcue.progress import Silent
-from depthcue.runtime.mask_job import MaskOptions, mask_sources
+from depthcue.runtime.opening import torch_threads
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -95,38 +96,44 @@ def lam_of(net: MaskNet, device: str) -> tuple[torch.Tensor, ...]:
 
 
 class Race:
-    """Both ways on the same sources, in turns."""
+    """Both ways on the same sources, in turns; a context manager that holds our nets."""
 
-    def __init__(self, net: MaskNet, spec: str, sources: dict[str, str], options: argparse.Namespace) -> None:
+    def __init__(self, net: MaskNet, spec: str, sources: dict[str, str], contenders: Sequence[Contender],
+                 options: argparse.Namespace) -> None:
         self.net = net.to(options.device).eval()
         self.size = (net.description.height, net.description.width)
-        self.spec = spec
-        self.sources = {name: Path(path) for name, path in sources.items()}
+        self.sources = {name: find_inputs([path]) for name, path in sources.items()}
         self.device = options.device
         self.workers = options.workers
+        self.threads = torch.get_num_threads()
+        self.jobs = {contender.name: Job(contender, spec) for contender in contenders}
+
+    def __enter__(self) -> "Race":
+        with ExitStack() as stack:
+            for job in self.jobs.values():
+                stack.enter_context(job)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.stack.close()
 
     def authors(self, name: str) -> tuple[int, float]:
         """Frames and seconds of their way."""
-        path = self.sources[name]
-        with tempfile.TemporaryDirectory() as folder:
+        # one operation has all cores, as it is in torch by default; our jobs share them out otherwise
+        with tempfile.TemporaryDirectory() as folder, torch_threads(self.threads):
             start = time.perf_counter()
+            paths = [each.path for each in self.sources[name]]
             if name == "video":
-                batches: Any = video_frames(path, self.size)
+                count = authors_way(self.net, video_frames(paths[0], self.size), self.device, Path(folder))
             else:
-                paths = [each.path for each in find_inputs([str(path)]) if each.kind == "image"]
-                batches = DataLoader(Pictures(paths, self.size), batch_size=1, num_workers=self.workers)
-            count = authors_way(self.net, batches, self.device, Path(folder))
+                loader = DataLoader(Pictures(paths, self.size), batch_size=1, num_workers=self.workers)
+                count = authors_way(self.net, loader, self.device, Path(folder))
             return count, time.perf_counter() - start
 
     def ours(self, contender: Contender, name: str) -> tuple[int, float]:
         """Frames and seconds of ours."""
-        with tempfile.TemporaryDirectory() as folder:
-            options = MaskOptions(weights=self.spec, save=("mask",), backend=contender.backend,
-                                  precision=contender.precision, device=self.device)
-            totals = mask_sources([str(self.sources[name])], Path(folder), options, Silent())["totals"]
-        if totals["failed"]:
-            raise SystemExit(f"{contender.name} failed on {self.sources[name]}")
-        return totals["frames"], totals["seconds"]
+        return self.jobs[contender.name].mask(self.sources[name])
 
 
 def checked(net: MaskNet, contenders: Sequence[Contender]) -> tuple[list[Contender], dict[str, dict[str, Any]]]:
@@ -153,16 +160,16 @@ def raced(race: Race, contenders: Sequence[Contender], rounds: int) -> list[dict
     """Frames a second of every way on every source, and how many times as fast as theirs it is."""
     rates: dict[tuple[str, str], list[float]] = {}
     frames: dict[str, int] = {}
-    for number in range(rounds):
+    for number in range(rounds + 1):
         for source in race.sources:
-            count, seconds = race.authors(source)
-            frames[source] = count
-            rates.setdefault(("authors", source), []).append(count / seconds)
-            for contender in [*contenders[number:], *contenders[:number]]:
-                done, seconds = race.ours(contender, source)
-                if done != count:
-                    raise SystemExit(f"{contender.name} masked {done} frames of {count}")
-                rates.setdefault((contender.name, source), []).append(done / seconds)
+            found = {"authors": race.authors(source)}
+            found |= {each.name: race.ours(each, source) for each in [*contenders[number:], *contenders[:number]]}
+            frames[source] = found["authors"][0]
+            for name, (done, seconds) in found.items():
+                if done != frames[source]:
+                    raise SystemExit(f"{name} masked {done} frames of {frames[source]}")
+                if number:  # the first round allocates and chooses algorithms
+                    rates.setdefault((name, source), []).append(done / seconds)
     rows = []
     for (name, source), own in rates.items():
         ratios = [mine / theirs for mine, theirs in zip(own, rates["authors", source], strict=True)]
@@ -200,7 +207,8 @@ def main() -> None:
         ways = [way for way in mask_contenders(net, spec, None, options.device, torch.get_num_threads())
                 if way.in_jobs]
         right, found = checked(net, ways)
-        rows = raced(Race(net, spec, sources, options), right, options.rounds)
+        with Race(net, spec, sources, right, options) as race:
+            rows = raced(race, right, options.rounds)
     kind = torch.device(options.device).type
     record.write_json(options.out or RESULTS / f"against-authors-{kind}.json", record.document(
         "against-authors", weights=net.description.name, trained=trained, device=options.device,

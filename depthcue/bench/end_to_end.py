@@ -1,7 +1,9 @@
-"""Whole jobs timed: `depthcue mask` from files to masks on disk, with each contender in turn."""
+"""Whole jobs timed: from files to masks on disk, as `depthcue mask` does it, with each contender in turn."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,23 +11,71 @@ from typing import Any
 from depthcue.bench.contenders import Contender
 from depthcue.bench.measure import reason_of
 from depthcue.errors import DepthcueError
-from depthcue.progress import Progress, Silent
-from depthcue.runtime.mask_job import MaskOptions, mask_sources
+from depthcue.frames import Input, find_inputs
+from depthcue.progress import Progress
+from depthcue.runtime.jobs import Outcome
+from depthcue.runtime.mask_options import MaskOptions, checked
+from depthcue.runtime.masking import Masking
+from depthcue.runtime.plan import Plan
 
 ROUNDS = 3
+_LONG = 1000
+"""Frames that a job is said to have, so that nothing is decided by its shortness."""
 
 
-def time_jobs(contenders: Sequence[Contender], spec: str, lam: float | None, size: tuple[int, int] | None,
-              sources: Mapping[str, str], progress: Progress) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Mask every source with every contender, ROUNDS times, in turns.
+class Job:
+    """The nets of one way of masking, and masking with them, again and again; a context manager."""
 
-    The clock runs from the first file opened to the last mask written; nets are open by then, as they are in all but
-    the first second of a long job. Masks alone are saved.
+    def __init__(self, contender: Contender, spec: str, lam: float | None = None,
+                 size: tuple[int, int] | None = None) -> None:
+        """
+        Args:
+            contender: one of `in_jobs`.
+            spec: of the mask net.
+            size: (height, width) to work at; None for the net's own.
+
+        Raises:
+            DepthcueError: the net cannot be opened so.
+        """
+        options = checked(MaskOptions(weights=spec, lam=lam, save=("mask",), backend=contender.backend,
+                                      device=contender.device, precision=contender.precision, size=size))
+        self._masking = Masking(options, Plan.for_device(contender.device, None), _LONG)
+
+    def __enter__(self) -> "Job":
+        self._masking.__enter__()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self._masking.__exit__(*reason)
+
+    def mask(self, inputs: Sequence[Input]) -> tuple[int, float]:
+        """Mask the inputs into a folder that is thrown away: how many frames, and the seconds it took.
+
+        The clock runs from the first file opened to the last mask written.
+
+        Raises:
+            DepthcueError: an input that cannot be read, or gives no frames.
+        """
+        outcomes: list[Outcome] = []
+        with tempfile.TemporaryDirectory() as folder:
+            jobs = [self._masking.job(each, Path(folder)) for each in inputs]
+            start = time.perf_counter()
+            self._masking.run(jobs, outcomes.append)
+            seconds = time.perf_counter() - start
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+        return sum(outcome.frames for outcome in outcomes), seconds
+
+
+def time_jobs(contenders: Sequence[Contender], opened: Callable[[Contender], Job], sources: Mapping[str, str],
+              progress: Progress) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Mask every source with every contender, ROUNDS times, in turns, after one round that does not count.
+
+    Nets are open before the clock starts, as they are in all but the first seconds of a long job. Masks alone are
+    saved.
 
     Args:
-        contenders: those of `in_jobs`.
-        spec: of the mask net.
-        size: (height, width) to work at; None for the net's own.
         sources: what to call it, and the path.
 
     Returns:
@@ -35,36 +85,36 @@ def time_jobs(contenders: Sequence[Contender], spec: str, lam: float | None, siz
     taken: dict[tuple[str, str], list[float]] = {}
     frames: dict[str, int] = {}
     failed: dict[tuple[str, str], str] = {}
-    progress.start("timing whole jobs", ROUNDS * len(sources) * len(contenders))
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(ROUNDS):
+    progress.start("timing whole jobs", (ROUNDS + 1) * len(sources) * len(contenders))
+    with ExitStack() as stack:
+        jobs: dict[str, Job] = {}
+        for number in range(ROUNDS + 1):
             for source, path in sources.items():
                 for contender in [*contenders[number:], *contenders[:number]]:
                     key = contender.name, source
-                    if key not in failed:
-                        try:
-                            totals = _mask(contender, spec, lam, size, path, Path(folder))
-                            taken.setdefault(key, []).append(totals["frames_per_second"])
-                            frames[source] = totals["frames"]
-                        except Exception as error:  # as when it was checked: libraries raise what they like
-                            failed[key] = reason_of(error)
                     progress.advance()
+                    if key in failed:
+                        continue
+                    try:
+                        if contender.name not in jobs:
+                            jobs[contender.name] = stack.enter_context(opened(contender))
+                        frames[source], seconds = jobs[contender.name].mask(_inputs(path))
+                    except Exception as error:  # as when it was checked: libraries raise what they like
+                        failed[key] = reason_of(error)
+                        continue
+                    if number:
+                        taken.setdefault(key, []).append(frames[source] / seconds)
     done = [{"name": name, "source": source, "frames": frames[source], "frames_per_second": _short(median(rates)),
              "all": [_short(rate) for rate in rates]}
             for (name, source), rates in taken.items() if (name, source) not in failed]
     return done, [{"name": name, "source": source, "reason": reason} for (name, source), reason in failed.items()]
 
 
-def _mask(contender: Contender, spec: str, lam: float | None, size: tuple[int, int] | None, path: str,
-          out: Path) -> dict[str, Any]:
-    options = MaskOptions(weights=spec, lam=lam, save=("mask",), backend=contender.backend, device=contender.device,
-                          precision=contender.precision, size=size)
-    summary = mask_sources([path], out, options, Silent())
-    errors = [entry["error"] for entry in summary["inputs"] if entry["error"] is not None]
-    totals: dict[str, Any] = summary["totals"]
-    if errors or not totals["frames"]:
-        raise DepthcueError(errors[0] if errors else f"{path} gave no frames", "See depthcue mask.")
-    return totals
+def _inputs(path: str) -> list[Input]:
+    inputs = find_inputs([path])
+    if any(each.kind == "live" for each in inputs):
+        raise DepthcueError(f"{path} is live and has no speed of its own", "Give --source pictures or a video.")
+    return inputs
 
 
 def _short(value: float) -> float:

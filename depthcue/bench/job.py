@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from depthcue import record
 from depthcue.atomic import make_folder
 from depthcue.bench.contenders import REFERENCE, Contender, depth_contenders, mask_contenders
-from depthcue.bench.end_to_end import time_jobs
+from depthcue.bench.end_to_end import Job, time_jobs
 from depthcue.bench.flops import flops_per_frame
 from depthcue.bench.limits import highest, measure_limits
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure
@@ -32,7 +32,7 @@ from depthcue.runtime.opening import torch_threads
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 64), "mps": (1, 4, 16)}
 SECONDS = 3.0
-JOB_SECONDS = 1.5
+JOB_SECONDS = 1.2
 """About how long the fastest contender's job is to take."""
 JOB_FRAMES = (12, 240)
 """The fewest and the most frames of a job."""
@@ -161,8 +161,11 @@ class _Work:
             self.progress.start("rendering a video and pictures")
             count = int(np.clip(JOB_SECONDS * max(bare.values()), *JOB_FRAMES))
             sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
-        done, failed = time_jobs([entry.contender for entry in jobs], spec, self.settings.lam, self.settings.size,
-                                 sources, self.progress)
+
+        def opened(contender: Contender) -> Job:
+            return Job(contender, spec, self.settings.lam, self.settings.size)
+
+        done, failed = time_jobs([entry.contender for entry in jobs], opened, sources, self.progress)
         for job in done:
             job["share_of_runner"] = float(f"{job['frames_per_second'] / bare[job['name']]:.3g}")
         return {"jobs": done, "failed": failed}

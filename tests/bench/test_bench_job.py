@@ -76,12 +76,30 @@ def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target,
     assert not (tmp_path / "out").exists()
 
 
+TORCH = Contender("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
+
+
 def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatch):
     monkeypatch.setattr(end_to_end, "ROUNDS", 1)
-    torch_runner = Contender("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
-    done, failed = end_to_end.time_jobs([torch_runner], str(small_pair[0]), None, None,
-                                        {"source": str(tmp_path / "nowhere")}, Silent())
-    assert done == [] and failed[0]["name"] == "torch fp32" and "nowhere" in failed[0]["reason"]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    done, failed = end_to_end.time_jobs(
+        [TORCH], lambda contender: end_to_end.Job(contender, str(small_pair[0])),
+        {"source": str(tmp_path / "nowhere"), "pictures": str(broken)}, Silent())
+    assert done == []
+    assert [(each["name"], each["source"]) for each in failed] == [("torch fp32", "source"), ("torch fp32", "pictures")]
+    assert "nowhere" in failed[0]["reason"] and "broken.jpg" in failed[1]["reason"]
+
+
+def test_a_job_masks_what_it_is_given_and_leaves_nothing(small_pair, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "in").mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
+    with end_to_end.Job(TORCH, str(small_pair[0])) as job:
+        frames, seconds = job.mask(find_inputs([str(tmp_path / "in")]))
+    assert frames == 3 and seconds > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_sources_are_a_video_and_pictures_of_the_same_frames(tmp_path, monkeypatch):

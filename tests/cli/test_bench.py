@@ -23,8 +23,8 @@ def asked(monkeypatch):
 
 def test_words_become_settings(asked, tmp_path, capsys):
     assert main(["bench", "--out", str(tmp_path), "-w", "drn22", "-t", "hu-resnet50", "--batch-size", "1",
-                 "--batch-size", "16", "--size", "320x96", "--seconds", "0.5", "--source", "a.mp4", "--threads", "2", "--lambda", "3",
-                 "--device", "cpu", "--json"]) == 0
+                 "--batch-size", "16", "--size", "320x96", "--seconds", "0.5", "--source", "a.mp4", "--threads", "2",
+                 "--lambda", "3", "--device", "cpu", "--json"]) == 0
     weights, target, out, settings, device, _ = asked[0]
     assert (weights, target, out, device) == ("drn22", "hu-resnet50", tmp_path, "cpu")
     assert settings == job.Settings(lam=3.0, size=(96, 320), batch_sizes=(1, 16), seconds=0.5, threads=2,
