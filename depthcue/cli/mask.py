@@ -32,8 +32,11 @@ ThresholdOption = Annotated[float, typer.Option("--threshold", metavar="E", help
 BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch, onnx, openvino (CPUs) or "
                                             "tensorrt (NVIDIA GPUs). On a CPU, auto takes the one that a short trial "
                                             "finds fastest, on a GPU torch.")]
-PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16 (torch only), or auto: bf16 "
-                                              "where a short trial finds it faster.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, bf16, fp16 (GPUs), or auto: a "
+                                              "lower one where a short trial finds it faster. An exported file "
+                                              "computes in its own.")]
+MaskCompileOption = Annotated[bool, typer.Option("--compile", help="Let torch compile the net: a minute at the start, "
+                                                 "for long videos.")]
 MaskBatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. "
                                                      "Default: 2 on a CPU, 32 elsewhere.")]
 CpuFallbackOption = Annotated[bool, typer.Option("--cpu-fallback", help="Where ONNX Runtime cannot use the GPU, let it "
@@ -55,6 +58,7 @@ def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
+         compiled: MaskCompileOption = False,
          cpu_fallback: CpuFallbackOption = False, encoder: EncoderOption = "libx264",
          decoder: DecoderOption = "cpu", duration: DurationOption = None,
          stall_timeout: StallOption = 10.0, resume: ResumeOption = False, as_json: JsonOption = False,
@@ -69,7 +73,8 @@ def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "
     configure(quiet, verbose)
     options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
                           target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
-                          size=parse_size(size), cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
+                          size=parse_size(size), compiled=compiled,
+                          cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
                           decoder=decoder, duration_s=duration, stall_s=stall_timeout)
     with progress_bar(quiet) as progress:
         summary = mask_sources(sources, out, options, progress)

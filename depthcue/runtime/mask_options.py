@@ -33,6 +33,8 @@ class MaskOptions:
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
     cpu_fallback: bool = False
     """Where ONNX Runtime cannot use the GPU that was asked for, let it go on with the CPU."""
+    compiled: bool = False
+    """Let torch compile the net."""
     resume: bool = False
     encoder: str = SOFTWARE.name
     """Of videos: a name of `frames.encoders`, or auto."""

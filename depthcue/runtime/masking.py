@@ -144,7 +144,8 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
     device = resolve_device(options.device)
     runner = open_runner(options.weights, backend=options.backend, device=device, precision=options.precision,
                          lam=options.lam, batch_size=plan.batch_size, size=options.size,
-                         frames=frames, threads=plan.threads, cpu_fallback=options.cpu_fallback)
+                         frames=frames, threads=plan.threads, compiled=options.compiled,
+                         cpu_fallback=options.cpu_fallback)
     if not any(kind in DEPTH_KINDS for kind in options.save):
         return runner, None
     target = options.target or runner.description.target
