@@ -55,6 +55,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
+    """Remove the temporary files that `atomic_path` left below `folder` after `since` (seconds of `time.time`).
+
+    For after processes were killed in their writing; nothing else may be writing there.
+    """
+    for path in Path(folder).rglob(".*.partial*"):
+        # a file's clock and ours may differ by a little
+        if path.is_file() and path.stat().st_mtime >= since - 2:
+            path.unlink(missing_ok=True)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
     with atomic_path(path) as partial:

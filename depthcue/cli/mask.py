@@ -1,5 +1,6 @@
 """`depthcue mask`: which pixels a depth net rests on, for pictures, videos and cameras."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,6 @@ from depthcue.cli.options import (
     DeviceOption,
     JsonOption,
     LambdaOption,
-    OutDirOption,
     QuietOption,
     SizeOption,
     TargetOption,
@@ -52,33 +52,51 @@ DurationOption = Annotated[float | None, typer.Option("--duration", metavar="SEC
                                                       "sources. Default: until Ctrl-C.", show_default=False)]
 StallOption = Annotated[float, typer.Option("--stall-timeout", metavar="SECONDS", help="A live source without a frame "
                                             "for so long is gone; until then lost connections are opened again.")]
+MaskOutOption = Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder for what comes out; with "
+                                            "--cluster one that all machines share, or an address such as "
+                                            "s3://BUCKET/PATH.")]
+ClusterOption = Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="Mask on the machines of a Ray "
+                                                   "cluster, HOST:PORT, or local: as many processes on this one. "
+                                                   "SOURCE may be an address such as s3://BUCKET/PATH.",
+                                                   show_default=False)]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Of a cluster. Default: one "
+                                                   "for each GPU, else one for every four cores.", show_default=False)]
 
 
-def mask(sources: SourcesArgument, out: OutDirOption, weights: WeightsOption = "compact-indoor",
+def mask(sources: SourcesArgument, out: MaskOutOption, weights: WeightsOption = "compact-indoor",
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
          compiled: MaskCompileOption = False,
          cpu_fallback: CpuFallbackOption = False, encoder: EncoderOption = "libx264",
          decoder: DecoderOption = "cpu", duration: DurationOption = None,
-         stall_timeout: StallOption = 10.0, resume: ResumeOption = False, as_json: JsonOption = False,
-         quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+         stall_timeout: StallOption = 10.0, cluster: ClusterOption = None, workers: WorkersOption = None,
+         resume: ResumeOption = False, as_json: JsonOption = False, quiet: QuietOption = False,
+         verbose: VerboseOption = False) -> None:
     """Show which pixels of pictures, videos and live sources a depth net rests on.
 
     The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
     """
+    from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import MaskOptions, mask_sources
     from depthcue.runtime.summary import summary_table
 
     configure(quiet, verbose)
+    if cluster is None and (workers is not None or "://" in out):
+        raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
     options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
                           target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
                           size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
                           decoder=decoder, duration_s=duration, stall_s=stall_timeout)
     with progress_bar(quiet) as progress:
-        summary = mask_sources(sources, out, options, progress)
-    if as_json:
+        if cluster is None:
+            summary = mask_sources(sources, Path(out), options, progress)
+        else:
+            summary = mask_on_cluster(sources, out, options, ClusterOptions(cluster, workers), progress)
+    if as_json and cluster is not None:
+        print_summary(out)  # which may be too large to be held
+    elif as_json:
         print_json(summary)
     elif not quiet:
         print_table(*summary_table(summary, out))

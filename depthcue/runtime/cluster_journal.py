@@ -12,8 +12,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
+from depthcue.errors import DepthcueError
 from depthcue.record import SCHEMA, document
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
@@ -31,16 +33,13 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """Collects the entries of a run and writes its summary."""
+    """Collects the entries of a run and writes its summary; a context manager around the run."""
 
     def __init__(self, store: Store, resume: bool) -> None:
         """
         Args:
-            store: the run's folder.
+            store: the run's folder; untouched until a worker has opened its nets.
             resume: what an earlier run has told there is kept until this one has its own summary.
-
-        Raises:
-            DepthcueError: the folder cannot be read or written.
         """
         self._store = store
         self._resumed = resume
@@ -53,17 +52,37 @@ class Journal:
         self._shown: list[dict[str, Any]] = []
         self._options: dict[str, Any] | None = None
         self._facts: dict[str, Any] = {}
-        earlier = store.names(PARTS)
-        self._next = 1 + max((int(name.partition(".")[0]) for name in earlier), default=-1) if resume else 0
-        if not resume:
-            for name in earlier:
-                store.delete(f"{PARTS}/{name}")
-            store.delete(SUMMARY)
+        self._document: dict[str, Any] = {}
+        self._next = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if error is not None and self._options is None:
+            return  # nothing has begun
+        try:
+            self.finish("done" if error is None else "failed" if isinstance(error, Exception) else "interrupted")
+        except DepthcueError as reason:
+            if error is None:
+                raise
+            log.error("%s", reason)  # the first error is the one to raise
 
     def know(self, options: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Take what decides the results, and more to record; the first that is told counts."""
-        if self._options is None:
-            self._options, self._facts = options, facts
+        """Take what decides the results, and more to record; the first that is told counts.
+
+        Raises:
+            DepthcueError: the folder cannot be read or written.
+        """
+        if self._options is not None:
+            return
+        self._options, self._facts = options, facts
+        if self._resumed:
+            self._next = 1 + max((int(name.partition(".")[0]) for name in self._store.names(PARTS)), default=-1)
+        else:
+            self._store.delete_folder(PARTS)
+            self._store.delete(SUMMARY)
 
     def add(self, lines: Sequence[str], *, failed: Sequence[int] = (), resumed: int = 0, frames: int = 0) -> None:
         """Add entries, each a line of JSON.
@@ -91,8 +110,8 @@ class Journal:
         if time.perf_counter() - self._written_at > SAVE_INTERVAL_S:
             self._write_part()
 
-    def finish(self, status: str) -> dict[str, Any]:
-        """Make summary.json of the parts and remove them; return it with the first and the failed inputs alone.
+    def finish(self, status: str) -> None:
+        """Make summary.json of the parts and remove them; call after `know`.
 
         Where not all was done, entries of an earlier run that this one was to resume and did not come to are kept.
 
@@ -114,13 +133,16 @@ class Journal:
                 file.write(before + line)
                 before = b",\n    "
             file.write(b"\n  ]\n}\n")
-        for name in self._store.names(PARTS):
-            self._store.delete(f"{PARTS}/{name}")
-        return {**told, "inputs": self._shown}
+        self._store.delete_folder(PARTS)
+        self._document = {**told, "inputs": self._shown}
+
+    def document(self) -> dict[str, Any]:
+        """What summary.json says, once it is finished; of the inputs the first and those that failed alone."""
+        return self._document
 
     def _write_part(self) -> None:
         self._written_at = time.perf_counter()
-        if not self._lines:
+        if not self._lines or self._options is None:
             return
         name = f"{PARTS}/{self._next:06d}.jsonl"
         with self._store.writing(name) as file:
@@ -138,9 +160,8 @@ class Journal:
 
     def _not_come_to(self) -> list[str]:
         options, earlier = read_earlier(self._store)
-        if self._options is not None and options != self._options:
+        if options != self._options:
             return []
-        self._options = options
         for line in self._told():
             earlier.pop(json.loads(line)["path"], None)
         return list(earlier.values())

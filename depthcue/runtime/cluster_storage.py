@@ -179,6 +179,18 @@ class Store:
             except FileNotFoundError:
                 pass
 
+    def delete_folder(self, key: str) -> None:
+        """Remove a folder with what is in it, if it is there.
+
+        Raises:
+            DepthcueError: the store cannot be written.
+        """
+        with self._told("written", key):
+            try:
+                self._system.delete_dir(self._full(key))
+            except FileNotFoundError:
+                pass
+
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder of the store, in order; none where there is no such folder."""
         from pyarrow.fs import FileSelector, FileType

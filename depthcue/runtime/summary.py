@@ -168,7 +168,7 @@ def _fingerprint_files(source: Input) -> list[Path]:
     return [file for _, file in sequence_files(source.path)] if source.kind == "sequence" else [source.path]
 
 
-def summary_table(summary: dict[str, Any], out: Path) -> tuple[str, list[str], list[list[str]]]:
+def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[str], list[list[str]]]:
     """The summary for a person: title, columns and rows; of many inputs the first and those that failed."""
     totals = summary["totals"]
     title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked, {totals['frames']} frames in "
@@ -177,8 +177,8 @@ def summary_table(summary: dict[str, Any], out: Path) -> tuple[str, list[str], l
     rows = [[entry["path"], str(entry["frames"]),
              "" if entry["share_kept"] is None else f"{100 * entry['share_kept']:.1f} %",
              f"{entry['seconds']:.2f}", _state(entry)] for entry in shown]
-    if len(shown) < len(summary["inputs"]):
-        rows.append([f"and {len(summary['inputs']) - len(shown)} more, see {SUMMARY}", "", "", "", ""])
+    if len(shown) < totals["inputs"]:
+        rows.append([f"and {totals['inputs'] - len(shown)} more, see {SUMMARY}", "", "", "", ""])
     return title, ["input", "frames", "pixels kept", "seconds", ""], rows
 
 

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from depthcue.errors import DepthcueError
 from depthcue.runtime import cluster_journal
 from depthcue.runtime.cluster_journal import PARTS, Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_storage import Store
@@ -43,7 +44,8 @@ def test_the_parts_become_one_document_and_are_gone(store, often):
     journal.add([entry("a"), entry("b", "broken")], failed=[1], frames=1)
     journal.add([entry("c", frames=7), entry("d", resumed=True)], resumed=1, frames=7)
     assert store.names(PARTS) == ["000000.jsonl", "000001.jsonl"] and not (store.local / SUMMARY).exists()
-    document = journal.finish("done")
+    journal.finish("done")
+    document = journal.document()
     assert names(told(store)) == ["a", "b", "c", "d"] and names(document) == ["a", "b", "c", "d"]
     assert {**told(store), "inputs": None} == {**document, "inputs": None}
     totals = document["totals"]
@@ -57,16 +59,30 @@ def test_the_parts_become_one_document_and_are_gone(store, often):
 
 def test_of_many_inputs_the_first_and_the_failed_are_shown(store):
     journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {})
     for start in range(0, 100, 10):
         lines = [entry(str(n), "broken" if n in (5, 77) else None) for n in range(start, start + 10)]
         journal.add(lines, failed=[n - start for n in (5, 77) if start <= n < start + 10])
-    shown = names(journal.finish("done"))
+    journal.finish("done")
+    shown = names(journal.document())
     assert len(told(store)["inputs"]) == 100 and shown.count("77") == shown.count("5") == 1 and 20 <= len(shown) <= 22
 
 
 def test_an_empty_run_is_a_document_too(store):
-    Journal(store, resume=False).finish("done")
-    assert told(store)["inputs"] == [] and read_earlier(store) == (None, {})
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {})
+    assert told(store)["inputs"] == [] and read_earlier(store) == (OPTIONS, {})
+
+
+def test_a_run_that_fails_before_it_begins_leaves_what_was_there(store, often):
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {})
+        journal.add([entry("a")])
+    before = told(store)
+    with pytest.raises(DepthcueError), Journal(store, resume=False) as journal:
+        journal.add([entry("unreadable", "broken")], failed=[0])
+        raise DepthcueError("there are no such weights")
+    assert told(store) == before and store.names(PARTS) == []
 
 
 def test_what_a_driver_that_died_had_written_is_found(store, often):
@@ -97,10 +113,12 @@ def test_a_resumed_run_that_is_cut_off_too_loses_nothing(store, often):
     second.add([entry("b", resumed=True), entry("c")], resumed=1, frames=1)
     assert sorted(json.loads(line)["name"] for line in read_earlier(store)[1].values()) == ["a", "b", "c"]
     # stopped from the keyboard: what it did not come to is still told
-    assert second.finish("interrupted")["totals"]["inputs"] == 3
+    with pytest.raises(KeyboardInterrupt), second:
+        raise KeyboardInterrupt
+    assert (told(store)["status"], told(store)["totals"]["inputs"]) == ("interrupted", 3)
     assert names(told(store)) == ["b", "c", "a"]
-    third = Journal(store, resume=True)
-    third.finish("interrupted")  # before any worker has told the options
+    with pytest.raises(KeyboardInterrupt), Journal(store, resume=True):
+        raise KeyboardInterrupt  # before any worker has told the options
     assert names(told(store)) == ["b", "c", "a"] and told(store)["options"] == OPTIONS
 
 

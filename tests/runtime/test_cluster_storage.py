@@ -46,6 +46,9 @@ def test_what_is_written_is_found_and_read(place, tmp_path):
     store.delete("a.jpg")
     store.delete("a.jpg")
     assert not store.are_there(["a.jpg"])
+    store.delete_folder("deep")
+    store.delete_folder("deep")
+    assert store.files() == []
 
 
 def test_a_single_file_is_read_from_the_folder_that_holds_it(place, tmp_path):

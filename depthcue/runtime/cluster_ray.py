@@ -1,0 +1,189 @@
+"""The border to Ray: a cluster joined or started, its slots for workers counted, tasks streamed through an actor pool.
+
+Ray Data holds the tasks, starts the workers again that die, and keeps no more results than the driver has taken.
+"""
+
+import logging
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from depthcue.errors import DepthcueError
+from depthcue.runtime.cluster_worker import MaskWorker, Order
+
+LOCAL = "local"
+CPU_SLOT = 4
+"""Cores that make a slot for a worker where there is no GPU; as many as a run on one machine uses well."""
+LOOK_UP_S = 0.2
+"""How long the driver waits at most before it looks at the world."""
+TASKS_AT_ONCE = 2
+"""Of a worker: while one is decoding its first pictures or writing its last, the other keeps the device busy."""
+
+_NAMES_BYTES = 256 * 2**20
+"""Shared memory of a cluster on this machine: only names pass through it."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where workers go."""
+
+    workers: int
+    cores: int
+    """Of each."""
+    device: str
+    """cuda, or what the CPU slots were asked to use."""
+
+    @property
+    def gpus(self) -> int:
+        """Of each."""
+        return int(self.device == "cuda")
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Be part of a cluster inside the context; `local` starts one on this machine and ends it afterwards.
+
+    Where the process is part of a cluster already, that one is used and left as it is.
+
+    Raises:
+        DepthcueError: Ray is not installed, or nothing answers at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours sends no reports home
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its core's complaints none is for the user
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise DepthcueError("many machines need Ray, which is not installed",
+                            "Install it with: pip install 'depthcue[ray]'") from error
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == LOCAL:
+            ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
+        else:
+            ray.init(address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DepthcueError(f"no cluster is joined at {address}: {reason}",
+                            "Give the address that ray start --head tells, HOST:6379, or local.") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def find_slots(device: str, workers: int | None) -> Slots:
+    """Slots for workers on the cluster that is joined: one for each GPU, else one for every four cores.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        workers: how many there shall be; None: as many as there are slots.
+
+    Raises:
+        DepthcueError: the device is not there, or not so many times.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return share_out([(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes], device, workers)
+
+
+def share_out(nodes: Sequence[tuple[int, int]], device: str, workers: int | None) -> Slots:
+    """As `find_slots`, for machines given as (cores, GPUs)."""
+    if device.startswith("cuda:"):
+        raise DepthcueError(f"--device {device} is one GPU of one machine", "With --cluster say cuda, or leave it out.")
+    gpus = sum(node[1] for node in nodes)
+    if device == "cuda" or (device == "auto" and gpus):
+        if not gpus:
+            raise DepthcueError("the cluster has no GPU", "Leave --device out, or join a cluster that has one.")
+        if (workers or 1) > gpus:
+            raise DepthcueError(f"{workers} workers were asked for, and the cluster has {gpus} GPUs",
+                                f"Give --workers {gpus}, or leave it out.")
+        return Slots(workers or gpus, max(min(node[0] // node[1] for node in nodes if node[1]), 1), "cuda")
+    cores = [node[0] for node in nodes]
+    if (workers or 1) > sum(cores):
+        raise DepthcueError(f"{workers or 1} workers were asked for, and the cluster has {sum(cores)} cores",
+                            f"Give --workers {sum(cores)}, or leave it out.")
+    largest = max(cores) if workers else min(max(cores), CPU_SLOT)
+    slot = next(size for size in range(largest, 0, -1) if sum(count // size for count in cores) >= (workers or 1))
+    return Slots(workers or sum(count // slot for count in cores), slot, "cpu" if device == "auto" else device)
+
+
+def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up: Callable[[], None],
+           *, tries: int, alone: bool = False) -> Iterator[tuple[int, str]]:
+    """The workers' reports on tasks, as they come, in no order.
+
+    Args:
+        tasks: number and items of each, as `MaskWorker` takes them.
+        look_up: called several times a second; what it raises ends the iteration.
+        tries: how often a task is begun whose worker dies; after that it is left out.
+        alone: a worker has one task at a time, so that it takes no other with it when it dies.
+
+    Yields:
+        A task's number, and its report.
+    """
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it reports of workers that die, the caller tells
+    dataset = ray.data.from_items([{"number": number, "items": items} for number, items in tasks],
+                                  override_num_blocks=len(tasks))
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    dataset.context.max_errored_blocks = -1
+    dataset.context.execution_no_progress_timeout_s = -1  # a long video is long without a word
+    at_once = 1 if alone else TASKS_AT_ONCE
+    pool = ray.data.ActorPoolStrategy(
+        size=min(slots.workers, len(tasks)), max_concurrent_calls_per_actor=at_once, enable_true_multi_threading=True,
+        max_tasks_in_flight_per_actor=1 if alone else at_once + 1)
+    with warnings.catch_warnings():
+        # that these two are to be given in another way from Ray 2.64 on, which says of no other way for them
+        warnings.simplefilter("ignore", DeprecationWarning)
+        reports = dataset.map(MaskWorker, fn_constructor_args=(order,), compute=pool, num_cpus=slots.cores,
+                              num_gpus=slots.gpus, max_restarts=-1, max_task_retries=tries - 1)
+    for table in _looking_up(reports.iter_batches(batch_size=None, batch_format="pyarrow"), look_up):
+        for row in table.to_pylist():
+            yield row["number"], row["report"]
+
+
+def _looking_up(iterable: Iterable[Any], look_up: Callable[[], None]) -> Iterator[Any]:
+    """The same elements; between them, and while the next is waited for, `look_up` is called."""
+    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=1)
+    left = threading.Event()
+    end = object()
+
+    def pass_on() -> None:
+        error: BaseException | None = None
+        try:
+            for element in iterable:
+                waiting.put((element, None))
+                if left.is_set():
+                    return
+        except BaseException as reason:
+            error = reason
+        waiting.put((end, error))
+
+    threading.Thread(target=pass_on, name="depthcue-reports", daemon=True).start()
+    try:
+        while True:
+            look_up()
+            try:
+                element, error = waiting.get(timeout=LOOK_UP_S)
+            except queue.Empty:
+                continue
+            if error is not None:
+                raise error
+            if element is end:
+                return
+            yield element
+    finally:
+        left.set()
+        with suppress(queue.Empty):
+            waiting.get_nowait()  # it may wait for room

@@ -1,0 +1,268 @@
+"""Masking on many machines, with Ray's place taken by a loop: what is done, told, resumed, given up."""
+
+import contextlib
+import json
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue import imaging
+from depthcue.errors import DepthcueError
+from depthcue.frames import Frame, VideoSink
+from depthcue.progress import Silent
+from depthcue.runtime import MaskOptions, cluster, cluster_ray, mask_sources
+from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
+from depthcue.runtime.cluster_ray import Slots
+from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.cluster_tasks import from_text
+from depthcue.runtime.cluster_worker import MaskWorker
+
+pytest.importorskip("pyarrow", reason="stores need the extra ray")
+
+
+def picture(path, seed=0, size=(40, 60)):
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(imaging.resize_rgb(coarse, *size)).save(path)
+
+
+class Pool:
+    """In place of Ray: two workers in turns; inputs named in `deadly` end the worker that has them."""
+
+    def __init__(self):
+        self.deadly = set()
+        self.interrupt_after = None
+        self.passes = []
+
+    def stream(self, tasks, order, slots, look_up, *, tries, alone=False):
+        workers = [MaskWorker(order) for _ in range(slots.workers)]
+        self.passes.append((len(tasks), tries, alone))
+        for number, items in tasks:
+            look_up()
+            if number == self.interrupt_after:
+                raise KeyboardInterrupt
+            if not self.deadly & {item.name for item in from_text(items)}:
+                result = workers[number % len(workers)]({"number": number, "items": items})
+                yield result["number"], result["report"]
+                if number == 0:
+                    yield result["number"], result["report"]  # a task may be done twice
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    pool = Pool()
+    monkeypatch.setattr(cluster_ray, "joined", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr(cluster_ray, "find_slots", lambda device, workers: Slots(workers or 2, 1, "cpu"))
+    monkeypatch.setattr(cluster_ray, "stream", pool.stream)
+    return pool
+
+
+@pytest.fixture
+def mask(pool, weights, tmp_path):
+    """Masks on the cluster and returns the whole summary as it lies in the folder."""
+    def run(sources, out=None, **options):
+        place = str(out or tmp_path / "out")
+        options = {"weights": str(weights), "backend": "torch", "save": ("mask",), **options}
+        mask_on_cluster([str(source) for source in sources], place, MaskOptions(**options), ClusterOptions(), Silent())
+        with Store(place).open("summary.json") as file:
+            return json.loads(file.read())
+    return run
+
+
+@pytest.fixture
+def bucket():
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+    return Store("memory://bucket")
+
+
+def states(summary):
+    return {entry["name"]: "failed" if entry["error"] else "resumed" if entry["resumed"] else "done"
+            for entry in summary["inputs"]}
+
+
+def files_of(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_many_machines_do_what_one_does(mask, weights, tmp_path):
+    for number in range(9):
+        picture(tmp_path / "in" / f"day{number % 2}" / f"{number}.png", number, (40 + number % 3, 60))
+    with VideoSink(tmp_path / "in" / "clip.mp4", Fraction(25), (48, 64)) as sink:
+        for index in range(5):
+            sink.write(np.full((48, 64, 3), 40 * index, np.uint8), Frame(None, index, None, ""))
+    (tmp_path / "in" / "empty.png").touch()
+    kinds = ("mask", "raw", "overlay")
+    here = mask([tmp_path / "in"], save=kinds)
+    options = MaskOptions(weights=str(weights), backend="torch", device="cpu", save=kinds)
+    alone = mask_sources([str(tmp_path / "in")], tmp_path / "alone", options, Silent())
+    made, expected = tmp_path / "out", tmp_path / "alone"
+    assert files_of(made) == files_of(expected)
+    for name in files_of(made):
+        if name.endswith(".png"):  # other batches and threads round otherwise
+            pictures = [np.asarray(Image.open(folder / name)).astype(int) for folder in (made, expected)]
+            np.testing.assert_allclose(*pictures, atol=2)
+
+    def facts(summary):
+        return sorted(({key: value for key, value in entry.items() if key not in ("seconds", "mean_mask", "share_kept")}
+                       for entry in summary["inputs"]), key=lambda entry: entry["name"])
+
+    def shares(summary):
+        return {entry["name"]: entry["share_kept"] for entry in summary["inputs"] if not entry["error"]}
+
+    assert facts(here) == facts(alone) and shares(here) == pytest.approx(shares(alone), abs=1e-3)
+    totals = {key: here["totals"][key] for key in ("inputs", "failed", "frames")}
+    assert here["options"] == alone["options"] and totals == {"inputs": 11, "failed": 1, "frames": 14}
+    assert here["cluster"] == {"address": "local", "workers": 2, "cores": 1, "device": "cpu"}
+
+
+def test_from_a_store_to_a_store(mask, bucket, tmp_path, capsys):
+    picture(tmp_path / "a é.png")
+    for key in ("walk/a é.png", "walk/b.jpg"):
+        bucket.put(tmp_path / "a é.png", key)
+    with bucket.writing("walk/damaged.png") as file:
+        file.write(b"no picture")
+    summary = mask(["memory://bucket/walk"], out="memory://bucket/masks", save=("mask", "npy"))
+    assert states(summary) == {"a é": "done", "b": "done", "damaged": "failed"}
+    (bad,) = [entry for entry in summary["inputs"] if entry["error"]]
+    assert "memory://bucket/walk/damaged.png" in bad["error"] and "depthcue-" not in bad["error"]
+    keys = sorted(file.key for file in Store("memory://bucket/masks").files())
+    assert keys == ["a é_mask.png", "a é_npy.npy", "b_mask.png", "b_npy.npy", "summary.json"]
+    mask([tmp_path / "a é.png"])
+    with Store("memory://bucket/masks").open("a é_mask.png") as file:
+        assert file.read() == (tmp_path / "out" / "a é_mask.png").read_bytes()
+    again = mask(["memory://bucket/walk"], out="memory://bucket/masks", save=("mask", "npy"), resume=True)
+    assert states(again) == {"a é": "resumed", "b": "resumed", "damaged": "failed"}
+    print_summary("memory://bucket/masks")
+    assert json.loads(capsys.readouterr().out) == again
+
+
+def test_a_video_in_a_store(mask, bucket, tmp_path):
+    with VideoSink(tmp_path / "clip.mp4", Fraction(25), (48, 64)) as sink:
+        for index in range(3):
+            sink.write(np.full((48, 64, 3), 40 * index, np.uint8), Frame(None, index, None, ""))
+    bucket.put(tmp_path / "clip.mp4", "clip.mp4")
+    summary = mask(["memory://bucket/clip.mp4"], out="memory://bucket/masks", save=("mask", "raw"))
+    assert summary["totals"]["frames"] == 3
+    assert sorted(file.key for file in Store("memory://bucket/masks").files()) == [
+        "clip_frames/000000_raw.png", "clip_frames/000001_raw.png", "clip_frames/000002_raw.png", "clip_mask.mp4",
+        "summary.json"]
+
+
+def test_nothing_stays_behind_where_workers_fetched_to(mask, bucket, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    picture(tmp_path / "a.png")
+    bucket.put(tmp_path / "a.png", "a.png")
+    mask(["memory://bucket"], out="memory://bucket/masks")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_resuming_does_only_what_is_missing(mask, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "in" / f"{name}.png", ord(name))
+    mask([tmp_path / "in"])
+    out = tmp_path / "out"
+    (out / "b_mask.png").unlink()
+    picture(tmp_path / "in" / "c.png", 9, (40, 61))
+    summary = mask([tmp_path / "in"], resume=True)
+    assert states(summary) == {"a": "resumed", "b": "done", "c": "done", "d": "resumed"}
+    assert (summary["totals"]["frames"], summary["totals"]["resumed"]) == (2, 2)
+    assert Image.open(out / "c_mask.png").size == (61, 40)
+    assert set(states(mask([tmp_path / "in"], resume=True, lam=5.0)).values()) == {"done"}
+
+
+def test_one_machine_and_many_resume_each_other(mask, weights, tmp_path):
+    for name in "ab":
+        picture(tmp_path / "in" / f"{name}.png", ord(name))
+    mask([tmp_path / "in" / "a.png"])
+    options = MaskOptions(weights=str(weights), backend="torch", device="cpu", save=("mask",), resume=True)
+    assert states(mask_sources([str(tmp_path / "in")], tmp_path / "out", options, Silent())) == {
+        "a": "resumed", "b": "done"}
+    assert states(mask([tmp_path / "in"], resume=True)) == {"a": "resumed", "b": "resumed"}
+
+
+def test_an_input_that_kills_workers_fails_alone(mask, pool, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(cluster, "TASKS_PER_WORKER", 1)  # two tasks of three
+    for name in "abcdef":
+        picture(tmp_path / "in" / f"{name}.png", ord(name))
+    pool.deadly = {"d"}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".d_mask.4711.partial.png").write_bytes(b"half a fi")
+    summary = mask([tmp_path / "in"])
+    assert states(summary) == {**dict.fromkeys("abcef", "done"), "d": "failed"}
+    assert pool.passes == [(2, 2, False), (3, 2, True)]
+    (bad,) = [entry for entry in summary["inputs"] if entry["error"]]
+    assert "in/d.png: the worker that had it died" in bad["error"] and "d.png" in caplog.text
+    assert sorted(os.listdir(tmp_path / "out")) == [*(f"{name}_mask.png" for name in "abcef"), "summary.json"]
+    pool.deadly = set()
+    assert states(mask([tmp_path / "in"], resume=True))["d"] == "done"
+
+
+def test_an_interruption_leaves_a_summary_to_resume(mask, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 1})
+    for name in "abc":
+        picture(tmp_path / "in" / f"{name}.png", ord(name))
+    pool.interrupt_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        mask([tmp_path / "in"])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["status"] == "interrupted" and states(summary) == {"a": "done", "b": "done"}
+    pool.interrupt_after = None
+    assert states(mask([tmp_path / "in"], resume=True)) == {"a": "resumed", "b": "resumed", "c": "done"}
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    ({"save": ("gif",)}, "nothing to save is called 'gif'"), ({"weights": "no-such-net"}, "no-such-net"),
+    ({"lam": 0.01}, "outside the range"), ({"encoder": "h265"}, "no encoder"), ({"size": (70, 100)}, "multiples of")])
+def test_wrong_wishes_stop_all_and_leave_what_was_there(mask, tmp_path, options, complaint):
+    picture(tmp_path / "a.png")
+    with pytest.raises(DepthcueError, match=complaint):
+        mask([tmp_path / "a.png"], **options)
+    assert not (tmp_path / "out").exists()
+    before = mask([tmp_path / "a.png"])
+    with pytest.raises(DepthcueError, match=complaint):
+        mask([tmp_path / "a.png"], **options)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == before
+
+
+def test_a_bug_in_a_worker_keeps_its_traceback(mask, tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr("depthcue.runtime.masking.Masking.run", lambda *_: 1 / 0)
+    with pytest.raises(RuntimeError, match="(?s)ZeroDivisionError"):
+        mask([tmp_path / "a.png"])
+
+
+def test_a_folder_that_is_not_shared_is_told(mask, tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr(Store, "are_there", lambda self, keys: False)
+    with pytest.raises(DepthcueError, match="does not see the folder"):
+        mask([tmp_path / "a.png"])
+
+
+def test_another_version_on_a_worker_is_told(mask, tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr("depthcue.runtime.cluster_worker.__version__", "0.0.9")
+    with pytest.raises(DepthcueError, match=r"depthcue 0\.0\.9"):
+        mask([tmp_path / "a.png"])
+
+
+def test_what_workers_warn_of_is_told_once(mask, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 1})
+    for name in "ab":
+        picture(tmp_path / "in" / f"{name}.png")
+    run = cluster_ray.stream
+
+    def warning(*arguments, **how):
+        for number, report in run(*arguments, **how):
+            yield number, json.dumps({**json.loads(report), "heard": ["going on with batches of 2"]})
+
+    monkeypatch.setattr(cluster_ray, "stream", warning)
+    mask([tmp_path / "in"])
+    assert caplog.text.count("going on with batches of 2") == 1

@@ -1,0 +1,202 @@
+"""The border to Ray: slots counted, waiting that can be interrupted; and a true cluster, killed in mid-run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthcue.errors import DepthcueError
+from depthcue.progress import Silent
+from depthcue.runtime import MaskOptions, cluster, cluster_ray
+from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
+from depthcue.runtime.cluster_ray import Slots, _looking_up, joined, share_out
+
+
+@pytest.mark.parametrize(("nodes", "device", "workers", "slots"), [
+    ([(2, 0)], "auto", None, Slots(1, 2, "cpu")),
+    ([(2, 0)], "auto", 2, Slots(2, 1, "cpu")),
+    ([(64, 0), (10, 0), (0, 0)], "cpu", None, Slots(18, 4, "cpu")),
+    ([(64, 0), (10, 0)], "cpu", 3, Slots(3, 21, "cpu")),
+    ([(96, 8), (96, 8), (32, 0)], "auto", None, Slots(16, 12, "cuda")),
+    ([(96, 8), (4, 8)], "cuda", 3, Slots(3, 1, "cuda")),
+    ([(96, 8)], "cpu", None, Slots(24, 4, "cpu")),
+    ([(8, 0)], "mps", 1, Slots(1, 8, "mps")),
+])
+def test_slots(nodes, device, workers, slots):
+    assert share_out(nodes, device, workers) == slots
+    assert slots.gpus == (slots.device == "cuda")
+
+
+@pytest.mark.parametrize(("device", "workers", "complaint"), [
+    ("cuda", None, "no GPU"), ("cuda:1", None, "one GPU of one machine"), ("cpu", 9, "9 workers.*8 cores")])
+def test_what_the_cluster_has_not_got_is_told(device, workers, complaint):
+    with pytest.raises(DepthcueError, match=complaint):
+        share_out([(8, 0)], device, workers)
+
+
+def test_waiting_looks_up_and_can_be_interrupted():
+    go = threading.Event()
+
+    def slow():
+        yield 1
+        assert go.wait(30)
+        yield 2
+
+    looked = []
+    elements = _looking_up(slow(), lambda: looked.append(None))
+    assert next(elements) == 1
+    before = len(looked)
+    threading.Timer(3 * cluster_ray.LOOK_UP_S, go.set).start()
+    assert list(elements) == [2] and len(looked) >= before + 3
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    go.clear()
+    with pytest.raises(KeyboardInterrupt):
+        list(_looking_up(slow(), interrupt))
+    go.set()
+
+
+def test_what_the_stream_raises_is_raised():
+    def broken():
+        yield 1
+        raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        list(_looking_up(broken(), lambda: None))
+
+
+def test_a_reader_that_is_left_does_not_hold_its_thread():
+    before = threading.active_count()
+    elements = _looking_up(iter(range(1000)), lambda: None)
+    assert next(elements) == 0
+    elements.close()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, "the thread is left"
+        time.sleep(0.01)
+
+
+def test_a_missing_ray_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(DepthcueError, match=r"(?s)Ray.*depthcue\[ray\]"), joined("local"):
+        pass
+
+
+# --- a true cluster
+
+@pytest.fixture(scope="module")
+def processes():
+    """A cluster of this machine for all tests of this file."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    import ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=128 * 2**20, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def reports(processes, monkeypatch):
+    """What workers report, as it comes; `reports.then` is called with each."""
+    class Reports(list):
+        then = staticmethod(lambda report: None)
+
+    reports = Reports()
+    stream = cluster_ray.stream
+
+    def noted(*arguments, **how):
+        for number, report in stream(*arguments, **how):
+            reports.append(json.loads(report))
+            yield number, report
+            reports.then(reports[-1])
+
+    monkeypatch.setattr(cluster_ray, "stream", noted)
+    return reports
+
+
+def pictures(folder, count):
+    folder.mkdir()
+    for number in range(count):
+        values = np.random.default_rng(number).integers(0, 200, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(values).save(folder / f"{number:03d}.png")
+
+
+def mask(sources, out, weights, **options):
+    options = MaskOptions(weights=str(weights), backend="torch", device="cpu", **{"save": ("mask",), **options})
+    mask_on_cluster([str(sources)], str(out), options, ClusterOptions(workers=2), Silent())
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_run(reports, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 2})
+    pictures(tmp_path / "in", 40)
+    killed = []
+
+    def kill(report):
+        if not killed:
+            killed.append(report["worker"]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    reports.then = kill
+    summary = mask(tmp_path / "in", tmp_path / "out", weights)
+    names = [f"{number:03d}" for number in range(40)]
+    assert sorted(entry["name"] for entry in summary["inputs"]) == names
+    assert summary["totals"]["failed"] == 0 and summary["totals"]["frames"] == 40
+    assert len({report["worker"]["pid"] for report in reports}) >= 2
+    assert sorted(os.listdir(tmp_path / "out")) == [*(f"{name}_mask.png" for name in names), "summary.json"]
+    for name in names:
+        Image.open(tmp_path / "out" / f"{name}_mask.png").load()
+    assert mask(tmp_path / "in", tmp_path / "out", weights, resume=True)["totals"]["resumed"] == 40
+
+
+DEADLY = '''
+import os
+import signal
+
+
+def network():
+    def depth(normalised):
+        if normalised.min() > 1:  # an all-white picture
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1 + normalised[:, :1] ** 2
+    depth.depth_description = {"predicts": "metric", "size": "48x32", "multiple": 16}
+    return depth
+'''
+
+
+@pytest.mark.slow
+def test_a_picture_that_kills_its_worker_fails_alone(reports, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 2})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    pictures(tmp_path / "in", 7)
+    Image.fromarray(np.full((40, 60, 3), 255, np.uint8)).save(tmp_path / "in" / "white.png")
+    summary = mask(tmp_path / "in", tmp_path / "out", weights, save=("depth",), target="python:deadly:network")
+    failed = [entry["name"] for entry in summary["inputs"] if entry["error"]]
+    assert failed == ["white"] and len(summary["inputs"]) == 8
+
+
+@pytest.mark.slow
+def test_the_command_starts_and_ends_a_cluster(weights, tmp_path):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    pictures(tmp_path / "in", 5)
+    (tmp_path / "in" / "empty.png").touch()
+    done = subprocess.run([sys.executable, "-m", "depthcue.cli", "mask", "in", "--cluster", "local", "--workers", "1",
+                           "--backend", "torch", "--weights", str(weights), "--out", "out", "--json"],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["totals"]["inputs"] == 6 and summary["totals"]["failed"] == 1
+    assert "in/empty.png" in done.stderr and "Traceback" not in done.stderr
