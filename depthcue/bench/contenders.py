@@ -18,7 +18,7 @@ REFERENCE = f"{AS_GIVEN} fp32"
 _TORCH = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",)}
 _OTHERS = {
     "cpu": (("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")),
-    "cuda": (("onnx", "fp32"), ("onnx", "fp16"), ("tensorrt", "fp32"), ("tensorrt", "bf16"), ("tensorrt", "fp16")),
+    "cuda": (("onnx", "fp32"), ("onnx", "fp16"), ("tensorrt", "fp32"), ("tensorrt", "fp16")),
     "mps": (),
 }
 """Backends beside torch and the precisions that they may gain by, for each kind of device. int8 is left out: it costs
@@ -64,28 +64,34 @@ class Contender:
     """Whether `depthcue mask` can be told to use it, by --backend and --precision."""
 
 
-def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, threads: int) -> list[Contender]:
+def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, threads: int, batch_size: int = 32,
+                    size: tuple[int, int] | None = None) -> list[Contender]:
     """Ways of running a mask net, the reference first.
 
     Args:
         net: what `spec` names, on the CPU.
         device: cpu, cuda, cuda:N or mps.
         threads: CPU threads of one call.
+        batch_size, size: the largest batch, and (height, width) of the frames, None for the net's own: what engines
+            are built for.
     """
     def opener(backend: str, precision: str) -> Callable[[], Runs]:
-        return lambda: open_runner(spec, backend=backend, device=device, precision=precision, lam=lam, threads=threads)
+        return lambda: open_runner(spec, backend=backend, device=device, precision=precision, lam=lam, threads=threads,
+                                   batch_size=batch_size, size=size)
 
     return [*_as_given(net, lam, device),
             *(Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision), True)
               for backend, precision in _tuned(device))]
 
 
-def depth_contenders(net: DepthNet, device: str, threads: int) -> list[Contender]:
+def depth_contenders(net: DepthNet, device: str, threads: int, batch_size: int = 32,
+                     size: tuple[int, int] | None = None) -> list[Contender]:
     """Ways of running a depth net, the reference first; arguments as above."""
     def opener(backend: str, precision: str) -> Callable[[], Runs]:
         if backend == "torch":
             return lambda: TorchGraph(net, None, device, precision, rewrite=True)
-        return lambda: open_depth_runner(net, backend=backend, device=device, precision=precision, threads=threads)
+        return lambda: open_depth_runner(net, backend=backend, device=device, precision=precision, threads=threads,
+                                         batch_size=batch_size, size=size)
 
     return [*_as_given(net, None, device),
             *(Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision))

@@ -30,7 +30,7 @@ from depthcue.nets.checkpoint import save_net
 from depthcue.progress import Progress, Silent
 from depthcue.runtime.opening import torch_threads
 
-BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 64), "mps": (1, 4, 16)}
+BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 32), "mps": (1, 4, 16)}
 SECONDS = 3.0
 JOB_SECONDS = 1.2
 """About how long the fastest contender's job is to take."""
@@ -97,7 +97,7 @@ class _Work:
                  progress: Progress) -> None:
         self.settings = settings
         self.device = device
-        self.kind = device.partition(":")[0]
+        self.batch_sizes = _batch_sizes(settings, device)
         self.pictures = pictures
         self.folder = folder
         self.progress = progress
@@ -105,14 +105,16 @@ class _Work:
 
     def run(self, mask_net: MaskNet, spec: str, depth_net: DepthNet | None) -> dict[str, Any]:
         """The parts of the document that are measured."""
-        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads)
+        largest, size = max(self.batch_sizes), self.settings.size
+        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads, largest, size)
         precisions = tuple(dict.fromkeys(contender.precision for contender in contenders))
         limits = self._limits(precisions)
         of_masks = self._measure(mask_net, contenders)
         limits = highest(limits, self._limits(precisions))
         of_depths = None
         if depth_net is not None:
-            of_depths = self._measure(depth_net, depth_contenders(depth_net, self.device, self.threads))
+            ways = depth_contenders(depth_net, self.device, self.threads, largest, size)
+            of_depths = self._measure(depth_net, ways)
             limits = highest(limits, self._limits(precisions))
         nets = [self._net_part("mask", mask_net, of_masks, limits)]
         if depth_net is not None and of_depths is not None:
@@ -127,8 +129,7 @@ class _Work:
     def _measure(self, net: MaskNet | DepthNet, contenders: Sequence[Contender]) -> Measured:
         lam = net.check_lambda(self.settings.lam) if isinstance(net, MaskNet) else None
         subject = Subject(net, _size(net, self.settings), lam, self.pictures)
-        return measure(subject, contenders, self.settings.batch_sizes or BATCH_SIZES[self.kind], self.settings.seconds,
-                       self.progress)
+        return measure(subject, contenders, self.batch_sizes, self.settings.seconds, self.progress)
 
     def _net_part(self, kind: str, net: MaskNet | DepthNet, measured: Measured,
                   limits: dict[str, Any]) -> dict[str, Any]:
@@ -201,6 +202,10 @@ def _stored(net: MaskNet, architecture: str, folder: Path) -> str:
     return str(path)
 
 
+def _batch_sizes(settings: Settings, device: str) -> tuple[int, ...]:
+    return settings.batch_sizes or BATCH_SIZES[device.partition(":")[0]]
+
+
 def _size(net: MaskNet | DepthNet, settings: Settings) -> tuple[int, int]:
     return settings.size or (net.description.height, net.description.width)
 
@@ -228,13 +233,12 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     second over the matrix-product rate), `failed` and `left_out` with reasons; and `end_to_end`, see
     `end_to_end.time_jobs`, where `share_of_runner` is over the runner's best batch.
     """
-    kind = device.partition(":")[0]
     return record.document(
         "bench", weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
         without_target=without_depth, trained=trained, device=device,
-        settings=asdict(settings) | {"batch_sizes": list(settings.batch_sizes or BATCH_SIZES[kind]),
+        settings=asdict(settings) | {"batch_sizes": list(_batch_sizes(settings, device)),
                                      "size": None if settings.size is None else list(settings.size)},
-        reference=REFERENCE, memory_batch=USUAL_BATCH[kind],
+        reference=REFERENCE, memory_batch=USUAL_BATCH[device.partition(":")[0]],
         scopes={NETWORK: "the net alone, its frames on the device already, until it is done",
                 RUNNER: "a runner's whole call: frames as an array in, maps as an array out"},
         tolerances={precision: {field: getattr(limit, field)

@@ -113,8 +113,9 @@ def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequ
                 continue
             frames = _batch_of(answers.frames, batch)
             progress.start(f"timing the {what}, batch {batch}")
-            for scope, calls in _scopes(running, frames, with_staging).items():
-                timed = take_turns(calls, seconds, _noted(by_name, batch))
+            failing = _noted(by_name, batch)
+            for scope, calls in _scopes(running, frames, with_staging, failing).items():
+                timed = take_turns(calls, seconds, failing)
                 for name, times in timed.items():
                     by_name[name].timings.append(
                         {"batch": batch, "scope": scope, **times.as_json(batch, timed.get(REFERENCE))})
@@ -145,13 +146,21 @@ def _opened(contender: Contender, answers: Answers, stack: ExitStack) -> tuple[E
     return Entry(contender, answers.agreement(np.concatenate(chunks), contender.precision), host, device), runs
 
 
-def _scopes(running: dict[str, Runs], frames: Frames, with_staging: bool) -> dict[str, dict[str, Callable[[], object]]]:
+def _scopes(running: dict[str, Runs], frames: Frames, with_staging: bool,
+            failing: Callable[[str, Exception], None]) -> dict[str, dict[str, Callable[[], object]]]:
+    """What to time, by scope and contender."""
     def infer(runs: Runs) -> Callable[[], Masks]:
         return lambda: runs.infer(frames)
 
     scopes: dict[str, dict[str, Callable[[], object]]] = {RUNNER: {name: infer(runs) for name, runs in running.items()}}
     if with_staging:
-        scopes[NETWORK] = {name: runs.staged(frames) for name, runs in running.items() if isinstance(runs, Staging)}
+        scopes[NETWORK] = {}
+        for name, runs in running.items():
+            if isinstance(runs, Staging):
+                try:
+                    scopes[NETWORK][name] = runs.staged(frames)
+                except Exception as error:  # as in timing: memory or a shape that is missing, in any class
+                    failing(name, error)
     return scopes
 
 

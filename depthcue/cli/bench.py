@@ -22,7 +22,7 @@ BenchWeightsOption = Annotated[
                       "file, NAME:PATH; or an architecture alone, drn22 or compact, which is then measured untrained.")]
 BatchesOption = Annotated[
     list[int] | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. Can be given several "
-                                   "times. Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 64 on a GPU.")]
+                                   "times. Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 32 on a GPU.")]
 SecondsOption = Annotated[
     float, typer.Option("--seconds", min=0.0, metavar="S", help="How long to time one batch size of one net.")]
 ThreadsOption = Annotated[

@@ -1,6 +1,5 @@
 """Exported depth nets run as mask nets are: frames in, depths out."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -12,16 +11,10 @@ import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_depth_net, read_graph_card
-from depthcue.export.tensorrt import (
-    SUFFIX,
-    EngineOptions,
-    EngineSession,
-    choose_library,
-    read_engine_card,
-    write_engine,
-)
+from depthcue.export.tensorrt import EngineOptions, EngineSession, choose_library, find_gpu, read_engine_card
 from depthcue.nets import DepthNet
 from depthcue.runtime.depth_through_mask import Depths
+from depthcue.runtime.engine_cache import cached_engine
 from depthcue.runtime.graph_cache import cached_graph
 from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.onnx_cuda import PROVIDER, preload_libraries
@@ -76,12 +69,15 @@ class DepthRunner:
 
 
 def open_depth_runner(net: DepthNet, *, backend: str, device: str, precision: str = "fp32",
-                      threads: int | None = None) -> DepthRunner:
+                      threads: int | None = None, batch_size: int = 32,
+                      size: tuple[int, int] | None = None) -> DepthRunner:
     """A runner, not entered yet, for a depth net, which is exported first where that was not done before.
 
     Args:
         backend: onnx, openvino or tensorrt.
         threads: CPU threads of one operation; None leaves it to the backend.
+        batch_size, size: the largest batch, and (height, width) of the frames, None for the net's own: what an engine
+            is built for.
 
     Raises:
         DepthcueError: a backend that is not there, that has not this device or precision; an export that fails.
@@ -97,8 +93,11 @@ def open_depth_runner(net: DepthNet, *, backend: str, device: str, precision: st
         return DepthRunner(f"openvino cpu {precision}", graph, lambda: _in_openvino(graph, precision, threads))
     if backend == "tensorrt":
         library = choose_library().name
+        find_gpu(device)
         graph = cached_graph(net, precision)
-        return DepthRunner(f"{library} {device} {precision}", graph, lambda: _in_tensorrt(graph, device))
+        options = EngineOptions(batch=(1, batch_size, batch_size), around=size, device=device)
+        engine = cached_engine(graph, options, kind="depth")
+        return DepthRunner(f"{library} {device} {precision}", graph, lambda: _in_tensorrt(engine, device))
     graph = cached_graph(net, precision)
     return DepthRunner(f"onnx {device} {precision}", graph, lambda: _in_onnx_runtime(graph, device, threads))
 
@@ -143,10 +142,7 @@ def _in_openvino(graph: Path, precision: str, threads: int | None) -> Iterator[R
 
 
 @contextmanager
-def _in_tensorrt(graph: Path, device: str) -> Iterator[Run]:
-    with tempfile.TemporaryDirectory() as folder:
-        engine = Path(folder, f"depth{SUFFIX}")
-        write_engine(graph, read_graph_card(graph, "depth"), engine, EngineOptions(device=device))
-        card, making = read_engine_card(engine, "depth")
-        with EngineSession(engine, making, device, takes_lambda=False, sha256=card["sha256"]) as session:
-            yield lambda frames: session.run(frames, None)
+def _in_tensorrt(engine: Path, device: str) -> Iterator[Run]:
+    card, making = read_engine_card(engine, "depth")
+    with EngineSession(engine, making, device, takes_lambda=False, sha256=card["sha256"]) as session:
+        yield lambda frames: session.run(frames, None)

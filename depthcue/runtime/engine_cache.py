@@ -27,13 +27,13 @@ from depthcue.export.tensorrt import (
 )
 from depthcue.export.tensorrt.agreement import comparing_with_graph, comparing_with_net
 from depthcue.nets import MaskNet
-from depthcue.nets.graph_card import read_graph_card
+from depthcue.nets.graph_card import Kind, read_graph_card
 
 log = logging.getLogger(__name__)
 
 
-def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = None) -> Path:
-    """The engine of an exported mask net for the GPU here, built (and compared) unless there is one that fits.
+def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = None, kind: Kind = "mask") -> Path:
+    """The engine of an exported net for the GPU here, built (and compared) unless there is one that fits.
 
     Args:
         options: as for `write_engine`; `device` is the GPU it is for.
@@ -45,12 +45,12 @@ def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = Non
     gpu = find_gpu(options.device)
     library = choose_library(options.library)
     options = replace(options, library=library.name)
-    card = read_graph_card(graph, "mask")
+    card = read_graph_card(graph, kind)
     shapes = plan_shapes(card, options.batch, options.sizes, options.around)
     wanted = making_of(card, shapes, library, gpu)
     path = _engine_path(card, wanted, gpu.name)
     if path.exists():
-        reason = _outdated(path, wanted)
+        reason = _outdated(path, wanted, kind)
         if reason is None:
             return path
         log.warning("building the engine of %s again: %s", card["name"], reason)
@@ -73,10 +73,10 @@ def _engine_path(card: dict[str, Any], wanted: Making, gpu: str) -> Path:
     return cache_folder() / "engines" / f"{card['name']}-{wanted.precision}-{key}{SUFFIX}"
 
 
-def _outdated(path: Path, wanted: Making) -> str | None:
+def _outdated(path: Path, wanted: Making, kind: Kind) -> str | None:
     """Why the engine at `path` is not what is wanted; None where it is."""
     try:
-        making = read_engine_card(path, "mask")[1]
+        making = read_engine_card(path, kind)[1]
     except DepthcueError as error:
         return error.message
     changed = [f"{what} was {before}, now {now}" for what, before, now in (

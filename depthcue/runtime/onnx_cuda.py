@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -43,12 +44,21 @@ class OnGpu:
 
     def __init__(self, session: Any, device: str, takes_lambda: bool) -> None:
         place = "cuda", int(device.partition(":")[2] or 0)
-        self._seats = Seats(lambda shape: Binding(session, shape, takes_lambda, CudaLane(device), place))
+
+        def make(shape: tuple[int, ...]) -> Binding:
+            return Binding(session, shape, takes_lambda, CudaLane(device), place)
+
+        self._make = make
+        self._seats = Seats(make)
 
     def run(self, frames: Frames, lam: float) -> Masks:
         """The masks of frames uint8 (B, H, W, 3), float32 (B, H, W)."""
         with self._seats.taken(frames.shape) as binding:
             return binding.run(frames, lam)
+
+    def staged(self, frames: Frames, lam: float) -> Callable[[], None]:
+        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
+        return self._make(frames.shape).staged(frames, lam)
 
 
 class Binding:
@@ -74,14 +84,28 @@ class Binding:
 
     def run(self, frames: Frames, lam: float) -> Masks:
         """Copy in, run, copy out."""
-        self._frames[0].numpy()[...] = frames
-        self._lam[0].fill_(lam)
         with self._lane.active():
-            for on_host, on_device in (self._frames, self._lam):
-                on_device.copy_(on_host, non_blocking=True)
-            # the session has a stream of its own: it starts when the frames are there, and returns when it is done
-            self._lane.wait()
+            self._bring(frames, lam)
             self._session.run_with_iobinding(self._binding)
             self._mask[0].copy_(self._mask[1], non_blocking=True)
             self._lane.wait()
         return self._mask[0].numpy().copy()
+
+    def staged(self, frames: Frames, lam: float) -> Callable[[], None]:
+        """As `OnGpu.staged`."""
+        with self._lane.active():
+            self._bring(frames, lam)
+
+        def compute() -> None:
+            with self._lane.active():
+                self._session.run_with_iobinding(self._binding)
+
+        return compute
+
+    def _bring(self, frames: Frames, lam: float) -> None:
+        """Copy in, and wait: the session has a stream of its own. It returns when its work is done."""
+        self._frames[0].numpy()[...] = frames
+        self._lam[0].fill_(lam)
+        for on_host, on_device in (self._frames, self._lam):
+            on_device.copy_(on_host, non_blocking=True)
+        self._lane.wait()

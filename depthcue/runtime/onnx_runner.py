@@ -1,6 +1,7 @@
 """Exported mask nets run by ONNX Runtime, on a CPU or an NVIDIA GPU."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -112,6 +113,17 @@ class OnnxRunner:
                 feeds["lambda"] = np.full(len(frames), self.lam, np.float32)
             masks: Masks = self._session.run(None, feeds)[0]
             return masks
+
+    def staged(self, frames: Frames) -> Callable[[], None]:
+        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
+        check_frames(frames, self.description.multiple)
+        if self._on_gpu is not None:
+            return self._on_gpu.staged(frames, self.lam)
+
+        def run() -> None:
+            self.infer(frames)
+
+        return run
 
 
 def check_runs(card: dict[str, Any], graph: str | Path, device: str) -> None:

@@ -1,6 +1,7 @@
 """Mask nets as TensorRT engines, on an NVIDIA GPU."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -74,6 +75,14 @@ class TensorRtRunner:
         self._tell(given, taken)
         masks = self._run(np.stack([resize_rgb(frame, *taken) for frame in frames]))
         return np.stack([resize_map(mask, *given) for mask in masks])
+
+    def staged(self, frames: Frames) -> Callable[[], None]:
+        """Put `frames`, of a shape within the engine's, on the GPU; what is returned runs the net on them there, and
+        returns when it is done."""
+        if self._session is None:
+            raise RuntimeError("the runner is not entered")
+        with telling_out_of_memory():
+            return self._session.staged(frames, self.lam)
 
     def _run(self, frames: Frames) -> Masks:
         assert self._session is not None

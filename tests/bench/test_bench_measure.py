@@ -98,6 +98,17 @@ def test_on_a_device_the_network_is_timed_alone_too(subject, mask_net, monkeypat
     assert [timing["scope"] for timing in measured.entries[1].timings] == [RUNNER]
 
 
+def test_frames_that_cannot_be_put_on_the_device_are_told(subject, mask_net, monkeypatch):
+    class Full(Through):
+        def staged(self, frames):
+            raise RuntimeError("no room")
+
+    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, device: (work(), (1.0, 2.0))[1])
+    measured = measure(subject, [contender(REFERENCE, Full(mask_net), "cuda")], (1,), 1e-6, Silent())
+    assert measured.entries[0].left_out == [{"batch": 1, "reason": "RuntimeError: no room"}]
+    assert [timing["scope"] for timing in measured.entries[0].timings] == [RUNNER]
+
+
 @pytest.mark.parametrize(("device", "present", "missing"), [
     ("cpu", {"torch bf16", "openvino bf16", "onnx fp32"}, {"torch fp16", "tensorrt fp16"}),
     ("cuda:1", {"torch fp16", "tensorrt fp16", "onnx fp16"}, {"openvino fp32"}),
@@ -113,8 +124,8 @@ def test_mask_contenders_are_opened_as_the_command_opens_them(mask_net, monkeypa
     asked = []
     monkeypatch.setattr("depthcue.bench.contenders.open_runner",
                         lambda spec, **options: asked.append((spec, options)) or SimpleNamespace())
-    ways = {each.name: each for each in mask_contenders(mask_net, "some-net", 2.0, "cpu", 3)}
+    ways = {each.name: each for each in mask_contenders(mask_net, "some-net", 2.0, "cpu", 3, 8)}
     ways["openvino bf16"].open()
     assert asked == [("some-net", {"backend": "openvino", "device": "cpu", "precision": "bf16", "lam": 2.0,
-                                   "threads": 3})]
+                                   "threads": 3, "batch_size": 8, "size": None})]
     assert ways["openvino bf16"].in_jobs and not ways[REFERENCE].in_jobs

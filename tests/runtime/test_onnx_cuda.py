@@ -60,6 +60,15 @@ def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
     np.testing.assert_allclose(first, wanted(tiny_net, noise(3), 2.0), atol=1e-5)
 
 
+def test_frames_put_on_the_device_are_run_there(tiny_graph, tiny_net):
+    session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
+    binding = onnx_cuda.Binding(session, (2, 32, 48, 3), True, HostLane("cpu"), ("cpu", 0))
+    run = binding.staged(noise(2), 3.0)
+    run()
+    # the masks lie on the device, made of what was put there
+    np.testing.assert_allclose(binding._mask[1].numpy(), wanted(tiny_net, noise(2), 3.0), atol=1e-5)
+
+
 def test_cuda_that_does_not_load_is_an_error_that_names_the_library(tiny_graph, without_cuda, capfd):
     with pytest.raises(DepthcueError, match=r"cannot use CUDA: libcurand\.so\.10 does not load") as caught, \
             OnnxRunner(tiny_graph, device="cuda"):

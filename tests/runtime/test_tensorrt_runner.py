@@ -63,6 +63,24 @@ def test_masks_are_the_nets_own_in_every_version(build, tiny_net, monkeypatch, v
     assert HostLane.recorded == (0 if version.startswith("1.7") else 2)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_frames_on_the_device_are_run_there_again_and_again(build, tiny_net, monkeypatch, version):
+    api = fake_tensorrt.install(monkeypatch, version)
+    with TensorRtRunner(build()) as runner:
+        frames = noise(2)
+        run = runner.staged(frames)
+        context = api.contexts[-1]
+        before = context.runs
+        run()
+        run()
+        assert context.runs == before + 2
+        np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames), atol=1e-5)
+        with pytest.raises(RuntimeError, match="outside of the profile|refused"):
+            runner.staged(noise(5))
+    with pytest.raises(RuntimeError, match="not entered"):
+        runner.staged(frames)
+
+
 def test_batches_of_any_length_are_cut_and_filled_up(build, tiny_net, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     with TensorRtRunner(build(batch=(3, 3, 4))) as runner:

@@ -93,6 +93,15 @@ class EngineSession:
                 for start in range(0, len(frames), shapes.batch.most)]
         return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
+    def staged(self, frames: Frames, lam: float | None) -> Callable[[], None]:
+        """Put `frames`, of a shape within the engine's, on the GPU; what is returned runs the engine on them there, and
+        returns when it is done.
+
+        Raises:
+            RuntimeError: as `run`; a batch that the engine was not built for.
+        """
+        return self._make_seat(frames.shape).staged(frames, lam)
+
     def _run_batch(self, frames: Frames, lam: float | None) -> Maps:
         missing = self.making.shapes.batch.least - len(frames)
         if missing > 0:
@@ -216,29 +225,55 @@ class _Seat:
 
     def run(self, frames: Frames, lam: float | None) -> Maps:
         """Copy in, run, copy out, wait."""
-        self._inputs["frames"][0].numpy()[...] = frames
-        if "lambda" in self._inputs:
-            assert lam is not None
-            self._inputs["lambda"][0].fill_(lam)
+        self._fill(frames, lam)
         with self._lane.active():
             # the first run of a shape sets things up that cannot be recorded; a shape that comes once is not worth it
-            if self._runs == 1 and not self._loaded.library.compiles_where_it_runs:
-                self._record()
+            if self._runs == 1:
+                self._replay = self._recorded(self._work)
             (self._replay or self._work)()
             self._lane.wait()
         self._runs += 1
         return self._output[0].numpy().copy()
 
-    def _record(self) -> None:
+    def staged(self, frames: Frames, lam: float | None) -> Callable[[], None]:
+        """As `EngineSession.staged`."""
+        self._fill(frames, lam)
+        with self._lane.active():
+            self._work()  # brings the frames, and sets up what cannot be recorded
+            self._lane.wait()
+            replay = self._recorded(self._execute) or self._execute
+
+        def compute() -> None:
+            with self._lane.active():
+                replay()
+                self._lane.wait()
+
+        return compute
+
+    def _fill(self, frames: Frames, lam: float | None) -> None:
+        self._inputs["frames"][0].numpy()[...] = frames
+        if "lambda" in self._inputs:
+            assert lam is not None
+            self._inputs["lambda"][0].fill_(lam)
+
+    def _recorded(self, work: Callable[[], None]) -> Callable[[], None] | None:
+        """What replays `work` in one call; None where it cannot be recorded, or the library does so by itself."""
+        if self._loaded.library.compiles_where_it_runs:
+            return None
         try:
-            self._replay = self._lane.record(self._work)
+            recorded: Callable[[], None] = self._lane.record(work)
+            return recorded
         except RuntimeError as error:
             log.debug("%s: frames %s are run without a CUDA graph: %s", self._loaded.library, self.shape, error)
+            return None
+
+    def _execute(self) -> None:
+        if not self._context.execute_async_v3(self._lane.handle):
+            raise self._loaded.failure("the engine failed")
 
     def _work(self) -> None:
         for on_host, on_device in self._inputs.values():
             on_device.copy_(on_host, non_blocking=True)
-        if not self._context.execute_async_v3(self._lane.handle):
-            raise self._loaded.failure("the engine failed")
+        self._execute()
         on_host, on_device = self._output
         on_host.copy_(on_device, non_blocking=True)
