@@ -141,7 +141,7 @@ def _opened(contender: Contender, answers: Answers, stack: ExitStack) -> tuple[E
         stack.enter_context(runs)
         runs.infer(_batch_of(answers.frames, batch))
 
-    host, device = peak_memory_mib(start, contender.device)
+    host, device = peak_memory_mib(start, contender.device, contender.backend == "torch")
     chunks = [runs.infer(answers.frames[row:row + batch]) for row in range(0, len(answers.frames), batch)]
     return Entry(contender, answers.agreement(np.concatenate(chunks), contender.precision), host, device), runs
 

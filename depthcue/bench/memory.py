@@ -15,11 +15,16 @@ _RESET_PEAK = "5"
 """What the kernel (Linux 4.0, proc(5)) takes to begin the peak of the resident set anew."""
 
 
-def peak_memory_mib(work: Callable[[], object], device: str) -> tuple[float | None, float | None]:
+def peak_memory_mib(work: Callable[[], object], device: str,
+                    by_torch: bool = True) -> tuple[float | None, float | None]:
     """Run `work` and tell the peak of its memory in MiB: on the host beyond what was there before, and on the GPU.
 
-    On the host it is resident memory, None where the system does not tell (elsewhere than on Linux). On the GPU it is
-    what the device gives away, whoever asked, and for torch the peak of its tensors; None without a GPU.
+    On the host it is resident memory, None where the system does not tell (elsewhere than on Linux); None on the GPU
+    where there is none.
+
+    Args:
+        by_torch: on a GPU, count torch's tensors at their most. Other libraries do not say what they need: of them it
+            is what the device has less of at the end, which is the peak of those that keep what they took.
     """
     _let_go()
     on_gpu = device.startswith("cuda")
@@ -34,10 +39,9 @@ def peak_memory_mib(work: Callable[[], object], device: str) -> tuple[float | No
     host = (peak - before) / 1024 if peak is not None and before is not None else None
     if not on_gpu:
         return host, None
-    tensors = torch.cuda.max_memory_allocated(device) - tensors_before
-    # torch keeps freed blocks, and its tensors alone tell what it needs; other libraries' arenas are all we can see
-    taken = tensors if tensors > 0 else free_before - torch.cuda.mem_get_info(device)[0]
-    return host, taken / _MIB
+    if by_torch:
+        return host, (torch.cuda.max_memory_allocated(device) - tensors_before) / _MIB
+    return host, (free_before - torch.cuda.mem_get_info(device)[0]) / _MIB
 
 
 def _let_go() -> None:

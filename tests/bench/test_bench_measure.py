@@ -91,7 +91,7 @@ def test_on_a_device_the_network_is_timed_alone_too(subject, mask_net, monkeypat
             return lambda: None
 
     # the device is only a name here
-    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, device: (work(), (1.0, 2.0))[1])
+    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, *where: (work(), (1.0, 2.0))[1])
     measured = measure(subject, [contender(REFERENCE, Staged(mask_net), "cuda"),
                                  contender("other", Through(mask_net), "cuda")], (1,), 1e-6, Silent())
     assert sorted(timing["scope"] for timing in measured.entries[0].timings) == [NETWORK, RUNNER]
@@ -103,7 +103,7 @@ def test_frames_that_cannot_be_put_on_the_device_are_told(subject, mask_net, mon
         def staged(self, frames):
             raise RuntimeError("no room")
 
-    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, device: (work(), (1.0, 2.0))[1])
+    monkeypatch.setattr(measuring, "peak_memory_mib", lambda work, *where: (work(), (1.0, 2.0))[1])
     measured = measure(subject, [contender(REFERENCE, Full(mask_net), "cuda")], (1,), 1e-6, Silent())
     assert measured.entries[0].left_out == [{"batch": 1, "reason": "RuntimeError: no room"}]
     assert [timing["scope"] for timing in measured.entries[0].timings] == [RUNNER]
