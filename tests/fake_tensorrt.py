@@ -372,7 +372,8 @@ def install(monkeypatch, version="10.12.0.36", gpu="NVIDIA L4", capability="8.9"
     # not torch's own word for it, by which its exporter goes too
     for module in ("engine", "library"):
         monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: gpu is not None)
-    monkeypatch.setattr("depthcue.export.tensorrt.session.CudaLane", HostLane)
+    for module in ("engine", "session"):
+        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.CudaLane", HostLane)
     monkeypatch.setattr(HostLane, "limit_bytes", None)
     monkeypatch.setattr(HostLane, "recorded", 0)
     return api

@@ -135,6 +135,13 @@ def test_times_are_kept_for_the_next_build_and_foreign_ones_are_not_used(graph, 
     assert times.read_bytes() == b"measured"
 
 
+def test_a_cache_that_cannot_be_written_does_not_lose_the_engine(graph, tmp_path, monkeypatch, cache):
+    fake_tensorrt.install(monkeypatch)
+    cache.parent.mkdir()
+    cache.write_text("a file")
+    assert write(graph, tmp_path / "a.engine")["bytes"] > 0
+
+
 def test_progress_ends_where_the_bar_ends_and_never_goes_back(graph, tmp_path, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     steps = []

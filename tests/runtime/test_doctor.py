@@ -1,5 +1,6 @@
 """The doctor tries things out: what works is ok, what is missing has a remedy, what masking needs decides."""
 
+import fake_tensorrt
 import pytest
 
 from depthcue.nets import build_depth_net, build_mask_net
@@ -75,3 +76,30 @@ def test_a_cache_that_cannot_be_written_is_told_and_does_not_hinder(shipped, tmp
     able, found = findings()
     assert able and found["cache for exported nets"]["status"] == "broken"
     assert "XDG_CACHE_HOME" in found["cache for exported nets"]["remedy"]
+
+
+@pytest.mark.parametrize(("version", "gpu", "words"), [
+    ("10.12.0.36", "NVIDIA L4", "builds engines and runs them on NVIDIA L4"),
+    ("10.12.0.36", None, "builds and runs engines where there is a GPU"),
+    ("1.7.1.116", None, "builds engines; there is no GPU to run them"),
+])
+def test_tensorrt_is_tried_by_building_and_running_a_tiny_engine(monkeypatch, tmp_path, version, gpu, words):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fake_tensorrt.install(monkeypatch, version, gpu)
+    monkeypatch.setattr("depthcue.export.tensorrt.trial.has_gpu", lambda: gpu is not None)
+    monkeypatch.setattr("depthcue.export.tensorrt.trial.find_gpu", lambda: fake_tensorrt.install.gpu)
+    name = fake_tensorrt.NAMES[version].replace("_", "-")
+    monkeypatch.setattr(doctor, "is_installed", lambda each: each == name)
+    found = {each.what: each for each in doctor._tensorrt()}
+    assert found[name].status == "ok" and words in found[name].detail and version in found[name].detail
+    (other,) = set(found) - {name}
+    assert found[other].status == "absent" and f"depthcue[{other}]" in found[other].remedy
+
+
+def test_a_tensorrt_that_does_not_build_is_broken(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fake_tensorrt.install(monkeypatch, fault="build")
+    monkeypatch.setattr("depthcue.export.tensorrt.trial.has_gpu", lambda: True)
+    monkeypatch.setattr(doctor, "is_installed", lambda each: each == "tensorrt")
+    found = {each.what: each for each in doctor._tensorrt()}["tensorrt"]
+    assert found.status == "broken" and "OutOfMemory" in found.detail

@@ -3,17 +3,21 @@
 import copy
 from concurrent.futures import ThreadPoolExecutor
 
+import fake_tensorrt
 import numpy as np
 import pytest
 import torch
 
 from depthcue.errors import DepthcueError
+from depthcue.export.tensorrt import EngineOptions, write_engine
 from depthcue.nets import load_mask_net
+from depthcue.nets.graph_card import read_graph_card
 from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
+from depthcue.runtime.tensorrt_runner import TensorRtRunner
 
 
-@pytest.fixture(params=["torch", "onnx", "openvino"])
-def make(request, tiny_net):
+@pytest.fixture(params=["torch", "onnx", "openvino", "tensorrt"])
+def make(request, tiny_net, tmp_path, monkeypatch):
     """Makes a runner of one kind for a λ."""
     if request.param == "torch":
         return lambda lam=None: TorchRunner(tiny_net, lam)
@@ -21,6 +25,12 @@ def make(request, tiny_net):
     if request.param == "openvino":
         pytest.importorskip("openvino")
         return lambda lam=None: OpenVinoRunner(graph, lam, threads=1)
+    if request.param == "tensorrt":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        fake_tensorrt.install(monkeypatch)
+        options = EngineOptions(batch=(1, 2, 4), sizes=((16, 16), (32, 48), (64, 64)))
+        write_engine(graph, read_graph_card(graph, "mask"), tmp_path / "tiny.engine", options)
+        return lambda lam=None: TensorRtRunner(tmp_path / "tiny.engine", lam)
     return lambda lam=None: OnnxRunner(graph, lam)
 
 
@@ -38,7 +48,8 @@ def wanted(net, frames, lam):
 def test_it_is_a_runner(make):
     runner = make()
     assert isinstance(runner, Runner)
-    assert runner.description.name == "tiny" and runner.lam == 2.0 and runner.device == "cpu"
+    assert runner.description.name == "tiny" and runner.lam == 2.0
+    assert runner.device == ("cuda" if isinstance(runner, TensorRtRunner) else "cpu")
 
 
 def test_all_runners_know_the_same_net_by_the_same_identity(make, tiny_net):
@@ -180,11 +191,21 @@ def test_fp16_is_not_for_cpus(tiny_net):
 
 
 @pytest.mark.slow
-def test_compiled_is_the_same(weights, frames):
-    net = load_mask_net(str(weights))
-    with TorchRunner(net) as plain, TorchRunner(net, compiled=True) as compiled:
-        for batch in (frames, frames[:2]):
-            np.testing.assert_allclose(compiled.infer(batch), plain.infer(batch), atol=1e-4)
+def test_compiled_is_the_same(tiny_net, frames):
+    with TorchRunner(tiny_net, compiled=True) as runner:
+        np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-5)
+        assert runner.name == "torch cpu fp32 compiled"
+
+
+def test_staged_frames_are_run_without_being_given_again(tiny_net, frames, monkeypatch):
+    """For timings of the network alone: what is returned takes nothing, runs the net, and returns when it is done."""
+    with TorchRunner(tiny_net) as runner:
+        seen = []
+        monkeypatch.setattr(runner, "_module", lambda batch, module=runner._module: seen.append(batch) or module(batch))
+        run = runner.staged(frames)
+        run()
+        run()
+    assert len(seen) == 2 and seen[0] is seen[1]
 
 
 def test_a_compiler_that_is_missing_is_told(tiny_net, frames, monkeypatch):

@@ -6,6 +6,7 @@ checked, when the graph was written. What is left to the builder is which kernel
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None,
                             "A larger --workspace, a smaller --batch or --size may help; -v says more.")
     build.complete()
     if times is not None and timing_cache is not None:
-        write_bytes(timing_cache, bytes(times.serialize()))
+        # a cache that cannot be written costs the next build some minutes, and is no reason to lose this one
+        with suppress(DepthcueError, OSError):
+            write_bytes(timing_cache, bytes(times.serialize()))
     return bytes(engine)
 
 

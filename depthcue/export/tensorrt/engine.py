@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from depthcue.atomic import atomic_path
 from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
+from depthcue.export.cuda_lane import CudaLane
 from depthcue.export.tensorrt.build import build_engine
 from depthcue.export.tensorrt.engine_card import SUFFIX, Making
 from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_gpu, has_gpu, plain
@@ -62,8 +64,10 @@ def write_engine(graph: Path, graph_card: Mapping[str, Any], path: Path, options
     library = choose_library(options.library)
     gpu = find_gpu(options.device) if has_gpu() else None
     shapes = plan_shapes(graph_card, options.batch, options.sizes, options.around)
-    content = build_engine(graph, shapes, library, gpu, progress or Silent(), workspace_mib=options.workspace_mib,
-                           targets=options.targets, timing_cache=_timing_cache(library, gpu))
+    # the builder takes the calling thread's GPU
+    with CudaLane(gpu.device).active() if gpu else nullcontext():
+        content = build_engine(graph, shapes, library, gpu, progress or Silent(), workspace_mib=options.workspace_mib,
+                               targets=options.targets, timing_cache=_timing_cache(library, gpu))
     making = making_of(graph_card, shapes, library, gpu, options.targets)
     with atomic_path(path) as partial:
         partial.write_bytes(content)
@@ -95,9 +99,10 @@ def check_engine_path(path: Path) -> None:
 def making_of(graph_card: Mapping[str, Any], shapes: Shapes, library: Library, gpu: Gpu | None,
               targets: tuple[str, ...] = ()) -> Making:
     """What an engine of this graph would be built by and for."""
-    on_gpu = None if library.compiles_where_it_runs else gpu
-    return Making(library.name, library.version, on_gpu and on_gpu.name, on_gpu and on_gpu.capability, targets,
-                  graph_card["sha256"], shapes, graph_card.get("precision", "fp32"))
+    tied_to = None if library.compiles_where_it_runs else gpu
+    return Making(library.name, library.version, tied_to.name if tied_to else None,
+                  tied_to.capability if tied_to else None, targets, graph_card["sha256"], shapes,
+                  graph_card.get("precision", "fp32"))
 
 
 def _timing_cache(library: Library, gpu: Gpu | None) -> Path | None:

@@ -137,7 +137,7 @@ def make_log(library: Library) -> Any:
     """What TensorRT writes its messages to; `errors` of it holds the last ones that were errors."""
     api = library.api
 
-    class Log(api.ILogger):  # type: ignore[misc, name-defined]
+    class Log(api.ILogger):  # type: ignore[name-defined]
         def __init__(self) -> None:
             api.ILogger.__init__(self)
             self.errors: deque[str] = deque(maxlen=20)

@@ -79,7 +79,7 @@ class BuildProgress:
 def make_monitor(api: Any, progress: BuildProgress) -> Any:
     """The object a builder of the module `api` reports to."""
 
-    class Monitor(api.IProgressMonitor):  # type: ignore[misc, name-defined]
+    class Monitor(api.IProgressMonitor):
         def __init__(self) -> None:
             api.IProgressMonitor.__init__(self)
 
