@@ -10,7 +10,6 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt import EngineOptions, write_engine
-from depthcue.nets import load_mask_net
 from depthcue.nets.graph_card import read_graph_card
 from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
 from depthcue.runtime.tensorrt_runner import TensorRtRunner
