@@ -129,6 +129,9 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
     if is_foreign(spec):
         raise DepthcueError(f"{spec} is no mask net that torch can run; this needs the net itself",
                             "Give the .safetensors; of an exported graph, the one it was exported from.")
+    if spec.endswith(".engine"):
+        raise DepthcueError(f"{spec} is an engine, which masks pictures and nothing else; this needs the net itself",
+                            "Give the .safetensors, or as a depth net the .onnx.")
     name, colon, rest = spec.partition(":")
     if colon and name in registry:
         return name, Path(rest)

@@ -5,6 +5,8 @@ from depthcue.runtime.onnx_runner import OnnxRunner
 from depthcue.runtime.opening import open_runner
 from depthcue.runtime.openvino_runner import OpenVinoRunner
 from depthcue.runtime.runner import Runner
+from depthcue.runtime.tensorrt_runner import TensorRtRunner
 from depthcue.runtime.torch_runner import TorchRunner
 
-__all__ = ["MaskOptions", "OnnxRunner", "OpenVinoRunner", "Runner", "TorchRunner", "mask_sources", "open_runner"]
+__all__ = ["MaskOptions", "OnnxRunner", "OpenVinoRunner", "Runner", "TensorRtRunner", "TorchRunner", "mask_sources",
+           "open_runner"]

@@ -105,6 +105,12 @@ def test_a_graph_keeps_its_own_precision(folder, tmp_path, monkeypatch):
         export(folder, tmp_path, weights="depth.onnx")
 
 
+def test_an_engine_is_no_net_to_measure(tmp_path, capsys):
+    assert main(["compare-edges", "--target", str(tmp_path / "x.engine"), "--data", "scenes:indoor", "--limit", "1",
+                 "--out", str(tmp_path / "out")]) == 1
+    assert "is an engine" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [
     ["--batch", "1,2"], ["--batch", "many"], ["--size", "32"], ["--size", "32x32,64x64"], ["--library", "trt"],
     ["--workspace", "0"], ["--format", "onnx", "--batch", "4"], ["--format", "onnx", "--compute-capability", "8.9"],
