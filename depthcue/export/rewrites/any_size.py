@@ -9,7 +9,6 @@ at the borders, since the matrices hold them. For doubling, `doubling` needs les
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthcue.export.rewrites.batch_norm import frozen
@@ -30,7 +29,7 @@ class ResizedConv(nn.Module):
         super().__init__()
         outputs, inputs, self.size, _ = weight.shape
         # for each output channel the taps of a column of the kernel together: rows are summed first
-        self.taps = frozen(weight.permute(0, 3, 2, 1).reshape(-1, inputs, 1, 1))  # (O·k·k, C, 1, 1)
+        self.taps = frozen(weight.permute(0, 3, 2, 1).reshape(-1, inputs))  # (O·k·k, C)
         self.outputs = outputs
         self.bias = None if bias is None else frozen(bias.view(-1, 1, 1))
         self.align_corners = align_corners
@@ -39,7 +38,8 @@ class ResizedConv(nn.Module):
         size, (low_height, low_width) = self.size, x.shape[2:]
         rows = shifted_interpolation(low_height, height, size, self.align_corners, x)  # (H, k·h)
         columns = shifted_interpolation(low_width, width, size, self.align_corners, x)  # (W, k·w)
-        taps = F.conv2d(x, self.taps)  # (B, O·k·k, h, w)
+        # a matrix product and no 1×1 convolution: what follows reads its result in this order
+        taps = self.taps @ x.flatten(2)  # (B, O·k·k, h·w)
         y = rows @ taps.reshape(-1, self.outputs * size, size * low_height, low_width)  # (B, O·k, H, w)
         y = y.unflatten(1, (self.outputs, size)).transpose(2, 3).flatten(3, 4)  # (B, O, H, k·w)
         y = y @ columns.T

@@ -2,9 +2,9 @@
 
 Doubling by bilinear interpolation (align_corners=False) is unpooling, zeros between the pixels, followed by a fixed
 filter B = (1, 3, 3, 1)/4 in each direction. Convolutions commute, W∗(B∗↑x) = B∗(W∗↑x), and W∗↑x needs no products with
-the zeros. B costs little, and costs it for each output channel whatever the number of inputs. As B = (1, 1)∗(1, 2, 1)/4,
-any part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low pixel, for each pair
-of channels:
+the zeros. B costs little, and costs it for each output channel whatever the number of inputs. As B is
+(1, 1)∗(1, 2, 1)/4, a part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low
+pixel, for each pair of channels:
 
                                                       5×5   3×3
     plain form                                        100    36

@@ -45,8 +45,23 @@ class UnpooledConv(nn.Module):
             rows = slice(1 + top, bordered.shape[2] - 1 + bottom)
             columns = slice(1 + left, bordered.shape[3] - 1 + right)
             cells.append(F.conv2d(bordered[:, :, rows, columns], kernel, self.bias))
-        # the four of each channel side by side, as pixel_shuffle takes them
-        return F.pixel_shuffle(torch.stack(cells, dim=2).flatten(1, 2), 2)  # (B, O, 2h, 2w)
+        return _shuffled(cells) if torch.compiler.is_exporting() else _interleaved(cells)  # (B, O, 2h, 2w)
+
+
+def _interleaved(cells: list[Tensor]) -> Tensor:
+    """The four phases (B, O, h, w) side by side in cells of 2×2, written once, in the order of memory they have."""
+    batch, channels, height, width = cells[0].shape
+    last = cells[0].is_contiguous(memory_format=torch.channels_last) and not cells[0].is_contiguous()
+    whole = torch.empty((batch, channels, 2 * height, 2 * width), dtype=cells[0].dtype, device=cells[0].device,
+                        memory_format=torch.channels_last if last else torch.contiguous_format)
+    for number, cell in enumerate(cells):
+        whole[:, :, number // 2::2, number % 2::2] = cell
+    return whole
+
+
+def _shuffled(cells: list[Tensor]) -> Tensor:
+    """The same as graphs have it, which cannot write into a part of a tensor."""
+    return F.pixel_shuffle(torch.stack(cells, dim=2).flatten(1, 2), 2)
 
 
 def _taps(size: int, parity: int) -> list[int]:
