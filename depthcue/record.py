@@ -49,8 +49,8 @@ def machine() -> dict[str, Any]:
 
 def document(command: str, **fields: Any) -> dict[str, Any]:
     """Open a results document: schema, command, the words it was called with, revision, machine, then `fields`."""
-    return {"schema": SCHEMA, "command": command, "arguments": sys.argv[1:], "revision": revision(),
-            "machine": machine(), **fields}
+    return {"schema": SCHEMA, "command": command, "arguments": [_without_secrets(word) for word in sys.argv[1:]],
+            "revision": revision(), "machine": machine(), **fields}
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -69,6 +69,11 @@ def without_paths(value: Any) -> Any:
         value = re.sub(r"\b(hf|hub|onnx):[/.~][^\s,:]*", r"\1:PATH", value)
         return "PATH" if value.startswith(("/", ".", "runs/")) else value
     return value
+
+
+def _without_secrets(word: str) -> str:
+    """A word of the command line; of an address only what may be seen by all: no user, password, query."""
+    return re.sub(r"(^|=)([A-Za-z][A-Za-z0-9+.-]+://)(?:[^/?#@]*@)?([^?]*).*", r"\1\2\3", word)
 
 
 def _installed() -> bool:

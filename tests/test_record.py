@@ -21,3 +21,11 @@ def test_places_of_foreign_nets_become_path_and_names_stay() -> None:
     told = {"command": ["--target", "hf:/home/me/model,size=64x64", "hub:./mine:small"], "target": "hf:owner/model"}
     assert without_paths(told) == {"command": ["--target", "hf:PATH,size=64x64", "hub:PATH:small"],
                                    "target": "hf:owner/model"}
+
+
+def test_what_opens_an_address_to_its_owner_is_left_out(monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["depthcue", "rtsp://me:pass@10.0.0.7:554/door?token=1",
+                                     "--out=s3://key:secret@b/x y", "a@b.png", "s3://b/in?region=eu", "what?.png",
+                                     "--lambda=2"])
+    assert document("mask")["arguments"] == ["rtsp://10.0.0.7:554/door", "--out=s3://b/x y", "a@b.png", "s3://b/in",
+                                             "what?.png", "--lambda=2"]

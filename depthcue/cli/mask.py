@@ -77,6 +77,7 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: WeightsOption = 
 
     The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
     """
+    from depthcue.frames.addresses import without_password
     from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import MaskOptions, mask_sources
     from depthcue.runtime.summary import summary_table
@@ -99,6 +100,6 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: WeightsOption = 
     elif as_json:
         print_json(summary)
     elif not quiet:
-        print_table(*summary_table(summary, out))
+        print_table(*summary_table(summary, without_password(out)))
     if summary["totals"]["failed"]:
         raise typer.Exit(1)

@@ -28,7 +28,8 @@ def live_name(source: str) -> str | None:
         return None
     if scheme[1].lower() not in SCHEMES:
         raise DepthcueError(f"{without_password(source)}: addresses of the kind {scheme[1]} are not read",
-                            f"Live sources are camera:N, {', '.join(f'{each}://…' for each in SCHEMES)}.")
+                            f"Live sources are camera:N, {', '.join(f'{each}://…' for each in SCHEMES)}; object "
+                            "stores are read with --cluster.")
     try:
         parts = urlsplit(source)
         host = f"{parts.hostname or ''}_{parts.port}" if parts.port else parts.hostname or ""

@@ -70,9 +70,10 @@ def joined(address: str) -> Iterator[None]:
             ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
         else:
             ray.init(address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DepthcueError(f"no cluster is joined at {address}: {reason}",
+                            "Try again when this machine is less busy." if address == LOCAL else
                             "Give the address that ray start --head tells, HOST:6379, or local.") from error
     try:
         yield
@@ -118,7 +119,7 @@ def share_out(nodes: Sequence[tuple[int, int]], device: str, workers: int | None
 
 
 def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up: Callable[[], None],
-           *, tries: int, alone: bool = False) -> Iterator[tuple[int, str]]:
+           *, tries: int, alone: bool = False, worker: type = MaskWorker) -> Iterator[tuple[int, str]]:
     """The workers' reports on tasks, as they come, in no order.
 
     Args:
@@ -126,6 +127,7 @@ def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up
         look_up: called several times a second; what it raises ends the iteration.
         tries: how often a task is begun whose worker dies; after that it is left out.
         alone: a worker has one task at a time, so that it takes no other with it when it dies.
+        worker: made with the order, called with tasks.
 
     Yields:
         A task's number, and its report.
@@ -146,7 +148,7 @@ def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up
     with warnings.catch_warnings():
         # that these two are to be given in another way from Ray 2.64 on, which says of no other way for them
         warnings.simplefilter("ignore", DeprecationWarning)
-        reports = dataset.map(MaskWorker, fn_constructor_args=(order,), compute=pool, num_cpus=slots.cores,
+        reports = dataset.map(worker, fn_constructor_args=(order,), compute=pool, num_cpus=slots.cores,
                               num_gpus=slots.gpus, max_restarts=-1, max_task_retries=tries - 1)
     for table in _looking_up(reports.iter_batches(batch_size=None, batch_format="pyarrow"), look_up):
         for row in table.to_pylist():

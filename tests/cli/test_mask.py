@@ -179,3 +179,14 @@ def test_wrong_options_of_videos_are_errors_without_a_traceback(option, value, p
     error = capsys.readouterr().err
     assert error.startswith("error: ") and value.lstrip("-") in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wish", [("--workers", "2"), ("--out", "s3://bucket/masks")])
+def test_what_many_machines_alone_can_do_is_told(pictures, weights, tmp_path, capfd, wish):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", *wish) == 2
+    assert "--cluster" in capfd.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_an_object_store_without_a_cluster_is_told(weights, tmp_path, capfd):
+    assert mask("s3://bucket/in", "--weights", weights, "--out", tmp_path / "out") == 1
+    assert "read with --cluster" in capfd.readouterr().err

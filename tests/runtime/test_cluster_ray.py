@@ -97,12 +97,8 @@ def test_a_missing_ray_is_told(monkeypatch):
 def processes():
     """A cluster of this machine for all tests of this file."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    import ray
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=128 * 2**20, log_to_driver=False)
-    yield
-    ray.shutdown()
+    with joined("local"):
+        yield
 
 
 @pytest.fixture
