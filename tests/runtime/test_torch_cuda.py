@@ -14,7 +14,7 @@ class Lane:
     """Runs at once what a GPU would queue; what is recorded runs without being recorded again."""
 
     made = 0
-    records = True
+    fails = None
 
     def __init__(self, device):
         Lane.made += 1
@@ -30,8 +30,8 @@ class Lane:
     device = host
 
     def record(self, work):
-        if not Lane.records:
-            raise RuntimeError("operation not permitted when stream is capturing")
+        if Lane.fails is not None:
+            raise Lane.fails
         self.recorded.append(work)
         return work
 
@@ -42,7 +42,7 @@ class Lane:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(Lane, "made", 0)
-    monkeypatch.setattr(Lane, "records", True)
+    monkeypatch.setattr(Lane, "fails", None)
 
 
 def frames_of(count, first=0, side=4):
@@ -87,8 +87,10 @@ def test_a_shape_is_recorded_when_it_has_come_twice():
     assert counts == [0, 1, 1, 1]
 
 
-def test_what_cannot_be_recorded_is_run_as_it_is():
-    Lane.records = False
+@pytest.mark.parametrize("error", [RuntimeError("operation not permitted when stream is capturing"),
+                                   torch.OutOfMemoryError("CUDA out of memory")])
+def test_what_cannot_be_recorded_is_run_as_it_is(error):
+    Lane.fails = error
     on_gpu = OnGpu(Red(), "cuda", Lane)
     for first in range(4):
         assert on_gpu.run(frames_of(2, first))[:, 0, 0].tolist() == [first, first + 1]
