@@ -58,7 +58,7 @@ class DoubleStage(nn.Sequential):
         super().__init__(*conv_bn_relu(inputs + skips, outputs))
         self.doubled = inputs
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(double_and_join(x, skip))
 
 

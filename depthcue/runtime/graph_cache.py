@@ -1,7 +1,7 @@
 """Exported graphs of nets, kept in the user's cache folder so that `--backend onnx` exports a net once.
 
 A graph is found again by what made it: the net's tensors and description, the precision and the versions of the
-libraries. Anything else is another file, so nothing stale is ever run.
+rewrites and of the libraries. Anything else is another file, so nothing stale is ever run.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from depthcue.export.card import net_identity
 from depthcue.export.job import depth_net_of, rendered_pictures
 from depthcue.export.onnx import OPSET, export_onnx
 from depthcue.export.precision import FP32, INT8
+from depthcue.export.rewrites import VERSION
 from depthcue.nets import DepthNet, MaskNet
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def graph_path(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
     """Where the graph of this very net in this precision is or would be."""
-    facts = json.dumps([net_identity(net), precision, OPSET, torch.__version__, onnx.__version__,
+    facts = json.dumps([net_identity(net), precision, OPSET, VERSION, torch.__version__, onnx.__version__,
                         onnxruntime.__version__])
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     return cache_folder() / "graphs" / f"{net.description.name}-{precision}-{key}.onnx"

@@ -4,6 +4,8 @@ In eval mode a batch norm is a scale and a shift for each channel, and a convolu
 convolution: w' = w·s, b' = (b − mean)·s + beta with s = gamma / sqrt(variance + eps).
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -53,12 +55,10 @@ def fold_batch_norms(net: nn.Module) -> int:
 
 def convolution(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv2d:
     """A convolution with these weights, frozen, and with stride, padding, dilation and groups of `like`."""
-    outputs, inputs, *kernel = weight.shape
-    conv = nn.Conv2d(inputs * like.groups, outputs, (kernel[0], kernel[1]), like.stride, like.padding, like.dilation,
-                     like.groups, bias=bias is not None, padding_mode=like.padding_mode, device="meta")
+    conv = copy.deepcopy(like)
+    conv.out_channels, conv.in_channels = weight.shape[0], weight.shape[1] * like.groups
     conv.weight = frozen(weight)
-    if bias is not None:
-        conv.bias = frozen(bias)
+    conv.bias = None if bias is None else frozen(bias)
     return conv
 
 
@@ -70,11 +70,8 @@ def frozen(values: Tensor) -> nn.Parameter:
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     children = dict(module.named_children())
     names = list(children)
-    candidates: list[tuple[str, str]] = []
-    if isinstance(module, nn.Sequential):
-        candidates = list(zip(names, names[1:], strict=False))
-    else:
-        candidates = [*FOLLOWED_BY.items(), *DENSE_LAYER.items()]
+    neighbours = list(zip(names, names[1:], strict=False))
+    candidates = neighbours if isinstance(module, nn.Sequential) else [*FOLLOWED_BY.items(), *DENSE_LAYER.items()]
     return [(conv, norm) for conv, norm in candidates
             if isinstance(children.get(conv), nn.Conv2d) and isinstance(children.get(norm), nn.BatchNorm2d)
             and children[conv].out_channels == children[norm].num_features]

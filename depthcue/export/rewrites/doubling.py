@@ -15,11 +15,12 @@ pixel, for each pair of channels:
 Taken are the last for 5×5 kernels and the last but one for 3×3, which work on fewer channels: four convolutions and a
 filter of 5×5 taps cost more there than they save (`benchmarks/rewriting.py` times all of them).
 
-Forms of the Toom-Cook kind go further on paper. Two outputs at a time need 6 products in each direction and no fewer
-(the pencil of the four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than
-the 25 that share a product between neighbours. With F(2, 3) and F(2, 2) on the unpooled form's phases it would be
-3.5² = 12.25. Those write and read transformed maps of 3 numbers for each output, in float32 lose a digit, in 16 bit
-most of what is left, and where they pay inside one fused kernel, for 3×3 convolutions, libraries have them.
+Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direction and no fewer (the pencil of the
+four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
+share, and a digit is lost in every precision (the same benchmark counts them). F(2, 3) and F(2, 2) on the four phases
+would need 12.25, but write and read three numbers for each output between their steps: by estimate half of what they
+save in float32 at 128 channels on a CPU, and most of it in 16 bit. Inside one kernel, where they pay, libraries have
+them for 3×3.
 
 Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
 exchanged form repeats it for the convolution too; what that adds to the outermost rows and columns, products of the

@@ -22,6 +22,8 @@ from depthcue.nets.hu2019 import HuDepthNet
 from depthcue.nets.laina2016 import LainaResNet50
 from depthcue.nets.monodepth2 import Monodepth2
 
+VERSION = 1
+"""To be raised with every change of what rewritten nets compute: graphs that are kept are known by it."""
 Net = TypeVar("Net", MaskNet, DepthNet)
 KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, Monodepth2)
 STRIDES: dict[type, dict[str, int]] = {
