@@ -67,8 +67,9 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     module = graph_module(net)
     description = module.net.description
     graph, rewriting = _rewritten_graph(module, precision)
-    traced = _traced(graph)
     with atomic_path(path) as partial:
+        # inside: a folder that cannot be written is told before the seconds that this takes
+        traced = _traced(graph)
         for version in versions(traced, precision, description, calibration):
             onnx.save_model(version.model, str(partial), save_as_external_data=False)
             onnx.checker.check_model(str(partial), full_check=True)
