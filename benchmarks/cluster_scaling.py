@@ -6,8 +6,8 @@ Pictures are those of FOLDER, `--times` over under names of their own, so that a
 is timed between the first and the last report that workers give, weighted by the pictures in between: starting Ray and
 opening nets take seconds however many pictures there are, and are told apart. Every worker gets as many cores, so that
 what is compared is their number: with all of a machine's cores in use, twice the workers can do no more than twice the
-pictures. Rounds take turns, medians are reported. The driver's cost is measured with workers that do nothing: tasks a
-second through Ray Data and the journal, one core of one machine.
+pictures. Rounds take turns, medians are reported. The driver's cost is measured with a worker that does nothing: tasks
+a second through Ray Data, seconds an entry takes the journal, memory a name takes.
 
 Writes benchmarks/results/cluster-scaling.json.
 
@@ -24,8 +24,9 @@ driver.
   cores beside it waits for them. `--decoder gpu`, `--save mask` in place of overlays and panels, smaller pictures and
   videos in place of pictures each help at this place.
 - *The driver* takes reports, not pictures: a line of about 400 bytes an input, in tasks of 1,024 pictures. At the rate
-  that is measured here (tasks a second) it keeps up with `1,024 x rate` pictures a second; a name takes it about half a
-  kilobyte, so that a hundred million pictures are a matter of several runs, each into a folder of its own, and no loss.
+  that is measured here (tasks a second) it keeps up with `1,024 x rate` pictures a second. A name takes it one to two
+  kilobytes (measured here too), so that a hundred million pictures are a matter of several runs, each into a folder of
+  its own, and no loss.
 - *The end of a run*: videos go first and pictures in tasks of a second, so that workers wait for the last of them about
   as long as one task takes, or the longest video; a single film of hours stays on one worker.
 """
@@ -35,6 +36,8 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -54,6 +57,18 @@ from depthcue.runtime.cluster_worker import Order
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LINE = json.dumps({"path": "a/path/of/usual/length/0000000.jpg", "error": None, "resumed": False, "filling": "x" * 300})
+
+NAMING = """
+import resource, sys
+from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.cluster_tasks import find_items, portions, to_text
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+Store("/nowhere")  # loads what it needs
+before = peak()
+items, _ = find_items(sys.argv[1:], Store("/nowhere"))
+texts = [to_text(portion) for portion in portions(items, 64)]
+print(peak() - before)
+"""
 
 
 def main() -> None:
@@ -91,7 +106,8 @@ def main() -> None:
         print(f"{row['workers']} workers: {row['pictures_per_second']:.1f} pictures/s, "
               f"{row['share_of_linear']:.2f} of linear, first report after {row['start_s']:.1f} s")
     print(f"driver: {driver['tasks_per_second']:.0f} tasks/s that do nothing, "
-          f"{1e6 * driver['journal_s_per_entry']:.1f} us an entry in the journal")
+          f"{1e6 * driver['journal_s_per_entry']:.1f} us an entry in the journal, "
+          f"{driver['bytes_per_name']:.0f} bytes a name")
     record.write_json(options.out, record.document(
         "cluster-scaling", pictures=len(find_inputs([options.folder])) * options.times, weights=options.weights,
         save=options.save, rounds=options.rounds, cores_per_worker=each, scaling=rows,
@@ -148,7 +164,18 @@ def driver_cost(tasks: int, folder: Path) -> dict[str, Any]:
         journal.add([LINE] * 1024)
     journal.finish("done")
     return {"tasks": tasks, "tasks_per_second": (tasks - 1) / (arrivals[-1] - arrivals[0]),
-            "journal_s_per_entry": (time.perf_counter() - start) / (100 * 1024)}
+            "journal_s_per_entry": (time.perf_counter() - start) / (100 * 1024),
+            "bytes_per_name": bytes_per_name(folder / "names")}
+
+
+def bytes_per_name(folder: Path, count: int = 20_000) -> float:
+    """Memory that a process of its own takes at its peak to find a picture and put it into a portion."""
+    for number in range(count):
+        path = folder / f"drive_{number // 1000:04d}" / f"frame_{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = subprocess.run([sys.executable, "-c", NAMING, str(folder)], capture_output=True, text=True, check=True)
+    return float(done.stdout) / count
 
 
 class Idle:

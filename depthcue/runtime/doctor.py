@@ -36,6 +36,7 @@ EXTRAS = {
     "openvino": ("openvino", "pip install 'depthcue[openvino]', often the fastest on a CPU"),
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
+    "ray": ("ray", "pip install 'depthcue[ray]', for many machines"),
 }
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 
