@@ -63,6 +63,14 @@ def test_front_door_and_report_load_no_torch(code: str) -> None:
     subprocess.run([sys.executable, "-c", code + check], check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
+def test_nothing_is_sent_home(tmp_path: Path) -> None:
+    code = "import depthcue.export.running as running; assert running.onnxruntime.get_available_providers()"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=home)
+    # where ONNX Runtime keeps what it is about to send, and by which name it knows this machine
+    assert not list(tmp_path.rglob("*deviceid*")) and not list(tmp_path.rglob("onnxruntime*"))
+
+
 def test_help_answers_at_once() -> None:
     code = "from depthcue.cli.main import main; main(['--help'])"
     seconds = []
