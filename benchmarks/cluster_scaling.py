@@ -59,15 +59,15 @@ RESULTS = Path(__file__).resolve().parent / "results"
 LINE = json.dumps({"path": "a/path/of/usual/length/0000000.jpg", "error": None, "resumed": False, "filling": "x" * 300})
 
 NAMING = """
-import resource, sys
+import sys
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import find_items, portions, to_text
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
 Store("/nowhere")  # loads what it needs
-before = peak()
+before = held()
 items, _ = find_items(sys.argv[1:], Store("/nowhere"))
 texts = [to_text(portion) for portion in portions(items, 64)]
-print(peak() - before)
+print(held() - before)
 """
 
 
@@ -169,7 +169,7 @@ def driver_cost(tasks: int, folder: Path) -> dict[str, Any]:
 
 
 def bytes_per_name(folder: Path, count: int = 20_000) -> float:
-    """Memory that a process of its own takes at its peak to find a picture and put it into a portion."""
+    """Memory that a process of its own takes to find a picture and put it into a portion."""
     for number in range(count):
         path = folder / f"drive_{number // 1000:04d}" / f"frame_{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,12 +189,12 @@ class Idle:
 
 
 def repeated(folder: str, times: int, target: Path) -> Path:
-    """The pictures of a folder `times` over, as links."""
+    """The pictures of a folder `times` over: copies, since what several links lead to is masked once."""
     target.mkdir()
     for source in find_inputs([folder]):
         for number in range(times):
             path = target / f"{source.name.replace('/', '_')}-{number}{source.path.suffix}"
-            path.symlink_to(source.path.absolute())
+            shutil.copyfile(source.path, path)
     return target
 
 
