@@ -197,8 +197,23 @@ def _tidy(model: onnx.ModelProto, output: str) -> None:
                               (graph.output[0], ("batch", height, width))):
         for dimension, name in zip(value.type.tensor_type.shape.dim, dimensions, strict=False):
             dimension.dim_param = name
+    _read_frames_once(graph)
     graph.name = f"depthcue_{output}"
     model.producer_name, model.producer_version = "depthcue", ""
+
+
+def _read_frames_once(graph: onnx.GraphProto) -> None:
+    """Let the cast alone read the frames: whoever asks for their shape gets it from the cast, which comes first."""
+    frames = graph.input[0].name
+    readers = [node for node in graph.node if frames in node.input]
+    cast = next(node for node in readers if node.op_type == "Cast")
+    for node in readers:
+        if node.op_type == "Shape":
+            node.input[0] = cast.output[0]
+    first = onnx.NodeProto()
+    first.CopyFrom(cast)
+    graph.node.remove(cast)
+    graph.node.insert(0, first)
 
 
 def _runner(session: onnxruntime.InferenceSession, name: str) -> Exported:
