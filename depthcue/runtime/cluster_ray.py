@@ -55,6 +55,8 @@ def joined(address: str) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours sends no reports home
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its core's complaints none is for the user
+    # a thread that still waits for reports when the cluster is left must not start another one
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         import ray
         import ray.data
