@@ -153,7 +153,8 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
         hint = f"It looks like {theirs.words}. {theirs.advice}".strip() if another and theirs is not None else \
             "Name the architecture these weights belong to, or give other weights."
         raise DepthcueError("\n".join(lines), hint)
-    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    # a tensor on the meta device has a shape and no values
+    broken = [key for key, value in state.items() if not value.is_meta and not torch.isfinite(value).all()]
     if broken:
         rest = f" and {len(broken) - _FEW} more" if len(broken) > _FEW else ""
         raise DepthcueError(f"{source} holds NaN or infinity in {', '.join(broken[:_FEW])}{rest}",

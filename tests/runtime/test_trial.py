@@ -77,7 +77,7 @@ def test_a_trial_of_slow_nets_ends_early(clock):
 
 
 def test_what_does_not_work_here_is_left_out(clock, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="depthcue")
     assert chosen(Timed(clock, "big", 0.1, error=OutOfDeviceMemory("CUDA out of memory")),
                   Timed(clock, "broken", 0.1, error=DepthcueError("no such library")), Timed(clock, "slow", 9.0)) == \
         "slow"
