@@ -56,6 +56,42 @@ def findings(name: str) -> str:
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)))
 
 
+def dial() -> str:
+    """The net with a dial against nets of one λ each: Eq. (4), and RMSE at equal sparseness as a ratio."""
+    results = read("dial-against-single")
+    shares = " | ".join(f"{share:.0%}" for share in results["shares"])
+    lines = [f"| λ | Eq. (4), dial | Eq. (4), one λ | {shares} |", "|---" * (3 + len(results["shares"])) + "|"]
+    for row in results["nets"]:
+        ratios = " | ".join(f"{ratio:.3f}" for ratio in row["dial_over_single"]["rmse"])
+        lines.append(f"| {row['lambda']:g} | {row['dial']['objective']:.3f} | {row['single']['objective']:.3f} | "
+                     f"{ratios} |")
+    return "\n".join(lines)
+
+
+def rewrites() -> str:
+    """Operations and time of each net as given and rewritten."""
+    results = read("rewriting")
+    runners = list(results["nets"][0]["ratio"])
+    lines = [f"| | GFLOP | {' | '.join(runners)} |", "|---" * (2 + len(runners)) + "|"]
+    for net in results["nets"]:
+        times = " | ".join(f"{net['ratio'][runner]:.2f}" for runner in runners)
+        lines.append(f"| {net['net']}, {net['size']['width']}x{net['size']['height']} | {net['gflop']['given']:.1f} → "
+                     f"{net['gflop']['rewritten']:.1f} | {times} |")
+    return "\n".join(lines)
+
+
+def authors() -> str:
+    """Our ways to masks of pictures and videos, as multiples of the authors' speed."""
+    results = read("against-authors-cpu")
+    ways = [way for way in results["ways"] if way["name"] != "authors"]
+    sources = list(dict.fromkeys(way["source"] for way in ways))
+    lines = [f"| {results['weights']} | {' | '.join(sources)} |", "|---" * (1 + len(sources)) + "|"]
+    for name in dict.fromkeys(way["name"] for way in ways):
+        cells = [f"{way['times_as_fast']:.2f}" for way in ways if way["name"] == name]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def speed() -> str:
     """Rates on the machine of the result files; the ratio of command to bare runner carries over to others."""
     renderer, training = read("renderer-speed-cpu"), read("training-speed-cpu")
@@ -80,7 +116,7 @@ def tree() -> str:
         for file in sorted(folder.glob("*.py")):
             phrase = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
             lines.append(f"  {file.name:<24}{phrase}")
-    others = {"weights/": "the shipped nets with their cards; make.sh made them, ship.py wrote the cards",
+    others = {"weights/": "the shipped nets with their cards; make.sh made them, with average.py and ship.py, which wrote the cards",
               "tests/": "one folder a room; reference.py holds slow definitions written from the papers",
               "benchmarks/": "scripts that measure, and results/ with what they found"}
     return "\n".join([*lines, *(f"{name:<26}{phrase}" for name, phrase in others.items()), "```"])
@@ -91,6 +127,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "findings-roads": lambda: findings("findings-roads"),
+    "dial": dial,
+    "rewrites": rewrites,
+    "authors": authors,
     "speed": speed,
     "tree": tree,
 }

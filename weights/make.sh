@@ -28,11 +28,17 @@ depthcue train-depth --init $runs/depth-indoor-small/depth.safetensors --data "n
 python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
 depthcue train --target compact-indoor --data "nyu:$nyu" --data scenes:indoor:600 --steps 6000 --batch-size 8 \
     --precision bf16 --half --name compact-indoor --out $runs/mask-indoor-first
-# once more over other rooms, with more of the masks nearly binary
+# once more over other rooms, most masks nearly binary; then fewer of them, so that each lambda finds its level again
 depthcue train --target compact-indoor --init $runs/mask-indoor-first/mask.safetensors --data "nyu:$nyu" \
     --data "nyu:$nyu" --data scenes:indoor:1200 --steps 5500 --batch-size 8 --learning-rate 7e-4 --sharpen 0.8 \
-    --seed 5 --precision bf16 --half --name compact-indoor --out $runs/mask-indoor
-python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
+    --seed 5 --precision bf16 --half --name compact-indoor --out $runs/mask-indoor-binary
+depthcue train --target compact-indoor --init $runs/mask-indoor-binary/mask.safetensors --data "nyu:$nyu" \
+    --data "nyu:$nyu" --data scenes:indoor:1200 --steps 600 --batch-size 8 --learning-rate 5e-4 --sharpen 0.4 \
+    --average 0.99 --seed 6 --precision bf16 --half --name compact-indoor --out $runs/mask-indoor-soft
+# the share was chosen on training frames and rendered rooms
+python weights/average.py $runs/mask-indoor-binary/mask.safetensors $runs/mask-indoor-soft/mask.safetensors 0.3 \
+    $runs/mask-indoor.safetensors
+python weights/ship.py $runs/mask-indoor.safetensors compact-indoor
 
 depthcue train-depth --data scenes:road:700 --size 320x96 --steps 1100 --batch-size 16 --weight-decay 1e-5 \
     --augmentation published --precision bf16 --half --name compact-road --out $runs/depth-road-first

@@ -36,7 +36,8 @@ def main() -> None:
         shutil.copyfile(options.weights, shipped)
     card["licence"] = card["description"]["licence"] = LICENCE[options.name]
     card["description"] |= {"name": options.name, "source": "depthcue"}
-    card["training"] = without_paths(card["training"])
+    for made in card.keys() & {"training", "averaged_with"}:
+        card[made] = without_paths(card[made])
     if options.results is not None:
         card["results"] = summary(json.loads(options.results.read_text()), card["kind"])
     shipped.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")

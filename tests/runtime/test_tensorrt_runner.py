@@ -256,7 +256,7 @@ def test_making_a_runner_touches_no_device(build, monkeypatch):
 
 def test_logging_is_quiet(build, monkeypatch, caplog):
     fake_tensorrt.install(monkeypatch)
-    with caplog.at_level(logging.INFO), TensorRtRunner(build()) as runner:
+    with caplog.at_level(logging.INFO, logger="depthcue"), TensorRtRunner(build()) as runner:
         runner.infer(noise(2))
     assert caplog.text == ""
 
