@@ -116,7 +116,7 @@ def tree() -> str:
         for file in sorted(folder.glob("*.py")):
             phrase = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
             lines.append(f"  {file.name:<24}{phrase}")
-    others = {"weights/": "the shipped nets with their cards; make.sh made them, with average.py and ship.py, which wrote the cards",
+    others = {"weights/": "the shipped nets with their cards; make.sh made them with the other two",
               "tests/": "one folder a room; reference.py holds slow definitions written from the papers",
               "benchmarks/": "scripts that measure, and results/ with what they found"}
     return "\n".join([*lines, *(f"{name:<26}{phrase}" for name, phrase in others.items()), "```"])
