@@ -210,7 +210,7 @@ def main() -> None:
         with Race(net, spec, sources, right, options) as race:
             rows = raced(race, right, options.rounds)
     kind = torch.device(options.device).type
-    record.write_json(options.out or RESULTS / f"against-authors-{kind}.json", record.document(
+    record.write_public(options.out or RESULTS / f"against-authors-{kind}.json", record.document(
         "against-authors", weights=net.description.name, trained=trained, device=options.device,
         size=[net.description.height, net.description.width], rendered=not (options.pictures or options.video),
         workers=options.workers, rounds=options.rounds, answers=found, ways=rows))

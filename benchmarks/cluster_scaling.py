@@ -108,7 +108,7 @@ def main() -> None:
     print(f"driver: {driver['tasks_per_second']:.0f} tasks/s that do nothing, "
           f"{1e6 * driver['journal_s_per_entry']:.1f} us an entry in the journal, "
           f"{driver['bytes_per_name']:.0f} bytes a name")
-    record.write_json(options.out, record.document(
+    record.write_public(options.out, record.document(
         "cluster-scaling", pictures=len(find_inputs([options.folder])) * options.times, weights=options.weights,
         save=options.save, rounds=options.rounds, cores_per_worker=each, scaling=rows,
         driver=driver))

@@ -51,7 +51,7 @@ def main() -> None:
         rows.append(row)
         print(f"lambda {lam:g}: objective dial {row['dial']['objective']:.4f}, single "
               f"{row['single']['objective']:.4f}; dial/single at {SHARES}: {row['dial_over_single']}")
-    record.write_json(options.out, record.document("dial-against-single", data={"spec": data.spec.partition(":")[0]},
+    record.write_public(options.out, record.document("dial-against-single", data={"spec": data.spec},
                                                    images=len(data), shares=SHARES, nets=rows))
 
 

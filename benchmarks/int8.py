@@ -48,8 +48,8 @@ def main() -> None:
     compared, calibration = stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
     nets = [measured(name, compared, calibration, options.batch_sizes, options.rounds)
             for name in options.weights or ["compact-indoor", "drn22"]]
-    record.write_json(options.out, record.document(
-        "int8", data=record.without_paths(options.data), compared=len(compared), calibrated=len(calibration),
+    record.write_public(options.out, record.document(
+        "int8", data=options.data, compared=len(compared), calibrated=len(calibration),
         rounds=options.rounds, provider=PROVIDER, onnxruntime=onnxruntime.__version__, nets=nets))
 
 

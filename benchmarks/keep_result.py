@@ -7,13 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from depthcue.record import without_paths, write_json
+from depthcue.record import write_public
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main(results: str, name: str) -> None:
-    write_json(RESULTS / f"{name}.json", without_paths(json.loads(Path(results).read_text())))
+    write_public(RESULTS / f"{name}.json", json.loads(Path(results).read_text()))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def main() -> None:
               f"{each['share_of_bare']:.2f} of the bare (side by side {each['share_of_bare_side_by_side']:.2f}); "
               f"process {each['process_fps']:6.1f} fps, start {each['start_s']:.1f} s, "
               f"{each['cpu_ms_per_frame']:.1f} ms CPU a frame, {each['peak_rss_mib']:.0f} MiB")
-    record.write_json(options.out, record.document(
+    record.write_public(options.out, record.document(
         "mask-throughput", video={"name": options.video.name, "frames": len(frames), "seen_at": frames.shape[1:3]},
         backend=warm_up["backend"], weights=options.weights, rounds=options.rounds, wanted=WANTED,
         bare_batch_size=BARE_BATCH, bare_fps={way: {"median": bare_medians[way], "all": times}

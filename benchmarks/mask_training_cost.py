@@ -120,7 +120,7 @@ def main() -> None:
         cost["speed_up"] = round(cost["images_a_second"] / first["images_a_second"], 3)
         print(f"{way}: {cost['images_a_second']:.2f} images a second ({cost['speed_up']:.2f}), "
               f"{cost['peak_mib']:.0f} MiB at most")
-    record.write_json(options.out or RESULTS / f"mask-training-cost-{options.device}.json",
+    record.write_public(options.out or RESULTS / f"mask-training-cost-{options.device}.json",
                       record.document("mask-training-cost", target=TARGET, mask_net=MASK, size=[height, width],
                                       batch_size=options.batch_size, device=options.device,
                                       threads=torch.get_num_threads(), ways=found, rounds=costs))

@@ -77,7 +77,7 @@ def main() -> None:
     toom_cook = toom_cook_errors()
     for precision, errors in toom_cook.items():
         print(f"Toom-Cook F(2, 5) in {precision}: error {errors['toom_cook']:.1e}, plain {errors['plain']:.1e}")
-    record.write_json(options.out, record.document("rewriting", rounds=options.rounds, threads=options.threads,
+    record.write_public(options.out, record.document("rewriting", rounds=options.rounds, threads=options.threads,
                                                    nets=nets, forms=forms, toom_cook_error=toom_cook))
 
 

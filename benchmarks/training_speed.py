@@ -64,7 +64,7 @@ def main() -> None:
         speeds |= measure(precision, options.batch_size, options.steps)
     for name, speed in speeds.items():
         print(f"{name}: {speed:.1f} images a second")
-    record.write_json(options.out, record.document("training-speed", batch_size=options.batch_size,
+    record.write_public(options.out, record.document("training-speed", batch_size=options.batch_size,
                                                    images_a_second=speeds))
 
 

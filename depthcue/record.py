@@ -58,6 +58,11 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_public(path: str | os.PathLike[str], content: Any) -> None:
+    """As `write_json`, for results that are kept with the code: without the paths of the machine that made them."""
+    write_json(path, without_paths(content))
+
+
 def without_paths(value: Any) -> Any:
     """A card or results document for others to read: paths in specs and options become PATH."""
     if isinstance(value, dict):

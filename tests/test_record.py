@@ -1,6 +1,11 @@
 """What records keep, and what they leave out."""
 
-from depthcue.record import document, without_paths
+import json
+from pathlib import Path
+
+from depthcue.record import document, without_paths, write_public
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_paths_of_the_machine_are_left_out() -> None:
@@ -9,6 +14,16 @@ def test_paths_of_the_machine_are_left_out() -> None:
     assert without_paths(told) == {
         "command": ["train", "--data", "nyu:PATH", "--out", "PATH", "--data", "scenes:indoor:500"],
         "init": "PATH", "target": "monodepth2-resnet18:PATH", "steps": 5}
+
+
+def test_kept_results_say_nothing_of_where_they_were_made(tmp_path: Path) -> None:
+    write_public(tmp_path / "kept.json", {"arguments": ["/home/me/drive.mp4", "--rounds", "2"]})
+    assert json.loads((tmp_path / "kept.json").read_text()) == {"arguments": ["PATH", "--rounds", "2"]}
+    kept = [*ROOT.glob("benchmarks/results/*.json"), *ROOT.glob("weights/*.json")]
+    assert kept
+    for file in kept:
+        told = json.loads(file.read_text())
+        assert without_paths(told) == told, f"{file} was not written by write_public"
 
 
 def test_documents_say_what_made_them() -> None:

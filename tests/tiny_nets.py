@@ -1,9 +1,12 @@
-"""A mask net and a depth net of one convolution each: nothing is exported faster."""
+"""Nets of one convolution, which nothing is exported faster than, and a small compact pair on disk."""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_depth_net, build_mask_net
+from depthcue.nets.checkpoint import save_net
 
 SIZE = (32, 48)
 MULTIPLE = 8
@@ -41,3 +44,14 @@ def _convolution(seed: int, stride: int = 1) -> nn.Conv2d:
     nn.init.normal_(convolution.weight, std=0.4, generator=torch.Generator().manual_seed(seed))
     nn.init.zeros_(convolution.bias)
     return convolution
+
+
+def save_small_pair(folder: Path) -> tuple[Path, Path]:
+    """A compact mask net of random weights and, beside it, the depth net that its card names; 32×48."""
+    depth = build_depth_net("compact", seed=2, config={"widths": [8] * 5}, height=32, width=48, name="small-depth")
+    save_net(depth, folder / "depth.safetensors", architecture="compact")
+    mask = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
+                          name="small", target=str(folder / "depth.safetensors"), lambda_range=(0.5, 6.0))
+    nn.init.normal_(mask.head.weight, std=2.0, generator=torch.Generator().manual_seed(1))  # type: ignore[union-attr]
+    save_net(mask, folder / "mask.safetensors", architecture="compact")
+    return folder / "mask.safetensors", folder / "depth.safetensors"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.export.module import DepthGraph, MaskGraph
-from depthcue.export.rewrites import rewritten
+from depthcue.export.rewrites import exchange_pays_in_torch, rewritten
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.runtime.runner import Frames, Masks
 
@@ -33,7 +33,7 @@ class TorchGraph:
         Args:
             lam: λ of a mask net; None takes its own.
             precision: `fp32`; `bf16` or `fp16` for convolutions in it, by autocast.
-            rewrite: whether to run it as it is exported: rewritten to less arithmetic, in channels-last order.
+            rewrite: whether to run it rewritten to less arithmetic, in channels-last order.
 
         Raises:
             DepthcueError: no such precision, or λ outside the net's range.
@@ -89,11 +89,12 @@ class TorchGraph:
 
 def graph_of(net: MaskNet | DepthNet, *, rewrite: bool) -> MaskGraph | DepthGraph:
     """A copy of the net behind its preprocessing, in eval mode, as given or rewritten."""
+    exchange = exchange_pays_in_torch(net)
     graph: MaskGraph | DepthGraph
     if isinstance(net, MaskNet):
-        graph = MaskGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
+        graph = MaskGraph(rewritten(net, polyphase=exchange)[0] if rewrite else copy.deepcopy(net))
     else:
-        graph = DepthGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
+        graph = DepthGraph(rewritten(net, polyphase=exchange)[0] if rewrite else copy.deepcopy(net))
     return graph.eval().requires_grad_(False)
 
 

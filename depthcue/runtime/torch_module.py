@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError
-from depthcue.export.rewrites import rewritten
+from depthcue.export.rewrites import exchange_pays_in_torch, rewritten
 from depthcue.nets import MaskNet
-from depthcue.nets.compact import CompactMaskNet
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +37,7 @@ class MaskModule(nn.Module):
         """
         super().__init__()
         self.dtype = DTYPES[precision]
-        # the decoder of the compact net is too narrow: in torch its 3×3 convolutions after the doubling are as fast in
-        # float32, and in bfloat16 faster
-        self.net, rewriting = rewritten(net, polyphase=not isinstance(net, CompactMaskNet), lam=lam)
+        self.net, rewriting = rewritten(net, polyphase=exchange_pays_in_torch(net), lam=lam)
         log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
         description = net.description
         # one for all frames: what is computed from it is computed once, not for each frame

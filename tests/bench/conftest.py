@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import save_small_pair
 
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 
 SIZE = (32, 48)
 
@@ -59,11 +59,4 @@ def pictures():
 @pytest.fixture(scope="session")
 def small_pair(tmp_path_factory):
     """Paths of a small compact mask net and of the depth net that its card names."""
-    folder = tmp_path_factory.mktemp("pair")
-    depth = build_depth_net("compact", seed=2, config={"widths": [8] * 5}, height=32, width=48, name="small-depth")
-    save_net(depth, folder / "depth.safetensors", architecture="compact")
-    mask = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
-                          name="small", target=str(folder / "depth.safetensors"), lambda_range=(0.5, 6.0))
-    torch.nn.init.normal_(mask.head.weight, std=2.0, generator=torch.Generator().manual_seed(1))
-    save_net(mask, folder / "mask.safetensors", architecture="compact")
-    return folder / "mask.safetensors", folder / "depth.safetensors"
+    return save_small_pair(tmp_path_factory.mktemp("pair"))

@@ -142,20 +142,24 @@ def test_a_cache_that_cannot_be_written_does_not_lose_the_engine(graph, tmp_path
     assert write(graph, tmp_path / "a.engine")["bytes"] > 0
 
 
+class Bar:
+    """Progress that remembers its steps."""
+
+    def __init__(self):
+        self.steps, self.total = [], None
+
+    def start(self, what, total=None):
+        self.total = total
+
+    def advance(self, step=1, **figures):
+        self.steps.append(step)
+
+
 def test_progress_ends_where_the_bar_ends_and_never_goes_back(graph, tmp_path, monkeypatch):
     fake_tensorrt.install(monkeypatch)
-    steps = []
-
-    class Bar:
-        def start(self, what, total=None):
-            self.total = total
-
-        def advance(self, step=1, **figures):
-            steps.append(step)
-
     bar = Bar()
     write(graph, tmp_path / "mask.engine", progress=bar)
-    assert sum(steps) == bar.total and min(steps) > 0 and len(steps) > 5
+    assert sum(bar.steps) == bar.total and min(bar.steps) > 0 and len(bar.steps) > 5
 
 
 def test_ctrl_c_ends_a_build_in_good_order(graph, tmp_path, monkeypatch):
@@ -241,20 +245,11 @@ RTX = EngineOptions(library="tensorrt-rtx", batch=(1, 2, 4))
 def test_a_real_engine_is_built_without_a_gpu(graph, tmp_path, monkeypatch):
     for module in ("engine", "library"):
         monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: False)
-    steps = []
-
-    class Bar:
-        def start(self, what, total=None):
-            self.total = total
-
-        def advance(self, step=1, **figures):
-            steps.append(step)
-
     bar = Bar()
     card = write(graph, tmp_path / "mask.engine", RTX, progress=bar)
     assert card["bytes"] == (tmp_path / "mask.engine").stat().st_size > 1000
     assert card["parity"] is None and "no GPU" in card["unchecked"]
-    assert sum(steps) == bar.total
+    assert sum(bar.steps) == bar.total
     making = read_engine_card(tmp_path / "mask.engine", "mask")[1]
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU"), \
             EngineSession(tmp_path / "mask.engine", making, takes_lambda=True):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import save_small_pair
 
 from depthcue.export import export_onnx
-from depthcue.nets import MaskDescription, MaskNet, build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
+from depthcue.nets import MaskDescription, MaskNet
 
 
 class TinyMask(MaskNet):
@@ -40,11 +40,4 @@ def tiny_graph(tiny_net, tmp_path_factory):
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     """A compact mask net of random weights and, beside it, the depth net that its card names; 32×48."""
-    folder = tmp_path_factory.mktemp("weights")
-    depth = build_depth_net("compact", seed=2, config={"widths": [8] * 5}, height=32, width=48, name="small-depth")
-    save_net(depth, folder / "depth.safetensors", architecture="compact")
-    mask = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
-                          name="small", target=str(folder / "depth.safetensors"), lambda_range=(0.5, 6.0))
-    torch.nn.init.normal_(mask.head.weight, std=2.0, generator=torch.Generator().manual_seed(1))
-    save_net(mask, folder / "mask.safetensors", architecture="compact")
-    return folder / "mask.safetensors"
+    return save_small_pair(tmp_path_factory.mktemp("weights"))[0]

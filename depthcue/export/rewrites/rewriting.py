@@ -52,6 +52,15 @@ class Rewriting:
         return {"applied": list(self.applied), "kept_plain": list(self.kept_plain)}
 
 
+def exchange_pays_in_torch(net: MaskNet | DepthNet) -> bool:
+    """Whether torch is faster where upsampling and the convolution after it change places (`polyphase`).
+
+    Not in the compact nets, whose 3×3 convolutions are narrow: there it is no faster in float32, and slower in bfloat16
+    (`benchmarks/rewriting.py`). ONNX Runtime takes them either way.
+    """
+    return not isinstance(net, (CompactMaskNet, CompactDepthNet))
+
+
 def rewritten(net: Net, *, polyphase: bool = True, lam: float | None = None) -> tuple[Net, Rewriting]:
     """A rewritten copy of `net`, frozen and in eval mode, on its device and in its type; called as the net given.
 
