@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from depthcue.data import Batch, BatchLoader
 from depthcue.errors import DepthcueError
+from depthcue.nets import exchanging
 from depthcue.progress import Progress
 from depthcue.training.run import RunFolder
 
@@ -78,7 +79,8 @@ class Engine:
         self.progress.advance(self.step)
         self.bare.train()
         saved_at = time.monotonic()
-        with _stop_requests() as stop, closing(loader.batches(self.step, self.how.steps)) as batches:
+        with _stop_requests() as stop, exchanging(self.bare), \
+                closing(loader.batches(self.step, self.how.steps)) as batches:
             for batch in batches:
                 yield batch
                 if stop.is_set():

@@ -22,6 +22,7 @@ from depthcue.nets import (
     MaskNet,
     build_mask_net,
     depth_from,
+    exchanging,
     load_depth_net,
     load_mask_net,
     require_gradients,
@@ -87,7 +88,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())
 
     depth_range = target.description.depth_range
-    with restore_mode(target):
+    with restore_mode(target), exchanging(target):
         for batch in engine.batches(loader):
             chance = engine.generator()
             lam = _draw_lambda(net, batch.rgb.shape[0], chance).to(accelerator.device)

@@ -1,7 +1,7 @@
 """Decoder stages of the compact nets, which double, join a skip and convolve, as a sum of two convolutions.
 
 A convolution of channels side by side is the sum of one over each part. The part that was doubled goes through
-`doubling`, a quarter of the products; the skip through the plain form. Neither the doubled map nor the joined one is
+`doubled`, a quarter of the products; the skip through the plain form. Neither the doubled map nor the joined one is
 ever written. The batch norm is folded. In a stage that λ modulates, scale and shift are both linear in the condition
 but for a constant, so what the batch norm adds folds into the layer that computes them; for one λ they are constants
 and fold into the convolution.
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthcue.export.rewrites.batch_norm import convolution, folded, frozen, scale_and_shift
-from depthcue.export.rewrites.doubling import DoubledConv
+from depthcue.export.rewrites.forms import DoubledConv
 from depthcue.nets.compact import DoubleStage, ModulatedStage, double_and_join
 
 

@@ -2,7 +2,7 @@
 
 The main branch and the shortcut of an up-projection begin with a 5×5 convolution of the same tensor: one convolution
 with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU and changes places
-with it: `doubling` where every allowed size doubles exactly, `any_size` elsewhere if the products are fewer.
+with it: `doubled` where every allowed size doubles exactly, `any_size` elsewhere if the products are fewer.
 """
 
 import copy
@@ -12,16 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.export.rewrites.any_size import ResizedConv, products
 from depthcue.export.rewrites.batch_norm import convolution, folded, frozen
-from depthcue.export.rewrites.doubling import DoubledConv
-from depthcue.export.rewrites.unpooled import UnpooledConv
+from depthcue.export.rewrites.forms import DoubledConv, ResizedConv, UnpooledConv
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.blocks import UpProjection
+from depthcue.nets.exchange.any_size import products
+from depthcue.nets.exchange.live import WORTH
 from depthcue.nets.laina2016 import UpProjectionUnpooled
-
-WORTH = 0.8
-"""Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
 
 
 class ResizedPlainly(nn.Module):

@@ -6,46 +6,42 @@ the low resolution, together k² products for every low pixel where the plain fo
 3×3, 3×2, 2×3 and 2×2 (Laina et al., 3DV 2016, sec. 3.3).
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from depthcue.export.rewrites.batch_norm import frozen
+from torch import Tensor
 
 
-class UnpooledConv(nn.Module):
-    """k×k convolution (k odd) of the unpooled map, for cells of 2×2 outputs.
+def unpooled_kernels(weight: Tensor) -> list[Tensor]:
+    """The kernels of the four phases, row parity first, cut out of `weight` (O, C, k, k), k 3 or 5."""
+    size = weight.shape[2]
+    if weight.shape[3] != size or size not in (3, 5):
+        raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is neither 3x3 nor 5x5")
+    taps = [_taps(size, parity) for parity in (0, 1)]
+    return [weight[:, :, rows][:, :, :, columns] for rows in taps for columns in taps]
 
-    The input carries one more pixel on each side than there are cells: (B, C, h + 2, w + 2) to (B, O, 2h, 2w). What
-    those pixels hold is the caller's choice: zeros for a zero-padded convolution.
+
+def unpooled_conv(bordered: Tensor, kernels: Sequence[Tensor], bias: Tensor | None = None) -> Tensor:
+    """k×k convolution of the unpooled map, for cells of 2×2 outputs: (B, C, h + 2, w + 2) to (B, O, 2h, 2w).
+
+    Args:
+        bordered: one more pixel on each side than there are cells. What those pixels hold is the caller's choice:
+            zeros for a zero-padded convolution.
+        kernels: of `unpooled_kernels`.
+        bias: (O,).
     """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """
-        Args:
-            weight: (O, C, k, k), k 3 or 5.
-            bias: (O,).
-        """
-        super().__init__()
-        size = weight.shape[2]
-        if weight.shape[3] != size or size not in (3, 5):
-            raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is neither 3x3 nor 5x5")
-        taps = [_taps(size, parity) for parity in (0, 1)]
-        # the first and last low pixel that a phase reads, counted from its cell
-        self.reach = [(_offset(size, own[0], parity), _offset(size, own[-1], parity))
-                      for parity, own in enumerate(taps)]
-        self.phases = nn.ParameterList([frozen(weight[:, :, rows][:, :, :, columns])
-                                        for rows in taps for columns in taps])
-        self.bias = None if bias is None else frozen(bias)
-
-    def forward(self, bordered: Tensor) -> Tensor:
-        cells = []
-        for number, kernel in enumerate(self.phases):
-            (top, bottom), (left, right) = self.reach[number // 2], self.reach[number % 2]
-            rows = slice(1 + top, bordered.shape[2] - 1 + bottom)
-            columns = slice(1 + left, bordered.shape[3] - 1 + right)
-            cells.append(F.conv2d(bordered[:, :, rows, columns], kernel, self.bias))
-        return _shuffled(cells) if torch.compiler.is_exporting() else _interleaved(cells)  # (B, O, 2h, 2w)
+    size = kernels[0].shape[2] + kernels[2].shape[2]  # the rows of both parities
+    # the first and last low pixel that a phase reads, counted from its cell
+    reach = [(_offset(size, own[0], parity), _offset(size, own[-1], parity))
+             for parity in (0, 1) for own in (_taps(size, parity),)]
+    cells = []
+    for number, kernel in enumerate(kernels):
+        (top, bottom), (left, right) = reach[number // 2], reach[number % 2]
+        rows = slice(1 + top, bordered.shape[2] - 1 + bottom)
+        columns = slice(1 + left, bordered.shape[3] - 1 + right)
+        cells.append(F.conv2d(bordered[:, :, rows, columns], kernel, bias))
+    return _shuffled(cells) if torch.compiler.is_exporting() else _interleaved(cells)
 
 
 def _interleaved(cells: list[Tensor]) -> Tensor:

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from depthcue.export.rewrites.any_size import ResizedConv, products, shifted_interpolation
+from depthcue.export.rewrites.forms import ResizedConv
+from depthcue.nets.exchange.any_size import products, shifted_interpolation
 
 SIZES = (((3, 5), (6, 10)), ((8, 10), (15, 19)), ((1, 1), (2, 2)), ((5, 4), (3, 9)), ((2, 3), (16, 24)),
          ((3, 3), (1, 1)))

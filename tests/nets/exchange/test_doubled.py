@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from depthcue.export.rewrites.doubling import DoubledConv
-from depthcue.export.rewrites.unpooled import UnpooledConv
+from depthcue.export.rewrites.forms import DoubledConv, UnpooledConv
 
 SIZES = ((1, 1), (1, 3), (2, 2), (3, 5), (7, 4))
 

@@ -5,45 +5,38 @@ its map was resized before or after: W∗(A x) = Σ_k S_k A (w_k x), with A the 
 with zeros beyond the border. S_k A acts on rows and columns apart, so all taps are two matrix products. The channels
 are multiplied k² times for each *low* pixel; the two products cost k·(5·h·w/W + w) or so for each output, whatever the
 number of input channels. That holds for every ratio of sizes, odd ones too, for both conventions of align_corners, and
-at the borders, since the matrices hold them. For doubling, `doubling` needs less at large sizes.
+at the borders, since the matrices hold them. For doubling, `doubled` needs less at large sizes.
 """
 
 import torch
-from torch import Tensor, nn
-
-from depthcue.export.rewrites.batch_norm import frozen
+from torch import Tensor
 
 
-class ResizedConv(nn.Module):
+def tap_rows(weight: Tensor) -> Tensor:
+    """(O, C, k, k) to (O·k·k, C): for each output channel the taps of a column of the kernel together."""
+    return weight.permute(0, 3, 2, 1).reshape(-1, weight.shape[1])
+
+
+def resized_conv(x: Tensor, taps: Tensor, bias: Tensor | None, height: int, width: int, *, kernel: int,
+                 align_corners: bool) -> Tensor:
     """Bilinear resizing to a given size, then a k×k convolution with zero padding k // 2: (B, C, h, w) to (B, O, H, W).
 
     In float64 equal to the plain form to 1e-12 of its range.
+
+    Args:
+        taps: of `tap_rows`.
+        bias: (O, 1, 1).
+        kernel: k, odd.
     """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, align_corners: bool) -> None:
-        """
-        Args:
-            weight: (O, C, k, k), k odd.
-            bias: (O,).
-        """
-        super().__init__()
-        outputs, inputs, self.size, _ = weight.shape
-        # for each output channel the taps of a column of the kernel together: rows are summed first
-        self.taps = frozen(weight.permute(0, 3, 2, 1).reshape(-1, inputs))  # (O·k·k, C)
-        self.outputs = outputs
-        self.bias = None if bias is None else frozen(bias.view(-1, 1, 1))
-        self.align_corners = align_corners
-
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        size, (low_height, low_width) = self.size, x.shape[2:]
-        rows = shifted_interpolation(low_height, height, size, self.align_corners, x)  # (H, k·h)
-        columns = shifted_interpolation(low_width, width, size, self.align_corners, x)  # (W, k·w)
-        # a matrix product and no 1×1 convolution: what follows reads its result in this order
-        taps = self.taps @ x.flatten(2)  # (B, O·k·k, h·w)
-        y = rows @ taps.reshape(-1, self.outputs * size, size * low_height, low_width)  # (B, O·k, H, w)
-        y = y.unflatten(1, (self.outputs, size)).transpose(2, 3).flatten(3, 4)  # (B, O, H, k·w)
-        y = y @ columns.T
-        return y if self.bias is None else y + self.bias  # (B, O, H, W)
+    outputs, (low_height, low_width) = len(taps) // kernel**2, x.shape[2:]
+    rows = shifted_interpolation(low_height, height, kernel, align_corners, x)  # (H, k·h)
+    columns = shifted_interpolation(low_width, width, kernel, align_corners, x)  # (W, k·w)
+    # a matrix product and no 1×1 convolution: what follows reads its result in this order
+    tapped = taps @ x.flatten(2)  # (B, O·k·k, h·w)
+    y = rows @ tapped.reshape(-1, outputs * kernel, kernel * low_height, low_width)  # (B, O·k, H, w), rows summed first
+    y = y.unflatten(1, (outputs, kernel)).transpose(2, 3).flatten(3, 4)  # (B, O, H, k·w)
+    y = y @ columns.T
+    return y if bias is None else y + bias  # (B, O, H, W)
 
 
 def shifted_interpolation(low: int, high: int, size: int, align_corners: bool, like: Tensor) -> Tensor:
@@ -69,7 +62,7 @@ def shifted_interpolation(low: int, high: int, size: int, align_corners: bool, l
 
 
 def products(inputs: int, outputs: int, size: int, low: tuple[int, int], high: tuple[int, int]) -> int:
-    """Multiplications of `ResizedConv` for one picture; of the plain form, inputs·outputs·size² for every output."""
+    """Multiplications of `resized_conv` for one picture; of the plain form, inputs·outputs·size² for every output."""
     (low_height, low_width), (height, width) = low, high
     taps = inputs * outputs * size * size * low_height * low_width
     rows = outputs * size * height * low_width * size * low_height
