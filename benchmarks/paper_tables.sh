@@ -5,16 +5,17 @@
 #
 # NYU is the folder with nyu2_train.csv and nyu2_test.csv; RUNS keeps the trainings (default runs/paper), and a training
 # that is there already is not done again. Made for a CUDA machine (about 20 minutes on a large one); on a CPU give it a
-# small size and a night:
+# small size and an hour:
 #
-#     SIZE=152x114 STEPS=2000 MASK_STEPS=500 DEVICE=cpu benchmarks/paper_tables.sh NYU
+#     SIZE=96x72 STEPS=1000 FIRST_MASK_STEPS=300 MASK_STEPS=80 BATCH=8 DEVICE=cpu benchmarks/paper_tables.sh NYU
 #
 # The depth net starts from ImageNet weights where BACKBONE names a file of them (or `imagenet`, which downloads them).
 set -euo pipefail
 nyu=${1:?usage: benchmarks/paper_tables.sh NYU [RUNS]}
 runs=${2:-runs/paper}
 cd "$(dirname "$0")/.."
-size=${SIZE:-304x228} steps=${STEPS:-8000} mask_steps=${MASK_STEPS:-1500} batch=${BATCH:-16}
+size=${SIZE:-304x228} steps=${STEPS:-8000} batch=${BATCH:-16}
+mask_steps=${MASK_STEPS:-1500} first_mask_steps=${FIRST_MASK_STEPS:-${MASK_STEPS:-1500}}
 device=${DEVICE:-cuda} precision=${PRECISION:-bf16} backbone=${BACKBONE:-none} limit=${LIMIT:-}
 lambdas=${LAMBDAS:-"1 2 3 4 5 6"}
 rooms=${ROOMS:-1000}
@@ -25,12 +26,14 @@ depth=$runs/depth/depth.safetensors
 [ -f "$depth" ] || depthcue train-depth --net hu-resnet50 "${data[@]}" --size "$size" --steps "$steps" \
     --learning-rate 3e-4 --schedule cosine --average 0.999 --backbone "$backbone" "${usual[@]}" --out "$runs/depth"
 masks=()
+count=$first_mask_steps
 for lambda in $lambdas; do
     mask=$runs/mask-$lambda/mask.safetensors
     # each from the one before: a sparser mask is found sooner from a fuller one
     [ -f "$mask" ] || depthcue train --net drn22 --target "$depth" "${data[@]}" --lambda "$lambda" \
-        --steps "$mask_steps" ${masks:+--init "${masks[-1]}"} "${usual[@]}" --out "$runs/mask-$lambda"
+        --steps "$count" ${masks:+--init "${masks[-1]}"} "${usual[@]}" --out "$runs/mask-$lambda"
     masks+=("$mask")
+    count=$mask_steps
 done
 depthcue evaluate $(printf -- '--weights %s ' "${masks[@]}") --data "nyu:$nyu" --device "$device" \
     ${limit:+--limit "$limit"} --only-table --out "$runs/evaluate"
