@@ -56,7 +56,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     datasets = what.open_data(what.data, size)
     net = _net(what, size, max_depth_m=max(data.max_depth_m for data in datasets))
     with torch.inference_mode():
-        depth_size = tuple(net(torch.zeros(1, 3, *size)).shape[2:])
+        depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator)
     run = RunFolder(out, what.config(), resume)
     engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())

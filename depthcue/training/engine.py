@@ -22,6 +22,7 @@ from depthcue.data import Batch, BatchLoader
 from depthcue.errors import DepthcueError
 from depthcue.nets import exchanging
 from depthcue.progress import Progress
+from depthcue.training.memory import keeping_freed_memory
 from depthcue.training.run import RunFolder
 
 SCHEDULES = ("constant", "cosine", "step")
@@ -80,6 +81,7 @@ class Engine:
         self.bare.train()
         saved_at = time.monotonic()
         with _stop_requests() as stop, exchanging(self.bare), \
+                keeping_freed_memory(self.accelerator.device.type), \
                 closing(loader.batches(self.step, self.how.steps)) as batches:
             for batch in batches:
                 yield batch

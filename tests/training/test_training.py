@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import build_depth_net, load_depth_net, load_mask_net
+from depthcue.nets import blocks, build_depth_net, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.exchange.live import upsampled_conv
 from depthcue.progress import Silent
 from depthcue.training.depth import DepthTraining, depth_recipe, train_depth
 from depthcue.training.engine import _moving_average
@@ -111,6 +113,23 @@ def test_larger_lambda_keeps_fewer_pixels(pictures: str, target: str, tmp_path: 
         few, many = (net(net.normalise(rgb), torch.full((4,), lam)).mean() for lam in (10.0, 0.1))
     assert few < many - 0.1
     assert net.description.lambda_range == (0.1, 10.0)
+
+
+def test_up_projections_convolve_before_they_upsample(pictures: str, target: str, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*given: Any, **named: Any) -> torch.Tensor:
+        calls.append(1)
+        return upsampled_conv(*given, **named)
+
+    monkeypatch.setattr(blocks, "upsampled_conv", counted)
+    depth = train_depth(depth_training(pictures, net="hu-resnet50", size=(32, 32), batch_size=2, average=0.0, steps=1),
+                        tmp_path / "depth", device="cpu")
+    assert len(calls) == 8  # four in the decoder, four in the fusion
+    train_mask(MaskTraining(str(depth), (pictures,), net="drn22", steps=1, batch_size=2), tmp_path / "mask",
+               device="cpu")
+    assert len(calls) == 8 + 2 * 8 + 3  # the target with the whole picture and with the masked one, and the mask net
 
 
 def test_equation_5_keeps_what_it_may_not_destroy(pictures: str, target: str, tmp_path: Path) -> None:
