@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -21,24 +22,36 @@ def faults_of_rounds(count: int) -> int:
 
 def test_freed_memory_is_used_again_without_the_kernel() -> None:
     pages = 64 * 2**20 // resource.getpagesize()
-    given_back = faults_of_rounds(5)
-    if given_back < pages:
+    if faults_of_rounds(5) < pages:
         pytest.skip("this kernel or C library does not hand out pages one by one")
     with keeping_freed_memory("cpu"):
-        faults_of_rounds(3)
-        kept = faults_of_rounds(5)
-    assert kept < pages // 10
+        faults_of_rounds(12)  # until aligned chunks fit into what others left
+        assert faults_of_rounds(5) < pages // 10
+
+
+class Recorded:
+    """A C library that notes what it is told."""
+
+    calls: ClassVar[list[tuple[int, int]]] = []
+
+    def __init__(self, name: None) -> None:
+        self.gnu_get_libc_version = None
+
+    def mallopt(self, option: int, value: int) -> None:
+        self.calls.append((option, value))
+
+
+def test_the_process_gets_its_settings_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", Recorded)
+    with pytest.raises(ZeroDivisionError), keeping_freed_memory("cpu"):
+        assert Recorded.calls == [(-4, 0), (-1, 2**31 - 1)]
+        raise ZeroDivisionError
+    assert Recorded.calls[2:] == [(-4, 65536), (-1, 131072)]
     with keeping_freed_memory("cuda"):
-        assert faults_of_rounds(5) > given_back // 2
-    faults_of_rounds(1)
-    assert faults_of_rounds(5) > given_back // 2
+        assert len(Recorded.calls) == 4
 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    class OtherLibrary:
-        def __init__(self, name: None) -> None:
-            pass
-
-    monkeypatch.setattr("ctypes.CDLL", OtherLibrary)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     with keeping_freed_memory("cpu"):
         pass
