@@ -102,6 +102,13 @@ class ShadowOracle(RowOracle):
         return super()._see(rgb if dark else torch.where(red(rgb), torch.tensor(GROUND), rgb))
 
 
+class GroundOracle(CueOracle):
+    """Sees no obstacle, but the ground and the sky behind it."""
+
+    def _see(self, rgb: Tensor) -> Tensor:
+        return self.told(ground_depth(self.horizon(rgb), (rgb.shape[1], rgb.shape[2])))[None]
+
+
 class BlindOracle(CueOracle):
     """Finds every obstacle at no distance at all."""
 

@@ -11,6 +11,7 @@ from probes.oracles import (
     AffineOracle,
     BlindOracle,
     CueOracle,
+    GroundOracle,
     HazeOracle,
     LevelOracle,
     RowOracle,
@@ -63,6 +64,14 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert entry["cases"] == 3
     assert entry["unreadable"] == {"the obstacle is seen at no finite distance": entry["variants"] - 3}
     assert all(weight["value"] is None and weight["n"] == 0 for weight in entry["profile"])
+
+
+def test_what_is_behind_an_unseen_obstacle_is_no_weight(tmp_path: Path) -> None:
+    entry = run("position-size", GroundOracle(), tmp_path)
+    # the obstacle and the box of each case
+    assert entry["unreadable"] == {"the obstacle is not seen where it stands nearest": 2 * 3}
+    assert [(weight["cue"], weight["value"], weight["n"]) for weight in entry["profile"]] == [
+        ("vertical position", None, 0), ("familiar size", None, 0)]
 
 
 def test_curves_begin_together_and_carry_the_truth(tmp_path: Path) -> None:

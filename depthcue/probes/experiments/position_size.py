@@ -2,7 +2,8 @@
 
 van Dijk and de Croon 2019, section 4: an obstacle is moved away (both cues change as in the world), or only its place
 in the picture changes, or only its size. The distance read is the mean over the obstacle's pixels of the depth seen,
-relative to that at the nearest place.
+relative to that at the nearest place. An obstacle that is not seen even there is left out and counted: its pixels then
+show what lies behind it, and that gets farther as they move up the picture, whoever goes by what.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,13 @@ from depthcue.probes.contract import (
     Floats,
     Readings,
     Seen,
+    Unreadable,
     Variant,
     curve,
     each_case,
 )
 from depthcue.probes.following import share_followed
+from depthcue.probes.presence import presence_numbers
 from depthcue.probes.scene import Pose, Scene, distance_of, obstacle_variant
 
 DISTANCES = tuple(round(1 + 0.1 * step, 1) for step in range(21))
@@ -69,23 +72,31 @@ def _case(scene: Scene, plan: Sequence[tuple[Any, Mapping[str, Sequence[float]]]
                 wanted = [distance for distance in distances if distance > 1 or number == 0]
                 shows = scene.show(thing, [pose_of(condition, distance) for distance in wanted])
                 for distance, shown in zip(wanted, shows, strict=True):
-                    yield obstacle_variant(scene, condition, distance, shown)
+                    yield obstacle_variant(scene, condition, distance, shown, contact_row=shown.contact[0])
 
     return Case(f"{scene.name}, {plan[0][0].name}", Variant("", 0.0, scene.bare), variants(), scene.anchor)
 
 
 def read(variant: Variant, seen: Seen) -> dict[str, float]:
-    """`distance`: the mean depth seen on the obstacle."""
+    """`distance`: the mean depth seen on the obstacle.
+
+    Raises:
+        Unreadable: there is none, or the obstacle is not seen where it stands nearest.
+    """
     if variant.region is None:
         return {}
-    return {"distance": distance_of(variant, seen)}
+    distance = distance_of(variant, seen)
+    nearest = variant.condition in (BOTH, BOX + BOTH) and variant.level == 1.0
+    if nearest and not presence_numbers(variant, seen)["seen"]:
+        raise Unreadable("the obstacle is not seen where it stands nearest")
+    return {"distance": distance}
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
     """Distance ratios as curves, their slopes as weights, and the net's own error where no cue is in conflict."""
     findings = Findings("distance told by the turned cue, ratio", "distance seen, ratio")
     ratios = [_relative(reading) for reading in readings]
-    slopes: dict[str, Floats] = {}
+    slopes: dict[str, Floats] = {cue: np.full(len(ratios), np.nan) for cue in (POSITION, SIZE)}
     for condition, name in NAMES.items():
         if not any(condition in [found for found, _ in reading.numbers] for reading in ratios):
             continue
@@ -102,8 +113,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
         if first in slopes and second in slopes:
             findings.values.append({"name": f"slope, {name}", **chance.mean(slopes[first] - slopes[second])})
     findings.profile = [{"cue": cue, **chance.mean(slopes[condition])}
-                        for cue, condition in (("vertical position", POSITION), ("familiar size", SIZE))
-                        if condition in slopes]
+                        for cue, condition in (("vertical position", POSITION), ("familiar size", SIZE))]
     return findings
 
 
