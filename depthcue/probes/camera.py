@@ -55,15 +55,16 @@ def photograph_case(scene: FrameScene, name: str, condition: str,
     rgb, region, horizon_row = reference
     size = (rgb.shape[1], rgb.shape[2])
     strip = road_ahead(size, horizon_row)
+    frame = {"focal_px": scene.focal_px, "frame_height": float(scene.size[0])}
 
     def variants() -> Iterator[Variant]:
         for level, picture, seen_region, true in views:
             yield Variant(condition, level, picture, seen_region, ground=strip & ~_wider(seen_region),
-                          truth={f"true_{number}": true, "focal_px": scene.focal_px})
+                          truth={f"true_{number}": true, **frame})
 
     rows = torch.arange(size[0], dtype=torch.float32)[:, None].expand(size)
     plane = scene.focal_px / (rows - horizon_row).clamp_min(0.5)
-    start = Variant("", 0.0, rgb, region, ground=strip & ~_wider(region), truth={"focal_px": scene.focal_px})
+    start = Variant("", 0.0, rgb, region, ground=strip & ~_wider(region), truth=frame)
     return Case(name, start, variants(), (plane[None], strip & ~_wider(region)))
 
 

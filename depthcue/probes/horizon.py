@@ -1,16 +1,20 @@
 """Horizon and roll read off a depth map, as van Dijk and de Croon read them (ICCV 2019, section 5)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.probes.contract import Floats, Unreadable
 
 TRIALS, TOLERANCE_PX, REFERENCE_HEIGHT = 500, 2.0, 375
-"""RANSAC: how many lines are tried, and how far a pixel may be from one, in a picture of this height."""
-LEAST_POINTS, LEAST_SHARE = 60, 0.2
-"""Fewer ground pixels, or a smaller share of them on one line: no ground is found."""
+"""RANSAC: how many lines are tried, and how far a pixel may be from one, in a whole frame of this height."""
+LEAST_POINTS, LEAST_TIMES = 60, 2.0
+"""Fewer ground pixels, or fewer of them on one plane than this times what any depth puts there by chance: no ground is
+found. By chance a level line holds its own rows; noise comes to up to 1.5 times that, and a ground that bulges by a
+tenth of its distance here and there to 4 times."""
 _MOST_POINTS = 2000
 ROLL_RANGE_DEG, ROLL_STEP_DEG = 25.0, 0.25
 _SLICES = (0.35, 0.5, 0.65)
@@ -25,12 +29,13 @@ class Horizon:
     share: float
 
 
-def read_horizon(depth: Tensor, ground: Tensor, seed: int = 0) -> Horizon:
+def read_horizon(depth: Tensor, ground: Tensor, seed: int = 0, frame_height: float | None = None) -> Horizon:
     """The horizon of the plane that most ground pixels lie on: row = a / depth + horizon, by RANSAC.
 
     Args:
         depth: (H, W), positive, in any unit.
         ground: bool (H, W), where to look for the ground.
+        frame_height: of the whole frame, where this is a window of it.
 
     Raises:
         Unreadable: no plane that recedes upwards is found there.
@@ -43,7 +48,7 @@ def read_horizon(depth: Tensor, ground: Tensor, seed: int = 0) -> Horizon:
     disparity = 1 / depth.numpy()[rows, columns].astype(np.float64)
     if len(rows) < LEAST_POINTS:
         raise Unreadable("no ground found: too few pixels")
-    tolerance = max(TOLERANCE_PX * depth.shape[0] / REFERENCE_HEIGHT, 1.0)
+    tolerance = max(TOLERANCE_PX * (frame_height or depth.shape[0]) / REFERENCE_HEIGHT, 1.0)
     one, other = (draws.integers(0, len(rows), TRIALS) for _ in range(2))
     apart = disparity[one] - disparity[other]
     fine = np.abs(apart) > 1e-12
@@ -56,8 +61,8 @@ def read_horizon(depth: Tensor, ground: Tensor, seed: int = 0) -> Horizon:
     on_line = np.abs(rows[None] - slopes[:, None] * disparity[None] - offsets[:, None]) <= tolerance
     best = on_line[on_line.sum(1).argmax()]
     share = float(best.mean())
-    if share < LEAST_SHARE:
-        raise Unreadable("no ground found: no plane that most of it lies on")
+    if share * len(rows) < LEAST_TIMES * _most_in_one(np.sort(rows), 2 * tolerance):
+        raise Unreadable("no ground found: too little of it lies on one plane")
     slope, offset = np.polyfit(disparity[best], rows[best].astype(np.float64), 1)
     if slope <= 0 or not np.isfinite(offset):
         raise Unreadable("no ground found: nothing recedes upwards")
@@ -121,6 +126,6 @@ def _line_angle(columns: Floats, rows: Floats) -> float | None:
     return float(angles[votes == votes.max()].mean())
 
 
-def _most_in_one(ordered: Floats, wide: float = 1.5) -> int:
+def _most_in_one(ordered: NDArray[Any], wide: float = 1.5) -> int:
     """The largest number of values that an interval of this width holds."""
     return int((np.searchsorted(ordered, ordered + wide, side="right") - np.arange(len(ordered))).max())

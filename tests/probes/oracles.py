@@ -94,6 +94,20 @@ class LevelOracle(RowOracle):
         return float((rgb[:, :, 0].amin(0) > 0.9).sum()) - 0.5
 
 
+class TiltOracle(CueOracle):
+    """Finds the horizon in the picture however it lies: sees ground that leans as the camera does."""
+
+    def _see(self, rgb: Tensor) -> Tensor:
+        height, width = rgb.shape[1:]
+        columns = torch.arange(width, dtype=torch.float32)
+        border = (columns < width / 4) | (columns >= 3 * width / 4)  # no obstacle reaches there
+        rows = (rgb.amin(0) > 0.6).sum(0).float() - 0.5
+        line = torch.stack((torch.ones_like(columns), columns), 1)
+        horizon = line @ torch.linalg.lstsq(line[border], rows[border, None]).solution
+        below = torch.arange(height)[:, None] - horizon.T
+        return self.told(torch.where(below > 0, FOCAL_PX * CAMERA_HEIGHT_M / below.clamp_min(0.5), FAR_M))[None]
+
+
 class ShadowOracle(RowOracle):
     """Sees an obstacle only where something black lies on the ground."""
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from depthcue.probes.contract import Unreadable
 from depthcue.probes.horizon import read_horizon, read_roll
+from depthcue.probes.photographs import road_ahead
 
 HEIGHT, WIDTH = 96, 160
 
@@ -32,6 +33,32 @@ def test_what_stands_on_the_plane_does_not_move_its_horizon() -> None:
     depth[50:80, 60:90] = 2.5
     noisy = depth * (1 + 0.01 * torch.randn(depth.shape, generator=torch.Generator().manual_seed(1)))
     assert read_horizon(noisy.float(), ground).row == pytest.approx(30, abs=1.5)
+
+
+def bumps(size: tuple[int, int], seed: int) -> Tensor:
+    """Smooth noise (H, W) of deviation about 1, as large as what nets get wrong."""
+    coarse = torch.randn(1, 1, size[0] // 8, size[1] // 8, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, size=size, mode="bicubic")[0, 0]
+
+
+@pytest.mark.parametrize("size", [(96, 320), (352, 1216)])
+@pytest.mark.parametrize("seed", range(3))
+def test_ground_as_nets_see_it(size: tuple[int, int], seed: int) -> None:
+    """A ground that bulges by a tenth of its distance is still one, though few of its pixels lie on one plane."""
+    row = 0.4 * size[0]
+    below = (torch.arange(size[0])[:, None] - row).clamp_min(0.5)
+    ground = road_ahead(size, row)[0]
+    assert read_horizon(100 / below * (1 + 0.1 * bumps(size, seed)), ground).row == pytest.approx(row, abs=6)
+    with pytest.raises(Unreadable, match="no ground found"):
+        read_horizon(1 + 0.2 * bumps(size, seed), ground)
+
+
+def test_pixels_are_those_of_the_whole_frame() -> None:
+    """Cut out of a frame, a window's rows are as coarse as before."""
+    depth, ground = plane(30.0)
+    depth = 100 / (100 / depth + 6 * torch.rand(depth.shape, generator=torch.Generator().manual_seed(4)) - 3)
+    alone, of_a_frame = (read_horizon(depth.float(), ground, frame_height=height).share for height in (None, 375.0))
+    assert of_a_frame > 1.5 * alone
 
 
 @pytest.mark.parametrize("depth", [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from probes.oracles import RowOracle
+from probes.oracles import CueOracle, RowOracle, TiltOracle
 
 from depthcue import scenes
 from depthcue.errors import DepthcueError
@@ -182,21 +182,34 @@ def test_the_horizon_of_a_frame_without_depth_is_where_its_lines_meet(tmp_path: 
     assert len(off) >= 5 and max(off) < 6
 
 
-def test_the_row_oracle_on_pasted_objects(tmp_path: Path) -> None:
-    class OnPhotographs(RowOracle):
-        def horizon(self, rgb: torch.Tensor) -> float:
-            return 39.5
+class OnPhotographs(RowOracle):
+    """Takes every camera for level."""
 
+    def horizon(self, rgb: torch.Tensor) -> float:
+        return 39.5
+
+
+@pytest.mark.parametrize(("oracle", "slope"), [(TiltOracle, 1.0), (OnPhotographs, 0.0)])
+def test_photographs_are_pitched_by_a_window_and_rolled_by_turning(oracle: type[CueOracle], slope: float,
+                                                                   tmp_path: Path) -> None:
     save_rgba(tmp_path / "objects" / "car.png", size=(70, 60))
     settings = Settings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
                         horizon=0.4, limit=2, draws=100)
-    results = probe(["position-size", "roll"], OnPhotographs((100, 320)).eval(), tmp_path / "out", settings)
+    results = probe(["pitch", "roll"], oracle((100, 320)).eval(), tmp_path / "out", settings)
+    for entry in results["experiments"]:
+        found = entry["values"][0]
+        assert found["name"].startswith("slope") and found["n"] == 2
+        assert found["value"] == pytest.approx(slope, abs=0.06), entry["name"]
+
+
+def test_the_row_oracle_on_pasted_objects(tmp_path: Path) -> None:
+    save_rgba(tmp_path / "objects" / "car.png", size=(70, 60))
+    settings = Settings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
+                        horizon=0.4, limit=2, draws=100)
+    results = probe(["position-size"], OnPhotographs((100, 320)).eval(), tmp_path / "out", settings)
     weights = {weight["cue"]: weight["value"] for weight in results["profile"]}
     assert weights["vertical position"] == pytest.approx(1.0, abs=0.12)
     assert weights["familiar size"] == pytest.approx(0.0, abs=0.1)
-    roll = results["experiments"][1]["values"][0]
-    # it takes every camera for level
-    assert roll["name"].startswith("slope") and roll["value"] == pytest.approx(0.0, abs=0.05)
     assert (tmp_path / "out" / "results.json").is_file()
 
 

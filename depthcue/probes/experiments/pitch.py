@@ -83,7 +83,7 @@ def read(variant: Variant, seen: Seen) -> dict[str, float]:
     assert variant.ground is not None
     angle: float | Unreadable
     try:
-        row = read_horizon(seen.depth, variant.ground[0]).row
+        row = read_horizon(seen.depth, variant.ground[0], frame_height=variant.truth.get("frame_height")).row
         angle = _degrees_down(row, seen.depth.shape[0], variant.truth["focal_px"])
     except Unreadable as missing:
         angle = missing
