@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.findings_words import in_words
+from depthcue.report.probe import profile_in_words
+from depthcue.report.probe_cues import where_the_mask_lies
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -52,8 +54,30 @@ def comparison(name: str) -> str:
 
 
 def findings(name: str) -> str:
-    """What a findings run came to, in its own words."""
-    return "\n".join(f"- {sentence}" for sentence in in_words(read(name)))
+    """What a findings run came to, in its own words; what could not be asked of the data is left to its report."""
+    return "\n".join(f"- {sentence}" for sentence in in_words(read(name)) if "Nothing is said" not in sentence)
+
+
+def cues() -> str:
+    """Weights of the cues for both shipped depth nets, and what these come to in words."""
+    nets = [read("probe-compact-road"), read("probe-compact-indoor")]
+    columns = {(results["target_net"]["name"], stage): {entry["cue"]: entry for entry in results["profile"]
+                                                        if entry["stage"] == stage}
+               for results in nets for stage in results["stages"]}
+    names = list(dict.fromkeys(cue for column in columns.values() for cue in column))
+    lines = [f"| cue | {' | '.join(f'{net}, {stage}' for net, stage in columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for cue in names:
+        cells = [_interval(column[cue]) if cue in column else "" for column in columns.values()]
+        lines.append(f"| {cue} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"- {sentence}" for results in nets
+                                   for sentence in (*profile_in_words(results), *where_the_mask_lies(results)))])
+
+
+def _interval(value: dict[str, Any]) -> str:
+    if value["value"] is None:
+        return ""
+    low, high = value["ci95"] or (float("nan"), float("nan"))
+    return f"{value['value']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def dial() -> str:
@@ -127,6 +151,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "findings-roads": lambda: findings("findings-roads"),
+    "findings-driving": lambda: findings("findings-driving"),
+    "findings-indoor": lambda: findings("findings-indoor"),
+    "cues": cues,
     "dial": dial,
     "rewrites": rewrites,
     "authors": authors,

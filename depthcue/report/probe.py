@@ -40,6 +40,21 @@ def section(results: Results, folder: Path) -> Section:
 
 def in_words(results: Results) -> list[str]:
     """What the network goes by, what it ignores, and what was left out; nothing that an interval does not support."""
+    sentences = profile_in_words(results)
+    sentences += beside_others(results)
+    for entry in results["experiments"]:
+        sentences += _SENTENCES.get(entry["name"], _nothing)(entry, _on_roads(results, entry))
+    sentences += where_the_mask_lies(results)
+    missing = sum(len(entry["dropped"]) for entry in results["experiments"])
+    unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
+    if missing or unreadable:
+        sentences.append(f"{missing} cases were left out by stated rules, and {unreadable} pictures could not be read; "
+                         "the reasons are in the table.")
+    return sentences
+
+
+def profile_in_words(results: Results) -> list[str]:
+    """Which cues the network goes by and which it ignores, a sentence for each stage."""
     name = results["target_net"]["name"]
     sentences = []
     for stage in results["stages"]:
@@ -54,15 +69,6 @@ def in_words(results: Results) -> list[str]:
         if parts:
             sentences.append(f"On {_STAGE_WORDS[stage]}, {name} {' and '.join(parts)}: the share of a change of depth "
                              "that it follows when this cue alone tells it, with 95% intervals.")
-    sentences += beside_others(results)
-    for entry in results["experiments"]:
-        sentences += _SENTENCES.get(entry["name"], _nothing)(entry, _on_roads(results, entry))
-    sentences += where_the_mask_lies(results)
-    missing = sum(len(entry["dropped"]) for entry in results["experiments"])
-    unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
-    if missing or unreadable:
-        sentences.append(f"{missing} cases were left out by stated rules, and {unreadable} pictures could not be read; "
-                         "the reasons are in the table.")
     return sentences
 
 
