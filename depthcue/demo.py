@@ -98,7 +98,8 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
     record.write_json(out / "results.json", results)
     page = out / "index.html"
-    write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE)
+    write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE,
+               mixed=True)
     return page
 
 

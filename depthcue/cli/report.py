@@ -14,18 +14,21 @@ TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", help
 PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Whether to show pictures and films; "
                                               "results kept without theirs need --no-pictures.")]
 
+MixedOption = Annotated[bool, typer.Option("--mixed", help="Take results of one command that were measured on "
+                                           "different data too; the page says that they are no comparison.")]
+
 
 def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,
-           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+           mixed: MixedOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Make one page for a browser from results files: words, plots, tables, and a gallery to turn through.
 
     The page is a single file that needs no server and no internet. Every results file gets a section of its own;
-    sections of one command that were measured on different data are marked as no comparison.
+    results of one command that were measured on different data are refused unless they are asked for with --mixed.
     """
     from depthcue.report.page import TITLE, write_page
 
     configure(quiet, verbose)
-    warnings = write_page(results, out, title or TITLE, pictures)
+    warnings = write_page(results, out, title or TITLE, pictures, mixed=mixed)
     if not quiet:
         for warning in warnings:
             typer.echo(warning, err=True)

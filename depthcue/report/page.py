@@ -14,7 +14,7 @@ from depthcue.atomic import write_text
 from depthcue.errors import DepthcueError
 from depthcue.report.embed import drawn_uri, film_uri, picture_uri, plot_uris
 from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
-from depthcue.report.provenance import comparability, data_specs, in_short, provenance
+from depthcue.report.provenance import comparability, data_specs, different_data, in_short, provenance
 from depthcue.report.results import Results, read_results
 from depthcue.report.section import Section
 from depthcue.report.sections import SECTIONS, section_of
@@ -33,25 +33,34 @@ class _Part:
     section: Section
 
 
-def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: bool = True) -> tuple[str, ...]:
+def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: bool = True, *,
+               mixed: bool = False) -> tuple[str, ...]:
     """Write one self-contained page that shows every results file in a section of its own, in the order given.
 
     Args:
         paths: results files, or the folders of results.json files.
         out: the .html file; it is written when everything else has gone well, or not at all.
         pictures: whether to show pictures and films; results that were kept without theirs have to go without.
+        mixed: whether results of one command may have been measured on different data; the page then says so.
 
     Returns:
         What a reader of the page is warned of: which sections are of the same command and yet not one comparison.
 
     Raises:
         DepthcueError: no results, a file that holds none or is of another schema, results of a command that has no
-            section, the same results twice, a picture that is missing, a page that is not .html.
+            section, the same results twice, a picture that is missing, a page that is not .html, different data where
+            that was not asked for.
     """
     if out.suffix not in (".html", ".htm"):
         raise DepthcueError(f"the page {out} has no name of a page", "Choose --out with the ending .html.")
     parts = _read_parts(paths)
-    warnings = comparability([part.results for part in parts])
+    documents = [part.results for part in parts]
+    if not mixed and (apart := different_data(documents)) is not None:
+        first, other = (f"{paths[place]} ({in_short(documents[place])})" for place in apart)
+        raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]]['command']} on "
+                            "different data: side by side they would be taken for one comparison",
+                            "Make a page of each, or give --mixed for one that says that they are none.")
+    warnings = comparability(documents)
     with TemporaryDirectory() as workplace:
         sections = [_shown(part, Path(workplace), pictures) for part in parts]
     repeated = [section["title"] for section in sections]

@@ -1,7 +1,8 @@
 """Where a results document comes from, and which documents may be read as one comparison.
 
 A page shows every results file in a section of its own and never puts numbers of two files into one table or figure.
-Sections of the same command still invite comparing; what they differ in is therefore said beside them.
+Sections of the same command still invite comparing: what they differ in is said beside them, and those that were measured
+on different data share a page only where that is asked for.
 """
 
 import shlex
@@ -53,18 +54,33 @@ def comparability(documents: Sequence[Results]) -> tuple[str, ...]:
     They may where data, images and depth net are the same: then all that differs is the mask net, or an option. They
     may not where any of the three differs or is not stated. Sections are counted from 1, in the order given.
     """
+    return tuple(_compared(command, places, [documents[place] for place in places])
+                 for command, places in _of_one_command(documents))
+
+
+def different_data(documents: Sequence[Results]) -> tuple[int, int] | None:
+    """The places of the first two documents of one command that state different data or images; None without any."""
+    for _, places in _of_one_command(documents):
+        for place in places[1:]:
+            first, other = documents[places[0]], documents[place]
+            if any(stated(first) and stated(other) and stated(first) != stated(other) for stated in (_data, _images)):
+                return places[0], place
+    return None
+
+
+def _of_one_command(documents: Sequence[Results]) -> list[tuple[str, list[int]]]:
+    """Every command of which there are several documents, and their places."""
     places: dict[str, list[int]] = {}
     for place, results in enumerate(documents):
         places.setdefault(results["command"], []).append(place)
-    return tuple(_compared(command, here, [documents[place] for place in here])
-                 for command, here in places.items() if len(here) > 1)
+    return [(command, here) for command, here in places.items() if len(here) > 1]
 
 
 def _compared(command: str, places: Sequence[int], documents: Sequence[Results]) -> str:
     numbers = [str(place + 1) for place in places]
     sections = f"Sections {', '.join(numbers[:-1])} and {numbers[-1]} (depthcue {command})"
     ground = {
-        "data": [", ".join(data_specs(results)) for results in documents],
+        "data": [_data(results) for results in documents],
         "images": [_images(results) for results in documents],
         "depth net": [_identity(_nets(results, "target_net")) for results in documents],
     }
@@ -103,6 +119,10 @@ def _named(nets: Sequence[Mapping[str, Any]]) -> str:
 
 def _identity(nets: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(str(net.get("sha256") or net.get("name")) for net in nets)
+
+
+def _data(results: Results) -> str:
+    return ", ".join(data_specs(results))
 
 
 def _images(results: Results) -> str:

@@ -117,7 +117,7 @@ def test_without_pictures_kept_results_still_make_a_page(tmp_path: Path) -> None
 
 def test_titles_of_several_comparisons_name_their_data(tmp_path: Path) -> None:
     folders = [results_folder(tmp_path / kind, data=f"scenes:{kind}") for kind in ("indoor", "road")]
-    text = _Links(_page(folders, tmp_path / "page.html")).text
+    text = _Links(_page(folders, tmp_path / "page.html", mixed=True)).text
     for kind in ("indoor", "road"):
         assert text.count(f"Mask against edges and chance: scenes:{kind}") == 2  # contents and heading
     assert "Sections 1 and 2 (depthcue compare-edges) differ in data" in text
@@ -166,7 +166,7 @@ def test_one_bad_file_and_there_is_no_page(tmp_path: Path, spoil: Any, message: 
                                            capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = results_folder(tmp_path / "good"), spoil(results_folder(tmp_path / "bad", data="scenes:road"))
     out = tmp_path / "page.html"
-    assert main(["report", str(bad), str(good), "--out", str(out)]) == 1
+    assert main(["report", str(bad), str(good), "--out", str(out), "--mixed"]) == 1
     printed = capsys.readouterr()
     assert message in printed.err and printed.out == "" and "Traceback" not in printed.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "good"]
@@ -189,10 +189,14 @@ def test_what_makes_no_report(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rooms"]
 
 
-def test_the_command_says_where_the_page_is_and_what_is_no_comparison(tmp_path: Path,
-                                                                      capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_data_in_one_page_has_to_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [str(results_folder(tmp_path / kind, data=f"scenes:{kind}")) for kind in ("indoor", "road")]
-    assert main(["report", *folders, "--out", str(tmp_path / "page.html"), "--title", "Rooms and roads"]) == 0
+    words = ["report", *folders, "--out", str(tmp_path / "page.html"), "--title", "Rooms and roads"]
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    assert "indoor (scenes:indoor" in printed.err and "on different data" in printed.err and "--mixed" in printed.err
+    assert printed.out == "" and not (tmp_path / "page.html").exists()
+    assert main([*words, "--mixed"]) == 0
     printed = capsys.readouterr()
     assert "page.html (" in printed.out and "differ in data" in printed.err
     assert "<title>Rooms and roads</title>" in (tmp_path / "page.html").read_text()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from depthcue.report.provenance import comparability, in_short, provenance
+from depthcue.report.provenance import comparability, different_data, in_short, provenance
 
 
 def _results(**fields: Any) -> dict[str, Any]:
@@ -56,6 +56,14 @@ def test_what_two_documents_of_a_command_differ_in(other: dict[str, Any], said: 
 def test_what_is_not_stated_is_not_taken_for_equal() -> None:
     (sentence,) = comparability([_results(data=None), _results(data=None)])
     assert "do not say on which data" in sentence and "can be compared" not in sentence
+
+
+def test_different_data_is_what_both_state_differently() -> None:
+    assert different_data([_results(), _results(weights={"name": "H"}), _results(target_net={"name": "O"})]) is None
+    assert different_data([_results(), _results(command="evaluate", data={"spec": "x"})]) is None
+    assert different_data([_results(), _results(data=None)]) is None
+    for other in ({"data": {"spec": "x"}}, {"per_image": {"names": ["a", "b", "d"]}}, {"per_image": None, "images": 4}):
+        assert different_data([_results(), _results(command="evaluate"), _results(**other)]) == (0, 2)
 
 
 def test_different_commands_ask_different_questions() -> None:
