@@ -78,7 +78,7 @@ def transfer_in_words(results: Results) -> list[str]:
         low, high = entries[_OTHER_NETWORKS]["ci95"]
         times = _times(entries[_OTHER_NETWORKS])
         own = f"is {times} that by its own mask" if low > 1 or high < 1 else \
-            f"is not clearly another than by its own mask ({times})"
+            f"is {times} that by its own mask, no clear difference"
         rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
         sentences.append(f"Shown the pixels that another network's mask chose, a network's error against {reference} "
                          f"{own}; it is {rest}.")

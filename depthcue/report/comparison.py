@@ -6,7 +6,7 @@ from pathlib import Path
 from depthcue.report.choices import choices_table, cost_in_words, draw_choices, left_out_in_words
 from depthcue.report.figures import draw_comparison
 from depthcue.report.panels import draw_examples
-from depthcue.report.results import Results
+from depthcue.report.results import Results, too_few
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import comparison_tables, in_words, label_of
 
@@ -28,7 +28,7 @@ def section(results: Results, folder: Path) -> Section:
         plots.append(Plot("choices", "RMSE with a fifth of the pixels against what choosing them costs",
                           partial(draw_choices, results)))
     return Section(
-        "Mask against edges and chance", tuple(sentences), tuple(tables), tuple(plots),
+        "Mask against edges and chance", (*sentences, *too_few(results)), tuple(tables), tuple(plots),
         (panel,) if results["examples"] else (),
         "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
         "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",

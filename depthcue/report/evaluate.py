@@ -5,7 +5,7 @@ from pathlib import Path
 
 from depthcue.report.evaluate_figures import draw_orders, draw_sanity, draw_thresholds, draw_trade_off
 from depthcue.report.evaluate_tables import evaluation_tables
-from depthcue.report.results import Results
+from depthcue.report.results import Results, too_few
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import label_of
 
@@ -37,7 +37,7 @@ def in_words(results: Results) -> tuple[str, ...]:
     sentences += _fills(results)
     if results["sanity"]:
         sentences += _sanity(results)
-    return tuple(sentences)
+    return (*sentences, *too_few(results))
 
 
 def _plots(results: Results) -> list[Plot]:

@@ -8,7 +8,7 @@ import numpy as np
 from depthcue.imaging import Rgb, panel
 from depthcue.report.choices import duration
 from depthcue.report.panels import read_tile, save_panels
-from depthcue.report.results import Results
+from depthcue.report.results import Results, too_few
 from depthcue.report.section import Column, Example, Picture, Section
 from depthcue.report.tables import Table
 
@@ -70,7 +70,7 @@ def sentences(results: Results) -> tuple[str, ...]:
     if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
         said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
                     f"{duration(costs[LEARNED]['median'])}.")
-    return tuple(said)
+    return (*said, *too_few(results)) if said else ()
 
 
 def _example(example: Results, results: Results) -> Example:

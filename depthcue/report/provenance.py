@@ -1,8 +1,8 @@
 """Where a results document comes from, and which documents may be read as one comparison.
 
 A page shows every results file in a section of its own and never puts numbers of two files into one table or figure.
-Sections of the same command still invite comparing: what they differ in is said beside them, and those that were measured
-on different data share a page only where that is asked for.
+Sections of the same command still invite comparing: what they differ in is said beside them, and those that were
+measured on different data share a page only where that is asked for.
 """
 
 import shlex

@@ -150,6 +150,7 @@ def test_sentences_tell_differences_only_where_intervals_leave_zero_out() -> Non
 def test_nothing_is_concluded_from_one_image() -> None:
     said = in_words(evaluation() | {"images": 1})
     assert len(said) == 1 and "1 image is too few" in said[0]
+    assert in_words(evaluation() | {"images": 5})[-1] == "With only 5 images, the intervals say little."
 
 
 def test_without_ground_truth_that_is_said_first() -> None:

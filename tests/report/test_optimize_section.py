@@ -18,7 +18,7 @@ def _results(ways: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool =
     entries = {"eq3": _entry(-1.5, 0.8), "eq4": _entry(-1.3, 0.2), "eq5": _entry(1.8, 0.3)}
     entries["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, -0.1], "roughness_minus_eq4_ci95": [0.5, 0.7]}
     costs = {"eq3": 5000.0, "eq4": 10.0, "eq5": 10.0}
-    return {"command": "optimize", "lambda": 2.0, "images": 4, "ground_truth": ground_truth,
+    return {"command": "optimize", "lambda": 2.0, "images": 12, "ground_truth": ground_truth,
             "data": {"spec": "scenes:indoor"}, "target": {"rmse": 0.7} if ground_truth else {},
             "before": {"objective": -0.079, "difference": -2.079, "mean": 1.0},
             "ways": {way: entries[way] for way in ways},
@@ -32,6 +32,8 @@ def test_sentences_follow_from_the_intervals(tmp_path: Path) -> None:
         "-0.30 to -0.10).",
         "They are 4.0 times as rough as the mask net's: 0.80 against 0.20, where 1 is noise.",
         "A search takes 5 s a picture, the mask net 10 ms.")
+    few = section(_results() | {"images": 4}, tmp_path).sentences
+    assert few[-1] == "With only 4 images, the intervals say little."
     unclear = _results()
     unclear["ways"]["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, 0.1], "roughness_minus_eq4_ci95": [-0.1, 0.7]}
     unclear["cost_ms"]["eq3"] = unclear["cost_ms"]["eq4"]
