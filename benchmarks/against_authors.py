@@ -15,10 +15,12 @@ starts, as in all but the first seconds of a long job, and the first round does 
 every way of ours against theirs on the same frames, by the tolerance of its precision, which each way states.
 
 Without --pictures and --video, a video and JPEGs of 640x480 are rendered. `--weights drn22`, the paper's network, is
-untrained, which costs the same; a checkpoint is drn22:PATH. Writes benchmarks/results/against-authors-DEVICE.json.
+untrained, which costs the same; a checkpoint is drn22:PATH, and --size has one that was trained on small pictures run
+at another size. Writes benchmarks/results/against-authors-DEVICE.json.
 """
 
 import argparse
+import dataclasses
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -185,6 +187,7 @@ def raced(race: Race, contenders: Sequence[Contender], rounds: int) -> list[dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="drn22")
+    parser.add_argument("--size", help="WxH to run the net at; by default its own working size")
     parser.add_argument("--frames", type=int, default=24, help="of the rendered sources")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--video", type=Path)
@@ -198,9 +201,12 @@ def main() -> None:
     net, trained = mask_net_of(options.weights, pictures)
     with tempfile.TemporaryDirectory() as folder:
         spec = options.weights
-        if not trained:
-            spec = str(Path(folder, "untrained.safetensors"))
-            save_net(net, spec, architecture=options.weights)
+        if options.size is not None:
+            width, height = (int(side) for side in options.size.split("x"))
+            net.description = dataclasses.replace(net.description, width=width, height=height)
+        if options.size is not None or not trained:
+            spec = str(Path(folder, "raced.safetensors"))
+            save_net(net, spec, architecture=net.card.get("architecture", options.weights))
         sources = {name: str(path) for name, path in (("video", options.video), ("pictures", options.pictures)) if path}
         sources = sources or write_sources(Path(folder), (net.description.height, net.description.width),
                                            options.frames)

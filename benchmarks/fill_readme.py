@@ -14,9 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from depthcue.report import compare_nets as agreement
+from depthcue.report.choices import duration
+from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
+from depthcue.report.published import ORIGINAL_RMSE, TABLE_1
+from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -56,6 +61,58 @@ def comparison(name: str) -> str:
 def findings(name: str) -> str:
     """What a findings run came to, in its own words; what could not be asked of the data is left to its report."""
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)) if "Nothing is said" not in sentence)
+
+
+def table_1() -> str:
+    """Table 1 of the paper with nets of its architecture, the printed numbers beside."""
+    results = read("paper-table1")
+    lines = ["| λ | RMSE through M | through M′ | pixels kept | paper: M | M′ | kept |", "|---" * 7 + "|"]
+    for row, printed in zip(results["table"], TABLE_1, strict=True):
+        assert row["lambda"] == printed.lam
+        lines.append(f"| {printed.lam:g} | {row['soft']['truth']['rmse']:.3f} | {row['binary']['truth']['rmse']:.3f} | "
+                     f"{row['sparseness']:.1%} | {printed.rmse:.3f} | {printed.rmse_binary:.3f} | "
+                     f"{printed.sparseness:.1%} |")
+    whole = f"the whole picture: RMSE {results['original']['rmse']:.3f} m (paper: {ORIGINAL_RMSE:.3f})"
+    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
+
+
+def ways() -> str:
+    """Every way to choose pixels: what a fifth of them is worth, and what choosing costs."""
+    results = read("compare-edges-ways")
+    lines = ["| way to choose | RMSE with 20% | over the mask's, 95% | time a picture |", "|---" * 4 + "|"]
+    rows = []
+    for method, curve in results["curves"].items():
+        point = next(point for point in curve if abs(point["sparseness"] - 0.2) < 1e-6)
+        rows.append((point["rmse"], method, point["minus_mask_ci95"]))
+    for rmse, method, (low, high) in sorted(rows):
+        lead = "" if method == "mask" else f"{low:+.3f} to {high:+.3f}"
+        lines.append(f"| {label_of(method)} | {rmse:.3f} | {lead} | {duration(results['cost_ms'][method]['median'])} |")
+    whole = f"the whole picture: RMSE {results['target']['rmse']:.3f} m"
+    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
+
+
+def nets() -> str:
+    """Whether several nets look at the same pixels, and can use each other's."""
+    results = read("compare-nets")
+    sentences = (agreement.in_words(results), *agreement.agreement_in_words(results),
+                 *agreement.transfer_in_words(results))
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def losses() -> str:
+    """What changes in the masks with the loss that the depth net was trained with."""
+    return "\n".join(f"- {sentence}" for sentence in changes_in_words(read("compare-losses")))
+
+
+def training_cost() -> str:
+    """What training the paper's mask net for the paper's depth net costs, in multiples of the released way."""
+    results = read("mask-training-cost-cpu")
+    height, width = results["size"]
+    lines = [f"| {results['mask_net']} for {results['target']}, {width}x{height} | times as fast | peak memory |",
+             "|---" * 3 + "|"]
+    for way, cost in results["ways"].items():
+        lines.append(f"| {way} | {cost['speed_up']:.2f} | {cost['peak_mib'] / 1024:.1f} GiB |")
+    return "\n".join(lines)
 
 
 def cues() -> str:
@@ -154,6 +211,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
     "cues": cues,
+    "table-1": table_1,
+    "fig-5": lambda: comparison("paper-fig5"),
+    "ways": ways,
+    "nets": nets,
+    "losses": losses,
+    "training-cost": training_cost,
     "dial": dial,
     "rewrites": rewrites,
     "authors": authors,
