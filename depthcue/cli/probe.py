@@ -37,7 +37,7 @@ HorizonOption = Annotated[
                                "height, from the top. Default: estimated from their depth, or their vanishing point.")]
 MaskWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G of the same depth net: adds the share "
-                             "of its mask on each cue.")]
+                             "of its mask on each cue. Without it --target is compact-indoor by default.")]
 CasesOption = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="Cases of each experiment: scenes, or pairs of a "
                              "frame and an object.")]
@@ -70,6 +70,5 @@ def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, 
 
     settings = Settings(stage, scenes, frames, objects, horizon, limit, seed, batch_size)
     with progress_bar(quiet) as progress:
-        results = probe_specs(experiments or (), target or "compact-indoor", out, settings, weights, device,
-                              progress, beside or ())
+        results = probe_specs(experiments or (), target, out, settings, weights, device, progress, beside or ())
     show_results(results, out, as_json)

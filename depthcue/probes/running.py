@@ -14,9 +14,10 @@ from depthcue import record
 from depthcue.atomic import make_folder
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.pair import described
+from depthcue.evaluation.pair import described, load_pair
 from depthcue.evaluation.tally import short
-from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
+from depthcue.nets import DepthNet, MaskNet, load_depth_net
+from depthcue.nets.catalog import SHIPPED
 from depthcue.probes.attention import attention_document, read_attention
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
@@ -38,6 +39,8 @@ from depthcue.probes.sight import Sight
 from depthcue.progress import Progress, Silent
 
 BOTH_STAGES = "both"
+ALL = "all"
+"""Every experiment, on the command line."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,22 @@ class _Run:
     unreadable: Counter[str] = field(default_factory=Counter)
 
 
-def probe_specs(names: Sequence[str], target: str, out: Path, settings: Settings | None = None,
+def probe_specs(names: Sequence[str], target: str | None, out: Path, settings: Settings | None = None,
                 weights: str | None = None, device: str = "auto", progress: Progress | None = None,
                 beside: Sequence[Path] = ()) -> dict[str, Any]:
     """`probe` on nets given as the command line has them.
+
+    Args:
+        target: None takes the net that `weights` was trained for; compact-indoor where that is not given either.
 
     Raises:
         DepthcueError: as `probe`, a net that cannot be loaded, or no such device.
     """
     place = pick_device(device)
-    depth_net = load_depth_net(target, place)
-    mask_net = load_mask_net(weights, place) if weights is not None else None
+    if weights is None:
+        mask_net, depth_net = None, load_depth_net(target or SHIPPED[0], place)
+    else:
+        mask_net, depth_net = load_pair(weights, target, place)
     return probe(names, depth_net, out, settings, mask_net, place, progress, beside)
 
 
@@ -140,12 +148,12 @@ def choose(names: Sequence[str]) -> list[Experiment]:
     Raises:
         DepthcueError: an unknown name.
     """
-    if not names or "all" in names:
-        return list(EXPERIMENTS.values())
     for name in names:
-        if name not in EXPERIMENTS:
+        if name not in (ALL, *EXPERIMENTS):
             raise DepthcueError(f"there is no experiment called {name!r}",
                                 f"Known: {', '.join(EXPERIMENTS)}. depthcue probe --list says what each asks.")
+    if not names or ALL in names:
+        return list(EXPERIMENTS.values())
     return [experiment for name, experiment in EXPERIMENTS.items() if name in names]
 
 
@@ -172,7 +180,8 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Set
     """The stages that were asked for and that an experiment needs.
 
     Raises:
-        DepthcueError: an unknown stage, photographs asked for without frames or objects, no experiment for the stage.
+        DepthcueError: an unknown stage, photographs asked for without frames or objects, or these given where none are
+            shown, no experiment for the stage.
     """
     if settings.stage not in (None, BOTH_STAGES, *STAGES):
         raise DepthcueError(f"there is no stage called {settings.stage!r}",
@@ -181,6 +190,12 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Set
         wanted = STAGES if settings.frames is not None else (RENDERED,)
     else:
         wanted = STAGES if settings.stage == BOTH_STAGES else (settings.stage,)
+    if PHOTOGRAPHS not in wanted:
+        idle = [option for option, given in (("--frames", settings.frames), ("--objects", settings.objects),
+                                             ("--horizon", settings.horizon)) if given is not None]
+        if idle:
+            raise DepthcueError(f"{', '.join(idle)}: no photographs are shown",
+                                "Give --frames and --objects, and leave --stage away or say both.")
     used = {stage for experiment in chosen for stage in experiment.stages}
     openers: dict[str, Callable[[], Rendered | Photographs]] = {
         RENDERED: lambda: Rendered.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
@@ -225,6 +240,8 @@ def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _Run, keep
         run.variants += 1
         keeper.offer(case.name, variant, seen)
         try:
+            if not bool(torch.isfinite(seen.depth).all() and torch.isfinite(seen.reference).all()):
+                raise Unreadable("the net's answer is not finite")
             numbers = experiment.read(variant, seen)
         except Unreadable as missing:
             run.unreadable[missing.reason] += 1

@@ -66,6 +66,21 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert all(weight["value"] is None and weight["n"] == 0 for weight in entry["profile"])
 
 
+@pytest.mark.parametrize("name", ["position-size", "unfamiliar", "pitch", "ground-edge"])
+def test_answers_that_are_no_numbers_are_counted(name: str, tmp_path: Path) -> None:
+    class Broken(RowOracle):
+        """Gives NaN in the sky where there is an obstacle."""
+
+        def _see(self, rgb: torch.Tensor) -> torch.Tensor:
+            depth = super()._see(rgb)
+            depth[:, 0] += float("nan") if oracles.red(rgb).any() else 0.0
+            return depth
+
+    entry = run(name, Broken(), tmp_path)
+    assert entry["unreadable"] == {"the net's answer is not finite": entry["variants"] - (3 if name != "pitch" else 0)}
+    assert all(found["value"] is None and found["n"] == 0 for found in entry["values"])
+
+
 def test_what_is_behind_an_unseen_obstacle_is_no_weight(tmp_path: Path) -> None:
     entry = run("position-size", GroundOracle(), tmp_path)
     # the obstacle and the box of each case
