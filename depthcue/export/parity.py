@@ -21,6 +21,7 @@ from depthcue.export.precision import Tolerance
 from depthcue.imaging import fit_size, resize_rgb
 from depthcue.nets import DepthNet, MaskDescription, depth_from, see_whole
 from depthcue.nets.units import own_units
+from depthcue.nets.view import fit, resize
 
 Frames = NDArray[np.uint8]
 """uint8 (B, H, W, 3)."""
@@ -189,15 +190,19 @@ def _comparable(module: DepthGraph, got: Maps, wanted: Maps) -> tuple[Maps, Maps
 
 
 def _depth_squares(depth_net: DepthNet, batch: Frames, got: Maps, wanted: Maps) -> tuple[float, float, float]:
-    """Mean squares, in m²: between the depths under the two masks, and between each and that of the whole picture."""
+    """Mean squares, in m²: between the depths under the two masks, and between each and that of the whole picture.
+
+    Frames of a size that only the mask net takes are brought, with the masks, to one that the depth net takes.
+    """
     multiple = depth_net.description.multiple
-    if batch.shape[1] % multiple or batch.shape[2] % multiple:
-        raise ValueError(f"the depth net takes multiples of {multiple}, the frames are {batch.shape[1:3]}")
     with torch.inference_mode():
-        normalised = depth_net.normalise(torch.from_numpy(batch).float().permute(0, 3, 1, 2) / 255.0)
+        rgb = torch.from_numpy(batch).float().permute(0, 3, 1, 2) / 255.0
+        if rgb.shape[2] % multiple or rgb.shape[3] % multiple:
+            rgb = fit(rgb, depth_net.description)
+        normalised = depth_net.normalise(rgb)
         whole, units = see_whole(depth_net, normalised)
-        under = [depth_from(depth_net, normalised, torch.from_numpy(mask)[:, None], units=units)
-                 for mask in (got, wanted)]
+        masks = [resize(torch.from_numpy(mask)[:, None], (rgb.shape[2], rgb.shape[3])) for mask in (got, wanted)]
+        under = [depth_from(depth_net, normalised, mask, units=units) for mask in masks]
         pairs = ((under[0], under[1]), (under[0], whole), (under[1], whole))
         between, of_got, of_wanted = (float((one - other).double().square().mean()) for one, other in pairs)
     return between, of_got, of_wanted

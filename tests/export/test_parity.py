@@ -21,10 +21,11 @@ class BrightMask(MaskNet):
 
 
 class MeanDepth(DepthNet):
-    def __init__(self):
-        super().__init__(DepthDescription("far", 32, 48, 8))
+    def __init__(self, multiple=8, height=32, width=48):
+        super().__init__(DepthDescription("far", height, width, multiple))
 
     def forward(self, normalised):
+        assert all(side % self.description.multiple == 0 for side in normalised.shape[2:])
         return 2 + torch.nn.functional.avg_pool2d(normalised.mean(1, keepdim=True), 2).abs()
 
 
@@ -48,6 +49,14 @@ def check_parity(*given):
     if not parity.holds():
         raise DepthcueError("\n".join(parity.lines()))
     return parity
+
+
+def test_a_depth_net_of_other_multiples_sees_frames_of_its_own(pictures):
+    """Blocks of 8 for the mask, patches of 14 for the depth: a transformer explained by a convolutional mask net."""
+    module = MaskGraph(BrightMask()).eval()
+    patches = MeanDepth(multiple=14, height=28, width=42)
+    assert measure_parity(module, in_torch(module), pictures, patches).task_rmse_m == 0
+    assert measure_parity(module, in_torch(module, lambda maps: 0 * maps), pictures, patches).task_rmse_m > 0.1
 
 
 def test_the_same_graph_passes_and_reports_zeros(pictures):
