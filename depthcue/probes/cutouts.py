@@ -7,7 +7,8 @@ sprite_x,sprite_y,image_x,image_y`. Without it an object stands on the lower edg
 """
 
 import csv
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from depthcue.probes.contract import Dropped
 
 FRAME_WIDTH, FRAME_CENTRE_X, FRAME_HORIZON = 1242, 609.6, 172.9
 """Of the frames that objects.csv speaks of: width, and the principal point, at whose height the horizon lies."""
-KNOWN_KINDS = ("car", "van", "truck", "bus", "tram", "pedestrian", "person", "cyclist", "bicycle", "motorcycle")
-"""An object whose file name begins with one of these is of a kind whose size is known on roads."""
+KNOWN_KINDS = ("car", "van", "truck", "bus", "tram", "pedestrian", "person", "cyclist", "bicycle", "motorcycle", "sign",
+               "trafficlight")
+"""An object whose file name begins with one of these is of a kind that is met, and whose size is known, on roads."""
 _CSV = "objects.csv"
 _SOLID = 0.99
 _READ_HALF = 0.5
@@ -57,6 +59,7 @@ def read_cutouts(folder: Path) -> tuple[list[CutOut], list[Dropped]]:
         raise DepthcueError(f"there is no folder {folder}", "Give --objects a folder of cut-out pictures.")
     found: list[CutOut] = []
     dropped: list[Dropped] = []
+    named: Counter[str] = Counter()
     for inner in sorted({path.parent for path in folder.rglob("*.png")}):
         places = _read_places(inner / _CSV)
         for path in sorted(inner.glob("*.png")):
@@ -64,7 +67,10 @@ def read_cutouts(folder: Path) -> tuple[list[CutOut], list[Dropped]]:
             if path.stem.endswith("_mask") or (places and path.name not in places):
                 continue
             try:
-                found.append(_read(path, places.get(path.name)))
+                cutout = _read(path, places.get(path.name))
+                named[cutout.name] += 1  # folders may each have their dog
+                again = f" ({named[cutout.name]})" if named[cutout.name] > 1 else ""
+                found.append(replace(cutout, name=cutout.name + again))
             except (_NoCutOut, OSError, UnidentifiedImageError, Image.DecompressionBombError) as reason:
                 dropped.append(Dropped(path.stem, str(reason)))
     if not found:

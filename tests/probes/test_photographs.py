@@ -56,6 +56,15 @@ def test_kinds_of_cut_outs(tmp_path: Path) -> None:
     assert van.contact == (15, 33) and van.place == (768 - FRAME_CENTRE_X, 330 - FRAME_HORIZON)
 
 
+def test_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in "abc":
+        save_rgba(tmp_path / folder / "dog.png")
+    save_rgba(tmp_path / "c" / "sign2.png")
+    found, _ = read_cutouts(tmp_path)
+    assert [one.name for one in found] == ["dog", "dog (2)", "dog (3)", "sign2"]
+    assert [one.familiar for one in found] == [False, False, False, True]
+
+
 def test_what_is_no_cut_out_is_dropped_and_said(tmp_path: Path) -> None:
     save_rgba(tmp_path / "car1.png")
     save_rgba(tmp_path / "car2.png")
