@@ -6,6 +6,7 @@ picture at hand; how rough the mask is; what depth is seen through it; what it c
 for its mask at the same lambda, so that both minimise the same thing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -195,8 +196,8 @@ def _lambda(nets: Nets, settings: Settings) -> float:
     if nets.learned is not None:
         return nets.learned.check_lambda(settings.lam)
     lam = DEFAULT_LAMBDA if settings.lam is None else settings.lam
-    if not lam >= 0:
-        raise DepthcueError(f"lambda {lam:g} is below 0", "The paper compares 1 to 6.")
+    if not 0 <= lam < math.inf:
+        raise DepthcueError(f"lambda has to be a number from 0 on, not {lam:g}", "The paper compares 1 to 6.")
     return lam
 
 

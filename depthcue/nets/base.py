@@ -149,7 +149,8 @@ class MaskNet(_PictureNet):
         if lam is None:
             return description.default_lambda
         if description.lambda_range is None:
-            if abs(lam - description.default_lambda) > 1e-6 * description.default_lambda:
+            # not "farther than": NaN is no lambda either
+            if not abs(lam - description.default_lambda) <= 1e-6 * description.default_lambda:
                 raise DepthcueError(
                     f"{description.name} was trained for lambda {description.default_lambda:g} alone; "
                     f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")

@@ -139,8 +139,8 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
 
 def _lambdas(what: MaskTraining) -> dict[str, Any]:
     """λ as the description of the net states it."""
-    if any(lam <= 0 for lam in what.lam):
-        raise DepthcueError("lambda must be above 0", "The paper compares 1 to 6.")
+    if not all(0 < lam < math.inf for lam in what.lam):
+        raise DepthcueError("lambda must be above 0 and finite", "The paper compares 1 to 6.")
     conditioned = what.net == "compact" and len(what.lam) != 1
     if not conditioned:
         if len(what.lam) > 1:

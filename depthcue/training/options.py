@@ -1,6 +1,7 @@
 """What both trainings are told alike: how long, how a net is optimised, in which precision, from which seed."""
 
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,8 +59,17 @@ class TrainingOptions:
         """Refuse what can be known to be wrong before anything is opened.
 
         Raises:
-            DepthcueError: there is no such net, loss, augmentation or precision, or lambda cannot be had.
+            DepthcueError: there is no such net, loss, augmentation or precision, lambda cannot be had, or a number
+                makes no sense.
         """
+        # as comparisons that a NaN fails too
+        if not 0 < self.learning_rate < math.inf:
+            raise DepthcueError(f"a learning rate of {self.learning_rate:g}", "It has to be above 0, such as 1e-4.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise DepthcueError(f"a weight decay of {self.weight_decay:g}", "It cannot be below 0; usual is 1e-4.")
+        if not 0 <= self.average < 1:
+            raise DepthcueError(f"a decay of the averaged weights of {self.average:g}",
+                                "Choose --average from 0, the last weights, to below 1, such as 0.999.")
         if self.precision not in PRECISIONS:
             raise DepthcueError(f"there is no precision {self.precision!r} for training",
                                 f"Use {' or '.join(PRECISIONS)}.")

@@ -58,8 +58,12 @@ def test_lambda_outside_the_range_is_refused() -> None:
     with pytest.raises(DepthcueError, match="outside the range") as caught:
         net.check_lambda(9.0)
     assert "between 0.5 and 8" in str(caught.value)
+    of_one_lambda = build_mask_net("drn22")
     with pytest.raises(DepthcueError, match="lambda 5 alone"):
-        build_mask_net("drn22").check_lambda(1.0)
+        of_one_lambda.check_lambda(1.0)
+    for any_kind in (net, of_one_lambda):
+        with pytest.raises(DepthcueError, match="lambda nan|nan was asked for"):
+            any_kind.check_lambda(float("nan"))
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -172,6 +172,8 @@ def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) 
     ({"augmentation": "wild"}, "unknown augmentation"),
     ({"precision": "fp8"}, "no precision"), ({"loss": "l2"}, "no loss 'l2'"),
     ({"schedule": "steep"}, "unknown schedule"),
+    ({"learning_rate": -1.0}, "learning rate of -1"), ({"learning_rate": float("nan")}, "learning rate of nan"),
+    ({"weight_decay": -1.0}, "weight decay of -1"), ({"average": 2.0}, "averaged weights of 2"),
     ({"data": ("folder:/nowhere",)}, "/nowhere")])
 def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str,
                                             tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message:
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"net": "drn22", "lam": (1.0, 5.0)}, "one lambda"),
-    ({"net": "giant"}, "no mask net called"), ({"lam": (-1.0,)}, "above 0"),
+    ({"net": "giant"}, "no mask net called"), ({"lam": (-1.0,)}, "above 0"), ({"lam": (1.0, float("nan"))}, "above 0"),
     ({"equation": "6"}, "unknown equation"), ({"target": "compact-garden"}, "names no depth net")])
 def test_wrong_mask_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str, target: str,
                                                  tmp_path: Path) -> None:
