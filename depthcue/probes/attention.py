@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from depthcue.probes.contract import Chance, Readings, Variant
@@ -34,9 +35,9 @@ def attention_document(readings: Sequence[Readings], chance: Chance) -> list[dic
     conditions = dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers)
     entries = []
     for condition in conditions:
-        columns = {name: [float(reading.levels(condition, name)[1].mean()) for reading in readings
-                          if len(reading.levels(condition, name)[1])] for name in (SHARE, LIFT, BEFORE)}
-        if columns[SHARE]:
+        columns = {name: [float(found.mean()) if len(found := reading.levels(condition, name)[1]) else np.nan
+                          for reading in readings] for name in (SHARE, LIFT, BEFORE)}
+        if np.isfinite(columns[SHARE]).any():
             entries.append({"condition": condition,
                             **{name: chance.mean(values) for name, values in columns.items()}})
     return entries

@@ -38,11 +38,11 @@ def rendered_case(scene: RenderedScene, thing: Thing, condition: str, turns: Seq
     shows = scene.turned(thing, [(turn, AHEAD) for _, turn, _ in turns])
     variants = (variant(condition, level, shown, true) for (level, _, true), shown in zip(turns, shows, strict=True))
     depth_m, known = scene.anchor
-    return Case(f"{scene.name}, {thing.name}", variant("", 0.0, level_camera, 0.0), variants,
-                (depth_m, known & ~_wider(level_camera.region)))
+    return Case(scene.name, variant("", 0.0, level_camera, 0.0), variants,
+                (depth_m, known & ~_wider(level_camera.region)), thing.name)
 
 
-def photograph_case(scene: FrameScene, name: str, condition: str,
+def photograph_case(scene: FrameScene, obstacle: str, condition: str,
                     views: Iterator[tuple[float, Tensor, Tensor, float]], reference: tuple[Tensor, Tensor, float],
                     number: str) -> Case:
     """A photograph seen through windows cut out of it, all of one size.
@@ -65,7 +65,7 @@ def photograph_case(scene: FrameScene, name: str, condition: str,
     rows = torch.arange(size[0], dtype=torch.float32)[:, None].expand(size)
     plane = scene.focal_px / (rows - horizon_row).clamp_min(0.5)
     start = Variant("", 0.0, rgb, region, ground=strip & ~_wider(region), truth=frame)
-    return Case(name, start, variants(), (plane[None], strip & ~_wider(region)))
+    return Case(scene.name, start, variants(), (plane[None], strip & ~_wider(region)), obstacle)
 
 
 def rotated(maps: Tensor, angle_deg: float, size: tuple[int, int]) -> Tensor:
@@ -138,7 +138,7 @@ def _line(reading: Readings, condition: str, number: str) -> tuple[float, float]
 def _with_ratio(reading: Readings, condition: str) -> Readings:
     """Distances over the one at the level nearest to 0."""
     levels, distances = reading.levels(condition, "distance")
-    with_ratio = Readings(reading.case, {key: dict(numbers) for key, numbers in reading.numbers.items()})
+    with_ratio = Readings(reading.scene, {key: dict(numbers) for key, numbers in reading.numbers.items()})
     if len(levels) and levels[np.abs(levels).argmin()] == 0:
         start = distances[np.abs(levels).argmin()]
         for level, distance in zip(levels, distances, strict=True):

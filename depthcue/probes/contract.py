@@ -6,7 +6,7 @@ change one thing in a picture and watch the depth map.
     case        one scene (or one obstacle in one frame): a reference picture and variants of it
     variant     a condition ("position", "size"), a level of what was turned, the picture, the exact truth
     reading     numbers read off the depth map of one variant
-    findings    curves and values over cases, with 95% intervals over them, and weights for the cue profile
+    findings    curves and values over cases, with 95% intervals over scenes, and weights for the cue profile
 
 An experiment says how to make the cases on each stage it supports, how to read one variant, and what the readings come
 to. Everything else (batches, units, drops, chance, masks, files) is the same for all; see `running`.
@@ -74,15 +74,21 @@ class Case:
     """One scene: the reference picture and its variants, which are drawn only when they are looked at.
 
     Attributes:
+        scene: what cases share whose pictures are alike but for the obstacle.
         anchor: depth (1, H, W) of the reference picture and where it is known, bool (1, H, W): exact metres where the
             scene is rendered; of a photograph's ground plane, in any unit, else. It brings the answers of a net that is
             right up to scale and shift alone to depth; no other net's answers are touched.
     """
 
-    name: str
+    scene: str
     reference: Variant
     variants: Iterator[Variant]
     anchor: tuple[Tensor, Tensor]
+    obstacle: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.scene}, {self.obstacle}" if self.obstacle else self.scene
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,9 @@ class Seen:
 
 @dataclass
 class Readings:
-    """Everything read off one case: numbers by condition and level; what could not be read is absent."""
+    """Everything read off one case of a scene: numbers by condition and level; what could not be read is absent."""
 
-    case: str
+    scene: str
     numbers: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict)
 
     def levels(self, condition: str, number: str) -> tuple[Floats, Floats]:
@@ -127,24 +133,43 @@ class Readings:
 
 
 class Chance:
-    """Means over cases and their 95% bootstrap intervals; a case without a value is left out of its own number."""
+    """Means over cases and their 95% bootstrap intervals over scenes; a case without a value is left out of its own
+    number.
 
-    def __init__(self, draws: int = statistics.DRAWS, seed: int = 0) -> None:
-        self.draws, self.seed = draws, seed
+    Scenes are drawn, and all cases of a scene with it: cases that share a frame are no two draws of chance.
+    """
+
+    def __init__(self, draws: int = statistics.DRAWS, seed: int = 0, scenes: Sequence[str] | None = None) -> None:
+        """scenes: the scene of each value; None where every value has its own."""
+        self.draws, self.seed, self.scenes = draws, seed, scenes
         self._weights: dict[int, Floats] = {}
+
+    def over(self, scenes: Sequence[str]) -> "Chance":
+        """The same chance for values of these scenes, one of each case."""
+        other = Chance(self.draws, self.seed, scenes)
+        other._weights = self._weights
+        return other
 
     def mean(self, values: Sequence[float] | Floats) -> dict[str, Any]:
         """`value`, `ci95` and `n` of the mean of the finite values; `value` and `ci95` None where there is none.
 
-        One case has a value but leaves no interval: `ci95` is None then too.
+        One scene has a value but leaves no interval: `ci95` is None then too.
+
+        Args:
+            values: one of each case, NaN where it has none.
         """
-        known = np.asarray(values, dtype=np.float64)
-        known = known[np.isfinite(known)]
+        every = np.asarray(values, dtype=np.float64)
+        finite = np.isfinite(every)
+        known = every[finite]
         if not len(known):
             return {"value": None, "ci95": None, "n": 0}
         entry: dict[str, Any] = {"value": short(float(known.mean())), "ci95": None, "n": len(known)}
-        if len(known) > 1:
-            entry["ci95"] = pair(statistics.mean_interval(known, self._resampling(len(known))))
+        scenes = range(len(every)) if self.scenes is None else self.scenes
+        drawn = [scene for scene, has_value in zip(scenes, finite, strict=True) if has_value]
+        places = {scene: place for place, scene in enumerate(dict.fromkeys(drawn))}
+        if len(places) > 1:
+            weights = self._resampling(len(places))[:, [places[scene] for scene in drawn]]
+            entry["ci95"] = pair(statistics.percentile_interval(weights @ known / weights.sum(1)))
         return entry
 
     def _resampling(self, count: int) -> Floats:
@@ -197,7 +222,7 @@ def curve(name: str, readings: Sequence[Readings], condition: str, number: str, 
         point = {"x": short(level), **chance.mean(values)}
         if truth is not None:
             exact = np.array([reading.get(condition, level, truth) for reading in readings])
-            point["truth"] = chance.mean(exact[np.isfinite(values)])["value"]
+            point["truth"] = chance.mean(np.where(np.isfinite(values), exact, np.nan))["value"]
         if point["n"]:
             points.append(point)
     return {"name": name, "condition": condition, **({} if x is None else {"x": x}),

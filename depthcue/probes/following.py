@@ -116,7 +116,7 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
 def _over_reference(reading: Readings) -> Readings:
     """What is told and seen, over that in the reference."""
     start = reading.numbers.get(("", 0.0), {})
-    relative = Readings(reading.case)
+    relative = Readings(reading.scene)
     for key, numbers in reading.numbers.items():
         if key[0] and RATIO in numbers and RATIO in start:
             relative.numbers[key] = {SEEN: numbers[RATIO] / start[RATIO], TOLD: numbers[TOLD] / start[TOLD]}

@@ -56,7 +56,7 @@ def presence_numbers(variant: Variant, seen: Seen) -> dict[str, float]:
 
 def against_bare(scene: Scene, obstacle: Any, variants: Iterator[Variant]) -> Case:
     """A case whose reference is the scene without the obstacle."""
-    return Case(f"{scene.name}, {obstacle.name}", Variant("", 0.0, scene.bare), variants, scene.anchor)
+    return Case(scene.name, Variant("", 0.0, scene.bare), variants, scene.anchor, obstacle.name)
 
 
 def read_presence(variant: Variant, seen: Seen) -> dict[str, float]:

@@ -221,6 +221,7 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
             run.dropped.append(case)
             continue
         run.readings.append(_read_case(experiment, case, sight, run, keeper, progress))
+    chance = chance.over([readings.scene for readings in run.readings])
     findings = experiment.conclude(run.readings, chance)
     return {"name": experiment.name, "question": experiment.question, "stage": stage.name,
             "cases": len(run.readings), "variants": run.variants,
@@ -233,7 +234,7 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
 
 def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _Run, keeper: ExampleKeeper,
                progress: Progress) -> Readings:
-    readings = Readings(case.name)
+    readings = Readings(case.scene)
     before = None
     for variant, seen, mask in sight.look(case):
         before = mask if before is None else before

@@ -33,8 +33,8 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
         return Variant("" if own else BLUR, 0.0 if own else ratio, rgb, region, same=~region,
                        truth={TOLD: ratio, **({TRUE: seen_m} if own else {})})
 
-    return Case(f"{scene.name}, {thing.name}", variant(1.0), (variant(ratio) for ratio in LEVELS),
-                (depth_m, torch.isfinite(depth_m)))
+    return Case(scene.name, variant(1.0), (variant(ratio) for ratio in LEVELS), (depth_m, torch.isfinite(depth_m)),
+                thing.name)
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:

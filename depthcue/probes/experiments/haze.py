@@ -36,7 +36,7 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
                        truth=truth)
 
     known = (depth_m, torch.isfinite(depth_m))
-    return Case(f"{scene.name}, {thing.name}", variant(0), (variant(number) for number in range(1, len(ratios))), known)
+    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))), known, thing.name)
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:

@@ -60,11 +60,15 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
     """The share of the told step that is followed, and how often the order is seen right."""
     findings = conclude_cue("occlusion", {COVERED: "occlusion only", STEPPED: "with the step, light included"},
                             readings, chance, curves=())
-    orders = [float(np.mean([reading.get("", 0.0, RATIO) < 1, reading.get(COVERED, STEP, RATIO) > 1]))
-              for reading in readings if np.isfinite(reading.get(COVERED, STEP, RATIO))]
     findings.values.append({"name": "share of pictures in which what covers is seen nearer", "condition": COVERED,
-                            **chance.mean(orders)})
+                            **chance.mean([_seen_right(reading) for reading in readings])})
     return findings
+
+
+def _seen_right(reading: Readings) -> float:
+    """The share of both orders that is seen as told; NaN where one was not read."""
+    covering, covered = reading.get("", 0.0, RATIO), reading.get(COVERED, STEP, RATIO)
+    return float(np.mean([covering < 1, covered > 1])) if np.isfinite([covering, covered]).all() else float("nan")
 
 
 EXPERIMENT = Experiment("occlusion", "Is what covers another thing nearer for it?", {RENDERED: _cases}, read_ratio,

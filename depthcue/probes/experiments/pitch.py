@@ -56,9 +56,8 @@ def _shifted_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
     shown = next(scene.show(cutout, [AHEAD]))
     most = round(max(SHIFTS_PX) * scene.scale)
     height = scene.size[0] - 2 * most
-    name = f"{scene.name}, {cutout.name}"
     if most + height <= shown.contact[0] + 2 * most:
-        return Dropped(name, "the object does not stay within the shifted window")
+        return Dropped(f"{scene.name}, {cutout.name}", "the object does not stay within the shifted window")
 
     def window(shift_px: float) -> tuple[Tensor, Tensor, float]:
         """Picture, region and horizon of the window that has its horizon lower by a shift."""
@@ -70,7 +69,7 @@ def _shifted_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
             rgb, region, row = window(shift)
             yield level_of(shift), rgb, region, _degrees_down(row, height, scene.focal_px)
 
-    return photograph_case(scene, name, PITCHED, views(), window(0), NUMBER)
+    return photograph_case(scene, cutout.name, PITCHED, views(), window(0), NUMBER)
 
 
 def _degrees_down(row: float, height: int, focal_px: float) -> float:

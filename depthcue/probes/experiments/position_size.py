@@ -74,7 +74,7 @@ def _case(scene: Scene, plan: Sequence[tuple[Any, Mapping[str, Sequence[float]]]
                 for distance, shown in zip(wanted, shows, strict=True):
                     yield obstacle_variant(scene, condition, distance, shown, contact_row=shown.contact[0])
 
-    return Case(f"{scene.name}, {plan[0][0].name}", Variant("", 0.0, scene.bare), variants(), scene.anchor)
+    return Case(scene.name, Variant("", 0.0, scene.bare), variants(), scene.anchor, plan[0][0].name)
 
 
 def read(variant: Variant, seen: Seen) -> dict[str, float]:
@@ -104,7 +104,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
         slopes[condition] = np.array([share_followed(*reading.levels(condition, "ratio")) for reading in ratios])
         findings.values.append({"name": f"slope, {name}", "condition": condition, **chance.mean(slopes[condition])})
     errors = [np.mean(np.abs(reading.levels(BOTH, "ratio")[1] / reading.levels(BOTH, "true_ratio")[1] - 1))
-              for reading in ratios if len(reading.levels(BOTH, "true_ratio")[0])]
+              if len(reading.levels(BOTH, "true_ratio")[0]) else np.nan for reading in ratios]
     findings.values.append({"name": "own error of the ratio without conflict", "condition": BOTH,
                             **chance.mean(np.array(errors))})
     for first, second, name in ((POSITION, SIZE, "position minus size"),
@@ -119,7 +119,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
 
 def _relative(reading: Readings) -> Readings:
     """The distances of a case over that at distance 1, which all conditions of an obstacle share."""
-    relative = Readings(reading.case)
+    relative = Readings(reading.scene)
     for (condition, level), numbers in reading.numbers.items():
         start = reading.numbers.get((BOX + BOTH if condition.startswith(BOX) else BOTH, 1.0), {})
         if "distance" not in numbers or "distance" not in start:

@@ -54,16 +54,15 @@ def _photographs(stage: Any) -> Iterator[Case | Dropped]:
 def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
     shown = next(scene.show(cutout, [AHEAD]))
     size = window_for(scene.size, max(LEVELS_DEG))
-    name = f"{scene.name}, {cutout.name}"
     cut = (scene.size[0] - size[0]) / 2  # rows above and below the window
     if shown.contact[0] > scene.size[0] - cut:
-        return Dropped(name, "the object does not stay within the turned window")
+        return Dropped(f"{scene.name}, {cutout.name}", "the object does not stay within the turned window")
 
     def window(angle: float) -> tuple[Tensor, Tensor]:
         return rotated(shown.rgb, angle, size), rotated(shown.region, angle, size) > 0.5
 
     views = ((level, *window(level), level) for level in LEVELS_DEG)
-    return photograph_case(scene, name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), NUMBER)
+    return photograph_case(scene, cutout.name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), NUMBER)
 
 
 def read(variant: Variant, seen: Seen) -> dict[str, float]:

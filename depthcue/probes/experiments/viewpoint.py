@@ -58,9 +58,9 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
         return Variant(condition, factor, shown.rgb, shown.region, cue=scene.ground, ground=ground, truth=truth)
 
     reference = Variant("", 0.0, start.rgb, start.region, cue=scene.ground)
-    return Case(f"{scene.name}, {thing.name}", reference,
+    return Case(scene.name, reference,
                 (variant(condition, factor, shown) for (condition, factor, _), shown in zip(turns, shows, strict=True)),
-                (before_m, torch.isfinite(before_m)))
+                (before_m, torch.isfinite(before_m)), thing.name)
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
@@ -103,7 +103,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
 def _with_ratio(reading: Readings) -> Readings:
     """Distances over that with the camera as it is."""
     start = reading.get("", 0.0, DISTANCE)
-    relative = Readings(reading.case, {key: dict(numbers) for key, numbers in reading.numbers.items() if key[0]})
+    relative = Readings(reading.scene, {key: dict(numbers) for key, numbers in reading.numbers.items() if key[0]})
     for numbers in relative.numbers.values():
         if DISTANCE in numbers and np.isfinite(start):
             numbers["ratio"] = numbers[DISTANCE] / start
