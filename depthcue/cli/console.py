@@ -33,13 +33,15 @@ def print_json(document: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; the first column is text, the others are numbers."""
+    """Print a table on stdout, words from the left and numbers to the right."""
     from rich.console import Console
     from rich.table import Table
 
+    from depthcue.report.tables import word_columns
+
     table = Table(title=title, title_justify="left", header_style="bold")
-    for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 else "right")
+    for column, words in zip(columns, word_columns(columns, rows), strict=True):
+        table.add_column(column, justify="left" if words else "right")
     for row in rows:
         table.add_row(*row)
     # piped into a file there is no window whose width should cut the numbers

@@ -1,5 +1,7 @@
 """Results as tables of text, for a terminal or a page."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
@@ -8,6 +10,7 @@ LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "smooth
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
           "integrated-gradients": "integrated gradients"}
 """Short names of ways to choose pixels; any other goes by its own."""
+_NUMBER = re.compile(r"[-+−±<>~]?\s*\d")
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,15 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def words(self) -> tuple[bool, ...]:
+        """Of each column whether it holds words, which are read from the left, and not numbers."""
+        return word_columns(self.columns, self.rows)
+
+
+def word_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, ...]:
+    """Of each column whether it holds words: the first one does, and any in which no cell begins with a number."""
+    return tuple(place == 0 or not any(_NUMBER.match(row[place]) for row in rows) for place in range(len(columns)))
 
 MANY = 3
 """More rivals than this are rows of a table and not pairs of columns."""

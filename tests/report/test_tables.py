@@ -4,7 +4,7 @@ import pytest
 from comparison_results import SHARES, comparison_results
 
 from depthcue.report.results import TARGET, TRUTH
-from depthcue.report.tables import comparison_tables, curves_table, in_words
+from depthcue.report.tables import Table, comparison_tables, curves_table, in_words
 
 
 def test_a_row_for_every_share_and_the_whole_picture() -> None:
@@ -28,6 +28,13 @@ def test_soft_maps_have_a_row_for_every_lambda() -> None:
     table = comparison_tables(comparison_results())[-1]
     assert table.rows == (("2", "0.200", "1.070", "0.310", "1.070", "1.445", "1.623"),)
     assert "share M > 0.025" in table.columns
+
+
+def test_words_are_told_from_numbers() -> None:
+    table = Table("", ("a", "b", "c", "d", "e"), (("1", "rendered", "+0.4 (0.1 to 0.6)", "", "3D"),
+                                                  ("2", "photographs", "−1", "not known", "")))
+    assert table.words == (True, True, False, True, False)
+    assert curves_table(comparison_results(), TRUTH).words == (True, False, False, False, False, False)
 
 
 def test_the_sentence_says_what_was_found_good_or_bad() -> None:
