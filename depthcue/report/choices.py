@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
@@ -44,7 +45,8 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
         low, high = entry[f"{error}_ci95"]
         colour = method_colour(position, theme)
         axes.plot([costs[method]] * 2, [low, high], color=colour, linewidth=1.2, alpha=0.55)
-        axes.plot([costs[method]], [entry[error]], color=colour, marker="o", markersize=7 if method == "mask" else 5)
+        axes.plot([costs[method]], [entry[error]], color=colour, marker="o", markersize=7 if method == "mask" else 5,
+                  zorder=4)
     axes.set_xscale("log")
     # room for the names, which stand to the right of the points
     axes.set_xlim(min(costs.values()) / 2, max(costs.values()) * 12)
@@ -52,7 +54,8 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     heights = _apart([(entry[error], method) for method, entry in entries.items()], costs, (top - bottom) / 24)
     for method, height in heights.items():
         axes.annotate(label_of(method), (costs[method] * 1.18, height), color=theme.ink, fontsize=8.5, va="center",
-                      fontweight="bold" if method == "mask" else "normal")
+                      fontweight="bold" if method == "mask" else "normal",
+                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other intervals
     axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
     axes.set_xlabel("time to choose, a picture", color=theme.ink, fontsize=9)
     axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)

@@ -98,6 +98,7 @@ def style_axes(axes: Axes, theme: Theme) -> None:
     axes.grid(axis="y", color=theme.faint, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.ink, labelsize=8.5, length=3)
+    axes.tick_params(which="minor", colors=theme.ink, length=1.5)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(theme.ink)
