@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from depthcue.bench.torch_graph import TorchGraph
+from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.graph_card import Kind, read_graph_card
 from depthcue.runtime.depth_runner import open_depth_runner
 from depthcue.runtime.opening import open_runner
 from depthcue.runtime.runner import Frames, Masks
 
 AS_GIVEN = "torch as given"
 REFERENCE = f"{AS_GIVEN} fp32"
-"""What ratios are to: the net in torch as it was given, eager, in float32."""
+"""What ratios are to: the net in torch as it was given, eager, in float32. Of an exported file it is ONNX Runtime."""
 
 _TORCH = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",)}
 _OTHERS = {
@@ -23,6 +26,8 @@ _OTHERS = {
 }
 """Backends beside torch and the precisions that they may gain by, for each kind of device. int8 is left out: it costs
 accuracy, so it is something to export and look at, and not to be offered by a table of speeds."""
+_OF_FILES = {"cpu": ("onnx", "openvino"), "cuda": ("onnx", "tensorrt")}
+"""Backends that run an exported graph, in the precision it was exported in."""
 
 
 class Runs(Protocol):
@@ -69,16 +74,23 @@ def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, thr
     """Ways of running a mask net, the reference first.
 
     Args:
-        net: what `spec` names, on the CPU.
+        net: what `spec` names, on the CPU; of an exported graph, ways to run that very file.
         device: cpu, cuda, cuda:N or mps.
         threads: CPU threads of one call.
         batch_size, size: the largest batch, and (height, width) of the frames, None for the net's own: what engines
             are built for.
+
+    Raises:
+        DepthcueError: a graph, and a device that runs none.
     """
     def opener(backend: str, precision: str) -> Callable[[], Runs]:
         return lambda: open_runner(spec, backend=backend, device=device, precision=precision, lam=lam, threads=threads,
                                    batch_size=batch_size, size=size)
 
+    if net.graph_file is not None:
+        precision = _precision_of(net.graph_file, "mask")
+        return [Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision), True)
+                for backend in _backends_of_files(device)]
     return [*_as_given(net, lam, device),
             *(Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision), True)
               for backend, precision in _tuned(device))]
@@ -86,13 +98,17 @@ def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, thr
 
 def depth_contenders(net: DepthNet, device: str, threads: int, batch_size: int = 32,
                      size: tuple[int, int] | None = None) -> list[Contender]:
-    """Ways of running a depth net, the reference first; arguments as above."""
+    """Ways of running a depth net, the reference first; arguments and errors as above."""
     def opener(backend: str, precision: str) -> Callable[[], Runs]:
         if backend == "torch":
             return lambda: TorchGraph(net, None, device, precision, rewrite=True)
-        return lambda: open_depth_runner(net, backend=backend, device=device, precision=precision, threads=threads,
-                                         batch_size=batch_size, size=size)
+        return lambda: open_depth_runner(net.graph_file or net, backend=backend, device=device, precision=precision,
+                                         threads=threads, batch_size=batch_size, size=size)
 
+    if net.graph_file is not None:
+        precision = _precision_of(net.graph_file, "depth")
+        return [Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision))
+                for backend in _backends_of_files(device)]
     return [*_as_given(net, None, device),
             *(Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision))
               for backend, precision in _tuned(device))]
@@ -104,6 +120,16 @@ def _as_given(net: MaskNet | DepthNet, lam: float | None, device: str) -> Iterat
             return TorchGraph(net, lam, device, precision)
 
         yield Contender(f"{AS_GIVEN} {precision}", "torch", device, precision, False, opened)
+
+
+def _precision_of(graph: Path, kind: Kind) -> str:
+    return str(read_graph_card(graph, kind).get("precision", "fp32"))
+
+
+def _backends_of_files(device: str) -> tuple[str, ...]:
+    if _kind(device) not in _OF_FILES:
+        raise DepthcueError(f"an exported graph is not run on {device} here", "Choose --device cpu or cuda.")
+    return _OF_FILES[_kind(device)]
 
 
 def _tuned(device: str) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from depthcue import record
 from depthcue.atomic import make_folder
-from depthcue.bench.contenders import REFERENCE, Contender, depth_contenders, mask_contenders
+from depthcue.bench.contenders import Contender, depth_contenders, mask_contenders
 from depthcue.bench.end_to_end import Job, time_jobs
 from depthcue.bench.flops import flops_per_frame
 from depthcue.bench.limits import highest, measure_limits
@@ -27,6 +27,7 @@ from depthcue.export.job import rendered_pictures
 from depthcue.export.precision import TOLERANCES
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
 from depthcue.runtime.opening import torch_threads
 
@@ -62,7 +63,8 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     """Measure every way of running a mask net and a depth net that works here; write OUT/results.json.
 
     Args:
-        weights: spec of a mask net, or the name of an architecture: then untrained.
+        weights: spec of a mask net, or the name of an architecture: then untrained. Of an exported graph that very file
+            is measured, in its own precision, by every backend that runs it.
         target: likewise of a depth net; None takes the one the mask net was trained for, if it is at hand.
 
     Returns:
@@ -145,8 +147,9 @@ class _Work:
         ranked = sorted((entry for entry in measured.entries if entry.agreement.right and entry.best() is not None),
                         key=_frames_per_second, reverse=True)
         return {"kind": kind, "name": net.description.name, "height": size[0], "width": size[1],
-                "parameters": sum(parameter.numel() for parameter in net.parameters()), "flops_per_frame": flops,
-                "ranking": [entry.contender.name for entry in ranked],
+                "file": None if net.graph_file is None else net.graph_file.name, "reference": measured.reference,
+                "parameters": sum(parameter.numel() for parameter in net.parameters()) or None,
+                "flops_per_frame": flops, "ranking": [entry.contender.name for entry in ranked],
                 "contenders": [entry.as_json() for entry in measured.entries], "failed": measured.failed,
                 "left_out": measured.left_out}
 
@@ -179,7 +182,11 @@ def _depth_net(target: str | None, mask_net: MaskNet,
     if not spec:
         return None, f"{mask_net.description.name} does not say which depth net it is for; --target names one"
     try:
-        return depth_net_of(spec, _as_batch(pictures))[0], None
+        net = depth_net_of(spec, _as_batch(pictures))[0]
+        if isinstance(net, OnnxDepthNet) and net.graph_file is None:
+            raise DepthcueError(f"{spec} is a graph that others wrote, and bench runs those that depthcue export wrote",
+                                "Leave it to evaluate, compare-edges and probe, or give the network itself.")
+        return net, None
     except DepthcueError as error:
         if target is not None:
             raise
@@ -226,19 +233,20 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     """The results document, schema 1.
 
     Beside the fields every document has: `weights` and `target_net` (None where there is none, then `without_target`
-    says why), `trained`, `device`, `settings`, `threads`, `reference` (what ratios are to), `scopes` (what each scope
-    is), `memory_batch`, `tolerances` by precision, `limits` (see `limits.measure_limits`); `measured`, for each net:
-    its size and arithmetic, `ranking` (names with right answers, fastest first), `contenders` with agreement, memory
-    and `timings` (a batch size and scope each, see `timing.Timed.as_json`, and `share_of_limit`: arithmetic done a
-    second over the matrix-product rate), `failed` and `left_out` with reasons; and `end_to_end`, see
-    `end_to_end.time_jobs`, where `share_of_runner` is over the runner's best batch.
+    says why), `trained`, `device`, `settings`, `threads`, `scopes` (what each scope is), `memory_batch`, `tolerances`
+    by precision, `limits` (see `limits.measure_limits`); `measured`, for each net: its size and arithmetic, the `file`
+    where it is an exported graph, `reference` (the contender that ratios are to), `ranking` (names with right answers,
+    fastest first), `contenders` with agreement, memory and `timings` (a batch size and scope each, see
+    `timing.Timed.as_json`, and `share_of_limit`: arithmetic done a second over the matrix-product rate), `failed` and
+    `left_out` with reasons; and `end_to_end`, see `end_to_end.time_jobs`, where `share_of_runner` is over the runner's
+    best batch.
     """
     return record.document(
         "bench", weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
         without_target=without_depth, trained=trained, device=device,
         settings=asdict(settings) | {"batch_sizes": list(_batch_sizes(settings, device)),
                                      "size": None if settings.size is None else list(settings.size)},
-        reference=REFERENCE, memory_batch=USUAL_BATCH[device.partition(":")[0]],
+        memory_batch=USUAL_BATCH[device.partition(":")[0]],
         scopes={NETWORK: "the net alone, its frames on the device already, until it is done",
                 RUNNER: "a runner's whole call: frames as an array in, maps as an array out"},
         tolerances={precision: {field: getattr(limit, field)

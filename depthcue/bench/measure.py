@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthcue.bench.agreement import Agreement, Answers
-from depthcue.bench.contenders import REFERENCE, Contender, Runs, Staging
+from depthcue.bench.contenders import Contender, Runs, Staging
 from depthcue.bench.memory import peak_memory_mib
 from depthcue.bench.timing import MIN_ROUNDS, take_turns
 from depthcue.errors import DepthcueError
@@ -73,6 +73,8 @@ class Measured:
     failed: list[dict[str, str]]
     left_out: list[dict[str, Any]]
     """Batch sizes that would have taken too long."""
+    reference: str
+    """The contender that ratios are to."""
 
 
 def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequence[int], seconds: float,
@@ -82,10 +84,11 @@ def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequ
     Those with wrong answers are timed too, so that it can be seen what the error buys; they are marked.
 
     Args:
-        contenders: all on one device; the first, the reference, must work.
+        contenders: all on one device; the first is the reference.
         seconds: about how long to time one batch size in one scope.
     """
     what = "mask net" if isinstance(subject.net, MaskNet) else "depth net"
+    reference = contenders[0].name
     answers = Answers(subject.net, subject.lam, subject.pictures, subject.size)
     with ExitStack() as stack:
         progress.start(f"checking the {what}", len(contenders))
@@ -118,9 +121,9 @@ def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequ
                 timed = take_turns(calls, seconds, failing)
                 for name, times in timed.items():
                     by_name[name].timings.append(
-                        {"batch": batch, "scope": scope, **times.as_json(batch, timed.get(REFERENCE))})
+                        {"batch": batch, "scope": scope, **times.as_json(batch, timed.get(reference))})
             expected_s = sum(_seconds_a_frame(entry, batch) for entry in entries)
-    return Measured(entries, failed, left_out)
+    return Measured(entries, failed, left_out, reference)
 
 
 def reason_of(error: Exception) -> str:

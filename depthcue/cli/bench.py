@@ -19,7 +19,8 @@ from depthcue.cli.options import (
 
 BenchWeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a .safetensors "
-                      "file, NAME:PATH; or an architecture alone, drn22 or compact, which is then measured untrained.")]
+                      "file, NAME:PATH; an exported .onnx, which is measured as it is; or an architecture alone, drn22 "
+                      "or compact, which is then measured untrained.")]
 BatchesOption = Annotated[
     list[int] | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. Can be given several "
                                    "times. Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 32 on a GPU.")]

@@ -14,7 +14,6 @@ from depthcue.cli.options import (
     SizeOption,
     TargetOption,
     VerboseOption,
-    WeightsOption,
     parse_size,
 )
 
@@ -22,6 +21,9 @@ SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders (with subfolders), globs, a "
                               "frame pattern such as frame_%05d.png, or live: camera:0, rtsp://HOST/PATH, "
                               "http://HOST/PATH.", show_default=False)]
+MaskWeightsOption = Annotated[
+    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
+                      ".safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH.")]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "
@@ -63,7 +65,7 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, metavar="
                                                    "for each GPU, else one for every four cores.", show_default=False)]
 
 
-def mask(sources: SourcesArgument, out: MaskOutOption, weights: WeightsOption = "compact-indoor",
+def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = "compact-indoor",
          lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,

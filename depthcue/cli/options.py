@@ -7,7 +7,7 @@ import typer
 
 WeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
-                      ".safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH.")]
+                      ".safetensors or .onnx file, a released checkpoint, or NAME:PATH.")]
 TargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, a "
                              ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or a network of "

@@ -135,6 +135,8 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     asked = _asked(mask_nets, settings)
     _check(depth_net, data, settings)
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
+    if settings.sanity is not None:
+        check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
     make_folder(out)  # now, and not when the work is done
     progress.start("evaluating", len(data))
     with torch.inference_mode():
@@ -179,8 +181,6 @@ def _check(depth_net: DepthNet, data: RgbdData, settings: Settings) -> None:
                             "data with depth: scenes:indoor, nyu:PATH, kitti:PATH.")
     for fill in (settings.fill, *settings.fills):
         check_fill(fill)
-    if settings.sanity is not None:
-        check_sanity(depth_net, settings.sanity)
 
 
 class _Evaluation:

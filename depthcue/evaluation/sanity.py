@@ -64,16 +64,19 @@ class Sanity:
     draws: int = statistics.DRAWS
 
 
-def check_sanity(net: DepthNet, sanity: Sanity) -> None:
-    """Refuse a net that cannot be randomised, or numbers that make no sense.
+def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
+    """Refuse a depth net that cannot be randomised, a mask net that cannot be trained on, numbers that make no sense.
 
     Raises:
-        DepthcueError: it is a black box, or has no weights.
+        DepthcueError: one is a black box, or has no weights.
     """
     require_gradients(net, "the sanity check")
     if not any(parameter.numel() > 1 for parameter in net.parameters()):
         raise DepthcueError(f"{net.description.name} has no weights that could be randomised",
                             "Give a network whose weights are its parameters, or leave the sanity check out.")
+    if sanity.steps and not mask_net.trainable:
+        raise DepthcueError(f"{mask_net.description.name} is an exported graph, and no training goes on from one",
+                            "Give the .safetensors it was exported from, or leave --sanity-steps out.")
     if sanity.stages < 1 or sanity.images < 2 or sanity.steps < 0 or not 0 < sanity.share < 1:
         raise DepthcueError("a sanity check needs at least one stage, two images and a share between 0 and 1",
                             "Leave them out for the defaults.")

@@ -65,8 +65,8 @@ def _pictures(data: str | None, precision: str) -> tuple[list[Picture], list[Pic
     stored = stored_pictures(data, PICTURES + CALIBRATION)
     least = LEAST_CALIBRATION + LEAST_CALIBRATION // 2
     if len(stored) < least:
-        raise DepthcueError(f"{data}: {len(stored)} pictures are too few for int8, which needs at least {least}, two "
-                            "thirds to calibrate on and the others to compare on",
+        raise DepthcueError(f"{data} holds {len(stored)} picture{'' if len(stored) == 1 else 's'}; int8 needs at least "
+                            f"{least}, two thirds to calibrate on and the others to compare on",
                             "Give --data more pictures, of the kind that the net will see.")
     return stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
 

@@ -121,7 +121,7 @@ def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
 
 def graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
     """The net with its preprocessing as it was trained: what the file is compared with."""
-    own = copy.deepcopy(net.for_export() if isinstance(net, DepthNet) else net).cpu().eval()
+    own = copy.deepcopy(net.for_export()).cpu().eval()
     module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
     return module.requires_grad_(False).eval()
 

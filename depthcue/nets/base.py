@@ -1,6 +1,7 @@
 """What every depth net N and every mask net G is to the rest of the house, whatever it is made of."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,6 +79,8 @@ class _PictureNet(nn.Module):
         self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.card: dict[str, Any] = {}
         self.config = {}
+        self.graph_file: Path | None = None
+        """Of a net that is an exported graph, with its card beside it."""
 
     def normalise(self, rgb: Tensor) -> Tensor:
         """z-score a picture (B, 3, H, W), RGB in [0, 1], with the mean and deviation of the description."""
@@ -132,12 +135,19 @@ def require_gradients(net: DepthNet, purpose: str) -> None:
 class MaskNet(_PictureNet):
     """A mask net G: normalised picture (B, 3, H, W), and λ (B,) where conditioned, to mask (B, 1, H, W) in [0, 1]."""
 
+    trainable = True
+    """Whether it has weights to be trained on; False for a black box, which can be asked alone."""
+
     def __init__(self, description: MaskDescription) -> None:
         super().__init__(description.mean, description.std)
         self.description = description
 
     def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
         raise NotImplementedError
+
+    def for_export(self) -> "MaskNet":
+        """As `DepthNet.for_export`."""
+        return self
 
     def check_lambda(self, lam: float | None) -> float:
         """The λ to use: `lam`, or the net's own where None.

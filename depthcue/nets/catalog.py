@@ -18,6 +18,7 @@ from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDe
 from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
+from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
@@ -80,11 +81,13 @@ def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
 
 
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
-    """Load a mask net G in eval mode.
+    """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
     Raises:
         DepthcueError: unknown name, missing file, weights that do not fit, a depth net.
     """
+    if spec.endswith(".onnx"):
+        return ExportedMaskNet(Path(spec)).to(device).eval()
     name, path = _resolve(spec, "mask", MASK_NETS)
     net = _load(name, path, "mask", MASK_NETS, MaskDescription)
     assert isinstance(net, MaskNet)
@@ -127,11 +130,11 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
     if spec in SHIPPED:
         return None, weights_folder() / f"{spec}-{kind}.safetensors"
     if is_foreign(spec):
-        raise DepthcueError(f"{spec} is no mask net that torch can run; this needs the net itself",
-                            "Give the .safetensors; of an exported graph, the one it was exported from.")
+        raise DepthcueError(f"{spec} is the spec of a depth net; a {kind} net is wanted here",
+                            "Give a .safetensors file, or an .onnx that depthcue export wrote.")
     if spec.endswith(".engine"):
         raise DepthcueError(f"{spec} is an engine, which masks pictures and nothing else; this needs the net itself",
-                            "Give the .safetensors, or as a depth net the .onnx.")
+                            "Give the .safetensors, or the .onnx.")
     name, colon, rest = spec.partition(":")
     if colon and name in registry:
         return name, Path(rest)

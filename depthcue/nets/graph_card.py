@@ -46,6 +46,18 @@ def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict
     return card
 
 
+def check_runs_on_cpu(card: dict[str, Any], graph: str | Path) -> None:
+    """Refuse a graph for which ONNX Runtime has no kernels on a CPU.
+
+    Raises:
+        DepthcueError: it is in bfloat16.
+    """
+    if not card.get("runs_in_onnxruntime_on_cpu", True):
+        raise DepthcueError(f"{graph} computes in {card['precision']}, for which ONNX Runtime has no kernels on a CPU",
+                            "It is for GPUs. Here use one in fp32, fp16 or int8 (depthcue export --precision), or the "
+                            "net itself with --backend torch --precision bf16.")
+
+
 def described_mask_net(card: dict[str, Any]) -> MaskDescription:
     """The mask net's description in a card."""
     return MaskDescription(**_with_tuples(card["description"]))

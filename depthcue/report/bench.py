@@ -17,7 +17,9 @@ def section(results: Results, folder: Path) -> Section:
     """The section of a bench document."""
     jobs = results["end_to_end"]["jobs"]
     tables = [net_table(results, part) for part in results["measured"]]
-    plots = [Plot("speed", "Frames a second against frames per batch; dashed: the net in torch as it was given",
+    plots = [Plot("speed", "Frames a second against frames per batch" + (
+        "; dashed: the net in torch as it was given" if any(part["file"] is None for part in results["measured"]) else
+        ""),
                   partial(draw_speeds, results))]
     if jobs:
         tables.append(jobs_table(results))
@@ -25,7 +27,8 @@ def section(results: Results, folder: Path) -> Section:
                           "batch (lines)", partial(draw_jobs, results)))
     return Section("How fast it runs here", sentences(results), (*tables, limits_table(results)), tuple(plots),
                    lead="Every way of running the nets that works on this machine: its answers are compared with those "
-                   "of the net in torch as it was given, in float32, then all are timed in turns.")
+                   "of the net in torch as it was given, in float32 (of an exported file, with what ONNX Runtime makes "
+                   "of it on the CPU), then all are timed in turns.")
 
 
 def sentences(results: Results) -> tuple[str, ...]:
@@ -47,10 +50,11 @@ def _fastest(results: Results, part: Results) -> list[str]:
         return []
     entries = {entry["name"]: entry for entry in part["contenders"]}
     first = entries[part["ranking"][0]]
-    said = f"The {KINDS[part['kind']]} {part['name']} is fastest with {_speed(first, results['reference'])}"
+    name = part["name"] if part["file"] is None else f"{part['name']} ({part['file']})"
+    said = f"The {KINDS[part['kind']]} {name} is fastest with {_speed(first, part['reference'])}"
     plain = [name for name in part["ranking"] if entries[name]["precision"] == "fp32"]
     if first["precision"] != "fp32" and plain:
-        said += f"; in float32 with {_speed(entries[plain[0]], results['reference'])}"
+        said += f"; in float32 with {_speed(entries[plain[0]], part['reference'])}"
     return [f"{said}."]
 
 

@@ -29,7 +29,8 @@ def net_table(results: Results, part: Results) -> Table:
     on_gpu = results["machine"].get("gpu") is not None and results["device"].startswith("cuda")
     least = min(results["settings"]["batch_sizes"])
     columns = ["run by", f"ms, {_frames(least)} (p95)", "frames/s (batch)", *(["net alone"] if staged else []),
-               "of limit", "× as given", "GPU MiB" if on_gpu else "MiB", "difference"]
+               "of limit", "× as given" if part["file"] is None else f"× {part['reference']}",
+               "GPU MiB" if on_gpu else "MiB", "difference"]
     rows = []
     for entry in in_order(part):
         first = next((timing for timing in entry["timings"]
@@ -83,7 +84,8 @@ def _title(results: Results, part: Results) -> str:
                      (("as_given", "as given"), ("rewritten", "rewritten"))
                      if flops[form] is not None and (form == "as_given" or flops[form] != flops["as_given"]))
     name = {"mask": "Mask net", "depth": "Depth net"}[part["kind"]]
-    return f"{name} {part['name']} at {part['width']}x{part['height']} on {place}" + (f"; {work}" if work else "")
+    file = "" if part["file"] is None else f" ({part['file']})"
+    return f"{name} {part['name']}{file} at {part['width']}x{part['height']} on {place}" + (f"; {work}" if work else "")
 
 
 def _frames(count: int) -> str:

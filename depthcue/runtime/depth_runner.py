@@ -68,13 +68,15 @@ class DepthRunner:
             return self._run(np.ascontiguousarray(frames))
 
 
-def open_depth_runner(net: DepthNet, *, backend: str, device: str, precision: str = "fp32",
+def open_depth_runner(net: DepthNet | Path, *, backend: str, device: str, precision: str = "fp32",
                       threads: int | None = None, batch_size: int = 32,
                       size: tuple[int, int] | None = None) -> DepthRunner:
     """A runner, not entered yet, for a depth net, which is exported first where that was not done before.
 
     Args:
+        net: or an exported graph of one.
         backend: onnx, openvino or tensorrt.
+        precision: of a net; a graph computes in its own, which this then has to be.
         threads: CPU threads of one operation; None leaves it to the backend.
         batch_size, size: the largest batch, and (height, width) of the frames, None for the net's own: what an engine
             is built for.
@@ -89,16 +91,18 @@ def open_depth_runner(net: DepthNet, *, backend: str, device: str, precision: st
     if backend == "openvino":
         if not has_openvino():
             raise DepthcueError("OpenVINO is not installed", "pip install 'depthcue[openvino]'")
-        graph = cached_graph(net)  # computed in bf16 where it is asked to; the graph is the same
-        return DepthRunner(f"openvino cpu {precision}", graph, lambda: _in_openvino(graph, precision, threads))
+        # a net's graph is computed in bf16 where that is asked for; one in int8 says so itself, by its nodes
+        graph = net if isinstance(net, Path) else cached_graph(net)
+        hint = "bf16" if precision == "bf16" else "fp32"
+        return DepthRunner(f"openvino cpu {precision}", graph, lambda: _in_openvino(graph, hint, threads))
     if backend == "tensorrt":
         library = choose_library().name
         find_gpu(device)
-        graph = cached_graph(net, precision)
+        graph = net if isinstance(net, Path) else cached_graph(net, precision)
         options = EngineOptions(batch=(1, batch_size, batch_size), around=size, device=device)
         engine = cached_engine(graph, options, kind="depth")
         return DepthRunner(f"{library} {device} {precision}", graph, lambda: _in_tensorrt(engine, device))
-    graph = cached_graph(net, precision)
+    graph = net if isinstance(net, Path) else cached_graph(net, precision)
     return DepthRunner(f"onnx {device} {precision}", graph, lambda: _in_onnx_runtime(graph, device, threads))
 
 

@@ -11,6 +11,7 @@ import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, read_graph_card
+from depthcue.nets.graph_card import check_runs_on_cpu
 from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.onnx_cuda import PROVIDER, REMEDY, OnGpu, preload_libraries
 from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
@@ -43,7 +44,8 @@ class OnnxRunner:
         self.lam = check_lambda(self.description, lam)
         if device.partition(":")[0] not in ("cpu", "cuda"):
             raise DepthcueError(f"ONNX Runtime does not run on {device!r} here", "Choose --device cpu or cuda.")
-        check_runs(card, graph, device)
+        if device == "cpu":
+            check_runs_on_cpu(card, graph)
         self.device = device
         self._threads = threads
         self._cpu_fallback = cpu_fallback
@@ -124,15 +126,3 @@ class OnnxRunner:
             self.infer(frames)
 
         return run
-
-
-def check_runs(card: dict[str, Any], graph: str | Path, device: str) -> None:
-    """Refuse a graph for which ONNX Runtime has no kernels on a CPU.
-
-    Raises:
-        DepthcueError: it is in bfloat16 and the device is a CPU.
-    """
-    if device == "cpu" and not card.get("runs_in_onnxruntime_on_cpu", True):
-        raise DepthcueError(f"{graph} computes in {card['precision']}, for which ONNX Runtime has no kernels on a CPU",
-                            "It is for GPUs. Here use one in fp32, fp16 or int8 (depthcue export --precision), or the "
-                            "net itself with --backend torch --precision bf16.")

@@ -40,6 +40,27 @@ def patient(monkeypatch):
     monkeypatch.setattr("depthcue.bench.measure.PATIENCE", 1e12)
 
 
+class Clock:
+    """Seconds that pass only where a test says so: a busy machine's own would make ratios of anything."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time by which calls are timed."""
+    clock = Clock()
+    monkeypatch.setattr("depthcue.bench.timing.time", clock)
+    return clock
+
+
 @pytest.fixture
 def mask_net():
     return OneConvolution().eval()

@@ -171,10 +171,18 @@ def test_retraining_has_a_control_that_is_not_randomised_and_leaves_the_mask_net
 
 def test_a_net_without_weights_cannot_be_randomised() -> None:
     with pytest.raises(DepthcueError, match="no weights"):
-        check_sanity(RedDepth(), Sanity())
+        check_sanity(RedDepth(), RedMask(), Sanity())
     black_box = OneColour()
     black_box.differentiable = False
     with pytest.raises(DepthcueError, match="the sanity check needs them"):
-        check_sanity(black_box, Sanity())
+        check_sanity(black_box, RedMask(), Sanity())
     with pytest.raises(DepthcueError, match="two images"):
-        check_sanity(OneColour(), Sanity(images=1))
+        check_sanity(OneColour(), RedMask(), Sanity(images=1))
+
+
+def test_a_mask_net_without_weights_cannot_be_trained_on() -> None:
+    mask_net = RedMask()
+    mask_net.trainable = False
+    check_sanity(OneColour(), mask_net, Sanity())
+    with pytest.raises(DepthcueError, match="no training goes on from one"):
+        check_sanity(OneColour(), mask_net, Sanity(steps=1))

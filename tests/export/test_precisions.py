@@ -185,7 +185,7 @@ def test_a_calibration_folder_with_few_pictures_is_told(weights, pictures, tmp_p
     data = folder_of(pictures[:count], tmp_path / "few")
     assert main(["export", "--weights", weights, "--precision", "int8", "--data", data, "--out", str(out)]) == 1
     complaint = " ".join(capsys.readouterr().err.split())
-    assert f"{count} pictures are too few for int8, which needs at least 12" in complaint
+    assert f"holds {count} picture{'' if count == 1 else 's'}; int8 needs at least 12" in complaint
     assert not out.parent.exists()
 
 

@@ -29,7 +29,8 @@ def results():
         entry("openvino bf16", "bf16", {1: 50.0, 4: 80.0}, ratio=3.2, share=0.31, max_abs=0.02),
         entry("torch bf16", "bf16", {1: 90.0, 4: 95.0}, ratio=4.0, right=False, max_abs=0.5),
     ]
-    mask = {"kind": "mask", "name": "small", "height": 144, "width": 192, "parameters": 1000,
+    mask = {"kind": "mask", "name": "small", "height": 144, "width": 192, "parameters": 1000, "file": None,
+            "reference": REFERENCE,
             "flops_per_frame": {"as_given": 1_800_000_000, "rewritten": 1_500_000_000},
             "ranking": ["openvino bf16", "onnx fp32", REFERENCE], "contenders": contenders,
             "failed": [{"name": "tensorrt fp16", "reason": "no GPU."}], "left_out": [{"batch": 8, "reason": "slow"}]}
@@ -41,7 +42,7 @@ def results():
         "schema": 1, "command": "bench", "arguments": ["bench"], "revision": "abc", "trained": True, "device": "cpu",
         "machine": {"processor": "Some CPU", "gpu": None, "platform": "Linux", "threads": 2, "cores": 2},
         "weights": {"name": "small", "sha256": "0" * 64}, "target_net": None, "without_target": None, "threads": 2,
-        "reference": REFERENCE, "settings": {"batch_sizes": [1, 4, 8]},
+        "settings": {"batch_sizes": [1, 4, 8]},
         "limits": {"device": "cpu", "matrix_side": 1536, "matmul_tflops": {"fp32": 0.151, "bf16": 1.02},
                    "memory_gb_s": 21.7},
         "measured": [mask], "end_to_end": {"jobs": jobs, "failed": []}}
@@ -106,6 +107,18 @@ def test_jobs_and_limits_as_tables(results):
     assert table.rows == (("openvino bf16", "72 (90%)", ""), ("onnx fp32", "38 (95%)", "36 (90%)"))
     assert limits_table(results).rows == (("matrix product, fp32", "151 GFLOP/s"), ("matrix product, bf16",
                                           "1.02 TFLOP/s"), ("memory, read and written", "21.7 GB/s"))
+
+
+def test_an_exported_file_is_named_and_compared_with_onnx_runtime(results):
+    contenders = [entry("onnx int8", "int8", {1: 30.0, 4: 40.0}), entry("openvino int8", "int8", {1: 50.0}, ratio=1.7)]
+    part = results["measured"][0] | {
+        "file": "mask8.onnx", "reference": "onnx int8", "contenders": contenders, "left_out": [],
+        "ranking": ["openvino int8", "onnx int8"], "flops_per_frame": {"as_given": None, "rewritten": None}}
+    results["measured"] = [part]
+    assert sentences(results)[0].startswith("The mask net small (mask8.onnx) is fastest with openvino int8: 50 frames "
+                                            "a second at batch 1, 1.7 times as fast as onnx int8")
+    table = net_table(results, part)
+    assert "small (mask8.onnx) at 192x144" in table.title and "× onnx int8" in table.columns
 
 
 def test_it_draws_with_and_without_jobs(results, tmp_path):

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import METRIC_DEPTH, DepthNet
 from depthcue.nets.checkpoint import card_path
+from depthcue.nets.exported import GraphOnCpu
 from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import RGB255, statement
-from depthcue.nets.graph_card import described_depth_net, file_sha256, read_graph_card
+from depthcue.nets.graph_card import check_runs_on_cpu, described_depth_net, file_sha256, read_graph_card
 
 _TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64,
           "tensor(uint8)": torch.uint8}
@@ -36,19 +36,12 @@ class OnnxDepthNet(ForeignDepthNet):
         raise DepthcueError(f"{self.description.name} is an ONNX graph already", "Copy the file, with its .json.")
 
 
-class _Graph:
+class _Graph(GraphOnCpu):
     """Pictures (B, 3, H, W) in the colours the graph takes to its outputs by name."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # threads that spin while they wait take the cores from whatever works beside them
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-            raise DepthcueError(f"ONNX Runtime cannot load {path}: {error}", "Export it again.") from error
-        inputs = self._session.get_inputs()
+        super().__init__(path)
+        inputs = self.session.get_inputs()
         shape = inputs[0].shape if inputs else []
         channels = [place for place in (1, 3) if len(shape) == 4 and shape[place] == 3]
         if len(inputs) != 1 or not channels or inputs[0].type not in _TYPES:
@@ -81,13 +74,13 @@ class _Graph:
         if self._batch is not None and count < self._batch:
             taken = torch.cat([taken, taken[-1:].expand(self._batch - count, -1, -1, -1)])
         try:
-            answers = self._session.run(None, {self._input: np.ascontiguousarray(taken.numpy())})
+            answers = self.session.run(None, {self._input: np.ascontiguousarray(taken.numpy())})
         except Exception as error:  # as above
             raise DepthcueError(f"the graph fails on {tuple(taken.shape)}: {error}",
                                 "Say which size and multiple it takes: ,size=WxH,multiple=N behind the spec, or "
                                 ",fixed=yes where it takes one size alone.") from error
         return {output.name: torch.from_numpy(answer)[:count]
-                for output, answer in zip(self._session.get_outputs(), answers, strict=True)
+                for output, answer in zip(self.session.get_outputs(), answers, strict=True)
                 if isinstance(answer, np.ndarray) and answer.ndim}
 
 
@@ -110,11 +103,14 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
 
 def _ours(path: Path) -> OnnxDepthNet:
     card = read_graph_card(path, "depth")
+    check_runs_on_cpu(card, path)
     description = described_depth_net(card)
     if not description.relative:
         description = dataclasses.replace(description, predicts=METRIC_DEPTH)  # the graph ends in metres
-    return OnnxDepthNet(_Graph(path), statement(description.name, {}, description, {
+    net = OnnxDepthNet(_Graph(path), statement(description.name, {}, description, {
         "takes": RGB255, "fixed": card.get("one_size", False)}), sha256=card["sha256"])
+    net.graph_file = path
+    return net
 
 
 def _read_beside(path: Path) -> dict[str, Any]:
