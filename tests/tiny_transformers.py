@@ -1,0 +1,63 @@
+"""Depth models of transformers: tiny random ones, saved to a folder as anyone's are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra hf)")
+
+DINO = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 56,
+        "patch_size": 14, "out_features": ["stage1", "stage2", "stage3", "stage4"], "apply_layernorm": True,
+        "reshape_hidden_states": False}
+NECK = {"neck_hidden_sizes": [4, 4, 8, 8], "fusion_hidden_size": 8}
+
+
+def depth_anything(**config: Any) -> tuple[nn.Module, Any]:
+    model = transformers.DepthAnythingForDepthEstimation(transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(**DINO), reassemble_hidden_size=16, head_hidden_size=8,
+        patch_size=14, **NECK, **config))
+    return model, transformers.DPTImageProcessor(size={"height": 56, "width": 56}, ensure_multiple_of=14,
+                                                 keep_aspect_ratio=True)
+
+
+def dpt() -> tuple[nn.Module, Any]:
+    model = transformers.DPTForDepthEstimation(transformers.DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3], is_hybrid=False, **NECK))
+    return model, transformers.DPTImageProcessor(size={"height": 32, "width": 32})
+
+
+def zoedepth() -> tuple[nn.Module, Any]:
+    beit = transformers.BeitConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+        use_relative_position_bias=True)
+    model = transformers.ZoeDepthForDepthEstimation(transformers.ZoeDepthConfig(
+        backbone_config=beit, bottleneck_features=8, num_relative_features=8, bin_embedding_dim=8,
+        num_attractors=[4, 2, 2, 1], **NECK,
+        bin_configurations=[{"name": "road", "n_bins": 8, "min_depth": 0.001, "max_depth": 60.0}]))
+    return model, transformers.ZoeDepthImageProcessor(size={"height": 64, "width": 96}, ensure_multiple_of=32)
+
+
+def glpn() -> tuple[nn.Module, Any]:
+    model = transformers.GLPNForDepthEstimation(transformers.GLPNConfig(
+        depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 16, 16], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8))
+    return model, transformers.GLPNImageProcessor()
+
+
+def save(folder: Path, made: tuple[nn.Module, Any]) -> str:
+    """Save a model whose random weights are large enough for a picture to be told from another."""
+    model, processor = made
+    chance = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, (1.5 / parameter[0].numel()) ** 0.5, generator=chance)
+            if name.startswith("head") and name.endswith("bias"):
+                parameter.fill_(1.0)  # or the last ReLU might cut off everything
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return f"hf:{folder}"
