@@ -1,4 +1,4 @@
-"""A network of transformers, from the command line, all the way: its mask net, measurements, masks, an exported file."""
+"""A network of transformers, from the command line, all the way: mask net, measurements, masks, an exported file."""
 
 import json
 from pathlib import Path
