@@ -1,7 +1,7 @@
 """What a turned camera sees of a scene: re-rendered, or cut out of a photograph; and how it is read."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 from depthcue.probes.contract import Case, Chance, Findings, Readings, Seen, Unreadable, Variant, curve
 from depthcue.probes.photographs import FrameScene, road_ahead
 from depthcue.probes.rendered import RenderedScene, Thing
-from depthcue.probes.scene import Pose, Shown, distance_of
+from depthcue.probes.scene import Pose, Shown, distance_of, exact_distance
 from depthcue.scenes import Turn
 
 AHEAD = Pose(position=1.5, size=1.5)
@@ -31,8 +31,8 @@ def rendered_case(scene: RenderedScene, thing: Thing, condition: str, turns: Seq
     strip = road_ahead(scene.size, scene.horizon_row)
 
     def variant(name: str, level: float, shown: Shown, true: float) -> Variant:
-        return Variant(name, level, shown.rgb, shown.region, ground=strip & ~_wider(shown.region),
-                       truth={f"true_{number}": true, "focal_px": scene.focal_px})
+        truth = {f"true_{number}": true, "focal_px": scene.focal_px, **exact_distance(shown)}
+        return Variant(name, level, shown.rgb, shown.region, ground=strip & ~_wider(shown.region), truth=truth)
 
     level_camera = next(scene.turned(thing, [(Turn(), AHEAD)]))
     shows = scene.turned(thing, [(turn, AHEAD) for _, turn, _ in turns])
@@ -112,7 +112,7 @@ def conclude_turn(readings: Sequence[Readings], chance: Chance, condition: str, 
     findings = Findings(f"{what} of the camera, degrees", f"{what} read off the depth map, degrees")
     relative = [_with_ratio(reading, condition) for reading in readings]
     findings.curves = [curve(f"{what} read", relative, condition, number, chance, f"true_{number}"),
-                       curve("obstacle's distance", relative, condition, "ratio", chance,
+                       curve("obstacle's distance", relative, condition, "ratio", chance, "true_ratio",
                              y="obstacle's distance over that of the level camera")]
     lines = np.array([_line(reading, condition, number) for reading in relative]).reshape(-1, 2)
     changes = [np.abs(reading.levels(condition, "ratio")[1] - 1) for reading in relative]
@@ -136,14 +136,20 @@ def _line(reading: Readings, condition: str, number: str) -> tuple[float, float]
 
 
 def _with_ratio(reading: Readings, condition: str) -> Readings:
-    """Distances over the one at the level nearest to 0."""
-    levels, distances = reading.levels(condition, "distance")
+    """Distances over that of the level camera."""
+    start = reading.numbers.get((condition, 0.0), {})
     with_ratio = Readings(reading.scene, {key: dict(numbers) for key, numbers in reading.numbers.items()})
-    if len(levels) and levels[np.abs(levels).argmin()] == 0:
-        start = distances[np.abs(levels).argmin()]
-        for level, distance in zip(levels, distances, strict=True):
-            with_ratio.numbers[condition, float(level)]["ratio"] = float(distance / start)
+    for (name, _), numbers in with_ratio.numbers.items():
+        if name == condition:
+            add_ratios(numbers, start)
     return with_ratio
+
+
+def add_ratios(numbers: dict[str, float], start: Mapping[str, float]) -> None:
+    """Add the obstacle's distance over that in `start`, and what that truly is: `ratio`, `true_ratio`."""
+    for name, ratio in (("distance", "ratio"), ("depth_m", "true_ratio")):
+        if name in numbers and name in start:
+            numbers[ratio] = numbers[name] / start[name]
 
 
 def _wider(region: Tensor) -> Tensor:

@@ -185,10 +185,11 @@ class Findings:
     Attributes:
         x, y: what the axes of the curves say; empty where there are no curves.
         curves: see `curve`.
-        bars: numbers to be compared by eye: groups of `y` (what the axis says) and `bars`, each as a value.
+        bars: numbers to be compared by eye: groups of `y` (what the axis says) and `bars`, each as a value; bars of one
+            `name` differ in their `series`.
         values: single numbers: `name`, `value`, `ci95`, `n`, and `unit` where it has one.
         profile: weights on the common scale, the share of the true depth change that the net follows when only this
-            cue tells it: `cue`, `value`, `ci95`, `n`.
+            cue tells it: `cue`, the `condition` that turned it, `value`, `ci95`, `n`.
     """
 
     x: str = ""

@@ -12,7 +12,7 @@ from depthcue.imaging import Rgb, resize_rgb
 from depthcue.probes.contract import Seen, Variant
 
 _SHOWN_WIDTH = 320
-_MOST = 6
+_MOST = 10
 
 
 class ExampleKeeper:

@@ -109,16 +109,18 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
     errors = [_own_error(reading) for reading in readings]
     findings.values.append({"name": "own error where no cue is in conflict", "unit": "share",
                             **chance.mean(errors)})
-    findings.profile = [{"cue": cue, **chance.mean(weights[next(iter(names))])}]
+    alone = next(iter(names))
+    findings.profile = [{"cue": cue, "condition": alone, **chance.mean(weights[alone])}]
     return findings
 
 
 def _over_reference(reading: Readings) -> Readings:
-    """What is told and seen, over that in the reference."""
+    """What is told and seen, over that in the reference, with which every condition that was read begins at 1."""
     start = reading.numbers.get(("", 0.0), {})
     relative = Readings(reading.scene)
     for key, numbers in reading.numbers.items():
         if key[0] and RATIO in numbers and RATIO in start:
+            relative.numbers.setdefault((key[0], 1.0), {SEEN: 1.0, TOLD: 1.0})
             relative.numbers[key] = {SEEN: numbers[RATIO] / start[RATIO], TOLD: numbers[TOLD] / start[TOLD]}
     return relative
 

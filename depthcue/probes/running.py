@@ -111,7 +111,7 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settin
         `stages` (what each showed), `experiments` (for each on each stage: `name`, `question`, `stage`, `cases`,
         `variants`, `dropped` and `unreadable` with reasons, the fields of `Findings`, `attention`, `examples`,
         `seconds`), `profile` (all weights on the common scale, with the experiment and stage they come from) and
-        `beside` (the `target_net` and `profile` of other networks).
+        `beside` (the `target_net`, `stages` and `profile` of other networks).
 
     Raises:
         DepthcueError: an unknown experiment or stage, a stage without what it needs, nowhere to write.
@@ -169,7 +169,7 @@ def read_profile(path: Path) -> dict[str, Any]:
         if document["command"] != "probe":
             raise DepthcueError(f"{file} comes from depthcue {document['command']}, not probe",
                                 "Give --beside what depthcue probe wrote.")
-        return {"target_net": document["target_net"], "profile": document["profile"]}
+        return {name: document[name] for name in ("target_net", "stages", "profile")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DepthcueError(f"{file} cannot be read as results of depthcue probe: {error}",
                             "Give --beside the results.json of another network, or its folder.") from error

@@ -79,10 +79,16 @@ LineUp = tuple["Scene", list[tuple[Any, bool]]]
 
 def obstacle_variant(scene: Scene, condition: str, level: float, shown: Shown, **truth: float) -> Variant:
     """A variant that is read on the obstacle. Its mean exact depth, where known, is `depth_m` of its truth."""
-    if shown.depth_m is not None and shown.region.any():
-        truth = {"depth_m": float(shown.depth_m[shown.region].mean()), **truth}
+    truth = exact_distance(shown) | truth
     same = ~shown.region & ((shown.rgb - scene.bare).abs().amax(0, keepdim=True) < 0.02)
     return Variant(condition, level, shown.rgb, shown.region, same=same, truth=truth)
+
+
+def exact_distance(shown: Shown) -> dict[str, float]:
+    """The obstacle's mean exact depth in metres, where it is known and seen, as `depth_m`."""
+    if shown.depth_m is None or not shown.region.any():
+        return {}
+    return {"depth_m": float(shown.depth_m[shown.region].mean())}
 
 
 def pixels_of(variant: Variant) -> Tensor:

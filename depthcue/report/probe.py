@@ -5,8 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from depthcue.report.probe_cues import SENTENCES, TOLD_AXIS, beside_others, supported, where_the_mask_lies
-from depthcue.report.probe_figures import draw_experiment, draw_profile, drawable, profiles_of
+from depthcue.report.probe_cues import (
+    ENOUGH,
+    SENTENCES,
+    TOLD_AXIS,
+    beside_others,
+    bounds,
+    digits,
+    seen_and_believed,
+    supported,
+    where_the_mask_lies,
+)
+from depthcue.report.probe_figures import draw_beside_mask, draw_experiment, draw_profile, drawable, profiles_of
 from depthcue.report.probe_published import PITCH_SLOPE, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 from depthcue.report.section import Column, Example, Plot, Section
@@ -22,16 +32,18 @@ def section(results: Results, folder: Path) -> Section:
     plots = []
     if any(weight["value"] is not None for weight in results["profile"]):
         plots.append(Plot("profile", "The cue profile: 0 means that a cue is ignored, 1 (dashed) that it alone is "
-                          "believed; lines are 95% intervals over scenes or obstacles",
-                          partial(draw_profile, profiles_of(results))))
-    plots += [Plot(f"{entry['name']}-{entry['stage']}", f"{entry['question']} ({entry['stage']}, {entry['cases']} "
-                   f"cases; shaded: 95% intervals over them; dashed black: {_dashed(entry)})",
+                          "believed; lines are 95% intervals over scenes", partial(draw_profile, profiles_of(results))))
+    if known := seen_and_believed(results):
+        plots.append(Plot("profile-and-mask", "Does it look at what it believes? Left the weight of each cue, right "
+                          "how much more densely than evenly (dashed) the mask lies on the pixels that carry it; lines "
+                          "are 95% intervals over scenes", partial(draw_beside_mask, known)))
+    plots += [Plot(f"{entry['name']}-{entry['stage']}", _caption(entry),
                    partial(draw_experiment, entry, _on_roads(results, entry)))
               for entry in entries if drawable(entry)]
     tables = [table for table in (_profile_table(results), *(_values_table(entry) for entry in entries),
                                   _attention_table(results), _left_out_table(results)) if table.rows]
     return Section(
-        "Which cues does it believe?", tuple(in_words(results)), tuple(tables), tuple(plots),
+        "Which cues does it believe?", tuple(dict.fromkeys(in_words(results))), tuple(tables), tuple(plots),
         lead="One cue of a picture is turned while all else stays, and the network's depth is watched. Where two cues "
         "are in conflict, its answer shows which of them it believes. The same change without any conflict is always "
         "measured beside it.",
@@ -48,8 +60,14 @@ def in_words(results: Results) -> list[str]:
     missing = sum(len(entry["dropped"]) for entry in results["experiments"])
     unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
     if missing or unreadable:
-        sentences.append(f"{missing} cases were left out by stated rules, and {unreadable} pictures could not be read; "
-                         "the reasons are in the table.")
+        cases = "1 case was" if missing == 1 else f"{missing} cases were"
+        pictures = "1 picture" if unreadable == 1 else f"{unreadable} pictures"
+        sentences.append(f"{cases} left out by stated rules, and {pictures} could not be read; the reasons are in the "
+                         "table.")
+    most = max((entry["cases"] for entry in results["experiments"]), default=ENOUGH)
+    if 0 < most < ENOUGH:
+        sentences.append(f"With only {'1 case' if most == 1 else f'{most} cases'} of each experiment, the numbers say "
+                         "little.")
     return sentences
 
 
@@ -76,13 +94,20 @@ _STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
 
 
 def _weight(weight: dict[str, Any]) -> str:
-    low, high = weight["ci95"]
-    return f"{weight['cue']} ({weight['value']:.2f}, {low:.2f} to {high:.2f})"
+    return f"{weight['cue']} ({digits(weight['value'])}, {bounds(weight)})"
 
 
-def _dashed(entry: dict[str, Any]) -> str:
-    """What the dashed line of an experiment's curves is."""
-    return "what the turned cue tells, followed fully" if entry["x"] == TOLD_AXIS else "the truth"
+def _caption(entry: dict[str, Any]) -> str:
+    """The question, and what the figure of an experiment shows besides its axes."""
+    shown = [entry["stage"], f"{entry['cases']} cases"]
+    if any(curve["points"] for curve in entry["curves"]):
+        shown.append("shaded: 95% intervals over scenes")
+    if any(len([point for point in curve["points"] if "truth" in point]) > 1 for curve in entry["curves"]):
+        told = entry["x"] == TOLD_AXIS
+        shown.append("dashed black: " + ("what the turned cue tells, followed fully" if told else "the truth"))
+    if entry["bars"]:
+        shown.append("lines: 95% intervals over scenes")
+    return f"{entry['question']} ({'; '.join(shown)})"
 
 
 def _on_roads(results: Results, entry: dict[str, Any]) -> bool:
@@ -102,12 +127,14 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     if difference and supported(difference) and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
         winner, loser = ("position", "size") if difference["ci95"][0] > 0 else ("size", "position")
         sentences.append(f"Where they are in conflict ({entry['stage']}), {winner} outweighs {loser}: the slopes "
-                         f"differ by {abs(difference['value']):.2f} ({_interval(difference, absolute=True)}).")
-    at_3 = {curve["condition"]: point["value"] for curve in entry["curves"] for point in curve["points"]
-            if point["x"] == 3.0}
+                         f"differ by {digits(abs(difference['value']))} "
+                         f"({bounds({'ci95': sorted(map(abs, difference['ci95']))})}).")
+    at_3 = {curve["condition"]: point for curve in entry["curves"] for point in curve["points"]
+            if point["x"] == 3.0 and supported(point)}
     published = "; ".join(f"{network} {', '.join(f'{condition} {value:.2f}' for condition, value in known.items())}"
                           for network, known in POSITION_SIZE_AT_3.items())
-    own = [f"{condition} {at_3[condition]:.2f}" for condition in ("both", "position", "size") if condition in at_3]
+    own = [f"{condition} {digits(at_3[condition]['value'])} ({bounds(at_3[condition])})"
+           for condition in ("both", "position", "size") if condition in at_3]
     if own:
         beside = f" Published, on KITTI frames: {published}." if on_roads else ""
         sentences.append(f"Told three times the distance ({entry['stage']}) it sees: {', '.join(own)}.{beside}")
@@ -115,40 +142,36 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
 
 
 def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
-    slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
-    if slope is None or not supported(slope):
-        return []
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
-    beside = f"; published, on KITTI frames: {published}" if on_roads else ""
-    return [f"Of a change of the camera's pitch ({entry['stage']}) it follows {slope['value']:.2f} "
-            f"({_interval(slope)}){beside}."]
+    return _turned(entry, "pitch", f"; published, on KITTI frames: {published}" if on_roads else "")
 
 
 def _roll(entry: dict[str, Any], on_roads: bool) -> list[str]:
+    return _turned(entry, "roll", "")
+
+
+def _turned(entry: dict[str, Any], what: str, beside: str) -> list[str]:
+    """How far a turn of the camera is followed; that this is open where the interval holds nothing and all of it."""
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not supported(slope):
         return []
-    return [f"Of a change of the camera's roll ({entry['stage']}) it follows {slope['value']:.2f} "
-            f"({_interval(slope)})."]
+    if slope["ci95"][0] <= 0 and slope["ci95"][1] >= 1:
+        return [f"How far it follows a change of the camera's {what} ({entry['stage']}) stays open: "
+                f"{bounds(slope)}."]
+    return [f"Of a change of the camera's {what} ({entry['stage']}) it follows {digits(slope['value'])} "
+            f"({bounds(slope)}){beside}."]
 
 
 _SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll} | SENTENCES
 """What an experiment adds in words beside its table."""
 
 
-def _interval(value: dict[str, Any], absolute: bool = False) -> str:
-    low, high = value["ci95"]
-    if absolute:
-        low, high = sorted((abs(low), abs(high)))
-    return f"{low:.2f} to {high:.2f}"
-
-
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else digits(value, 3)
 
 
 def _bounds(value: dict[str, Any]) -> str:
-    return "" if not value["ci95"] else f"{value['ci95'][0]:.3f} to {value['ci95'][1]:.3f}"
+    return " to ".join(_number(end) for end in value["ci95"] or ())
 
 
 def _profile_table(results: Results) -> Table:
@@ -193,6 +216,6 @@ def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
 
 def _example(entry: dict[str, Any]) -> Example:
     columns = tuple(Column(f"{shown['condition'] or 'unchanged'}"
-                           + (f", {shown['level']:g}" if shown["condition"] else ""), shown["shown"], shown["seen"])
+                           + (f", {shown['level']:g}" if shown["level"] else ""), shown["shown"], shown["seen"])
                     for shown in entry["examples"])
     return Example(f"{entry['name']}, {entry['stage']}: {entry['examples'][0]['case']}", columns)

@@ -9,8 +9,8 @@ ENOUGH = 5
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
-                      "class-mean colours": 0.192}
-"""Of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019); classes there have set colours."""
+                      "set colours of classes": 0.192}
+"""Of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019)."""
 _MOST_NAMED = 4
 
 
@@ -19,10 +19,14 @@ def supported(value: dict[str, Any]) -> bool:
     return bool(value["ci95"]) and int(value["n"]) >= ENOUGH
 
 
+def digits(number: float, places: int = 2) -> str:
+    """A number in words; no negative zeros."""
+    return f"{round(number, places) + 0.0:.{places}f}"
+
+
 def bounds(value: dict[str, Any]) -> str:
     """The 95% interval in words."""
-    low, high = value["ci95"]
-    return f"{low:.2f} to {high:.2f}"
+    return " to ".join(digits(end) for end in value["ci95"])
 
 
 def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
@@ -31,7 +35,7 @@ def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
     for value in entry["values"]:
         if value["name"].startswith("share of the change of scale") and supported(value):
             sentences.append(f"When the camera's {value['condition']} changes, its scale follows by "
-                             f"{value['value']:.2f} of the change ({bounds(value)}); 1 would be right.")
+                             f"{digits(value['value'])} of the change ({bounds(value)}); 1 would be right.")
     return sentences
 
 
@@ -62,15 +66,41 @@ def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
             "often than by chance."]
 
 
-SENTENCES = {"camera": camera, "appearance": appearance, "occlusion": occlusion}
+def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
+    """How many unfamiliar things are seen, beside familiar ones, and what their shadow adds."""
+    values = {value["name"]: value for value in entry["values"] if supported(value)}
+    seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")
+            if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]
+    sentences = [f"Of obstacles with their shadow ({entry['stage']}) it sees: {', '.join(seen)}."] if seen else []
+    shadow = values.get("share of an obstacle's pixels seen, unfamiliar, what the shadow adds")
+    if shadow and (shadow["ci95"][0] > 0 or shadow["ci95"][1] < 0):
+        sentences.append(f"The shadow {'adds' if shadow['value'] > 0 else 'takes'} {digits(abs(shadow['value']))} "
+                         f"of an unfamiliar thing's pixels ({bounds(shadow)}; {entry['stage']}).")
+    elif shadow:
+        sentences.append(f"No effect of the shadow on unfamiliar things is found ({bounds(shadow)} of their pixels; "
+                         f"{entry['stage']}).")
+    return sentences
+
+
+SENTENCES = {"camera": camera, "appearance": appearance, "occlusion": occlusion, "unfamiliar": unfamiliar}
 
 
 def beside_others(results: Results) -> list[str]:
-    """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet."""
+    """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet.
+
+    Only on stages that showed both the same scenes or frames; where there is none, that is said.
+    """
     name = results["target_net"]["name"]
     sentences = []
     for other in results["beside"]:
-        theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"] if supported(weight)}
+        same = [stage for stage, shown in results["stages"].items() if shown_on(shown) == shown_on(
+            other["stages"].get(stage, {}))]
+        if not same:
+            sentences.append(f"{other['target_net']['name']} was shown other scenes than {name}: their profiles are no "
+                             "comparison.")
+            continue
+        theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"]
+                  if supported(weight) and weight["stage"] in same}
         pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results["profile"]
                  if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
         for word, cues in (("more", [one for one, two in pairs if one["ci95"][0] > two["ci95"][1]]),
@@ -81,15 +111,32 @@ def beside_others(results: Results) -> list[str]:
     return sentences
 
 
+def shown_on(stage: dict[str, Any]) -> str | None:
+    """The scenes or frames that a stage of a document showed."""
+    shown: str | None = stage.get("scenes", stage.get("frames"))
+    return shown
+
+
+def seen_and_believed(results: Results) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Of every cue with a weight, and a mask that was looked at: its name, its weight, and how many times as densely as
+    evenly the mask lies on its pixels; the stage is in the name where there are several."""
+    found = []
+    for entry in results["experiments"]:
+        lifts = {attention["condition"]: attention["mask_lift"] for attention in entry["attention"]}
+        stage = f" ({entry['stage']})" if len(results["stages"]) > 1 else ""
+        found += [(weight["cue"] + stage, weight, lifts[weight["condition"]]) for weight in entry["profile"]
+                  if weight["value"] is not None and weight["condition"] in lifts]
+    cues = list(dict.fromkeys(weight["cue"] for _, weight, _ in found))
+    return sorted(found, key=lambda one: cues.index(one[1]["cue"]))
+
+
 def where_the_mask_lies(results: Results) -> list[str]:
     """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
     densely: dict[str, list[str]] = {"more": [], "less": []}
-    for entry in results["experiments"]:
-        cues = [weight for weight in entry["profile"] if supported(weight)]
-        if len(cues) != 1 or not entry["attention"] or not supported(entry["attention"][0]["mask_lift"]):
+    for name, weight, lift in seen_and_believed(results):
+        if not (supported(weight) and supported(lift)):
             continue
-        lift, (cue,) = entry["attention"][0]["mask_lift"], cues
-        named = f"{cue['cue']} ({lift['value']:.1f} times; weight {cue['value']:.2f})"
+        named = f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})"
         if lift["ci95"][0] > 1:
             densely["more"].append(named)
         elif lift["ci95"][1] < 1:

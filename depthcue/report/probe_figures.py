@@ -12,7 +12,6 @@ from depthcue.report.probe_cues import TOLD_AXIS
 from depthcue.report.probe_published import MARKS, POSITION_SIZE_AT_3
 from depthcue.report.results import Results
 
-_MOST_SHADED = 5
 _SAME_TRUTH = 0.06
 
 
@@ -27,7 +26,7 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
         paths: files to write; the suffix says which kind.
     """
     labels = list(dict.fromkeys(_axes_of(entry, curve) for curve in entry["curves"] if curve["points"]))
-    tallest = max([len(group["bars"]) for group in entry["bars"]], default=0)
+    tallest = max([len(group["bars"]) for group in entry["bars"]], default=0)  # bars, however many a row holds
     figure = new_figure(5.6 * (len(labels) + len(entry["bars"])), max(3.9, 1.2 + 0.27 * tallest), theme)
     panels = figure.subplots(1, len(labels) + len(entry["bars"]), squeeze=False)[0]
     for axes, group in zip(panels[len(labels):], entry["bars"], strict=True):
@@ -35,8 +34,8 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
     for axes, label in zip(panels, labels, strict=False):
         curves = [curve for curve in entry["curves"] if _axes_of(entry, curve) == label and curve["points"]]
         for curve in curves:
-            _draw_curve(axes, curve, _colour_of(curve, curves, theme), len(curves) <= _MOST_SHADED,
-                        "-" if curve["condition"] == _told_by(curve) else "--")
+            control = curve["condition"] != _told_by(curve)
+            _draw_curve(axes, curve, _colour_of(curve, curves, theme), not control, "--" if control else "-")
         _draw_truth(axes, curves, "followed fully" if entry["x"] == TOLD_AXIS else "truth", theme)
         if entry["name"] == "position-size" and on_roads:
             _draw_published(axes, curves, theme)
@@ -57,17 +56,37 @@ def _axes_of(entry: dict[str, Any], curve: dict[str, Any]) -> tuple[str, str]:
 
 
 def _draw_bars(axes: Axes, group: dict[str, Any], theme: Theme) -> None:
+    """A row for each name, in it a bar for each series."""
     bars = [bar for bar in group["bars"] if bar["value"] is not None]
-    for place, bar in enumerate(bars):
-        axes.barh(place, bar["value"], height=0.7, color=method_colour(0, theme), alpha=0.85)
-        if bar["ci95"]:
-            axes.plot(bar["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
-    axes.set_yticks(range(len(bars)), [bar["name"] for bar in bars])
-    axes.set_ylim(len(bars) - 0.4, -0.6)
+    series = list(dict.fromkeys(bar.get("series") for bar in bars))
+    named = [[(bar["name"], bar) for bar in bars if bar.get("series") == label] for label in series]
+    _draw_rows(axes, list(dict.fromkeys(bar["name"] for bar in bars)), named, series, theme)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     axes.set_xlabel(group["y"], color=theme.ink, fontsize=9)
+
+
+def _draw_rows(axes: Axes, names: Sequence[str], series: Sequence[Sequence[tuple[str, dict[str, Any]]]],
+               labels: Sequence[str | None], theme: Theme) -> None:
+    """Bars with 95% intervals: a row for each name, from above; a colour for each series.
+
+    Args:
+        series: named values with `value` and `ci95`.
+        labels: of the series; a legend stands where there are several.
+    """
+    thick = 0.76 / max(len(series), 1)
+    for number, (bars, label) in enumerate(zip(series, labels, strict=True)):
+        places = [names.index(name) + (number - (len(series) - 1) / 2) * thick for name, _ in bars]
+        axes.barh(places, [bar["value"] for _, bar in bars], height=thick * 0.9, color=method_colour(number, theme),
+                  alpha=0.85, label=label)
+        for place, (_, bar) in zip(places, bars, strict=True):
+            if bar["ci95"]:
+                axes.plot(bar["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
     style_axes(axes, theme)
     axes.grid(axis="y", visible=False)
+    if len(series) > 1:
+        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="best")
 
 
 def _told_by(curve: dict[str, Any]) -> str:
@@ -123,38 +142,54 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
         profiles: names of networks, and the `profile` of each one's document.
         paths: files to write.
     """
-    rows = list(dict.fromkeys((weight["cue"], weight["stage"]) for _, profile in profiles for weight in profile))
-    stages = {stage for _, stage in rows}
-    thick = 0.8 / max(len(profiles), 1)
-    figure = new_figure(7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(rows), theme)
+    known = [weight for _, profile in profiles for weight in profile if weight["value"] is not None]
+    cues = list(dict.fromkeys(weight["cue"] for weight in known))
+    stages = list(dict.fromkeys(weight["stage"] for weight in known))
+
+    def name_of(cue: str, stage: str) -> str:
+        return cue if len(stages) == 1 else f"{cue}\n({stage})"
+
+    found = {name_of(weight["cue"], weight["stage"]) for weight in known}
+    names = [name for cue in cues for stage in stages if (name := name_of(cue, stage)) in found]
+    figure = new_figure(7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(names), theme)
     axes = figure.subplots()
-    for number, (name, profile) in enumerate(profiles):
-        colour = method_colour(number, theme)
-        at = {(weight["cue"], weight["stage"]): weight for weight in profile if weight["value"] is not None}
-        for row, key in enumerate(rows):
-            if key not in at:
-                continue
-            place = row + (number - (len(profiles) - 1) / 2) * thick
-            weight = at[key]
-            axes.barh(place, weight["value"], height=thick * 0.86, color=colour, alpha=0.85,
-                      label=None if any(handle.get_label() == name for handle in axes.containers) else name)
-            if weight["ci95"]:
-                axes.plot(weight["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
-    names = [cue if len(stages) == 1 else f"{cue}\n({stage})" for cue, stage in rows]
-    axes.set_yticks(range(len(rows)), names)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    series = [[(name_of(weight["cue"], weight["stage"]), weight) for weight in profile if weight["value"] is not None]
+              for _, profile in profiles]
+    _draw_rows(axes, names, series, [network for network, _ in profiles], theme)
+    _draw_weight_axis(axes, "share of the true change of depth that is followed when this cue alone tells it", theme)
+    save_figure(figure, paths)
+
+
+def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
+    """Lines at 0, where a cue is ignored, and dashed at 1, where it alone is believed."""
     for line in (0.0, 1.0):
         axes.axvline(line, color=theme.ink, linewidth=0.8, linestyle="-" if line == 0 else (0, (4, 3)))
-    axes.set_xlabel("share of the true change of depth that is followed when this cue alone tells it",
-                    color=theme.ink, fontsize=9)
-    style_axes(axes, theme)
-    axes.grid(axis="y", visible=False)
-    if len(profiles) > 1:
-        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="best")
+    axes.set_xlabel(label, color=theme.ink, fontsize=9)
+
+
+def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]], paths: Sequence[Path],
+                     theme: Theme = LIGHT) -> None:
+    """Draw the weights of cues beside how densely the mask lies on the pixels that carry them.
+
+    Args:
+        cues: name, weight and density over that of an even mask, each with `value` and `ci95`.
+        paths: files to write.
+    """
+    figure = new_figure(8.4, 1.3 + 0.4 * len(cues), theme)
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = [name for name, _, _ in cues]
+    _draw_rows(right, names, [[(name, density) for name, _, density in cues]], [None], theme)
+    _draw_rows(left, names, [[(name, weight) for name, weight, _ in cues]], [None], theme)
+    _draw_weight_axis(left, "weight of the cue", theme)
+    right.axvline(1.0, color=theme.ink, linewidth=0.8, linestyle=(0, (4, 3)))
+    right.set_xlabel("mask on its pixels, times an even one", color=theme.ink, fontsize=9)
     save_figure(figure, paths)
 
 
 def profiles_of(results: Results) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The profile of the network that was probed, and those it was laid over."""
-    return [(results["target_net"]["name"], results["profile"]),
-            *((other["target_net"]["name"], other["profile"]) for other in results["beside"])]
+    """The profile of the network that was probed, and those it was laid over; kinds of scenes that differ are named."""
+    documents = [results, *results["beside"]]
+    kinds = [document["stages"].get("rendered", {}).get("scenes") for document in documents]
+    several = len(set(filter(None, kinds))) > 1
+    return [(document["target_net"]["name"] + (f" ({kind})" if several and kind else ""), document["profile"])
+            for document, kind in zip(documents, kinds, strict=True)]

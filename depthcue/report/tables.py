@@ -31,6 +31,7 @@ def word_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple
     """Of each column whether it holds words: the first one does, and any in which no cell begins with a number."""
     return tuple(place == 0 or not any(_NUMBER.match(row[place]) for row in rows) for place in range(len(columns)))
 
+
 MANY = 3
 """More rivals than this are rows of a table and not pairs of columns."""
 

@@ -85,11 +85,13 @@ def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
     reading = Readings("one", {("", 0.0): {RATIO: 0.8, TOLD: 0.5}, ("turned", 2.0): {RATIO: 1.2, TOLD: 2.0, TRUE: 1.0},
                                ("unread", 2.0): {TOLD: 2.0}})
     findings = conclude_cue("cue", {"turned": "turned", "unread": "unread"}, [reading], Chance(100))
-    assert findings.profile == [{"cue": "cue", "value": pytest.approx(0.5 / 3, rel=1e-4), "ci95": None, "n": 1}]
+    assert findings.profile == [{"cue": "cue", "condition": "turned", "value": pytest.approx(0.5 / 3, rel=1e-4),
+                                 "ci95": None, "n": 1}]
     values = {value["name"]: value["value"] for value in findings.values}
     assert values["share followed, unread"] is None
     assert values["own error where no cue is in conflict"] == pytest.approx(0.2)
-    assert [point["value"] for point in findings.curves[0]["points"]] == [1.5]
+    assert [(point["x"], point["value"]) for point in findings.curves[0]["points"]] == [(1.0, 1.0), (2.0, 1.5)]
+    assert findings.curves[1]["points"] == []
 
 
 def test_without_the_reference_nothing_is_said() -> None:

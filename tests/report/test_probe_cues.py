@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from depthcue.report.probe_cues import appearance, beside_others, camera, occlusion, where_the_mask_lies
+from depthcue.report.probe_cues import (
+    appearance,
+    beside_others,
+    camera,
+    digits,
+    occlusion,
+    seen_and_believed,
+    unfamiliar,
+    where_the_mask_lies,
+)
+from depthcue.report.probe_figures import profiles_of
 
 
 def number(value: float, low: float, high: float, n: int = 8, **more: Any) -> dict[str, Any]:
@@ -41,23 +51,46 @@ def test_the_order_is_seen_or_not(low: float, high: float, words: str | None) ->
     assert said == [] if words is None else f"{words} often than by chance" in said[0]
 
 
+def test_unfamiliar_things_and_their_shadow() -> None:
+    name = "share of an obstacle's pixels seen, unfamiliar, what the shadow adds"
+    seen = number(0.5, 0.4, 0.6, name="share of obstacles seen, unfamiliar, with shadow")
+    said = unfamiliar(entry(seen, number(0.1, 0.05, 0.2, name=name)), True)
+    assert "unfamiliar ones 0.50 (0.40 to 0.60)." in said[0] and "shadow adds 0.10" in said[1]
+    assert "No effect" in unfamiliar(entry(number(0.1, -0.05, 0.2, name=name)), True)[0]
+    assert unfamiliar(entry(number(0.1, 0.05, 0.2, n=4, name=name)), True) == []
+
+
+def test_there_is_no_negative_zero() -> None:
+    assert (digits(-0.001), digits(-0.006), digits(-0.0004, 3)) == ("0.00", "-0.01", "0.000")
+
+
 def test_two_networks_differ_where_their_intervals_do_not_meet() -> None:
     def weight(cue: str, low: float, high: float) -> dict[str, Any]:
         return number((low + high) / 2, low, high, cue=cue, stage="rendered")
 
     own = [weight("haze", 0.5, 0.7), weight("blur", 0.0, 0.1), weight("occlusion", 0.0, 0.5)]
     theirs = [weight("haze", 0.0, 0.2), weight("blur", 0.3, 0.5), weight("occlusion", 0.4, 0.6)]
-    said = beside_others({"target_net": {"name": "a"}, "profile": own,
-                          "beside": [{"target_net": {"name": "b"}, "profile": theirs}]})
-    assert said == ["a follows haze (rendered) more than b.", "a follows blur (rendered) less than b."]
+    roads, rooms = ({"rendered": {"scenes": kind}} for kind in ("road", "indoor"))
+    document = {"target_net": {"name": "a"}, "stages": roads, "profile": own,
+                "beside": [{"target_net": {"name": "b"}, "stages": roads, "profile": theirs}]}
+    assert beside_others(document) == ["a follows haze (rendered) more than b.",
+                                       "a follows blur (rendered) less than b."]
+    document["beside"][0]["stages"] = rooms
+    (said,) = beside_others(document)
+    assert "no comparison" in said
+    assert [name for name, _ in profiles_of(document)] == ["a (road)", "b (indoor)"]
 
 
 def test_where_the_mask_lies() -> None:
     def experiment(cue: str, low: float, high: float) -> dict[str, Any]:
-        return entry(profile=[number(0.4, 0.3, 0.5, cue=cue)],
-                     attention=[{"condition": cue, "mask_lift": number((low + high) / 2, low, high)}])
+        return entry(profile=[number(0.4, 0.3, 0.5, cue=cue, condition=f"{cue} only")],
+                     attention=[{"condition": "both", "mask_lift": number(9.0, 9.0, 9.0)},
+                                {"condition": f"{cue} only", "mask_lift": number((low + high) / 2, low, high)}])
 
-    said = where_the_mask_lies({"experiments": [experiment("haze", 1.5, 2.5), experiment("blur", 0.2, 0.4),
-                                                experiment("occlusion", 0.8, 1.2), entry()]})
+    results = {"stages": {"rendered": {}}, "experiments": [
+        experiment("haze", 1.5, 2.5), experiment("blur", 0.2, 0.4), experiment("occlusion", 0.8, 1.2), entry()]}
+    assert [(name, lift["value"]) for name, _, lift in seen_and_believed(results)] == [
+        ("haze", 2.0), ("blur", pytest.approx(0.3)), ("occlusion", 1.0)]
+    said = where_the_mask_lies(results)
     assert said[0].endswith("more densely than evenly for: haze (2.0 times; weight 0.40).")
     assert said[1].endswith("less densely than evenly for: blur (0.3 times; weight 0.40).") and len(said) == 2

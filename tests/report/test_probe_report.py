@@ -40,23 +40,50 @@ def test_words_follow_from_the_intervals() -> None:
     # its interval reaches from nothing to nearly all
     assert "shading" not in said and "haze" not in said
     assert "position outweighs size" in said and "(0.60 to 1.00)" in said
-    assert "MonoDepth both 3.16" in said and "position 2.90" in said
-    assert "1 cases were left out by stated rules, and 3 pictures could not be read" in said
+    assert "MonoDepth both 3.16" in said and "position 2.90 (2.70 to 3.10)" in said
+    assert "1 case was left out by stated rules, and 3 pictures could not be read" in said
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_few_cases_support_no_sentence(n: int) -> None:
     profile = [number(0.9, 0.8, 1.0, n, cue="vertical position", stage="rendered", experiment="position-size")]
-    assert not any("goes by" in sentence for sentence in in_words(results(profile=profile)))
+    document = results(profile=profile)
+    (entry,) = document["experiments"]
+    entry |= {"cases": n, "values": [], "dropped": [], "unreadable": {}}
+    for point in entry["curves"][0]["points"]:
+        point["n"] = n
+    (said,) = in_words(document)
+    assert said.startswith("With only") and said.endswith("the numbers say little.")
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [(0.5, 0.9, "it follows 0.70 (0.50 to 0.90)"),
+                                                    (-0.1, 1.5, "stays open: -0.10 to 1.50")])
+def test_turns_of_the_camera(low: float, high: float, words: str) -> None:
+    slope = number((low + high) / 2, low, high, name="slope, roll read against true")
+    document = results(profile=[])
+    document["experiments"] = [document["experiments"][0] | {
+        "name": name, "values": [slope], "curves": [], "dropped": [], "unreadable": {}} for name in ("pitch", "roll")]
+    said = in_words(document)
+    assert len(said) == 2 and all(words in sentence for sentence in said)
+    assert ("MonoDepth 0.71" in said[0]) is (high < 1)
 
 
 def test_everything_is_drawn(tmp_path: Path) -> None:
-    document = results(beside=[{"target_net": {"name": "net-b"}, "profile": results()["profile"]}])
+    document = results(beside=[{"target_net": {"name": "net-b"}, "stages": results()["stages"],
+                                "profile": results()["profile"]}])
     bars = {**document["experiments"][0], "name": "parts", "curves": [],
             "bars": [{"y": "seen", "bars": [number(0.5, 0.2, 0.7, name="whole"), number(None, name="hollow")]}]}
-    document["experiments"].append(bars)
+    pairs = {**bars, "name": "unfamiliar", "bars": [{"y": "seen", "bars": [
+        number(0.5, 0.2, 0.7, name="dog", series=series) for series in ("with shadow", "without shadow")]}]}
+    looked = {**bars, "name": "haze", "bars": [], "attention": [{"condition": "haze", **{
+        name: number(1.5, 1.2, 1.8) for name in ("mask_share", "mask_share_before", "mask_lift")}}],
+        "profile": [number(0.2, 0.1, 0.3, cue="haze", condition="haze")]}
+    document["experiments"] += [bars, pairs, looked]
     found = section(document, tmp_path)
-    assert [plot.name for plot in found.plots] == ["profile", "position-size-rendered", "parts-rendered"]
+    assert [plot.name for plot in found.plots] == ["profile", "profile-and-mask", "position-size-rendered",
+                                                   "parts-rendered", "unfamiliar-rendered"]
+    assert found.plots[2].caption.endswith("(rendered; 8 cases; shaded: 95% intervals over scenes)")
+    assert found.plots[3].caption.endswith("(rendered; 8 cases; lines: 95% intervals over scenes)")
     for path in draw_plots(found, tmp_path):
         assert path.stat().st_size > 1000
     titles = [table.title for table in found.tables]

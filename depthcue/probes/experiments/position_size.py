@@ -112,7 +112,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
                                 (POSITION, LIFTED, "position with contact minus lifted")):
         if first in slopes and second in slopes:
             findings.values.append({"name": f"slope, {name}", **chance.mean(slopes[first] - slopes[second])})
-    findings.profile = [{"cue": cue, **chance.mean(slopes[condition])}
+    findings.profile = [{"cue": cue, "condition": condition, **chance.mean(slopes[condition])}
                         for cue, condition in (("vertical position", POSITION), ("familiar size", SIZE))]
     return findings
 

@@ -62,10 +62,16 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
                         for group in (FAMILIAR, UNFAMILIAR) for shadow in (SHADOW, NO_SHADOW)]
     conditions = dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers)
     findings.bars = [{"y": "share of the obstacle's pixels seen", "bars": [
-        {"name": condition.split(", ", 1)[1], **chance.mean([reading.get(condition, 0.0, "completeness")
-                                                             for reading in readings])}
-        for condition in conditions]}]
+        {**_named(condition), **chance.mean([reading.get(condition, 0.0, "completeness") for reading in readings])}
+        for condition in sorted(conditions, key=lambda condition: not condition.startswith(f"{FAMILIAR}, "))]}]
     return findings
+
+
+def _named(condition: str) -> dict[str, str]:
+    """The obstacle and the shadow of a condition, as a bar has them."""
+    group, _, rest = condition.partition(", ")
+    obstacle, _, shadow = rest.rpartition(", ")
+    return {"name": f"{obstacle} ({group})" if group == FAMILIAR else obstacle, "series": shadow}
 
 
 def _means(readings: Sequence[Readings], group: str, shadow: str, number: str) -> Floats:

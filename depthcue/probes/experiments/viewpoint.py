@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from depthcue.probes.camera import AHEAD
+from depthcue.probes.camera import AHEAD, add_ratios
 from depthcue.probes.contract import (
     RENDERED,
     Case,
@@ -28,7 +28,7 @@ from depthcue.probes.contract import (
 )
 from depthcue.probes.following import share_followed
 from depthcue.probes.rendered import Rendered, RenderedScene, Thing
-from depthcue.probes.scene import LEAST_PIXELS, Shown, distance_of
+from depthcue.probes.scene import LEAST_PIXELS, Shown, distance_of, exact_distance
 from depthcue.scenes import Turn
 
 HEIGHT, FOCAL = "height", "focal length"
@@ -54,10 +54,10 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
         change = shown.depth_m / before_m
         # where the ground was seen and still is, the distance in a pixel has changed by the factor
         ground = scene.ground & ~start.region & ~shown.region & ((change / factor - 1).abs() < _FLAT)
-        truth = {TRUE_GROUND: float(change[ground].median())} if ground.any() else {}
+        truth = exact_distance(shown) | ({TRUE_GROUND: float(change[ground].median())} if ground.any() else {})
         return Variant(condition, factor, shown.rgb, shown.region, cue=scene.ground, ground=ground, truth=truth)
 
-    reference = Variant("", 0.0, start.rgb, start.region, cue=scene.ground)
+    reference = Variant("", 0.0, start.rgb, start.region, cue=scene.ground, truth=exact_distance(start))
     return Case(scene.name, reference,
                 (variant(condition, factor, shown) for (condition, factor, _), shown in zip(turns, shows, strict=True)),
                 (before_m, torch.isfinite(before_m)), thing.name)
@@ -90,7 +90,7 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
                    for reading in relative]
         findings.curves += [
             curve(f"ground, {condition}", relative, condition, GROUND, chance, TRUE_GROUND),
-            curve(f"obstacle, {condition}", relative, condition, "ratio", chance,
+            curve(f"obstacle, {condition}", relative, condition, "ratio", chance, "true_ratio",
                   y="obstacle's distance over that with the own camera")]
         findings.values += [
             {"name": f"share of the change of scale that is followed, {condition}", "condition": condition,
@@ -102,11 +102,10 @@ def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
 
 def _with_ratio(reading: Readings) -> Readings:
     """Distances over that with the camera as it is."""
-    start = reading.get("", 0.0, DISTANCE)
+    start = reading.numbers.get(("", 0.0), {})
     relative = Readings(reading.scene, {key: dict(numbers) for key, numbers in reading.numbers.items() if key[0]})
     for numbers in relative.numbers.values():
-        if DISTANCE in numbers and np.isfinite(start):
-            numbers["ratio"] = numbers[DISTANCE] / start
+        add_ratios(numbers, start)
         if GROUND not in numbers:  # a share needs what was seen beside what is true
             numbers.pop(TRUE_GROUND, None)
     return relative
