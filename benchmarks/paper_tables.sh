@@ -7,7 +7,8 @@
 # that is there already is not done again. Made for a CUDA machine (about 20 minutes on a large one); on a CPU give it a
 # small size and an hour:
 #
-#     SIZE=96x72 STEPS=1000 FIRST_MASK_STEPS=300 MASK_STEPS=80 BATCH=8 DEVICE=cpu benchmarks/paper_tables.sh NYU
+#     SIZE=96x72 STEPS=1000 FIRST_MASK_STEPS=300 MASK_STEPS=80 BATCH=8 FIGURE_LAMBDA=1 DEVICE=cpu \
+#         benchmarks/paper_tables.sh NYU
 #
 # The depth net starts from ImageNet weights where BACKBONE names a file of them (or `imagenet`, which downloads them).
 set -euo pipefail
@@ -17,7 +18,7 @@ cd "$(dirname "$0")/.."
 size=${SIZE:-304x228} steps=${STEPS:-8000} batch=${BATCH:-16}
 mask_steps=${MASK_STEPS:-1500} first_mask_steps=${FIRST_MASK_STEPS:-${MASK_STEPS:-1500}}
 device=${DEVICE:-cuda} precision=${PRECISION:-bf16} backbone=${BACKBONE:-none} limit=${LIMIT:-}
-lambdas=${LAMBDAS:-"1 2 3 4 5 6"}
+lambdas=${LAMBDAS:-"1 2 3 4 5 6"} figure_lambda=${FIGURE_LAMBDA:-3}
 rooms=${ROOMS:-1000}
 data=(--data "nyu:$nyu" --data "scenes:indoor:$rooms")
 usual=(--device "$device" --precision "$precision" --batch-size "$batch")
@@ -38,7 +39,6 @@ done
 depthcue evaluate $(printf -- '--weights %s ' "${masks[@]}") --data "nyu:$nyu" --device "$device" \
     ${limit:+--limit "$limit"} --only-table --out "$runs/evaluate"
 python benchmarks/keep_result.py "$runs/evaluate/results.json" paper-table1
-middle=${masks[$((${#masks[@]} / 2))]}
-depthcue compare-edges --weights "$middle" --data "nyu:$nyu" --device "$device" ${limit:+--limit "$limit"} \
+depthcue compare-edges --weights "$runs/mask-$figure_lambda/mask.safetensors" --data "nyu:$nyu" --device "$device" ${limit:+--limit "$limit"} \
     --out "$runs/compare-edges"
 python benchmarks/keep_result.py "$runs/compare-edges/results.json" paper-fig5
