@@ -27,7 +27,8 @@ usual=(--device "$device" --precision "$precision" --batch-size "$batch")
 
 depth=$runs/depth/depth.safetensors
 [ -f "$depth" ] || depthcue train-depth --net hu-resnet50 "${data[@]}" --size "$size" --steps "$steps" \
-    --loss "$loss" --learning-rate "$learning_rate" --schedule cosine --average 0.999 --backbone "$backbone" "${usual[@]}" --out "$runs/depth"
+    --loss "$loss" --learning-rate "$learning_rate" --schedule cosine --average 0.999 \
+    --backbone "$backbone" "${usual[@]}" --out "$runs/depth"
 masks=()
 count=$first_mask_steps
 for lambda in $lambdas; do
