@@ -55,7 +55,10 @@ def _matmul_tflops(device: torch.device, dtype: torch.dtype, side: int) -> float
 
 @contextmanager
 def _as_convolutions(device: torch.device) -> Iterator[None]:
-    """Let float32 products take TF32 on a GPU, as float32 convolutions do there unless told otherwise."""
+    """Let float32 products take TF32 on a GPU, as torch's convolutions do there unless told otherwise.
+
+    Engines and ONNX Runtime are told otherwise: their share in float32 is one of a rate that they do not ask for.
+    """
     if device.type != "cuda":
         yield
         return

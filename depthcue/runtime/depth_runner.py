@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_depth_net, read_graph_card
@@ -17,7 +16,7 @@ from depthcue.runtime.depth_through_mask import Depths
 from depthcue.runtime.engine_cache import cached_engine
 from depthcue.runtime.graph_cache import cached_graph
 from depthcue.runtime.halving import telling_out_of_memory
-from depthcue.runtime.onnx_cuda import PROVIDER, preload_libraries
+from depthcue.runtime.onnx_session import open_session, without_cuda
 from depthcue.runtime.openvino_runner import configuration, has_openvino
 from depthcue.runtime.runner import Frames, check_frames
 
@@ -108,24 +107,9 @@ def open_depth_runner(net: DepthNet | Path, *, backend: str, device: str, precis
 
 @contextmanager
 def _in_onnx_runtime(graph: Path, device: str, threads: int | None) -> Iterator[Run]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers: list[tuple[str, dict[str, Any]]] = [("CPUExecutionProvider", {})]
-    if device != "cpu":
-        if PROVIDER not in onnxruntime.get_available_providers():
-            raise DepthcueError("this ONNX Runtime has no CUDA", "pip install onnxruntime-gpu")
-        preload_libraries()
-        providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0)}))
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
-    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-        raise DepthcueError(f"ONNX Runtime cannot load {graph}: {error}",
-                            "Export it again, or see depthcue doctor.") from error
-    if providers[0][0] not in session.get_providers():
-        raise DepthcueError("ONNX Runtime has CUDA but cannot load it here", "See depthcue doctor.")
+    session = open_session(graph, device, threads)
+    if session is None:
+        raise without_cuda()
     yield lambda frames: session.run(None, {"frames": frames})[0]
 
 

@@ -7,16 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, read_graph_card
 from depthcue.nets.graph_card import check_runs_on_cpu
 from depthcue.runtime.halving import telling_out_of_memory
-from depthcue.runtime.onnx_cuda import PROVIDER, REMEDY, OnGpu, preload_libraries
+from depthcue.runtime.onnx_cuda import OnGpu
+from depthcue.runtime.onnx_session import open_session, why_no_cuda, without_cuda
 from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
-
-CPU_PROVIDER = "CPUExecutionProvider"
 
 log = logging.getLogger(__name__)
 
@@ -56,46 +54,16 @@ class OnnxRunner:
         self.name = f"onnx {device}{self._precision}"
 
     def __enter__(self) -> Self:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        # threads that spin while they wait take the cores from decoding and encoding beside us
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = self._open(options, self.device)
+        self._session = open_session(self.graph, self.device, self._threads)
         if self._session is None:
-            complaint = preload_libraries() or "its libraries or its GPU are not here"
             if not self._cpu_fallback:
-                raise DepthcueError(f"ONNX Runtime cannot use CUDA: {complaint}",
-                                    f"{REMEDY}; see depthcue doctor. --cpu-fallback goes on with the CPU.")
-            log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", complaint)
+                raise without_cuda(" --cpu-fallback goes on with the CPU.")
+            log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", why_no_cuda())
             self.device, self.name = "cpu", f"onnx cpu{self._precision}"
-            self._session = self._open(options, self.device)
+            self._session = open_session(self.graph, self.device, self._threads)
         if self.device != "cpu":
             self._on_gpu = OnGpu(self._session, self.device, self._takes_lambda)
         return self
-
-    def _open(self, options: Any, device: str) -> Any:
-        """A session on the device; None where ONNX Runtime has no CUDA that loads."""
-        providers: list[tuple[str, dict[str, Any]]] = [(CPU_PROVIDER, {})]
-        if device != "cpu":
-            if PROVIDER not in onnxruntime.get_available_providers():
-                return None
-            preload_libraries()
-            # with TF32, what the graph calls float32 would be multiplied with ten bits of mantissa
-            providers.insert(0, (PROVIDER, {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}))
-        # a provider that does not load says so on stderr, in red and at length; we say it in a line
-        onnxruntime.set_default_logger_severity(4)
-        try:
-            # without its fallback, which would print to stdout and go on with the CPU
-            session = onnxruntime.InferenceSession(self.graph, options, providers=providers, enable_fallback=0)
-        except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-            raise DepthcueError(f"ONNX Runtime cannot load {self.graph}: {error}",
-                                "Export it again, or see depthcue doctor.") from error
-        finally:
-            onnxruntime.set_default_logger_severity(2)
-        # it goes on with the CPU without a word where a GPU's libraries do not load
-        return session if providers[0][0] in session.get_providers() else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:

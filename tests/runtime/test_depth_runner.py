@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import FirstLook
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import build_depth_net
 from depthcue.runtime import depth_runner, graph_cache
 from depthcue.runtime.depth_runner import DepthRunner, open_depth_runner
-from depthcue.runtime.graph_cache import has_graph
+from depthcue.runtime.graph_cache import cached_graph, has_graph
 
 
 @pytest.fixture(scope="module")
 def depth_net():
-    net = build_depth_net("compact", seed=2, config={"widths": [8] * 5}, height=32, width=48, name="small-depth").eval()
-    torch.nn.init.normal_(net.head.weight, std=0.5, generator=torch.Generator().manual_seed(3))
-    return net
+    return FirstLook()
 
 
 @pytest.fixture
@@ -63,6 +61,20 @@ def test_openvino_gives_the_same_depths(depth_net, frames, graphs, wanted, preci
             np.testing.assert_allclose(runner.infer(frames), wanted, rtol=rtol)
     except DepthcueError as error:
         pytest.skip(error.message)  # a CPU without bf16
+
+
+def test_a_graph_is_run_as_it_is(depth_net, frames, graphs, wanted, monkeypatch):
+    graph = cached_graph(depth_net)
+    monkeypatch.setattr(depth_runner, "cached_graph", lambda *arguments: pytest.fail("exported in vain"))
+    with open_depth_runner(graph, backend="onnx", device="cpu", threads=1) as runner:
+        np.testing.assert_allclose(runner.infer(frames), wanted, rtol=1e-4)
+
+
+def test_cuda_that_does_not_load_is_told(depth_net, graphs, monkeypatch):
+    monkeypatch.setattr(depth_runner, "open_session", lambda *wish: None)
+    with pytest.raises(DepthcueError, match="cannot use CUDA"), open_depth_runner(depth_net, backend="onnx",
+                                                                                   device="cuda"):
+        pass
 
 
 def test_a_mask_net_is_no_depth_net(tiny_graph):

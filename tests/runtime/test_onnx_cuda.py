@@ -114,7 +114,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
 
     monkeypatch.setattr("depthcue.runtime.onnx_runner.OnGpu", Full)
     cpu = OnnxRunner(tiny_graph)
-    monkeypatch.setattr(OnnxRunner, "_open", lambda self, options, device: onnxruntime.InferenceSession(
+    monkeypatch.setattr("depthcue.runtime.onnx_runner.open_session", lambda *wish: onnxruntime.InferenceSession(
         tiny_graph, providers=["CPUExecutionProvider"]))
     with OnnxRunner(tiny_graph, device="cuda") as runner, pytest.raises(OutOfDeviceMemory):
         runner.infer(noise(8))
