@@ -16,24 +16,28 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from PIL import Image
 
 from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt.library import INSTALL, is_installed
 from depthcue.export.tensorrt.trial import try_library
 from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.frames.encoders import AUTO, ENCODERS, SOFTWARE, find_encoder
+from depthcue.frames.hardware import hardware_decoding
+from depthcue.frames.nvjpeg import check_nvjpeg, decode_on_gpu
 from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
 from depthcue.nets.checkpoint import read_card
 from depthcue.record import document
 from depthcue.runtime.onnx_cuda import PROVIDER as CUDA
 from depthcue.runtime.onnx_cuda import REMEDY as CUDA_REMEDY
 from depthcue.runtime.onnx_cuda import preload_libraries
+from depthcue.runtime.openvino_runner import has_openvino
 
 PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx", "onnxscript", "onnxruntime",
             "onnxruntime-gpu", "accelerate", "safetensors", "matplotlib")
 ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
-    "openvino": ("openvino", "pip install 'depthcue[openvino]', often the fastest on a CPU"),
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
     "ray": ("ray", "pip install 'depthcue[ray]', for many machines"),
@@ -58,8 +62,8 @@ class Finding:
 
 def examine() -> dict[str, Any]:
     """Try everything; the document has `findings` and `able`, whether the main job can be done here."""
-    findings = [*_packages(), _cpu(), _gpu(), *_providers(), *_tensorrt(), *_weights(), _video(), _cache(),
-                *_extras()]
+    findings = [*_packages(), _cpu(), _gpu(), *_providers(), _openvino(), *_tensorrt(), *_weights(), _video(),
+                *_codecs(), _cache(), *_extras()]
     return document("doctor", able=not any(each.needed and each.status == "broken" for each in findings),
                     findings=[asdict(each) for each in findings])
 
@@ -121,16 +125,21 @@ def _cuda_trial() -> str:
             f"{device.major}.{device.minor}, CUDA {torch.version.cuda}")
 
 
-def _providers() -> list[Finding]:
+def _tiny_model() -> bytes:
+    """y = max(x, 0), of one number."""
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             [onnx.helper.make_node("Relu", ["x"], ["y"])], "tiny",
             [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
             [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])]),
         opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def _providers() -> list[Finding]:
     onnxruntime.set_default_logger_severity(4)  # each provider that does not load says so in its own words otherwise
     try:
-        return [_tried(f"ONNX Runtime {name}", _provider_trial(name, model.SerializeToString()),
+        return [_tried(f"ONNX Runtime {name}", _provider_trial(name, _tiny_model()),
                        needed=name == "CPUExecutionProvider", optional=name != "CPUExecutionProvider",
                        remedy=_provider_remedy(name))
                 for name in onnxruntime.get_available_providers()]
@@ -163,6 +172,24 @@ def _provider_remedy(name: str) -> str:
     if name.startswith("Tensorrt"):
         return "Needs an NVIDIA GPU and TensorRT 10."
     return f"Needs an NVIDIA GPU; {CUDA_REMEDY}." if name == CUDA else ""
+
+
+def _openvino() -> Finding:
+    remedy = "pip install 'depthcue[openvino]', often the fastest on a CPU"
+    if not has_openvino():
+        return Finding("openvino", "absent", "not installed", needed=False, remedy=remedy)
+
+    def trial() -> str:
+        import openvino
+
+        core = openvino.Core()
+        request = core.compile_model(core.read_model(_tiny_model()), "CPU").create_infer_request()
+        if request.infer([np.array([-1], np.float32)])[0][0] != 0:
+            raise RuntimeError("it computes wrongly")
+        bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return f"{_version('openvino')} loads and runs, in fp32{' and bf16' if bf16 else ''}"
+
+    return _tried("openvino", trial, needed=False, remedy=remedy)
 
 
 def _tensorrt() -> list[Finding]:
@@ -208,6 +235,34 @@ def _video() -> Finding:
         return "H.264 is written and read"
 
     return _tried("video", trial, needed=True, remedy="pip install --force-reinstall av (from PyPI)")
+
+
+def _codecs() -> list[Finding]:
+    """What --encoder auto and --decoder gpu would use."""
+    def encoding() -> str:
+        found = find_encoder(AUTO, (480, 640))
+        if found is SOFTWARE:
+            raise RuntimeError(f"none of {', '.join(name for name in ENCODERS if name != SOFTWARE.name)} works here")
+        return f"{found.name} (--encoder auto)"
+
+    def decoding() -> str:
+        hardware_decoding("gpu")
+        return "for videos and streams (--decoder gpu)"
+
+    def jpeg() -> str:
+        check_nvjpeg()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "trial.jpg")
+            Image.new("RGB", (64, 48), (200, 0, 0)).save(path)
+            with Image.open(path) as opened:
+                rgb = decode_on_gpu(path, opened)
+        if rgb is None or rgb.shape != (48, 64, 3):
+            raise RuntimeError("torchvision does not decode on it")
+        return "for JPEG files (--decoder gpu)"
+
+    return [_tried(what, trial, needed=False, optional=True, remedy="")
+            for what, trial in (("video encoder of a GPU", encoding), ("video decoder of a GPU", decoding),
+                                ("JPEG decoder of a GPU", jpeg))]
 
 
 def _cache() -> Finding:

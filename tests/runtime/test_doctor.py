@@ -1,8 +1,14 @@
 """The doctor tries things out: what works is ok, what is missing has a remedy, what masking needs decides."""
 
+import sys
+from types import SimpleNamespace
+
 import fake_tensorrt
+import numpy as np
 import pytest
 
+from depthcue.errors import DepthcueError
+from depthcue.frames.encoders import ENCODERS, SOFTWARE
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.catalog import SHIPPED
 from depthcue.nets.checkpoint import save_net
@@ -61,6 +67,35 @@ def test_a_video_library_that_cannot_encode_is_broken(shipped, monkeypatch):
     monkeypatch.setattr(doctor, "VideoSink", lambda *_: (_ for _ in ()).throw(OSError("no encoder")))
     able, found = findings()
     assert not able and found["video"]["status"] == "broken" and found["video"]["detail"] == "no encoder"
+
+
+def test_openvino_is_tried(monkeypatch):
+    assert doctor._openvino().status in ("ok", "absent")
+    monkeypatch.setattr(doctor, "has_openvino", lambda: False)
+    found = doctor._openvino()
+    assert found.status == "absent" and "depthcue[openvino]" in found.remedy
+    monkeypatch.setattr(doctor, "has_openvino", lambda: True)
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=lambda: (_ for _ in ()).throw(
+        OSError("libopenvino.so does not load"))))
+    found = doctor._openvino()
+    assert (found.status, found.detail) == ("broken", "libopenvino.so does not load")
+
+
+def test_codecs_of_a_gpu_are_tried_and_not_missed(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(doctor, "find_encoder", lambda *_: SOFTWARE)
+    monkeypatch.setattr(doctor, "hardware_decoding", lambda _: (_ for _ in ()).throw(DepthcueError("no GPU here")))
+    encoder, decoder, jpeg = doctor._codecs()
+    assert {each.status for each in (encoder, decoder, jpeg)} == {"absent"}
+    assert "h264_nvenc" in encoder.detail and decoder.detail == "no GPU here" and "no CUDA device" in jpeg.detail
+    monkeypatch.setattr(doctor, "find_encoder", lambda *_: ENCODERS["h264_qsv"])
+    monkeypatch.setattr(doctor, "hardware_decoding", lambda _: None)
+    monkeypatch.setattr(doctor, "check_nvjpeg", lambda: None)
+    monkeypatch.setattr(doctor, "decode_on_gpu", lambda path, opened: np.asarray(opened))
+    assert [(each.status, each.detail.split()[0]) for each in doctor._codecs()] == [
+        ("ok", "h264_qsv"), ("ok", "for"), ("ok", "for")]
+    monkeypatch.setattr(doctor, "decode_on_gpu", lambda path, opened: None)
+    assert doctor._codecs()[2].status == "absent"
 
 
 def test_a_provider_that_is_there_but_does_not_load_is_not_called_ok(shipped, monkeypatch):
