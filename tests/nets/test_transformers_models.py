@@ -51,6 +51,21 @@ def test_the_answer_is_the_models_own(tmp_path: Path) -> None:
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_zoedepth_holds_for_every_batch(tmp_path: Path, generator: torch.Generator) -> None:
+    """As transformers has it, its neck splits by the batch size, and a graph holds for that of its example alone."""
+    made = zoedepth()
+    spec = save(tmp_path / "zoe", made)
+    net = load_depth_net(spec)
+    normalised = torch.randn(3, 3, 64, 96, generator=generator)
+    with torch.no_grad():
+        expected = made[0].eval()(normalised).predicted_depth
+        torch.testing.assert_close(net(normalised)[:, 0], expected, atol=1e-5, rtol=1e-5)
+    stage = net.body.neck.reassemble_stage  # type: ignore[attr-defined]
+    tokens = [torch.randn(2, 1 + 4 * 6, 16, generator=generator) for _ in range(4)]
+    batch = torch.export.Dim("batch", min=1, max=64)
+    torch.export.export(stage, (tokens, 4, 6), dynamic_shapes=([{0: batch}] * 4, None, None))
+
+
 def test_a_model_of_one_size_gets_any_picture_stretched(tmp_path: Path) -> None:
     net = load_depth_net(save(tmp_path / "dpt", dpt()))
     rgb = torch.rand(2, 3, 48, 80, generator=torch.Generator().manual_seed(0), requires_grad=True)

@@ -12,7 +12,8 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH
@@ -32,8 +33,30 @@ def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
         known["height"], known["width"] = (max(1, round(side / multiple)) * multiple
                                            for side in (known["height"], known["width"]))
     name = place if not Path(place).is_dir() else Path(place).resolve().name
+    if config.model_type == "zoedepth" and config.readout_type == "project":
+        model.neck.reassemble_stage = _MapByMap(model.neck.reassemble_stage)
     return ForeignDepthNet(model, statement(name, known, None, asked), architecture=f"hf:{config.model_type}",
                            sha256=state_sha256(model))
+
+
+class _MapByMap(nn.Module):
+    """The first stage of ZoeDepth's neck, which gives the backbone's tokens (B, 1 + h·w, C) the shape of maps.
+
+    transformers stacks the maps along the batch and splits them again by its size: a graph traced from that holds for
+    one batch size alone. Here the same is done to one after the other.
+    """
+
+    def __init__(self, stage: Any) -> None:
+        super().__init__()
+        self.layers, self.readout_projects = stage.layers, stage.readout_projects
+
+    def forward(self, hidden_states: list[Tensor], height: int, width: int) -> list[Tensor]:
+        maps = []
+        for states, project, layer in zip(hidden_states, self.readout_projects, self.layers, strict=True):
+            summary, patches = states[:, :1], states[:, 1:]
+            projected = project(torch.cat([patches, summary.expand_as(patches)], dim=-1))  # (B, h·w, C)
+            maps.append(layer(projected.transpose(1, 2).unflatten(2, (height, width))))
+        return maps
 
 
 def _load(place: str) -> tuple[nn.Module, Any]:
