@@ -10,7 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from depthcue.atomic import write_text
+from depthcue.atomic import make_folder, write_text
+from depthcue.errors import DepthcueError
 
 SCHEMA = 1
 """Version of the results.json documents; a reader refuses others."""
@@ -45,6 +46,23 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+
+
+def begin(out: str | os.PathLike[str]) -> Path:
+    """Make the folder of a measurement, and take the results.json of an earlier one out of it.
+
+    Beside the pictures of a measurement that was stopped, it would pass for the whole of that one.
+
+    Raises:
+        DepthcueError: the folder cannot be made or written.
+    """
+    folder = make_folder(out)
+    try:
+        (folder / "results.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise DepthcueError(f"{folder / 'results.json'} cannot be replaced: {error.strerror}",
+                            "Choose another --out.") from error
+    return folder
 
 
 def document(command: str, **fields: Any) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from depthcue.record import document, without_paths, write_public
+import pytest
+
+from depthcue.errors import DepthcueError
+from depthcue.record import begin, document, without_paths, write_public
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +27,16 @@ def test_kept_results_say_nothing_of_where_they_were_made(tmp_path: Path) -> Non
     for file in kept:
         told = json.loads(file.read_text())
         assert without_paths(told) == told, f"{file} was not written by write_public"
+
+
+def test_a_measurement_begins_without_the_results_of_another(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "figure.png").write_bytes(b"")
+    assert begin(tmp_path) == tmp_path and [path.name for path in tmp_path.iterdir()] == ["figure.png"]
+    assert begin(tmp_path / "new" / "folder").is_dir()
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(DepthcueError, match="cannot be replaced"):
+        begin(tmp_path)
 
 
 def test_documents_say_what_made_them() -> None:

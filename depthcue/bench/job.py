@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.bench.contenders import Contender, depth_contenders, mask_contenders
 from depthcue.bench.end_to_end import Job, time_jobs
 from depthcue.bench.flops import flops_per_frame
@@ -82,7 +81,7 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     for net in (mask_net, depth_net):
         if net is not None:
             _check_size(settings.size, net)
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
         work = _Work(settings, place, pictures, Path(folder), progress)
         spec = weights if trained else _stored(mask_net, weights, Path(folder))

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -110,7 +109,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         progress.start("choosing lambda", len(comparison.sweep_places()))
         comparison.choose_lambdas(progress)

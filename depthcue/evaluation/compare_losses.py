@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -143,7 +142,7 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path, settin
     settings.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     comparison = _Comparison(trained, data, settings, torch.device(device))
     with torch.inference_mode():
         examples = comparison.measure(out, progress)

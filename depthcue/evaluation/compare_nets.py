@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -101,7 +100,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, setting
     settings = settings or Settings()
     progress = progress or Silent()
     _check(networks, data, settings)
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         observers = [_Observer(label, *network, data, settings, torch.device(device))
                      for label, network in zip(labels_of(networks), networks, strict=True)]

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -137,7 +136,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     progress.start("evaluating", len(data))
     with torch.inference_mode():
         for view in evaluation.viewing.views():

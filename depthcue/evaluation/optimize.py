@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from depthcue import record
-from depthcue.atomic import atomic_path, make_folder
+from depthcue.atomic import atomic_path
 from depthcue.data import RgbdData, open_data
 from depthcue.data.pictures import PictureData, open_pictures
 from depthcue.device import pick_device
@@ -121,7 +121,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: Settings | None = 
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     search = _Search(nets, data, settings, torch.device(device))
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     progress.start("minimising Eq. (3)", len(data) * settings.direct.steps * settings.direct.restarts)
     masks: list[dict[str, Any]] = []
     examples: list[dict[str, Any]] = []

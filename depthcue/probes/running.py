@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.pair import described, load_pair
@@ -121,7 +120,7 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settin
     chosen = choose(names)
     others = [read_profile(path) for path in beside]
     stages = open_stages(chosen, depth_net, settings, device)
-    make_folder(out)
+    record.begin(out)
     keeper = ExampleKeeper(out)
     sight = Sight(depth_net, mask_net, device, settings.batch_size)
     chance = Chance(settings.draws, settings.seed)

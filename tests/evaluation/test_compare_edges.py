@@ -11,6 +11,7 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
+from depthcue.progress import Silent
 from depthcue.selection import DirectSettings
 
 
@@ -60,6 +61,17 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
     assert len(each["curves"]["sobel"]["0.3"]["rmse_to_target"]) == len(each["target"]["rmse"]) == 6
     squares = [rmse**2 for rmse in each["curves"]["sobel"]["0.3"]["rmse"]]
     assert results["curves"]["sobel"][2]["rmse"] == pytest.approx((sum(squares) / 6) ** 0.5, rel=1e-4)
+
+
+def test_results_of_before_do_not_outlive_a_comparison_that_was_stopped(tmp_path: Path) -> None:
+    class Stopped(Silent):
+        def advance(self, steps: int = 1, **figures: float) -> None:
+            raise KeyboardInterrupt
+
+    _run(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        compare_edges(RedMask(), RedDepth(), ToyData(), tmp_path, Settings(draws=200), progress=Stopped())
+    assert not (tmp_path / "results.json").exists() and (tmp_path / "examples").exists()
 
 
 def test_soft_maps_hide_as_much_as_the_mask(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import torch
 
 from depthcue import record
-from depthcue.atomic import make_folder
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -101,7 +100,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     settings = settings or Settings()
     progress = progress or Silent()
     _check(mask_net, data, settings)
-    make_folder(out)  # now, and not when the work is done
+    record.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
     results = record.document(
