@@ -28,7 +28,8 @@ def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_si
     """Open a folder of pictures. Every picture is decoded once here, so that an unreadable one is named and left out
     now and cannot end a training an hour later. Depth is used only where every picture has it."""
     if not path.is_dir():
-        raise DepthcueError(f"{spec}: {path} is not a folder", "Give a folder that holds pictures.")
+        raise DepthcueError(f"{spec}: {path} is not a folder", "Give a folder that holds pictures; of a video "
+                            "its frames, as ffmpeg -i VIDEO FRAMES/%05d.png writes them.")
     root = path / split if (path / "train").is_dir() and (path / "test").is_dir() else path
     pairs = find_pairs(root)
     if not pairs:
