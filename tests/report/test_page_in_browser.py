@@ -54,7 +54,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SECTIONS, "bake", lambda results, place: Section(
             "Baking", ("Bread rises.",), (table,), pictures=(Picture("wide.png", "A wide picture"),)))
-        write_page(folders, folder / "page.html")
+        write_page(folders, folder / "page.html", mixed=True)
     for part in folders:
         shutil.rmtree(part)  # the page has to do without them
     return folder / "page.html"
