@@ -62,6 +62,13 @@ def unchanged(rgb: Tensor, reference: Tensor) -> Tensor:
     return (rgb - reference).abs().amax(0, keepdim=True) < _UNCHANGED
 
 
+def elsewhere(anchor: tuple[Tensor, Tensor], cue: Tensor) -> tuple[Tensor, Tensor]:
+    """A case's anchor without the pixels, bool (1, H, W), that carry the cue: where a net is wrong because it follows
+    the cue, it cannot be brought to scale."""
+    depth_m, known = anchor
+    return depth_m, known & ~cue
+
+
 def take(stage: Rendered, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
     """As many cases as the stage is to show, each built from the next scene and its number."""
     found = 0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from depthcue.probes.contract import Case, Dropped, Variant
-from depthcue.probes.following import LEVELS, TOLD, TRUE, Compared, unchanged
+from depthcue.probes.following import LEVELS, TOLD, TRUE, Compared, elsewhere, unchanged
 from depthcue.probes.rendered import RenderedScene
 from depthcue.probes.scene import LEAST_PIXELS
 from depthcue.scenes import Turn
@@ -45,7 +45,8 @@ def painted_case(scene: RenderedScene, condition: str, pattern_of: Callable[[flo
                         cue=scene.ground, same=unchanged(pictures[number], pictures[0]) & ~scene.ground, truth=truth,
                         against=near)
 
-    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))), scene.anchor)
+    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))),
+                elsewhere(scene.anchor, scene.ground))
 
 
 def _strip(scene: RenderedScene, from_m: float, to_m: float) -> Tensor:

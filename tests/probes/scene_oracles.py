@@ -5,12 +5,14 @@ where things hang, for that is no cue that any experiment turns; what they tell,
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from depthcue.nets import DepthDescription, DepthNet
+from depthcue.nets.base import METRIC_DEPTH
 from depthcue.probes.compositing import blur
 from depthcue.probes.contract import Case
 from depthcue.probes.experiments import haze, occlusion
@@ -44,6 +46,49 @@ class SceneOracle(DepthNet):
     def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
         """The depth (H, W) of a picture (3, H, W)."""
         return depth
+
+    def new(self, rgb: Tensor) -> Tensor:
+        """Where a picture differs from the bare scene, bool (H, W)."""
+        return (rgb - self.scene.bare).abs().amax(0) > 0.05
+
+
+class ObstacleOracle(SceneOracle):
+    """Gives the one thing that is new in a picture a depth by the cue it knows."""
+
+    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        new, ground = self.new(rgb), self.scene.ground[0]
+        if float(new.float().mean()) > 0.3 or float((new & ground).sum() / ground.sum()) > 0.4:
+            return depth  # the light, the air or the floor has changed, no thing
+        share = rgb / self.scene.bare.clamp_min(0.02)
+        shadow = ground & (share.mean(0) < 1) & (share.std(0) < 0.06 * share.mean(0))  # all colours fade alike
+        rows = torch.nonzero((new & ~shadow).sum(1) >= 2)[:, 0]
+        if len(rows) > 5 and bool(new[:, rgb.shape[2] // 2].any()):
+            columns = torch.nonzero(new.any(0))[:, 0]
+            depth[rows.min():rows.max() + 1, columns.min():columns.max() + 1] = self.distance(rows)
+        return depth
+
+    def distance(self, rows: Tensor) -> float:
+        """The depth of a thing in the middle of the picture that is seen in these rows."""
+        raise NotImplementedError
+
+
+class RowOracle(ObstacleOracle):
+    """Goes by the lowest row of a thing that stands on the floor."""
+
+    cue = "vertical position"
+
+    def distance(self, rows: Tensor) -> float:
+        below = float(rows.max()) + 0.5 - self.scene.horizon_row
+        return self.scene.focal_px * self.scene.camera_height_m / max(below, 1.0)
+
+
+class KnownSizeOracle(ObstacleOracle):
+    """Goes by the height of a thing, which it takes for one of known size."""
+
+    cue = "familiar size"
+
+    def distance(self, rows: Tensor) -> float:
+        return 0.3 * self.scene.nearest_m * len(self.own) / len(rows)
 
 
 class FloorOracle(SceneOracle):
@@ -100,9 +145,10 @@ class RelativeSizeOracle(SceneOracle):
     cue = "relative size"
 
     def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        new = ((rgb - self.scene.bare).abs().amax(0) > 0.05) & ~self.scene.ground[0]
-        if float(new.float().mean()) > 0.3:
-            return depth  # the light or the air has changed, no thing
+        new = self.new(rgb) & ~self.scene.ground[0]
+        middle = slice(round(0.46 * rgb.shape[2]), round(0.54 * rgb.shape[2]))
+        if float(new.float().mean()) > 0.3 or bool(new[:, middle].any()):
+            return depth  # the light or the air has changed, or it is one thing, and nothing to compare it with
         left = torch.arange(rgb.shape[2])[None] < rgb.shape[2] / 2
         for thing in (new & left, new & ~left):
             if int(thing.sum()) > 25:
@@ -188,21 +234,38 @@ class FocusOracle(SceneOracle):
         reference = cases["blur"].reference
         assert reference.region is not None
         self.region, self.sharp = reference.region, reference.rgb
+        widest = APERTURE * self.sharp.shape[2]
+        self.known = {1.0: self.sharp} | {ratio: blurred(self.sharp, self.region, widest * (1 - 1 / ratio))
+                                          for ratio in np.arange(1.25, 4.1, 0.25).tolist()}
 
     def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
         place = self.region[0]
-        widest = APERTURE * rgb.shape[2]
-        candidates = {1.0: self.sharp} | {ratio: blurred(self.sharp, self.region, widest * (1 - 1 / ratio))
-                                          for ratio in np.arange(1.25, 4.1, 0.25).tolist()}
-        misses = {ratio: float((rgb - known)[:, place].abs().mean()) for ratio, known in candidates.items()}
+        misses = {ratio: float((rgb - known)[:, place].abs().mean()) for ratio, known in self.known.items()}
         best = min(misses, key=lambda ratio: misses[ratio])
-        if misses[best] > 0.01:
-            return depth  # it is not there
+        if misses[best] > 0.01 or float((rgb - self.sharp)[:, ~place].abs().mean()) > 1e-3:
+            return depth  # it is not there, or this is another lens
         return torch.where(place, self.scene.nearest_m * best, depth)
 
 
-ORACLES = (TextureScaleOracle, ConvergenceOracle, RelativeSizeOracle, OrderOracle, ReliefOracle, HazeOracle,
-           FocusOracle)
+ORACLES = (RowOracle, KnownSizeOracle, TextureScaleOracle, ConvergenceOracle, RelativeSizeOracle, OrderOracle,
+           ReliefOracle, HazeOracle, FocusOracle)
+
+
+class InOtherUnits(DepthNet):
+    """What an oracle sees, as nets of other kinds predict it; a relative one in units of its own for each picture."""
+
+    def __init__(self, oracle: SceneOracle, predicts: str, relative: bool) -> None:
+        super().__init__(replace(oracle.description, predicts=predicts, relative=relative))
+        self.oracle, self.looks = oracle, 0
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        seen = self.oracle(normalised)
+        if self.description.predicts != METRIC_DEPTH:
+            seen = 1 / seen
+        if self.description.relative:
+            self.looks += 1
+            seen = (1 + 0.2 * (self.looks % 5)) * seen + 0.1 * (self.looks % 3)
+        return seen
 
 
 def ground_row(scene: RenderedScene, distance_m: float) -> float:

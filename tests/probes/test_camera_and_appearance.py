@@ -57,6 +57,9 @@ def test_the_scale_follows_where_the_camera_is_known(stage: Rendered, tmp_path: 
         assert known[f"share of the change of scale that is followed, {what}"] == pytest.approx(1.0, abs=0.02)
         assert known[f"mean change of an obstacle's distance, {what}"] < 0.02
         assert blind[f"share of the change of scale that is followed, {what}"] == pytest.approx(0.0, abs=1e-6)
+        obstacle = next(one for one in known["entry"]["curves"] if one["name"] == f"obstacle, {what}")
+        assert all(point["truth"] == pytest.approx(1.0, abs=0.02) and point["value"] == pytest.approx(
+            point["truth"], abs=0.01) for point in obstacle["points"])
 
 
 def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: Rendered, tmp_path: Path) -> None:

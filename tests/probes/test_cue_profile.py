@@ -1,16 +1,19 @@
 """The cue profile: a net that knows one cue gets a profile with that cue, and no other."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from probes.scene_oracles import ORACLES, SceneOracle
+from probes.scene_oracles import ORACLES, InOtherUnits, RelativeSizeOracle, ReliefOracle, SceneOracle
 
+from depthcue.nets import DepthNet
+from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.probes.contract import Case, Chance, Dropped, Readings
 from depthcue.probes.examples import ExampleKeeper
+from depthcue.probes.experiments import position_size
 from depthcue.probes.following import RATIO, TOLD, TRUE, conclude_cue, share_followed
 from depthcue.probes.registry import EXPERIMENTS
 from depthcue.probes.rendered import Rendered
@@ -18,7 +21,9 @@ from depthcue.probes.running import measure
 from depthcue.probes.sight import Sight
 from depthcue.progress import Silent
 
-CUES = ("perspective", "relative-size", "occlusion", "texture-gradient", "shading", "haze", "blur")
+CUES = ("position-size", "perspective", "relative-size", "occlusion", "texture-gradient", "shading", "haze", "blur")
+WEIGHTS = 9
+"""Cues with a weight; position and size are told apart by one experiment."""
 SIZE = (192, 256)
 
 
@@ -29,10 +34,13 @@ class Shown:
         self.stage = Rendered("indoor", SIZE, 1, seed=0)
         self.cases: dict[str, Case] = {}
         self.variants = {}
-        for name in CUES:
-            found = [case for case in EXPERIMENTS[name].cases["rendered"](self.stage) if not isinstance(case, Dropped)]
-            assert len(found) == 1
-            self.cases[name], self.variants[name] = found[0], list(found[0].variants)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(position_size, "DISTANCES", position_size.COARSE)
+            for name in CUES:
+                cases = EXPERIMENTS[name].cases["rendered"](self.stage)
+                found = [case for case in cases if not isinstance(case, Dropped)]
+                assert len(found) == 1
+                self.cases[name], self.variants[name] = found[0], list(found[0].variants)
         self.scene = self.stage.scene(0)
         assert all(case.name.startswith(self.scene.name) for case in self.cases.values())
 
@@ -45,29 +53,46 @@ def shown() -> Iterator[Shown]:
     yield Shown()
 
 
-def profile_of(net: SceneOracle, shown: Shown, out: Path) -> dict[str, float]:
+UNSEEN = {"the obstacle is not seen where it stands nearest"}
+
+
+def profile_of(net: DepthNet, shown: Shown, out: Path, names: Sequence[str] = CUES) -> dict[str, float | None]:
     weights = {}
-    for name in CUES:
+    for name in names:
         experiment = replace(EXPERIMENTS[name], cases={"rendered": lambda _, name=name: iter([shown.case(name)])})
         entry = measure(experiment, shown.stage, Sight(net.eval()), Chance(100), ExampleKeeper(out), Silent())
         json.dumps(entry, allow_nan=False)
-        assert not entry["unreadable"]
-        (weight,) = entry["profile"]
-        weights[weight["cue"]] = weight["value"]
+        assert set(entry["unreadable"]) <= (UNSEEN if name == "position-size" else set())
+        weights |= {weight["cue"]: weight["value"] for weight in entry["profile"]}
     return weights
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.cue.replace(" ", "-"))
 def test_a_net_of_one_cue_has_that_cue_alone(oracle: type[SceneOracle], shown: Shown, tmp_path: Path) -> None:
     weights = profile_of(oracle(shown.scene, shown.cases), shown, tmp_path)
+    assert len(weights) == WEIGHTS
     # one scene: the fineness of a few blotches, and of lines a few pixels wide, is a rough measure
     assert weights.pop(oracle.cue) == pytest.approx(1.0, abs=0.45)
-    assert max(abs(weight) for weight in weights.values()) < 0.08, weights
+    # nets that see an obstacle by its haze, order or shading alone do not see one that has none of it
+    assert max(abs(weight or 0.0) for weight in weights.values()) < 0.08, weights
+    assert all(weights[cue] is not None for cue in weights if cue not in ("vertical position", "familiar size"))
 
 
 def test_a_net_without_cues_has_an_empty_profile(shown: Shown, tmp_path: Path) -> None:
     weights = profile_of(SceneOracle(shown.scene, shown.cases), shown, tmp_path)
-    assert len(weights) == len(CUES) and set(weights.values()) == {0.0}
+    assert weights.pop("vertical position") is None and weights.pop("familiar size") is None
+    assert len(weights) == WEIGHTS - 2 and set(weights.values()) == {0.0}
+
+
+@pytest.mark.parametrize(("predicts", "relative"), [(INVERSE_DEPTH, False), (DISPARITY, False), (METRIC_DEPTH, True),
+                                                    (INVERSE_DEPTH, True), (DISPARITY, True)])
+def test_what_a_net_predicts_changes_no_weight(predicts: str, relative: bool, shown: Shown, tmp_path: Path) -> None:
+    # each moves the depth of what carries its cue alone; obstacles and nets in relative units: see the toy stage
+    for oracle, name in ((RelativeSizeOracle, "relative-size"), (ReliefOracle, "shading")):
+        net = oracle(shown.scene, shown.cases)
+        own = profile_of(net, shown, tmp_path, [name])
+        told = profile_of(InOtherUnits(net, predicts, relative), shown, tmp_path, [name])
+        assert told == pytest.approx(own, abs=0.05)
 
 
 def test_the_scale_by_hand() -> None:

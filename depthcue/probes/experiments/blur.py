@@ -11,7 +11,7 @@ import torch
 
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant, each_case
 from depthcue.probes.focus import APERTURE, blurred, focused
-from depthcue.probes.following import LEVELS, TOLD, TRUE, conclude_cue, read_ratio
+from depthcue.probes.following import LEVELS, TOLD, TRUE, conclude_cue, elsewhere, read_ratio
 from depthcue.probes.rendered import Rendered, RenderedScene, Thing
 from depthcue.probes.scene import Pose
 
@@ -33,8 +33,8 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
         return Variant("" if own else BLUR, 0.0 if own else ratio, rgb, region, same=~region,
                        truth={TOLD: ratio, **({TRUE: seen_m} if own else {})})
 
-    return Case(scene.name, variant(1.0), (variant(ratio) for ratio in LEVELS), (depth_m, torch.isfinite(depth_m)),
-                thing.name)
+    return Case(scene.name, variant(1.0), (variant(ratio) for ratio in LEVELS),
+                elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:

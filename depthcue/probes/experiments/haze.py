@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant, each_case
-from depthcue.probes.following import LEVELS, TOLD, TRUE, conclude_cue, read_ratio
+from depthcue.probes.following import LEVELS, TOLD, TRUE, conclude_cue, elsewhere, read_ratio
 from depthcue.probes.rendered import Rendered, RenderedScene, Thing
 from depthcue.probes.scene import Pose
 from depthcue.scenes import Turn
@@ -35,8 +35,8 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
         return Variant(HAZE if number else "", ratios[number] if number else 0.0, rgb, region, same=~region,
                        truth=truth)
 
-    known = (depth_m, torch.isfinite(depth_m))
-    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))), known, thing.name)
+    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))),
+                elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:

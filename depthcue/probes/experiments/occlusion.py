@@ -12,7 +12,17 @@ import numpy as np
 
 from depthcue.probes.cards import Card, alike, hang, hidden
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant
-from depthcue.probes.following import RATIO, TOLD, TRUE, Compared, conclude_cue, read_ratio, take, unchanged
+from depthcue.probes.following import (
+    RATIO,
+    TOLD,
+    TRUE,
+    Compared,
+    conclude_cue,
+    elsewhere,
+    read_ratio,
+    take,
+    unchanged,
+)
 from depthcue.probes.rendered import Rendered, RenderedScene
 
 COVERED, STEPPED = "covered", "covered, as in the world"
@@ -49,7 +59,8 @@ def _case(scene: RenderedScene, number: int) -> Case | Dropped:
                         same=unchanged(pictures[row], pictures[0]) & ~(overlap | first | second),
                         truth={TOLD: told, **({TRUE: step} if step == told else {})}, against=second)
 
-    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))), scene.anchor)
+    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
+                elsewhere(scene.anchor, overlap | first | second))
 
 
 def _cases(stage: Rendered) -> Iterator[Case | Dropped]:

@@ -12,7 +12,17 @@ import torch
 
 from depthcue.probes.cards import Card, alike, hang, hidden
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant
-from depthcue.probes.following import LEVELS, TOLD, TRUE, Compared, conclude_cue, read_ratio, take, unchanged
+from depthcue.probes.following import (
+    LEVELS,
+    TOLD,
+    TRUE,
+    Compared,
+    conclude_cue,
+    elsewhere,
+    read_ratio,
+    take,
+    unchanged,
+)
 from depthcue.probes.rendered import Rendered, RenderedScene
 
 SIZE, WORLD = "relative size", "as in the world"
@@ -50,7 +60,8 @@ def _case(scene: RenderedScene, number: int) -> Case | Dropped:
         return Compared(condition, told if condition else 0.0, pictures[row], far, cue=figures, same=same,
                         truth={TOLD: told, **({TRUE: true} if told == true else {})}, against=near)
 
-    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))), scene.anchor)
+    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
+                elsewhere(scene.anchor, regions[0][0] | regions[0][1]))
 
 
 def _cases(stage: Rendered) -> Iterator[Case | Dropped]:

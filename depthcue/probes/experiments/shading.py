@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from depthcue.probes.contract import RENDERED, Case, Chance, Dropped, Experiment, Findings, Readings, Variant
-from depthcue.probes.following import TOLD, TRUE, Compared, conclude_cue, read_ratio, take
+from depthcue.probes.following import TOLD, TRUE, Compared, conclude_cue, elsewhere, read_ratio, take
 from depthcue.probes.rendered import Rendered, RenderedScene
 from depthcue.probes.scene import LEAST_PIXELS
 from depthcue.scenes.staging import Prop, Show, seen_props
@@ -46,7 +46,8 @@ def _case(scene: RenderedScene, number: int) -> Case | Dropped:
         return Compared(condition, told if condition else 0.0, rgb, rim, cue=region, same=~region,
                         truth={TOLD: told, **({TRUE: bulge} if condition == BULGE else {})}, against=middle)
 
-    return Case(scene.name, variant(""), (variant(condition) for condition in (BULGE, FLAT)), scene.anchor)
+    return Case(scene.name, variant(""), (variant(condition) for condition in (BULGE, FLAT)),
+                elsewhere(scene.anchor, region))
 
 
 def _rings(region: Tensor) -> tuple[Tensor, Tensor]:
