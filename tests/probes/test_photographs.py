@@ -1,5 +1,6 @@
 """Cut-outs, how they are laid into frames, and which are left out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,43 @@ def test_a_horizon_is_needed(tmp_path: Path) -> None:
         Photographs.open(str(tmp_path / "frames"), tmp_path / "objects", -0.2, 2)
     with pytest.raises(DepthcueError, match="need frames and objects"):
         Photographs.open(None, tmp_path / "objects", None, 2)
+
+
+@pytest.mark.parametrize(("row", "found"), [(40.0, True), (12.0, True), (-30.0, False)])
+def test_the_horizon_of_a_frame_is_read_off_its_depth(row: float, found: bool, tmp_path: Path) -> None:
+    save_rgba(tmp_path / "objects" / "car.png")
+    spec = frames_in(tmp_path / "frames")
+    below = (np.arange(100, dtype=np.float32)[:, None] - np.float32(row)).repeat(320, axis=1)
+    for number in range(3):
+        np.save(tmp_path / "frames" / f"{number}.npy", np.where(below > 1, 150 / below.clip(1), 0).astype(np.float32))
+    scene = Photographs.open(spec, tmp_path / "objects", None, 2).scene(0)
+    if found:
+        assert isinstance(scene, FrameScene) and scene.horizon_row == pytest.approx(row, abs=1)
+    else:
+        assert isinstance(scene, Dropped) and scene.reason == "the horizon lies above or below the picture"
+
+
+def test_what_cannot_be_used_is_counted_and_the_batch_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "objects"
+    save_rgba(folder / "car.png", size=(70, 60))
+    save_rgba(folder / "car_outside.png")
+    save_rgba(folder / "wrong.png")
+    Image.fromarray(np.full((5, 5), 255, np.uint8)).save(folder / "wrong_mask.png")
+    (folder / "objects.csv").write_text("car.png,34,77,610,300\ncar_outside.png,15,33,2000,300\nwrong.png,15,33,610,300\n")
+    spec = frames_in(tmp_path / "frames", size=(60, 100))  # of another shape than the frames of objects.csv
+    (tmp_path / "frames" / "3.png").write_bytes(b"no picture")
+    Image.fromarray(np.zeros((3, 3, 3), np.uint8)).save(tmp_path / "frames" / "4.png")
+    settings = Settings("photographs", frames=spec, objects=folder, horizon=0.5, limit=4, draws=100)
+    results = probe([], OnPhotographs((60, 100)).eval(), tmp_path / "out", settings)
+    assert [drop["reason"] for drop in results["stages"]["photographs"]["unusable_objects"]] == [
+        "its mask is of another size"]
+    assert len(results["experiments"]) == 7
+    for entry in results["experiments"]:
+        reasons = [drop["reason"] for drop in entry["dropped"]]
+        assert sum("cannot be read" in reason for reason in reasons) == 1, entry["name"]
+        assert entry["name"] == "appearance" or any("outside the frame" in reason for reason in reasons)
+        assert entry["cases"] >= 3, entry["name"]
+    json.dumps(results, allow_nan=False)
 
 
 def test_the_horizon_of_a_frame_without_depth_is_where_its_lines_meet(tmp_path: Path) -> None:
