@@ -105,6 +105,9 @@ def test_on_photographs_and_beside_another(photographs: list[str], tmp_path: Pat
     position, size = (weight["value"] for weight in results["profile"])
     assert position > 0.7 and abs(size) < 0.2  # two pixels of a frame make one of the net's
     assert (tmp_path / "two" / "profile.png").is_file()
+    assert main(["report", str(tmp_path / "two"), "--out", str(tmp_path / "page.html"), "--quiet"]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Which cues does it believe?" in page and "vertical position" in page and "car1" in page
 
 
 def test_a_mask_net_brings_its_depth_net(target: str, mask_net: str, tmp_path: Path,
