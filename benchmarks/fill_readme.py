@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report import compare_nets as agreement
+from depthcue.report.bench_tables import best_timing, in_order
 from depthcue.report.choices import duration
 from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.findings_words import in_words
@@ -161,6 +162,34 @@ def rewrites() -> str:
     return "\n".join(lines)
 
 
+def bench() -> str:
+    """Every way of running both nets, as multiples of torch as the net was given, and whole jobs."""
+    results = read("bench-cpu")
+    ratios = {part["kind"]: {entry["name"]: best_timing(entry)["ratio"] for entry in in_order(part)}
+              for part in results["measured"]}
+    jobs = {(job["name"], job["source"]): job["share_of_runner"] for job in results["end_to_end"]["jobs"]}
+    sources = list(dict.fromkeys(source for _, source in jobs))
+    lines = [f"| run by | mask net | depth net | {' | '.join(f'{source}, of the bare runner' for source in sources)} |",
+             "|---" * (3 + len(sources)) + "|"]
+    for name, ratio in ratios["mask"].items():
+        cells = [f"{jobs[name, source]:.0%}" if (name, source) in jobs else "" for source in sources]
+        lines.append(f"| {name} | {ratio:.2f} | {ratios['depth'][name]:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def precisions() -> str:
+    """Fewer bits in ONNX Runtime on a CPU: how many times as fast, and what they cost."""
+    lines = ["| | times as fast, one frame | four frames | pixels that change side | RMSE of the depth seen |",
+             "|---" * 5 + "|"]
+    for net in read("int8-cpu")["nets"]:
+        for name, entry in net["precisions"].items():
+            times = [f"{entry['speed_up'][batch]:.2f}" for batch in ("1", "4")] if entry["runs"] else ["no kernels", ""]
+            errors = entry["errors"]
+            cost = [f"{errors['changed_side']:.2%}", f"{errors['task_rmse_m']:.4f} m"] if net["trained"] else ["", ""]
+            lines.append(f"| {net['weights']}, {name} | {' | '.join([*times, *cost])} |")
+    return "\n".join(lines)
+
+
 def authors() -> str:
     """Our ways to masks of pictures and videos, as multiples of the authors' speed."""
     results = read("against-authors-cpu")
@@ -171,6 +200,17 @@ def authors() -> str:
         cells = [f"{way['times_as_fast']:.2f}" for way in ways if way["name"] == name]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def cluster() -> str:
+    """What a second worker adds, and what the driver can hand out."""
+    results = read("cluster-scaling")
+    each = results["cores_per_worker"]
+    lines = [f"- {row['workers']} workers, {each} core each: {row['times_the_fewest']:.2f} times the pictures of one, "
+             f"{row['share_of_linear']:.0%} of linear" for row in results["scaling"][1:]]
+    driver = results["driver"]
+    return "\n".join([*lines, f"- the driver hands out and books {driver['tasks_per_second']:.0f} tasks a second that "
+                      f"do nothing; a name costs it {driver['bytes_per_name']:.0f} bytes"])
 
 
 def speed() -> str:
@@ -220,6 +260,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "dial": dial,
     "rewrites": rewrites,
     "authors": authors,
+    "bench": bench,
+    "precisions": precisions,
+    "cluster": cluster,
     "speed": speed,
     "tree": tree,
 }
