@@ -151,7 +151,7 @@ class Rendered:
         return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
 
     def scenes(self) -> Iterator[RenderedScene]:
-        """Scenes without end; an experiment stops when it has `count` cases (see `enough`)."""
+        """Some scenes for every case wanted, since not all will do; an experiment stops when it has `count` cases."""
         for number in range(self.count * _TRIES):
             yield self.scene(number)
 
