@@ -30,7 +30,9 @@ def dpt() -> tuple[nn.Module, Any]:
     return model, transformers.DPTImageProcessor(size={"height": 32, "width": 32})
 
 
-def zoedepth() -> tuple[nn.Module, Any]:
+def zoedepth(heads: int = 1) -> tuple[nn.Module, Any]:
+    """With a head for roads, or one for rooms beside it."""
+    scenes = (("road", 60.0), ("room", 10.0))[:heads]
     beit = transformers.BeitConfig(
         hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
         out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
@@ -38,7 +40,10 @@ def zoedepth() -> tuple[nn.Module, Any]:
     model = transformers.ZoeDepthForDepthEstimation(transformers.ZoeDepthConfig(
         backbone_config=beit, bottleneck_features=8, num_relative_features=8, bin_embedding_dim=8,
         num_attractors=[4, 2, 2, 1], **NECK,
-        bin_configurations=[{"name": "road", "n_bins": 8, "min_depth": 0.001, "max_depth": 60.0}]))
+        # the code of several heads holds for these two numbers alone
+        num_patch_transformer_layers=4, patch_transformer_hidden_size=128, patch_transformer_intermediate_size=16,
+        patch_transformer_num_attention_heads=2,
+        bin_configurations=[{"name": name, "n_bins": 8, "min_depth": 0.001, "max_depth": far} for name, far in scenes]))
     return model, transformers.ZoeDepthImageProcessor(size={"height": 64, "width": 96}, ensure_multiple_of=32)
 
 

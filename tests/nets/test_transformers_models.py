@@ -66,6 +66,17 @@ def test_zoedepth_holds_for_every_batch(tmp_path: Path, generator: torch.Generat
     torch.export.export(stage, (tokens, 4, 6), dynamic_shapes=([{0: batch}] * 4, None, None))
 
 
+def test_heads_for_rooms_and_roads_are_chosen_for_each_picture(tmp_path: Path, generator: torch.Generator) -> None:
+    """By the vote of a batch, what a picture is seen as would hang on the others in it."""
+    made = zoedepth(heads=2)
+    net = load_depth_net(save(tmp_path / "zoe", made))  # whose guard shows pictures together and alone
+    normalised = torch.randn(4, 3, 64, 96, generator=generator)
+    with torch.no_grad():
+        each = torch.cat([made[0].eval()(picture).predicted_depth for picture in normalised.split(1)])
+        torch.testing.assert_close(net(normalised)[:, 0], each, atol=1e-5, rtol=1e-5)
+    assert net.description.max_depth_m == 60
+
+
 def test_a_model_of_one_size_gets_any_picture_stretched(tmp_path: Path) -> None:
     net = load_depth_net(save(tmp_path / "dpt", dpt()))
     rgb = torch.rand(2, 3, 48, 80, generator=torch.Generator().manual_seed(0), requires_grad=True)

@@ -33,10 +33,14 @@ def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
         known["height"], known["width"] = (max(1, round(side / multiple)) * multiple
                                            for side in (known["height"], known["width"]))
     name = place if not Path(place).is_dir() else Path(place).resolve().name
-    if config.model_type == "zoedepth" and config.readout_type == "project":
-        model.neck.reassemble_stage = _MapByMap(model.neck.reassemble_stage)
+    sha256 = state_sha256(model)
+    if config.model_type == "zoedepth":
+        if config.readout_type == "project":
+            model.neck.reassemble_stage = _MapByMap(model.neck.reassemble_stage)
+        if len(config.bin_configurations) > 1:
+            model = _PictureByPicture(model)
     return ForeignDepthNet(model, statement(name, known, None, asked), architecture=f"hf:{config.model_type}",
-                           sha256=state_sha256(model))
+                           sha256=sha256)
 
 
 class _MapByMap(nn.Module):
@@ -57,6 +61,17 @@ class _MapByMap(nn.Module):
             projected = project(torch.cat([patches, summary.expand_as(patches)], dim=-1))  # (B, h·w, C)
             maps.append(layer(projected.transpose(1, 2).unflatten(2, (height, width))))
         return maps
+
+
+class _PictureByPicture(nn.Module):
+    """A ZoeDepth with a head for rooms and one for roads: the pictures of a batch would vote on one head for all."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        return {"predicted_depth": torch.cat([self.model(picture).predicted_depth for picture in pictures.split(1)])}
 
 
 def _load(place: str) -> tuple[nn.Module, Any]:
