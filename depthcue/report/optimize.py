@@ -64,7 +64,9 @@ def sentences(results: Results) -> tuple[str, ...]:
     if high < 0 or low > 0:
         factor = direct["roughness"] / learned["roughness"]
         more = f"{factor:.1f} times as rough as" if factor > 1 else f"{1 / factor:.1f} times smoother than"
-        said.append(f"They are {more} the mask net's: {direct['roughness']:.2f} against {learned['roughness']:.2f}, "
+        smoothed = smoothing(results)
+        they = f"With {smoothed} they" if smoothed else "They"
+        said.append(f"{they} are {more} the mask net's: {direct['roughness']:.2f} against {learned['roughness']:.2f}, "
                     "where 1 is noise.")
     costs = results["cost_ms"]
     if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
@@ -73,9 +75,18 @@ def sentences(results: Results) -> tuple[str, ...]:
     return (*said, *too_few(results)) if said else ()
 
 
+def smoothing(results: Results) -> str:
+    """What kept the searched masks from being free in every pixel, in words; empty where nothing did."""
+    direct = results["direct"]
+    ways = [(direct["variation"], f"total variation weighed by {direct['variation']:g}"),
+            (direct["blur_px"], f"a blur of {direct['blur_px']:g} px")]
+    return " and ".join(words for amount, words in ways if amount)
+
+
 def _example(example: Results, results: Results) -> Example:
     columns = [Column("the whole picture", example["picture"], example["whole"][0])]
-    columns += [Column(CAPTIONS[way], mask, seen)
+    captions = CAPTIONS | ({DIRECT: "Eq. (3), smoothed"} if smoothing(results) else {})
+    columns += [Column(captions[way], mask, seen)
                 for way, mask, seen in zip(results["ways"], example["masks"], example["seen"], strict=True)]
     return Example(example["name"], tuple(columns))
 

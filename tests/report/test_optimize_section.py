@@ -19,7 +19,8 @@ def _results(ways: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool =
     entries["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, -0.1], "roughness_minus_eq4_ci95": [0.5, 0.7]}
     costs = {"eq3": 5000.0, "eq4": 10.0, "eq5": 10.0}
     return {"command": "optimize", "lambda": 2.0, "images": 12, "ground_truth": ground_truth,
-            "data": {"spec": "scenes:indoor"}, "target": {"rmse": 0.7} if ground_truth else {},
+            "data": {"spec": "scenes:indoor"}, "direct": {"variation": 0.0, "blur_px": 0.0},
+            "target": {"rmse": 0.7} if ground_truth else {},
             "before": {"objective": -0.079, "difference": -2.079, "mean": 1.0},
             "ways": {way: entries[way] for way in ways},
             "cost_ms": {way: {"median": costs[way], "quartiles": [0.9 * costs[way], 1.1 * costs[way]], "batches": 2}
@@ -34,6 +35,8 @@ def test_sentences_follow_from_the_intervals(tmp_path: Path) -> None:
         "A search takes 5 s a picture, the mask net 10 ms.")
     few = section(_results() | {"images": 4}, tmp_path).sentences
     assert few[-1] == "With only 4 images, the intervals say little."
+    smoothed = section(_results() | {"direct": {"variation": 0.5, "blur_px": 1.0}}, tmp_path).sentences
+    assert smoothed[1].startswith("With total variation weighed by 0.5 and a blur of 1 px they are 4.0 times as rough")
     unclear = _results()
     unclear["ways"]["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, 0.1], "roughness_minus_eq4_ci95": [-0.1, 0.7]}
     unclear["cost_ms"]["eq3"] = unclear["cost_ms"]["eq4"]
