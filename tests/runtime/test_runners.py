@@ -1,6 +1,7 @@
 """One contract for every runner."""
 
 import copy
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import fake_tensorrt
@@ -213,6 +214,34 @@ def test_a_compiler_that_is_missing_is_told(tiny_net, frames, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda module, **_: broken)
     with TorchRunner(tiny_net, compiled=True) as runner, pytest.raises(DepthcueError, match=r"cannot compile"):
+        runner.infer(frames)
+
+
+@pytest.fixture
+def said_to_be_in_int8(tiny_graph, tmp_path):
+    """The tiny graph with a card that says int8."""
+    graph = tmp_path / tiny_graph.name
+    graph.write_bytes(tiny_graph.read_bytes())
+    card = json.loads(tiny_graph.with_suffix(".json").read_text())
+    graph.with_suffix(".json").write_text(json.dumps({**card, "precision": "int8"}))
+    return graph
+
+
+def test_openvino_runs_int8_where_its_masks_are_those_that_were_checked(said_to_be_in_int8, frames, tiny_net):
+    pytest.importorskip("openvino")
+    with OpenVinoRunner(said_to_be_in_int8) as runner:
+        np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-5)
+    assert runner.name == "openvino cpu int8"
+
+
+def test_int8_that_openvino_gets_wrong_is_refused(said_to_be_in_int8, frames, monkeypatch):
+    pytest.importorskip("openvino")
+    infer = OnnxRunner.infer
+    monkeypatch.setattr(OnnxRunner, "infer", lambda self, frames: infer(self, frames) + np.float32(0.01))
+    runner = OpenVinoRunner(said_to_be_in_int8)
+    with pytest.raises(DepthcueError, match=r"(?s)in int8 wrongly: .* off by 0\.01 .*--backend onnx"), runner:
+        pass
+    with pytest.raises(RuntimeError, match="not entered"):
         runner.infer(frames)
 
 
