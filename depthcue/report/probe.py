@@ -216,6 +216,6 @@ def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
 
 def _example(entry: dict[str, Any]) -> Example:
     columns = tuple(Column(f"{shown['condition'] or 'unchanged'}"
-                           + (f", {shown['level']:g}" if shown["level"] else ""), shown["shown"], shown["seen"])
+                           + (f", {shown['level']:.3g}" if shown["level"] else ""), shown["shown"], shown["seen"])
                     for shown in entry["examples"])
     return Example(f"{entry['name']}, {entry['stage']}: {entry['examples'][0]['case']}", columns)

@@ -196,7 +196,8 @@ def test_what_cannot_be_used_is_counted_and_the_batch_goes_on(tmp_path: Path) ->
     save_rgba(folder / "car_outside.png")
     save_rgba(folder / "wrong.png")
     Image.fromarray(np.full((5, 5), 255, np.uint8)).save(folder / "wrong_mask.png")
-    (folder / "objects.csv").write_text("car.png,34,77,610,300\ncar_outside.png,15,33,2000,300\nwrong.png,15,33,610,300\n")
+    (folder / "objects.csv").write_text("car.png,34,77,610,300\ncar_outside.png,15,33,2000,300\n"
+                                        "wrong.png,15,33,610,300\n")
     spec = frames_in(tmp_path / "frames", size=(60, 100))  # of another shape than the frames of objects.csv
     (tmp_path / "frames" / "3.png").write_bytes(b"no picture")
     Image.fromarray(np.zeros((3, 3, 3), np.uint8)).save(tmp_path / "frames" / "4.png")
@@ -262,9 +263,10 @@ def test_the_row_oracle_on_pasted_objects(tmp_path: Path) -> None:
 
 def test_real_cut_outs_and_frames(shared_data: Path) -> None:
     stage = Photographs.open(f"kitti:{shared_data / 'kitti'}", shared_data / "probes", None, 4)
-    assert len(stage.cutouts) == 79 + 7 + 1
+    assert len(stage.cutouts) == 79 + 6 + 1
     # whole frames lie there too
     assert any("neither transparency" in drop.reason for drop in stage.unusable)
+    assert [drop.name for drop in stage.unusable if "a shadow of its own" in drop.reason] == ["fridge_with_shadow"]
     placed = [one for one in stage.familiar([Pose()]) if not isinstance(one, Dropped)]
     assert len(placed) == 4
     for scene, cutout in placed:
