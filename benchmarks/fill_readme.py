@@ -28,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PACKAGE = HERE.parent / "depthcue"
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+FEW = 5
+"""Below so many scenes an interval says little, and how many there are is said."""
 
 
 def read(name: str) -> dict[str, Any]:
@@ -135,7 +137,8 @@ def _interval(value: dict[str, Any]) -> str:
     if value["value"] is None:
         return ""
     low, high = value["ci95"] or (float("nan"), float("nan"))
-    return f"{value['value']:.2f} ({low:.2f} to {high:.2f})"
+    few = f", {value['n']} scenes alone" if value["n"] < FEW else ""
+    return f"{value['value']:.2f} ({low:.2f} to {high:.2f}{few})"
 
 
 def dial() -> str:
