@@ -36,7 +36,7 @@ def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
     sha256 = state_sha256(model)
     if config.model_type == "zoedepth":
         if config.readout_type == "project":
-            model.neck.reassemble_stage = _MapByMap(model.neck.reassemble_stage)
+            model.set_submodule("neck.reassemble_stage", _MapByMap(model.get_submodule("neck.reassemble_stage")))
         if len(config.bin_configurations) > 1:
             model = _PictureByPicture(model)
     return ForeignDepthNet(model, statement(name, known, None, asked), architecture=f"hf:{config.model_type}",
