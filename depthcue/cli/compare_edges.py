@@ -1,14 +1,12 @@
 """`depthcue compare-edges`: the mask against edges and chance, at equal sparseness."""
 
-from typing import Annotated
-
-import typer
-
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    AgainstOption,
     BatchSizeOption,
     DataOption,
     DeviceOption,
+    DirectStepsOption,
     JsonOption,
     LambdaOption,
     LimitOption,
@@ -19,14 +17,6 @@ from depthcue.cli.options import (
     VerboseOption,
     WeightsOption,
 )
-
-AgainstOption = Annotated[
-    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
-                                   "sobel, canny, random, grid, centre, object-boundaries, depth-edges, gradient, "
-                                   "smoothgrad, integrated-gradients, occlusion, or all that can work. Can be given "
-                                   "several times. Default: sobel and random.")]
-DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", help="Optimiser steps of direct; "
-                                                "each costs about three looks of the depth net.")]
 
 
 def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",

@@ -6,9 +6,11 @@ import typer
 
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    AgainstOption,
     BatchSizeOption,
     DataOption,
     DeviceOption,
+    DirectStepsOption,
     JsonOption,
     LimitOption,
     OutDirOption,
@@ -43,20 +45,24 @@ SanityStepsOption = Annotated[
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
              target: TargetOption = None, lam: LambdasOption = None, at: AtOption = None, truth: TruthOption = False,
-             fill: FillOption = "mean", only_table: OnlyTableOption = False, sanity: SanityOption = False,
-             sanity_steps: SanityStepsOption = 0, limit: LimitOption = None, seed: SeedOption = 0,
-             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
-             quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+             fill: FillOption = "mean", against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
+             only_table: OnlyTableOption = False, sanity: SanityOption = False, sanity_steps: SanityStepsOption = 0,
+             limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
+             device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
+             verbose: VerboseOption = False) -> None:
     """Measure what the depth net loses behind masks: Table 1 of the paper, thresholds, fills, insertion and deletion.
 
     Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
-    Several --weights: mask nets of one lambda each, or rivals, for one depth net.
+    Several --weights: mask nets of one lambda each, or rivals, for one depth net. --against says whose insertion and
+    deletion curves the mask's are compared with.
     """
     from depthcue.evaluation.evaluate import Settings, evaluate_specs
     from depthcue.evaluation.sanity import Sanity
+    from depthcue.selection import DirectSettings
 
     configure(quiet, verbose)
-    settings = Settings(tuple(lam or ()), at, truth, fill, batch_size=batch_size, seed=seed,
+    settings = Settings(tuple(lam or ()), at, truth, fill, against=tuple(against or ("sobel", "random")),
+                        direct=DirectSettings(steps=direct_steps), batch_size=batch_size, seed=seed,
                         sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
     if only_table:
         settings = settings.without_closer_look()

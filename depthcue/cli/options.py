@@ -32,6 +32,13 @@ LambdaOption = Annotated[
 ShareOption = Annotated[
     float, typer.Option("--share", metavar="S", help="Share of the pixels that binary masks keep; a mask net with a "
                         "dial is set to the lambda whose masks have a mean near it.")]
+AgainstOption = Annotated[
+    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
+                                   "sobel, canny, random, grid, centre, object-boundaries, depth-edges, gradient, "
+                                   "smoothgrad, integrated-gradients, occlusion, or all that can work. Can be given "
+                                   "several times. Default: sobel and random.")]
+DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", help="Optimiser steps of direct; "
+                                                "each costs about three looks of the depth net.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use the first N pictures only.")]

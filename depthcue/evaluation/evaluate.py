@@ -25,13 +25,23 @@ from depthcue.evaluation import insertion, statistics
 from depthcue.evaluation.full_errors import add_full_errors, full_errors
 from depthcue.evaluation.insertion import measure_orders, order_curves
 from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
 from depthcue.evaluation.tally import Summary, Tally, short
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import DepthNet, MaskNet, load_mask_net
 from depthcue.nets.fill import FILLS, check_fill
 from depthcue.progress import Progress, Silent
-from depthcue.selection import THRESHOLD, Means, Pictures, binarise, build_method, rank_pixels, sparseness
+from depthcue.selection import (
+    THRESHOLD,
+    DirectSettings,
+    Means,
+    Pictures,
+    binarise,
+    build_method,
+    rank_pixels,
+    sparseness,
+)
 
 PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
@@ -58,7 +68,9 @@ class Settings:
     shares: tuple[float, ...] = insertion.SHARES
     """Of the insertion and deletion curves; empty leaves them out."""
     against: tuple[str, ...] = ("sobel", "random")
-    """Orders that the mask's is compared with in those curves, names in `selection.METHODS`."""
+    """Orders that the mask's is compared with in those curves, names in `selection.METHODS`, or "all" that can work."""
+    direct: DirectSettings = DirectSettings()
+    """How `direct` minimises Eq. (3); the seed is that of the evaluation."""
     sanity: Sanity | None = None
     """How to randomise the depth net layer by layer; None leaves it out."""
     batch_size: int = 8
@@ -189,11 +201,13 @@ class _Evaluation:
                  device: torch.device) -> None:
         self.asked, self.depth_net, self.data, self.settings = asked, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
-                               multiple=lcm(*(one.mask_net.description.multiple for one in asked)))
+                               multiple=lcm(*(one.mask_net.description.multiple for one in asked)),
+                               scenes=bool(settings.shares) and wants_scenes(settings.against))
         wanted = asked[0].mask_net.description.default_lambda if settings.lam is None else settings.lam
         self.in_question = min(asked, key=lambda one: abs(one.lam - wanted))
-        means = Means(self.in_question.mask_net, self.in_question.lam, settings.seed, depth_net)
-        self.others = {name: build_method(name, means) for name in dict.fromkeys(settings.against)}
+        means = Means(self.in_question.mask_net, self.in_question.lam, settings.seed, depth_net,
+                      replace(settings.direct, seed=settings.seed))
+        self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
         # of a relative net without ground truth, depth has a unit of its own and no zero
         self.in_metres = data.has_depth or not depth_net.description.relative
         self.tally = Tally()
@@ -223,7 +237,8 @@ class _Evaluation:
             for way, kept in ways.items():
                 self.tally.errors(_filled(fill, way), view, self._see(view, kept, fill))
         if self.settings.shares:
-            scores = {insertion.MASK: mask, **{name: score(view.pictures) for name, score in self.others.items()}}
+            scores = {insertion.MASK: mask}
+            scores |= {name: score(view.pictures) for name, score in self.rivals.scores.items()}
             ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
             measure_orders(self.tally, view, partial(self._see, view), ranks, self.settings.shares)
 
@@ -258,12 +273,14 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
     `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden` 1 - M, see `full_errors`; and
     `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images), `in_question` (the weights and
     lambda of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing` being a picture all hidden),
-    `orders` (see `order_curves`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for.
-    Errors in metres.
+    `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work here, with the reason),
+    `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
     settings, asked = evaluation.settings, evaluation.asked
     one = evaluation.in_question
-    orders = order_curves(summary, (insertion.MASK, *evaluation.others), settings.shares) if settings.shares else None
+    ways = (insertion.MASK, *evaluation.rivals.scores)
+    orders = order_curves(summary, ways, settings.shares) | {"left_out": evaluation.rivals.left_out} \
+        if settings.shares else None
     return record.document(
         "evaluate",
         weights=[described(net) for net in mask_nets],

@@ -34,6 +34,9 @@ def in_words(results: Results) -> tuple[str, ...]:
     sentences += [_trade_off(results), *_binary(results)]
     if results["orders"]:
         sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results["orders"][way]) > 1]
+        # results of earlier versions left nothing out
+        sentences += [f"Left out: {label_of(name)} ({reason})."
+                      for name, reason in results["orders"].get("left_out", {}).items()]
     sentences += _fills(results)
     if results["sanity"]:
         sentences += _sanity(results)
@@ -44,8 +47,8 @@ def _plots(results: Results) -> list[Plot]:
     plots = [Plot("trade-off", "RMSE against the share of pixels seen; the numbers are lambda; 95% intervals",
                   partial(draw_trade_off, results))]
     if results["orders"]:
-        plots.append(Plot("orders", "Pixels shown, or hidden, one after the other in the order of the mask, of edges, "
-                          "of chance", partial(draw_orders, results)))
+        plots.append(Plot("orders", "Pixels shown, or hidden, one after the other: in the order of the mask, in others",
+                          partial(draw_orders, results)))
     if results["thresholds"]:
         plots.append(Plot("thresholds", "M cut at other thresholds, which are the numbers; 95% intervals",
                           partial(draw_thresholds, results)))
@@ -105,8 +108,9 @@ def _order(results: Results, way: str) -> str:
         verdict = ("no clear difference" if not _clear((low, high)) else
                    f"the mask has {'less' if low > 0 else 'more'}")
         parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({verdict})")
+    others = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (f"{doing} the mask's best pixels first, the depth is on average {area:.2f} m away from that of the whole "
-            f"picture, where {good} is better; it is {' and '.join(parts)}.")
+            f"picture, where {good} is better; it is {others}.")
 
 
 def _fills(results: Results) -> list[str]:

@@ -7,7 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
-from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
+from depthcue.report.figures import (
+    FEW,
+    LIGHT,
+    Theme,
+    legend_outside,
+    method_style,
+    new_figure,
+    save_figure,
+    style_axes,
+)
 from depthcue.report.published import ORIGINAL_RMSE, TABLE_1, is_the_papers
 from depthcue.report.results import TRUTH, Results, fields_for, measured_against
 from depthcue.report.tables import label_of
@@ -72,19 +81,24 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
 
 
 def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    """The insertion and the deletion curve of every order, against N(I)."""
+    """The insertion and the deletion curve of every order, against N(I), with their areas where there are few."""
     orders, reference = results["orders"], measured_against(results)[-1]
     error, _ = fields_for(reference)
-    figure = new_figure(9.6, 3.7, theme)
+    few = len(orders["insertion"]) <= FEW
+    figure = new_figure(9.6 if few else 11.4, 3.7 if few else 4.4, theme)
     columns = figure.subplots(1, 2, sharey=True)
     for axes, way, verb in zip(columns, ("insertion", "deletion"), ("shown", "hidden"), strict=True):
         for position, (method, entry) in enumerate(orders[way].items()):
-            axes.plot(orders["shares"], entry[error], color=theme.methods[position % len(theme.methods)], marker="o",
-                      markersize=3.2, linewidth=1.8 if method == "mask" else 1.4,
-                      label=f"{label_of(method)} (area {entry[f'{error}_area']:.3f})")
+            area = f" (area {entry[f'{error}_area']:.3f})" if few else ""
+            axes.plot(orders["shares"], entry[error], **method_style(position, theme), markersize=3.5,
+                      linewidth=1.8 if method == "mask" else 1.4, label=f"{label_of(method)}{area}",
+                      zorder=3 if method == "mask" else 2)
         _name(axes, theme, way, f"share of pixels {verb}, the first of the order first",
               f"RMSE to {reference} (m)" if way == "insertion" else "")
-        _legend(axes, theme)
+        if few:
+            _legend(axes, theme)
+    if not few:
+        legend_outside(figure, theme)
     save_figure(figure, paths)
 
 

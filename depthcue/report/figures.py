@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -51,8 +52,7 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
     if few:
         figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
     else:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, labelcolor=theme.ink,
-                      loc="outside right upper", fontsize=9, handlelength=2.8)
+        legend_outside(figure, theme)
     save_figure(figure, paths)
 
 
@@ -61,18 +61,28 @@ def method_colour(position: int, theme: Theme) -> str:
     return theme.methods[position % len(theme.methods)]
 
 
+def method_style(position: int, theme: Theme) -> dict[str, Any]:
+    """Colour, line and marker of the method at a position of the results; no two of fifteen are alike."""
+    return {"color": method_colour(position, theme), "marker": _MARKERS[position % len(_MARKERS)],
+            "linestyle": _LINES[position // len(theme.methods) % len(_LINES)]}
+
+
+def legend_outside(figure: Figure, theme: Theme) -> None:
+    """One legend for all axes, beside them: of more methods than have room within."""
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, labelcolor=theme.ink,
+                  loc="outside right upper", fontsize=9, handlelength=2.8)
+
+
 def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
     error, _ = fields_for(reference)
     for position, (method, entries) in enumerate(results["curves"].items()):
-        colour = method_colour(position, theme)
-        line = _LINES[position // len(theme.methods) % len(_LINES)]
         shares = [entry["sparseness"] for entry in entries]
         bounds = [entry[f"{error}_ci95"] for entry in entries]
         if len(results["curves"]) <= FEW or method == "mask":
-            axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds], color=colour,
-                              alpha=0.18, linewidth=0)
-        axes.plot(shares, [entry[error] for entry in entries], color=colour, marker=_MARKERS[position % len(_MARKERS)],
-                  markersize=4.5, linewidth=1.8 if method == "mask" else 1.4, linestyle=line, label=label_of(method),
+            axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds],
+                              color=method_colour(position, theme), alpha=0.18, linewidth=0)
+        axes.plot(shares, [entry[error] for entry in entries], **method_style(position, theme), markersize=4.5,
+                  linewidth=1.8 if method == "mask" else 1.4, label=label_of(method),
                   zorder=3 if method == "mask" else 2)
     if reference == TRUTH:
         axes.axhline(results["target"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)),

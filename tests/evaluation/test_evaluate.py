@@ -14,6 +14,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation.evaluate import PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
 from depthcue.evaluation.full_errors import MEANS
 from depthcue.nets import MaskNet
+from depthcue.selection import DirectSettings
 
 PIXELS = SIZE[0] * SIZE[1]
 RED = round(RED_SHARE * PIXELS) / PIXELS
@@ -195,6 +196,19 @@ class _Broken(RedDepth):
     def forward(self, normalised: torch.Tensor) -> torch.Tensor:
         depth = super().forward(normalised)
         return torch.where(depth > 1.01, depth, torch.nan)
+
+
+def test_any_way_to_choose_pixels_has_its_curves(tmp_path: Path) -> None:
+    results = _run(tmp_path, against=("all",), shares=(0.0, 0.5, 1.0), thresholds=(), fills=(),
+                   direct=DirectSettings(steps=2))
+    orders = results["orders"]
+    # the toy data knows depth and no objects
+    assert "object-boundaries" in orders["left_out"] and "depth-edges" not in orders["left_out"]
+    assert {"mask", "direct", "canny", "grid", "depth-edges"} <= set(orders["insertion"])
+    for curve in orders["insertion"].values():
+        assert curve["rmse_to_target"][0] > 0.2 and curve["rmse_to_target"][-1] == 0
+    assert all(entry["rmse_to_target_area"] >= orders["insertion"]["mask"]["rmse_to_target_area"]
+               for entry in orders["insertion"].values())
 
 
 class _TooMuch(RedMask):

@@ -174,6 +174,21 @@ def test_figures_show_every_line_in_its_colour(tmp_path: Path, theme: Any) -> No
             assert (np.abs(pixels - ImageColor.getrgb(colour)).max(axis=1) < 8).sum() > 100, (name, colour)
 
 
+def test_many_orders_are_drawn_and_told_and_what_is_missing_named(tmp_path: Path) -> None:
+    results = evaluation()
+    for way in ("insertion", "deletion"):
+        orders = results["orders"][way]
+        orders |= dict.fromkeys(("canny", "grid", "centre", "gradient"), orders["random"])
+    results["orders"]["left_out"] = {"occlusion": "attributions need the package captum"}
+    told = section(results, tmp_path)
+    next(plot for plot in told.plots if plot.name == "orders").draw([tmp_path / "orders.png"], LIGHT)
+    with Image.open(tmp_path / "orders.png") as drawn:
+        assert drawn.width > 2000  # the legend has a place of its own
+    said = " ".join(told.sentences)
+    assert "0.70 m with pixels by centre first (the mask has less) and 0.70 m with pixels by gradient first" in said
+    assert "Left out: occlusion (attributions need the package captum)." in said
+
+
 def test_only_what_was_measured_is_drawn(tmp_path: Path) -> None:
     results = evaluation(truth=False, closer=False, sanity=False)
     written = draw_plots(section(results, tmp_path), tmp_path)
