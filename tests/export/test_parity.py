@@ -104,6 +104,28 @@ def test_a_depth_is_judged_relative_to_itself(pictures):
         check_parity(module, in_torch(module, lambda maps: maps * np.float32(1.01)), pictures)
 
 
+def test_rounding_of_depths_that_only_noise_has_is_forgiven(pictures):
+    class Far(MeanDepth):
+        """Half a metre, but of what is brighter than grey two hundred."""
+
+        def forward(self, normalised):
+            return 0.5 + 200 * super().forward(normalised).sub(2.8).clamp_min(0)
+
+    def off_where_far(least):
+        def change(maps):
+            if maps.max() > least:
+                maps[np.unravel_index(maps.argmin(), maps.shape)] += 0.004
+            return maps
+        return in_torch(module, change)
+
+    module = DepthGraph(Far()).eval()
+    grey = [np.full((32, 48, 3), 128, np.uint8)]
+    parity = measure_parity(module, off_where_far(40), grey)
+    assert 0 < parity.max_abs < 1e-3 and parity.holds()
+    # what pictures show counts as it is
+    assert measure_parity(module, off_where_far(0), grey).max_abs == pytest.approx(0.004, rel=1e-3)
+
+
 def test_it_wants_pictures():
     module = DepthGraph(MeanDepth()).eval()
     with pytest.raises(DepthcueError, match="no pictures"):
