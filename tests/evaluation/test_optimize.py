@@ -111,7 +111,7 @@ class BlackBox(RegionDepth):
 
 @pytest.mark.parametrize(("nets", "settings", "said"), [
     (Nets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda 2 alone"),
-    (Nets(RegionDepth()), {"lam": -1.0}, "below 0"), (NETS, {"steps": 0}, "at least 1")])
+    (Nets(RegionDepth()), {"lam": -1.0}, "from 0 on"), (NETS, {"steps": 0}, "at least 1")])
 def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: Nets, settings: dict[str, Any],
                                                       said: str) -> None:
     with pytest.raises(DepthcueError, match=said):

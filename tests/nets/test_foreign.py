@@ -125,7 +125,7 @@ def test_what_a_module_cannot_import_is_named(here: str) -> None:
 
 
 def test_foreign_nets_are_no_mask_nets(here: str) -> None:
-    with pytest.raises(DepthcueError, match="no mask net"):
+    with pytest.raises(DepthcueError, match="a mask net is wanted here"):
         load_mask_net(f"python:{here}:net")
 
 
