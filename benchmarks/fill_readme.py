@@ -21,7 +21,6 @@ from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
-from depthcue.report.published import ORIGINAL_RMSE, TABLE_1
 from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent
@@ -64,19 +63,6 @@ def comparison(name: str) -> str:
 def findings(name: str) -> str:
     """What a findings run came to, in its own words; what could not be asked of the data is left to its report."""
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)) if "Nothing is said" not in sentence)
-
-
-def table_1() -> str:
-    """Table 1 of the paper with nets of its architecture, the printed numbers beside."""
-    results = read("paper-table1")
-    lines = ["| λ | RMSE through M | through M′ | pixels kept | paper: M | M′ | kept |", "|---" * 7 + "|"]
-    for row, printed in zip(results["table"], TABLE_1, strict=True):
-        assert row["lambda"] == printed.lam
-        lines.append(f"| {printed.lam:g} | {row['soft']['truth']['rmse']:.3f} | {row['binary']['truth']['rmse']:.3f} | "
-                     f"{row['sparseness']:.1%} | {printed.rmse:.3f} | {printed.rmse_binary:.3f} | "
-                     f"{printed.sparseness:.1%} |")
-    whole = f"the whole picture: RMSE {results['original']['rmse']:.3f} m (paper: {ORIGINAL_RMSE:.3f})"
-    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
 
 
 def ways() -> str:
@@ -254,8 +240,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
     "cues": cues,
-    "table-1": table_1,
-    "fig-5": lambda: comparison("paper-fig5"),
     "ways": ways,
     "nets": nets,
     "losses": losses,
