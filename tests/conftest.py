@@ -1,6 +1,8 @@
 """Fixtures every room shares."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def generator() -> torch.Generator:
     """A generator of the test's own, so that no test depends on which ran before it."""
     return torch.Generator().manual_seed(20191101)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command run within a test sets how much depthcue says; the next test is to hear everything again."""
+    logger = logging.getLogger("depthcue")
+    level = logger.level
+    yield
+    logger.setLevel(level)
