@@ -249,6 +249,6 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
         scopes={NETWORK: "the net alone, its frames on the device already, until it is done",
                 RUNNER: "a runner's whole call: frames as an array in, maps as an array out"},
         tolerances={precision: {field: getattr(limit, field)
-                                for field in ("max_abs", "mean_abs", "mean_share", "changed_side")}
+                                for field in ("max_abs", "max_share", "mean_abs", "mean_share", "changed_side")}
                     for precision, limit in TOLERANCES.items()},
         **measured)

@@ -2,7 +2,9 @@
 
 fp32 computes as torch does and only sums in another order, so its limits are those of rounding. The others change the
 answers, and their limits say how much of a change still is the same mask and the same depth. They were set on rendered
-scenes and on training pictures of NYU-v2 with the shipped nets, at two to three times the worst that was measured.
+scenes and on pictures of NYU-v2 with the shipped nets and with the paper's, trained, at two to three times the worst
+that was measured. A mask's largest difference says little: one pixel at the edge of what the paper's net keeps goes by
+0.03 in fp16 and by 0.06 in bf16 where means, sides and depths are a tenth of what is allowed.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +21,9 @@ class Tolerance:
     """How far an exported graph may be from torch; by default, one in fp32."""
 
     max_abs: float = 2e-3
-    """Largest difference: of a mask (0 to 1); of a depth, as a share of the depth (of 1 m where it is less)."""
+    """Largest difference of a mask (0 to 1)."""
+    max_share: float = 2e-3
+    """Largest difference of a depth, as a share of the depth (of 1 m where it is less)."""
     mean_abs: float = 1e-4
     """Mean difference of a mask."""
     mean_share: float = 1e-4
@@ -36,7 +40,7 @@ class Tolerance:
 
     def for_depths(self) -> "Tolerance":
         """The tolerance where depths and not masks are compared."""
-        return replace(self, mean_abs=self.mean_share)
+        return replace(self, max_abs=self.max_share, mean_abs=self.mean_share)
 
     def for_range(self, range_m: float) -> "Tolerance":
         """The tolerance for a depth net of another range: what is in metres grows with it."""
@@ -46,11 +50,11 @@ class Tolerance:
 
 TOLERANCES = {
     FP32: Tolerance(),
-    FP16: Tolerance(max_abs=2e-2, mean_abs=5e-4, mean_share=2e-3, changed_side=1e-3, task_rmse_m=1e-2,
+    FP16: Tolerance(max_abs=0.1, max_share=2e-2, mean_abs=5e-4, mean_share=2e-3, changed_side=1e-3, task_rmse_m=1e-2,
                     task_change_m=1e-3, on_noise=False),
-    BF16: Tolerance(max_abs=5e-2, mean_abs=2e-3, mean_share=8e-3, changed_side=3e-3, task_rmse_m=3e-2,
+    BF16: Tolerance(max_abs=0.15, max_share=5e-2, mean_abs=2e-3, mean_share=8e-3, changed_side=3e-3, task_rmse_m=3e-2,
                     task_change_m=5e-3, on_noise=False),
-    INT8: Tolerance(max_abs=0.5, mean_abs=5e-3, mean_share=3e-2, changed_side=1.5e-2, task_rmse_m=0.1,
+    INT8: Tolerance(max_abs=0.5, max_share=0.5, mean_abs=5e-3, mean_share=3e-2, changed_side=1.5e-2, task_rmse_m=0.1,
                     task_change_m=1.5e-2, on_noise=False),
 }
 

@@ -6,8 +6,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
+from tiny_nets import LastWord
 
 from depthcue.cli.main import main
+from depthcue.export.precision import FP16, TOLERANCES, Tolerance
 from depthcue.nets import build_mask_net
 from depthcue.nets.checkpoint import save_net
 
@@ -31,14 +33,32 @@ def pictures(tmp_path):
     return folder
 
 
-def test_a_mask_net_becomes_a_file_with_a_card(weights, pictures, tmp_path, capfd):
+@pytest.fixture
+def last_word(monkeypatch):
+    """A spec of a net that is exported in a second."""
+    monkeypatch.setattr("depthcue.export.job.load_mask_net", lambda spec: LastWord())
+    return "last-word"
+
+
+def test_a_mask_net_becomes_a_file_with_a_card(last_word, pictures, tmp_path, capfd):
     out = tmp_path / "made" / "mask.onnx"
-    assert main(["export", "--weights", str(weights), "--data", f"folder:{pictures}", "--out", str(out), "--json"]) == 0
+    assert main(["export", "--weights", last_word, "--data", f"folder:{pictures}", "--out", str(out), "--json"]) == 0
     card = json.loads(capfd.readouterr().out)
     assert card["kind"] == "mask" and card["parity"]["task_rmse_m"] is None  # its depth net is nowhere
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     mask = session.run(None, {"frames": np.zeros((1, 32, 32, 3), np.uint8), "lambda": np.float32([2])})[0]
     assert mask.shape == (1, 32, 32)
+
+
+def test_over_the_limit_there_is_no_file_and_the_status_is_1(last_word, pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(TOLERANCES, FP16, Tolerance(mean_abs=-1))
+    out = tmp_path / "made" / "mask.onnx"
+    assert main(["export", "--weights", last_word, "--data", f"folder:{pictures}", "--precision", "fp16",
+                 "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "the graph in fp16 does not agree with torch" in printed.err and "mean difference" in printed.err
+    assert "--precision bf16" in printed.err and printed.out == ""
+    assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("nets", [[], ["--weights", "a.safetensors", "--target", "b.safetensors"]])

@@ -162,6 +162,7 @@ def test_tolerances_in_metres_grow_with_the_range():
     assert road.task_rmse_m == pytest.approx(8 * TOLERANCES[INT8].task_rmse_m)
     assert road.max_abs == TOLERANCES[INT8].max_abs
     assert road.for_depths().mean_abs == TOLERANCES[INT8].mean_share
+    assert TOLERANCES[FP16].for_depths().max_abs == TOLERANCES[FP16].max_share < TOLERANCES[FP16].max_abs
 
 
 @pytest.fixture
@@ -189,8 +190,9 @@ def test_a_calibration_folder_with_few_pictures_is_told(weights, pictures, tmp_p
     assert not out.parent.exists()
 
 
-def test_the_command_writes_int8(weights, pictures, tmp_path, capsys):
-    out = tmp_path / "mask.onnx"
+def test_the_command_writes_int8(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("depthcue.export.job.load_mask_net", lambda spec: SmallMask().eval())
+    weights, out = "small", tmp_path / "mask.onnx"
     data = folder_of(pictures, tmp_path / "enough")
     assert main(["export", "--weights", weights, "--precision", "int8", "--data", data, "--out", str(out)]) == 0
     assert "in int8 agrees with torch" in " ".join(capsys.readouterr().out.split())
