@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from depthcue.export.rewrites.forms import ResizedConv
 from depthcue.nets.exchange.any_size import products, shifted_interpolation
@@ -36,7 +37,7 @@ def test_the_matrix_interpolates_and_shifts() -> None:
 
 
 def test_its_products_are_counted() -> None:
-    counter = torch.utils.flop_counter.FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False)
     with counter, torch.device("meta"):
         ResizedConv(torch.zeros(6, 4, 5, 5), None, False)(torch.zeros(1, 4, 7, 9), 13, 18)
     assert counter.get_total_flops() == 2 * products(4, 6, 5, (7, 9), (13, 18))

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from depthcue.nets import build_depth_net, build_mask_net, exchanging
 from depthcue.nets.blocks import UpProjection
@@ -51,7 +52,7 @@ def test_a_net_trains_to_the_same_gradients(name: str, generator: torch.Generato
         return [parameter.grad.clone() for parameter in net.parameters() if parameter.grad is not None]
 
     wanted = gradients()
-    counter = torch.utils.flop_counter.FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False)
     with counter:
         gradients()
     plain = counter.get_total_flops()
