@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +34,6 @@ def generator() -> torch.Generator:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """A command run within a test sets how much depthcue says; the next test is to hear everything again."""
-    logger = logging.getLogger("depthcue")
-    level = logger.level
-    yield
-    logger.setLevel(level)
+def everything_is_heard() -> None:
+    """A command run in a test or a fixture before sets how much depthcue says; every test starts from all of it."""
+    logging.getLogger("depthcue").setLevel(logging.NOTSET)
