@@ -86,7 +86,9 @@ def _draw_net(axes: Axes, part: Results, theme: Theme) -> None:
     axes.set_xticks(batches)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(bottom=0)
+    rates = [timing["frames_per_second"] for entry in part["contenders"] for timing in entry["timings"]
+             if timing["scope"] == RUNNER]
+    axes.set_ylim(0, 1.06 * max(rates, default=1.0))  # room for the highest mark, however close the others are to it
     axes.set_title(f"{NAMES[part['kind']]} {part['name']}, {part['width']}x{part['height']}", fontsize=10,
                    color=theme.ink, loc="left")
     axes.set_xlabel("frames per batch", color=theme.ink, fontsize=9)
