@@ -6,7 +6,6 @@ Ray Data holds the tasks, starts the workers again that die, and keeps no more r
 import logging
 import os
 import queue
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,11 +68,10 @@ def joined(address: str) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with _unheard():
-            if address == LOCAL:
-                ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
-            else:
-                ray.init(address, **quiet)
+        if address == LOCAL:
+            ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
+        else:
+            ray.init(address, **quiet)
     except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DepthcueError(f"no cluster is joined at {address}: {reason}",
@@ -83,20 +81,6 @@ def joined(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Keep from the user what Ray's core, and the processes it starts, write to stderr whatever they are told."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def find_slots(device: str, workers: int | None) -> Slots:
