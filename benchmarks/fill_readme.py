@@ -21,6 +21,7 @@ from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
+from depthcue.report.published import ORIGINAL_RMSE, TABLE_1
 from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +34,19 @@ FEW = 5
 
 def read(name: str) -> dict[str, Any]:
     return json.loads((HERE / "results" / f"{name}.json").read_text())
+
+
+def table_1() -> str:
+    """Table 1 of the paper with nets of its architecture, the printed numbers beside."""
+    results = read("paper-table1")
+    lines = ["| λ | RMSE through M | through M′ | pixels kept | paper: M | M′ | kept |", "|---" * 7 + "|"]
+    for row, printed in zip(results["table"], TABLE_1, strict=True):
+        assert row["lambda"] == printed.lam
+        lines.append(f"| {printed.lam:g} | {row['soft']['truth']['rmse']:.3f} | {row['binary']['truth']['rmse']:.3f} | "
+                     f"{row['sparseness']:.1%} | {printed.rmse:.3f} | {printed.rmse_binary:.3f} | "
+                     f"{printed.sparseness:.1%} |")
+    whole = f"the whole picture: RMSE {results['original']['rmse']:.3f} m (paper: {ORIGINAL_RMSE:.3f})"
+    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
 
 
 def comparison(name: str) -> str:
@@ -219,23 +233,24 @@ def speed() -> str:
 
 
 def tree() -> str:
-    """Every module with its phrase, and what the other folders hold."""
+    """Every room with its phrase, and what the other folders hold; each module's docstring says the rest."""
     lines = ["```"]
     for folder in sorted(path.parent for path in PACKAGE.rglob("__init__.py")):
-        lines.append(f"{folder.relative_to(PACKAGE.parent)}/")
-        for file in sorted(folder.glob("*.py")):
-            phrase = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
-            lines.append(f"  {file.name:<24}{phrase}")
+        depth = len(folder.relative_to(PACKAGE.parent).parts) - 1
+        phrase = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").partition("\n")[0]
+        lines.append(f"{'  ' * depth}{folder.name}/".ljust(22) + phrase)
     others = {"weights/": "the shipped nets with their cards; make.sh made them with the other two",
               "tests/": "one folder a room; reference.py holds slow definitions written from the papers",
               "benchmarks/": "scripts that measure, and results/ with what they found"}
-    return "\n".join([*lines, *(f"{name:<26}{phrase}" for name, phrase in others.items()), "```"])
+    return "\n".join([*lines, *(f"{name:<22}{phrase}" for name, phrase in others.items()), "```"])
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
+    "table-1": table_1,
+    "fig-5": lambda: comparison("paper-fig5"),
     "findings-roads": lambda: findings("findings-roads"),
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
