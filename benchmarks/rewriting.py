@@ -6,8 +6,8 @@ Each net is timed as given and rewritten, in turns, so that a disturbance hits b
 runners: torch eager in float32 and in bfloat16 weights, both channels last, and ONNX Runtime in float32 on graphs of
 one size. Weights of the paper's nets are random, with batch norms that are not the identity; time does not depend on
 them. The error is that of the last convolution, as a share of its largest value. Then the forms that a doubling before
-a convolution can take (see `depthcue/export/rewrites/doubling.py`) are timed for the widths of the decoders, without
-their borders, and the digits that a Toom-Cook form loses are counted. Writes benchmarks/results/rewriting.json.
+a convolution can take (see `depthcue/nets/exchange/doubled.py`) are timed for the widths of the decoders, without their
+borders. Writes benchmarks/results/rewriting.json.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import torch
 import torch.nn.functional as F
@@ -74,11 +73,8 @@ def main() -> None:
         forms.append(measure_forms(kernel, inputs, outputs, scaled(size, options.scale), options.rounds,
                                    options.threads))
         print(forms_line(forms[-1]), flush=True)
-    toom_cook = toom_cook_errors()
-    for precision, errors in toom_cook.items():
-        print(f"Toom-Cook F(2, 5) in {precision}: error {errors['toom_cook']:.1e}, plain {errors['plain']:.1e}")
     record.write_public(options.out, record.document("rewriting", rounds=options.rounds, threads=options.threads,
-                                                   nets=nets, forms=forms, toom_cook_error=toom_cook))
+                                                   nets=nets, forms=forms))
 
 
 def scaled(size: Sequence[int], scale: int) -> tuple[int, int]:
@@ -258,40 +254,6 @@ def forms_line(row: dict[str, Any]) -> str:
     times = "; ".join(f"{runner}: " + ", ".join(f"{form} {each['median']:.2f}" for form, each in forms.items())
                       for runner, forms in row["ms"].items())
     return f"{row['kernel']}x{row['kernel']}, {row['inputs']} to {row['outputs']} channels, ms: {times}"
-
-
-def toom_cook_errors() -> dict[str, dict[str, float]]:
-    """Error of F(2, 5) in both directions, at the points 0, 1, −1, 2, −2 and infinity, and of the plain form.
-
-    Sums over 128 channels; transforms and products rounded to the precision, sums in float32, as tensor cores do it.
-    Shares of the largest true value, averaged over 32 tiles of bilinear numbers.
-    """
-    points, size, tile = (0, 1, -1, 2, -2), 5, 6
-    powers = np.array([[float(point) ** power for power in range(tile)] for point in points]
-                      + [[0.0] * (tile - 1) + [1.0]])
-    to_data = np.linalg.inv(powers).T  # transposed Toom-Cook: what interpolates a product transforms a signal
-    to_kernel, to_output = powers[:, :size].copy(), powers[:, :2].T.copy()
-    to_kernel[-1], to_output[:, -1] = [0.0] * (size - 1) + [1.0], [0.0, 1.0]
-    data_matrix, kernel_matrix, output_matrix = (torch.from_numpy(matrix) for matrix in
-                                                 (to_data, to_kernel, to_output))
-    generator = torch.Generator().manual_seed(0)
-    low = torch.randn(32, 128, 4, 4, generator=generator, dtype=torch.float64)
-    signal = F.interpolate(low, scale_factor=2.0, mode="bilinear")[:, :, 1:7, 1:7]
-    kernel = torch.randn(128, size, size, generator=generator, dtype=torch.float64) / (128 * size * size) ** 0.5
-    true = F.conv2d(signal, kernel[None])[:, 0]  # (32, 2, 2)
-    errors = {}
-    for precision, dtype in (("float64", torch.float64), ("float32", torch.float32), ("float16", torch.float16),
-                             ("bfloat16", torch.bfloat16)):
-        def rounded(values: Tensor, dtype: torch.dtype = dtype) -> Tensor:
-            return values.to(dtype).double()
-
-        data = rounded(data_matrix @ rounded(signal) @ data_matrix.T)
-        taps = rounded(kernel_matrix @ rounded(kernel) @ kernel_matrix.T)
-        fast = output_matrix @ rounded((data * taps).sum(1)) @ output_matrix.T
-        plain = rounded(F.conv2d(rounded(signal), rounded(kernel)[None])[:, 0])
-        errors[precision] = {name: float((got - true).abs().amax((1, 2)).mean() / true.abs().max())
-                             for name, got in (("toom_cook", fast), ("plain", plain))}
-    return errors
 
 
 def stirred(net: Any) -> Any:
