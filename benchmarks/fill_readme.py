@@ -18,6 +18,7 @@ from depthcue.report import compare_nets as agreement
 from depthcue.report.bench_tables import best_timing, in_order
 from depthcue.report.choices import duration
 from depthcue.report.compare_losses import changes_in_words
+from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
@@ -77,6 +78,13 @@ def comparison(name: str) -> str:
 def findings(name: str) -> str:
     """What a findings run came to, in its own words; what could not be asked of the data is left to its report."""
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)) if "Nothing is said" not in sentence)
+
+
+def evaluation() -> str:
+    """What masks at every lambda came to, and what that hangs on."""
+    results = read("evaluate-nyu")
+    return "\n".join([f"{results['images']} images of NYU-v2.", "",
+                      *(f"- {sentence}" for sentence in evaluation_in_words(results))])
 
 
 def ways() -> str:
@@ -255,6 +263,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
     "cues": cues,
+    "evaluation": evaluation,
     "ways": ways,
     "nets": nets,
     "losses": losses,

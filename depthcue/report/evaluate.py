@@ -137,11 +137,11 @@ def _sanity(results: Results) -> list[str]:
         if whole["value_ci95"][0] <= 0:
             continue
         left = last["advantage"][name]
-        verdict = (f"; with all layers randomised it is {left['value']:.0%}, so the advantage comes from what the net "
-                   "has learned" if left["gone_ci95"][0] > 0 else
+        verdict = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
+                   "the net has learned" if left["gone_ci95"][0] > 0 else
                    ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
-        sentences.append(f"The mask's pixels keep {whole['value']:.0%} more of the net's answer than equally many "
-                         f"{_pixels(name)}{verdict}.")
+        sentences.append(f"The mask's pixels keep {100 * whole['value']:.0f} percentage points more of the net's "
+                         f"answer than equally many {_pixels(name)}{verdict}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
         if last[kind] is None or not chance[kind]:
             continue
