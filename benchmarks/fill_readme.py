@@ -161,6 +161,15 @@ def dial() -> str:
     return "\n".join(lines)
 
 
+def endurance() -> str:
+    """Memory over hours of a stream."""
+    results = read("endurance")
+    minutes = results["seconds"] / 60
+    return (f"{results['frames']:,} frames masked in {minutes:.0f} minutes, beside other work that made it skip "
+            f"{results['live']['dropped']:,} more: {results['rss_mib_start']:.0f} MiB of memory in the first tenth, "
+            f"{results['rss_mib_end']:.0f} MiB in the last.")
+
+
 def rewrites() -> str:
     """Operations and time of each net as given and rewritten."""
     results = read("rewriting")
@@ -274,6 +283,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bench": bench,
     "precisions": precisions,
     "cluster": cluster,
+    "endurance": endurance,
     "speed": speed,
     "tree": tree,
 }
