@@ -8,7 +8,7 @@
 # small size and two hours. The committed results were made by
 #
 #     SIZE=96x72 FIRST_STEPS=1500 STEPS=1200 LOSS=depth LEARNING_RATE=5e-4 AVERAGE=0.99 BATCH=8 \
-#         FIRST_MASK_STEPS=250 MASK_STEPS=60 DEVICE=cpu benchmarks/paper_tables.sh NYU
+#         FIRST_MASK_STEPS=250 MASK_STEPS=40 DEVICE=cpu benchmarks/paper_tables.sh NYU
 #
 # A depth net from nothing first makes FIRST_STEPS with l1 on photographs and rendered rooms, strongly augmented: the
 # paper's losses alone end in flat maps there (RMSE 1.40 m after 1000 steps of 8 pictures of 96x72). Then, or at once
@@ -22,7 +22,7 @@ size=${SIZE:-304x228} batch=${BATCH:-16} device=${DEVICE:-cuda} precision=${PREC
 backbone=${BACKBONE:-none} first_steps=${FIRST_STEPS:-5000} steps=${STEPS:-4000}
 loss=${LOSS:-depth+grad+normal} learning_rate=${LEARNING_RATE:-2e-4} average=${AVERAGE:-0.999}
 mask_steps=${MASK_STEPS:-1500} first_mask_steps=${FIRST_MASK_STEPS:-${MASK_STEPS:-1500}}
-first_lambda=${FIRST_LAMBDA:-4} figure_lambda=${FIGURE_LAMBDA:-3} rooms=${ROOMS:-1000}
+first_lambda=${FIRST_LAMBDA:-2} figure_lambda=${FIGURE_LAMBDA:-3} rooms=${ROOMS:-1000}
 all=(--data "nyu:$nyu" --data "scenes:indoor:$rooms")
 usual=(--size "$size" --batch-size "$batch" --device "$device" --precision "$precision")
 
@@ -36,7 +36,8 @@ fi
 [ -f "$depth" ] || depthcue train-depth --net hu-resnet50 "${start[@]}" --data "nyu:$nyu" --augmentation published \
     --steps "$steps" --loss "$loss" --learning-rate "$learning_rate" --schedule cosine --average "$average" \
     "${usual[@]}" --out "$runs/depth"
-# The first λ is a middle one: at a small λ a mask from nothing soon is full, and a sigmoid that gives 1 hardly comes back.
+# The first λ is one at which a full mask and an empty one cost as much: below it a mask from nothing fills up, above it
+# runs empty, and a sigmoid hardly comes back from either.
 # Every other starts from its neighbour on the first one's side.
 train_mask() {  # λ, steps, where to start from
     [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" "${all[@]}" --lambda "$1" \
