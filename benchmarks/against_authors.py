@@ -21,6 +21,7 @@ at another size. Writes benchmarks/results/against-authors-DEVICE.json.
 
 import argparse
 import dataclasses
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -122,7 +123,7 @@ class Race:
 
     def authors(self, name: str) -> tuple[int, float]:
         """Frames and seconds of their way."""
-        # one operation has all cores, as it is in torch by default; our jobs share them out otherwise
+        # one operation has all cores; our jobs share them out otherwise
         with tempfile.TemporaryDirectory() as folder, torch_threads(self.threads):
             start = time.perf_counter()
             paths = [each.path for each in self.sources[name]]
@@ -197,6 +198,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
 
+    # all cores for their way, as torch has it by default; OMP_NUM_THREADS would slow theirs and not our jobs
+    torch.set_num_threads(os.cpu_count() or 1)
     pictures = torch.from_numpy(np.stack(rendered_pictures()[:2])).permute(0, 3, 1, 2) / 255.0
     net, trained = mask_net_of(options.weights, pictures)
     with tempfile.TemporaryDirectory() as folder:

@@ -17,10 +17,10 @@ filter of 5×5 taps cost more there than they save (`benchmarks/rewriting.py` ti
 
 Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direction and no fewer (the pencil of the
 four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
-share, and a digit is lost in every precision (the same benchmark counts them). F(2, 3) and F(2, 2) on the four phases
-would need 12.25, but write and read three numbers for each output between their steps: by estimate half of what they
-save in float32 at 128 channels on a CPU, and most of it in 16 bit. Inside one kernel, where they pay, libraries have
-them for 3×3.
+share. F(4, 3) on the four phases needs 9, and writes and reads more than two numbers for each output between its steps.
+It pays in float32 from 256 or 512 channels on, and loses a digit in every precision (`benchmarks/toom_cook.py` times it
+in every runner); of the paper's mask net one layer in three is that wide: it would gain about a tenth. Libraries
+have such forms for 3×3 inside one kernel, where nothing is written between the steps.
 
 Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
 exchanged form repeats it for the convolution too; what that adds to the outermost rows and columns, products of the
