@@ -4,10 +4,11 @@
 
 Pictures are those of FOLDER, `--times` over under names of their own, so that a run is long against its ends. Each run
 is timed between the first and the last report that workers give, weighted by the pictures in between: starting Ray and
-opening nets take seconds however many pictures there are, and are told apart. Every worker gets as many cores, so that
-what is compared is their number: with all of a machine's cores in use, twice the workers can do no more than twice the
-pictures. Rounds take turns, medians are reported. The driver's cost is measured with a worker that does nothing: tasks
-a second through Ray Data, seconds an entry takes the journal, memory a name takes.
+opening nets take seconds however many pictures there are, and are told apart. Every worker gets as many cores, and a
+run is kept to those of its workers, driver included: a lone worker's decoding and encoding would else take cores that
+are not its own, and leave nothing for a second one to bring. Rounds take turns, medians are reported. The driver's cost
+is measured with a worker that does nothing: tasks a second through Ray Data, seconds an entry takes the journal, memory
+a name takes.
 
 Writes benchmarks/results/cluster-scaling.json.
 
@@ -139,15 +140,18 @@ def run(pictures: Path, out: Path, workers: int, weights: str, save: tuple[str, 
 
 @contextmanager
 def cluster_of(cores: int) -> Iterator[None]:
-    """A cluster of this machine that takes so many of its cores."""
+    """A cluster of this machine that takes so many of its cores: what is started here inherits where it may run."""
     import ray
 
+    whole = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(whole)[:cores])
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=256 * 2**20, log_to_driver=False)
     try:
         yield
     finally:
         ray.shutdown()
+        os.sched_setaffinity(0, whole)
 
 
 def driver_cost(tasks: int, folder: Path) -> dict[str, Any]:
