@@ -15,18 +15,16 @@ benchmarks/results/toom-cook.json.
 
 import argparse
 import logging
-import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 import torch.nn.functional as F
+from rewriting import in_onnxruntime, in_turns
 from torch import Tensor, nn
 
 from depthcue import record
@@ -162,20 +160,15 @@ def measure(kind: str, inputs: int, outputs: int, size: tuple[int, int], rounds:
     answers = {name: form(x) for name, form in forms.items()}
     torch.testing.assert_close(answers["toom_cook"], answers["plain"], rtol=0.0,
                                atol=1e-4 * float(answers["plain"].abs().max()))
-    ways: dict[tuple[str, str], Run] = {}
+    runners: dict[str, dict[str, Run]] = {"torch": {name: in_torch(form, x) for name, form in forms.items()}}
     with tempfile.TemporaryDirectory() as folder:
-        for name, form in forms.items():
-            graph = Path(folder, f"{name}.onnx")
-            torch.onnx.export(form, (x,), graph, dynamo=True, input_names=["given"], external_data=False, verbose=False)
-            ways["torch", name] = in_torch(form, x)
-            ways["onnxruntime", name] = in_onnxruntime(graph, x, threads)
-            if has_openvino():
-                ways["openvino", name] = in_openvino(graph, x, threads)
-        ms = in_turns(ways, rounds)
-    runners = list(dict.fromkeys(runner for runner, _ in ways))
-    return {"kind": kind, "inputs": inputs, "outputs": outputs, "size": list(size),
-            "ms": {runner: {name: ms[runner, name] for name in forms} for runner in runners},
-            "ratio": {runner: ms[runner, "plain"] / ms[runner, "toom_cook"] for runner in runners}}
+        graphs = {name: Path(folder, f"{name}.onnx") for name in forms}
+        runners["onnxruntime"] = {name: in_onnxruntime(form, x, graphs[name], threads) for name, form in forms.items()}
+        if has_openvino():
+            runners["openvino"] = {name: in_openvino(graph, x, threads) for name, graph in graphs.items()}
+        ms = {runner: in_turns(ways, rounds) for runner, ways in runners.items()}
+    return {"kind": kind, "inputs": inputs, "outputs": outputs, "size": list(size), "ms": ms,
+            "ratio": {runner: each["plain"]["median"] / each["toom_cook"]["median"] for runner, each in ms.items()}}
 
 
 def in_torch(form: nn.Module, x: Tensor) -> Run:
@@ -187,31 +180,12 @@ def in_torch(form: nn.Module, x: Tensor) -> Run:
     return run
 
 
-def in_onnxruntime(graph: Path, x: Tensor, threads: int) -> Run:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"given": x.numpy()})
-
-
 def in_openvino(graph: Path, x: Tensor, threads: int) -> Run:
     import openvino
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(graph, "CPU", hints).create_infer_request()
     return lambda: request.infer([x.numpy()], share_inputs=True, share_outputs=True)
-
-
-def in_turns(ways: dict[tuple[str, str], Run], rounds: int) -> dict[tuple[str, str], float]:
-    """Milliseconds of each way: the median of the rounds after the first."""
-    taken: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way, run in ways.items():
-            began = time.perf_counter()
-            run()
-            if number:  # the first call allocates and chooses algorithms
-                taken[way].append(1e3 * (time.perf_counter() - began))
-    return {way: statistics.median(each) for way, each in taken.items()}
 
 
 def errors_of(outputs: int, taps: int) -> dict[str, dict[str, float]]:
