@@ -19,7 +19,7 @@ Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direc
 four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
 share. F(4, 3) on the four phases needs 9, and writes and reads more than two numbers for each output between its steps.
 It pays in float32 from 256 or 512 channels on, and loses a digit in every precision (`benchmarks/toom_cook.py` times it
-in every runner); of the paper's mask net one layer in three is that wide: it would gain about a tenth. Libraries
+in every runner); of the paper's mask net one layer in three is that wide: by estimate it gains a tenth. Libraries
 have such forms for 3×3 inside one kernel, where nothing is written between the steps.
 
 Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
