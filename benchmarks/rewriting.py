@@ -154,6 +154,8 @@ def in_onnxruntime(module: nn.Module, given: Tensor, path: Path, threads: int) -
                       external_data=False, verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # a session's threads would wait by spinning, into the turn of the next
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feeds = {"given": given.numpy()}
     return lambda: session.run(None, feeds)
