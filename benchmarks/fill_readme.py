@@ -22,7 +22,6 @@ from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
-from depthcue.report.published import ORIGINAL_RMSE, TABLE_1
 from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent
@@ -35,19 +34,6 @@ FEW = 5
 
 def read(name: str) -> dict[str, Any]:
     return json.loads((HERE / "results" / f"{name}.json").read_text())
-
-
-def table_1() -> str:
-    """Table 1 of the paper with nets of its architecture, the printed numbers beside."""
-    results = read("paper-table1")
-    lines = ["| λ | RMSE through M | through M′ | pixels kept | paper: M | M′ | kept |", "|---" * 7 + "|"]
-    for row, printed in zip(results["table"], TABLE_1, strict=True):
-        assert row["lambda"] == printed.lam
-        lines.append(f"| {printed.lam:g} | {row['soft']['truth']['rmse']:.3f} | {row['binary']['truth']['rmse']:.3f} | "
-                     f"{row['sparseness']:.1%} | {printed.rmse:.3f} | {printed.rmse_binary:.3f} | "
-                     f"{printed.sparseness:.1%} |")
-    whole = f"the whole picture: RMSE {results['original']['rmse']:.3f} m (paper: {ORIGINAL_RMSE:.3f})"
-    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
 
 
 def comparison(name: str) -> str:
@@ -266,8 +252,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
-    "table-1": table_1,
-    "fig-5": lambda: comparison("paper-fig5"),
     "findings-roads": lambda: findings("findings-roads"),
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),

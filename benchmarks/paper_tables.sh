@@ -4,16 +4,18 @@
 #     benchmarks/paper_tables.sh NYU [RUNS]
 #
 # NYU is the folder with nyu2_train.csv and nyu2_test.csv; RUNS keeps the trainings (default runs/paper), and a training
-# that is there already is not done again. Made for a CUDA machine (about 20 minutes on a large one); on a CPU give it a
-# small size and two hours. The committed results were made by
+# that is there already is not done again. Made for a CUDA machine, where it has not run yet. On a CPU the whole can be
+# gone through at a small size in some hours,
 #
 #     SIZE=96x72 FIRST_STEPS=1500 STEPS=1200 LOSS=depth LEARNING_RATE=5e-4 AVERAGE=0.99 BATCH=8 \
 #         FIRST_MASK_STEPS=250 MASK_STEPS=40 DEVICE=cpu benchmarks/paper_tables.sh NYU
 #
+# but networks as young as that tell nothing: their masks are full or empty on photographs.
+#
 # A depth net from nothing first makes FIRST_STEPS with l1 on photographs and rendered rooms, strongly augmented: the
-# paper's losses alone end in flat maps there (RMSE 1.40 m after 1000 steps of 8 pictures of 96x72). Then, or at once
-# where BACKBONE names a file of ImageNet weights (or `imagenet`, which downloads them) and FIRST_STEPS is 0, it makes
-# STEPS with LOSS on the photographs alone, augmented as published.
+# paper's losses alone end in flat maps there. Then, or at once where BACKBONE names a file of ImageNet weights (or
+# `imagenet`, which downloads them) and FIRST_STEPS is 0, it makes STEPS with LOSS on the photographs alone, augmented
+# as published.
 set -euo pipefail
 nyu=${1:?usage: benchmarks/paper_tables.sh NYU [RUNS]}
 runs=${2:-runs/paper}
@@ -37,8 +39,7 @@ fi
     --steps "$steps" --loss "$loss" --learning-rate "$learning_rate" --schedule cosine --average "$average" \
     "${usual[@]}" --out "$runs/depth"
 # The first λ is one at which a full mask and an empty one cost as much: below it a mask from nothing fills up, above it
-# runs empty, and a sigmoid hardly comes back from either.
-# Every other starts from its neighbour on the first one's side.
+# runs empty, and a sigmoid hardly comes back from either. Every other starts from its neighbour on the first one's side.
 train_mask() {  # λ, steps, where to start from
     [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" "${all[@]}" --lambda "$1" \
         --steps "$2" ${3:+--init "$runs/mask-$3/mask.safetensors"} "${usual[@]:2}" --out "$runs/mask-$1"
@@ -46,7 +47,9 @@ train_mask() {  # λ, steps, where to start from
 train_mask "$first_lambda" "$first_mask_steps" ""
 for ((lambda = first_lambda - 1; lambda >= 1; lambda--)); do train_mask $lambda "$mask_steps" $((lambda + 1)); done
 for ((lambda = first_lambda + 1; lambda <= 6; lambda++)); do train_mask $lambda "$mask_steps" $((lambda - 1)); done
-depthcue evaluate $(printf -- "--weights $runs/mask-%s/mask.safetensors " {1..6}) --data "nyu:$nyu" --device "$device" \
+masks=()
+for lambda in {1..6}; do masks+=(--weights "$runs/mask-$lambda/mask.safetensors"); done
+depthcue evaluate "${masks[@]}" --data "nyu:$nyu" --device "$device" \
     ${limit:+--limit "$limit"} --only-table --out "$runs/evaluate"
 python benchmarks/keep_result.py "$runs/evaluate/results.json" paper-table1
 depthcue compare-edges --weights "$runs/mask-$figure_lambda/mask.safetensors" --data "nyu:$nyu" --device "$device" \

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from rewriting import in_onnxruntime, in_turns
@@ -216,7 +215,7 @@ def errors_of(outputs: int, taps: int) -> dict[str, dict[str, float]]:
 
 def mean_error(got: Tensor, true: Tensor) -> float:
     """The largest error of each tile, averaged, as a share of the largest true value."""
-    return float(np.mean((got - true).abs().amax((1, 2)).numpy()) / true.abs().max())
+    return float((got - true).abs().amax((1, 2)).mean() / true.abs().max())
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def exchange_pays_in_torch(net: MaskNet | DepthNet) -> bool:
     """Whether torch is faster where upsampling and the convolution after it change places (`polyphase`).
 
     Not in the compact nets, whose 3×3 convolutions are narrow: there it is no faster in float32, and slower in bfloat16
-    (`benchmarks/rewriting.py`). ONNX Runtime takes them either way.
+    (`benchmarks/rewriting.py`). Exported graphs have it all the same; ONNX Runtime is somewhat slower by it there.
     """
     return not isinstance(net, (CompactMaskNet, CompactDepthNet))
 
