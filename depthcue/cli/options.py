@@ -65,7 +65,8 @@ DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help
                                                       "for the others.")]
 InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
-                                             "(downloaded once) or a file with a classifier's state dict.")]
+                                             "(downloaded once) or a file: of a classifier, or of a net with this "
+                                             "encoder.")]
 AugmentationOption = Annotated[str, typer.Option("--augmentation", metavar="A", help="none, published (Hu et al.) or "
                                                  "strong (for small data sets).")]
 LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="Of Adam. Default: 1e-4 "

@@ -1,4 +1,8 @@
-"""Pre-trained encoders: ImageNet weights from their publishers' own loaders, or a classifier's state dict in a file."""
+"""Pre-trained encoders: ImageNet weights from their publishers' own loaders, or a file of a classifier or another net.
+
+Where ImageNet weights cannot be had, an encoder can learn depth in a net with a cheap decoder first: a step of
+monodepth2-resnet50 costs a fraction of one of hu-resnet50.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +16,16 @@ from depthcue.nets.encoders import senet154
 
 DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
 """Published by the encoder's authors (fyu/drn)."""
+ENCODER_PREFIXES = ("E.", "encoder.")
+"""What nets here call their encoders: those of Hu et al. and Laina et al., and monodepth2's."""
 
 
 def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:
     """Give a fresh net's encoder pre-trained weights.
 
     Args:
-        backbone: `none`; `imagenet`, which needs internet once, then a cache; or the path of a classifier's state dict.
+        backbone: `none`; `imagenet`, which needs internet once, then a cache; or the path of a state dict: of a
+            classifier, or of a net whose encoder has the same architecture.
 
     Raises:
         DepthcueError: the net has no such encoder, the download failed, or the file does not fit.
@@ -31,7 +38,16 @@ def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> 
     if backbone == "imagenet":
         load(_imagenet_state(architecture), f"the ImageNet backbone of {architecture}")
     else:
-        load(read_state(backbone), backbone)
+        load(_encoder_of(read_state(backbone)), backbone)
+
+
+def _encoder_of(state: State) -> State:
+    """The encoder's part of a net's state dict; a classifier's comes back as it is."""
+    for prefix in ENCODER_PREFIXES:
+        inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if inside:
+            return inside
+    return state
 
 
 def _imagenet_state(architecture: str) -> State:

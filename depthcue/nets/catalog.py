@@ -98,7 +98,8 @@ def build_depth_net(architecture: str, *, backbone: str = "none", seed: int = 0,
                     config: dict[str, Any] | None = None, **description: Any) -> DepthNet:
     """A fresh depth net; `description` replaces fields of the architecture's defaults.
 
-    `backbone` is `none`, `imagenet` (downloaded by its publisher's loader) or the path of a classifier's state dict.
+    `backbone` is `none`, `imagenet` (downloaded by its publisher's loader) or the path of the state dict of a
+    classifier or of a net with this encoder.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -10,10 +10,10 @@ import torchvision
 from torch import nn
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import build_depth_net
+from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.backbones import IMAGENET
 from depthcue.nets.catalog import DEPTH_NETS, MASK_NETS
-from depthcue.nets.checkpoint import modern_keys
+from depthcue.nets.checkpoint import modern_keys, save_net
 from depthcue.nets.encoders import DenseNetEncoder, Encoder, ResNetEncoder, SENetEncoder, senet154
 
 
@@ -63,6 +63,21 @@ def test_a_backbone_by_file_is_the_encoder_then(tmp_path) -> None:
     with pytest.raises(DepthcueError, match="monodepth2-resnet50|a ResNet-50") as caught:
         build_depth_net("monodepth2-resnet50", backbone=str(tmp_path / "resnet18.pth"))
     assert "It looks like a ResNet-18 classifier" in str(caught.value)
+
+
+def test_an_encoder_moves_from_one_net_to_another(tmp_path) -> None:
+    cheap = build_depth_net("monodepth2-resnet50", seed=7)
+    save_net(cheap, tmp_path / "depth.safetensors", architecture="monodepth2-resnet50")
+    net = build_depth_net("hu-resnet50", backbone=str(tmp_path / "depth.safetensors"))
+    assert net.E.state_dict().keys() == cheap.encoder.state_dict().keys()
+    for ours, theirs in zip(net.E.parameters(), cheap.encoder.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    mask_net = build_mask_net("drn22", seed=7)
+    save_net(mask_net, tmp_path / "mask.safetensors", architecture="drn22")
+    assert torch.equal(build_mask_net("drn22", backbone=str(tmp_path / "mask.safetensors")).E.base[8][0].weight,
+                       mask_net.E.base[8][0].weight)
+    with pytest.raises(DepthcueError, match="does not fit"):
+        build_depth_net("hu-resnet50", backbone=str(tmp_path / "mask.safetensors"))
 
 
 def test_the_first_densenets_had_dots_in_their_names() -> None:
