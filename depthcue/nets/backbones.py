@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthNet, MaskNet
@@ -16,8 +17,8 @@ from depthcue.nets.encoders import senet154
 
 DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
 """Published by the encoder's authors (fyu/drn)."""
-ENCODER_PREFIXES = ("E.", "encoder.")
-"""What nets here call their encoders: those of Hu et al. and Laina et al., and monodepth2's."""
+ENCODER_NAMES = ("E", "encoder")
+"""What nets here call their encoders: Hu et al.'s and Laina et al.'s; monodepth2's and the compact ones."""
 
 
 def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:
@@ -38,13 +39,18 @@ def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> 
     if backbone == "imagenet":
         load(_imagenet_state(architecture), f"the ImageNet backbone of {architecture}")
     else:
-        load(_encoder_of(read_state(backbone)), backbone)
+        load(_encoder_state(read_state(backbone)), backbone)
 
 
-def _encoder_of(state: State) -> State:
+def encoder_of(net: DepthNet | MaskNet) -> nn.Module:
+    """The encoder of one of the architectures in `catalog`, the part that a backbone's weights go into."""
+    return next(part for name, part in net.named_children() if name in ENCODER_NAMES)
+
+
+def _encoder_state(state: State) -> State:
     """The encoder's part of a net's state dict; a classifier's comes back as it is."""
-    for prefix in ENCODER_PREFIXES:
-        inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    for name in ENCODER_NAMES:
+        inside = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
         if inside:
             return inside
     return state

@@ -52,7 +52,9 @@ class Engine:
     """Drives `net` through its steps; the loops say what one step computes."""
 
     def __init__(self, net: nn.Module, how: Optimisation, run: RunFolder, accelerator: Accelerator,
-                 progress: Progress) -> None:
+                 progress: Progress, frozen: nn.Module | None = None) -> None:
+        """`frozen` is the part of the net that stays as it is, its batch statistics too."""
+        self.frozen = frozen.requires_grad_(False) if frozen is not None else None
         self.how, self.run, self.accelerator, self.progress = how, run, accelerator, progress
         self.bare = net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.Adam(net.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
@@ -79,6 +81,8 @@ class Engine:
         self.progress.start("training", self.how.steps)
         self.progress.advance(self.step)
         self.bare.train()
+        if self.frozen is not None:
+            self.frozen.eval()
         saved_at = time.monotonic()
         with _stop_requests() as stop, exchanging(self.bare), \
                 keeping_freed_memory(self.accelerator.device.type), \

@@ -78,6 +78,17 @@ def test_depth_net_learns_and_its_card_says_how(pictures: str, tmp_path: Path) -
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
+def test_a_frozen_encoder_stays_as_it_was_and_its_statistics_too(pictures: str, target: str, tmp_path: Path) -> None:
+    weights = train_depth(depth_training(pictures, steps=3, init=target, freeze_encoder=True), tmp_path / "run",
+                          device="cpu")
+    before, after = load_file(target), load_file(weights)
+    for key in before:
+        same = torch.equal(before[key], after[key])
+        assert same if key.startswith("encoder.") else not same, key
+    with pytest.raises(DepthcueError, match="--freeze-encoder"):
+        train_depth(depth_training(pictures, steps=3, freeze_encoder=True), tmp_path / "nothing", device="cpu")
+
+
 @pytest.mark.parametrize("kind", ["depth", "mask"])
 def test_stopped_run_resumes_to_the_same_bits(kind: str, pictures: str, target: str, tmp_path: Path) -> None:
     if kind == "depth":
