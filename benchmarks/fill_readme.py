@@ -19,6 +19,7 @@ from depthcue.report.bench_tables import best_timing, in_order
 from depthcue.report.choices import duration
 from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.evaluate import in_words as evaluation_in_words
+from depthcue.report.evaluate_tables import beside_the_papers
 from depthcue.report.findings_words import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_cues import where_the_mask_lies
@@ -71,6 +72,14 @@ def evaluation() -> str:
     results = read("evaluate-nyu")
     return "\n".join([f"{results['images']} images of NYU-v2.", "",
                       *(f"- {sentence}" for sentence in evaluation_in_words(results))])
+
+
+def paper_table() -> str:
+    """The paper's Table 1 beside ours."""
+    results = read("paper-table1")
+    table = beside_the_papers(results)
+    lines = [f"| {' | '.join(cells)} |" for cells in (table.columns, ("---",) * len(table.columns), *table.rows)]
+    return "\n".join([f"{table.title}. Ours: {results['images']} images; RMSE in metres.", "", *lines])
 
 
 def ways() -> str:
@@ -257,6 +266,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-indoor": lambda: findings("findings-indoor"),
     "cues": cues,
     "evaluation": evaluation,
+    "paper-table1": paper_table,
+    "paper-fig5": lambda: comparison("paper-fig5"),
     "ways": ways,
     "nets": nets,
     "losses": losses,

@@ -67,6 +67,8 @@ InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="S
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
                                              "(downloaded once) or a file: of a classifier, or of a net with this "
                                              "encoder.")]
+FreezeEncoderOption = Annotated[bool, typer.Option("--freeze-encoder", help="Train the decoder alone, as a first "
+                                                   "stage: one that knows nothing undoes what a --backbone knows.")]
 AugmentationOption = Annotated[str, typer.Option("--augmentation", metavar="A", help="none, published (Hu et al.) or "
                                                  "strong (for small data sets).")]
 LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="Of Adam. Default: 1e-4 "

@@ -14,9 +14,7 @@ def train_depth(
     net: Annotated[str, typer.Option("--net", metavar="NET", help="compact; hu-resnet50, hu-densenet161, "
                                          "hu-senet154, laina-resnet50 (the paper's); monodepth2-resnet18, "
                                          "monodepth2-resnet50.")] = "compact",
-    loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong",
-    freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Train the decoder alone, as a first stage: "
-                                                 "one that knows nothing undoes what a --backbone knows.")] = False, *,
+    loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong", *,
     words: TrainingWords,
 ) -> None:
     """Train a depth net N on pictures with depth.
@@ -27,7 +25,6 @@ def train_depth(
     from depthcue.training.depth import DepthTraining, depth_recipe
     from depthcue.training.depth import train_depth as run_training
 
-    what = DepthTraining(tuple(data), net=net, size=parse_size(size), augmentation=augmentation,
-                         freeze_encoder=freeze_encoder, **words.settled(),
+    what = DepthTraining(data=tuple(data), net=net, size=parse_size(size), augmentation=augmentation, **words.settled(),
                          **depth_recipe(net, loss=loss, **words.asked()))
     words.run(run_training, what, "depth")

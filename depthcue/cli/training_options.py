@@ -15,6 +15,7 @@ from depthcue.cli.options import (
     CompileOption,
     DeviceOption,
     EpochsOption,
+    FreezeEncoderOption,
     HalfOption,
     InitOption,
     JsonOption,
@@ -43,6 +44,7 @@ class TrainingWords:
     resume: ResumeRunOption = False
     init: InitOption = None
     backbone: BackboneOption = "none"
+    freeze_encoder: FreezeEncoderOption = False
     batch_size: BatchSizeOption = 8
     learning_rate: LearningRateOption = None
     weight_decay: WeightDecayOption = 1e-4
@@ -62,7 +64,8 @@ class TrainingWords:
     def settled(self) -> dict[str, Any]:
         """Fields of `TrainingOptions` that need nothing more."""
         return {name: getattr(self, name) for name in (
-            "init", "backbone", "batch_size", "weight_decay", "precision", "compile", "half", "name", "limit", "seed")}
+            "init", "backbone", "freeze_encoder", "batch_size", "weight_decay", "precision", "compile", "half", "name",
+            "limit", "seed")}
 
     def asked(self) -> dict[str, Any]:
         """What a recipe fills in where it is None."""

@@ -14,7 +14,6 @@ import torch
 from depthcue.data import Batch
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net
-from depthcue.nets.backbones import encoder_of
 from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
 from depthcue.objective import l_dif
@@ -35,17 +34,12 @@ class DepthTraining(TrainingOptions):
     size: tuple[int, int] | None = None
     """Working (height, width); the architecture's default where None."""
     augmentation: str = field(default="strong", kw_only=True)
-    freeze_encoder: bool = field(default=False, kw_only=True)
-    """Train the decoder alone: the gradients of one that knows nothing yet would undo what the encoder knows."""
 
     def check(self) -> None:
         super().check()
         check_loss(self.loss)
         if self.net not in DEPTH_NETS:
             raise DepthcueError(f"there is no depth net called {self.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
-        if self.freeze_encoder and self.backbone == "none" and self.init is None:
-            raise DepthcueError("--freeze-encoder without weights for the encoder",
-                                "Give --backbone or --init: a random encoder has nothing to keep.")
 
 
 def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
@@ -65,8 +59,8 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator)
     run = RunFolder(out, what.config(), resume)
-    frozen = encoder_of(net) if what.freeze_encoder else None
-    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(), frozen)
+    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
+                    frozen=what.frozen(net))
 
     for batch in engine.batches(loader):
         depth_m, valid = _target(batch, net.description.max_depth_m)

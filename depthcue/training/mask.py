@@ -85,7 +85,8 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     datasets = what.open_data(what.data, size)
     loader = what.loader(datasets, size, None, accelerator)
     run = RunFolder(out, what.config(), resume)
-    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent())
+    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
+                    frozen=what.frozen(net))
 
     depth_range = target.description.depth_range
     with restore_mode(target), exchanging(target):

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from accelerate import Accelerator
+from torch import nn
 
 from depthcue.data import NONE, PUBLISHED, STRONG, BatchLoader, RgbdData, open_data
 from depthcue.errors import DepthcueError
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.backbones import encoder_of
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import LOSSES
 from depthcue.training.engine import PRECISIONS, Engine, Optimisation
@@ -37,6 +40,8 @@ class TrainingOptions:
     init: str | None = None
     """Spec of a net of the same architecture to start from."""
     backbone: str = "none"
+    freeze_encoder: bool = False
+    """Train the decoder alone: the gradients of one that knows nothing yet would undo what the encoder knows."""
     augmentation: str = "published"
     """One of POLICIES."""
     batch_size: int = 8
@@ -75,6 +80,9 @@ class TrainingOptions:
                                 f"Use {' or '.join(PRECISIONS)}.")
         if self.augmentation not in POLICIES:
             raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+        if self.freeze_encoder and self.backbone == "none" and self.init is None:
+            raise DepthcueError("--freeze-encoder without weights for the encoder",
+                                "Give --backbone or --init: a random encoder has nothing to keep.")
 
     def open_data(self, specs: Sequence[str], size: Size) -> list[RgbdData]:
         """The training data named by `specs`, for a net that works at `size` (height, width)."""
@@ -86,6 +94,10 @@ class TrainingOptions:
         """The batches of this process, pictures at `size` and depths (None: without) at `depth_size`."""
         return BatchLoader(datasets, self.batch_size, size, depth_size, POLICIES[self.augmentation], self.seed,
                            accelerator.process_index, accelerator.num_processes, accelerator.device)
+
+    def frozen(self, net: DepthNet | MaskNet) -> nn.Module | None:
+        """The part of the net that is not to be trained."""
+        return encoder_of(net) if self.freeze_encoder else None
 
     def optimisation(self, epoch_length: int) -> Optimisation:
         """How the net is optimised, where so many steps go once through the data."""

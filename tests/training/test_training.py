@@ -85,6 +85,13 @@ def test_a_frozen_encoder_stays_as_it_was_and_its_statistics_too(pictures: str, 
     for key in before:
         same = torch.equal(before[key], after[key])
         assert same if key.startswith("encoder.") else not same, key
+    mask = train_mask(MaskTraining(target, (pictures,), net="drn22", steps=1, batch_size=1), tmp_path / "mask",
+                      device="cpu")
+    more = train_mask(MaskTraining(target, (pictures,), net="drn22", steps=1, batch_size=1, backbone=str(mask),
+                                   freeze_encoder=True), tmp_path / "more", device="cpu")
+    first, second = load_file(mask), load_file(more)
+    assert torch.equal(first["E.base.8.0.weight"], second["E.base.8.0.weight"])
+    assert not torch.equal(first["D.conv.weight"], second["D.conv.weight"])
     with pytest.raises(DepthcueError, match="--freeze-encoder"):
         train_depth(depth_training(pictures, steps=3, freeze_encoder=True), tmp_path / "nothing", device="cpu")
 
