@@ -7,60 +7,61 @@
 # that is there already is not done again. Made for a CUDA machine, where it has not run yet. The results that are kept
 # come from two cores, at a small size, in about two hours:
 #
-#     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_MASK_STEPS=600 FIRST_STEPS=700 STEPS=700 \
-#         FIRST_MASK_STEPS=250 MASK_STEPS=150 benchmarks/paper_tables.sh NYU
+#     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_DEPTH_STEPS=600 TEACH_MASK_STEPS=300 STEPS=0 \
+#         FIRST_MASK_STEPS=300 MASK_STEPS=120 benchmarks/paper_tables.sh NYU
 #
-# The encoders begin with BACKBONE and MASK_BACKBONE: `imagenet`, which downloads those weights, a file of them, or
-# `taught`, for which the shipped depth net teaches them its features. The depth net's decoder then makes FIRST_STEPS
-# alone, with l1: the paper's losses from nothing end in flat maps, and a decoder that knows nothing undoes what the
-# encoder knows. STEPS with the paper's losses follow for the whole net.
+# From nothing, the 795 photographs and as many minutes give flat maps. With BACKBONE and MASK_BACKBONE `imagenet` (which
+# downloads those weights) or a file, networks train as in the paper; with `taught` they learn from the shipped ones
+# first (benchmarks/teach.py): the encoders their features, the decoders their maps and answers. STEPS with the paper's
+# losses and ground truth follow for the depth net.
 set -euo pipefail
 nyu=${1:?usage: benchmarks/paper_tables.sh NYU [RUNS]}
 runs=${2:-runs/paper}
 cd "$(dirname "$0")/.."
 size=${SIZE:-304x228} batch=${BATCH:-16} device=${DEVICE:-cuda} precision=${PRECISION:-bf16} limit=${LIMIT:-}
-backbone=${BACKBONE:-taught} teach_steps=${TEACH_STEPS:-5000} first_steps=${FIRST_STEPS:-2000} steps=${STEPS:-4000}
-mask_backbone=${MASK_BACKBONE:-taught} teach_mask_steps=${TEACH_MASK_STEPS:-3000}
-first_mask_steps=${FIRST_MASK_STEPS:-1500} mask_steps=${MASK_STEPS:-1500} sharpen=${SHARPEN:-0}
-figure_lambda=${FIGURE_LAMBDA:-3} rooms=${ROOMS:-1000}
+backbone=${BACKBONE:-taught} mask_backbone=${MASK_BACKBONE:-taught} rooms=${ROOMS:-1000}
+teach_steps=${TEACH_STEPS:-5000} teach_depth_steps=${TEACH_DEPTH_STEPS:-3000} steps=${STEPS:-4000}
+teach_mask_steps=${TEACH_MASK_STEPS:-2000}
+first_mask_steps=${FIRST_MASK_STEPS:-3000} mask_steps=${MASK_STEPS:-1500} figure_lambda=${FIGURE_LAMBDA:-3}
 all=(--data "nyu:$nyu" --data "scenes:indoor:$rooms")
-usual=(--batch-size "$batch" --device "$device" --precision "$precision")
+usual=("${all[@]}" --batch-size "$batch" --device "$device" --precision "$precision")
 
-taught() {  # student, steps, file
-    [ -f "$3" ] || python benchmarks/teach_encoder.py "$1" "${all[@]}" --size "$size" --steps "$2" \
-        --device "$device" --out "$3"
+taught() {  # part, student, steps, file, more
+    [ -f "$4" ] || python benchmarks/teach.py "$1" "$2" "${all[@]}" --size "$size" --steps "$3" --device "$device" \
+        --out "$4" "${@:5}"
 }
+start=(--backbone "$backbone")
 if [ "$backbone" = taught ]; then
-    backbone=$runs/encoder.safetensors
-    taught hu-resnet50 "$teach_steps" "$backbone"
+    taught encoder hu-resnet50 "$teach_steps" "$runs/encoder.safetensors"
+    taught decoder hu-resnet50 "$teach_depth_steps" "$runs/depth-taught.safetensors" \
+        --backbone "$runs/encoder.safetensors" --batch-size 12 --learning-rate 1e-3
+    start=(--init "$runs/depth-taught.safetensors")
 fi
-if [ "$mask_backbone" = taught ]; then
-    mask_backbone=$runs/mask-encoder.safetensors
-    taught drn22 "$teach_mask_steps" "$mask_backbone"
+depth=$runs/depth/depth.safetensors
+if [ "$steps" = 0 ]; then
+    depth=$runs/depth-taught.safetensors
+elif [ ! -f "$depth" ]; then
+    depthcue train-depth --net hu-resnet50 "${start[@]}" --augmentation published --steps "$steps" --size "$size" \
+        --loss depth+grad+normal --learning-rate 1e-4 --schedule cosine --average 0.999 "${usual[@]}" --out "$runs/depth"
 fi
 
-first=$runs/depth-first/depth.safetensors depth=$runs/depth/depth.safetensors
-[ -f "$first" ] || depthcue train-depth --net hu-resnet50 --backbone "$backbone" --freeze-encoder "${all[@]}" \
-    --steps "$first_steps" --loss l1 --learning-rate 5e-4 --schedule cosine --average 0.99 --size "$size" \
-    "${usual[@]}" --out "$runs/depth-first"
-[ -f "$depth" ] || depthcue train-depth --net hu-resnet50 --init "$first" "${all[@]}" --augmentation published \
-    --steps "$steps" --loss depth+grad+normal --learning-rate 1e-4 --schedule cosine --average 0.99 --size "$size" \
-    "${usual[@]}" --out "$runs/depth"
-
-# A mask net that is told λ alone from the start fills up or runs empty before it has an order of pixels, and a sigmoid
-# hardly comes back from either. So the first one learns the order at sparsenesses drawn by chance (--sharpen); those of
-# the paper's λ start from it, each from its neighbour.
-train_mask() {  # name, λ, steps, share of sharpened masks, --backbone or --init and what it takes
-    [ -f "$runs/$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" "${all[@]}" --lambda "$2" \
-        --steps "$3" --sharpen "$4" "${@:5}" "${usual[@]}" --out "$runs/$1"
+# A mask net that is told λ alone from nothing fills up or runs empty before it has an order of pixels, and a sigmoid
+# hardly comes back from either; one that has learned masks of another net begins with an order. Each λ starts from its
+# neighbour.
+train_mask() {  # λ, steps, where it starts
+    [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" --lambda "$1" --steps "$2" \
+        "${@:3}" "${usual[@]}" --out "$runs/mask-$1"
 }
-train_mask mask-first 3 "$first_mask_steps" 1 --backbone "$mask_backbone" --freeze-encoder --learning-rate 5e-4
-before=mask-first
-for lambda in 3 2 1 4 5 6; do
-    if [ $lambda = 4 ]; then before=mask-3; fi
-    train_mask mask-$lambda $lambda "$mask_steps" "$sharpen" --init "$runs/$before/mask.safetensors"
-    before=mask-$lambda
-done
+start=(--backbone "$mask_backbone")
+if [ "$mask_backbone" = taught ]; then
+    taught encoder drn22 "$((2 * teach_mask_steps))" "$runs/mask-encoder.safetensors" --batch-size 12
+    taught decoder drn22 "$teach_mask_steps" "$runs/mask-taught.safetensors" \
+        --backbone "$runs/mask-encoder.safetensors" --batch-size 8 --learning-rate 1e-3
+    start=(--init "$runs/mask-taught.safetensors")
+fi
+train_mask 3 "$first_mask_steps" "${start[@]}"
+for lambda in 2 1; do train_mask $lambda "$mask_steps" --init "$runs/mask-$((lambda + 1))/mask.safetensors"; done
+for lambda in 4 5 6; do train_mask $lambda "$mask_steps" --init "$runs/mask-$((lambda - 1))/mask.safetensors"; done
 masks=()
 for lambda in {1..6}; do masks+=(--weights "$runs/mask-$lambda/mask.safetensors"); done
 depthcue evaluate "${masks[@]}" --data "nyu:$nyu" --device "$device" \

@@ -1,0 +1,164 @@
+"""The paper's nets taught by the shipped ones, where ImageNet weights and days of training cannot be had.
+
+    python benchmarks/teach.py encoder hu-resnet50 --data nyu:NYU --data scenes:indoor --out encoder.safetensors
+    python benchmarks/teach.py decoder hu-resnet50 --backbone encoder.safetensors --data … --out depth.safetensors
+
+The teacher is the depth net of `compact-indoor`, for drn22's decoder its mask net at --lambda. The student's maps, each
+through a 1x1 convolution, regress the teacher's, standardised per channel (hints: Romero et al., FitNets, ICLR 2015),
+and its answer the teacher's. A map holds a hundred answers for each pixel where depth is one: some thousand pictures
+teach what depth alone teaches from many more. The teacher sees them at its own working size, the student at --size.
+`encoder` leaves the encoder's tensors, `decoder` a whole net whose encoder stayed as it came.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from depthcue.data import STRONG, BatchLoader, open_data
+from depthcue.nets import DepthNet, MaskNet, build_depth_net, build_mask_net, exchanging, load_depth_net, load_mask_net
+from depthcue.nets.checkpoint import save_net
+
+TEACHER = "compact-indoor"
+ENCODER_PAIRS = {
+    "hu-resnet50": {"E.layer1": "quarter", "E.layer2": "eighth", "E.layer3": "deep", "E.layer4": "deep"},
+    "drn22": {"E.base.3": "quarter", "E.base.4": "eighth", "E.base.8": "deep"},
+}
+DECODER_PAIRS = {
+    "hu-resnet50": {"D.up2": "up8", "D.up3": "up4", "D.up4": "up2"},
+    "drn22": {"D.up1": "up4", "D.up2": "up2", "D.up3": "up1"},
+}
+"""Architecture to pairs of a student's module and the teacher's map that is nearest to its output in size."""
+WARM_UP = 0.05
+REPORT_EVERY = 25
+Maps = dict[str, Tensor]
+
+
+def watch(net: nn.Module, names: list[str]) -> Maps:
+    """What modules of `net` gave when it ran last, by their names."""
+    seen: Maps = {}
+    for name in names:
+        net.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.__setitem__(name, output))
+    return seen
+
+
+class Teacher:
+    """A shipped net and its maps at 1/4, 1/8, 1/16 and in its decoder."""
+
+    def __init__(self, net: DepthNet | MaskNet, lam: float) -> None:
+        self.net, self.lam = net, lam
+        self.seen = watch(net, [name for name, _ in net.named_children() if name.startswith(("encoder", "up"))])
+
+    @torch.no_grad()
+    def __call__(self, normalised: Tensor) -> tuple[Tensor, Maps]:
+        """The answer, and the maps (B, C, h, w), each channel of mean 0 and deviation 1 over the batch."""
+        lam = torch.full((len(normalised),), self.lam, device=normalised.device)
+        answer = self.net(normalised, lam) if isinstance(self.net, MaskNet) else self.net(normalised)
+        maps = dict(self.seen)
+        _, maps["quarter"], maps["eighth"], maps["deep"] = maps.pop("encoder")
+        return answer.float(), {name: F.batch_norm(each.float(), None, None, training=True)
+                                for name, each in maps.items()}
+
+
+def resized(wanted: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(wanted, like.shape[2:], mode="bilinear", antialias=True)
+
+
+def missed(guesses: nn.ModuleDict, ours: Maps, theirs: Maps, pairs: dict[str, str]) -> Tensor:
+    """Share of the variance of the teacher's maps that linear guesses from the student's miss, mean over maps."""
+    shares = []
+    for name, wanted in pairs.items():
+        guess = guesses[name.replace(".", "_")](ours[name]).float()
+        shares.append(F.mse_loss(guess, resized(theirs[wanted], guess)))
+    return torch.stack(shares).mean()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("encoder", "decoder"))
+    parser.add_argument("student", choices=tuple(ENCODER_PAIRS))
+    parser.add_argument("--backbone", default="none", help="encoder to begin with, needed to teach the decoder")
+    parser.add_argument("--lambda", dest="lam", type=float, default=3.0)
+    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("--size", default="96x72", help="WIDTHxHEIGHT of the student's pictures")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    if options.part == "decoder" and options.backbone == "none":
+        parser.error("a decoder is taught on an encoder that knows something: give --backbone")
+
+    torch.manual_seed(0)
+    width, height = (int(side) for side in options.size.split("x"))
+    is_mask_net = options.student == "drn22"
+    load = load_mask_net if is_mask_net and options.part == "decoder" else load_depth_net
+    teacher = Teacher(load(TEACHER, options.device), options.lam)
+    student: DepthNet | MaskNet = build_mask_net("drn22", backbone=options.backbone, target=TEACHER, height=height,
+                                                 width=width, default_lambda=options.lam) if is_mask_net else \
+        build_depth_net(options.student, backbone=options.backbone, height=height, width=width)
+    pairs = (ENCODER_PAIRS if options.part == "encoder" else DECODER_PAIRS)[options.student]
+    ours = watch(student, list(pairs))
+    student.to(options.device, memory_format=torch.channels_last).eval()
+    large = (teacher.net.description.height, teacher.net.description.width)
+    with torch.no_grad():
+        student(torch.zeros(1, 3, height, width, device=options.device))
+        _, theirs = teacher(torch.zeros(1, 3, *large, device=options.device))
+    guesses = nn.ModuleDict({name.replace(".", "_"): nn.Conv2d(ours[name].shape[1], theirs[wanted].shape[1], 1)
+                             for name, wanted in pairs.items()}).to(options.device)
+
+    trained = student.E if options.part == "encoder" else student
+    trained.train()
+    if options.part == "decoder":
+        student.E.requires_grad_(False).eval()
+    datasets = [open_data(spec, split="train", frame_size=(round(large[0] * 1.125), round(large[1] * 1.125))
+                          if spec.startswith("scenes:") else None) for spec in options.data]
+    loader = BatchLoader(datasets, options.batch_size, large, None, STRONG, seed=0, device=options.device)
+    optimiser = torch.optim.Adam([*trained.parameters(), *guesses.parameters()], lr=options.learning_rate,
+                                 weight_decay=1e-5)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.learning_rate, total_steps=options.steps,
+                                                   pct_start=WARM_UP)
+    totals = torch.zeros(2)
+    with exchanging(student):
+        for step, batch in enumerate(loader.batches(0, options.steps), start=1):
+            normalised = teacher.net.normalise(batch.rgb.contiguous(memory_format=torch.channels_last))
+            with torch.autocast(options.device, torch.bfloat16):
+                answer, theirs = teacher(normalised)
+                small = F.interpolate(normalised, (height, width), mode="bilinear", antialias=True)
+                said = trained(small)
+                hints = missed(guesses, ours, theirs, pairs)
+            wrong = torch.zeros(())
+            if options.part == "decoder":
+                wanted = resized(answer, said).clamp(min=0)
+                wrong = F.binary_cross_entropy(said.float(), wanted.clamp(max=1)) if is_mask_net else \
+                    F.l1_loss(said.float(), wanted)
+            optimiser.zero_grad(set_to_none=True)
+            (hints + wrong).backward()
+            optimiser.step()
+            schedule.step()
+            totals += torch.stack([hints.detach(), wrong.detach()]).cpu()
+            if step % REPORT_EVERY == 0 or step == options.steps:
+                share, answers = (totals / ((step - 1) % REPORT_EVERY + 1)).tolist()
+                if not math.isfinite(share + answers):
+                    raise SystemExit("the loss is not finite; lower --learning-rate")
+                print(f"step {step}: {share:.3f} of the variance of the teacher's maps missed; answer {answers:.3f}",
+                      flush=True)
+                totals.zero_()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    student.requires_grad_(True).eval()
+    if options.part == "encoder":
+        # channels_last strides do not survive in a file
+        save_file({key: value.cpu().contiguous() for key, value in student.E.state_dict().items()}, options.out)
+    else:
+        save_net(student, options.out, architecture=options.student,
+                 training={"command": "teach", **{name: str(value) for name, value in vars(options).items()}})
+
+
+if __name__ == "__main__":
+    main()
