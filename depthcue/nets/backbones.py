@@ -1,8 +1,4 @@
-"""Pre-trained encoders: ImageNet weights from their publishers' own loaders, or a file of a classifier or another net.
-
-Where ImageNet weights cannot be had, an encoder can learn depth in a net with a cheap decoder first: a step of
-monodepth2-resnet50 costs a fraction of one of hu-resnet50.
-"""
+"""Pre-trained encoders: ImageNet weights from their publishers' loaders, or the file of a classifier or another net."""
 
 from collections.abc import Callable
 from typing import Any
