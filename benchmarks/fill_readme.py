@@ -82,6 +82,17 @@ def paper_table() -> str:
     return "\n".join([f"{table.title}. Ours: {results['images']} images; RMSE in metres.", "", *lines])
 
 
+def paper_figure() -> str:
+    """The paper's Fig. 5 for the mask net trained by Eq. (4) alone: soft maps of equal mean, then binary ones."""
+    results = read("paper-fig5")
+    soft = results["soft"][0]
+    rivals = [f"{label_of(name)} {soft[name]['rmse']:.3f} ({soft[name]['minus_mask_ci95'][0]:+.3f} to "
+              f"{soft[name]['minus_mask_ci95'][1]:+.3f})" for name in results["curves"] if name != "mask"]
+    return (f"Soft maps of the mask's mean, {soft['mask']['mean']:.3f}: RMSE through the mask "
+            f"{soft['mask']['rmse']:.3f}, {', '.join(rivals)}. Binary maps of equal sparseness:\n\n"
+            + comparison("paper-fig5"))
+
+
 def ways() -> str:
     """Every way to choose pixels: what a fifth of them is worth, and what choosing costs."""
     results = read("compare-edges-ways")
@@ -267,7 +278,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "cues": cues,
     "evaluation": evaluation,
     "paper-table1": paper_table,
-    "paper-fig5": lambda: comparison("paper-fig5"),
+    "paper-fig5": paper_figure,
     "ways": ways,
     "nets": nets,
     "losses": losses,

@@ -8,7 +8,7 @@
 # come from two cores, at a small size, in about two hours:
 #
 #     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_DEPTH_STEPS=600 TEACH_MASK_STEPS=300 STEPS=0 \
-#         FIRST_MASK_STEPS=300 MASK_STEPS=120 benchmarks/paper_tables.sh NYU
+#         FIRST_MASK_STEPS=300 MASK_STEPS=150 FIGURE_LIMIT=100 benchmarks/paper_tables.sh NYU
 #
 # From nothing, the 795 photographs and as many minutes give flat maps. With BACKBONE and MASK_BACKBONE `imagenet` (which
 # downloads those weights) or a file, networks train as in the paper; with `taught` they learn from the shipped ones
@@ -19,6 +19,7 @@ nyu=${1:?usage: benchmarks/paper_tables.sh NYU [RUNS]}
 runs=${2:-runs/paper}
 cd "$(dirname "$0")/.."
 size=${SIZE:-304x228} batch=${BATCH:-16} device=${DEVICE:-cuda} precision=${PRECISION:-bf16} limit=${LIMIT:-}
+figure_limit=${FIGURE_LIMIT:-$limit}
 backbone=${BACKBONE:-taught} mask_backbone=${MASK_BACKBONE:-taught} rooms=${ROOMS:-1000}
 teach_steps=${TEACH_STEPS:-5000} teach_depth_steps=${TEACH_DEPTH_STEPS:-3000} steps=${STEPS:-4000}
 teach_mask_steps=${TEACH_MASK_STEPS:-2000}
@@ -68,5 +69,5 @@ depthcue evaluate "${masks[@]}" --data "nyu:$nyu" --device "$device" \
     ${limit:+--limit "$limit"} --only-table --out "$runs/evaluate"
 python benchmarks/keep_result.py "$runs/evaluate/results.json" paper-table1
 depthcue compare-edges --weights "$runs/mask-$figure_lambda/mask.safetensors" --data "nyu:$nyu" --device "$device" \
-    ${limit:+--limit "$limit"} --out "$runs/compare-edges"
+    ${figure_limit:+--limit "$figure_limit"} --out "$runs/compare-edges"
 python benchmarks/keep_result.py "$runs/compare-edges/results.json" paper-fig5
