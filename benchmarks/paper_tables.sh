@@ -5,7 +5,7 @@
 #
 # NYU is the folder with nyu2_train.csv and nyu2_test.csv; RUNS keeps the trainings (default runs/paper), and a training
 # that is there already is not done again. Made for a CUDA machine, where it has not run yet. The results that are kept
-# come from two cores, at a small size, in about two hours:
+# come from two cores, at a small size, in less than two hours, and miss part of the paper's shape (see README):
 #
 #     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_DEPTH_STEPS=600 TEACH_MASK_STEPS=300 STEPS=0 \
 #         FIRST_MASK_STEPS=300 MASK_STEPS=150 FIGURE_LIMIT=100 benchmarks/paper_tables.sh NYU
