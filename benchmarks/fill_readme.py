@@ -82,15 +82,15 @@ def paper_table() -> str:
     return "\n".join([f"{table.title}. Ours: {results['images']} images; RMSE in metres.", "", *lines])
 
 
-def paper_figure() -> str:
-    """The paper's Fig. 5 for the mask net trained by Eq. (4) alone: soft maps of equal mean, then binary ones."""
-    results = read("paper-fig5")
+def paper_figure(name: str) -> str:
+    """The paper's Fig. 5: soft maps of equal mean, then binary ones of equal sparseness."""
+    results = read(name)
     soft = results["soft"][0]
     rivals = [f"{label_of(name)} {soft[name]['rmse']:.3f} ({soft[name]['minus_mask_ci95'][0]:+.3f} to "
               f"{soft[name]['minus_mask_ci95'][1]:+.3f})" for name in results["curves"] if name != "mask"]
     return (f"Soft maps of the mask's mean, {soft['mask']['mean']:.3f}: RMSE through the mask "
             f"{soft['mask']['rmse']:.3f}, {', '.join(rivals)}. Binary maps of equal sparseness:\n\n"
-            + comparison("paper-fig5"))
+            + comparison(name))
 
 
 def ways() -> str:
@@ -278,7 +278,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "cues": cues,
     "evaluation": evaluation,
     "paper-table1": paper_table,
-    "paper-fig5": paper_figure,
+    "paper-fig5": lambda: paper_figure("paper-fig5"),
+    "paper-fig5-sharpened": lambda: paper_figure("paper-fig5-sharpened"),
     "ways": ways,
     "nets": nets,
     "losses": losses,
