@@ -86,8 +86,11 @@ def paper_figure(name: str) -> str:
     """The paper's Fig. 5: soft maps of equal mean, then binary ones of equal sparseness."""
     results = read(name)
     soft = results["soft"][0]
-    rivals = [f"{label_of(name)} {soft[name]['rmse']:.3f} ({soft[name]['minus_mask_ci95'][0]:+.3f} to "
-              f"{soft[name]['minus_mask_ci95'][1]:+.3f})" for name in results["curves"] if name != "mask"]
+    rivals = []
+    for rival in results["curves"]:
+        if rival != "mask":
+            low, high = soft[rival]["minus_mask_ci95"]
+            rivals.append(f"{label_of(rival)} {soft[rival]['rmse']:.3f} ({low:+.3f} to {high:+.3f})")
     return (f"Soft maps of the mask's mean, {soft['mask']['mean']:.3f}: RMSE through the mask "
             f"{soft['mask']['rmse']:.3f}, {', '.join(rivals)}. Binary maps of equal sparseness:\n\n"
             + comparison(name))

@@ -5,16 +5,18 @@
 #
 # NYU is the folder with nyu2_train.csv and nyu2_test.csv; RUNS keeps the trainings (default runs/paper), and a training
 # that is there already is not done again. Made for a CUDA machine, where it has not run yet. The results that are kept
-# come from two cores, at a small size, in less than two hours, and miss part of the paper's shape (see README):
+# come from two cores, at a small size, and miss part of the paper's shape (see README):
 #
 #     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_DEPTH_STEPS=600 TEACH_MASK_STEPS=300 STEPS=0 \
 #         FIRST_MASK_STEPS=300 MASK_STEPS=150 SHARPENED_STEPS=220 FIGURE_LIMIT=100 \
 #         benchmarks/paper_tables.sh NYU
 #
-# From nothing, the 795 photographs and as many minutes give flat maps. With BACKBONE and MASK_BACKBONE `imagenet` (which
-# downloads those weights) or a file, networks train as in the paper; with `taught` they learn from the shipped ones
-# first (benchmarks/teach.py): the encoders their features, the decoders their maps and answers. STEPS with the paper's
-# losses and ground truth follow for the depth net.
+# with its stages run one by one, drn22's encoder on 600 rooms, both encoders by an earlier form of teach.py.
+#
+# From nothing, the 795 photographs and rooms gave flat maps on two cores. BACKBONE and MASK_BACKBONE are what encoders
+# begin with: `imagenet` (which downloads those weights), a file, or `taught`, where the networks learn from the shipped
+# ones first (benchmarks/teach.py): the encoders their features, the decoders their maps and answers. STEPS with the
+# paper's losses and ground truth follow for the depth net.
 set -euo pipefail
 nyu=${1:?usage: benchmarks/paper_tables.sh NYU [RUNS]}
 runs=${2:-runs/paper}

@@ -5,8 +5,8 @@
 
 The teacher is the depth net of `compact-indoor`, for drn22's decoder its mask net at --lambda. The student's maps, each
 through a 1x1 convolution, regress the teacher's, standardised per channel (hints: Romero et al., FitNets, ICLR 2015),
-and its answer the teacher's. A map holds a hundred answers for each pixel where depth is one: some thousand pictures
-teach what depth alone teaches from many more. The teacher sees them at its own working size, the student at --size.
+and its answer the teacher's: a map holds a hundred answers for each pixel where depth is one. The teacher sees pictures
+at its own working size, the student at --size.
 `encoder` leaves the encoder's tensors, `decoder` a whole net whose encoder stayed as it came.
 """
 
@@ -133,7 +133,7 @@ def main() -> None:
                 small = F.interpolate(normalised, (height, width), mode="bilinear", antialias=True)
                 said = trained(small)
                 hints = missed(guesses, ours, theirs, pairs)
-            wrong = torch.zeros(())
+            wrong = hints.new_zeros(())
             if options.part == "decoder":
                 wanted = resized(answer, said).clamp(min=0)
                 wrong = F.binary_cross_entropy(said.float(), wanted.clamp(max=1)) if is_mask_net else \
