@@ -1,6 +1,7 @@
 """The figures of an evaluation: error against sparseness, insertion and deletion, thresholds, sanity checks."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -66,15 +67,16 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
                named: bool) -> None:
     """One line of the trade-off, of M (`soft`) or M' (`binary`), with intervals, and lambda beside each point."""
     way, against = measured
-    share, name, marker, beside = {"soft": ("mean", "M, at its mean", "o", (-9, 3)),
-                                   "binary": ("sparseness", "M′", "s", (4, 5))}[way]
+    # neighbours may lie together: their labels take turns above and below
+    share, name, marker, besides = {"soft": ("mean", "M, at its mean", "o", ((-9, 3), (-9, -9))),
+                                    "binary": ("sparseness", "M′", "s", ((4, 5), (4, -10)))}[way]
     shares, errors = [entry[share] for entry in entries], [entry[way][against] for entry in entries]
     values = [error["rmse"] for error in errors]
     spread = [[error["rmse"] - error["rmse_ci95"][0] for error in errors],
               [error["rmse_ci95"][1] - error["rmse"] for error in errors]]
     axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
                   elinewidth=0.8, capsize=2, alpha=1 if named else 0.5, label=name if named else None)
-    for entry, at, value in zip(entries, shares, values, strict=True):
+    for entry, at, value, beside in zip(entries, shares, values, cycle(besides)):
         axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
                       color=colour, zorder=5,
                       path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines

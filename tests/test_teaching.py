@@ -1,0 +1,30 @@
+"""benchmarks/teach.py: what it leaves loads, and the decoder's lesson leaves the encoder as it came."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from depthcue.nets import load_depth_net, load_mask_net
+
+TEACH = Path(__file__).parents[1] / "benchmarks" / "teach.py"
+
+
+def teach(part: str, student: str, out: Path, *more: str) -> dict[str, torch.Tensor]:
+    subprocess.run([sys.executable, TEACH, part, student, "--data", "scenes:indoor:2", "--size", "64x48", "--steps",
+                    "1", "--batch-size", "2", "--out", out, *more], check=True, timeout=300)
+    return load_file(out)
+
+
+@pytest.mark.parametrize("student", ["drn22", pytest.param("hu-resnet50", marks=pytest.mark.slow)])
+def test_a_taught_net_loads_and_keeps_its_encoder(student: str, tmp_path: Path) -> None:
+    encoder = teach("encoder", student, tmp_path / "encoder.safetensors")
+    net = teach("decoder", student, tmp_path / "net.safetensors", "--backbone", str(tmp_path / "encoder.safetensors"))
+    assert all(torch.equal(net[f"E.{name}"], tensor) for name, tensor in encoder.items())
+    load = load_mask_net if student == "drn22" else load_depth_net
+    with torch.inference_mode():
+        answer = load(str(tmp_path / "net.safetensors"))(torch.zeros(1, 3, 48, 64))
+    assert torch.isfinite(answer).all() and answer.shape[:2] == (1, 1)
