@@ -82,9 +82,9 @@ def paper_table() -> str:
     return "\n".join([f"{table.title}. Ours: {results['images']} images; RMSE in metres.", "", *lines])
 
 
-def paper_figure(name: str) -> str:
+def paper_figure() -> str:
     """The paper's Fig. 5: soft maps of equal mean, then binary ones of equal sparseness."""
-    results = read(name)
+    results = read("paper-fig5")
     soft = results["soft"][0]
     rivals = []
     for rival in results["curves"]:
@@ -93,7 +93,7 @@ def paper_figure(name: str) -> str:
             rivals.append(f"{label_of(rival)} {soft[rival]['rmse']:.3f} ({low:+.3f} to {high:+.3f})")
     return (f"Soft maps of the mask's mean, {soft['mask']['mean']:.3f}: RMSE through the mask "
             f"{soft['mask']['rmse']:.3f}, {', '.join(rivals)}. Binary maps of equal sparseness:\n\n"
-            + comparison(name))
+            + comparison("paper-fig5"))
 
 
 def ways() -> str:
@@ -111,9 +111,9 @@ def ways() -> str:
     return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
 
 
-def nets() -> str:
+def nets(name: str = "compare-nets") -> str:
     """Whether several nets look at the same pixels, and can use each other's."""
-    results = read("compare-nets")
+    results = read(name)
     sentences = (agreement.in_words(results), *agreement.agreement_in_words(results),
                  *agreement.transfer_in_words(results))
     return "\n".join(f"- {sentence}" for sentence in sentences)
@@ -281,8 +281,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "cues": cues,
     "evaluation": evaluation,
     "paper-table1": paper_table,
-    "paper-fig5": lambda: paper_figure("paper-fig5"),
-    "paper-fig5-sharpened": lambda: paper_figure("paper-fig5-sharpened"),
+    "paper-fig5": paper_figure,
+    "paper-agreement": lambda: nets("paper-agreement"),
     "ways": ways,
     "nets": nets,
     "losses": losses,

@@ -2,12 +2,15 @@
 
     python benchmarks/teach.py encoder hu-resnet50 --data nyu:NYU --data scenes:indoor --out encoder.safetensors
     python benchmarks/teach.py decoder hu-resnet50 --backbone encoder.safetensors --data … --out depth.safetensors
+    python benchmarks/teach.py order drn22 --init mask.safetensors --data … --out mask-ordered.safetensors
 
 The teacher is the depth net of `compact-indoor`, for drn22's decoder its mask net at --lambda. The student's maps, each
 through a 1x1 convolution, regress the teacher's, standardised per channel (hints: Romero et al., FitNets, ICLR 2015),
 and its answer the teacher's: a map holds a hundred answers for each pixel where depth is one. The teacher sees pictures
 at its own working size, the student at --size.
-`encoder` leaves the encoder's tensors, `decoder` a whole net whose encoder stayed as it came.
+`encoder` leaves the encoder's tensors, `decoder` a whole net whose encoder stayed as it came. `order` trains the whole
+of a mask net to say where each pixel stands in the order of the teacher's mask, 1 for the highest and 0 for the lowest:
+a sparse mask says little of most pixels, their order something of each.
 """
 
 import argparse
@@ -22,6 +25,7 @@ from torch import Tensor, nn
 from depthcue.data import STRONG, BatchLoader, open_data
 from depthcue.nets import DepthNet, MaskNet, build_depth_net, build_mask_net, exchanging, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
+from depthcue.selection import rank_pixels
 
 TEACHER = "compact-indoor"
 ENCODER_PAIRS = {
@@ -75,14 +79,20 @@ def missed(guesses: nn.ModuleDict, ours: Maps, theirs: Maps, pairs: dict[str, st
     for name, wanted in pairs.items():
         guess = guesses[name.replace(".", "_")](ours[name]).float()
         shares.append(F.mse_loss(guess, resized(theirs[wanted], guess)))
-    return torch.stack(shares).mean()
+    return torch.stack(shares).mean() if shares else torch.zeros(())
+
+
+def order(scores: Tensor) -> Tensor:
+    """Where each pixel of (B, 1, H, W) stands in its own picture, from 0 for the lowest score to 1 for the highest."""
+    return 1 - rank_pixels(scores).float() / (scores[0].numel() - 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("encoder", "decoder"))
+    parser.add_argument("part", choices=("encoder", "decoder", "order"))
     parser.add_argument("student", choices=tuple(ENCODER_PAIRS))
     parser.add_argument("--backbone", default="none", help="encoder to begin with, needed to teach the decoder")
+    parser.add_argument("--init", help="mask net to begin with, needed to teach the order")
     parser.add_argument("--lambda", dest="lam", type=float, default=3.0)
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--size", default="96x72", help="WIDTHxHEIGHT of the student's pictures")
@@ -94,16 +104,23 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "decoder" and options.backbone == "none":
         parser.error("a decoder is taught on an encoder that knows something: give --backbone")
+    if options.part == "order" and (options.student != "drn22" or not options.init):
+        parser.error("the order of pixels is taught to a drn22 that --init gives")
 
     torch.manual_seed(0)
     width, height = (int(side) for side in options.size.split("x"))
     is_mask_net = options.student == "drn22"
-    load = load_mask_net if is_mask_net and options.part == "decoder" else load_depth_net
+    load = load_mask_net if is_mask_net and options.part != "encoder" else load_depth_net
     teacher = Teacher(load(TEACHER, options.device), options.lam)
-    student: DepthNet | MaskNet = build_mask_net("drn22", backbone=options.backbone, target=TEACHER, height=height,
-                                                 width=width, default_lambda=options.lam) if is_mask_net else \
-        build_depth_net(options.student, backbone=options.backbone, height=height, width=width)
-    pairs = (ENCODER_PAIRS if options.part == "encoder" else DECODER_PAIRS)[options.student]
+    student: DepthNet | MaskNet
+    if options.part == "order":
+        student = load_mask_net(options.init).requires_grad_(True)
+    elif is_mask_net:
+        student = build_mask_net("drn22", backbone=options.backbone, target=TEACHER, height=height, width=width,
+                                 default_lambda=options.lam)
+    else:
+        student = build_depth_net(options.student, backbone=options.backbone, height=height, width=width)
+    pairs = {"encoder": ENCODER_PAIRS, "decoder": DECODER_PAIRS, "order": {"drn22": {}}}[options.part][options.student]
     ours = watch(student, list(pairs))
     student.to(options.device, memory_format=torch.channels_last).eval()
     large = (teacher.net.description.height, teacher.net.description.width)
@@ -132,9 +149,11 @@ def main() -> None:
                 answer, theirs = teacher(normalised)
                 small = F.interpolate(normalised, (height, width), mode="bilinear", antialias=True)
                 said = trained(small)
-                hints = missed(guesses, ours, theirs, pairs)
-            wrong = hints.new_zeros(())
-            if options.part == "decoder":
+                hints = missed(guesses, ours, theirs, pairs).to(options.device)
+            wrong = torch.zeros_like(hints)
+            if options.part == "order":
+                wrong = F.binary_cross_entropy(said.float(), order(resized(answer, said)))
+            elif options.part == "decoder":
                 wanted = resized(answer, said).clamp(min=0)
                 wrong = F.binary_cross_entropy(said.float(), wanted.clamp(max=1)) if is_mask_net else \
                     F.l1_loss(said.float(), wanted)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from depthcue.nets import load_depth_net, load_mask_net
+from depthcue.nets import build_mask_net, load_depth_net, load_mask_net
+from depthcue.nets.checkpoint import save_net
 
 TEACH = Path(__file__).parents[1] / "benchmarks" / "teach.py"
 
@@ -28,3 +29,12 @@ def test_a_taught_net_loads_and_keeps_its_encoder(student: str, tmp_path: Path) 
     with torch.inference_mode():
         answer = load(str(tmp_path / "net.safetensors"))(torch.zeros(1, 3, 48, 64))
     assert torch.isfinite(answer).all() and answer.shape[:2] == (1, 1)
+
+
+def test_the_order_of_pixels_is_taught_to_the_whole_of_a_mask_net(tmp_path: Path) -> None:
+    first = tmp_path / "first.safetensors"
+    save_net(build_mask_net("drn22", target="compact-indoor", height=48, width=64, default_lambda=3.0), first,
+             architecture="drn22", training={})
+    net, before = teach("order", "drn22", tmp_path / "net.safetensors", "--init", str(first)), load_file(first)
+    moved = [name for name, tensor in net.items() if not torch.equal(tensor, before[name])]
+    assert any(name.startswith("E.") for name in moved) and any(name.startswith("D.") for name in moved)
