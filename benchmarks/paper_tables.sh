@@ -50,7 +50,7 @@ fi
 # A mask net that is told λ alone from nothing fills up or runs empty before it has an order of pixels, and a sigmoid
 # hardly comes back from either; one that has learned the order of another net's masks begins in the middle. N sees
 # nearly binary masks besides (--sharpen), as with the compact nets; their share begins at 0 and is reached half-way. A
-# second training after the first (450 steps, λ 3) lost some of the order again, on training frames and rooms.
+# second training after the first (450 steps, λ 3) lost some of the order again, on training frames.
 train_mask() {  # λ, steps, share of nearly binary masks, where it starts
     [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" --lambda "$1" --steps "$2" \
         --sharpen "$3" --learning-rate 2e-4 --schedule cosine "${@:4}" "${usual[@]}" --out "$runs/mask-$1"
