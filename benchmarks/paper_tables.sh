@@ -50,7 +50,8 @@ fi
 # A mask net that is told λ alone from nothing fills up or runs empty before it has an order of pixels, and a sigmoid
 # hardly comes back from either; one that has learned the order of another net's masks begins in the middle. N sees
 # nearly binary masks besides (--sharpen), as with the compact nets; their share begins at 0 and is reached half-way. A
-# second training after the first (450 steps, λ 3) lost some of the order again, on training frames.
+# second training after the first (450 steps, λ 3) lost some of the order again, on training frames. λ 1 has 0.6 because
+# it was trained before 0.9 had proved the better on them.
 train_mask() {  # λ, steps, share of nearly binary masks, where it starts
     [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" --lambda "$1" --steps "$2" \
         --sharpen "$3" --learning-rate 2e-4 --schedule cosine "${@:4}" "${usual[@]}" --out "$runs/mask-$1"
@@ -78,7 +79,7 @@ python benchmarks/keep_result.py "$runs/evaluate/results.json" paper-table1
 depthcue compare-edges --weights "$runs/mask-3/mask.safetensors" --data "nyu:$nyu" --device "$device" \
     ${figure_limit:+--limit "$figure_limit"} --out "$runs/compare-edges"
 python benchmarks/keep_result.py "$runs/compare-edges/results.json" paper-fig5
-# are masks of networks that differ in everything alike, and does one network see through the other's?
+# are masks of networks that share no architecture alike, and does one network see through the other's?
 depthcue compare-nets --weights "$runs/mask-3/mask.safetensors" --weights compact-indoor --target "$depth" \
     --target compact-indoor --data "nyu:$nyu" --device "$device" ${figure_limit:+--limit "$figure_limit"} \
     --out "$runs/compare-nets"

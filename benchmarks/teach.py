@@ -15,6 +15,7 @@ a sparse mask says little of most pixels, their order something of each.
 
 import argparse
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -28,15 +29,18 @@ from depthcue.nets.checkpoint import save_net
 from depthcue.selection import rank_pixels
 
 TEACHER = "compact-indoor"
-ENCODER_PAIRS = {
-    "hu-resnet50": {"E.layer1": "quarter", "E.layer2": "eighth", "E.layer3": "deep", "E.layer4": "deep"},
-    "drn22": {"E.base.3": "quarter", "E.base.4": "eighth", "E.base.8": "deep"},
+LESSONS: dict[str, dict[str, dict[str, str]]] = {
+    "encoder": {
+        "hu-resnet50": {"E.layer1": "quarter", "E.layer2": "eighth", "E.layer3": "deep", "E.layer4": "deep"},
+        "drn22": {"E.base.3": "quarter", "E.base.4": "eighth", "E.base.8": "deep"},
+    },
+    "decoder": {
+        "hu-resnet50": {"D.up2": "up8", "D.up3": "up4", "D.up4": "up2"},
+        "drn22": {"D.up1": "up4", "D.up2": "up2", "D.up3": "up1"},
+    },
+    "order": {"drn22": {}},
 }
-DECODER_PAIRS = {
-    "hu-resnet50": {"D.up2": "up8", "D.up3": "up4", "D.up4": "up2"},
-    "drn22": {"D.up1": "up4", "D.up2": "up2", "D.up3": "up1"},
-}
-"""Architecture to pairs of a student's module and the teacher's map that is nearest to its output in size."""
+"""Lesson to architecture to pairs of a student's module and the teacher's map that is nearest to its output in size."""
 WARM_UP = 0.05
 REPORT_EVERY = 25
 Maps = dict[str, Tensor]
@@ -79,7 +83,7 @@ def missed(guesses: nn.ModuleDict, ours: Maps, theirs: Maps, pairs: dict[str, st
     for name, wanted in pairs.items():
         guess = guesses[name.replace(".", "_")](ours[name]).float()
         shares.append(F.mse_loss(guess, resized(theirs[wanted], guess)))
-    return torch.stack(shares).mean() if shares else torch.zeros(())
+    return torch.stack(shares).mean()
 
 
 def order(scores: Tensor) -> Tensor:
@@ -89,8 +93,8 @@ def order(scores: Tensor) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("encoder", "decoder", "order"))
-    parser.add_argument("student", choices=tuple(ENCODER_PAIRS))
+    parser.add_argument("part", choices=tuple(LESSONS))
+    parser.add_argument("student", choices=tuple(LESSONS["encoder"]))
     parser.add_argument("--backbone", default="none", help="encoder to begin with, needed to teach the decoder")
     parser.add_argument("--init", help="mask net to begin with, needed to teach the order")
     parser.add_argument("--lambda", dest="lam", type=float, default=3.0)
@@ -104,8 +108,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "decoder" and options.backbone == "none":
         parser.error("a decoder is taught on an encoder that knows something: give --backbone")
-    if options.part == "order" and (options.student != "drn22" or not options.init):
-        parser.error("the order of pixels is taught to a drn22 that --init gives")
+    if options.student not in LESSONS[options.part]:
+        parser.error(f"{options.student} has no lesson in {options.part}")
+    if options.part == "order" and not options.init:
+        parser.error("the order of pixels is taught to a net that has learned masks: give --init")
 
     torch.manual_seed(0)
     width, height = (int(side) for side in options.size.split("x"))
@@ -120,7 +126,7 @@ def main() -> None:
                                  default_lambda=options.lam)
     else:
         student = build_depth_net(options.student, backbone=options.backbone, height=height, width=width)
-    pairs = {"encoder": ENCODER_PAIRS, "decoder": DECODER_PAIRS, "order": {"drn22": {}}}[options.part][options.student]
+    pairs = LESSONS[options.part][options.student]
     ours = watch(student, list(pairs))
     student.to(options.device, memory_format=torch.channels_last).eval()
     large = (teacher.net.description.height, teacher.net.description.width)
@@ -141,34 +147,32 @@ def main() -> None:
                                  weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.learning_rate, total_steps=options.steps,
                                                    pct_start=WARM_UP)
-    totals = torch.zeros(2)
+    totals: defaultdict[str, float] = defaultdict(float)
     with exchanging(student):
         for step, batch in enumerate(loader.batches(0, options.steps), start=1):
+            losses: dict[str, Tensor] = {}
             normalised = teacher.net.normalise(batch.rgb.contiguous(memory_format=torch.channels_last))
             with torch.autocast(options.device, torch.bfloat16):
                 answer, theirs = teacher(normalised)
-                small = F.interpolate(normalised, (height, width), mode="bilinear", antialias=True)
-                said = trained(small)
-                hints = missed(guesses, ours, theirs, pairs).to(options.device)
-            wrong = torch.zeros_like(hints)
-            if options.part == "order":
-                wrong = F.binary_cross_entropy(said.float(), order(resized(answer, said)))
-            elif options.part == "decoder":
-                wanted = resized(answer, said).clamp(min=0)
-                wrong = F.binary_cross_entropy(said.float(), wanted.clamp(max=1)) if is_mask_net else \
-                    F.l1_loss(said.float(), wanted)
+                said = trained(F.interpolate(normalised, (height, width), mode="bilinear", antialias=True))
+                if pairs:
+                    losses["share of the variance of the teacher's maps missed"] = missed(guesses, ours, theirs, pairs)
+            if options.part != "encoder":
+                wanted = resized(answer, said)
+                wanted = order(wanted) if options.part == "order" else wanted.clamp(0, 1 if is_mask_net else None)
+                losses["answer off by"] = (F.binary_cross_entropy if is_mask_net else F.l1_loss)(said.float(), wanted)
             optimiser.zero_grad(set_to_none=True)
-            (hints + wrong).backward()
+            torch.stack(list(losses.values())).sum().backward()
             optimiser.step()
             schedule.step()
-            totals += torch.stack([hints.detach(), wrong.detach()]).cpu()
+            for name, loss in losses.items():
+                totals[name] += loss.item()
             if step % REPORT_EVERY == 0 or step == options.steps:
-                share, answers = (totals / ((step - 1) % REPORT_EVERY + 1)).tolist()
-                if not math.isfinite(share + answers):
+                means = {name: total / ((step - 1) % REPORT_EVERY + 1) for name, total in totals.items()}
+                if not all(map(math.isfinite, means.values())):
                     raise SystemExit("the loss is not finite; lower --learning-rate")
-                print(f"step {step}: {share:.3f} of the variance of the teacher's maps missed; answer {answers:.3f}",
-                      flush=True)
-                totals.zero_()
+                print(f"step {step}: {', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}", flush=True)
+                totals.clear()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     student.requires_grad_(True).eval()
     if options.part == "encoder":

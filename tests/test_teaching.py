@@ -1,5 +1,6 @@
-"""benchmarks/teach.py: what it leaves loads, and the decoder's lesson leaves the encoder as it came."""
+"""benchmarks/teach.py: what it leaves loads, and each lesson trains what it says."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,11 @@ def test_the_order_of_pixels_is_taught_to_the_whole_of_a_mask_net(tmp_path: Path
     net, before = teach("order", "drn22", tmp_path / "net.safetensors", "--init", str(first)), load_file(first)
     moved = [name for name, tensor in net.items() if not torch.equal(tensor, before[name])]
     assert any(name.startswith("E.") for name in moved) and any(name.startswith("D.") for name in moved)
+
+
+def test_the_order_of_pixels_is_1_for_the_highest_of_each_picture() -> None:
+    order = runpy.run_path(str(TEACH))["order"]
+    scores = torch.tensor([[[[0.1, 0.2], [0.9, 0.3]]], [[[5.0, 4.0], [3.0, 2.0]]]])
+    third = 1 / 3
+    wanted = torch.tensor([[[[0, third], [1, 2 * third]]], [[[1, 2 * third], [third, 0]]]])
+    torch.testing.assert_close(order(scores), wanted)
