@@ -11,11 +11,16 @@ from depthcue.cli.training_options import TrainingWords, training_command
 @training_command
 def train_depth(
     data: DataListOption,
-    net: Annotated[str, typer.Option("--net", metavar="NET", help="compact; hu-resnet50, hu-densenet161, "
+    net: Annotated[str, typer.Option("--net", metavar="NET", help="lite0, lite1, lite2, compact; hu-resnet50, hu-densenet161, "
                                          "hu-senet154, laina-resnet50 (the paper's); monodepth2-resnet18, "
                                          "monodepth2-resnet50.")] = "compact",
-    loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong", *,
-    words: TrainingWords,
+    loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong",
+    teacher: Annotated[str | None, typer.Option("--teacher", metavar="NET", help="Depth net that answers for the "
+                                                "pictures of --taught, whose depth nobody measured.",
+                                                show_default=False)] = None,
+    taught: Annotated[list[str] | None, typer.Option("--taught", metavar="DATA", help="Pictures that --teacher answers "
+                                                     "for. Can be given several times.", show_default=False)] = None,
+    *, words: TrainingWords,
 ) -> None:
     """Train a depth net N on pictures with depth.
 
@@ -25,6 +30,7 @@ def train_depth(
     from depthcue.training.depth import DepthTraining, depth_recipe
     from depthcue.training.depth import train_depth as run_training
 
-    what = DepthTraining(data=tuple(data), net=net, size=parse_size(size), augmentation=augmentation, **words.settled(),
+    what = DepthTraining(data=tuple(data), net=net, size=parse_size(size), augmentation=augmentation,
+                         teacher=teacher, taught=tuple(taught or ()), **words.settled(),
                          **depth_recipe(net, loss=loss, **words.asked()))
     words.run(run_training, what, "depth")

@@ -26,19 +26,22 @@ class BatchLoader:
     """Augmented batches of `batch_size` pictures (per rank), in equal parts from each data set.
 
     `size` is the pictures' (height, width); `depth_size` the depths', or None for training without depth. Where
-    `batch_size` does not divide evenly, the first data sets give one more. `epoch_length` is the number of steps in
-    which the data set that takes longest is seen once.
+    `batch_size` does not divide evenly, the first data sets give one more. Of the last `unlabelled` data sets the
+    pictures alone are taken: in a batch with depth theirs is 0 and not valid. `labelled` is the number of pictures of a
+    batch that come before theirs. `epoch_length` is the number of steps in which the data set that takes longest is
+    seen once.
     """
 
     def __init__(self, datasets: Sequence[RgbdData], batch_size: int, size: Size, depth_size: Size | None,
                  policy: Augmentation, seed: int, rank: int = 0, world_size: int = 1,
-                 device: torch.device | str = "cpu") -> None:
+                 device: torch.device | str = "cpu", unlabelled: int = 0) -> None:
         if not datasets or batch_size < len(datasets):
             raise DepthcueError(f"a batch of {batch_size} cannot hold a part of each of {len(datasets)} data sets",
                                 "Give at least one data set and a batch of at least one picture from each.")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
-        for data in datasets:
+        with_depth = len(datasets) - unlabelled
+        for data in datasets[:with_depth]:
             if depth_size is not None and not data.has_depth:
                 raise DepthcueError(f"{data.spec} has no depth, and this training needs it",
                                     "Take a data set with depth: scenes:indoor, nyu:PATH, kitti:PATH.")
@@ -52,6 +55,8 @@ class BatchLoader:
         self.device = torch.device(device)
         self._parts = [batch_size // len(datasets) + (position < batch_size % len(datasets))
                        for position in range(len(datasets))]
+        self._with_depth = with_depth
+        self.labelled = sum(self._parts[:with_depth])
         self.epoch_length = max(ceil(len(data) / (part * world_size))
                                 for data, part in zip(self.datasets, self._parts, strict=True))
         self._passes: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
@@ -71,7 +76,10 @@ class BatchLoader:
         for number, (data, indices) in enumerate(zip(self.datasets, self.indices(step), strict=True)):
             generator = torch.Generator().manual_seed(_seed(self.seed, 1, step, self.rank, number))
             frames = data.frames(indices, self.device)
-            parts.append(training_batch(frames, self.size, self.depth_size, self.policy, generator))
+            depth_size = self.depth_size if number < self._with_depth else None
+            parts.append(training_batch(frames, self.size, depth_size, self.policy, generator))
+        if self.depth_size is not None:
+            parts = [_without_depth(part, self.depth_size) for part in parts]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[Batch, None, None]:
@@ -128,6 +136,14 @@ class BatchLoader:
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _without_depth(part: Batch, size: Size) -> Batch:
+    """A batch with depth as it is; one without, with depth that is nowhere valid."""
+    if part.depth_m is not None:
+        return part
+    unknown = torch.zeros(len(part.names), 1, *size, device=part.rgb.device)
+    return Batch(part.rgb, unknown, unknown > 0, part.names)
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

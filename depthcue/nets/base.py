@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +58,12 @@ class MaskDescription:
     multiple: int
     default_lambda: float
     lambda_range: tuple[float, float] | None = None
-    """Range of λ it takes as an input; None where it was trained for `default_lambda` alone."""
+    """Range of λ it takes as an input; None where it was trained for `default_lambda` alone, or takes a share."""
+    keep_range: tuple[float, float] | None = None
+    """Range of the share to keep that it was trained for and takes as an input; None where it takes none."""
+    default_keep: float = 0.2
+    lambda_at: tuple[tuple[float, float], ...] = ()
+    """Of a net that takes a share: pairs of a share, rising, and the λ of Eq. (4) whose best mask keeps that share."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "unknown"
@@ -133,7 +139,11 @@ def require_gradients(net: DepthNet, purpose: str) -> None:
 
 
 class MaskNet(_PictureNet):
-    """A mask net G: normalised picture (B, 3, H, W), and λ (B,) where conditioned, to mask (B, 1, H, W) in [0, 1]."""
+    """A mask net G: normalised picture (B, 3, H, W), and its dial (B,) where it has one, to mask (B, 1, H, W) in [0, 1].
+
+    The dial is the share of pixels to keep or λ, as the description says (`keep_range`, `lambda_range`). A net that
+    takes a share answers with masks whose mean is that share.
+    """
 
     trainable = True
     """Whether it has weights to be trained on; False for a black box, which can be asked alone."""
@@ -142,12 +152,53 @@ class MaskNet(_PictureNet):
         super().__init__(description.mean, description.std)
         self.description = description
 
-    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
+    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
         raise NotImplementedError
 
     def for_export(self) -> "MaskNet":
         """As `DepthNet.for_export`."""
         return self
+
+    @property
+    def keeps_shares(self) -> bool:
+        """Whether the dial is the share of pixels to keep."""
+        return self.description.keep_range is not None
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether the net takes a share or λ as an input."""
+        return self.keeps_shares or self.description.lambda_range is not None
+
+    def dial_value(self, keep: float | None = None, lam: float | None = None) -> float:
+        """What the dial is set to for a share, or for a λ; for the net's own default where both are None.
+
+        A net without shares has one answer for all of them: its mask at its own λ, whose pixels can be ranked.
+
+        Raises:
+            DepthcueError: both are given, the share is not between 0 and 1, or λ is outside the net's range.
+        """
+        if keep is not None and lam is not None:
+            raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+        if keep is not None and not 0 < keep < 1:
+            raise DepthcueError(f"--keep must be above 0 and below 1, got {keep:g}", "For example --keep 0.2.")
+        if not self.keeps_shares:
+            return self.check_lambda(lam)
+        if lam is not None:
+            return self.keep_at(self.check_lambda(lam))
+        return self.description.default_keep if keep is None else keep
+
+    def lambda_at(self, keep: float) -> float | None:
+        """The λ of Eq. (4) that a share answers to; None where the net's card has none."""
+        pairs = self.description.lambda_at
+        if not pairs:
+            return None
+        shares, lambdas = zip(*pairs, strict=True)
+        return float(np.exp(np.interp(keep, shares, np.log(lambdas))))
+
+    def keep_at(self, lam: float) -> float:
+        """The share that answers to a λ within the net's range."""
+        shares, lambdas = zip(*self.description.lambda_at, strict=True)
+        return float(np.interp(-np.log(lam), -np.log(lambdas), shares))
 
     def check_lambda(self, lam: float | None) -> float:
         """The λ to use: `lam`, or the net's own where None.
@@ -158,18 +209,36 @@ class MaskNet(_PictureNet):
         description = self.description
         if lam is None:
             return description.default_lambda
-        if description.lambda_range is None:
+        span = description.lambda_range
+        if self.keeps_shares:
+            if not description.lambda_at:
+                raise DepthcueError(f"{description.name} takes a share, and its card does not say which lambda that is",
+                                    "Give --keep, such as --keep 0.2.")
+            span = (description.lambda_at[-1][1], description.lambda_at[0][1])
+        if span is None:
             # not "farther than": NaN is no lambda either
             if not abs(lam - description.default_lambda) <= 1e-6 * description.default_lambda:
                 raise DepthcueError(
                     f"{description.name} was trained for lambda {description.default_lambda:g} alone; "
                     f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
             return lam
-        low, high = description.lambda_range
+        low, high = span
         if not low <= lam <= high:
             raise DepthcueError(f"lambda {lam:g} is outside the range of {description.name}",
                                 f"Choose --lambda between {low:g} and {high:g}.")
         return lam
+
+    def dial_of(self, normalised: Tensor, dial: Tensor | None) -> Tensor:
+        """The dial of each picture, (B,) float32; the net's default where None."""
+        if dial is None:
+            return torch.full((normalised.shape[0],), self.dial_value(), device=normalised.device)
+        return dial.float()
+
+    def dial_feature(self, dial: Tensor) -> Tensor:
+        """What a net computes with, (B,): ln λ, or the logit of the share within the range of training."""
+        if self.description.keep_range is not None:
+            return torch.logit(dial.clamp(*self.description.keep_range))
+        return dial.log()
 
 
 def restore_mode(net: nn.Module) -> "_Restored":

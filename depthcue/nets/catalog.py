@@ -7,6 +7,7 @@ of any other make: see `foreign`.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
 from depthcue.nets.laina2016 import LainaResNet50
+from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
+from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
 from depthcue.nets.monodepth2 import MEAN, STD, Monodepth2ResNet18, Monodepth2ResNet50
 from depthcue.nets.monodepth2 import MULTIPLE as MONODEPTH2_MULTIPLE
 from depthcue.nets.recognise import DEPTH, MASK
@@ -32,15 +35,17 @@ SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
 DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
-    "compact": CompactDepthNet,
+    **{size: partial(LiteDepthNet, size=size) for size in SCALES}, "compact": CompactDepthNet,
     "hu-resnet50": HuResNet50, "hu-densenet161": HuDenseNet161, "hu-senet154": HuSENet154,
     "laina-resnet50": LainaResNet50,
     "monodepth2-resnet18": Monodepth2ResNet18, "monodepth2-resnet50": Monodepth2ResNet50,
 }
-MASK_NETS: dict[str, Callable[..., MaskNet]] = {"compact": CompactMaskNet, "drn22": DrnMaskNet}
+MASK_NETS: dict[str, Callable[..., MaskNet]] = {
+    **{size: partial(LiteMaskNet, size=size) for size in SCALES}, "compact": CompactMaskNet, "drn22": DrnMaskNet}
 
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
+    **{size: DepthDescription(size, 192, 256, LITE_MULTIPLE, licence="MIT", source="depthcue") for size in SCALES},
     "compact": DepthDescription("compact", 144, 192, MULTIPLE, licence="MIT", source="depthcue"),
     **{name: DepthDescription(name, 228, 304, 4, source="Hu et al., WACV 2019")
        for name in ("hu-resnet50", "hu-densenet161", "hu-senet154")},
@@ -50,6 +55,8 @@ DEPTH_DEFAULTS = {
        for name in ("monodepth2-resnet18", "monodepth2-resnet50")},
 }
 MASK_DEFAULTS = {
+    **{size: MaskDescription(size, "", 192, 256, LITE_MULTIPLE, default_lambda=2.0, licence="MIT", source="depthcue")
+       for size in SCALES},
     "compact": MaskDescription("compact", "", 144, 192, MULTIPLE, default_lambda=2.0, licence="MIT",
                                source="depthcue"),
     "drn22": MaskDescription("drn22", "hu-resnet50", 228, 304, 4, default_lambda=5.0, source=_PAPER),

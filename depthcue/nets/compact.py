@@ -1,10 +1,11 @@
-"""The shipped nets: a small depth net and a small mask net that takes λ as an input, both fast on a CPU.
+"""Nets that start from nothing: a small depth net and a small mask net that takes a share or λ as an input.
 
 Both are U-shaped: a residual encoder to 1/16 of the picture whose last stage is dilated and sees the whole picture
 through a pooled vector, and a decoder that adds each encoder stage back. Every upsampling doubles exactly, so H and W
-must be multiples of 16. The mask net modulates each decoder stage by a scale and a shift computed from ln λ
-(feature-wise modulation: Perez et al., FiLM, AAAI 2018), so that one net gives the mask of Eq. (4) of Hu et al. 2019
-for every λ of its range; conditioning one net on its loss's weight follows Dosovitskiy and Djolonga (ICLR 2020).
+must be multiples of 16. The mask net modulates each decoder stage by a scale and a shift computed from its dial
+(feature-wise modulation: Perez et al., FiLM, AAAI 2018), so that one net gives the mask for every share, or that of
+Eq. (4) of Hu et al. 2019 for every λ; conditioning one net on its loss's weight follows Dosovitskiy and Djolonga (ICLR
+2020).
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.blocks import BasicBlock, conv_bn_relu
+from depthcue.nets.shares import normalised_to
 
 MULTIPLE = 16
 DEPTH_WIDTHS = (32, 64, 128, 192, 240)
@@ -108,7 +110,7 @@ class ModulatedStage(nn.Module):
 
 
 class CompactMaskNet(MaskNet):
-    """`compact`: mask (B, 1, H, W) for the λ given with each picture."""
+    """`compact`: mask (B, 1, H, W) for the share to keep, or the λ, given with each picture."""
 
     condition_width = 32
 
@@ -127,16 +129,20 @@ class CompactMaskNet(MaskNet):
         self.up1 = ModulatedStage(half, detail, detail, self.condition_width)
         self.head = nn.Conv2d(detail, 1, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        # start by keeping most of every pixel: from an empty mask there is no gradient to learn from
-        nn.init.constant_(self.head.bias, 1.5)  # type: ignore[arg-type]
+        # with λ, start by keeping most of every pixel: from an empty mask there is no gradient to learn from
+        nn.init.constant_(self.head.bias, 0.0 if self.keeps_shares else 1.5)  # type: ignore[arg-type]
 
-    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
-        if lam is None:
-            lam = torch.full((normalised.shape[0],), self.description.default_lambda, device=normalised.device)
-        condition = self.condition(lam.to(normalised.dtype).log()[:, None])  # (B, 32)
+    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
+        dial = self.dial_of(normalised, dial)
+        scores = self.scores(normalised, dial)
+        return normalised_to(scores, dial) if self.keeps_shares else torch.sigmoid(scores)
+
+    def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
+        """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier."""
+        condition = self.condition(self.dial_feature(dial).to(normalised.dtype)[:, None])  # (B, 32)
         half, quarter, eighth, deep = self.encoder(normalised)
         x = self.up8(deep, eighth, condition)
         x = self.up4(x, quarter, condition)
         x = self.up2(x, half, condition)
         x = self.up1(x, self.detail(normalised), condition)
-        return torch.sigmoid(self.head(x).float())  # (B, 1, H, W)
+        return self.head(x).float()

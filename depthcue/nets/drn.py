@@ -67,7 +67,7 @@ class DrnMaskNet(MaskNet):
         self.E = _DilatedEncoder()
         self.D = _Decoder(align_corners)
 
-    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
+    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
         features, sizes = self.E(normalised)
         return self.D(features, sizes)
 

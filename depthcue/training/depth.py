@@ -1,8 +1,11 @@
 """Training a depth net N on pictures with depth (Hu et al., WACV 2019: Adam 1e-4, weight decay 1e-4, 20 epochs).
 
-Depth beyond the net's range, and sky where the data say so (infinite), count as the far end of the range. For the
-compact nets, which start from nothing, the defaults are l1, a larger learning rate, a cosine schedule and averaged
-weights.
+Depth beyond the net's range, and sky where the data say so (infinite), count as the far end of the range. For our own
+nets the defaults are l1, a larger learning rate, a cosine schedule and averaged weights.
+
+A teacher, another depth net, can answer for pictures whose depth nobody measured (distillation: Hinton, Vinyals, Dean,
+2015): what it sees in the very same view is the depth that counts there. The answer of a teacher that is right only up
+to a scale is brought to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
 """
 
 from dataclasses import dataclass, field
@@ -13,13 +16,14 @@ import torch
 
 from depthcue.data import Batch
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, build_depth_net, load_depth_net
+from depthcue.nets import DepthNet, build_depth_net, fit, load_depth_net, resize
 from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
+from depthcue.nets.units import aligned_units
 from depthcue.objective import l_dif
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import TrainingOptions, check_loss, recipe
+from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 
 
@@ -34,10 +38,17 @@ class DepthTraining(TrainingOptions):
     size: tuple[int, int] | None = None
     """Working (height, width); the architecture's default where None."""
     augmentation: str = field(default="strong", kw_only=True)
+    teacher: str | None = None
+    """Spec of a depth net that answers for the pictures of `taught`."""
+    taught: tuple[str, ...] = ()
+    """Data whose pictures the teacher answers for; depth beside them is not used."""
 
     def check(self) -> None:
         super().check()
         check_loss(self.loss)
+        if (self.teacher is None) != (not self.taught):
+            raise DepthcueError("--teacher and --taught need each other",
+                                "Give a depth net with --teacher and the pictures it answers for with --taught.")
         if self.net not in DEPTH_NETS:
             raise DepthcueError(f"there is no depth net called {self.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
 
@@ -53,11 +64,13 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     what.check()
     accelerator = accelerator_for(device)
     size = what.size or (DEPTH_DEFAULTS[what.net].height, DEPTH_DEFAULTS[what.net].width)
-    datasets = what.open_data(what.data, size)
-    net = _net(what, size, max_depth_m=max(data.max_depth_m for data in datasets))
+    labelled, taught = what.open_data(what.data, size), what.open_data(what.taught, size)
+    datasets = [*labelled, *taught]
+    net = _net(what, size, max_depth_m=max(data.max_depth_m for data in labelled))
+    teacher = None if what.teacher is None else load_depth_net(what.teacher, accelerator.device)
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
-    loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator)
+    loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
     run = RunFolder(out, what.config(), resume)
     engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
                     frozen=what.frozen(net))
@@ -66,18 +79,41 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         depth_m, valid = _target(batch, net.description.max_depth_m)
         with engine.autocast():
             prediction = engine.net(net.normalise(channels_last(batch.rgb)))
-        engine.update(l_dif(predicted_depth_m(net, prediction.float()), depth_m, valid, what.loss))
+        predicted_m = predicted_depth_m(net, prediction.float())
+        if teacher is not None:
+            taught_m = predicted_m[loader.labelled:].detach()
+            answer_m = _answer(teacher, batch.rgb[loader.labelled:], taught_m)
+            depth_m[loader.labelled:] = answer_m.clamp(max=net.description.max_depth_m)
+            valid[loader.labelled:] = True
+        engine.update(l_dif(predicted_m, depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
-    what.save(engine, weights, datasets)
+    what.save(engine, weights, datasets, **({} if teacher is None else {"teacher": {
+        "name": teacher.description.name, "licence": teacher.description.licence,
+        "source": teacher.description.source, "sha256": teacher.card.get("sha256")}}))
     return weights
+
+
+@torch.no_grad()
+def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor) -> torch.Tensor:
+    """What the teacher sees in pictures (B, 3, H, W), (B, 1, h, w) metres at the size of the net's own prediction.
+
+    Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
+    prediction.
+    """
+    seen = teacher(teacher.normalise(fit(rgb, teacher.description)))
+    if teacher.description.relative:
+        valid = torch.ones_like(predicted_m, dtype=torch.bool)
+        units = aligned_units(teacher.description, seen, predicted_m, valid, far_m=1e4)
+        return resize(units.to_depth(seen), (predicted_m.shape[-2], predicted_m.shape[-1]))
+    return resize(teacher.to_depth_m(seen).float(), (predicted_m.shape[-2], predicted_m.shape[-1]))
 
 
 def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """The optimisation of a depth net with what is not said filled in (see `options.recipe`).
 
-    The compact net starts from nothing, where the logarithm in the paper's losses and their love of flat maps hold it
-    back: l1 is its loss. So it is of Laina et al.'s net as Hu et al. compare it.
+    Our own nets learn most from l1: from nothing, the logarithm in the paper's losses and their love of flat maps hold
+    a net back. So it is of Laina et al.'s net as Hu et al. compare it.
     """
     loss = "l1" if net == "laina-resnet50" else "depth+grad+normal"
     published = {"epochs": 20, "learning_rate": 1e-4, "schedule": "step", "average": 0.0, "loss": loss}
@@ -88,7 +124,7 @@ def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float) -> Dept
     changes: dict[str, Any] = {"name": what.name or what.net, "max_depth_m": max_depth_m, "height": size[0],
                                "width": size[1]}
     # most of what is seen lies at about a quarter of the range
-    config = {"typical_depth_m": max_depth_m / 4} if what.net == "compact" else None
+    config = {"typical_depth_m": max_depth_m / 4} if what.net in OURS else None
     net = build_depth_net(what.net, backbone=what.backbone, seed=what.seed, config=config, **changes)
     if what.init is not None:
         start = load_depth_net(what.init)

@@ -16,10 +16,13 @@ from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.backbones import encoder_of
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.lite import SCALES
 from depthcue.objective import LOSSES
 from depthcue.training.engine import PRECISIONS, Engine, Optimisation
 
 POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
+OURS = ("compact", *SCALES)
+"""The nets that are no publication's; they share a recipe."""
 COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
 Size = tuple[int, int]
 
@@ -90,10 +93,13 @@ class TrainingOptions:
                 for spec in specs]
 
     def loader(self, datasets: Sequence[RgbdData], size: Size, depth_size: Size | None,
-               accelerator: Accelerator) -> BatchLoader:
-        """The batches of this process, pictures at `size` and depths (None: without) at `depth_size`."""
+               accelerator: Accelerator, unlabelled: int = 0) -> BatchLoader:
+        """The batches of this process, pictures at `size` and depths (None: without) at `depth_size`.
+
+        Of the last `unlabelled` data sets pictures alone are taken.
+        """
         return BatchLoader(datasets, self.batch_size, size, depth_size, POLICIES[self.augmentation], self.seed,
-                           accelerator.process_index, accelerator.num_processes, accelerator.device)
+                           accelerator.process_index, accelerator.num_processes, accelerator.device, unlabelled)
 
     def frozen(self, net: DepthNet | MaskNet) -> nn.Module | None:
         """The part of the net that is not to be trained."""
@@ -131,7 +137,7 @@ def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked
     """
     if asked["steps"] is not None and asked["epochs"] is not None:
         raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
-    usual = COMPACT_RECIPE | compact if net == "compact" else dict(published)
+    usual = COMPACT_RECIPE | compact if net in OURS else dict(published)
     if asked["steps"] is not None or asked["epochs"] is not None:
         usual |= {"steps": None, "epochs": None}
     return usual | {name: value for name, value in asked.items() if value is not None}
