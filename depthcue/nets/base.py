@@ -98,6 +98,8 @@ class DepthNet(_PictureNet):
 
     differentiable = True
     """Whether gradients of a prediction reach the picture; False for a black box, which can be measured alone."""
+    gradients_hint = "Give the network itself instead of an exported graph or of a function under no_grad."
+    """What to say to someone who needs the gradients of a net that passes none: why, and what helps."""
 
     def __init__(self, description: DepthDescription) -> None:
         super().__init__(description.mean, description.std)
@@ -134,8 +136,8 @@ def require_gradients(net: DepthNet, purpose: str) -> None:
     """
     if not net.differentiable:
         raise DepthcueError(f"{net.description.name} passes no gradients back to the picture, and {purpose} needs them",
-                            "Give the network itself instead of an exported graph or of a function under no_grad. "
-                            "Without gradients it can be measured: evaluate, compare-edges, mask.")
+                            f"{net.gradients_hint} Without gradients it can be measured: evaluate, compare-edges, "
+                            "mask.")
 
 
 class MaskNet(_PictureNet):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
-from depthcue.nets import DepthDescription, DepthNet, depth_from, load_depth_net, load_mask_net
+from depthcue.nets import DepthDescription, DepthNet, depth_from, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import split_spec, statement
@@ -177,7 +177,8 @@ def test_a_foreign_graph(tmp_path: Path, sides: list[object], batch: object, lay
         {"size": "48x32", "multiple": 8} if sides == ["h", "w"] else {})
     path.with_suffix(".json").write_text(json.dumps(said))
     net = load_depth_net(f"onnx:{path}")
-    assert not net.differentiable
+    # 8 bits pass no gradients
+    assert net.differentiable == (dtype == TensorProto.FLOAT)
     assert getattr(net, "fixed") == (sides != ["h", "w"])  # noqa: B009
     assert (net.description.height, net.description.width) == (32, 48)
     rgb = torch.randint(0, 256, (3, 3, 32, 48), generator=torch.Generator().manual_seed(0)).float() / 255
@@ -221,6 +222,8 @@ def test_an_exported_depth_net_is_a_net_again(tmp_path: Path) -> None:
                                depth_from(net, net.normalise(rgb), mask), atol=0.02, rtol=0.02)
     with pytest.raises(DepthcueError, match="is an ONNX graph already"):
         export_onnx(again, tmp_path / "m.onnx", [picture])
+    with pytest.raises(DepthcueError, match="frames of 8 bits, which carry no gradient"):
+        require_gradients(again, "training")
     with pytest.raises(DepthcueError, match="has a card"):
         load_depth_net(f"{tmp_path / 'n.onnx'},predicts=inverse")
 

@@ -1,0 +1,163 @@
+"""Gradients through ONNX graphs: the same graph in torch, tried out against ONNX Runtime."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import load_depth_net, require_gradients, restore_mode
+from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
+
+pytest.importorskip("onnx2pytorch", reason="onnx2pytorch is not installed (extra onnx-gradients)")
+WORDS = "predicts=inverse,relative=yes,takes=rgb"
+PICTURE = "picture"
+
+
+def write(path: Path, nodes: Sequence[NodeProto], weights: dict[str, np.ndarray], shape: Sequence[object],
+          opset: int = 18, domains: Sequence[str] = ()) -> str:
+    """A graph from `picture` to `depth`, and the spec that opens it."""
+    graph = helper.make_graph(
+        nodes, "depth", [helper.make_tensor_value_info(PICTURE, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[
+        helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)], ir_version=8), path)
+    return f"onnx:{path},{WORDS}"
+
+
+def opened(spec: str) -> OnnxDepthNet:
+    net = load_depth_net(spec)
+    assert isinstance(net, OnnxDepthNet)
+    return net
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(0, 0.5, shape).astype(np.float32)
+
+
+WEIGHTS = {"w": random(4, 3, 3, 3), "b": random(4), "scale": random(4), "shift": random(4), "mean": random(4),
+           "variance": random(4) ** 2 + 0.1, "out": random(1, 4, 1, 1)}
+
+
+def old_graph(path: Path, batch: object = 1) -> str:
+    """As early exporters wrote: opset 7, a batch norm, Clip by attributes, Upsample, a batch that is stated."""
+    return write(path, [
+        helper.make_node("Conv", [PICTURE, "w", "b"], ["c"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["n"], epsilon=1e-3),
+        helper.make_node("Clip", ["n"], ["k"], min=0.0, max=6.0),
+        helper.make_node("Upsample", ["k"], ["u"], scales=[1.0, 1.0, 2.0, 2.0], mode="nearest"),
+        helper.make_node("Conv", ["u", "out"], ["depth"])], WEIGHTS, [batch, 3, 32, 48], opset=7)
+
+
+def by_hand(rgb: Tensor) -> Tensor:
+    """What `old_graph` computes."""
+    weights = {name: torch.from_numpy(value).to(rgb.dtype) for name, value in WEIGHTS.items()}
+    maps = F.conv2d(rgb, weights["w"], weights["b"], stride=2, padding=1)
+    maps = F.batch_norm(maps, weights["mean"], weights["variance"], weights["scale"], weights["shift"], eps=1e-3)
+    return F.conv2d(F.interpolate(maps.clamp(0, 6), scale_factor=2, mode="nearest"), weights["out"])
+
+
+def gradient(net: torch.nn.Module, normalised: Tensor) -> Tensor:
+    picture = normalised.clone().requires_grad_()
+    net(picture).square().sum().backward()
+    assert picture.grad is not None
+    return picture.grad
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gradients_are_those_of_the_graph(tmp_path: Path, memory_format: torch.memory_format) -> None:
+    net = opened(old_graph(tmp_path / "old.onnx")).to(memory_format=memory_format)  # type: ignore[call-overload]
+    rgb = torch.rand(3, 3, 32, 48, generator=torch.Generator().manual_seed(0))  # more than the one that is stated
+    exact = rgb.double().requires_grad_()
+    by_hand(exact).square().sum().backward()
+    assert exact.grad is not None
+    with restore_mode(net):
+        # the picture is normalised by the net's deviation, and so is its gradient
+        found = gradient(net, net.normalise(rgb)) / net._std
+    torch.testing.assert_close(found, exact.grad.float(), rtol=1e-3, atol=1e-4)
+    assert net.differentiable and net.in_torch is not None and net.in_torch.batch is None
+    # batch norms are part of the convolutions, and there is nothing to train
+    assert not any("BatchNorm" in type(module).__name__ for module in net.in_torch.modules())
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_onnxruntime_answers_where_no_gradient_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = opened(old_graph(tmp_path / "old.onnx"))
+    normalised = torch.rand(2, 3, 32, 48)
+    expected = net(normalised.requires_grad_()).detach()
+    ran = []
+    run = net.body._run
+    monkeypatch.setattr(net.body, "_run", lambda taken: ran.append(len(taken)) or run(taken))
+    with torch.no_grad():
+        torch.testing.assert_close(net(normalised), expected)
+    assert ran == [1, 1]
+    with torch.inference_mode():
+        torch.testing.assert_close(net(normalised.detach()), expected)
+    net(normalised.detach())  # nothing wants a gradient of it
+    assert len(ran) == 6
+    net(normalised)
+    assert len(ran) == 6
+
+
+def test_gradients_in_16_bit(tmp_path: Path) -> None:
+    net = opened(old_graph(tmp_path / "old.onnx"))
+    normalised = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    exact = gradient(net, normalised)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = gradient(net, normalised)
+    assert not torch.equal(rough, exact)
+    # where 8 bits of mantissa put a value on the other side of a kink, its gradient is gone or comes
+    assert float(F.cosine_similarity(rough.flatten(), exact.flatten(), dim=0)) > 0.97
+
+
+def test_a_graph_that_holds_for_one_picture_gets_them_one_by_one(tmp_path: Path) -> None:
+    spec = write(tmp_path / "one.onnx", [
+        helper.make_node("ReduceMean", [PICTURE, "channels"], ["grey"], keepdims=1),
+        helper.make_node("Reshape", ["grey", "shape"], ["depth"])],
+        {"channels": np.array([1]), "shape": np.array([1, 1, 32, 48])}, [1, 3, 32, 48])
+    net = opened(spec)
+    assert net.in_torch is not None and net.in_torch.batch == 1
+    normalised = torch.rand(3, 3, 32, 48)
+    alone = torch.cat([gradient(net, one) for one in normalised.split(1)])
+    torch.testing.assert_close(gradient(net, normalised), alone)
+
+
+def test_torch_that_computes_something_else_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # torch's bicubic interpolation has another coefficient
+    spec = write(tmp_path / "cubic.onnx", [
+        helper.make_node("ReduceMean", [PICTURE, "channels"], ["grey"], keepdims=1),
+        helper.make_node("Resize", ["grey", "", "scales"], ["depth"], mode="cubic", cubic_coeff_a=-0.5)],
+        {"channels": np.array([1]), "scales": np.float32([1, 1, 2, 2])}, ["b", 3, 32, 48])
+    net = opened(spec)
+    assert not net.differentiable and net.in_torch is None
+    assert "passes no gradients: torch's maps differ from those of ONNX Runtime by up to 0.0" in caplog.text
+    with pytest.raises(DepthcueError, match="of their range, and 0.001 is allowed"):
+        require_gradients(net, "training")
+
+
+def test_an_operator_that_is_not_known_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    spec = write(tmp_path / "strange.onnx", [
+        helper.make_node("ReduceMean", [PICTURE, "channels"], ["grey"], keepdims=1),
+        helper.make_node("QuickGelu", ["grey"], ["depth"], domain="com.microsoft")],
+        {"channels": np.array([1])}, ["b", 3, 32, 48], domains=["com.microsoft"])
+    net = opened(spec)
+    assert "QuickGelu" in caplog.text and net(torch.rand(1, 3, 32, 48)).shape == (1, 1, 32, 48)
+    with pytest.raises(DepthcueError, match="(?s)passes no gradients back.*op_type=QuickGelu"):
+        require_gradients(net, "training")
+
+
+def test_without_the_converter_a_graph_is_a_black_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnx2pytorch", None)
+    net = opened(old_graph(tmp_path / "old.onnx"))
+    assert net(torch.rand(2, 3, 32, 48)).shape == (2, 1, 32, 48)
+    with pytest.raises(DepthcueError, match=r"(?s)not installed.*depthcue\[onnx-gradients\]"):
+        require_gradients(net, "training")
