@@ -10,6 +10,7 @@ from depthcue.selection import attribution
 from depthcue.selection.contract import Means, Pictures, Score
 from depthcue.selection.edges import canny_edges, nearness, sobel_edges
 from depthcue.selection.gradients import depth_net_of
+from depthcue.selection.hed import hed
 from depthcue.selection.layouts import centre_scores, grid_scores, random_scores
 from depthcue.selection.optimised import optimise_masks
 from depthcue.selection.oracles import depth_edge_scores, object_boundary_scores
@@ -94,7 +95,7 @@ def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Sco
 
 METHODS: dict[str, Callable[[Means], Score]] = {
     "mask": _mask, "direct": _direct,
-    "sobel": _sobel, "canny": _canny, "contrast": _contrast,
+    "sobel": _sobel, "canny": _canny, "hed": hed, "contrast": _contrast,
     "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),
     "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
     "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,

@@ -119,5 +119,5 @@ def test_contrast_is_the_distance_from_the_colour_that_pixels_are_hidden_under()
 
 
 def test_an_unknown_method_names_those_there_are() -> None:
-    with pytest.raises(DepthcueError, match="mask, direct, sobel, canny, contrast"):
+    with pytest.raises(DepthcueError, match="mask, direct, sobel, canny, hed, contrast"):
         selection.build_method("prewitt", Means(None))
