@@ -31,7 +31,7 @@ TruthOption = Annotated[
     bool, typer.Option("--truth", help="Insist on ground truth: fail where the data has none.")]
 FillOption = Annotated[
     str, typer.Option("--fill", metavar="F", help="What hidden pixels show: mean (colour, as in the paper), black, "
-                      "blur or noise.")]
+                      "own-mean (the picture's own mean colour), colour (one drawn for each picture), blur or noise.")]
 OnlyTableOption = Annotated[
     bool, typer.Option("--only-table", help="The table alone: no thresholds, no other fills, no insertion and "
                        "deletion; about a fifth of the time.")]

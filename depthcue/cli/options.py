@@ -34,9 +34,9 @@ ShareOption = Annotated[
                         "dial is set to the lambda whose masks have a mean near it.")]
 AgainstOption = Annotated[
     list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
-                                   "sobel, canny, random, grid, centre, object-boundaries, depth-edges, gradient, "
-                                   "smoothgrad, integrated-gradients, occlusion, or all that can work. Can be given "
-                                   "several times. Default: sobel and random.")]
+                                   "sobel, canny, hed, contrast, random, grid, centre, object-boundaries, "
+                                   "depth-edges, gradient, smoothgrad, integrated-gradients, occlusion, or all that "
+                                   "can work. Can be given several times. Default: sobel and random.")]
 DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", help="Optimiser steps of direct; "
                                                 "each costs about three looks of the depth net.")]
 DeviceOption = Annotated[

@@ -9,6 +9,7 @@ from torch import Tensor
 from depthcue.data import Batch, KnownScenes, RgbdData
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthNet, depth_from, resize, see_whole, working_size
+from depthcue.nets.fill import background
 from depthcue.nets.units import Units, aligned_units
 from depthcue.selection import Pictures
 
@@ -87,4 +88,5 @@ class View:
         Hidden pixels show `fill`, one of `nets.fill.FILLS`.
         """
         mask = kept.to(self.normalised.dtype)
-        return depth_from(self._depth_net, self.normalised, mask, units=self._units, fill=fill)
+        shown = background(fill, self._depth_net, self.normalised, places=self.pictures.places)
+        return depth_from(self._depth_net, self.normalised, mask, units=self._units, shown=shown)

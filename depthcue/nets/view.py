@@ -8,7 +8,7 @@ from torch import Tensor
 
 from depthcue.imaging import fit_size
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
-from depthcue.nets.fill import background, hide
+from depthcue.nets.fill import hide
 from depthcue.nets.units import Units, own_units
 
 
@@ -34,19 +34,19 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def depth_from(net: DepthNet, normalised: Tensor, mask: Tensor | None = None, *, units: Units | None = None,
-               fill: str = "mean") -> Tensor:
+               shown: Tensor | None = None) -> Tensor:
     """Depth (B, 1, h, w) from a normalised picture, seen through a mask (B, 1, H, W) where one is given.
 
     In metres; of a relative net in `units`, and where none are given in the picture's own, which are those of the whole
     picture whatever the mask. They cost a look at the whole picture: who looks at it anyway has them from `see_whole`.
-    A hidden pixel shows `fill`: of `fill.FILLS`, by default the mean colour (Eq. (2) of Hu et al. 2019).
+    A hidden pixel shows `shown`, see `fill.background`; by default the mean colour (Eq. (2) of Hu et al. 2019).
     """
     if net.description.relative and units is None:
         with torch.no_grad():
             whole, units = see_whole(net, normalised)
         if mask is None and not torch.is_grad_enabled():
             return whole
-    seen = normalised if mask is None else hide(normalised, mask, background(fill, net, normalised))
+    seen = normalised if mask is None else hide(normalised, mask, shown)
     prediction = net(seen)
     return net.to_depth_m(prediction) if units is None else units.to_depth(prediction)
 

@@ -9,7 +9,8 @@ from depthcue.report.results import Results, too_few
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import label_of
 
-_COLOURS = {"mean": "the mean colour", "black": "black", "blur": "the picture blurred", "noise": "noise"}
+_COLOURS = {"mean": "the mean colour", "black": "black", "own-mean": "the picture's own mean colour",
+            "colour": "a colour drawn for each picture", "blur": "the picture blurred", "noise": "noise"}
 
 _FEW = 4
 """Images below which a bootstrap has next to nothing to draw from: of one image it gives an interval without width."""

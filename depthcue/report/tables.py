@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
 
-LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "smoothgrad": "SmoothGrad",
+LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
           "integrated-gradients": "integrated gradients"}
 """Short names of ways to choose pixels; any other goes by its own."""

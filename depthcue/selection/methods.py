@@ -10,6 +10,7 @@ from depthcue.selection import attribution
 from depthcue.selection.contract import Means, Pictures, Score
 from depthcue.selection.edges import canny_edges, nearness, sobel_edges
 from depthcue.selection.gradients import depth_net_of
+from depthcue.selection.hed import hed
 from depthcue.selection.layouts import centre_scores, grid_scores, random_scores
 from depthcue.selection.optimised import optimise_masks
 from depthcue.selection.oracles import depth_edge_scores, object_boundary_scores
@@ -61,6 +62,18 @@ def _canny(means: Means) -> Score:
     return lambda pictures: nearness(canny_edges(pictures.rgb))
 
 
+def _contrast(means: Means) -> Score:
+    """How far a pixel's colour is from the one that the depth net hides pixels under, the mean colour."""
+    net = depth_net_of(means)
+
+    def score(pictures: Pictures) -> Tensor:
+        # normalised, the mean colour is 0
+        distance = torch.linalg.vector_norm(net.normalise(pictures.rgb), dim=1, keepdim=True)
+        return distance / distance.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(distance.dtype).tiny)
+
+    return score
+
+
 def _random(means: Means) -> Score:
     def score(pictures: Pictures) -> Tensor:
         height, width = pictures.rgb.shape[-2:]
@@ -82,7 +95,7 @@ def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Sco
 
 METHODS: dict[str, Callable[[Means], Score]] = {
     "mask": _mask, "direct": _direct,
-    "sobel": _sobel, "canny": _canny,
+    "sobel": _sobel, "canny": _canny, "hed": hed, "contrast": _contrast,
     "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),
     "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
     "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,

@@ -80,7 +80,7 @@ def test_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: 
     (["--weights", "TINY", "--data", "nyu2:somewhere"], "nyu2:somewhere"),
     (["--weights", "TINY", "--data", "folder:/nowhere/at/all"], "/nowhere/at/all"),
     (["--weights", "TINY", "--data", "PICTURES", "--lambda", "60"], "between 0.5 and 6"),
-    (["--weights", "TINY", "--data", "PICTURES", "--against", "prewitt"], "sobel, canny, random"),
+    (["--weights", "TINY", "--data", "PICTURES", "--against", "prewitt"], "sobel, canny, hed, contrast"),
     (["--weights", "TINY", "--data", "PICTURES", "--device", "abacus"], "--device abacus"),
     (["--weights", "LOST", "--data", "PICTURES"], "--target"),
     (["--weights", "TINY", "--target", "TINY", "--data", "PICTURES"], "--target takes a depth net"),

@@ -155,8 +155,8 @@ def test_no_more_examples_than_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"against": ("prewitt",)}, "sobel, canny, random"),
-    ({"against": ("mask",)}, "sobel, canny, random"),
+    ({"against": ("prewitt",)}, "sobel, canny, hed, contrast"),
+    ({"against": ("mask",)}, "sobel, canny, hed, contrast"),
     ({"against": ("sobel", "object-boundaries")}, "which object"),
     ({"direct": DirectSettings(steps=0)}, "at least 1"),
     ({"lam": 2.0}, "lambda 4"),
