@@ -96,3 +96,19 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, as in 640x480", param_hint="--size")
     return int(height), int(width)
+
+
+def parse_range(text: str | None) -> tuple[float, ...]:
+    """`"0.04:0.8"` as two numbers; nothing for None.
+
+    Raises:
+        typer.BadParameter: not two numbers with a colon between them.
+    """
+    if text is None:
+        return ()
+    try:
+        low, high = (float(end) for end in text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be two numbers with a colon between them, such as 0.04:0.8.",
+                                 param_hint="--keep-range") from None
+    return low, high

@@ -41,7 +41,7 @@ def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> 
         load(_encoder_state(read_state(backbone)), backbone)
 
 
-def encoder_of(net: DepthNet | MaskNet) -> nn.Module:
+def encoder_of(net: nn.Module) -> nn.Module:
     """The encoder of one of the architectures in `catalog`, the part that a backbone's weights go into."""
     return next(part for name, part in net.named_children() if name in ENCODER_NAMES)
 

@@ -3,7 +3,7 @@
 EfficientNet-Lite (Tan, 2020) is EfficientNet (Tan and Le, ICML 2019) without squeeze-and-excitation and with ReLU6; its
 stem is not scaled. Weights and padding follow TensorFlow: where a stage halves an even map, the padding lies to the
 right and below. The decoders come back to the picture's size in steps of two. A step brings the coarser map and the
-encoder's map to one width by 1×1 convolutions, adds them, and refines the sum by a depthwise 5×5 and a 1×1 convolution,
+encoder's map to one width by 1×1 convolutions, adds them, and refines the sum by a depthwise and a 1×1 convolution,
 with the sum added again (separable decoding as in FastDepth: Wofk et al., ICRA 2019). The mask net modulates each step
 by a scale and a shift computed from its dial, the share to keep or λ (FiLM: Perez et al., AAAI 2018), and ends in
 scores that `normalised_to` turns into a mask whose mean is the share.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.checkpoint import State, load_strict
-from depthcue.nets.shares import normalised_to
+from depthcue.nets.shares import TEMPERATURE, normalised_to
 
 MULTIPLE = 32
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -149,13 +149,14 @@ class LiteStage(nn.Module):
 
     Args:
         condition: width of the vector that modulates the step; 0 for none.
+        kernel: of the depthwise convolution: 5, or 3 where maps are large and see far already.
     """
 
-    def __init__(self, inputs: int, skips: int, outputs: int, condition: int = 0) -> None:
+    def __init__(self, inputs: int, skips: int, outputs: int, condition: int = 0, kernel: int = 5) -> None:
         super().__init__()
         self.coarse = _Conv(inputs, outputs, active=False)
         self.skip = _Conv(skips, outputs, active=False)
-        self.depthwise = _Conv(outputs, outputs, 5, groups=outputs, border="replicate")
+        self.depthwise = _Conv(outputs, outputs, kernel, groups=outputs, border="replicate")
         self.mix = _Conv(outputs, outputs, active=False)
         self.modulation = nn.Linear(condition, 2 * outputs) if condition else None
         if self.modulation is not None:
@@ -199,7 +200,7 @@ class LiteDepthNet(DepthNet):
         self.up16 = LiteStage(deep, sixteenth, widths[0])
         self.up8 = LiteStage(widths[0], eighth, widths[1])
         self.up4 = LiteStage(widths[1], quarter, widths[2])
-        self.up2 = LiteStage(widths[2], half, widths[3])
+        self.up2 = LiteStage(widths[2], half, widths[3], kernel=3)
         self.head = nn.Conv2d(widths[3], 1, 3, padding=1, padding_mode="replicate")
         self.log_typical = math.log(typical_depth_m)
         self.log_limits = (math.log(0.05), math.log(4 * description.max_depth_m))
@@ -238,19 +239,21 @@ class LiteMaskNet(MaskNet):
         self.up16 = LiteStage(deep, sixteenth, widths[0], condition)
         self.up8 = LiteStage(widths[0], eighth, widths[1], condition)
         self.up4 = LiteStage(widths[1], quarter, widths[2], condition)
-        self.up2 = LiteStage(widths[2], half, widths[3], condition)
+        self.up2 = LiteStage(widths[2], half, widths[3], condition, kernel=3)
         # thin features at full size, so that the mask can follow single pixels
         self.detail = _Conv(3, detail, 3, border="replicate")
-        self.up1 = LiteStage(widths[3], detail, detail, condition)
+        self.up1 = LiteStage(widths[3], detail, detail, condition, kernel=3)
         self.head = nn.Conv2d(detail, 1, 3, padding=1, padding_mode="replicate")
         nn.init.normal_(self.head.weight, std=1e-2)
         # with λ, start by keeping most of every pixel: from an empty mask there is no gradient to learn from
         nn.init.constant_(self.head.bias, 0.0 if self.keeps_shares else 1.5)  # type: ignore[arg-type]
 
-    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
+    def forward(self, normalised: Tensor, dial: Tensor | None = None,
+                temperature: Tensor | float = TEMPERATURE) -> Tensor:
+        """See `MaskNet`; `temperature` is that of `normalised_to`, one number or one a picture (B,)."""
         dial = self.dial_of(normalised, dial)
         scores = self.scores(normalised, dial)
-        return normalised_to(scores, dial) if self.keeps_shares else torch.sigmoid(scores)
+        return normalised_to(scores, dial, temperature) if self.keeps_shares else torch.sigmoid(scores)
 
     def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
         """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier."""

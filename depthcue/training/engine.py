@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from depthcue.data import Batch, BatchLoader
 from depthcue.errors import DepthcueError
 from depthcue.nets import exchanging
+from depthcue.nets.backbones import encoder_of
 from depthcue.progress import Progress
 from depthcue.training.memory import keeping_freed_memory
 from depthcue.training.run import RunFolder
@@ -45,6 +46,8 @@ class Optimisation:
     """`fp32`, or `bf16`: convolutions in bfloat16, weights and losses in float32."""
     compile: bool = False
     seed: int = 0
+    encoder_rate: float = 1.0
+    """Factor of the learning rate for the net's encoder, below 1 where it knows much already."""
     checkpoint_every_s: float = 300.0
 
 
@@ -57,7 +60,7 @@ class Engine:
         self.frozen = frozen.requires_grad_(False) if frozen is not None else None
         self.how, self.run, self.accelerator, self.progress = how, run, accelerator, progress
         self.bare = net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(net.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+        self.optimiser = torch.optim.Adam(_groups(net, how), lr=how.learning_rate, weight_decay=how.weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate(how))
         self.averaged = AveragedModel(net, multi_avg_fn=_moving_average(how.average), use_buffers=True) \
             if how.average else None
@@ -199,6 +202,17 @@ def accelerator_for(device: str) -> Accelerator:
 def _other_device(device: str) -> DepthcueError:
     return DepthcueError(f"--device {device}: this process has already trained on another kind of device",
                          "Train in a process of its own.")
+
+
+def _groups(net: nn.Module, how: Optimisation) -> list[dict[str, Any]]:
+    """The net's parameters, those of its encoder apart where they learn at a rate of their own."""
+    if how.encoder_rate == 1.0:
+        return [{"params": list(net.parameters())}]
+    encoder = {id(parameter) for parameter in encoder_of(net).parameters()}
+    parts: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for parameter in net.parameters():
+        parts[id(parameter) in encoder].append(parameter)
+    return [{"params": parts[0]}, {"params": parts[1], "lr": how.learning_rate * how.encoder_rate}]
 
 
 def channels_last(rgb: Tensor) -> Tensor:

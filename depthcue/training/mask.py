@@ -1,19 +1,28 @@
-"""Training a mask net G for a frozen depth net N: Algorithm 1 of Hu, Zhang, Okatani (ICCV 2019).
+"""Training a mask net G for a frozen depth net N: Algorithm 1 of Hu, Zhang, Okatani (ICCV 2019), and a dial of shares.
 
     Y = N(I);  M = G(I);  minimise  l_dif(Y, N(I M)) + λ mean(M)   over the weights of G      Eq. (4)
 
 or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
-without gradients. Deviations: a mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range; N sees some of its masks nearly binary, at a sparseness that is drawn (`training.sharpening`); what a relative
-net sees is brought to one scale, from Y alone (`nets.units`); the learning rate, schedule and averaging of the compact
-net are ours.
+without gradients. By default the share of pixels takes the place of λ: a share s is drawn for each picture, G answers
+with a mask whose mean is s (`nets.shares`), and l_dif alone is minimised. The two forms have the same solutions, since
+λ is the price of a share: what l_dif falls by when the share grows. `lambda_table` measures it at the end.
+
+Deviations: N sees a part of the masks binary, so that what is used is what was trained; hidden pixels show the mean
+colour or, now and then, something else, so that G cannot rely on what they show; where a metric N sees the end of its
+range (sky), no difference counts. A mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
+range, and sees some masks nearly binary, at a sparseness that is drawn (`training.sharpening`). What a relative net
+sees is brought to one scale, from Y alone (`nets.units`). The learning rate, schedule and averaging of our own nets are
+ours.
 """
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from depthcue.errors import DepthcueError
@@ -31,15 +40,26 @@ from depthcue.nets import (
     working_size,
 )
 from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
-from depthcue.objective import EQUATIONS, l_dif, mask_objective, to_reference_range
+from depthcue.nets.fill import draw_background
+from depthcue.nets.shares import seen_binary
+from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import TrainingOptions, check_loss, recipe
+from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 from depthcue.training.sharpening import sharpen
 
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
+KEEP_RANGE = (0.04, 0.8)
+FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
+"""How likely each fill is where shares are trained."""
+TEMPERATURES = (0.1, 1.0)
+"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
+FAR = 0.95
+"""Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
+TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
+TABLE_PICTURES = 48
 
 
 @dataclass(frozen=True)
@@ -51,9 +71,11 @@ class MaskTraining(TrainingOptions):
     target: str
     data: tuple[str, ...]
     lam: tuple[float, ...] = ()
-    """One λ, or the two ends of the range a conditioned net is trained for; empty: the net's default."""
+    """One λ, or the two ends of the range a conditioned net is trained for; empty: shares, where the net has a dial."""
+    keep_range: tuple[float, ...] = ()
+    """The two ends of the range of shares a net with a dial is trained for; empty: KEEP_RANGE, or λ where it is given."""
     sharpen: float = 0.0
-    """Share of the pictures that the target sees through a nearly binary mask, reached half-way in training."""
+    """Share of the pictures that the target sees through a binary mask; with λ nearly binary, reached half-way."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
 
@@ -64,7 +86,7 @@ class MaskTraining(TrainingOptions):
             raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
         if self.equation not in EQUATIONS:
             raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
-        _lambdas(self)
+        _dial(self)
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
@@ -92,26 +114,88 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     with restore_mode(target), exchanging(target):
         for batch in engine.batches(loader):
             chance = engine.generator()
-            lam = _draw_lambda(net, batch.rgb.shape[0], chance).to(accelerator.device)
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), engine.autocast():
                 whole, units = see_whole(target, normalised)
                 depth = to_reference_range(whole.float(), depth_range)
+            dial = _draw_dial(net, batch.rgb.shape[0], chance).to(accelerator.device)
+            if net.keeps_shares:
+                with engine.autocast():
+                    mask = engine.net(normalised, dial, _draw(TEMPERATURES, len(dial), chance).to(dial)).float()
+                seen = _partly_binary(mask, what.sharpen, chance)
+                lam = torch.zeros_like(dial)
+                shown = draw_background(normalised, target, chance, FILL_SHARES)
+            else:
+                with engine.autocast():
+                    mask = engine.net(normalised, dial).float()
+                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
+                # at a sparseness that is given there is nothing for lambda to weigh
+                lam, shown = dial.masked_fill(sharpened, 0.0), None
             with engine.autocast():
-                mask = engine.net(normalised, lam).float()
-            seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
-            with engine.autocast():
-                through = depth_from(target, normalised, seen, units=units)
+                through = depth_from(target, normalised, seen, units=units, shown=shown)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
-            difference = l_dif(depth_from_mask, depth, loss=what.loss)
-            # at a sparseness that is given there is nothing for lambda to weigh
-            lam = lam.masked_fill(sharpened, 0.0)
+            difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
+        if net.keeps_shares and accelerator.is_main_process:
+            net.eval()
+            engine.trained()
+            pictures = [loader.batch(engine.how.steps + extra).rgb
+                        for extra in range(-(-TABLE_PICTURES // what.batch_size))]
+            table = lambda_table(net, target, pictures, what.loss)
+            net.description = dataclasses.replace(
+                net.description, lambda_at=table,
+                **({"default_lambda": round(_at_default(net, table), 3)} if table else {}))
 
     weights = Path(out) / "mask.safetensors"
     what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"))
     return weights
+
+
+@torch.no_grad()
+def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor],
+                 loss: str = "depth+grad+normal") -> tuple[tuple[float, float], ...]:
+    """Pairs of a share, rising, and the λ of Eq. (4) whose best mask keeps that share, falling.
+
+    l_dif is measured at TABLE_SHARES through binary masks. Of its lower convex hull, beyond which no λ reaches, the
+    slope between two shares is −λ.
+
+    Args:
+        pictures: batches (B, 3, H, W) in [0, 1].
+    """
+    depth_range = target.description.depth_range
+    sums = np.zeros(len(TABLE_SHARES))
+    for rgb in pictures:
+        normalised = target.normalise(channels_last(rgb))
+        whole, units = see_whole(target, normalised)
+        depth = to_reference_range(whole.float(), depth_range)
+        for place, share in enumerate(TABLE_SHARES):
+            mask = net(normalised, torch.full((len(rgb),), share, device=rgb.device))
+            through = depth_from(target, normalised, seen_binary(mask), units=units)
+            sums[place] += float(l_dif(to_reference_range(through.float(), depth_range), depth,
+                                       _near(target, depth), loss))
+    whole_picture = float(l_dif(depth, depth, loss=loss))
+    points = [*zip(TABLE_SHARES, (sums / len(pictures)).tolist(), strict=True), (1.0, whole_picture)]
+    hull = _lower_hull(points)
+    pairs = [((left[0] + right[0]) / 2, (left[1] - right[1]) / (right[0] - left[0]))
+             for left, right in zip(hull, hull[1:], strict=False)]
+    return tuple((round(share, 4), round(lam, 4)) for share, lam in pairs if lam > 0)
+
+
+def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The lower convex hull of points (x, y) with rising x (Andrew's monotone chain)."""
+    hull: list[tuple[float, float]] = []
+    for x, y in points:
+        while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) >= \
+                (y - hull[-2][1]) * (hull[-1][0] - hull[-2][0]):
+            hull.pop()
+        hull.append((x, y))
+    return hull
+
+
+def _at_default(net: MaskNet, table: tuple[tuple[float, float], ...]) -> float:
+    shares, lambdas = zip(*table, strict=True)
+    return float(np.exp(np.interp(net.description.default_keep, shares, np.log(lambdas))))
 
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
@@ -126,7 +210,7 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     height, width = working_size(seen, MASK_DEFAULTS[what.net].multiple)
     changes: dict[str, Any] = {
         "name": what.name or what.net, "target": what.target, "height": height, "width": width,
-        "mean": seen.mean, "std": seen.std, **_lambdas(what),
+        "mean": seen.mean, "std": seen.std, **_dial(what),
     }
     net = build_mask_net(what.net, backbone=what.backbone, seed=what.seed, **changes)
     if what.init is not None:
@@ -138,24 +222,57 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     return net
 
 
-def _lambdas(what: MaskTraining) -> dict[str, Any]:
-    """λ as the description of the net states it."""
+def _dial(what: MaskTraining) -> dict[str, Any]:
+    """The dial as the description of the net states it.
+
+    Raises:
+        DepthcueError: shares and λ are both given, a number makes no sense, or the net or the equation takes no shares.
+    """
     if not all(0 < lam < math.inf for lam in what.lam):
-        raise DepthcueError("lambda must be above 0 and finite", "The paper compares 1 to 6.")
-    conditioned = what.net == "compact" and len(what.lam) != 1
-    if not conditioned:
+        raise DepthcueError("--lambda must be above 0 and finite", "The paper compares 1 to 6.")
+    if what.keep_range:
+        if what.lam:
+            raise DepthcueError("--keep-range and --lambda were both given", "Give one of the two.")
+        if what.net not in OURS or what.equation != "4":
+            raise DepthcueError("--keep-range needs a net with a dial and equation 4",
+                                f"Choose --net from {', '.join(OURS)}; otherwise give --lambda.")
+        if len(what.keep_range) != 2 or not 0 < what.keep_range[0] < what.keep_range[1] < 1:
+            raise DepthcueError(f"--keep-range must be two shares between 0 and 1, the smaller first, got "
+                                f"{':'.join(f'{share:g}' for share in what.keep_range)}",
+                                f"For example --keep-range {KEEP_RANGE[0]}:{KEEP_RANGE[1]}.")
+    if what.net in OURS and not what.lam and what.equation == "4":
+        low, high = what.keep_range or KEEP_RANGE
+        default = 0.2 if low <= 0.2 <= high else round(math.sqrt(low * high), 3)
+        return {"lambda_range": None, "keep_range": (low, high), "default_keep": default,
+                "default_lambda": PAPER_LAMBDA}
+    if what.net not in OURS or len(what.lam) == 1:
         if len(what.lam) > 1:
             raise DepthcueError(f"{what.net} is trained for one lambda, not for {len(what.lam)}",
-                                "Train one net for each, or use --net compact, which takes lambda as an input.")
+                                "Train one net for each, or use --net lite0, which takes lambda as an input.")
         return {"lambda_range": None, "default_lambda": what.lam[0] if what.lam else PAPER_LAMBDA}
     low, high = (min(what.lam), max(what.lam)) if what.lam else LAMBDA_RANGE
     default = PAPER_LAMBDA if low <= PAPER_LAMBDA <= high else round(math.sqrt(low * high), 3)
     return {"lambda_range": (low, high), "default_lambda": default}
 
 
-def _draw_lambda(net: MaskNet, count: int, generator: torch.Generator) -> torch.Tensor:
-    """One λ a picture (B,): log-uniform over the net's range, or the one it is trained for."""
-    if net.description.lambda_range is None:
-        return torch.full((count,), net.description.default_lambda)
-    low, high = (math.log(end) for end in net.description.lambda_range)
+def _draw_dial(net: MaskNet, count: int, generator: torch.Generator) -> torch.Tensor:
+    """One share or λ a picture (B,): log-uniform over the net's range, or the one it is trained for."""
+    span = net.description.keep_range or net.description.lambda_range
+    return torch.full((count,), net.description.default_lambda) if span is None else _draw(span, count, generator)
+
+
+def _draw(span: tuple[float, float], count: int, generator: torch.Generator) -> torch.Tensor:
+    """Numbers (B,), log-uniform over a range."""
+    low, high = (math.log(end) for end in span)
     return (low + (high - low) * torch.rand(count, generator=generator)).exp()
+
+
+def _partly_binary(mask: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+    """Masks (B, 1, H, W) with a share of them, drawn by chance, binary."""
+    chosen = (torch.rand(len(mask), generator=generator) < share).to(mask.device)
+    return torch.where(chosen.view(-1, 1, 1, 1), seen_binary(mask), mask)
+
+
+def _near(target: DepthNet, depth: torch.Tensor) -> torch.Tensor | None:
+    """Where a metric net sees a distance and not the end of its range, from its depth in the losses' range."""
+    return None if target.description.relative else depth < FAR * REFERENCE_RANGE_M

@@ -23,6 +23,8 @@ from depthcue.training.engine import PRECISIONS, Engine, Optimisation
 POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
 OURS = ("compact", *SCALES)
 """The nets that are no publication's; they share a recipe."""
+ENCODER_RATE = 0.2
+"""Factor of the learning rate for an encoder of ours that comes from a backbone."""
 COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
 Size = tuple[int, int]
 
@@ -109,7 +111,8 @@ class TrainingOptions:
         """How the net is optimised, where so many steps go once through the data."""
         steps = self.steps if self.steps is not None else (self.epochs or 1) * epoch_length
         return Optimisation(steps, self.learning_rate, self.weight_decay, self.schedule, self.average, self.precision,
-                            self.compile, self.seed)
+                            self.compile, self.seed,
+                            ENCODER_RATE if self.net in OURS and self.backbone != "none" else 1.0)
 
     def save(self, engine: Engine, weights: Path, datasets: Sequence[RgbdData], **fields: Any) -> None:
         """Write what was trained, with a card that says how, and end the run; one process writes, all wait for it."""
