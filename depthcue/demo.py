@@ -19,6 +19,7 @@ from depthcue.atomic import make_folder, write_bytes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_specs
+from depthcue.evaluation.dial import Setting, setting_of
 from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import load_pair
 from depthcue.evaluation.tiles import picture_of
@@ -28,10 +29,12 @@ from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
 from depthcue.report.page import write_page
 from depthcue.runtime.mask_job import MaskOptions, mask_sources
-from depthcue.selection import sobel_edges
+from depthcue.selection import Pictures, build_method, sobel_edges
 
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
+SHARES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+"""What the slider of a net of shares goes through."""
 _AT_ONCE = 10
 """Frames of the drive rendered together."""
 
@@ -76,14 +79,14 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
     make_folder(out)
     gallery: list[dict[str, Any]] = []
     pictures: dict[str, list[Path]] = {}
-    lams: dict[str, float] = {}
+    chosen: dict[str, Setting] = {}
     for kind, worlds in tour.stills.items():
         progress.start(f"rendering {TITLES[kind].lower()}", len(worlds))
-        stills, pictures[kind], lams[kind] = _stills(kind, worlds, tour, out, progress)
+        stills, pictures[kind], chosen[kind] = _stills(kind, worlds, tour, out, progress)
         gallery += stills
     progress.start("rendering a drive", tour.drive_frames)
     drive = _render_drive(tour, out / "pictures" / "drive.mp4", progress)
-    masked = [_masked(kind, pictures[kind] + [drive] * (kind == "road"), tour, lams[kind], out, progress)
+    masked = [_masked(kind, pictures[kind] + [drive] * (kind == "road"), tour, chosen[kind], out, progress)
               for kind in tour.stills]
     video = next(entry for inputs in masked for entry in inputs if entry["kind"] == "video")
     comparisons = []
@@ -104,8 +107,8 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
 
 
 def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
-            progress: Progress) -> tuple[list[dict[str, Any]], list[Path], float]:
-    """Stills of one kind for the gallery, their pictures as files, and the lambda with masks of about `tour.mean`."""
+            progress: Progress) -> tuple[list[dict[str, Any]], list[Path], Setting]:
+    """Stills of one kind for the gallery, their pictures as files, and the setting with masks of about `tour.mean`."""
     device = pick_device("auto")
     mask_net, depth_net = load_pair(tour.weights[kind], None, device)
     rendering = scenes.render(kind, [FIRST_SEED + world for world in worlds], *tour.sizes[kind], device=device)
@@ -113,8 +116,8 @@ def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
     with torch.inference_mode():
         normalised = depth_net.normalise(rgb)
         whole_m = depth_from(depth_net, normalised)
-        masks = {lam: _mask(mask_net, rgb, lam) for lam in _dial(mask_net, rgb, tour.dial_steps)}
-        seen_m = {lam: depth_from(depth_net, normalised, mask) for lam, mask in masks.items()}
+        masks = {one: _mask(mask_net, rgb, one) for one in _dial(mask_net, rgb, tour.dial_steps)}
+        seen_m = {one: depth_from(depth_net, normalised, mask) for one, mask in masks.items()}
     edges = sobel_edges(rgb)
     entries, pictures = [], []
     for row in range(len(worlds)):
@@ -123,10 +126,10 @@ def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
         write_bytes(pictures[-1], ENCODINGS["rgb-png"].encode(picture_of(rendering.rgb[row])))
         entries.append(save_still(
             out, name, f"{LABELS[kind]} {row + 1}", rendering.rgb[row], edges[row], whole_m[row],
-            [Step(lam, mask[row], seen_m[lam][row]) for lam, mask in masks.items()],
+            [Step(one.entry(), mask[row], seen_m[one][row]) for one, mask in masks.items()],
             (rendering.depth_m[row], rendering.valid[row])))
         progress.advance()
-    return entries, pictures, min(masks, key=lambda lam: abs(float(masks[lam].mean()) - tour.mean))
+    return entries, pictures, min(masks, key=lambda one: abs(float(masks[one].mean()) - tour.mean))
 
 
 def _render_drive(tour: Tour, path: Path, progress: Progress) -> Path:
@@ -155,11 +158,12 @@ def clear_road(tour: Tour) -> int:
     return FIRST_SEED
 
 
-def _masked(kind: str, sources: Sequence[Path], tour: Tour, lam: float, out: Path,
+def _masked(kind: str, sources: Sequence[Path], tour: Tour, setting: Setting, out: Path,
             progress: Progress) -> list[dict[str, Any]]:
     """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; what became of each."""
     # torch, because exporting the net would take longer than these few frames
-    options = MaskOptions(tour.weights[kind], lam, ("mask", "overlay", "panel"), backend="torch")
+    options = MaskOptions(tour.weights[kind], setting.lam if setting.keep is None else None,
+                          ("mask", "overlay", "panel"), backend="torch", keep=setting.keep)
     folder = out / "masks" / TITLES[kind].lower()
     summary = mask_sources([str(source) for source in sources], folder, options, progress)
     for entry in summary["inputs"]:
@@ -169,17 +173,18 @@ def _masked(kind: str, sources: Sequence[Path], tour: Tour, lam: float, out: Pat
     return inputs
 
 
-def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[float]:
-    """Up to `steps` lambdas over the net's range, rising, whose masks' means are about evenly apart."""
+def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
+    """Up to `steps` settings, those that keep most first; of λ those whose masks' means are about evenly apart."""
+    if mask_net.keeps_shares:
+        return [setting_of(mask_net, keep) for keep in SHARES]
     span = mask_net.description.lambda_range
     if span is None:
-        return [mask_net.description.default_lambda]
-    lams = np.geomspace(*span, 24).clip(*span).tolist()
+        return [setting_of(mask_net)]
+    lams = [Setting(lam) for lam in np.geomspace(*span, 24).clip(*span).tolist()]
     means = np.array([float(_mask(mask_net, rgb, lam).mean()) for lam in lams])
     wanted = np.linspace(means[0], means[-1], steps)
     return [lams[position] for position in sorted({int(np.abs(means - mean).argmin()) for mean in wanted})]
 
 
-def _mask(mask_net: MaskNet, rgb: Tensor, lam: float) -> Tensor:
-    mask: Tensor = mask_net(mask_net.normalise(rgb), torch.full((len(rgb),), lam, device=rgb.device))
-    return mask  # (B, 1, H, W)
+def _mask(mask_net: MaskNet, rgb: Tensor, setting: Setting) -> Tensor:
+    return build_method("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)

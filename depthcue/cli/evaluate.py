@@ -12,6 +12,7 @@ from depthcue.cli.options import (
     DeviceOption,
     DirectStepsOption,
     JsonOption,
+    KeepListOption,
     LimitOption,
     OutDirOption,
     QuietOption,
@@ -23,10 +24,11 @@ from depthcue.cli.options import (
 
 LambdasOption = Annotated[
     list[float] | None, typer.Option("--lambda", metavar="X", help="Can be given several times. Default: 1 to 6 where "
-                                     "the mask net takes lambda as an input, else the one it was trained for.")]
+                                     "the mask net takes lambda as an input; a net trained for one lambda, that one.")]
 AtOption = Annotated[
-    float | None, typer.Option("--at", metavar="X", help="Of these lambdas, the one (the nearest) at which thresholds, "
-                               "fills, curves and sanity are measured. Default: the first mask net's own.")]
+    float | None, typer.Option("--at", metavar="X", help="The share (of --keep), or else the lambda, at which "
+                               "thresholds, fills, curves and sanity are measured; the nearest counts. Default: the "
+                               "first mask net's own.")]
 TruthOption = Annotated[
     bool, typer.Option("--truth", help="Insist on ground truth: fail where the data has none.")]
 FillOption = Annotated[
@@ -44,8 +46,8 @@ SanityStepsOption = Annotated[
 
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
-             target: TargetOption = None, lam: LambdasOption = None, at: AtOption = None, truth: TruthOption = False,
-             fill: FillOption = "mean", against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
+             target: TargetOption = None, keep: KeepListOption = None, lam: LambdasOption = None,
+             at: AtOption = None, truth: TruthOption = False, fill: FillOption = "mean", against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
              only_table: OnlyTableOption = False, sanity: SanityOption = False, sanity_steps: SanityStepsOption = 0,
              limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
              device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
@@ -61,7 +63,9 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
     from depthcue.selection import DirectSettings
 
     configure(quiet, verbose)
-    settings = Settings(tuple(lam or ()), at, truth, fill, against=tuple(against or ("sobel", "random")),
+    of_lambda = at is not None and (bool(lam) or at >= 1)
+    settings = Settings(tuple(lam or ()), tuple(keep or ()), at if of_lambda else None, None if of_lambda else at,
+                        truth, fill, against=tuple(against or ("sobel", "random")),
                         direct=DirectSettings(steps=direct_steps), batch_size=batch_size, seed=seed,
                         sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
     if only_table:

@@ -29,9 +29,12 @@ OutFileOption = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help
 LambdaOption = Annotated[
     float | None, typer.Option("--lambda", metavar="X", help="Weight of sparseness in Eq. (4): larger keeps fewer "
                                "pixels. Default: the mask net's own.")]
+KeepListOption = Annotated[
+    list[float] | None, typer.Option("--keep", metavar="S", help="Share of the pixels to keep, above 0 and below 1. "
+                                     "Can be given several times. Default: several, from few pixels to most.")]
 ShareOption = Annotated[
-    float, typer.Option("--share", metavar="S", help="Share of the pixels that binary masks keep; a mask net with a "
-                        "dial is set to the lambda whose masks have a mean near it.")]
+    float, typer.Option("--keep", "--share", metavar="S", help="Share of the pixels that binary masks keep; a mask net "
+                        "with a lambda dial is set to the lambda whose masks have a mean near it.")]
 AgainstOption = Annotated[
     list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
                                    "sobel, canny, hed, contrast, random, grid, centre, object-boundaries, "

@@ -11,9 +11,9 @@ from depthcue.cli.training_options import TrainingWords, training_command
 @training_command
 def train_depth(
     data: DataListOption,
-    net: Annotated[str, typer.Option("--net", metavar="NET", help="lite0, lite1, lite2, compact; hu-resnet50, hu-densenet161, "
-                                         "hu-senet154, laina-resnet50 (the paper's); monodepth2-resnet18, "
-                                         "monodepth2-resnet50.")] = "compact",
+    net: Annotated[str, typer.Option("--net", metavar="NET", help="lite0, lite1, lite2, compact; hu-resnet50, "
+                                         "hu-densenet161, hu-senet154, laina-resnet50 (the paper's); "
+                                         "monodepth2-resnet18, monodepth2-resnet50.")] = "compact",
     loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong",
     teacher: Annotated[str | None, typer.Option("--teacher", metavar="NET", help="Depth net that answers for the "
                                                 "pictures of --taught, whose depth nobody measured.",

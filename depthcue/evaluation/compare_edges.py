@@ -5,10 +5,12 @@ with exactly the same number of pixels kept for every way, at shares 0.1 to 0.9.
 M = G(I); Sobel edges and random pixels stand against it, or any other of `selection.METHODS`, and what each costs is
 measured in the same run. Errors are against ground truth where the data has it, and always against N(I). Beside them
 the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
-Deviation: a mask net with a lambda dial is asked at each share for a mask of about that share, its lambda found by a
-short sweep that looks at mask means alone, never at depth; the paper's nets have one lambda each.
+Deviation: a mask net of shares is asked at each share for just that share. One with a lambda dial is asked for a mask
+of about that share, its lambda found by a short sweep that looks at mask means alone, never at depth; the paper's nets
+have one lambda each.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +24,12 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import dial, statistics
-from depthcue.evaluation.dial import Sweep, has_dial, sweep_dial
+from depthcue.evaluation.dial import Setting, Sweep, setting_of, sweep_dial
 from depthcue.evaluation.examples import Example, draw_example, save_example
 from depthcue.evaluation.gallery import Step, save_still
 from depthcue.evaluation.pair import described, load_pair
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
-from depthcue.evaluation.tally import Summary, Tally, short
+from depthcue.evaluation.tally import Summary, Tally
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
@@ -59,7 +61,7 @@ class Settings:
     shares: tuple[float, ...] = SHARES
     """Sparsenesses: shares of the pixels kept."""
     lam: float | None = None
-    """One lambda for all; None lets a net with a dial be asked for each sparseness."""
+    """One lambda for all; None asks a net with a dial for each share."""
     soft_maps: bool = True
     """Whether to measure soft maps too: about as much work as all the rest."""
     sweep_steps: int = dial.STEPS
@@ -104,15 +106,15 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     """
     settings = settings or Settings()
     progress = progress or Silent()
-    mask_net.check_lambda(settings.lam)
+    setting_of(mask_net, lam=settings.lam)
+    _check_shares(settings.shares)
     settings.direct.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
     record.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
-        progress.start("choosing lambda", len(comparison.sweep_places()))
-        comparison.choose_lambdas(progress)
+        comparison.choose_settings(progress)
         progress.start("comparing", len(data))
         examples, stills = [], []
         for view in comparison.viewing.views():
@@ -125,7 +127,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
 
 
 class _Comparison:
-    """The measuring itself: nets, data, the lambdas chosen, and the errors of every image so far."""
+    """The measuring itself: nets, data, what the mask net is asked for, and the errors of every image so far."""
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings,
                  device: torch.device) -> None:
@@ -136,52 +138,55 @@ class _Comparison:
         self.rivals = choose_rivals(settings.against, means, self.viewing)
         self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
-        self.lambdas: dict[float, float] = {}  # share -> lambda
+        self.asked: dict[float, Setting] = {}
+        """For each share of pixels."""
         self.tally = Tally()
 
-    def sweep_places(self) -> list[int]:
-        """The images whose masks choose the lambdas: none where there is nothing to choose."""
-        if self.settings.lam is not None or not has_dial(self.mask_net):
-            return []
-        return self.viewing.spread(self.settings.sweep_images)
+    def choose_settings(self, progress: Progress) -> None:
+        """For each share the setting whose masks keep it; one for all where λ is fixed."""
+        net, settings = self.mask_net, self.settings
+        if settings.lam is not None or not net.has_dial:
+            self.asked = dict.fromkeys(settings.shares, setting_of(net, lam=settings.lam))
+        elif net.keeps_shares:
+            self.asked = {share: setting_of(net, share) for share in settings.shares}
+        else:
+            places = self.viewing.spread(settings.sweep_images)
+            progress.start("choosing lambda", len(places))
+            self.sweep = sweep_dial(net, self.viewing, places, settings.sweep_steps, progress)
+            self.asked = {share: Setting(self.sweep.for_share(share)) for share in settings.shares}
 
-    def choose_lambdas(self, progress: Progress) -> None:
-        """For each share the lambda whose masks have the nearest mean; one for all where it is fixed."""
-        places = self.sweep_places()
-        if not places:
-            self.lambdas = dict.fromkeys(self.settings.shares, self.mask_net.check_lambda(self.settings.lam))
-            return
-        self.sweep = sweep_dial(self.mask_net, self.viewing, places, self.settings.sweep_steps, progress)
-        self.lambdas = {share: self.sweep.for_share(share) for share in self.settings.shares}
+    def settings_used(self) -> list[Setting]:
+        """All that are asked for, those that keep most first."""
+        return sorted(set(self.asked.values()), key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
-    def _mask(self, pictures: Pictures, lam: float) -> Tensor:
-        return build_method("mask", Means(self.mask_net, lam, self.settings.seed))(pictures)  # (B, 1, H, W)
+    def _mask(self, pictures: Pictures, setting: Setting) -> Tensor:
+        return build_method("mask", setting.means(self.mask_net, self.settings.seed))(pictures)  # (B, 1, H, W)
 
     def measure(self, view: View, progress: Progress) -> list[Example]:
         """Add one batch to what is collected; give the examples wanted of it."""
-        lambdas = sorted(set(self.lambdas.values()))
-        masks = {lam: self.watch.score("mask", partial(self._mask, lam=lam), view.pictures) for lam in lambdas[:1]}
-        masks |= {lam: self._mask(view.pictures, lam) for lam in lambdas[1:]}
+        used = self.settings_used()
+        masks = {one: self.watch.score("mask", partial(self._mask, setting=one), view.pictures) for one in used[:1]}
+        masks |= {one: self._mask(view.pictures, one) for one in used[1:]}
         scores = {name: self.watch.score(name, score, view.pictures) for name, score in self.rivals.scores.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
-        mask_ranks = {lam: rank_pixels(mask, self.settings.seed) for lam, mask in masks.items()}
+        mask_ranks = {one: rank_pixels(mask, self.settings.seed) for one, mask in masks.items()}
         self.tally.see(view)
-        for share, lam in self.lambdas.items():
-            for name, order in {"mask": mask_ranks[lam], **ranks}.items():
+        for share, one in self.asked.items():
+            for name, order in {"mask": mask_ranks[one], **ranks}.items():
                 self.tally.errors(_curve(name, share), view, view.through(keep_first(order, share)))
-        for lam, mask in masks.items() if self.settings.soft_maps else ():
+        for one, mask in masks.items() if self.settings.soft_maps else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
-            self.tally.add(_soft("mask", lam), "mean", mean)
-            self.tally.add(_soft("binary", lam), "mean", sparseness(binary))
-            self.tally.errors(_soft("mask", lam), view, view.through(mask))
-            self.tally.errors(_soft("binary", lam), view, view.through(binary))
+            self.tally.add(_soft("mask", one), "mean", mean)
+            self.tally.add(_soft("binary", one), "mean", sparseness(binary))
+            self.tally.errors(_soft("mask", one), view, view.through(mask))
+            self.tally.errors(_soft("binary", one), view, view.through(binary))
             for name, score in scores.items():
                 scaled = scale_to_mean(score, mean)
-                self.tally.add(_soft(name, lam), "mean", scaled.mean(dim=(1, 2, 3)))
-                self.tally.errors(_soft(name, lam), view, view.through(scaled))
+                self.tally.add(_soft(name, one), "mean", scaled.mean(dim=(1, 2, 3)))
+                self.tally.errors(_soft(name, one), view, view.through(scaled))
         progress.advance(len(view))
-        return self._examples(view, masks, {lam: {"mask": order, **ranks} for lam, order in mask_ranks.items()})
+        return self._examples(view, masks, {one: {"mask": order, **ranks} for one, order in mask_ranks.items()})
 
     def _shown(self, view: View) -> list[int]:
         """The rows of a batch that are shown as examples: evenly spread over the data."""
@@ -191,33 +196,33 @@ class _Comparison:
         return [row for row, place in enumerate(view.pictures.places) if place in wanted]
 
     def stills(self, view: View, out: Path) -> list[dict[str, Any]]:
-        """Leave the examples of a batch as stills of the gallery, with the masks and depths of every lambda."""
+        """Leave the examples of a batch as stills of the gallery, with the masks and depths of every setting."""
         rows = self._shown(view) if self.settings.gallery else []
         if not rows:
             return []
-        masks = {lam: self._mask(view.pictures, lam) for lam in sorted(set(self.lambdas.values()))}
-        seen_m = {lam: view.through(mask) for lam, mask in masks.items()}
+        masks = {one: self._mask(view.pictures, one) for one in self.settings_used()}
+        seen_m = {one: view.through(mask) for one, mask in masks.items()}
         edges, batch = sobel_edges(view.pictures.rgb), view.batch
         return [save_still(
             out, f"{view.pictures.places[row]:06d}", batch.names[row], batch.rgb[row], edges[row], view.target_m[row],
-            [Step(lam, mask[row], seen_m[lam][row]) for lam, mask in masks.items()],
+            [Step(one.entry(), mask[row], seen_m[one][row]) for one, mask in masks.items()],
             None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
             for row in rows]
 
-    def _examples(self, view: View, masks: dict[float, Tensor],
-                  ranks: dict[float, dict[str, Tensor]]) -> list[Example]:
+    def _examples(self, view: View, masks: dict[Setting, Tensor],
+                  ranks: dict[Setting, dict[str, Tensor]]) -> list[Example]:
         batch, places = view.batch, view.pictures.places
         here = self._shown(view)
         if not here:
             return []
-        share = min(self.lambdas, key=lambda candidate: abs(candidate - self.settings.example_share))
-        lam = self.lambdas[share]
-        kept = {name: keep_first(order, share) for name, order in ranks[lam].items()}
+        share = min(self.asked, key=lambda candidate: abs(candidate - self.settings.example_share))
+        one = self.asked[share]
+        kept = {name: keep_first(order, share) for name, order in ranks[one].items()}
         depths = {"target": view.target_m, **{name: view.through(pixels) for name, pixels in kept.items()}}
         return [
             draw_example(
                 places[row], batch.names[row], share, view.pictures.rgb[row], self.depth_net.description.mean,
-                masks[lam][row], {name: pixels[row] for name, pixels in kept.items()},
+                masks[one][row], {name: pixels[row] for name, pixels in kept.items()},
                 {name: depth[row] for name, depth in depths.items()},
                 None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
             for row in here
@@ -228,8 +233,14 @@ def _curve(method: str, share: float) -> str:
     return f"{method} at {share}"
 
 
-def _soft(method: str, lam: float) -> str:
-    return f"soft {method} at lambda {lam}"
+def _soft(method: str, setting: Setting) -> str:
+    return f"soft {method} at {setting}"
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise DepthcueError(f"--keep must be above 0 and below 1, got {share:g}", "For example --keep 0.2.")
 
 
 def _against_mask(summary: Summary, key: str, reference: str) -> dict[str, Any]:
@@ -247,23 +258,24 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     Beside the fields every document has: `weights`, `target_net`, `data` (what was compared), `images` (how many),
     `ground_truth` (whether the data has any), `target` (errors of N on whole pictures; empty without ground truth),
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
-    ground truth only those against N(I), whose names say `to_target`; `lambda` where it is the mask), `soft` (the same
-    for soft maps and M', for every lambda used; empty where they were not asked for), `cost_ms` (what each way takes
-    to score a picture: milliseconds, median and quartiles over batches), `left_out` (ways that cannot work here, where
-    all were asked for, and why), `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen),
-    `examples` (files under OUT), `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All
-    errors in metres.
+    ground truth only those against N(I), whose names say `to_target`; where it is the mask also `lambda`, and `keep` of
+    a net of shares, whose `lambda` is what the share answers to), `soft` (the same for soft maps and M', for every
+    setting used; empty where they were not asked for), `cost_ms` (what each way takes to score a picture: milliseconds,
+    median and quartiles over batches), `left_out` (ways that cannot work here, where all were asked for, and why),
+    `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen), `examples` (files under OUT),
+    `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All errors in metres.
     """
-    settings, shares = comparison.settings, comparison.lambdas
+    settings, asked = comparison.settings, comparison.asked
     summary = Summary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.rivals.scores)
-    curves = {method: [{"sparseness": share, **({"lambda": short(lam)} if method == "mask" else {}),
+    curves = {method: [{"sparseness": share, **(one.entry() if method == "mask" else {}),
                         **_against_mask(summary, _curve(method, share), _curve("mask", share))}
-                       for share, lam in shares.items()]
+                       for share, one in asked.items()]
               for method in methods}
-    soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values())) if settings.soft_maps]
-    choice = ("one for all" if comparison.sweep is None else
-              "at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at")
+    soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if settings.soft_maps]
+    choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
+              if comparison.sweep is not None else "the mask net is asked for the share itself"
+              if len(set(asked.values())) > 1 else "one for all")
     return record.document(
         "compare-edges",
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
@@ -275,17 +287,17 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
         **{"lambda": {"choice": choice, "sweep": [] if comparison.sweep is None else comparison.sweep.entries()}},
         examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
-            method: {str(share): summary.per_image(_curve(method, share)) for share in shares} for method in methods}},
+            method: {str(share): summary.per_image(_curve(method, share)) for share in asked} for method in methods}},
     )
 
 
-def _soft_entry(summary: Summary, lam: float, methods: tuple[str, ...]) -> dict[str, Any]:
-    reference = _soft("mask", lam)
-    entry: dict[str, Any] = {"lambda": short(lam)}
+def _soft_entry(summary: Summary, one: Setting, methods: tuple[str, ...]) -> dict[str, Any]:
+    reference = _soft("mask", one)
+    entry: dict[str, Any] = one.entry()
     for method in methods:
-        entry[method] = {"mean": summary.mean(_soft(method, lam), "mean"),
-                         **_against_mask(summary, _soft(method, lam), reference)}
-    binary = _soft("binary", lam)
+        entry[method] = {"mean": summary.mean(_soft(method, one), "mean"),
+                         **_against_mask(summary, _soft(method, one), reference)}
+    binary = _soft("binary", one)
     entry["binary"] = {"threshold": THRESHOLD, "sparseness": summary.mean(binary, "mean"),
                        **_against_mask(summary, binary, reference)}
     return entry

@@ -129,7 +129,7 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: Settings) -> N
         raise DepthcueError(f"a share of {settings.share:g} of the pixels cannot be chosen",
                             "Choose --share between 0 and 1, as in 0.2.")
     for mask_net, _ in networks:
-        mask_net.check_lambda(settings.lam)
+        dial.setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:
         raise DepthcueError(f"{data.spec} has {len(data)} images; at least two are needed", "Choose another --data.")
 
@@ -142,21 +142,17 @@ class _Observer:
         self.label, self.mask_net, self.depth_net, self.settings = label, mask_net, depth_net, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple)
-        self.lam = mask_net.check_lambda(settings.lam)
+        self.setting = dial.setting_of(mask_net, lam=settings.lam)
         self.errors = Tally()
 
     def turn_dial(self, progress: Progress) -> None:
-        """Take the lambda whose masks have the wanted mean, unless one was asked for or there is no dial."""
-        if self.settings.lam is not None or not dial.has_dial(self.mask_net):
-            return
-        places = self.viewing.spread(dial.IMAGES)
-        progress.start(f"choosing lambda for {self.label}", len(places))
-        sweep = dial.sweep_dial(self.mask_net, self.viewing, places, dial.STEPS, progress)
-        self.lam = sweep.for_share(self.settings.share)
+        """Take the setting whose masks keep the wanted share, unless a lambda was asked for or there is no dial."""
+        self.setting = dial.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
+                                              progress, f" for {self.label}")
 
     def masks(self, pictures: Pictures) -> Tensor:
         """M = G(I), (B, 1, h, w) at this network's working size."""
-        return build_method("mask", Means(self.mask_net, self.lam))(pictures)
+        return build_method("mask", self.setting.means(self.mask_net))(pictures)
 
 
 class _Comparison:
@@ -268,7 +264,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     return record.document(
         "compare-nets",
         nets=[{"label": observer.label, "weights": described(observer.mask_net),
-               "target_net": described(observer.depth_net), "lambda": short(observer.lam),
+               "target_net": described(observer.depth_net), **observer.setting.entry(),
                "mean": errors[observer.label].mean(observer.label, "mean"),
                "size": [observer.depth_net.description.height, observer.depth_net.description.width],
                "whole": errors[observer.label].of_target()} for observer in observers],

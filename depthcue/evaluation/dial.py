@@ -1,6 +1,7 @@
-"""Turning the lambda dial of a mask net until its masks keep the wanted share of the pixels.
+"""What a mask net is asked for: a share to keep, or the lambda whose masks keep that share.
 
-The sweep looks at means of masks alone, never at depth, so that nothing that is measured later chooses the lambda.
+A net of shares is asked for the share itself. The lambda dial of another is turned until its masks keep it: the sweep
+looks at means of masks alone, never at depth, so that nothing that is measured later chooses the lambda.
 """
 
 from collections.abc import Sequence
@@ -38,9 +39,51 @@ class Sweep:
                 for lam, mean in zip(self.lambdas, self.means, strict=True)]
 
 
-def has_dial(mask_net: MaskNet) -> bool:
-    """Whether the net takes lambda as an input."""
-    return mask_net.description.lambda_range is not None
+@dataclass(frozen=True)
+class Setting:
+    """What a mask net is asked for: a share to keep where it takes shares, else λ."""
+
+    lam: float | None
+    """λ, or what a share answers to; None where the card of a net of shares does not say."""
+    keep: float | None = None
+
+    def means(self, mask_net: MaskNet, seed: int = 0) -> Means:
+        """For `selection.build_method`."""
+        return Means(mask_net, self.lam, seed, keep=self.keep)
+
+    def entry(self) -> dict[str, Any]:
+        """As a results document has it."""
+        named = {} if self.keep is None else {"keep": short(self.keep)}
+        return named | {"lambda": None if self.lam is None else short(self.lam)}
+
+    def __str__(self) -> str:
+        return f"lambda {self.lam:g}" if self.keep is None else f"a share of {self.keep:g}"
+
+
+def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None = None) -> Setting:
+    """The setting for a share or for a λ; the net's own for neither. A share says nothing to a net of λ.
+
+    Raises:
+        DepthcueError: both are given, or one is out of range.
+    """
+    dial = mask_net.dial_value(keep, lam)
+    if not mask_net.keeps_shares:
+        return Setting(dial)
+    return Setting(mask_net.lambda_at(dial) if lam is None else lam, dial)
+
+
+def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: float | None,
+                      progress: Progress, name: str = "") -> Setting:
+    """The setting whose masks keep about `share` of the pixels, unless a λ is given.
+
+    A net of shares is asked for it; of a net with a λ dial the λ whose masks have the nearest mean is found; any other
+    has one setting alone.
+    """
+    if lam is not None or mask_net.keeps_shares or not mask_net.has_dial:
+        return setting_of(mask_net, share if lam is None else None, lam)
+    places = viewing.spread(IMAGES)
+    progress.start(f"choosing lambda{name}", len(places))
+    return Setting(sweep_dial(mask_net, viewing, places, STEPS, progress).for_share(share))
 
 
 def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps: int,

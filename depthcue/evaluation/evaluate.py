@@ -22,12 +22,13 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import insertion, statistics
+from depthcue.evaluation.dial import Setting, setting_of
 from depthcue.evaluation.full_errors import add_full_errors, full_errors
 from depthcue.evaluation.insertion import measure_orders, order_curves
 from depthcue.evaluation.pair import described, load_pair
 from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
-from depthcue.evaluation.tally import Summary, Tally, short
+from depthcue.evaluation.tally import Summary, Tally
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import DepthNet, MaskNet, load_mask_net
 from depthcue.nets.fill import FILLS, check_fill
@@ -35,7 +36,6 @@ from depthcue.progress import Progress, Silent
 from depthcue.selection import (
     THRESHOLD,
     DirectSettings,
-    Means,
     Pictures,
     binarise,
     build_method,
@@ -43,6 +43,8 @@ from depthcue.selection import (
     sparseness,
 )
 
+KEEPS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""The shares that nets of shares are asked for."""
 PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 WHOLE = "whole"
@@ -54,9 +56,13 @@ class Settings:
     """What to measure."""
 
     lambdas: tuple[float, ...] = ()
-    """Empty: for a net with a dial the paper's 1 to 6 within its range, else the one the net was trained for."""
+    """Empty: for a net with a lambda dial the paper's 1 to 6 within its range, else the one the net was trained for."""
+    keeps: tuple[float, ...] = ()
+    """Shares to keep instead of lambdas; empty: KEEPS for nets of shares that no lambda is given for."""
     lam: float | None = None
-    """The lambda in question; None takes the one nearest to the first mask net's own."""
+    """The lambda in question; None takes what is nearest to the first mask net's own setting."""
+    keep: float | None = None
+    """The share in question, in place of `lam`."""
     truth: bool = False
     """Whether to insist on ground truth."""
     fill: str = "mean"
@@ -84,12 +90,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Asked:
-    """One mask net at one lambda."""
+    """One mask net at one setting."""
 
     number: int
     """The place of the mask net among those given."""
     mask_net: MaskNet
-    lam: float
+    setting: Setting
 
     def mask(self, pictures: Pictures) -> Tensor:
         """M, (B, 1, H, W) in [0, 1].
@@ -97,15 +103,23 @@ class Asked:
         Raises:
             DepthcueError: the net gives something else.
         """
-        mask = build_method("mask", Means(self.mask_net, self.lam))(pictures)
+        mask = build_method("mask", self.setting.means(self.mask_net))(pictures)
         if not (torch.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
-            raise DepthcueError(f"the mask net {self.mask_net.description.name} gives values outside [0, 1] at lambda "
-                                f"{self.lam:g}, or none that are numbers", "Its weights are damaged, or it overflows.")
+            raise DepthcueError(f"the mask net {self.mask_net.description.name} gives values outside [0, 1] at "
+                                f"{self.setting}, or none that are numbers",
+                                "Its weights are damaged, or it overflows.")
         return mask
 
     def key(self, way: str) -> str:
         """Of what is seen one way through its mask."""
-        return f"{way} of {self.number} at lambda {self.lam}"
+        return f"{way} of {self.number} at {self.setting}"
+
+    def distance(self, keep: float | None, lam: float | None) -> float:
+        """How far the setting is from a share or a λ, or from the net's own for neither."""
+        own = setting_of(self.mask_net) if keep is None and lam is None else Setting(lam, keep)
+        if own.keep is not None and self.setting.keep is not None:
+            return abs(self.setting.keep - own.keep)
+        return abs((self.setting.lam or 0.0) - (own.lam or 0.0))
 
 
 def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path, settings: Settings | None = None,
@@ -159,19 +173,25 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
         raise DepthcueError(f"no depth in {data.spec} is valid", "Leave --truth out, or choose another --data.")
     sanity = None
     if settings.sanity is not None:
-        in_question = evaluation.in_question
-        sanity = measure_sanity(in_question.mask_net, in_question.lam, evaluation.viewing, settings.sanity, progress)
+        asked = evaluation.in_question
+        sanity = measure_sanity(asked.mask_net, asked.setting, evaluation.viewing, settings.sanity, progress)
     results = _document(evaluation, summary, mask_nets, sanity)
     record.write_json(out / "results.json", results)
     return results
 
 
 def _asked(mask_nets: Sequence[MaskNet], settings: Settings) -> list[Asked]:
-    """Every mask net at every lambda it is to be asked for."""
+    """Every mask net at every setting it is to be asked for."""
     asked = []
     for number, net in enumerate(mask_nets):
-        lambdas = tuple(dict.fromkeys(settings.lambdas)) or _own_lambdas(net)
-        asked += [Asked(number, net, net.check_lambda(lam)) for lam in lambdas]
+        if net.keeps_shares and not settings.lambdas:
+            asked += [Asked(number, net, setting_of(net, keep)) for keep in settings.keeps or KEEPS]
+        elif settings.keeps:
+            raise DepthcueError(f"{net.description.name} does not take a share, and --keep was given",
+                                "Give --lambda, or a mask net that is trained for shares.")
+        else:
+            lambdas = tuple(dict.fromkeys(settings.lambdas)) or _own_lambdas(net)
+            asked += [Asked(number, net, setting_of(net, lam=lam)) for lam in lambdas]
     return asked
 
 
@@ -203,10 +223,9 @@ class _Evaluation:
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=lcm(*(one.mask_net.description.multiple for one in asked)),
                                scenes=bool(settings.shares) and wants_scenes(settings.against))
-        wanted = asked[0].mask_net.description.default_lambda if settings.lam is None else settings.lam
-        self.in_question = min(asked, key=lambda one: abs(one.lam - wanted))
-        means = Means(self.in_question.mask_net, self.in_question.lam, settings.seed, depth_net,
-                      replace(settings.direct, seed=settings.seed))
+        self.in_question = min(asked, key=lambda one: one.distance(settings.keep, settings.lam))
+        means = replace(self.in_question.setting.means(self.in_question.mask_net, settings.seed), depth_net=depth_net,
+                        direct=replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
         # of a relative net without ground truth, depth has a unit of its own and no zero
         self.in_metres = data.has_depth or not depth_net.description.relative
@@ -269,12 +288,13 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
 
     Beside the fields every document has: `weights` (a list), `target_net`, `data` (what was measured), `images` (how
     many), `ground_truth` (whether the data has any), `fill`, `original` (the errors of N(I) against ground truth; empty
-    without), `table` (for every mask net and lambda: `weights`, its place in that list; `lambda`; `mean` of M and
-    `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden` 1 - M, see `full_errors`; and
-    `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images), `in_question` (the weights and
-    lambda of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing` being a picture all hidden),
-    `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work here, with the reason),
-    `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
+    without), `table` (for every mask net and setting: `weights`, its place in that list; `lambda`, and `keep` of a net
+    of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden`
+    1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
+    `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
+    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work
+    here, with the reason), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors
+    in metres.
     """
     settings, asked = evaluation.settings, evaluation.asked
     one = evaluation.in_question
@@ -289,7 +309,7 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth, fill=settings.fill,
         threshold=THRESHOLD, original=full_errors(summary, WHOLE).get("truth", {}),
         table=[_row(summary, each) for each in asked],
-        in_question={"weights": one.number, "lambda": short(one.lam)},
+        in_question={"weights": one.number, **one.setting.entry()},
         thresholds=[{"threshold": threshold, "sparseness": summary.mean(_threshold(threshold), "mean"),
                      **summary.of(_threshold(threshold))} for threshold in settings.thresholds],
         fills={fill: {way: summary.of(_filled(fill, way)) for way in ("soft", "binary", "hidden", "nothing")}
@@ -302,7 +322,7 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
 
 def _row(summary: Summary, one: Asked) -> dict[str, Any]:
     soft, binary = one.key("soft"), one.key("binary")
-    return {"weights": one.number, "lambda": short(one.lam),
+    return {"weights": one.number, **one.setting.entry(),
             "mean": summary.mean(soft, "mean"), "mean_ci95": summary.mean_interval(soft, "mean"),
             "sparseness": summary.mean(binary, "mean"), "sparseness_ci95": summary.mean_interval(binary, "mean"),
             **{way: full_errors(summary, one.key(way)) for way in ("soft", "binary", "hidden")},

@@ -1,4 +1,4 @@
-"""Stills for a gallery: one picture, its edges, and for several lambdas the soft mask and the depth seen through it.
+"""Stills for a gallery: one picture, its edges, and for several settings the soft mask and the depth seen through it.
 
 Masks and edge maps are kept as 8 bit greys, at the size the nets work at, so that a page can threshold and colour them
 while a reader turns a slider. Depth is kept in colours: seeing it anew would need the net.
@@ -25,9 +25,10 @@ WIDEST = 640
 
 @dataclass(frozen=True)
 class Step:
-    """What one lambda does to one picture: the mask M (1, H, W) in [0, 1], and N(I ⊗ M), (1, h, w) metres."""
+    """What one setting does to one picture: the mask M (1, H, W) in [0, 1], and N(I ⊗ M), (1, h, w) metres."""
 
-    lam: float
+    setting: Mapping[str, Any]
+    """`lambda`, and `keep` of a net of shares."""
     mask: Tensor
     seen_m: Tensor
 
@@ -42,14 +43,14 @@ def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole
         rgb: the picture, (3, H', W') in [0, 1].
         edges: an edge map (1, H, W) in [0, 1].
         whole_m: N(I), (1, h, w) metres.
-        steps: one a lambda, lambda rising.
+        steps: one a setting, those that keep most first.
         truth: ground truth (1, h', w') in metres, and where it is valid.
 
     Returns:
         `name`; `near_m` and `far_m`, the ends of the colours of depth; paths relative to OUT of `picture`, `edges`,
-        `depth` and, where there is ground truth, `depth_truth`; and `steps`, each with `lambda`, the `mean` of M, the
-        share of pixels with M above one half (`above_half`), the RMSE of the depth seen through M to the depth seen in
-        the whole picture (`difference_m`), and paths of `mask` and `depth`.
+        `depth` and, where there is ground truth, `depth_truth`; and `steps`, each with its setting, the `mean` of M,
+        the share of pixels with M above one half (`above_half`), the RMSE of the depth seen through M to the depth seen
+        in the whole picture (`difference_m`), and paths of `mask` and `depth`.
     """
     picture = picture_of(rgb)
     if picture.shape[1] > WIDEST:
@@ -68,7 +69,7 @@ def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole
         mask, depth = f"mask-{number}.png", f"depth-{number}.jpg"
         files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.seen_m), size, scale)}
         difference = mean_squared_difference(step.seen_m[None], whole_m[None]).sqrt()
-        entries.append({"lambda": float(f"{step.lam:.3g}"), "mean": short(float(step.mask.mean())),
+        entries.append({**step.setting, "mean": short(float(step.mask.mean())),
                         "above_half": short(float((step.mask > 0.5).float().mean())),
                         "difference_m": short(float(difference)), "mask": mask, "depth": depth})
     paths = _save(out, key, files)

@@ -24,6 +24,7 @@ from depthcue.data.pictures import PictureData, open_pictures
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
+from depthcue.evaluation.dial import setting_of
 from depthcue.evaluation.pair import described, load_pair
 from depthcue.evaluation.rivals import Stopwatch
 from depthcue.evaluation.roughness import roughness
@@ -150,7 +151,7 @@ class _Search:
         self.tally = Tally()
         self.ways: dict[str, Score] = {}
         if nets.learned is not None:
-            self.ways[LEARNED] = build_method("mask", Means(nets.learned, self.lam))
+            self.ways[LEARNED] = build_method("mask", Means(nets.learned, settings.lam))
         if nets.opposite is not None:
             self.ways[OPPOSITE] = build_method("mask", Means(nets.opposite))
 
@@ -194,7 +195,8 @@ class _Search:
 
 def _lambda(nets: Nets, settings: Settings) -> float:
     if nets.learned is not None:
-        return nets.learned.check_lambda(settings.lam)
+        setting = setting_of(nets.learned, lam=settings.lam)
+        return nets.learned.description.default_lambda if setting.lam is None else setting.lam
     lam = DEFAULT_LAMBDA if settings.lam is None else settings.lam
     if not 0 <= lam < math.inf:
         raise DepthcueError(f"lambda has to be a number from 0 on, not {lam:g}", "The paper compares 1 to 6.")

@@ -31,6 +31,7 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.agreement import MEASURES, agreement
+from depthcue.evaluation.dial import Setting
 from depthcue.evaluation.metrics import mean_squared_difference
 from depthcue.evaluation.randomise import Randomised, cascade
 from depthcue.evaluation.tally import Floats, pair, short
@@ -39,7 +40,7 @@ from depthcue.nets import DepthNet, MaskNet, depth_from, restore_mode
 from depthcue.nets.base import require_gradients
 from depthcue.objective import l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
-from depthcue.selection import DirectSettings, Means, Pictures, build_method, keep_top, optimise_masks
+from depthcue.selection import DirectSettings, Pictures, build_method, keep_top, optimise_masks
 
 ORDERS = ("mask", "sobel", "random")
 
@@ -82,9 +83,9 @@ def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
                             "Leave them out for the defaults.")
 
 
-def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sanity,
+def measure_sanity(mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity: Sanity,
                    progress: Progress | None = None) -> dict[str, Any]:
-    """Ask the three questions of `mask_net` at `lam`, of the depth net and the data of `viewing`.
+    """Ask the three questions of `mask_net` at one setting, of the depth net and the data of `viewing`.
 
     Returns:
         `images` and `share`; `chance` (MEASURES by question); and `stages`: for each `layers`, how many are randomised,
@@ -93,7 +94,7 @@ def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sani
         `retrained`: MEASURES with `_ci95`, or None where not asked (`direct` at stage 0, where it is 1).
     """
     progress = progress or Silent()
-    check = _Check(mask_net, lam, viewing, sanity)
+    check = _Check(mask_net, setting, viewing, sanity)
     stages: list[dict[str, Any]] = []
     progress.start("sanity check", sanity.stages + 1)
     for net in cascade(viewing.depth_net, check.normalised(), sanity.stages, sanity.seed):
@@ -107,14 +108,16 @@ def measure_sanity(mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sani
 class _Check:
     """Pictures and masks of the intact net, which those of the randomised nets are compared with."""
 
-    def __init__(self, mask_net: MaskNet, lam: float, viewing: Viewing, sanity: Sanity) -> None:
-        self.mask_net, self.lam, self.sanity = mask_net, lam, sanity
+    def __init__(self, mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity: Sanity) -> None:
+        self.mask_net, self.setting, self.sanity = mask_net, setting, sanity
+        # Eq. (3) needs a price for pixels whatever the mask net takes
+        self.lam = mask_net.description.default_lambda if setting.lam is None else setting.lam
         self.depth_net = viewing.depth_net
         self.places = viewing.spread(sanity.images)
         with torch.no_grad():
             self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
                              for _, pictures in viewing.pictures(self.places)]
-            scores = {name: build_method(name, Means(mask_net, lam, sanity.seed)) for name in ORDERS}
+            scores = {name: build_method(name, setting.means(mask_net, sanity.seed)) for name in ORDERS}
             self.masks = [scores["mask"](pictures) for pictures in self.pictures]
             self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
                          for name, score in scores.items()}
@@ -192,16 +195,17 @@ class _Check:
         with restore_mode(net):
             for pictures in islice(cycle(self.pictures), self.sanity.steps):
                 normalised = net.normalise(pictures.rgb)
-                lam = torch.full((len(normalised),), self.lam, device=normalised.device)
+                dial = torch.full((len(normalised),), self.mask_net.dial_value(
+                    self.setting.keep, None if self.mask_net.keeps_shares else self.lam), device=normalised.device)
                 with torch.no_grad():
                     whole = to_reference_range(depth_from(net, normalised), far_m)
-                mask = learner(learner.normalise(pictures.rgb), lam)
+                mask = learner(learner.normalise(pictures.rgb), dial)
                 seen = to_reference_range(depth_from(net, normalised, mask), far_m)
                 adam.zero_grad(set_to_none=True)
-                mask_objective(l_dif(seen, whole), mask, lam).backward()
+                mask_objective(l_dif(seen, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
                 adam.step()
         with torch.no_grad():
-            score = build_method("mask", Means(learner.eval(), self.lam))
+            score = build_method("mask", self.setting.means(learner.eval()))
             return [score(pictures) for pictures in self.pictures]
 
     def _agreement(self, masks: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, Any] | None:

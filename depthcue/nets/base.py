@@ -141,7 +141,7 @@ def require_gradients(net: DepthNet, purpose: str) -> None:
 
 
 class MaskNet(_PictureNet):
-    """A mask net G: normalised picture (B, 3, H, W), and its dial (B,) where it has one, to mask (B, 1, H, W) in [0, 1].
+    """A mask net G: normalised picture (B, 3, H, W), and a dial (B,) if it has one, to mask (B, 1, H, W) in [0, 1].
 
     The dial is the share of pixels to keep or λ, as the description says (`keep_range`, `lambda_range`). A net that
     takes a share answers with masks whose mean is that share.

@@ -31,7 +31,7 @@ _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80
            (1, 3, 1, 6, 320))
 _TAPPED = (0, 1, 2, 4, 6)
 """The stages whose maps the decoder sees, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
-_BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
+_EPS, _MOMENTUM = 1e-3, 0.01
 _TENSORFLOW_MEAN, _TENSORFLOW_STD = 127.0 / 255.0, 128.0 / 255.0
 """What the ImageNet weights were trained with, for pictures in [0, 1]."""
 DEPTH_WIDTHS = (128, 96, 64, 32)
@@ -55,7 +55,7 @@ class _Conv(nn.Sequential):
             padding = 0
         layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False,
                                 padding_mode="replicate" if border == "replicate" and kernel > 1 else "zeros"))
-        layers.append(nn.BatchNorm2d(outputs, **_BATCH_NORM))
+        layers.append(nn.BatchNorm2d(outputs, eps=_EPS, momentum=_MOMENTUM))
         if active:
             layers.append(nn.ReLU6(inplace=True))
         super().__init__(*layers)

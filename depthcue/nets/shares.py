@@ -1,8 +1,8 @@
 """From scores to masks that keep a given share of the pixels, in a form that gradients pass through.
 
-A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is the share: by bisection, then one
-step of Newton's method, which carries the gradient (raising all scores changes nothing; raising one pixel lowers the
-others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes through the soft one (straight-through
+A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is the share: by bisection, then
+one step of Newton's method, which carries the gradient (raising all scores changes nothing; raising one pixel lowers
+the others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes through the soft one (straight-through
 estimator: Bengio, Léonard, Courville, 2013).
 """
 

@@ -62,14 +62,11 @@ class Sight:
         return resize(depth.float(), size)[0, 0].clamp(max=FAR).cpu()
 
     def _masks(self, variants: Sequence[Variant]) -> list[Tensor | None]:
-        """The mask net's masks (1, H, W) at its own lambda and the picture's size."""
+        """The mask net's masks (1, H, W) at its own setting and the picture's size."""
         net = self.mask_net
         if net is None:
             return [None] * len(variants)
         rgb = self._stack(variants)
-        dial = None
-        if net.description.lambda_range is not None:
-            dial = torch.full((len(rgb),), net.description.default_lambda, device=self.device)
         with torch.inference_mode():
-            masks = net(net.normalise(fit(rgb, net.description)), dial)
+            masks = net(net.normalise(fit(rgb, net.description)))
         return list(resize(masks.float(), (rgb.shape[2], rgb.shape[3])).cpu())

@@ -99,7 +99,8 @@ def _nets_table(results: Results) -> Table:
     truth = results["ground_truth"]
     columns = ("network", "works at", "lambda", "mean of M", *(("RMSE, whole picture",) if truth else ()))
     rows = tuple(
-        (net["label"], f"{net['size'][1]}×{net['size'][0]}", f"{net['lambda']:.3g}", f"{net['mean']:.3f}",
+        (net["label"], f"{net['size'][1]}×{net['size'][0]}", "" if net["lambda"] is None else f"{net['lambda']:.3g}",
+         f"{net['mean']:.3f}",
          *((f"{net['whole']['rmse']:.3f}",) if truth else ())) for net in results["nets"])
     return Table(f"Networks; {results['images']} images of {results['data']['spec']}", columns, rows)
 

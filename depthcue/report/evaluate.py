@@ -1,4 +1,4 @@
-"""What an evaluation found: Table 1 for every lambda, and what its numbers hang on."""
+"""What an evaluation found: Table 1 for every setting, and what its numbers hang on."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,7 @@ from depthcue.report.evaluate_figures import draw_orders, draw_sanity, draw_thre
 from depthcue.report.evaluate_tables import evaluation_tables
 from depthcue.report.results import Results, too_few
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import label_of
+from depthcue.report.tables import label_of, setting_column, setting_name, setting_title
 
 _COLOURS = {"mean": "the mean colour", "black": "black", "own-mean": "the picture's own mean colour",
             "colour": "a colour drawn for each picture", "blur": "the picture blurred", "noise": "noise"}
@@ -45,7 +45,8 @@ def in_words(results: Results) -> tuple[str, ...]:
 
 
 def _plots(results: Results) -> list[Plot]:
-    plots = [Plot("trade-off", "RMSE against the share of pixels seen; the numbers are lambda; 95% intervals",
+    plots = [Plot("trade-off", "RMSE against the share of pixels seen; the numbers are lambda, or the share asked for; "
+                  "95% intervals",
                   partial(draw_trade_off, results))]
     if results["orders"]:
         plots.append(Plot("orders", "Pixels shown, or hidden, one after the other: in the order of the mask, in others",
@@ -60,10 +61,10 @@ def _plots(results: Results) -> list[Plot]:
 
 
 def _trade_off(results: Results) -> str:
-    """The error at the lambda in question and at the largest, against that of whole pictures."""
+    """The error at the setting in question and at the one that keeps fewest, against that of whole pictures."""
     asked = results["in_question"]
     entries = [entry for entry in results["table"] if entry["weights"] == asked["weights"]]
-    chosen = [entry for entry in entries if entry["lambda"] == asked["lambda"]]
+    chosen = [entry for entry in entries if setting_name(entry) == setting_name(asked)]
     sparsest = min(entries, key=lambda entry: float(entry["mean"]))
     parts = []
     for entry in chosen + [sparsest] * (sparsest not in chosen):
@@ -74,24 +75,25 @@ def _trade_off(results: Results) -> str:
                      f"off by {entry['soft']['truth']['rmse']:.2f} m (no clear difference to whole pictures)")
         else:
             error = f"{entry['soft']['target']['rmse']:.2f} m away from that of whole pictures"
-        parts.append(f"at lambda {entry['lambda']:g}, through masks with a mean of {entry['mean']:.2f}, it is {error}")
+        parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry['mean']:.2f}, it is {error}")
     whole = f"From whole pictures the depth is off by {results['original']['rmse']:.2f} m; " \
         if results["ground_truth"] else "Depth seen through masks: "
     return f"{whole}{'; '.join(parts)}."
 
 
 def _binary(results: Results) -> list[str]:
-    """At which lambdas cutting M to M' makes a clear difference."""
+    """At which settings cutting M to M' makes a clear difference."""
     against = "truth" if results["ground_truth"] else "target"
     worse, better = [], []
     for entry in results["table"]:
         low, high = entry["binary_minus_soft"][f"{against}_ci95"]
-        name = f"{entry['lambda']:g}"
+        name = setting_name(entry)
         if low > 0:
             worse.append(name)
         elif high < 0:
             better.append(name)
-    parts = [f"{word} than M at lambda {', '.join(names)}" for word, names in (("worse", worse), ("better", better))
+    dial = setting_column(results["table"])
+    parts = [f"{word} than M at {dial} {', '.join(names)}" for word, names in (("worse", worse), ("better", better))
              if names]
     return [f"M′ does clearly {' and '.join(parts)}."] if parts else []
 

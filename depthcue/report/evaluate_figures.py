@@ -20,7 +20,7 @@ from depthcue.report.figures import (
 )
 from depthcue.report.published import ORIGINAL_RMSE, TABLE_1, is_the_papers
 from depthcue.report.results import TRUTH, Results, fields_for, measured_against
-from depthcue.report.tables import label_of
+from depthcue.report.tables import label_of, setting_name, setting_title
 
 _DASHED = (0, (4, 3))
 _APART = 0.02
@@ -55,8 +55,8 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
 
 
 def _lines(results: Results) -> list[list[Results]]:
-    """The entries that belong together, lambda rising: those of one net with a dial, or all nets of one lambda each."""
-    entries = sorted(results["table"], key=lambda entry: float(entry["lambda"]))
+    """The entries of each line, those that keep most first: of one net with a dial, or all nets of one lambda each."""
+    entries = sorted(results["table"], key=lambda entry: -entry["keep"] if "keep" in entry else float(entry["lambda"]))
     nets = [entry["weights"] for entry in entries]
     if len(set(nets)) == len(nets):
         return [entries]
@@ -65,7 +65,7 @@ def _lines(results: Results) -> list[list[Results]]:
 
 def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str], colour: str, theme: Theme,
                named: bool) -> None:
-    """One line of the trade-off, of M (`soft`) or M' (`binary`), with intervals, and lambda beside each point."""
+    """One line of the trade-off, of M (`soft`) or M' (`binary`), with intervals, and its setting beside each point."""
     way, against = measured
     # neighbours may lie together: their labels take turns above and below
     share, name, marker, besides = {"soft": ("mean", "M, at its mean", "o", ((-9, 3), (-9, -9))),
@@ -77,7 +77,7 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
     axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
                   elinewidth=0.8, capsize=2, alpha=1 if named else 0.5, label=name if named else None)
     for entry, at, value, beside in zip(entries, shares, values, cycle(besides)):
-        axes.annotate(f"{entry['lambda']:g}", (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
+        axes.annotate(setting_name(entry), (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
                       color=colour, zorder=5,
                       path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines
 
@@ -125,7 +125,7 @@ def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         labelled = entry["sparseness"]
         axes.annotate(f"{entry['threshold']:g}", (entry["sparseness"], entry[error]), textcoords="offset points",
                       xytext=(4, 5), fontsize=7.5, color=theme.ink)
-    _name(axes, theme, f"M > threshold, at lambda {results['in_question']['lambda']:g}", _SHARE_SEEN, "RMSE (m)")
+    _name(axes, theme, f"M > threshold, at {setting_title(results['in_question'])}", _SHARE_SEEN, "RMSE (m)")
     _legend(axes, theme)
     save_figure(figure, paths)
 

@@ -2,7 +2,7 @@
 
 from depthcue.report.published import ORIGINAL_RMSE, SOURCE, TABLE_1, is_the_papers
 from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
-from depthcue.report.tables import Table, label_of
+from depthcue.report.tables import Table, label_of, setting_column, setting_name, setting_title
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
@@ -31,7 +31,7 @@ def evaluation_tables(results: Results) -> list[Table]:
 
 
 def table_1(results: Results, reference: str) -> Table:
-    """RMSE through M, M' and 1 - M, and sparseness, for every lambda; N itself above them."""
+    """RMSE through M, M' and 1 - M, and sparseness, for every setting; N itself above them."""
     against = _AGAINST[reference]
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
@@ -43,11 +43,12 @@ def table_1(results: Results, reference: str) -> Table:
     filled = "" if results["fill"] == "mean" else f"; hidden pixels show {results['fill']}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results['threshold']:g}, sparseness = its "
                  f"share of pixels; {results['images']} images of {results['data']['spec']}{filled}",
-                 ("lambda", "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN), tuple(rows))
+                 (setting_column(results["table"]), "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN),
+                 tuple(rows))
 
 
 def measures_table(results: Results, reference: str) -> Table:
-    """The other measures through M and M', for every lambda; N itself above them."""
+    """The other measures through M and M', for every setting; N itself above them."""
     against = _AGAINST[reference]
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
@@ -55,12 +56,12 @@ def measures_table(results: Results, reference: str) -> Table:
     rows += [(_asked(results, entry), *(f"{entry['soft'][against][name]:.3f} / {entry['binary'][against][name]:.3f}"
                                         for name in _MEANS)) for entry in results["table"]]
     return Table(f"Other measures against {reference}, through M / M'; their intervals are in results.json",
-                 ("lambda", *_MEANS.values()), tuple(rows))
+                 (setting_column(results["table"]), *_MEANS.values()), tuple(rows))
 
 
 def beside_the_papers(results: Results) -> Table:
     """The paper's numbers and ours, at the lambdas that both have."""
-    ours = {entry["lambda"]: entry for entry in results["table"]}
+    ours = {entry["lambda"]: entry for entry in results["table"] if "keep" not in entry}
     original = f"{results['original']['rmse']:.3f}"
     rows = [("original", f"{ORIGINAL_RMSE:.3f}", original, f"{ORIGINAL_RMSE:.3f}", original, "1.000", "1.000")]
     for row in TABLE_1:
@@ -77,7 +78,7 @@ def thresholds_table(results: Results) -> Table:
     errors = [(fields_for(reference)[0], reference) for reference in measured_against(results)]
     rows = tuple((f"{entry['threshold']:g}", f"{entry['sparseness']:.3f}",
                   *(_with_interval(entry, error) for error, _ in errors)) for entry in results["thresholds"])
-    return Table(f"M > threshold at lambda {results['in_question']['lambda']:g}; RMSE in metres (95 %)",
+    return Table(f"M > threshold at {setting_title(results['in_question'])}; RMSE in metres (95 %)",
                  ("threshold", "share kept", *(f"against {reference}" for _, reference in errors)), rows)
 
 
@@ -88,7 +89,7 @@ def fills_table(results: Results) -> Table:
     columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
     rows = tuple((fill, *(_with_interval(entry[way], error) for way in columns))
                  for fill, entry in results["fills"].items())
-    return Table(f"What hidden pixels show, at lambda {results['in_question']['lambda']:g}; RMSE in metres against "
+    return Table(f"What hidden pixels show, at {setting_title(results['in_question'])}; RMSE in metres against "
                  f"{reference} (95 %)", ("fill", *columns.values()), rows)
 
 
@@ -106,8 +107,8 @@ def orders_table(results: Results) -> Table:
             row += [f"{entry[f'{error}_area']:.3f}",
                     "" if method == "mask" else f"{above:+.3f} ({low:+.3f} to {high:+.3f})"]
         rows.append(tuple(row))
-    return Table(f"Area under insertion (small is good) and deletion (large is good), at lambda "
-                 f"{results['in_question']['lambda']:g}: mean RMSE in metres against {reference}",
+    return Table(f"Area under insertion (small is good) and deletion (large is good), at "
+                 f"{setting_title(results['in_question'])}: mean RMSE in metres against {reference}",
                  ("order", "insertion", "− mask (95 %)", "deletion", "− mask (95 %)"), tuple(rows))
 
 
@@ -137,9 +138,9 @@ def agreement_table(results: Results, kind: str) -> Table:
 
 
 def _asked(results: Results, entry: Results) -> str:
-    """Lambda, and of which mask net where several were asked for the same."""
-    rivals = sum(other["lambda"] == entry["lambda"] for other in results["table"]) > 1
-    return f"{entry['lambda']:g}" + (f" ({results['weights'][entry['weights']]['name']})" if rivals else "")
+    """The setting, and of which mask net where several were asked for the same."""
+    rivals = sum(setting_name(other) == setting_name(entry) for other in results["table"]) > 1
+    return setting_name(entry) + (f" ({results['weights'][entry['weights']]['name']})" if rivals else "")
 
 
 def _stage(stage: Results) -> str:

@@ -8,7 +8,7 @@ from depthcue.report.findings_figures import draw_edges, draw_far, draw_objects
 from depthcue.report.findings_words import in_words
 from depthcue.report.results import Results
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import Table
+from depthcue.report.tables import Table, setting_title
 
 _CAPTIONS = {
     "edges": "Left: attention by strength of the edge, for each kind of edge. Right: how much of the mask's variance "
@@ -26,7 +26,7 @@ def section(results: Results, folder: Path) -> Section:
     tables: list[Table] = []
     plots: list[Plot] = []
     for number, entry in enumerate(results["data"], start=1):
-        where = f"{entry['images']} images of {entry['spec']}, lambda {entry['lambda']:.3g}"
+        where = f"{entry['images']} images of {entry['spec']}, {setting_title(entry)}"
         for name, found in entry["findings"].items():
             if "left_out" in found:
                 continue

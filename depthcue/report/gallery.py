@@ -31,7 +31,7 @@ def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
     labels = short_names([still["name"] for still in stills])
     shown = []
     for label, still in zip(labels, stills, strict=True):
-        alike = [other for other in stills if _lambdas(other) == _lambdas(still)]
+        alike = [other for other in stills if _settings(other) == _settings(still)]
         shown.append({"label": label, "start": start_step(alike), **_still(still, folder)})
     return {"stills": shown}
 
@@ -47,7 +47,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def start_step(stills: Sequence[Results]) -> int:
-    """The step at which the masks of stills with the same lambdas have a mean of about START_MEAN.
+    """The step at which the masks of stills with the same settings have a mean of about START_MEAN.
 
     Means, and not shares of pixels above a small threshold: soft masks have long tails, and nearly all of their pixels
     are above it when nearly nothing can be seen through them.
@@ -74,14 +74,19 @@ def depth_gradient(stops: int = 12) -> str:
     return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
 
 
-def _lambdas(still: Results) -> list[float]:
-    return [step["lambda"] for step in still["steps"]]
+def _settings(still: Results) -> list[str]:
+    return [step_name(step) for step in still["steps"]]
+
+
+def step_name(step: Results) -> str:
+    """What a step of a gallery is called beside its slider."""
+    return f"{100 * step['keep']:.3g}% kept" if "keep" in step else f"λ = {step['lambda']:.3g}"
 
 
 def _still(still: Results, folder: Path) -> dict[str, Any]:
     parts = ["picture", "edges", "depth", *(["depth_truth"] if "depth_truth" in still else [])]
     shown = {part: picture_uri(folder, still[part]) for part in parts}
-    steps = [{"lambda": step["lambda"], "mean": step["mean"], "above_half": step["above_half"],
+    steps = [{"setting": step_name(step), "mean": step["mean"], "above_half": step["above_half"],
               "difference_m": step["difference_m"],
               **{part: picture_uri(folder, step[part]) for part in ("mask", "depth")}} for step in still["steps"]]
     return {"name": still["name"], "near_m": still["near_m"], "far_m": still["far_m"], **shown, "steps": steps}

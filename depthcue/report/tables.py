@@ -82,8 +82,23 @@ def _table_of_many(results: Results, reference: str, title: str) -> Table:
     return Table(title, tuple(columns), tuple(tuple(row) for row in rows))
 
 
+def setting_name(entry: Results) -> str:
+    """What a mask net was asked for, as a number: the share of one that takes shares, else λ."""
+    return f"{entry['keep']:.3g}" if "keep" in entry else f"{entry['lambda']:.3g}"
+
+
+def setting_title(entry: Results) -> str:
+    """The same within a sentence: "a share of 0.2", "lambda 4"."""
+    return f"a share of {entry['keep']:.3g}" if "keep" in entry else f"lambda {entry['lambda']:.3g}"
+
+
+def setting_column(entries: Sequence[Results]) -> str:
+    """What stands above such names."""
+    return "share" if any("keep" in entry for entry in entries) else "lambda"
+
+
 def soft_table(results: Results) -> Table:
-    """Soft maps at the lambdas used: M, its binary M', and the other maps scaled to the mean of M."""
+    """Soft maps at the settings used: M, its binary M', and the other maps scaled to the mean of M."""
     reference = measured_against(results)[0]
     error, _ = fields_for(reference)
     others = [method for method in results["curves"] if method != "mask"]
@@ -91,13 +106,13 @@ def soft_table(results: Results) -> Table:
     title = f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}"
     if len(others) > MANY:
         ways = {**{method: label_of(method) for method in results["curves"]}, "binary": f"mask > {threshold:g}"}
-        return Table(title, ("soft map, by lambda (mean)", *(
-            f"{entry['lambda']:.2g} ({entry['mask']['mean']:.0%})" for entry in results["soft"])), tuple(
+        return Table(title, (f"soft map, by {setting_column(results['soft'])} (mean)", *(
+            f"{setting_name(entry)} ({entry['mask']['mean']:.0%})" for entry in results["soft"])), tuple(
             (label, *(f"{entry[method][error]:.3f}" for entry in results["soft"])) for method, label in ways.items()))
-    columns = ("lambda", "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
+    columns = (setting_column(results["soft"]), "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
                *(f"soft {label_of(other)}" for other in others))
     rows = tuple(
-        (f"{entry['lambda']:.3g}", f"{entry['mask']['mean']:.3f}", f"{entry['mask'][error]:.3f}",
+        (setting_name(entry), f"{entry['mask']['mean']:.3f}", f"{entry['mask'][error]:.3f}",
          f"{entry['binary']['sparseness']:.3f}", f"{entry['binary'][error]:.3f}",
          *(f"{entry[other][error]:.3f}" for other in others))
         for entry in results["soft"])

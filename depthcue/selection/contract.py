@@ -72,6 +72,7 @@ class Means:
         seed: of all that is drawn by chance.
         depth_net: the N that gradients are taken of, on the pictures' device and in eval mode.
         direct: how `direct` searches.
+        keep: the share that a mask net of shares is asked to keep, in place of `lam`; None takes the net's own.
     """
 
     mask_net: MaskNet | None = None
@@ -79,6 +80,7 @@ class Means:
     seed: int = 0
     depth_net: DepthNet | None = None
     direct: DirectSettings = DirectSettings()
+    keep: float | None = None
 
 
 Score = Callable[[Pictures], Tensor]

@@ -35,11 +35,11 @@ def _mask(means: Means) -> Score:
     net = means.mask_net
     if net is None:
         raise ValueError("the mask is asked for without a mask net")
-    lam = net.check_lambda(means.lam)
+    dial = net.dial_value(means.keep, means.lam if means.keep is None else None)
 
     def score(pictures: Pictures) -> Tensor:
-        lams = torch.full((len(pictures.rgb),), lam, device=pictures.rgb.device)
-        mask: Tensor = net(net.normalise(pictures.rgb), lams)
+        dials = torch.full((len(pictures.rgb),), dial, device=pictures.rgb.device)
+        mask: Tensor = net(net.normalise(pictures.rgb), dials)
         return mask
 
     return score

@@ -73,7 +73,7 @@ class MaskTraining(TrainingOptions):
     lam: tuple[float, ...] = ()
     """One λ, or the two ends of the range a conditioned net is trained for; empty: shares, where the net has a dial."""
     keep_range: tuple[float, ...] = ()
-    """The two ends of the range of shares a net with a dial is trained for; empty: KEEP_RANGE, or λ where it is given."""
+    """The ends of the range of shares that a net with a dial is trained for; empty: KEEP_RANGE, or λ if given."""
     sharpen: float = 0.0
     """Share of the pictures that the target sees through a binary mask; with λ nearly binary, reached half-way."""
     equation: str = "4"
@@ -143,9 +143,10 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
             pictures = [loader.batch(engine.how.steps + extra).rgb
                         for extra in range(-(-TABLE_PICTURES // what.batch_size))]
             table = lambda_table(net, target, pictures, what.loss)
-            net.description = dataclasses.replace(
-                net.description, lambda_at=table,
-                **({"default_lambda": round(_at_default(net, table), 3)} if table else {}))
+            net.description = dataclasses.replace(net.description, lambda_at=table)
+            at_default = net.lambda_at(net.description.default_keep)
+            if at_default is not None:
+                net.description = dataclasses.replace(net.description, default_lambda=round(at_default, 3))
 
     weights = Path(out) / "mask.safetensors"
     what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"))
@@ -191,11 +192,6 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
             hull.pop()
         hull.append((x, y))
     return hull
-
-
-def _at_default(net: MaskNet, table: tuple[tuple[float, float], ...]) -> float:
-    shares, lambdas = zip(*table, strict=True)
-    return float(np.exp(np.interp(net.description.default_keep, shares, np.log(lambdas))))
 
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from depthcue import record
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import dial, statistics
-from depthcue.evaluation.dial import has_dial, sweep_dial
+from depthcue.evaluation import statistics
+from depthcue.evaluation.dial import setting_for_share, setting_of
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES
 from depthcue.evaluation.findings.edges import EdgeKinds
 from depthcue.evaluation.findings.far import FarRegion
@@ -31,7 +31,7 @@ from depthcue.evaluation.tally import short
 from depthcue.evaluation.viewing import Viewing
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
-from depthcue.selection import Means, build_method
+from depthcue.selection import build_method
 
 
 class Finding(Protocol):
@@ -111,7 +111,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
 
 
 def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: Settings) -> None:
-    mask_net.check_lambda(settings.lam)
+    setting_of(mask_net, lam=settings.lam)
     for name in settings.findings:
         if name not in FINDINGS:
             raise DepthcueError(f"there is no finding called {name!r}", f"Choose from: {', '.join(FINDINGS)}.")
@@ -127,8 +127,8 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
               progress: Progress) -> dict[str, Any]:
     viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                       multiple=mask_net.description.multiple)
-    lam = _lambda_for(mask_net, viewing, settings, progress)
-    score = build_method("mask", Means(mask_net, lam))
+    setting = setting_for_share(mask_net, viewing, settings.share, settings.lam, progress)
+    score = build_method("mask", setting.means(mask_net))
     findings = {name: FINDINGS[name](viewing) for name in dict.fromkeys(settings.findings)}
     names: list[str] = []
     means: list[float] = []
@@ -140,7 +140,7 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
             finding.see(seen)
         progress.advance(len(seen))
     return {
-        "spec": data.spec, "images": len(names), "lambda": short(lam), "mean": short(sum(means) / len(means)),
+        "spec": data.spec, "images": len(names), **setting.entry(), "mean": short(sum(means) / len(means)),
         "findings": {name: finding.results(settings.draws, settings.seed) for name, finding in findings.items()},
         "per_image": {"names": names, "mean": [short(mean) for mean in means]},
     }
@@ -149,11 +149,3 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
 def _range_m(viewing: Viewing) -> float:
     """How far depth reaches: in the data where it has any, else in what the depth net predicts."""
     return viewing.data.max_depth_m if viewing.data.has_depth else viewing.depth_net.description.max_depth_m
-
-
-def _lambda_for(mask_net: MaskNet, viewing: Viewing, settings: Settings, progress: Progress) -> float:
-    if settings.lam is not None or not has_dial(mask_net):
-        return mask_net.check_lambda(settings.lam)
-    places = viewing.spread(dial.IMAGES)
-    progress.start("choosing lambda", len(places))
-    return sweep_dial(mask_net, viewing, places, dial.STEPS, progress).for_share(settings.share)

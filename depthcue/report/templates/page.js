@@ -146,7 +146,7 @@
 
   const openGallery = (gallery) => {
     const { stills } = JSON.parse(gallery.querySelector("script").textContent);
-    const [lambda, threshold, readout, shelf] = [".lambda", ".threshold", ".readout", ".stills"]
+    const [setting, threshold, readout, shelf] = [".setting", ".threshold", ".readout", ".stills"]
       .map((name) => gallery.querySelector(name));
     const panes = [...gallery.querySelectorAll(".pane")];
     let still = null;
@@ -154,7 +154,7 @@
 
     const show = async () => {
       const turn = latest += 1;
-      const step = still.steps[Number(lambda.value)];
+      const step = still.steps[Number(setting.value)];
       const value = Number(threshold.value);
       const state = { still, step, threshold: value, cut: value > 0 ? 255 * value : null };
       const [under, mask] = await Promise.all([picture(still.picture), levels(step.mask)]);
@@ -179,21 +179,21 @@
       }
       const binary = state.cut === null ? "" :
         ` M > ${value} on ${percent(mask.above[Math.floor(state.cut)])} of the pixels.`;
-      readout.textContent = `λ = ${step.lambda}: the mean of M is ${percent(step.mean)}; M is above one half on ` +
+      readout.textContent = `${step.setting}: the mean of M is ${percent(step.mean)}; M is above one half on ` +
         `${percent(step.above_half)} of the pixels.${binary} The depth seen through the soft M is off by ` +
         `${step.difference_m.toFixed(2)} m (RMSE) from the depth seen in the whole picture.`;
-      name(lambda, `λ = ${step.lambda}`);
+      name(setting, step.setting);
       name(threshold, state.cut === null ? "soft mask" : `M > ${value}`);
     };
 
-    const dialOf = ({ steps }) => steps.map((step) => step.lambda).join();
+    const dialOf = ({ steps }) => steps.map((step) => step.setting).join();
     const choose = (index) => {
       const dial = still && dialOf(still);
       still = stills[index];
       buttons.forEach((button, position) => button.setAttribute("aria-pressed", String(position === index)));
-      lambda.max = still.steps.length - 1;
-      if (dial !== dialOf(still)) lambda.value = still.start; // another net's steps mean other things
-      lambda.closest(".dial").hidden = still.steps.length < 2;
+      setting.max = still.steps.length - 1;
+      if (dial !== dialOf(still)) setting.value = still.start; // another net's steps mean other things
+      setting.closest(".dial").hidden = still.steps.length < 2;
       for (const input of gallery.querySelectorAll("input[value=depth_truth]")) {
         input.parentElement.hidden = !still.depth_truth;
         if (input.checked && !still.depth_truth) input.closest("fieldset").querySelector("[value=depth]").checked = true;
