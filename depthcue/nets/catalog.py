@@ -16,7 +16,7 @@ import torch
 from depthcue.errors import DepthcueError
 from depthcue.nets.backbones import load_backbone
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state
+from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state, with_tuples
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
 from depthcue.nets.exported import ExportedMaskNet
@@ -201,4 +201,4 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
 
 def _fields(description: dict[str, Any]) -> dict[str, Any]:
     """JSON has lists where the dataclass has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
+    return {key: with_tuples(value) for key, value in description.items()}

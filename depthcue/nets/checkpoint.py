@@ -59,6 +59,11 @@ def save_net(net: DepthNet | MaskNet, path: str | Path, *, architecture: str, ha
     return card
 
 
+def with_tuples(value: Any) -> Any:
+    """A value of a JSON document with tuples for its lists."""
+    return tuple(with_tuples(item) for item in value) if isinstance(value, list) else value
+
+
 def card_path(weights: str | Path) -> Path:
     """The card that belongs to a weights file."""
     return Path(weights).with_suffix(".json")

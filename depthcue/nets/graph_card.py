@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthDescription, MaskDescription
-from depthcue.nets.checkpoint import card_path
+from depthcue.nets.checkpoint import card_path, with_tuples
 
 GRAPH_SCHEMA = 1
 Kind = Literal["mask", "depth"]
@@ -76,4 +76,4 @@ def file_sha256(path: str | Path) -> str:
 
 def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
     """JSON has lists where the dataclasses have tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return {key: with_tuples(value) for key, value in fields.items()}

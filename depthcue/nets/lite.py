@@ -111,7 +111,8 @@ class LiteEncoder(nn.Module):
     def load_classifier(self, state: State, source: str, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take the weights of a classifier with this encoder; its head is left out.
 
-        The first convolution is changed so that it takes pictures normalised by `mean` and `std` (per channel).
+        The publisher's first convolution is changed so that it takes pictures normalised by `mean` and `std` (per
+        channel); an encoder of our own nets has that behind it.
 
         Raises:
             DepthcueError: tensors are missing, unexpected or of another shape.
@@ -122,8 +123,6 @@ class LiteEncoder(nn.Module):
             body = {key: value for key, value in state.items() if not key.startswith(("_conv_head", "_bn1.", "_fc."))}
             if len(body) == len(own):
                 state = dict(zip(own, body.values(), strict=True))
-            state = {key: value.clone() for key, value in state.items()}
-            if "stem.0.weight" in state or "stem.1.weight" in state:
                 _renormalise(state, mean, std)
         load_strict(self, state, source)
 

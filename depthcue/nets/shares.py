@@ -1,6 +1,7 @@
 """From scores to masks that keep a given share of the pixels, in a form that gradients pass through.
 
-A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is the share: by bisection, then
+Scores are first brought to a mean of 0 and a deviation of 1 within each picture, so that a temperature T means the same
+whatever a net's scores span. A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is the share: by bisection, then
 one step of Newton's method, which carries the gradient (raising all scores changes nothing; raising one pixel lowers
 the others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes through the soft one (straight-through
 estimator: Bengio, Léonard, Courville, 2013).
@@ -9,11 +10,13 @@ estimator: Bengio, Léonard, Courville, 2013).
 import torch
 from torch import Tensor
 
-TEMPERATURE = 0.3
-"""T of the masks that nets answer with, in units of their scores."""
+TEMPERATURE = 0.05
+"""T of the masks that nets answer with, in deviations of the picture's scores."""
 _CERTAIN = 16.0
 """Beyond so many temperatures from the threshold a pixel of a mask is as good as 0 or 1."""
 _BISECTIONS = 20
+_FLAT = 1e-12
+"""Variance of scores far below which a picture has no order."""
 
 
 def normalised_to(scores: Tensor, share: Tensor, temperature: Tensor | float = TEMPERATURE) -> Tensor:
@@ -24,12 +27,18 @@ def normalised_to(scores: Tensor, share: Tensor, temperature: Tensor | float = T
         share: (B,), strictly between 0 and 1.
         temperature: T, one number or one a picture (B,); towards 0 the mask becomes binary.
     """
-    wide = _column(temperature, scores)
-    return torch.sigmoid((scores - threshold(scores, share, wide)) / wide)
+    wide, standard = _column(temperature, scores), standardised(scores)
+    return torch.sigmoid((standard - threshold(standard, share, wide)) / wide)
+
+
+def standardised(scores: Tensor) -> Tensor:
+    """Scores (B, 1, H, W) with a mean of 0 and a deviation of 1 in each picture; 0 everywhere where all are equal."""
+    centred = scores - scores.mean(dim=(1, 2, 3), keepdim=True)
+    return centred / (centred.square().mean(dim=(1, 2, 3), keepdim=True) + _FLAT).sqrt()
 
 
 def threshold(scores: Tensor, share: Tensor, temperature: Tensor | float) -> Tensor:
-    """τ of each picture, (B, 1, 1, 1); see `normalised_to`. Its gradient is that of the exact solution."""
+    """τ of each picture, (B, 1, 1, 1), for scores that are standardised. Its gradient is that of the exact solution."""
     wide, mean = _column(temperature, scores), _column(share, scores)
     known = scores.detach()
     low = known.amin(dim=(1, 2, 3), keepdim=True) - _CERTAIN * wide

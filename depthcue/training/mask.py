@@ -54,7 +54,7 @@ PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
 FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
 """How likely each fill is where shares are trained."""
-TEMPERATURES = (0.1, 1.0)
+TEMPERATURES = (0.03, 0.6)
 """Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
