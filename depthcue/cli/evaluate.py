@@ -47,7 +47,8 @@ SanityStepsOption = Annotated[
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
              target: TargetOption = None, keep: KeepListOption = None, lam: LambdasOption = None,
-             at: AtOption = None, truth: TruthOption = False, fill: FillOption = "mean", against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
+             at: AtOption = None, truth: TruthOption = False, fill: FillOption = "mean",
+             against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
              only_table: OnlyTableOption = False, sanity: SanityOption = False, sanity_steps: SanityStepsOption = 0,
              limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
              device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,

@@ -15,8 +15,8 @@ def train(
                                         "checkpoint, NAME:PATH, or your own: hf:REPO, "
                                         "python:MODULE:FUNCTION, hub:REPO:ENTRY.")],
     data: DataListOption,
-    net: Annotated[str, typer.Option("--net", metavar="G", help="lite0, lite1, lite2 or compact, which take the share to "
-                                     "keep as an input, or drn22 (the paper's).")] = "compact",
+    net: Annotated[str, typer.Option("--net", metavar="G", help="lite0, lite1, lite2 or compact, which take the share "
+                                     "to keep as an input, or drn22 (the paper's).")] = "compact",
     keep_range: Annotated[str | None, typer.Option(
         "--keep-range", metavar="A:B", help="Range of the share of pixels to keep that the net is trained for. Default "
         "0.04:0.8, where --lambda is not given.", show_default=False)] = None,
@@ -40,5 +40,6 @@ def train(
 
     what = MaskTraining(
         target=target, data=tuple(data), net=net, lam=tuple(lam or ()), keep_range=parse_range(keep_range),
-        equation=equation, loss=loss, augmentation=augmentation, **words.settled(), **mask_recipe(net, sharpen=sharpen, **words.asked()))
+        equation=equation, loss=loss, augmentation=augmentation, **words.settled(),
+        **mask_recipe(net, sharpen=sharpen, **words.asked()))
     words.run(train_mask, what, "mask")

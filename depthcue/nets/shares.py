@@ -1,10 +1,10 @@
 """From scores to masks that keep a given share of the pixels, in a form that gradients pass through.
 
 Scores are first brought to a mean of 0 and a deviation of 1 within each picture, so that a temperature T means the same
-whatever a net's scores span. A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is the share: by bisection, then
-one step of Newton's method, which carries the gradient (raising all scores changes nothing; raising one pixel lowers
-the others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes through the soft one (straight-through
-estimator: Bengio, Léonard, Courville, 2013).
+whatever a net's scores span. A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is
+the share: by bisection, then one step of Newton's method, which carries the gradient (raising all scores changes
+nothing; raising one pixel lowers the others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes
+through the soft one (straight-through estimator: Bengio, Léonard, Courville, 2013).
 """
 
 import torch

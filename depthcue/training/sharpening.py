@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor
 
+from depthcue.nets.shares import threshold
+
 TEMPERATURES = (0.03, 0.6)
 SHARES = (0.05, 0.75)
-_CERTAIN = 16.0
-"""The logit beyond which a pixel of a mask is as good as 0 or 1."""
 
 
 def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -39,20 +39,5 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
     temperature = (low + (high - low) * chance[1]).exp()
     mean = SHARES[0] + (SHARES[1] - SHARES[0]) * chance[2]
     logits = torch.logit(mask.float(), eps=1e-6)
-    steep = torch.sigmoid((logits - _threshold(logits, mean, temperature)) / temperature)
+    steep = torch.sigmoid((logits - threshold(logits, mean, temperature)) / temperature)
     return torch.where(sharpened, steep.to(mask.dtype), mask), sharpened.flatten()
-
-
-def _threshold(logits: Tensor, mean: Tensor, temperature: Tensor) -> Tensor:
-    """τ of each mask, (B, 1, 1, 1): by bisection, then one step of Newton's method that carries the gradient."""
-    known = logits.detach()
-    low, high = torch.full_like(mean, -_CERTAIN), torch.full_like(mean, _CERTAIN)
-    for _ in range(20):
-        middle = (low + high) / 2
-        above = torch.sigmoid((known - middle) / temperature).mean(dim=(1, 2, 3), keepdim=True) > mean
-        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-    found = (low + high) / 2
-    steep = torch.sigmoid((logits - found) / temperature)
-    slope = (steep * (1 - steep)).detach().mean(dim=(1, 2, 3), keepdim=True) / temperature
-    excess = steep.mean(dim=(1, 2, 3), keepdim=True) - mean
-    return found + (excess - excess.detach()) / slope.clamp_min(1e-4)

@@ -25,7 +25,7 @@ def timm_encoder(size: str) -> Any:
 def test_the_encoder_is_the_published_one(size: str) -> None:
     """The same features as timm's, from its own random weights: layers, padding and order agree."""
     theirs, ours = timm_encoder(size), LiteEncoder(size).eval()
-    state = [value for value in theirs.state_dict().values()]
+    state = list(theirs.state_dict().values())
     assert len(state) == len(ours.state_dict())
     ours.load_state_dict(dict(zip(ours.state_dict(), state, strict=True)))
     picture = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))

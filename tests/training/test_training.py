@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import blocks, build_depth_net, load_depth_net, load_mask_net
+from depthcue.nets import DepthDescription, DepthNet, blocks, build_depth_net, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.exchange.live import upsampled_conv
 from depthcue.progress import Silent
-from depthcue.training.depth import DepthTraining, depth_recipe, train_depth
-from depthcue.training.engine import _moving_average
-from depthcue.training.mask import MaskTraining, mask_recipe, train_mask
+from depthcue.training.depth import DepthTraining, _answer, depth_recipe, train_depth
+from depthcue.training.engine import Optimisation, _groups, _moving_average
+from depthcue.training.mask import KEEP_RANGE, MaskTraining, _lower_hull, _near, mask_recipe, train_mask
 
 TINY = {"widths": [8, 8, 8, 8, 8]}
 
@@ -133,6 +133,81 @@ def test_larger_lambda_keeps_fewer_pixels(pictures: str, target: str, tmp_path: 
     assert net.description.lambda_range == (0.1, 10.0)
 
 
+def test_a_net_of_shares_learns_and_its_card_says_what_a_share_costs(pictures: str, target: str,
+                                                                     tmp_path: Path) -> None:
+    what = MaskTraining(target, (pictures,), steps=120, batch_size=8, learning_rate=3e-3, average=0.0, sharpen=0.6)
+    net = load_mask_net(str(train_mask(what, tmp_path / "run", device="cpu")))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["difference"] < lines[0]["difference"] - 0.05
+    assert net.keeps_shares and net.description.keep_range == KEEP_RANGE
+    shares, lambdas = zip(*net.description.lambda_at, strict=True)
+    assert list(shares) == sorted(shares) and list(lambdas) == sorted(lambdas, reverse=True) and min(lambdas) > 0
+    assert net.description.default_lambda == pytest.approx(net.lambda_at(0.2), abs=1e-3)
+    rgb = torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        few, many = (net(net.normalise(rgb), torch.full((4,), share)).mean(dim=(1, 2, 3)) for share in (0.1, 0.5))
+    torch.testing.assert_close(few, torch.full((4,), 0.1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(many, torch.full((4,), 0.5), atol=1e-3, rtol=0)
+
+
+def test_the_lower_hull_leaves_out_what_no_lambda_reaches() -> None:
+    points = [(0.1, 5.0), (0.2, 3.0), (0.3, 2.9), (0.4, 1.0), (1.0, 0.0)]
+    # at 0.3 the straight line from 0.2 to 0.4 lies lower
+    assert _lower_hull(points) == [(0.1, 5.0), (0.2, 3.0), (0.4, 1.0), (1.0, 0.0)]
+    assert _lower_hull([(0.0, 1.0), (0.5, 2.0), (1.0, 0.0)]) == [(0.0, 1.0), (1.0, 0.0)]
+
+
+def test_what_a_metric_net_sees_at_the_end_of_its_range_does_not_count(target: str) -> None:
+    net = load_depth_net(target)
+    depth = torch.tensor([1.0, 9.4, 9.6, 10.0]).view(1, 1, 2, 2)
+    assert _near(net, depth).flatten().tolist() == [True, True, False, False]  # type: ignore[union-attr]
+
+
+def test_a_teacher_answers_for_pictures_without_depth(pictures: str, target: str, tmp_path: Path) -> None:
+    """The labelled pictures say that grey is 5 m away; of flat grey pictures the teacher says something else."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number in range(2):
+        Image.new("RGB", (64, 48), (125, 125, 125)).save(flat / f"{number}.png")
+    what = depth_training(pictures, steps=60, learning_rate=3e-3, average=0.0, augmentation="none", teacher=target,
+                          taught=(f"folder:{flat}",))
+    net, teacher = load_depth_net(str(train_depth(what, tmp_path / "run", device="cpu"))), load_depth_net(target)
+    assert net.card["teacher"]["sha256"] == teacher.card["sha256"]
+    grey = torch.full((1, 3, 48, 64), 125 / 255)
+    with torch.inference_mode():
+        wanted_m, seen_m = (float(one(one.normalise(grey)).mean()) for one in (teacher, net))
+    assert abs(seen_m - wanted_m) < 0.25 * abs(5.0 - wanted_m)
+
+
+def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> None:
+    """The answer of a teacher of inverse depth, right up to a scale, has the shape it sees at the prediction's scale."""
+    class Inverse(DepthNet):
+        def forward(self, normalised: torch.Tensor) -> torch.Tensor:
+            return 0.01 / (2 + normalised[:, :1])
+
+    teacher = Inverse(DepthDescription("inverse", 8, 8, 1, predicts="inverse depth", relative=True,
+                                       shift_unknown=False, mean=(0.0,) * 3, std=(1.0,) * 3))
+    rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    predicted = 7.0 * (2 + rgb[:, :1])
+    torch.testing.assert_close(_answer(teacher, rgb, predicted), predicted, rtol=1e-4, atol=1e-4)
+
+
+def test_teacher_and_taught_need_each_other(pictures: str, tmp_path: Path) -> None:
+    for half in ({"teacher": "compact-indoor"}, {"taught": (pictures,)}):
+        with pytest.raises(DepthcueError, match="--teacher and --taught"):
+            train_depth(depth_training(pictures, steps=1, **half), tmp_path / "run", device="cpu")
+
+
+def test_an_encoder_from_a_backbone_learns_at_a_rate_of_its_own() -> None:
+    net = build_depth_net("lite0", seed=0)
+    groups = _groups(net, Optimisation(steps=1, learning_rate=1e-3, encoder_rate=0.2))
+    assert [group.get("lr", 1e-3) for group in groups] == [1e-3, pytest.approx(2e-4)]
+    encoder = list(net.encoder.parameters())  # type: ignore[union-attr]
+    assert len(groups[1]["params"]) == len(encoder)
+    assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
+    assert len(_groups(net, Optimisation(steps=1))) == 1
+
+
 def test_up_projections_convolve_before_they_upsample(pictures: str, target: str, tmp_path: Path,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
@@ -202,6 +277,8 @@ def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message:
 @pytest.mark.parametrize(("changes", "message"), [
     ({"net": "drn22", "lam": (1.0, 5.0)}, "one lambda"),
     ({"net": "giant"}, "no mask net called"), ({"lam": (-1.0,)}, "above 0"), ({"lam": (1.0, float("nan"))}, "above 0"),
+    ({"lam": (5.0,), "keep_range": (0.1, 0.5)}, "were both given"), ({"keep_range": (0.5, 0.1)}, "smaller first"),
+    ({"keep_range": (0.0, 0.5)}, "between 0 and 1"), ({"keep_range": (0.1, 0.5), "net": "drn22"}, "net with a dial"),
     ({"equation": "6"}, "unknown equation"), ({"target": "compact-garden"}, "names no depth net")])
 def test_wrong_mask_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str, target: str,
                                                  tmp_path: Path) -> None:
@@ -225,7 +302,7 @@ def test_recipes_are_the_papers_for_the_papers_nets() -> None:
     nothing = {"steps": None, "epochs": None, "learning_rate": None, "schedule": None, "average": None}
     assert mask_recipe("drn22", **nothing) == {"epochs": 10, "learning_rate": 1e-4, "schedule": "constant",
                                                "average": 0.0, "sharpen": 0.0}
-    assert mask_recipe("compact", **nothing)["sharpen"] > 0
+    assert mask_recipe("compact", **nothing)["sharpen"] == mask_recipe("lite0", **nothing)["sharpen"] > 0
     assert depth_recipe("hu-resnet50", **nothing)["epochs"] == 20
     assert depth_recipe("compact", **{**nothing, "epochs": 3})["steps"] is None
     with pytest.raises(DepthcueError, match="not both"):
