@@ -186,6 +186,28 @@ def test_a_foreign_graph(tmp_path: Path, sides: list[object], batch: object, lay
     torch.testing.assert_close(depth_from(net, net.normalise(rgb)), expected, atol=1e-3, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("layout", "stated"), [
+    ("NCHW", ["b", "c", "h", "w"]), ("NHWC", ["b", "c", "h", "w"]), ("NCHW", ["b", "x", "x", "x"]),
+    ("NHWC", [None, None, None, None]), ("NHWC", ["b", 32, 48, "c"])])
+def test_a_graph_that_names_none_of_its_axes(tmp_path: Path, layout: str, stated: list[object],
+                                             capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "open.onnx"
+    nodes = [helper.make_node("Conv", ["planes", "green"], ["depth"])]
+    if layout == "NHWC":
+        nodes.insert(0, helper.make_node("Transpose", ["planes_last"], ["planes"], perm=[0, 3, 1, 2]))
+    graph = helper.make_graph(
+        nodes, "depth", [helper.make_tensor_value_info(nodes[0].input[0], TensorProto.FLOAT, stated)],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.float32([0, 2, 0]).reshape(1, 3, 1, 1), "green")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    size = "" if 32 in stated else ",size=48x32,multiple=16"
+    net = load_depth_net(f"onnx:{path},relative=yes,takes=rgb{size}")
+    rgb = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(net(net.normalise(rgb)), 2 * rgb[:, 1:2])
+    assert (net.description.height, net.description.width) == (32, 48) and net.differentiable
+    assert capfd.readouterr().err == ""  # what was tried and did not run is nobody's business
+
+
 def test_a_graph_that_takes_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other",

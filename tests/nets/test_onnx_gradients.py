@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
+from depthcue.export import export_onnx
 from depthcue.nets import load_depth_net, require_gradients, restore_mode
 from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 
@@ -107,15 +108,69 @@ def test_onnxruntime_answers_where_no_gradient_is_asked_for(tmp_path: Path, monk
     assert len(ran) == 6
 
 
-def test_gradients_in_16_bit(tmp_path: Path) -> None:
+def test_16_bits_are_torchs(tmp_path: Path) -> None:
     net = opened(old_graph(tmp_path / "old.onnx"))
     normalised = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     exact = gradient(net, normalised)
     with torch.autocast("cpu", torch.bfloat16):
         rough = gradient(net, normalised)
+        with torch.no_grad():  # the whole picture is seen in the precision in which it is seen through a mask
+            torch.testing.assert_close(net(normalised), net(normalised.clone().requires_grad_()), rtol=0, atol=0)
     assert not torch.equal(rough, exact)
     # where 8 bits of mantissa put a value on the other side of a kink, its gradient is gone or comes
     assert float(F.cosine_similarity(rough.flatten(), exact.flatten(), dim=0)) > 0.97
+
+
+@pytest.mark.parametrize(("opset", "clip"), [(7, {"min": 0.1, "max": 0.2}), (18, {"min": 0.1, "max": 0.2}),
+                                             (18, {"min": 0.1}), (18, {"max": 0.2})])
+def test_clips_in_every_form(tmp_path: Path, opset: int, clip: dict[str, float]) -> None:
+    limits = {} if opset == 7 else {end: np.float32(clip[end]) for end in clip}
+    inputs = [end if end in limits else "" for end in ("min", "max")] if limits else []
+    spec = write(tmp_path / "clip.onnx", [
+        helper.make_node("Conv", [PICTURE, "out"], ["c"]),
+        helper.make_node("Clip", ["c", *inputs], ["depth"], **(clip if opset == 7 else {}))],
+        {"out": random(1, 3, 1, 1), **limits}, ["b", 3, 32, 48], opset)
+    net = opened(spec)
+    normalised = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    depth = net(normalised)
+    with torch.no_grad():
+        torch.testing.assert_close(depth, net(normalised))
+    inside = (depth > clip.get("min", -9.0)) & (depth < clip.get("max", 9.0))
+    assert 0.1 < float(inside.float().mean()) < 0.9
+    assert torch.equal(gradient(net, normalised.detach()).abs().sum(dim=1, keepdim=True) > 0, inside)
+
+
+def test_strided_depthwise_convolutions(tmp_path: Path) -> None:
+    weights = {"expand": random(8, 3, 1, 1), "w": random(8, 1, 3, 3), "out": random(1, 8, 1, 1)}
+    spec = write(tmp_path / "strided.onnx", [
+        helper.make_node("Conv", [PICTURE, "expand"], ["e"]),
+        helper.make_node("Conv", ["e", "w"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1], group=8),
+        helper.make_node("Conv", ["c", "out"], ["depth"])], weights, ["b", 3, 32, 48])
+    net = opened(spec)
+    assert net.in_torch is not None
+    normalised = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    exact = gradient(net, normalised)
+    taken = []
+    strided = [layer for layer in net.in_torch.modules() if getattr(layer, "stride", None) == (2, 2)]
+    strided[0].register_forward_hook(lambda layer, inputs, output: taken.append((inputs[0], output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = gradient(net, normalised)
+    # rounded once, after a convolution of float32: bfloat16 is what surrounds it
+    (maps, answer), = taken
+    assert maps.dtype == answer.dtype == torch.bfloat16
+    sharp = F.conv2d(maps.float(), torch.from_numpy(weights["w"]), stride=2, padding=1, groups=8)
+    assert torch.equal(answer, sharp.bfloat16())
+    assert float(F.cosine_similarity(rough.flatten(), exact.flatten(), dim=0)) > 0.99
+
+
+def test_a_graph_is_exported_as_frames_to_depth(tmp_path: Path) -> None:
+    net = opened(old_graph(tmp_path / "old.onnx"))
+    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    export_onnx(net, tmp_path / "frames.onnx", [picture])
+    again = load_depth_net(str(tmp_path / "frames.onnx"))
+    assert again.description.relative and getattr(again, "fixed")  # noqa: B009
+    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    torch.testing.assert_close(again(again.normalise(rgb)), net(net.normalise(rgb)), atol=1e-3, rtol=1e-3)
 
 
 def test_a_graph_that_holds_for_one_picture_gets_them_one_by_one(tmp_path: Path) -> None:

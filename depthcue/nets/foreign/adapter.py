@@ -58,9 +58,10 @@ class ForeignDepthNet(DepthNet):
         if self.said.takes == RGB255:
             taken = taken * 255.0
         if self.said.fixed:
-            # always, and not only where the sizes differ: a graph written from this must do it for every size
             size = (self.description.height, self.description.width)
-            taken = F.interpolate(taken, size=size, mode="bilinear", align_corners=False)
+            # a graph written from this must do it for every size
+            if torch.compiler.is_exporting() or taken.shape[-2:] != size:
+                taken = F.interpolate(taken, size=size, mode="bilinear", align_corners=False)
         return taken
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor
 
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 class OnnxDepthNet(ForeignDepthNet):
     """A graph behind the contract of depth nets.
 
-    ONNX Runtime, which takes a third of torch's time on a CPU, answers where no gradient is asked for; the same graph
-    in torch does where one is, and on other devices.
+    ONNX Runtime, which takes half of torch's time on a CPU, answers where no gradient is asked for. Where one is, under
+    autocast, which is how 16 bits are asked for, and on other devices the same graph in torch does.
     """
 
     body: "_Graph"
@@ -52,20 +53,25 @@ class OnnxDepthNet(ForeignDepthNet):
         self.in_torch: TorchGraph | None = None
 
     def for_export(self) -> DepthNet:
-        raise DepthcueError(f"{self.description.name} is an ONNX graph already", "Copy the file, with its .json.")
+        if self.in_torch is None:
+            raise DepthcueError(f"{self.description.name} is an ONNX graph already", "Copy the file, with its .json.")
+        net = ForeignDepthNet(self.in_torch, self.said)
+        net.card = self.card
+        return net.for_export()
 
     def forward(self, normalised: Tensor) -> Tensor:
         taken = self._as_taken(normalised)
-        for_gradients = torch.is_grad_enabled() and taken.requires_grad
-        if self.in_torch is not None and (for_gradients or taken.device.type != "cpu"):
-            return self._depth(self.in_torch(self.body.as_input(taken)))
+        device = taken.device.type
+        if self.in_torch is not None and (device != "cpu" or torch.is_autocast_enabled(device)
+                                          or torch.is_grad_enabled() and taken.requires_grad):
+            return self._depth(self.in_torch(taken))
         return self._depth(self.body(taken))
 
     def convert(self, path: Path) -> None:
         """Take the graph into torch too, if it computes the same there; if not, say why gradients do not pass."""
         name = self.description.name
         try:
-            in_torch = torch_graph(path)
+            in_torch = torch_graph(path, self.body.as_input)
             difference = self._try_out(in_torch)
         except NotConverted as error:
             log.info("%s passes no gradients: %s", name, error)
@@ -95,7 +101,7 @@ class OnnxDepthNet(ForeignDepthNet):
 
     def _difference(self, in_torch: TorchGraph, taken: Tensor, expected: Tensor) -> float:
         try:
-            answer = self._depth(in_torch(self.body.as_input(taken)))
+            answer = self._depth(in_torch(taken))
         except Exception as error:  # code of others may raise anything
             raise NotConverted(f"what onnx2pytorch makes of it fails: {first_line(error)}") from error
         if answer.shape != expected.shape:
@@ -114,17 +120,31 @@ class _Graph(GraphOnCpu):
         super().__init__(path)
         inputs = self.session.get_inputs()
         shape = inputs[0].shape if inputs else []
-        channels = [place for place in (1, 3) if len(shape) == 4 and shape[place] == 3]
+        channels = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] == 3]
+        if len(shape) == 4 and not channels:
+            # an axis that has a name or nothing may be of any length
+            channels = [axis for axis in (1, 3) if not isinstance(shape[axis], int)]
         if len(inputs) != 1 or not channels or inputs[0].type not in _TYPES:
             took = "; ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
             raise DepthcueError(f"{path} takes {took or 'nothing'}; a depth net takes one picture",
                                 "The input has to be a tensor (B, 3, H, W) or (B, H, W, 3) of numbers.")
         self._input, self._type = inputs[0].name, _TYPES[inputs[0].type]
-        self._last = channels[0] == 3
+        self._channels_last = channels[0] == 3
+        self.states_channels = shape[channels[0]] == 3 or len(channels) == 1
+        """Whether the input's shape states which axis is that of the colours."""
         self.batch = shape[0] if isinstance(shape[0], int) else None
-        sides = shape[1:3] if self._last else shape[2:4]
+        sides = shape[1:3] if self._channels_last else shape[2:4]
         self.size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None
         """(height, width) where the graph takes no other."""
+
+    def find_channels(self, height: int, width: int) -> None:
+        """Find the axis of the colours by running the graph: (B, 3, H, W), or (B, H, W, 3) where that alone runs."""
+        for channels_last in (False, True):
+            self._channels_last = channels_last
+            with contextlib.suppress(DepthcueError):
+                self(torch.zeros(1, 3, height, width))
+                return
+        self._channels_last = False
 
     @property
     def takes_bytes(self) -> bool:
@@ -134,7 +154,7 @@ class _Graph(GraphOnCpu):
         """Pictures (B, 3, H, W) in the layout and type of the graph's input."""
         if self.takes_bytes:
             pictures = pictures.round().clamp(0, 255)
-        if self._last:
+        if self._channels_last:
             pictures = pictures.permute(0, 2, 3, 1)
         return pictures.to(self._type)
 
@@ -144,7 +164,7 @@ class _Graph(GraphOnCpu):
 
     def _run(self, taken: Tensor) -> dict[str, Tensor]:
         try:
-            answers = self.session.run(None, {self._input: np.ascontiguousarray(taken.numpy())})
+            answers = self.session.run(None, {self._input: np.ascontiguousarray(taken.numpy())}, _quietly())
         except Exception as error:  # as above
             raise DepthcueError(f"the graph fails on {tuple(taken.shape)}: {error}",
                                 "Say which size and multiple it takes: ,size=WxH,multiple=N behind the spec, or "
@@ -152,6 +172,13 @@ class _Graph(GraphOnCpu):
         return {output.name: torch.from_numpy(answer)
                 for output, answer in zip(self.session.get_outputs(), answers, strict=True)
                 if isinstance(answer, np.ndarray) and answer.ndim}
+
+
+def _quietly() -> onnxruntime.RunOptions:
+    """What fails is raised; ONNX Runtime need not print it too."""
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    return options
 
 
 def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
@@ -169,6 +196,8 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
     if graph.takes_bytes:
         known["takes"] = RGB255
     net = OnnxDepthNet(graph, statement(path.stem, known, said, asked), sha256=file_sha256(path))
+    if not graph.states_channels:
+        graph.find_channels(net.description.height, net.description.width)
     if graph.takes_bytes:
         net.gradients_hint = f"its graph takes pictures of 8 bits, which carry no gradient. {GIVE_THE_NET}"
     else:
