@@ -232,14 +232,6 @@ def _soft(method: str, lam: float) -> str:
     return f"soft {method} at lambda {lam}"
 
 
-def _against_mask(summary: Summary, key: str, reference: str) -> dict[str, Any]:
-    """The errors of one way to see, and how much they exceed those of the mask on the same images."""
-    difference = summary.difference(key, reference)
-    names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
-             "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
-    return summary.of(key) | {names[field]: value for field, value in difference.items()}
-
-
 def _document(comparison: _Comparison, examples: list[dict[str, Any]],
               stills: list[dict[str, Any]]) -> dict[str, Any]:
     """The results document, schema 1.
@@ -258,7 +250,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     summary = Summary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.rivals.scores)
     curves = {method: [{"sparseness": share, **({"lambda": short(lam)} if method == "mask" else {}),
-                        **_against_mask(summary, _curve(method, share), _curve("mask", share))}
+                        **summary.beside(_curve(method, share), _curve("mask", share))}
                        for share, lam in shares.items()]
               for method in methods}
     soft = [_soft_entry(summary, lam, methods) for lam in sorted(set(shares.values())) if settings.soft_maps]
@@ -284,8 +276,8 @@ def _soft_entry(summary: Summary, lam: float, methods: tuple[str, ...]) -> dict[
     entry: dict[str, Any] = {"lambda": short(lam)}
     for method in methods:
         entry[method] = {"mean": summary.mean(_soft(method, lam), "mean"),
-                         **_against_mask(summary, _soft(method, lam), reference)}
+                         **summary.beside(_soft(method, lam), reference)}
     binary = _soft("binary", lam)
     entry["binary"] = {"threshold": THRESHOLD, "sparseness": summary.mean(binary, "mean"),
-                       **_against_mask(summary, binary, reference)}
+                       **summary.beside(binary, reference)}
     return entry

@@ -43,6 +43,17 @@ def has_dial(mask_net: MaskNet) -> bool:
     return mask_net.description.lambda_range is not None
 
 
+def lambdas_for(mask_net: MaskNet, viewing: Viewing, shares: Sequence[float], otherwise: float,
+                progress: Progress) -> dict[float, float]:
+    """For each share the lambda whose masks keep about that much; `otherwise` for all where the net has no dial."""
+    if not has_dial(mask_net):
+        return dict.fromkeys(shares, otherwise)
+    places = viewing.spread(IMAGES)
+    progress.start("choosing lambda", len(places))
+    sweep = sweep_dial(mask_net, viewing, places, STEPS, progress)
+    return {share: sweep.for_share(share) for share in shares}
+
+
 def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps: int,
                progress: Progress) -> Sweep:
     """Measure the masks of `steps` lambdas, evenly in ln lambda over the range of a net that has a dial.
