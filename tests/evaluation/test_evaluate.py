@@ -169,8 +169,9 @@ def test_equal_shares_are_compared_under_every_fill(tmp_path: Path) -> None:
             if fill == "own-mean":
                 own = {index: float(picture[0].mean()) for index, picture in enumerate(rgb)}
                 assert methods["mask"][place]["rmse_to_target"] == pytest.approx(_kept_red(share, own), rel=1e-4)
-        # what stands out from black is the stripes, of which the depth knows nothing; any other red drowns what is kept
-        assert (methods["contrast"][0]["minus_mask_ci95"][0] > 0) is (fill in ("mean", "black"))
+        # what stands out from black is the stripes, of which the depth knows nothing
+        if fill in ("mean", "black"):
+            assert methods["contrast"][0]["minus_mask_ci95"][0] > 0
 
 
 def test_the_character_of_a_mask(tmp_path: Path) -> None:
