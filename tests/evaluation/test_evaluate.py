@@ -14,7 +14,6 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation.evaluate import PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
 from depthcue.evaluation.full_errors import MEANS
 from depthcue.nets import MaskNet
-from depthcue.nets.fill import FILLS
 from depthcue.selection import DirectSettings
 
 PIXELS = SIZE[0] * SIZE[1]
@@ -139,39 +138,6 @@ def test_fills_change_what_is_seen_where_pixels_are_hidden(tmp_path: Path) -> No
     other = _run(tmp_path, fill="noise")
     assert other["fill"] == "noise"
     assert other["table"][0]["soft"]["target"]["rmse"] == fills["noise"]["soft"]["rmse_to_target"]
-
-
-def _kept_red(share: float, fill_of: dict[int, float]) -> float:
-    """RMSE to N(I) where all red pixels are kept and hidden ones show a red of their picture's own."""
-    kept = round(share * PIXELS) / PIXELS
-    errors = [(4 * red * (1 - kept) / RED_SHARE) ** 2 for red in fill_of.values()]
-    return math.sqrt(sum(errors) / len(errors))
-
-
-def test_equal_shares_are_compared_under_every_fill(tmp_path: Path) -> None:
-    under = _run(tmp_path, dial=True, against=("random",))["under_fills"]
-    assert list(under) == list(FILLS)
-    rgb = ToyData().evaluation_batch(range(6)).rgb.double()
-    for fill, methods in under.items():
-        assert list(methods) == ["mask", "random", "contrast", "sobel"]
-        for place, share in enumerate((0.1, 0.2, 0.5)):
-            for method, curve in methods.items():
-                entry = curve[place]
-                assert entry["sparseness"] == share
-                (low, high), above = entry["to_target_minus_mask_ci95"], entry["to_target_minus_mask"]
-                assert low <= above <= high and (method != "mask" or above == 0)
-                assert above == pytest.approx(
-                    entry["rmse_to_target"] - methods["mask"][place]["rmse_to_target"], abs=1e-3)
-            # the toy keeps 1 / lambda, to the nearest of 16 steps of a tenth and a half
-            assert methods["mask"][place]["lambda"] == pytest.approx(1 / share, rel=0.09)
-            if fill in ("mean", "black"):
-                assert methods["mask"][place]["rmse_to_target"] == pytest.approx(0, abs=1e-5)
-            if fill == "own-mean":
-                own = {index: float(picture[0].mean()) for index, picture in enumerate(rgb)}
-                assert methods["mask"][place]["rmse_to_target"] == pytest.approx(_kept_red(share, own), rel=1e-4)
-        # what stands out from black is the stripes, of which the depth knows nothing
-        if fill in ("mean", "black"):
-            assert methods["contrast"][0]["minus_mask_ci95"][0] > 0
 
 
 def test_the_character_of_a_mask(tmp_path: Path) -> None:
