@@ -36,7 +36,7 @@ FillOption = Annotated[
                       "own-mean (the picture's own mean colour), colour (one drawn for each picture), blur or noise.")]
 OnlyTableOption = Annotated[
     bool, typer.Option("--only-table", help="The table alone: no thresholds, no other fills, no insertion and "
-                       "deletion; about a fifth of the time.")]
+                       "deletion, nothing of the mask's character; about a tenth of the time.")]
 SanityOption = Annotated[
     bool, typer.Option("--sanity", help="Randomise the depth net layer by layer: are the mask's pixels worth less to "
                        "it, and do masks found by Eq. (3) change? Takes minutes.")]

@@ -38,8 +38,8 @@ ShareOption = Annotated[
 AgainstOption = Annotated[
     list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
                                    "sobel, canny, hed, contrast, random, grid, centre, object-boundaries, "
-                                   "depth-edges, gradient, smoothgrad, integrated-gradients, occlusion, or all that "
-                                   "can work. Can be given several times. Default: sobel and random.")]
+                                   "depth-edges, gradient, smoothgrad, integrated-gradients, occlusion, rollout, or "
+                                   "all that can work. Can be given several times. Default: sobel and random.")]
 DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", help="Optimiser steps of direct; "
                                                 "each costs about three looks of the depth net.")]
 DeviceOption = Annotated[

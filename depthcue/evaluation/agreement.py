@@ -28,6 +28,14 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(lengths > 1e-12, (x * y).sum(dim=1) / lengths.clamp_min(1e-12), torch.zeros_like(lengths))
 
 
+def spearman(first: Tensor, second: Tensor) -> Tensor:
+    """The correlation of the ranks of pixels in maps (B, 1, H, W), float64 (B,) in [-1, 1]; 0 where a map is constant.
+
+    Equal values share the mean of their ranks.
+    """
+    return pearson(_mean_ranks(first), _mean_ranks(second))
+
+
 def ssim(first: Tensor, second: Tensor) -> Tensor:
     """Structural similarity of maps (B, 1, H, W) in [0, 1], float64 (B,) in [-1, 1].
 
@@ -54,6 +62,16 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
     both = (first & second).flatten(1).sum(dim=1).double()
     either = (first | second).flatten(1).sum(dim=1).double()
     return torch.where(either > 0, both / either.clamp_min(1), torch.ones_like(both))
+
+
+def _mean_ranks(maps: Tensor) -> Tensor:
+    """The rank of every value among those of its map (B, 1, H, W), float64, from 0 for the lowest."""
+    ranks = []
+    for values in maps:
+        _, place, counts = values.unique(return_inverse=True, return_counts=True)
+        last = counts.cumsum(dim=0).double()  # one behind the last rank of each value
+        ranks.append((last - (counts + 1) / 2)[place])
+    return torch.stack(ranks)
 
 
 def _windowed(maps: Tensor) -> Tensor:

@@ -243,14 +243,6 @@ def _check_shares(shares: Sequence[float]) -> None:
             raise DepthcueError(f"--keep must be above 0 and below 1, got {share:g}", "For example --keep 0.2.")
 
 
-def _against_mask(summary: Summary, key: str, reference: str) -> dict[str, Any]:
-    """The errors of one way to see, and how much they exceed those of the mask on the same images."""
-    difference = summary.difference(key, reference)
-    names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
-             "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
-    return summary.of(key) | {names[field]: value for field, value in difference.items()}
-
-
 def _document(comparison: _Comparison, examples: list[dict[str, Any]],
               stills: list[dict[str, Any]]) -> dict[str, Any]:
     """The results document, schema 1.
@@ -269,7 +261,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     summary = Summary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.rivals.scores)
     curves = {method: [{"sparseness": share, **(one.entry() if method == "mask" else {}),
-                        **_against_mask(summary, _curve(method, share), _curve("mask", share))}
+                        **summary.beside(_curve(method, share), _curve("mask", share))}
                        for share, one in asked.items()]
               for method in methods}
     soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if settings.soft_maps]
@@ -296,8 +288,8 @@ def _soft_entry(summary: Summary, one: Setting, methods: tuple[str, ...]) -> dic
     entry: dict[str, Any] = one.entry()
     for method in methods:
         entry[method] = {"mean": summary.mean(_soft(method, one), "mean"),
-                         **_against_mask(summary, _soft(method, one), reference)}
+                         **summary.beside(_soft(method, one), reference)}
     binary = _soft("binary", one)
     entry["binary"] = {"threshold": THRESHOLD, "sparseness": summary.mean(binary, "mean"),
-                       **_against_mask(summary, binary, reference)}
+                       **summary.beside(binary, reference)}
     return entry

@@ -86,6 +86,19 @@ def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: fl
     return Setting(sweep_dial(mask_net, viewing, places, STEPS, progress).for_share(share))
 
 
+def settings_for(mask_net: MaskNet, viewing: Viewing, shares: Sequence[float], otherwise: Setting,
+                 progress: Progress) -> dict[float, Setting]:
+    """For each share the setting whose masks keep about that much; `otherwise` for all where the net has no dial."""
+    if not mask_net.has_dial:
+        return dict.fromkeys(shares, otherwise)
+    if mask_net.keeps_shares:
+        return {share: setting_of(mask_net, share) for share in shares}
+    places = viewing.spread(IMAGES)
+    progress.start("choosing lambda", len(places))
+    sweep = sweep_dial(mask_net, viewing, places, STEPS, progress)
+    return {share: Setting(sweep.for_share(share)) for share in shares}
+
+
 def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps: int,
                progress: Progress) -> Sweep:
     """Measure the masks of `steps` lambdas, evenly in ln lambda over the range of a net that has a dial.

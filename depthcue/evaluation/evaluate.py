@@ -3,13 +3,15 @@
 After sec. 5.2 of Hu et al. (ICCV 2019): for each lambda the RMSE of N(I * M) with the soft mask M = G(I), the RMSE with
 M' = M > 0.025, and the sparseness of M', the mean share of its pixels that are not zero; against ground truth as in the
 paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left where
-the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; and
-the curves of `insertion`. The latter three are measured at one lambda, the one in question (see `Settings.lam`).
+the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; the
+curves of `insertion`; equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is
+(see `mask_character`). These are measured at one lambda, the one in question (see `Settings.lam`), but for those that
+are about shares: there a net with a dial is asked at each share for a mask of about that share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,11 @@ from depthcue import record
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import insertion, statistics
-from depthcue.evaluation.dial import Setting, setting_of
+from depthcue.evaluation import insertion, mask_character, statistics
+from depthcue.evaluation.agreement import spearman
+from depthcue.evaluation.dial import Setting, setting_of, settings_for
+from depthcue.evaluation.fills import ALWAYS, curves_under_fills, measure_under_fills
+from depthcue.evaluation.fills import SHARES as FILL_SHARES
 from depthcue.evaluation.full_errors import add_full_errors, full_errors
 from depthcue.evaluation.insertion import measure_orders, order_curves
 from depthcue.evaluation.pair import described, load_pair
@@ -47,6 +52,8 @@ KEEPS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """The shares that nets of shares are asked for."""
 PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+CHARACTER = "character"
+"""The key of what kind of selection the mask in question is."""
 WHOLE = "whole"
 """The key of the whole picture, which errors through masks are compared with."""
 
@@ -71,6 +78,8 @@ class Settings:
     """Of the threshold sweep; empty leaves it out."""
     fills: tuple[str, ...] = FILLS
     """To be compared; empty leaves that out."""
+    character: bool = True
+    """Whether to measure what kind of selection the mask is."""
     shares: tuple[float, ...] = insertion.SHARES
     """Of the insertion and deletion curves; empty leaves them out."""
     against: tuple[str, ...] = ("sobel", "random")
@@ -85,7 +94,7 @@ class Settings:
 
     def without_closer_look(self) -> "Settings":
         """The same, with the table alone."""
-        return replace(self, thresholds=(), fills=(), shares=())
+        return replace(self, thresholds=(), fills=(), shares=(), character=False)
 
 
 @dataclass(frozen=True)
@@ -163,8 +172,9 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
     record.begin(out)  # now, and not when the work is done
-    progress.start("evaluating", len(data))
     with torch.inference_mode():
+        evaluation.choose_settings(progress)
+        progress.start("evaluating", len(data))
         for view in evaluation.viewing.views():
             evaluation.measure(view)
             progress.advance(len(view))
@@ -227,9 +237,21 @@ class _Evaluation:
         means = replace(self.in_question.setting.means(self.in_question.mask_net, settings.seed), depth_net=depth_net,
                         direct=replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
+        self.scores = self.rivals.scores | {name: build_method(name, means) for name in ALWAYS}
+        self.at: dict[float, Setting] = {}
+        """Of the net in question, for each share that its masks are asked for."""
         # of a relative net without ground truth, depth has a unit of its own and no zero
         self.in_metres = data.has_depth or not depth_net.description.relative
         self.tally = Tally()
+
+    def choose_settings(self, progress: Progress) -> None:
+        """For every share that masks are asked for, the setting whose masks keep it."""
+        shares = set(FILL_SHARES if self.settings.fills else ())
+        if self.settings.character:
+            shares |= {share for both in mask_character.NESTED for share in both}
+        if shares:
+            one = self.in_question
+            self.at = settings_for(one.mask_net, self.viewing, sorted(shares), one.setting, progress)
 
     def measure(self, view: View) -> None:
         """Add one batch to what is collected."""
@@ -255,11 +277,38 @@ class _Evaluation:
         for fill in self.settings.fills:
             for way, kept in ways.items():
                 self.tally.errors(_filled(fill, way), view, self._see(view, kept, fill))
+        if not (self.settings.shares or self.settings.fills or self.settings.character):
+            return
+        mask_at = self._masks(view.pictures)
+        scores = {name: score(view.pictures) for name, score in self.scores.items()}
+        ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
+        if self.settings.fills:
+            measure_under_fills(self.tally, view, partial(self._see, view), self.settings.fills,
+                                lambda share: rank_pixels(mask_at(share), self.settings.seed), ranks)
         if self.settings.shares:
-            scores = {insertion.MASK: mask}
-            scores |= {name: score(view.pictures) for name, score in self.rivals.scores.items()}
-            ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
-            measure_orders(self.tally, view, partial(self._see, view), ranks, self.settings.shares)
+            orders = {insertion.MASK: rank_pixels(mask, self.settings.seed)}
+            orders |= {name: ranks[name] for name in self.rivals.scores}
+            measure_orders(self.tally, view, partial(self._see, view), orders, self.settings.shares)
+        if self.settings.character:
+            self._add_character(mask, mask_at, scores)
+
+    def _masks(self, pictures: Pictures) -> Callable[[float], Tensor]:
+        """From a share to the masks (B, 1, H, W) that the net in question gives for it."""
+        @cache
+        def of_setting(setting: Setting) -> Tensor:
+            return replace(self.in_question, setting=setting).mask(pictures)
+
+        return lambda share: of_setting(self.at[share])
+
+    def _add_character(self, mask: Tensor, mask_at: Callable[[float], Tensor], scores: dict[str, Tensor]) -> None:
+        border, rest = mask_character.border_and_rest(mask)
+        measures = {"undecided": mask_character.undecided(mask), "border": border, "rest": rest}
+        measures |= {f"correlation with {name}": spearman(mask, scores[name]) for name in ALWAYS}
+        if self.in_question.mask_net.has_dial:
+            measures |= {f"nesting of {both}": mask_character.nesting(mask_at, *both, self.settings.seed)
+                         for both in mask_character.NESTED}
+        for name, values in measures.items():
+            self.tally.add(CHARACTER, name, values)
 
     def _see(self, view: View, kept: Tensor, fill: str | None = None) -> Tensor:
         depth_m = view.through(kept, self.settings.fill if fill is None else fill)
@@ -293,8 +342,8 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
     1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
     `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
     being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work
-    here, with the reason), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors
-    in metres.
+    here, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
+    `_character`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
     settings, asked = evaluation.settings, evaluation.asked
     one = evaluation.in_question
@@ -314,10 +363,33 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
                      **summary.of(_threshold(threshold))} for threshold in settings.thresholds],
         fills={fill: {way: summary.of(_filled(fill, way)) for way in ("soft", "binary", "hidden", "nothing")}
                for fill in settings.fills},
-        orders=orders, sanity=sanity,
+        orders=orders, under_fills=curves_under_fills(summary, settings.fills, tuple(evaluation.scores),
+                                                      evaluation.at),
+        character=_character(evaluation, summary), sanity=sanity,
         per_image={"names": summary.names, "original": summary.per_image(WHOLE), "table": [
             {way: summary.per_image(each.key(way)) for way in ("soft", "binary")} for each in asked]},
     )
+
+
+def _character(evaluation: _Evaluation, summary: Summary) -> dict[str, Any] | None:
+    """What kind of selection the mask in question is, every `value` a mean over images with its interval.
+
+    `undecided`, the share of its values between `bounds`; `border_ratio`, the mean of its outer `border_px` pixels over
+    that of all others, None where all others are 0; `correlation`, of its ranks with those of each of ALWAYS;
+    `nesting`, the share of the pixels kept at a `smaller` share that are kept at a `larger` one: None for a net
+    without a dial, whose one order of pixels is nested whatever it is.
+    """
+    if not evaluation.settings.character:
+        return None
+    one = evaluation.in_question
+    return {
+        "bounds": list(mask_character.UNDECIDED), "undecided": summary.entry(CHARACTER, "undecided"),
+        "border_px": mask_character.BORDER_PX, "border_ratio": summary.ratio(CHARACTER, "border", "rest"),
+        "correlation": {name: summary.entry(CHARACTER, f"correlation with {name}") for name in ALWAYS},
+        "nesting": [{"smaller": both[0], "larger": both[1],
+                     "settings": [evaluation.at[share].entry() for share in both],
+                     **summary.entry(CHARACTER, f"nesting of {both}")} for both in mask_character.NESTED]
+        if one.mask_net.has_dial else None}
 
 
 def _row(summary: Summary, one: Asked) -> dict[str, Any]:

@@ -1,4 +1,10 @@
-"""What kind of pixels a mask keeps: on surfaces, on small objects, along straight edges (Fig. 8 of Hu et al. 2019)."""
+"""What kind of pixels a mask keeps: on surfaces, on small objects, along straight edges (Fig. 8 of Hu et al. 2019).
+
+And what kind of selection it is: whether its values are near 0 and 1, whether its border is as bright as the rest, and
+whether the pixels of a smaller share lie among those of a larger one.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,12 +14,17 @@ from depthcue.evaluation.findings.kinds import DEPTH_JUMP, IMAGE_EDGE, widened
 from depthcue.evaluation.findings.objects import SMALL, object_sizes
 from depthcue.evaluation.findings.seeing import edge_strength
 from depthcue.objective import sobel
-from depthcue.selection import Pictures
+from depthcue.selection import Pictures, keep_top
 from depthcue.selection.blur import gaussian_blur
 from depthcue.selection.oracles import LEAST_KNOWN, depth_bends
 
 REACH_PX = 3.0
 """Deviation of the window in which a piece of edge is called straight or not, in pixels of the working size."""
+UNDECIDED = (0.05, 0.95)
+"""Between these values a mask neither keeps a pixel nor hides it."""
+BORDER_PX = 2
+NESTED = ((0.05, 0.1), (0.1, 0.2), (0.2, 0.5))
+"""Shares of which the pixels of the first should lie among those of the second."""
 
 Size = tuple[int, int]
 
@@ -49,6 +60,30 @@ def small_objects(pictures: Pictures) -> Tensor | None:
 def share_within(kept: Tensor, region: Tensor) -> Tensor:
     """The share of the kept pixels that lie in a region: bool (B, 1, H, W) twice -> (B,); 0 where none is kept."""
     return (kept & region).flatten(1).sum(dim=1) / kept.flatten(1).sum(dim=1).clamp_min(1)
+
+
+def undecided(mask: Tensor) -> Tensor:
+    """The share of values strictly between those of UNDECIDED, (B, 1, H, W) -> (B,)."""
+    low, high = UNDECIDED
+    return ((mask > low) & (mask < high)).flatten(1).double().mean(dim=1)
+
+
+def border_and_rest(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of the outer BORDER_PX pixels and that of all others, (B, 1, H, W) -> (B,) twice."""
+    inner = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
+    inner[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
+    values = mask.double()
+    return values[..., ~inner].mean(dim=(1, 2)), values[..., inner].mean(dim=(1, 2))
+
+
+def nesting(mask_at: Callable[[float], Tensor], smaller: float, larger: float, seed: int = 0) -> Tensor:
+    """The share of the pixels kept at one share that are also kept at a larger one: (B,) in [0, 1].
+
+    Args:
+        mask_at: from a share to the scores (B, 1, H, W) that choose its pixels.
+        seed: of the order among equal scores.
+    """
+    return share_within(keep_top(mask_at(smaller), smaller, seed), keep_top(mask_at(larger), larger, seed))
 
 
 def straightness(mask: Tensor, reach_px: float = REACH_PX) -> Tensor:

@@ -104,6 +104,12 @@ class Summary:
         return entry | {"target": short(root(mse) - root(other)),
                         "target_ci95": pair(statistics.rmse_difference_interval(mse, other, self.weights))}
 
+    def beside(self, key: str, mask_key: str) -> dict[str, Any]:
+        """The errors of one way to see, and how much they exceed those through the mask on the same images."""
+        names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
+                 "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
+        return self.of(key) | {names[field]: value for field, value in self.difference(key, mask_key).items()}
+
     def mean(self, key: str, measure: str) -> float:
         """The mean over images of something measured on each."""
         return short(float(self.values[key, measure].mean()))
@@ -111,6 +117,19 @@ class Summary:
     def mean_interval(self, key: str, measure: str) -> list[float]:
         """The 95% interval of that mean."""
         return pair(statistics.mean_interval(self.values[key, measure], self.weights))
+
+    def entry(self, key: str, measure: str) -> dict[str, Any]:
+        """That mean with its interval: `value`, `value_ci95`."""
+        return {"value": self.mean(key, measure), "value_ci95": self.mean_interval(key, measure)}
+
+    def ratio(self, key: str, measure: str, other: str) -> dict[str, Any] | None:
+        """The mean over images of one measure over that of another, with its interval; None where that is 0."""
+        above, below = self.values[key, measure], self.values[key, other]
+        if not below.any():
+            return None
+        drawn = (self.weights @ above) / np.maximum(self.weights @ below, np.finfo(np.float64).tiny)
+        return {"value": short(float(above.mean() / below.mean())),
+                "value_ci95": pair(statistics.percentile_interval(drawn))}
 
     def per_image(self, key: str) -> dict[str, list[float | None]]:
         """RMSE of each image, None where it has no valid depth."""

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from depthcue.report.evaluate_figures import draw_orders, draw_sanity, draw_thresholds, draw_trade_off
-from depthcue.report.evaluate_tables import evaluation_tables
+from depthcue.report.evaluate_tables import COMPARED, evaluation_tables
 from depthcue.report.results import Results, too_few
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import label_of, setting_column, setting_name, setting_title
@@ -39,6 +39,8 @@ def in_words(results: Results) -> tuple[str, ...]:
         sentences += [f"Left out: {label_of(name)} ({reason})."
                       for name, reason in results["orders"].get("left_out", {}).items()]
     sentences += _fills(results)
+    if results.get("under_fills"):
+        sentences += [_under_fills(results, method) for method in COMPARED]
     if results["sanity"]:
         sentences += _sanity(results)
     return (*sentences, *too_few(results))
@@ -130,6 +132,26 @@ def _fills(results: Results) -> list[str]:
     away = fills[shown]["soft"]["rmse_to_target"]
     return [f"What hidden pixels show matters: through M the depth is {away:.2f} m away from that of the whole picture "
             f"with {_COLOURS[shown]} in their place, and clearly different with {', '.join(parts)}."]
+
+
+def _under_fills(results: Results, method: str) -> str:
+    """With which fills and shares the mask's pixels are clearly better than another way's, and with which worse."""
+    better, worse, pairs = [], [], 0
+    for fill, methods in results["under_fills"].items():
+        for entry in methods[method]:
+            pairs += 1
+            low, high = entry["to_target_minus_mask_ci95"]
+            name = f"{_COLOURS[fill]} at {entry['sparseness']:.0%}"
+            if low > 0:
+                better.append(name)
+            elif high < 0:
+                worse.append(name)
+    if len(better) == pairs:
+        return (f"Whatever hidden pixels show, the depth is clearly less far away with the mask's pixels than with "
+                f"equally many {_pixels(method)}.")
+    others = f", clearly farther away in {len(worse)} ({', '.join(worse)})" if worse else ", clearly farther in none"
+    return (f"With the mask's pixels the depth is clearly less far away than with equally many {_pixels(method)} in "
+            f"{len(better)} of {pairs} pairs of a fill and a share{others}.")
 
 
 def _sanity(results: Results) -> list[str]:

@@ -1,11 +1,13 @@
-"""The tables of an evaluation: Table 1, the paper's beside it, thresholds, fills, orders, sanity checks."""
+"""The tables of an evaluation: Table 1, the paper's beside it, thresholds, fills, orders, character, sanity checks."""
 
 from depthcue.report.published import ORIGINAL_RMSE, SOURCE, TABLE_1, is_the_papers
 from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
-from depthcue.report.tables import Table, label_of, setting_column, setting_name, setting_title
+from depthcue.report.tables import MANY, Table, label_of, setting_column, setting_name, setting_title
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
+COMPARED = ("contrast", "sobel")
+"""What is told of under every fill where there are too many ways for columns."""
 _AGAINST = {TRUTH: "truth", TARGET: "target"}
 
 
@@ -22,6 +24,11 @@ def evaluation_tables(results: Results) -> list[Table]:
         tables.append(orders_table(results))
     if results["fills"]:
         tables.append(fills_table(results))
+    # results of earlier versions have neither of these
+    if results.get("under_fills"):
+        tables.append(under_fills_table(results))
+    if results.get("character"):
+        tables.append(character_table(results))
     if results["thresholds"]:
         tables.append(thresholds_table(results))
     if results["sanity"]:
@@ -91,6 +98,39 @@ def fills_table(results: Results) -> Table:
                  for fill, entry in results["fills"].items())
     return Table(f"What hidden pixels show, at {setting_title(results['in_question'])}; RMSE in metres against "
                  f"{reference} (95 %)", ("fill", *columns.values()), rows)
+
+
+def under_fills_table(results: Results) -> Table:
+    """Equally many pixels of the mask and of others under every fill: the mask's error, the others' minus it."""
+    reference = measured_against(results)[-1]
+    error, minus = fields_for(reference)
+    curves = results["under_fills"]
+    others = [method for method in next(iter(curves.values())) if method != "mask"]
+    if len(others) > MANY:
+        others = [method for method in others if method in COMPARED]
+    rows = []
+    for fill, methods in curves.items():
+        for place, entry in enumerate(methods["mask"]):
+            differences = (_with_interval(methods[method][place], minus, "+.3f") for method in others)
+            rows.append((fill, f"{entry['sparseness']:.0%}", _with_interval(entry, error), *differences))
+    return Table(f"Equally many pixels whatever hidden pixels show; RMSE in metres against {reference} (95 %)",
+                 ("fill", "kept", "mask", *(f"{label_of(method)} − mask" for method in others)), tuple(rows))
+
+
+def character_table(results: Results) -> Table:
+    """What kind of selection the mask is."""
+    found = results["character"]
+    low, high = found["bounds"]
+    rows = [(f"values between {low:g} and {high:g}", _with_interval(found["undecided"], "value"))]
+    if found["border_ratio"]:
+        rows.append((f"mean of the outer {found['border_px']} pixels over that of the rest",
+                     _with_interval(found["border_ratio"], "value")))
+    rows += [(f"rank correlation with {label_of(method)}", _with_interval(entry, "value"))
+             for method, entry in found["correlation"].items()]
+    rows += [(f"of the {entry['smaller']:.0%} kept, also among the {entry['larger']:.0%}",
+              _with_interval(entry, "value")) for entry in found["nesting"] or ()]
+    return Table(f"What kind of selection the mask is, at lambda {results['in_question']['lambda']:g} (95 %); shares "
+                 "have a lambda each where the mask net has a dial", ("", "mean over images"), tuple(rows))
 
 
 def orders_table(results: Results) -> Table:

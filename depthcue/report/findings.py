@@ -88,6 +88,12 @@ def _far_tables(found: Results, where: str, share: float) -> list[Table]:
     if deep is not None:
         tables.append(Table(f"Attention by depth, from {deep['source']} (95 %); {where}", ("depth", *columns),
                             _compared(_ranges(deep["bounds_m"], " m"), deep["bins"])))
+    sky = found.get("sky")  # results of earlier versions have none
+    if sky is not None:
+        tables.append(Table(f"The sky, which has no depth: its share of all pixels and of the {share:.0%} with most "
+                            f"mask or the strongest edges (95 %); {where}", ("", "of all", *columns),
+                            (("sky", _percents(sky["share"]), *(_percents(sky["kept"][name]) for name in columns[:2]),
+                              _interval(sky["mask_minus_edges"], percent=True)),)))
     return tables
 
 

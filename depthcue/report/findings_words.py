@@ -117,6 +117,12 @@ def _far(found: Results) -> list[str]:
             f"from {far['from_m']:.3g} m on (by {deep['source']}) the mask is {_times(far['mask'])} its mean, "
             f"{how[verdict(far['mask'], 1.0)]} in an average pixel, and edges are {_times(far['edges'])} theirs"
             f"{_few(far['mask'])}")
+    sky = found.get("sky")  # results of earlier versions have none
+    if sky is not None and sky["kept"]["mask"] is not None:
+        sentences.append(
+            f"the sky, which has no depth, is {_share(sky['share'])} of all pixels, and {_share(sky['kept']['mask'])} "
+            f"of those with most mask lie in it (of as many edges {_share(sky['kept']['edges'])})"
+            f"{_few(sky['kept']['mask'])}")
     return [f"{sentence}." for sentence in sentences]
 
 

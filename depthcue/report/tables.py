@@ -8,7 +8,7 @@ from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured
 
 LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
-          "integrated-gradients": "integrated gradients"}
+          "integrated-gradients": "integrated gradients", "rollout": "attention rollout"}
 """Short names of ways to choose pixels; any other goes by its own."""
 _NUMBER = re.compile(r"[-+−±<>~]?\s*\d")
 

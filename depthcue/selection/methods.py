@@ -14,6 +14,7 @@ from depthcue.selection.hed import hed
 from depthcue.selection.layouts import centre_scores, grid_scores, random_scores
 from depthcue.selection.optimised import optimise_masks
 from depthcue.selection.oracles import depth_edge_scores, object_boundary_scores
+from depthcue.selection.rollout import rollout
 
 PAPER_LAMBDA = 5.0
 """What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
@@ -100,6 +101,7 @@ METHODS: dict[str, Callable[[Means], Score]] = {
     "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
     "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,
     "integrated-gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion,
+    "rollout": rollout,
 }
 """The ways to choose pixels, by the name they have on the command line."""
 

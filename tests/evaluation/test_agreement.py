@@ -5,7 +5,7 @@ import pytest
 import reference
 import torch
 
-from depthcue.evaluation.agreement import MEASURES, agreement, iou, pearson, ssim
+from depthcue.evaluation.agreement import MEASURES, agreement, iou, pearson, spearman, ssim
 from depthcue.selection import keep_top
 
 
@@ -26,6 +26,21 @@ def test_pearson_is_that_of_numpy(generator: torch.Generator) -> None:
     first, second = _maps(generator), _maps(generator)
     for row, value in enumerate(pearson(first, second).tolist()):
         assert value == pytest.approx(np.corrcoef(first[row].ravel(), second[row].ravel())[0, 1], abs=1e-9)
+
+
+def test_spearman_is_pearson_of_ranks_by_a_slow_definition(generator: torch.Generator) -> None:
+    first, second = ((10 * _maps(generator)).round() / 10 for _ in range(2))  # many ties
+    second[1] = first[1] ** 3  # another map in the same order
+    for row, value in enumerate(spearman(first, second).tolist()):
+        ranks = []
+        for values in (first[row].flatten().tolist(), second[row].flatten().tolist()):
+            # how many are below, and half of those that are equal
+            ranks.append([sum(other < at for other in values) + 0.5 * sum(other == at for other in values)
+                          for at in values])
+        assert value == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
+        assert -1 < value < 0.9 or row == 1
+    assert spearman(first, second).tolist()[1] == pytest.approx(1)
+    assert spearman(first, torch.full_like(first, 0.4)).tolist() == [0, 0]
 
 
 def test_equal_maps_agree_wholly_and_inverted_ones_not_at_all(generator: torch.Generator) -> None:

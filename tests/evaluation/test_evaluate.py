@@ -140,6 +140,35 @@ def test_fills_change_what_is_seen_where_pixels_are_hidden(tmp_path: Path) -> No
     assert other["table"][0]["soft"]["target"]["rmse"] == fills["noise"]["soft"]["rmse_to_target"]
 
 
+def test_the_character_of_a_mask(tmp_path: Path) -> None:
+    class Framed(RedMask):
+        """Bright at the border and half bright within; with a dial a ramp alone, turned round below a lambda of 4."""
+
+        def forward(self, normalised: torch.Tensor, lam: torch.Tensor | None = None) -> torch.Tensor:
+            assert lam is not None
+            ramp = torch.linspace(0.3, 0.6, SIZE[1]).expand(len(normalised), 1, *SIZE).clone()
+            if self.dial:
+                return (ramp if lam[0] > 4 else 0.9 - ramp) / lam[0]
+            ramp[..., :2, :] = ramp[..., -2:, :] = ramp[..., :2] = ramp[..., -2:] = 0.99
+            return ramp
+
+    character = _run(tmp_path, mask_nets=[Framed()])["character"]
+    frame = 2 * 2 * (SIZE[0] + SIZE[1] - 2 * 2) / PIXELS
+    assert character["undecided"] == {"value": pytest.approx(1 - frame, rel=1e-5), "value_ci95": [
+        pytest.approx(1 - frame, rel=1e-5)] * 2}
+    assert character["border_ratio"]["value"] == pytest.approx(0.99 / 0.45, rel=1e-5)
+    assert character["nesting"] is None
+    for name in ("contrast", "sobel"):
+        low, high = character["correlation"][name]["value_ci95"]
+        assert -1 < low <= character["correlation"][name]["value"] <= high < 1
+    nesting = _run(tmp_path, mask_nets=[Framed(True)])["character"]["nesting"]
+    assert [(entry["smaller"], entry["larger"]) for entry in nesting] == [(0.05, 0.1), (0.1, 0.2), (0.2, 0.5)]
+    # a mean of 0.45 / lambda: 0.1 is kept above a lambda of 4, 0.2 below it
+    assert [entry["value"] for entry in nesting] == [1, 0, 1]
+    red = _run(tmp_path, dial=True)["character"]
+    assert red["undecided"]["value"] == 0 and all(entry["value"] == 1 for entry in red["nesting"])
+
+
 def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
     one, many = (_run(tmp_path / str(size), batch_size=size) for size in (1, 4))
     for way in ("insertion", "deletion"):
@@ -147,6 +176,10 @@ def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
             assert curve["rmse"] == pytest.approx(many["orders"][way][method]["rmse"], rel=1e-5)
     for fill, entry in one["fills"].items():
         assert entry["hidden"]["rmse"] == pytest.approx(many["fills"][fill]["hidden"]["rmse"], rel=1e-5)
+    for fill, methods in one["under_fills"].items():
+        for method, curve in methods.items():
+            other = many["under_fills"][fill][method]
+            assert [entry["rmse"] for entry in curve] == pytest.approx([entry["rmse"] for entry in other], rel=1e-5)
     assert one["per_image"]["names"] == many["per_image"]["names"]
 
 
@@ -188,6 +221,7 @@ def test_the_table_alone(tmp_path: Path) -> None:
     results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.without_closer_look())
     assert results["thresholds"] == [] and results["fills"] == {} and results["orders"] is None
     assert results["sanity"] is None and len(results["table"]) == 1
+    assert results["under_fills"] == {} and results["character"] is None
 
 
 class _Broken(RedDepth):

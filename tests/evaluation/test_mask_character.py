@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from depthcue.evaluation.mask_character import share_within, small_objects, straightness, surfaces
+from depthcue.evaluation.mask_character import (
+    BORDER_PX,
+    border_and_rest,
+    nesting,
+    share_within,
+    small_objects,
+    straightness,
+    surfaces,
+    undecided,
+)
 from depthcue.selection import Pictures
 
 SIZE = (40, 60)
@@ -85,3 +94,28 @@ def test_share_within() -> None:
     region = torch.zeros_like(kept)
     region[..., 0] = True
     assert share_within(kept, region).tolist() == [0.25, 0]
+
+
+def test_values_that_neither_keep_nor_hide() -> None:
+    mask = torch.tensor([[0.0, 0.05, 0.06, 0.5], [0.94, 0.95, 1.0, 1.0], [0.5] * 4]).view(3, 1, 2, 2)
+    assert undecided(mask).tolist() == [0.5, 0.25, 1.0]
+
+
+def test_the_border_and_the_rest() -> None:
+    mask = torch.full((2, 1, *SIZE), 0.2)
+    mask[0, 0, :BORDER_PX] = mask[0, 0, -BORDER_PX:] = mask[0, 0, :, :BORDER_PX] = mask[0, 0, :, -BORDER_PX:] = 0.8
+    mask[1, 0, BORDER_PX] = 1.0  # a line just inside
+    border, rest = border_and_rest(mask)
+    frame = 2 * BORDER_PX * (SIZE[0] + SIZE[1] - 2 * BORDER_PX)
+    assert border.tolist() == pytest.approx([0.8, 0.2 + 0.8 * 2 * BORDER_PX / frame])
+    inside = SIZE[1] - 2 * BORDER_PX
+    assert rest.tolist() == pytest.approx([0.2, 0.2 + 0.8 * inside / (SIZE[0] * SIZE[1] - frame)])
+
+
+def test_nesting_is_of_the_masks_that_each_share_has() -> None:
+    order = torch.arange(100.0).view(1, 1, 10, 10) / 100
+    masks = {0.1: torch.cat([order, order, order]),  # keeps 90 to 99
+             0.2: torch.cat([order, 1 - order, (order + 0.15) % 1])}  # 80 to 99, 0 to 19, 65 to 84
+    assert nesting(masks.__getitem__, 0.1, 0.2).tolist() == [1, 0, 0]
+    masks[0.2] = (masks[0.1] + 0.05) % 1  # 75 to 94
+    assert nesting(masks.__getitem__, 0.1, 0.2).tolist() == [0.5] * 3

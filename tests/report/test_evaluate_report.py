@@ -9,7 +9,13 @@ import pytest
 from PIL import Image, ImageColor
 
 from depthcue.report.evaluate import in_words, section
-from depthcue.report.evaluate_tables import beside_the_papers, evaluation_tables, table_1
+from depthcue.report.evaluate_tables import (
+    beside_the_papers,
+    character_table,
+    evaluation_tables,
+    table_1,
+    under_fills_table,
+)
 from depthcue.report.figures import DARK, LIGHT
 from depthcue.report.results import TARGET, TRUTH
 from depthcue.report.section import draw_plots
@@ -58,6 +64,15 @@ def evaluation(truth: bool = True, closer: bool = True, sanity: bool = True) -> 
                                  for step in range(4)]
         results["fills"] = {fill: {way: _flat(rmse, truth) for way in ("soft", "binary", "hidden", "nothing")}
                             for fill, rmse in (("mean", 0.1), ("black", 0.4), ("blur", 0.11))}
+        results["under_fills"] = {fill: {method: [
+            {"sparseness": share, **_flat(0.3 + more, truth), **_number("to_target_minus_mask", more)}
+            for share in (0.1, 0.5)] for method, more in (("mask", 0.0), ("contrast", ahead), ("sobel", 0.05))}
+            for fill, ahead in (("mean", 0.2), ("noise", -0.1), ("colour", 0.01))}
+        value = {"value": 0.25, "value_ci95": [0.2, 0.3]}
+        results["character"] = {
+            "bounds": [0.05, 0.95], "undecided": value, "border_px": 2, "border_ratio": value,
+            "correlation": {"contrast": value, "sobel": value},
+            "nesting": [{"smaller": 0.1, "larger": 0.2, "lambdas": [4.0, 2.0], **value}]}
         results["orders"] = {"shares": [0.0, 0.5, 1.0]}
         for way, values, above in (("insertion", [1.0, 0.2, 0.0], 0.2), ("deletion", [0.0, 0.6, 1.0], -0.2)):
             results["orders"][way] = {method: {
@@ -117,8 +132,8 @@ def test_the_papers_table_stands_beside_its_own_network_and_data_alone() -> None
 @pytest.mark.parametrize("truth", [True, False])
 def test_every_row_has_as_many_cells_as_columns(truth: bool) -> None:
     tables = evaluation_tables(evaluation(truth))
-    # two tables for each reference, orders, fills, thresholds, two of the sanity check
-    assert len(tables) == 2 * (1 + truth) + 5
+    # two tables for each reference, orders, fills, under fills, character, thresholds, two of the sanity check
+    assert len(tables) == 2 * (1 + truth) + 7
     for table in tables:
         assert {len(row) for row in table.rows} == {len(table.columns)}
     assert len(evaluation_tables(evaluation(truth, closer=False, sanity=False))) == 2 * (1 + truth)
@@ -145,7 +160,41 @@ def test_sentences_tell_differences_only_where_intervals_leave_zero_out() -> Non
         stage["advantage"]["sobel"]["value_ci95"] = [-0.1, 0.9]
     said = " ".join(in_words(unclear))
     assert "no clear difference to whole pictures" in said and " m more" not in said
-    assert "M′ does" not in said and "equally many edges" not in said
+    assert "M′ does" not in said and "answer than equally many edges" not in said
+
+
+def test_the_mask_against_others_under_every_fill() -> None:
+    results = evaluation()
+    table = under_fills_table(results)
+    assert table.columns == ("fill", "kept", "mask", "contrast − mask", "edges − mask")
+    assert [row[:2] for row in table.rows] == [(fill, kept) for fill in ("mean", "noise", "colour")
+                                               for kept in ("10%", "50%")]
+    assert table.rows[2][2:] == ("0.300 (0.280 to 0.320)", "-0.100 (-0.120 to -0.080)", "+0.050 (+0.030 to +0.070)")
+    said = " ".join(in_words(results))
+    assert ("less far away than with equally many pixels by contrast in 2 of 6 pairs of a fill and a share, clearly "
+            "farther away in 2 (noise at 10%, noise at 50%).") in said
+    assert ("Whatever hidden pixels show, the depth is clearly less far away with the mask's pixels than with equally "
+            "many edges.") in said
+    for methods in results["under_fills"].values():
+        methods |= dict.fromkeys(("canny", "hed", "random"), methods["sobel"])
+    assert under_fills_table(results).columns == table.columns
+
+
+def test_the_character_of_the_mask_has_a_row_for_all_that_was_measured() -> None:
+    results = evaluation()
+    table = character_table(results)
+    assert [row[0] for row in table.rows] == [
+        "values between 0.05 and 0.95", "mean of the outer 2 pixels over that of the rest",
+        "rank correlation with contrast", "rank correlation with edges", "of the 10% kept, also among the 20%"]
+    assert all(row[1] == "0.250 (0.200 to 0.300)" for row in table.rows)
+    results["character"] |= {"nesting": None, "border_ratio": None}
+    assert len(character_table(results).rows) == 3
+
+
+def test_results_of_earlier_versions_are_told_as_before() -> None:
+    results = evaluation()
+    del results["under_fills"], results["character"]
+    assert len(evaluation_tables(results)) == 9 and not any("pairs of a fill" in told for told in in_words(results))
 
 
 def test_nothing_is_concluded_from_one_image() -> None:

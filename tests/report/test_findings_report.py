@@ -108,6 +108,22 @@ def test_tables_have_all_numbers() -> None:
                                  "+10.0% (+0.0% to +20.0%)")
 
 
+def test_the_sky_is_told_apart_where_it_is_known() -> None:
+    results = _results()
+    far = results["data"][0]["findings"]["far"]
+    before = len(section(results, Path()).tables)
+    far["sky"] = None
+    assert len(section(results, Path()).tables) == before
+    far["sky"] = {"share": _entry(0.3), "kept": {"mask": _entry(0.15), "edges": _entry(0.25)},
+                  "mask_minus_edges": _entry(-0.1)}
+    table = section(results, Path()).tables[-1]
+    assert table.rows == (("sky", "30.0% (20.0% to 40.0%)", "15.0% (5.0% to 25.0%)", "25.0% (15.0% to 35.0%)",
+                           "-10.0% (-20.0% to +0.0%)"),)
+    assert len(table.columns) == 5 and "20% with most mask" in table.title
+    assert ("the sky, which has no depth, is 30.0% (20.0% to 40.0%) of all pixels, and 15.0% (5.0% to 25.0%) of those "
+            "with most mask lie in it (of as many edges 25.0% (15.0% to 35.0%)).") in " ".join(in_words(results))
+
+
 def test_names_of_sizes() -> None:
     assert size_names([0.001, 0.01, 0.1]) == ["below 0.1%", "0.1% to 1%", "1% to 10%", "10% and more"]
 

@@ -180,7 +180,7 @@ def test_a_teacher_answers_for_pictures_without_depth(pictures: str, target: str
 
 
 def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> None:
-    """The answer of a teacher of inverse depth, right up to a scale, has the shape it sees at the prediction's scale."""
+    """What a teacher right up to a scale sees, inverse depth, comes at the scale of the prediction."""
     class Inverse(DepthNet):
         def forward(self, normalised: torch.Tensor) -> torch.Tensor:
             return 0.01 / (2 + normalised[:, :1])

@@ -4,7 +4,8 @@ Where the vanishing point is known (rendered scenes) it is taken from there and 
 pictures; elsewhere it is estimated (see `vanishing_point`), and pictures that show no clear one are left out. Edges
 crowd at a vanishing point too, so edges are followed beside the mask in every curve, and the attention near it is also
 compared with that elsewhere at equal edge strength. A mask that prefers the rows of the horizon would be bright there
-as well; so near and elsewhere are also compared within the same rows.
+as well; so near and elsewhere are also compared within the same rows. The sky has no depth to see; where it is known
+(rendered scenes), what a mask spends on it is told apart.
 """
 
 import math
@@ -45,6 +46,7 @@ class FarRegion:
         self._near_by_row = Cells((ROWS, len(DISTANCES) + 1), (MASK, EDGES))
         self._depth = Cells((DEPTH_STEPS + 1,), (MASK, EDGES))
         self._rows = Cells((ROWS,), (MASK, EDGES))
+        self._sky = Cells((2,), (MASK, EDGES))
         self._depth_source = ""
         self._points: list[_Point] = []
         self._images = 0
@@ -59,6 +61,9 @@ class FarRegion:
         if seen.depth_m is not None:
             self._depth_source = seen.depth_source
             self._depth.see([cell_of(seen.depth_m, self.depths_m)], seen.attention)
+        if seen.truth is not None:
+            sky = (seen.truth.object_id < 0).long()
+            self._sky.see([sky], {name: kept.double() for name, kept in seen.kept.items()})
         points = self._look_for_points(seen)
         self._points += points
         used = [row for row, point in enumerate(points) if point.used is not None]
@@ -79,7 +84,8 @@ class FarRegion:
         widths, and `near` it (within NEAR): attention of mask and edges, the difference, the mask's near minus
         elsewhere `at_equal_strength`, and the same of mask and edges `in_the_same_rows` (None where fewer than two
         pictures have one); `by_depth` with bounds in metres, the source of depth, and what is `far` (None without
-        depth); `by_row`, bands from the top, with their share of all attention.
+        depth); `by_row`, bands from the top, with their share of all attention; `sky`, its `share` of all pixels and of
+        the pixels `kept` by mask and edges, and the difference (None where no picture is known to show any).
         """
         if not self._images:
             return {"left_out": "there are no pictures"}
@@ -95,6 +101,7 @@ class FarRegion:
             "by_depth": None if depth is None else {
                 "source": self._depth_source, "bounds_m": self.depths_m, "far": self._far(depth),
                 "bins": [_compared(depth, np.arange(DEPTH_STEPS + 1) == place) for place in range(DEPTH_STEPS + 1)]},
+            "sky": self._of_sky(draws, seed),
             "by_row": {"bins": [_compared(rows, np.arange(ROWS) == place) | {
                 "share_of_mask": rows.share(np.arange(ROWS) == place, MASK).entry(),
                 "share_of_edges": rows.share(np.arange(ROWS) == place, EDGES).entry()} for place in range(ROWS)]},
@@ -106,6 +113,16 @@ class FarRegion:
         return {"within": NEAR, **_compared(table, everywhere), "share": table.share(everywhere).entry(),
                 "at_equal_strength": table.matched(MASK, inner, ~inner).entry(),
                 "in_the_same_rows": {name: by_row.matched(name, inner, ~inner).entry() for name in (MASK, EDGES)}}
+
+    def _of_sky(self, draws: int, seed: int) -> dict[str, Any] | None:
+        if not len(self._sky):
+            return None
+        table, sky = self._sky.table(draws, seed), np.array([False, True])
+        if not table.images(sky):
+            return None
+        kept = {name: table.share(sky, name) for name in (MASK, EDGES)}
+        return {"share": table.share(sky).entry(), "kept": {name: samples.entry() for name, samples in kept.items()},
+                "mask_minus_edges": (kept[MASK] - kept[EDGES]).entry()}
 
     def _far(self, table: Table) -> dict[str, Any]:
         bounds = [0.0, *self.depths_m]

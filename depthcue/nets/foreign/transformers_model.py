@@ -8,6 +8,7 @@ stretched, as its processor does.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError
-from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH
+from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH, DepthNet, restore_mode
 from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
 from depthcue.nets.foreign.statement import RGB, statement
 
@@ -72,6 +73,77 @@ class _PictureByPicture(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         return {"predicted_depth": torch.cat([self.model(picture).predicted_depth for picture in pictures.split(1)])}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What every layer of a transformer attends to.
+
+    Attributes:
+        layers: (B, heads, T, T) each, from the first; rows are queries, and sum to 1. The last h·w of the T tokens are
+            the patches by rows, those before them the summary (CLS) and registers.
+        grid: (h, w), how many patches the picture has downwards and across.
+    """
+
+    layers: tuple[Tensor, ...]
+    grid: tuple[int, int]
+
+
+_WHOLE_ATTENTION = ("beit", "dinov2", "dinov2_with_registers", "dpt")
+"""Kinds of transformers in which every token attends to every other, in all layers."""
+
+
+def check_attention(net: DepthNet) -> Any:
+    """The transformer within a net whose attention can be read.
+
+    Raises:
+        DepthcueError: there is none, or its layers do not attend from all patches to all.
+    """
+    body = net.body.model if isinstance(net, ForeignDepthNet) and isinstance(net.body, _PictureByPicture) \
+        else getattr(net, "body", None)
+    family = getattr(getattr(body, "config", None), "model_type", None)
+    hint = "It can be read from DPT, Depth Anything and ZoeDepth on plain vision transformers, given as hf:REPO_OR_DIR."
+    if family not in _FAMILIES:
+        raise DepthcueError(f"{net.description.name} shows no attention of a transformer", hint)
+    transformer = getattr(body, "backbone", None) or getattr(body, "dpt", None) or getattr(body, family)
+    kind = transformer.config.model_type
+    if kind not in _WHOLE_ATTENTION:
+        raise DepthcueError(f"the layers of {net.description.name} ({kind}) attend to shrunken maps or to windows, in "
+                            "grids that differ: their attention cannot be chained from patch to patch", hint)
+    return transformer
+
+
+def attention_of(net: DepthNet, normalised: Tensor) -> Attention:
+    """What the layers of a net's transformer attend to in pictures (B, 3, H, W), without gradients.
+
+    All layers are held at once: of a large net at full size some GB a picture.
+
+    Raises:
+        DepthcueError: see `check_attention`.
+    """
+    transformer = check_attention(net)
+    assert isinstance(net, ForeignDepthNet)
+    taken = net._as_taken(normalised)
+    patch = _patch(transformer.config, 16)
+    with torch.no_grad(), restore_mode(transformer), _eager(transformer):
+        layers = transformer(taken, output_attentions=True).attentions
+    return Attention(tuple(layers), (taken.shape[-2] // patch, taken.shape[-1] // patch))
+
+
+@contextmanager
+def _eager(transformer: Any) -> Iterator[None]:
+    """Faster forms of attention never hold its weights."""
+    before = transformer.config._attn_implementation
+    choose = getattr(transformer, "set_attn_implementation", None)
+    if choose is None:
+        # earlier releases of transformers turn to the slow form by themselves where the weights are asked for
+        yield
+        return
+    choose("eager")
+    try:
+        yield
+    finally:
+        choose(before)
 
 
 def _load(place: str) -> tuple[nn.Module, Any]:

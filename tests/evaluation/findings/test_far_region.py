@@ -111,6 +111,34 @@ def test_by_row() -> None:
     assert [entry["share_of_edges"]["value"] for entry in bins] == pytest.approx([1 / ROWS] * ROWS)
 
 
+def test_pixels_kept_in_the_sky() -> None:
+    objects = torch.zeros(COUNT, 1, HEIGHT, WIDTH, dtype=torch.int64)
+    objects[..., :9, :] = -1
+    objects[0] = 0  # a road under a bridge
+    mask = torch.zeros(COUNT, 1, HEIGHT, WIDTH)
+    mask[..., 12:16, :] = 1.0
+    mask[..., 5, :50] = 2.0
+    rgb = torch.zeros(COUNT, 3, HEIGHT, WIDTH)
+    rgb[..., 30:, :] = 1.0
+    finding = FarRegion(max_depth_m=80.0)
+    # an eighth of the 36 rows: half a row in the sky is kept, and four below
+    finding.see(seen_pictures(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=objects), share=0.125))
+    sky = finding.results(100, 0)["sky"]
+    some = (COUNT - 1) / COUNT
+    assert sky["share"]["value"] == pytest.approx(some * 9 / HEIGHT, rel=1e-5)
+    assert sky["kept"]["mask"]["value"] == pytest.approx(some * 0.5 / 4.5, rel=1e-5)
+    # edges are two rows, and what else is kept is chance
+    low, high = sky["kept"]["edges"]["ci95"]
+    assert 0 < low <= sky["kept"]["edges"]["value"] <= high < 0.25
+    assert sky["mask_minus_edges"]["value"] == pytest.approx(
+        sky["kept"]["mask"]["value"] - sky["kept"]["edges"]["value"], abs=1e-5)
+
+
+def test_no_sky_is_told_where_none_is_known() -> None:
+    assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH))["sky"] is None
+    assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH), point=None)["sky"] is None
+
+
 def test_without_depth_there_is_no_curve_by_depth() -> None:
     assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH))["by_depth"] is None
 
