@@ -159,7 +159,7 @@ def _masked(kind: str, sources: Sequence[Path], tour: Tour, lam: float, out: Pat
             progress: Progress) -> list[dict[str, Any]]:
     """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; what became of each."""
     # torch, because exporting the net would take longer than these few frames
-    options = MaskOptions(tour.weights[kind], lam, ("mask", "overlay", "panel"), backend="torch")
+    options = MaskOptions(tour.weights[kind], lam=lam, save=("mask", "overlay", "panel"), backend="torch")
     folder = out / "masks" / TITLES[kind].lower()
     summary = mask_sources([str(source) for source in sources], folder, options, progress)
     for entry in summary["inputs"]:
