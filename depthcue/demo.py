@@ -162,8 +162,8 @@ def _masked(kind: str, sources: Sequence[Path], tour: Tour, setting: Setting, ou
             progress: Progress) -> list[dict[str, Any]]:
     """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; what became of each."""
     # torch, because exporting the net would take longer than these few frames
-    options = MaskOptions(tour.weights[kind], setting.lam if setting.keep is None else None,
-                          ("mask", "overlay", "panel"), backend="torch", keep=setting.keep)
+    options = MaskOptions(tour.weights[kind], lam=setting.lam if setting.keep is None else None, keep=setting.keep,
+                          save=("mask", "overlay", "panel"), backend="torch")
     folder = out / "masks" / TITLES[kind].lower()
     summary = mask_sources([str(source) for source in sources], folder, options, progress)
     for entry in summary["inputs"]:

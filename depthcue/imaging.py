@@ -113,6 +113,31 @@ def grey16(values: Map) -> NDArray[np.uint16]:
     return (np.clip(values, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
 
 
+def top_pixels(scores: Map | NDArray[np.uint16], share: float, seed: int = 0) -> NDArray[np.bool_]:
+    """Exactly round(share · H · W) pixels of a map, those with the highest values; among equal ones a random choice.
+
+    Args:
+        scores: (H, W), no NaN.
+        share: of the pixels, in [0, 1].
+        seed: of the choice among equal values, at whose limit a flat region gives scattered pixels.
+
+    Returns:
+        bool (H, W), True where the pixel is kept.
+    """
+    flat = scores.ravel()
+    count = round(share * flat.size)
+    if count == 0:
+        return np.zeros(scores.shape, np.bool_)
+    limit = np.partition(flat, flat.size - count)[flat.size - count]
+    kept = flat > limit
+    equal = np.flatnonzero(flat == limit)
+    missing = count - np.count_nonzero(kept)
+    if missing < equal.size:
+        equal = np.random.default_rng(seed).choice(equal, missing, replace=False, shuffle=False)
+    kept[equal] = True
+    return kept.reshape(scores.shape)
+
+
 def overlay(rgb: Rgb, mask: Map | Grey) -> Rgb:
     """The picture with the mask over it: what is hidden turns dark and grey, what is kept glows in amber.
 

@@ -17,9 +17,14 @@ from depthcue.record import without_paths
 
 HERE = Path(__file__).resolve().parent
 LICENCE = {
-    "compact-indoor": "MIT. Trained in part on the 795 labelled training frames of NYU Depth v2 (Silberman, Hoiem, "
-                      "Kohli, Fergus, ECCV 2012), a data set for research; look at its terms before other use.",
-    "compact-road": "MIT. Trained on rendered roads alone.",
+    "compact-indoor": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained in part on the 795 "
+                      "labelled training frames of NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus, ECCV 2012), a data "
+                      "set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was trained "
+                      "on NYU Depth v2 too: look at that data set's terms before use beyond research.",
+    "compact-road": "MIT for the code; the encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on "
+                    "rendered roads and on answers of PyDNet (Poggi et al., IROS 2018; MIT) to frames of a drive. "
+                    "PyDNet's weights were trained on KITTI (CC BY-NC-SA 3.0): take these weights for non-commercial "
+                    "use alone unless you know better.",
 }
 
 

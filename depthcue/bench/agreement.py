@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthcue.bench.torch_graph import TorchGraph
-from depthcue.export.parity import THRESHOLD
+from depthcue.export.parity import kept_pixels
 from depthcue.export.precision import TOLERANCES
 from depthcue.imaging import resize_rgb
 from depthcue.nets import DepthNet, MaskNet
@@ -32,7 +32,7 @@ class Agreement:
     """Largest difference: of masks; of depths as a share of the depth (of 1 m where it is less). None for NaN."""
     mean_abs: float | None
     changed_side: float | None
-    """Share of pixels of masks that change side at the threshold; None for depths and for NaN."""
+    """Share of pixels of masks that change side, by the share kept or the threshold; None for depths and for NaN."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -41,16 +41,18 @@ class Agreement:
 class Answers:
     """What the net as given, in float32 on the CPU, makes of some pictures."""
 
-    def __init__(self, net: MaskNet | DepthNet, lam: float | None, pictures: Sequence[NDArray[np.uint8]],
+    def __init__(self, net: MaskNet | DepthNet, dial: float | None, pictures: Sequence[NDArray[np.uint8]],
                  size: tuple[int, int]) -> None:
         """
         Args:
+            dial: of a mask net, the share or λ it is set to; None for its own.
             pictures: uint8 (H, W, 3) of any sizes.
             size: (height, width) that the net is to see them at.
         """
         self.frames: Frames = np.stack([resize_rgb(picture, *size) for picture in pictures])
         self._of_masks = isinstance(net, MaskNet)
-        with TorchGraph(net, lam) as graph:
+        self._keep = dial if isinstance(net, MaskNet) and net.keeps_shares else None
+        with TorchGraph(net, dial) as graph:
             self.maps = np.concatenate([graph.infer(self.frames[row:row + 1]) for row in range(len(self.frames))])
 
     def agreement(self, maps: Maps, precision: str) -> Agreement:
@@ -61,7 +63,9 @@ class Answers:
         if not self._of_masks:
             difference = difference / np.maximum(self.maps, 1.0)
         largest, mean = float(difference.max()), float(difference.mean())
-        changed = float(np.mean((maps > THRESHOLD) != (self.maps > THRESHOLD))) if self._of_masks else None
+        changed = None
+        if self._of_masks:
+            changed = float(np.mean(kept_pixels(maps, self._keep) != kept_pixels(self.maps, self._keep)))
         limit = TOLERANCES[precision] if self._of_masks else TOLERANCES[precision].for_depths()
         right = largest <= limit.max_abs and mean <= limit.mean_abs and (changed or 0.0) <= limit.changed_side
         return Agreement(right, largest, mean, changed)

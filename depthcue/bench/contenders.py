@@ -70,12 +70,13 @@ class Contender:
 
 
 def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, threads: int, batch_size: int = 32,
-                    size: tuple[int, int] | None = None) -> list[Contender]:
+                    size: tuple[int, int] | None = None, keep: float | None = None) -> list[Contender]:
     """Ways of running a mask net, the reference first.
 
     Args:
         net: what `spec` names, on the CPU; of an exported graph, ways to run that very file.
         device: cpu, cuda, cuda:N or mps.
+        lam, keep: λ, or the share to keep; None for the net's own.
         threads: CPU threads of one call.
         batch_size, size: the largest batch, and (height, width) of the frames, None for the net's own: what engines
             are built for.
@@ -84,14 +85,14 @@ def mask_contenders(net: MaskNet, spec: str, lam: float | None, device: str, thr
         DepthcueError: a graph, and a device that runs none.
     """
     def opener(backend: str, precision: str) -> Callable[[], Runs]:
-        return lambda: open_runner(spec, backend=backend, device=device, precision=precision, lam=lam, threads=threads,
-                                   batch_size=batch_size, size=size)
+        return lambda: open_runner(spec, backend=backend, device=device, precision=precision, keep=keep, lam=lam,
+                                   threads=threads, batch_size=batch_size, size=size)
 
     if net.graph_file is not None:
         precision = _precision_of(net.graph_file, "mask")
         return [Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision), True)
                 for backend in _backends_of_files(device)]
-    return [*_as_given(net, lam, device),
+    return [*_as_given(net, net.dial_value(keep, lam), device),
             *(Contender(f"{backend} {precision}", backend, device, precision, True, opener(backend, precision), True)
               for backend, precision in _tuned(device))]
 
@@ -114,10 +115,10 @@ def depth_contenders(net: DepthNet, device: str, threads: int, batch_size: int =
               for backend, precision in _tuned(device))]
 
 
-def _as_given(net: MaskNet | DepthNet, lam: float | None, device: str) -> Iterator[Contender]:
+def _as_given(net: MaskNet | DepthNet, dial: float | None, device: str) -> Iterator[Contender]:
     for precision in _TORCH[_kind(device)]:
         def opened(precision: str = precision) -> Runs:
-            return TorchGraph(net, lam, device, precision)
+            return TorchGraph(net, dial, device, precision)
 
         yield Contender(f"{AS_GIVEN} {precision}", "torch", device, precision, False, opened)
 

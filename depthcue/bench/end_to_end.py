@@ -27,17 +27,18 @@ class Job:
     """The nets of one way of masking, and masking with them, again and again; a context manager."""
 
     def __init__(self, contender: Contender, spec: str, lam: float | None = None,
-                 size: tuple[int, int] | None = None) -> None:
+                 size: tuple[int, int] | None = None, keep: float | None = None) -> None:
         """
         Args:
             contender: one of `in_jobs`.
             spec: of the mask net.
+            lam, keep: λ, or the share to keep; None for the net's own.
             size: (height, width) to work at; None for the net's own.
 
         Raises:
             DepthcueError: the net cannot be opened so.
         """
-        options = checked(MaskOptions(weights=spec, lam=lam, save=("mask",), backend=contender.backend,
+        options = checked(MaskOptions(weights=spec, keep=keep, lam=lam, save=("mask",), backend=contender.backend,
                                       device=contender.device, precision=contender.precision, size=size))
         self._masking = Masking(options, Plan.for_device(contender.device, None), _LONG)
 

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from depthcue.bench.torch_graph import graph_of, lambda_input
+from depthcue.bench.torch_graph import dial_tensor, graph_of
 from depthcue.nets import DepthNet, MaskNet
 
 
@@ -18,12 +18,12 @@ def flops_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: 
     Args:
         size: (height, width) of the frame.
     """
-    lam = net.check_lambda(None) if isinstance(net, MaskNet) else None
+    dial = net.dial_value() if isinstance(net, MaskNet) else None
     frames = torch.zeros(1, *size, 3, dtype=torch.uint8, device="meta")
     try:
         graph = copy.deepcopy(graph_of(net, rewrite=rewrite)).to("meta")
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            graph(frames, *lambda_input(lam, frames))
+            graph(frames, *dial_tensor(dial, frames))
     except Exception:  # a net of others may leave torch, or ask for values, in whatever way it likes
         return None
     return int(counter.get_total_flops()) or None

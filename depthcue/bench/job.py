@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 class Settings:
     """How to measure; the defaults take about a minute and a half for the shipped nets on two cores."""
 
+    keep: float | None = None
+    """The share of pixels to keep; None, where λ is None too, for the mask net's own."""
     lam: float | None = None
     size: tuple[int, int] | None = None
     """(height, width) of the frames; None for each net's own working size."""
@@ -76,7 +78,7 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     place = str(pick_device(device))
     pictures = rendered_pictures()
     mask_net, trained = mask_net_of(weights, _as_batch(pictures))
-    mask_net.check_lambda(settings.lam)
+    mask_net.dial_value(settings.keep, settings.lam)
     depth_net, without_depth = _depth_net(target, mask_net, pictures)
     for net in (mask_net, depth_net):
         if net is not None:
@@ -107,7 +109,8 @@ class _Work:
     def run(self, mask_net: MaskNet, spec: str, depth_net: DepthNet | None) -> dict[str, Any]:
         """The parts of the document that are measured."""
         largest, size = max(self.batch_sizes), self.settings.size
-        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads, largest, size)
+        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads, largest, size,
+                                     self.settings.keep)
         precisions = tuple(dict.fromkeys(contender.precision for contender in contenders))
         limits = self._limits(precisions)
         of_masks = self._measure(mask_net, contenders)
@@ -128,8 +131,8 @@ class _Work:
         return measure_limits(self.device, precisions)
 
     def _measure(self, net: MaskNet | DepthNet, contenders: Sequence[Contender]) -> Measured:
-        lam = net.check_lambda(self.settings.lam) if isinstance(net, MaskNet) else None
-        subject = Subject(net, _size(net, self.settings), lam, self.pictures)
+        dial = net.dial_value(self.settings.keep, self.settings.lam) if isinstance(net, MaskNet) else None
+        subject = Subject(net, _size(net, self.settings), dial, self.pictures)
         return measure(subject, contenders, self.batch_sizes, self.settings.seconds, self.progress)
 
     def _net_part(self, kind: str, net: MaskNet | DepthNet, measured: Measured,
@@ -166,7 +169,7 @@ class _Work:
             sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
 
         def opened(contender: Contender) -> Job:
-            return Job(contender, spec, self.settings.lam, self.settings.size)
+            return Job(contender, spec, self.settings.lam, self.settings.size, self.settings.keep)
 
         done, failed = time_jobs([entry.contender for entry in jobs], opened, sources, self.progress)
         for job in done:

@@ -36,7 +36,8 @@ class Subject:
     """On the CPU."""
     size: tuple[int, int]
     """(height, width) of the frames."""
-    lam: float | None
+    dial: float | None
+    """Of a mask net, the share or λ it is set to."""
     pictures: Sequence[NDArray[np.uint8]]
     """uint8 (H, W, 3), to compare answers on and to time with."""
 
@@ -89,7 +90,7 @@ def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequ
     """
     what = "mask net" if isinstance(subject.net, MaskNet) else "depth net"
     reference = contenders[0].name
-    answers = Answers(subject.net, subject.lam, subject.pictures, subject.size)
+    answers = Answers(subject.net, subject.dial, subject.pictures, subject.size)
     with ExitStack() as stack:
         progress.start(f"checking the {what}", len(contenders))
         entries: list[Entry] = []

@@ -18,7 +18,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.rewrites import exchange_pays_in_torch, rewritten
 from depthcue.nets import DepthNet, MaskNet
-from depthcue.runtime.runner import Frames, Masks
+from depthcue.runtime.runner import Frames, Masks, check_dial
 
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("fp32", *_LOW)
@@ -27,23 +27,23 @@ PRECISIONS = ("fp32", *_LOW)
 class TorchGraph:
     """Frames in, masks or depths out; a context manager as runners are. The net given is copied."""
 
-    def __init__(self, net: MaskNet | DepthNet, lam: float | None = None, device: str = "cpu",
+    def __init__(self, net: MaskNet | DepthNet, dial: float | None = None, device: str = "cpu",
                  precision: str = "fp32", *, rewrite: bool = False) -> None:
         """
         Args:
-            lam: λ of a mask net; None takes its own.
+            dial: the share or λ that a mask net is set to; None for its own.
             precision: `fp32`; `bf16` or `fp16` for convolutions in it, by autocast.
             rewrite: whether to run it rewritten to less arithmetic, in channels-last order.
 
         Raises:
-            DepthcueError: no such precision, or λ outside the net's range.
+            DepthcueError: no such precision, or a share or λ that the net does not take.
         """
         if precision not in PRECISIONS:
             raise DepthcueError(f"torch runs no precision {precision!r} here", f"Choose {', '.join(PRECISIONS)}.")
         self.name = f"torch {device} {precision}" + ("" if rewrite else " as given")
         self.device = device
         self._net = net
-        self._lam = net.check_lambda(lam) if isinstance(net, MaskNet) else None
+        self._dial = check_dial(net.description, dial) if isinstance(net, MaskNet) else None
         self._low = _LOW.get(precision)
         self._rewrite = rewrite
         self._module: MaskGraph | DepthGraph | None = None
@@ -83,7 +83,7 @@ class TorchGraph:
         if self._low is not None:
             low = torch.autocast(batch.device.type, self._low)
         with torch.inference_mode(), low:
-            maps: Tensor = self._module(batch, *lambda_input(self._lam, batch))
+            maps: Tensor = self._module(batch, *dial_tensor(self._dial, batch))
         return maps
 
 
@@ -98,6 +98,6 @@ def graph_of(net: MaskNet | DepthNet, *, rewrite: bool) -> MaskGraph | DepthGrap
     return graph.eval().requires_grad_(False)
 
 
-def lambda_input(lam: float | None, batch: Tensor) -> tuple[Tensor, ...]:
-    """What a graph takes beside `batch` (B, H, W, 3): λ for each frame, or nothing."""
-    return () if lam is None else (torch.full((len(batch),), lam, device=batch.device),)
+def dial_tensor(dial: float | None, batch: Tensor) -> tuple[Tensor, ...]:
+    """What a graph takes beside `batch` (B, H, W, 3): the share or λ of each frame, or nothing."""
+    return () if dial is None else (torch.full((len(batch),), dial, device=batch.device),)

@@ -16,7 +16,8 @@ Spread = tuple[float, float]
 BEFORE_SIGMOID: Spread = (0.0, 2.0)
 METRES: Spread = (3.0, 0.7)
 LOGARITHM: Spread = (0.0, 0.5)
-SPREADS = {"compact": LOGARITHM, "monodepth2-resnet18": BEFORE_SIGMOID, "monodepth2-resnet50": BEFORE_SIGMOID}
+SPREADS = {**dict.fromkeys(("lite0", "lite1", "lite2", "compact"), LOGARITHM),
+           **dict.fromkeys(("monodepth2-resnet18", "monodepth2-resnet50"), BEFORE_SIGMOID)}
 """Of depth nets; of any other, metres."""
 
 
@@ -52,16 +53,16 @@ def settle(net: MaskNet | DepthNet, pictures: Tensor, spread: Spread) -> None:
     ran: list[tuple[nn.Conv2d, Tensor]] = []
     hooks = [module.register_forward_hook(lambda conv, inputs, output: ran.append((conv, output)))
              for module in net.modules() if isinstance(module, nn.Conv2d)]
-    lam = (torch.full((len(pictures),), net.check_lambda(None)),) if isinstance(net, MaskNet) else ()
+    dial = (torch.full((len(pictures),), net.dial_value()),) if isinstance(net, MaskNet) else ()
     try:
         with torch.no_grad():
             for norm in norms:
                 norm.momentum = None  # the mean over all batches, here of one
                 norm.reset_running_stats()
             net.train()
-            net(net.normalise(pictures), *lam)
+            net(net.normalise(pictures), *dial)
             net.eval()
-            net(net.normalise(pictures), *lam)
+            net(net.normalise(pictures), *dial)
             last, values = ran[-1]
             assert last.bias is not None  # the last one of every architecture here has one
             scale = spread[1] / float(values.std())

@@ -8,6 +8,7 @@ from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
     DeviceOption,
     JsonOption,
+    KeepOption,
     LambdaOption,
     OutDirOption,
     QuietOption,
@@ -19,8 +20,8 @@ from depthcue.cli.options import (
 
 BenchWeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a .safetensors "
-                      "file, NAME:PATH; an exported .onnx, which is measured as it is; or an architecture alone, drn22 "
-                      "or compact, which is then measured untrained.")]
+                      "file, NAME:PATH; an exported .onnx, which is measured as it is; or an architecture alone, "
+                      "lite0, drn22 or compact, which is then measured untrained.")]
 BatchesOption = Annotated[
     list[int] | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. Can be given several "
                                    "times. Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 32 on a GPU.")]
@@ -34,7 +35,7 @@ SourceOption = Annotated[
 
 
 def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", target: TargetOption = None,
-          lam: LambdaOption = None, batch_sizes: BatchesOption = None, size: SizeOption = None,
+          keep: KeepOption = None, lam: LambdaOption = None, batch_sizes: BatchesOption = None, size: SizeOption = None,
           seconds: SecondsOption = 3.0, source: SourceOption = None, threads: ThreadsOption = None,
           device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
           verbose: VerboseOption = False) -> None:
@@ -46,7 +47,8 @@ def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", tar
     from depthcue.bench.job import Settings, bench_specs
 
     configure(quiet, verbose)
-    settings = Settings(lam=lam, size=parse_size(size), batch_sizes=tuple(batch_sizes) if batch_sizes else None,
+    settings = Settings(keep=keep, lam=lam, size=parse_size(size),
+                        batch_sizes=tuple(batch_sizes) if batch_sizes else None,
                         seconds=seconds, threads=threads, source=source)
     with progress_bar(quiet) as progress:
         results = bench_specs(weights, target, out, settings, device, progress)

@@ -9,6 +9,7 @@ from depthcue.cli.console import configure, print_json, print_table, progress_ba
 from depthcue.cli.options import (
     DeviceOption,
     JsonOption,
+    KeepOption,
     LambdaOption,
     QuietOption,
     SizeOption,
@@ -29,8 +30,9 @@ SaveOption = Annotated[
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "
                                    "and without the mask), binary (1 bit), raw (16 bit) or npy. Can be given several "
                                    "times. Default: mask and overlay.")]
-ThresholdOption = Annotated[float, typer.Option("--threshold", metavar="E", help="A pixel is kept where the mask is "
-                                                "above this.")]
+ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="E", help="A pixel is kept where the "
+                                                       "mask is above this. Default: 0.025. Not with a share to keep.",
+                                                       show_default=False)]
 BackendOption = Annotated[str, typer.Option("--backend", metavar="B", help="auto, torch, onnx, openvino (CPUs) or "
                                             "tensorrt (NVIDIA GPUs). On a CPU, auto takes the one that a short trial "
                                             "finds fastest, on a GPU torch.")]
@@ -66,7 +68,8 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, metavar="
 
 
 def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = "compact-indoor",
-         lam: LambdaOption = None, save: SaveOption = None, threshold: ThresholdOption = 0.025,
+         keep: KeepOption = None, lam: LambdaOption = None, save: SaveOption = None,
+         threshold: ThresholdOption = None,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
          precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
          compiled: MaskCompileOption = False,
@@ -87,9 +90,9 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):
         raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
-    options = MaskOptions(weights=weights, lam=lam, save=tuple(save or ("mask", "overlay")), threshold=threshold,
-                          target=target, backend=backend, device=device, precision=precision, batch_size=batch_size,
-                          size=parse_size(size), compiled=compiled,
+    options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
+                          threshold=threshold, target=target, backend=backend, device=device,
+                          precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
                           decoder=decoder, duration_s=duration, stall_s=stall_timeout)
     with progress_bar(quiet) as progress:

@@ -26,9 +26,14 @@ DataListOption = Annotated[
                             "folder:PATH. Given several times, every batch draws from each in equal parts.")]
 OutDirOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what comes out.")]
 OutFileOption = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.")]
+KeepOption = Annotated[
+    float | None, typer.Option("--keep", metavar="S", help="Share of the pixels to keep, above 0 and below 1; exactly "
+                               "as many are kept. Default: the mask net's own, 0.2 unless its card says another; a "
+                               "net that takes lambda is set to its own lambda. Not with --lambda.")]
 LambdaOption = Annotated[
     float | None, typer.Option("--lambda", metavar="X", help="Weight of sparseness in Eq. (4): larger keeps fewer "
-                               "pixels. Default: the mask net's own.")]
+                               "pixels. A net that takes shares is set to the share that answers to it. Default: the "
+                               "mask net's own.")]
 KeepListOption = Annotated[
     list[float] | None, typer.Option("--keep", metavar="S", help="Share of the pixels to keep, above 0 and below 1. "
                                      "Can be given several times. Default: several, from few pixels to most.")]

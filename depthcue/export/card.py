@@ -14,18 +14,24 @@ import torch
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.graph_card import GRAPH_SCHEMA, Kind
 
+DIALS = {"keep": "share of the pixels to keep, above 0 and below 1; the net was trained for",
+         "lambda": "weight of sparseness,"}
+
 
 def graph_card(kind: Kind, description: MaskDescription | DepthDescription, **fields: Any) -> dict[str, Any]:
     """A card: inputs and outputs with their names, types, shapes and ranges, then `fields` as they are."""
-    lambda_range = getattr(description, "lambda_range", None)
+    dial = description.dial_name
+    lambda_range: Any = getattr(description, "lambda_range", None)
+    keep_range: Any = getattr(description, "keep_range", None)
     inputs = [{"name": "frames", "dtype": "uint8", "shape": ["batch", "height", "width", 3],
                "meaning": "RGB, upright; mean and deviation are applied inside"}]
-    if lambda_range is not None:
-        inputs.append({"name": "lambda", "dtype": "float32", "shape": ["batch"],
-                       "meaning": f"weight of sparseness, {lambda_range[0]:g} to {lambda_range[1]:g}"})
+    if dial is not None:
+        low, high = lambda_range if keep_range is None else keep_range
+        inputs.append({"name": dial, "dtype": "float32", "shape": ["batch"],
+                       "meaning": f"{DIALS[dial]} {low:g} to {high:g}"})
     if kind == "mask":
         output = {"name": "mask", "dtype": "float32", "shape": ["batch", "height", "width"],
-                  "meaning": "share of each pixel kept, 0 to 1"}
+                  "meaning": "share of each pixel kept, 0 to 1" + ("; its mean is keep" if dial == "keep" else "")}
     else:
         output = {"name": "depth", "dtype": "float32", "shape": ["batch", "depth_height", "depth_width"],
                   "meaning": _depth_unit(description)}
@@ -37,6 +43,8 @@ def graph_card(kind: Kind, description: MaskDescription | DepthDescription, **fi
         "outputs": [output],
         "height_and_width_are_multiples_of": description.multiple,
         "working_size": {"height": description.height, "width": description.width},
+        "keep_range": None if keep_range is None else list(keep_range),
+        "default_keep": None if keep_range is None else getattr(description, "default_keep", None),
         "lambda_range": None if lambda_range is None else list(lambda_range),
         "default_lambda": getattr(description, "default_lambda", None),
         "target": getattr(description, "target", None),

@@ -10,14 +10,14 @@ from depthcue.nets import DepthNet, MaskNet
 
 
 class MaskGraph(nn.Module):
-    """`frames` uint8 (B, H, W, 3) RGB, and λ float32 (B,) where the net takes one, to mask float32 (B, H, W)."""
+    """`frames` uint8 (B, H, W, 3) RGB, and what the net takes beside it, float32 (B,), to mask float32 (B, H, W)."""
 
     def __init__(self, net: MaskNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, frames: Tensor, lam: Tensor | None = None) -> Tensor:
-        mask: Tensor = self.net(self.net.normalise(_to_rgb(frames)), lam)
+    def forward(self, frames: Tensor, dial: Tensor | None = None) -> Tensor:
+        mask: Tensor = self.net(self.net.normalise(_to_rgb(frames)), dial)
         return mask[:, 0].float()  # (B, H, W)
 
 

@@ -27,7 +27,7 @@ from depthcue.export.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLER
 from depthcue.export.rewrites import Rewriting, rewritten
 from depthcue.export.running import PROVIDER, open_session
 from depthcue.export.versions import Version, versions
-from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.checkpoint import card_path
 from depthcue.nets.graph_card import file_sha256
 from depthcue.record import revision, write_json
@@ -74,7 +74,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
             onnx.save_model(version.model, str(partial), save_as_external_data=False)
             onnx.checker.check_model(str(partial), full_check=True)
             checks = {way: measure_parity(module, run, pictures, depth_net, tolerance)
-                      for way, run in _ways_to_run(version, partial, precision, description.name).items()}
+                      for way, run in _ways_to_run(version, partial, precision, description).items()}
             if all(parity.holds() for parity in checks.values()):
                 break
         else:
@@ -95,19 +95,20 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     return card
 
 
-def _ways_to_run(version: Version, path: Path, precision: str, name: str) -> dict[str, Exported]:
+def _ways_to_run(version: Version, path: Path, precision: str,
+                 description: DepthDescription | MaskDescription) -> dict[str, Exported]:
     """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
     ways: dict[str, Exported] = {}
     try:
-        ways[PROVIDER] = _runner(open_session(str(path)), name)
+        ways[PROVIDER] = _runner(open_session(str(path)), description)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
         if precision != BF16:
-            raise DepthcueError(f"ONNX Runtime cannot load the graph of {name}: {error}",
+            raise DepthcueError(f"ONNX Runtime cannot load the graph of {description.name}: {error}",
                                 "Nothing was written.") from error
     if version.emulated is not None:
         emulated = open_session(version.emulated.SerializeToString())
-        ways[f"{PROVIDER}, each result rounded to {precision}"] = _runner(emulated, name)
+        ways[f"{PROVIDER}, each result rounded to {precision}"] = _runner(emulated, description)
     return ways
 
 
@@ -149,10 +150,10 @@ def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
     args: tuple[torch.Tensor, ...] = (frames,)
     shapes: tuple[Any, ...] = ({0: batch, **sides},)
     names = ["frames"]
-    if isinstance(module, MaskGraph) and module.net.description.lambda_range is not None:
-        args += (torch.full((2,), module.net.description.default_lambda),)
+    if isinstance(module, MaskGraph) and (dial := module.net.description.dial_name) is not None:
+        args += (torch.full((2,), module.net.description.default_dial),)
         shapes += ({0: batch},)
-        names.append("lambda")
+        names.append(dial)
     output = "mask" if isinstance(module, MaskGraph) else "depth"
     with warnings.catch_warnings():
         # about dimension names it did not need, and about its own use of deprecated parts of torch
@@ -216,15 +217,16 @@ def _read_frames_once(graph: onnx.GraphProto) -> None:
     graph.node.insert(0, first)
 
 
-def _runner(session: onnxruntime.InferenceSession, name: str) -> Exported:
-    def run(frames: Frames, lam: float | None) -> Maps:
+def _runner(session: onnxruntime.InferenceSession, description: DepthDescription | MaskDescription) -> Exported:
+    def run(frames: Frames, dial: float | None) -> Maps:
         feeds: dict[str, Any] = {"frames": frames}
-        if lam is not None:
-            feeds["lambda"] = np.full(len(frames), lam, np.float32)
+        if description.dial_name is not None:
+            feeds[description.dial_name] = np.full(len(frames), dial, np.float32)
         try:
             return session.run(None, feeds)[0]
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-            raise DepthcueError(f"ONNX Runtime cannot run the graph of {name} on frames {frames.shape}: {error}",
+            raise DepthcueError(f"ONNX Runtime cannot run the graph of {description.name} on frames "
+                                f"{frames.shape}: {error}",
                                 "torch wrote a graph that does not hold for every size and batch. Nothing was "
                                 "written.") from error
 

@@ -2,8 +2,9 @@
 
 A graph can agree to five digits and still be useless (a mask that is black everywhere differs little from a sparse
 one), so two things are measured. Numbers: largest and mean difference over real and random frames of several sizes and
-batch sizes. Task: for a mask net the share of pixels that change side at the threshold, and by how much the depth net's
-error under the mask changes; for a depth net the error between the two depths. `precision.py` says how much
+batch sizes. Task: for a mask net the share of pixels that change side, and by how much the depth net's error under the
+mask changes; for a depth net the error between the two depths. Masks of a share count as what is used of them, exactly
+that share of the pixels, kept or hidden; other masks change side at the paper's threshold. `precision.py` says how much
 is allowed.
 """
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from depthcue.errors import DepthcueError
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.precision import Tolerance
-from depthcue.imaging import fit_size, resize_rgb
+from depthcue.imaging import fit_size, resize_rgb, top_pixels
 from depthcue.nets import DepthNet, MaskDescription, depth_from, see_whole
 from depthcue.nets.units import own_units
 from depthcue.nets.view import fit, resize
@@ -28,7 +29,7 @@ Frames = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 """float32 (B, H, W)."""
 Exported = Callable[[Frames, float | None], Maps]
-"""Runs the exported graph: frames and λ (None where it takes none) to maps."""
+"""Runs the exported graph: frames, and the share or λ (None where it takes neither), to maps."""
 Nearest = Callable[[int, int], tuple[int, int]]
 """Takes and gives (height, width)."""
 
@@ -116,9 +117,9 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     sides: list[float] = []
     squares: list[float] = []
     errors: list[tuple[float, float]] = []
-    for batch, lam, real in _cases(module, pictures, seed, nearest):
-        wanted = _in_torch(module, batch, lam) if reference is None else reference(batch, lam)
-        got = exported(batch, lam)
+    for batch, dial, real in _cases(module, pictures, seed, nearest):
+        wanted = _in_torch(module, batch, dial) if reference is None else reference(batch, dial)
+        got = exported(batch, dial)
         _check_sound(got, wanted, batch)
         frames += len(batch)
         cases += 1
@@ -136,24 +137,31 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
         if isinstance(module, DepthGraph):
             squares.append(float(np.mean(np.square(got - wanted, dtype=np.float64))))
         elif real:
-            sides.append(float(np.mean((got > THRESHOLD) != (wanted > THRESHOLD))))
+            keep = dial if module.net.keeps_shares else None
+            kept = kept_pixels(got, keep), kept_pixels(wanted, keep)
+            sides.append(float(np.mean(kept[0] != kept[1])))
             if depth_net is not None:
-                between, *of_each = _depth_squares(depth_net, batch, got, wanted)
+                seen = (got, wanted) if keep is None else (kept[0].astype(np.float32), kept[1].astype(np.float32))
+                between, *of_each = _depth_squares(depth_net, batch, *seen)
                 squares.append(between)
                 errors.append((of_each[0], of_each[1]))
     return Parity(frames, cases, largest, float(np.mean(means)), float(np.mean(sides)) if sides else None,
                   _root_mean(squares) if squares else None, _change(errors) if errors else None, tolerance)
 
 
+def kept_pixels(masks: Maps, keep: float | None) -> NDArray[np.bool_]:
+    """Which pixels masks (B, H, W) keep: exactly that share of each, or those above THRESHOLD where it is None."""
+    return masks > THRESHOLD if keep is None else np.stack([top_pixels(mask, keep) for mask in masks])
+
+
 def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]],
            seed: int, nearest: Nearest) -> Iterator[tuple[Frames, float | None, bool]]:
-    """Batches of 1, 2, 3 … frames with their λ; the flag says whether they are real pictures."""
+    """Batches of 1, 2, 3 … frames with their share or λ; the flag says whether they are real pictures."""
     description = module.net.description
     working, multiple = (description.height, description.width), description.multiple
-    lams: list[float | None] = [None]
-    if isinstance(description, MaskDescription) and description.lambda_range is not None:
-        low, high = description.lambda_range
-        lams = [description.default_lambda, low, high]
+    dials: list[float | None] = [None]
+    if isinstance(description, MaskDescription) and description.dial_range is not None:
+        dials = [description.default_dial, *description.dial_range]
     sized: dict[tuple[int, int], list[NDArray[np.uint8]]] = {}
     for picture in pictures:
         size = nearest(*fit_size(picture.shape[0], picture.shape[1], working, multiple))
@@ -162,7 +170,7 @@ def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]]
     for same_size in sized.values():
         start, count = 0, 1
         while start < len(same_size):
-            yield np.stack(same_size[start:start + count]), lams[turn % len(lams)], True
+            yield np.stack(same_size[start:start + count]), dials[turn % len(dials)], True
             start, count, turn = start + count, count % 4 + 1, turn + 1
     generator = np.random.default_rng(seed)
     height, width = working
@@ -170,19 +178,19 @@ def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]]
     odd_sizes = [(height, width), (width, height), (_whole(height // 2, multiple), _whole(width // 3, multiple))]
     for turn, size in enumerate(odd_sizes):
         batch = generator.integers(0, 256, (turn + 1, *nearest(*size), 3), dtype=np.uint8)
-        yield batch, lams[turn % len(lams)], False
+        yield batch, dials[turn % len(dials)], False
 
 
 def _whole(side: int, multiple: int) -> int:
     return max(side // multiple, 2) * multiple
 
 
-def _in_torch(module: MaskGraph | DepthGraph, batch: Frames, lam: float | None) -> Maps:
+def _in_torch(module: MaskGraph | DepthGraph, batch: Frames, dial: float | None) -> Maps:
     frames = torch.from_numpy(batch)
     with torch.inference_mode():
         if isinstance(module, DepthGraph):
             return module(frames).numpy()
-        return module(frames, None if lam is None else torch.full((len(batch),), lam)).numpy()
+        return module(frames, None if dial is None else torch.full((len(batch),), dial)).numpy()
 
 
 def _comparable(module: DepthGraph, got: Maps, wanted: Maps) -> tuple[Maps, Maps]:

@@ -4,7 +4,7 @@ import onnx
 
 PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 BEFORE = "before the first convolution"
-APART = "not of the picture (lambda, constants)"
+APART = "not of the picture (keep, lambda, constants)"
 AFTER = "after the last convolution"
 
 

@@ -4,7 +4,7 @@ Convolutions and matrix products of features and fixed weights get a QuantizeLin
 behind them, and their weights are stored as int8 with a DequantizeLinear; everything between computes in float32. Zero
 points are 0 and biases stay in float32 because TensorRT takes nothing else; ONNX Runtime merges each group into one
 integer product, for which it needs the pair behind the product too. Symmetric ranges waste half of int8 on a result
-that only a ReLU reads, so there the range is that of what the ReLU lets through (on the shipped rooms net this takes
+that only a ReLU or ReLU6 reads, so there the range is that of what it lets through (on the compact rooms net this took
 the share of pixels that change side from 0.7% to 0.4%).
 
 The last product before the output and what follows it (the mask's sigmoid) stay in float32: 255 steps would be seen in
@@ -105,9 +105,9 @@ class _Writer:
         return self._assembled(tensors, chosen)
 
     def _what_is_read(self, name: str) -> str:
-        """The value whose range counts: that of a ReLU, where it alone reads `name`."""
+        """The value whose range counts: that of a ReLU or ReLU6, where it alone reads `name`."""
         readers = self.readers.get(name, [])
-        return readers[0].output[0] if len(readers) == 1 and readers[0].op_type == "Relu" else name
+        return readers[0].output[0] if len(readers) == 1 and readers[0].op_type in ("Relu", "Clip") else name
 
     def _pair(self, name: str, to: str, size: float) -> str:
         scale = f"{to}_scale"

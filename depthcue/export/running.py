@@ -16,7 +16,7 @@ PROVIDER = "CPUExecutionProvider"
 """What graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""
 
 Feeds = dict[str, NDArray[Any]]
-"""What one run of a graph takes: `frames`, and `lambda` where it takes one."""
+"""What one run of a graph takes: `frames`, and `keep` or `lambda` where it takes one."""
 
 
 def open_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.InferenceSession:
@@ -29,16 +29,16 @@ def open_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.Inference
 def feeds(description: MaskDescription | DepthDescription, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Feeds]:
     """One run of a graph for each picture, at the size at which the net would see it.
 
-    λ takes turns from picture to picture: the ends of its range, their geometric mean, and the net's own.
+    Share or λ take turns from picture to picture: the ends of the range, their geometric mean, and the net's own.
     """
-    lams: list[float] = []
-    if isinstance(description, MaskDescription) and description.lambda_range is not None:
-        low, high = description.lambda_range
-        lams = [low, high, math.sqrt(low * high), description.default_lambda]
+    dials: list[float] = []
+    if isinstance(description, MaskDescription) and description.dial_range is not None:
+        low, high = description.dial_range
+        dials = [low, high, math.sqrt(low * high), description.default_dial]
     for number, picture in enumerate(pictures):
         size = fit_size(picture.shape[0], picture.shape[1], (description.height, description.width),
                         description.multiple)
         run: Feeds = {"frames": resize_rgb(picture, *size)[None]}
-        if lams:
-            run["lambda"] = np.array([lams[number % len(lams)]], np.float32)
+        if description.dial_name is not None:
+            run[description.dial_name] = np.array([dials[number % len(dials)]], np.float32)
         yield run

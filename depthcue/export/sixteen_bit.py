@@ -7,9 +7,10 @@ in float32 and the reason is kept for the card:
 - its operator multiplies, adds, compares or moves values (`LOWERED`). Exponentials, logarithms, divisions, roots, the
   sigmoid and reductions over whole pictures are not among them.
 - it works on features: something before it has been through a convolution or matrix product with the picture. So the
-  normalisation of bytes stays in float32, and so does what depends on λ alone.
+  normalisation of bytes stays in float32, and so does what depends on the share or λ alone.
 - a convolution or matrix product follows it or it is one. What only shapes the output (adding the mean logarithm of a
   depth, for one) costs nothing and would round the answer.
+- it is not the last product of a mask net that takes shares: its scores order the pixels, and in 16 bit many are equal.
 - in fp16: its inputs, its weights and its output, measured on pictures, are within the range of fp16 with `HEADROOM`
   to spare, and not so small that fp16 has lost their digits. bf16 has the range of float32.
 """
@@ -24,7 +25,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from depthcue.export.placing import PRODUCTS, away_from_features
+from depthcue.export.placing import PRODUCTS, away_from_features, last_products
 from depthcue.export.precision import BF16, FP16
 from depthcue.export.ranges import value_types
 
@@ -60,16 +61,18 @@ class Lowering:
         return {"computes_in": self.precision, "nodes": self.lowered, "kept_in_fp32": self.kept}
 
 
-def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float]) -> tuple[onnx.ModelProto, Lowering]:
+def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
+          gives_scores: bool = False) -> tuple[onnx.ModelProto, Lowering]:
     """A copy of a float32 graph that computes in `precision`; inputs and outputs keep their types.
 
     Args:
         precision: fp16 or bf16.
         largest: the largest absolute value of each float value inside the graph (`ranges.largest_values`).
+        gives_scores: whether the last product gives what pixels are ordered by.
     """
     if precision == BF16:
         model = onnx.version_converter.convert_version(model, BF16_OPSET)
-    reasons = _reasons_to_stay(model, precision, largest)
+    reasons = _reasons_to_stay(model, precision, largest, last_products(model) if gives_scores else set())
     result = _Rewriter(model, precision, {place for place, reason in enumerate(reasons) if reason is None}).run()
     lowered = Counter(node.op_type for node, reason in zip(model.graph.node, reasons, strict=True) if reason is None)
     kept: dict[str, Counter[str]] = {}
@@ -79,14 +82,17 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float]) -> 
     return result, Lowering(precision, dict(lowered), {reason: dict(count) for reason, count in kept.items()})
 
 
-def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, float]) -> list[str | None]:
+def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, float],
+                     scores: set[int]) -> list[str | None]:
     """For every node why it stays as it is; None for one that computes in 16 bit."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     types = value_types(model)
 
-    def reason(node: onnx.NodeProto, away: str | None) -> str | None:
+    def reason(place: int, node: onnx.NodeProto, away: str | None) -> str | None:
         if away is not None:
             return away
+        if place in scores:
+            return "its scores order the pixels"
         if types.get(node.output[0]) != TensorProto.FLOAT:
             return "no float"
         if node.op_type not in LOWERED:
@@ -95,7 +101,8 @@ def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, 
             return "values outside the range of fp16"
         return None
 
-    return [reason(node, away) for node, away in zip(model.graph.node, away_from_features(model), strict=True)]
+    return [reason(place, node, away)
+            for place, (node, away) in enumerate(zip(model.graph.node, away_from_features(model), strict=True))]
 
 
 def _fits(node: onnx.NodeProto, types: dict[str, int], weights: dict[str, TensorProto],

@@ -64,7 +64,7 @@ def versions(model: onnx.ModelProto, precision: str, description: MaskDescriptio
     if precision == INT8:
         yield from _in_int8(model, largest, runs)
         return
-    lowered, lowering = lower(model, precision, largest)
+    lowered, lowering = lower(model, precision, largest, gives_scores=description.dial_name == "keep")
     yield Version(lowered, rounding(lowered), lowering.as_json())
 
 

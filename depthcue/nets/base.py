@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class DepthDescription:
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "unknown"
     source: str = "unknown"
+    dial_name: ClassVar[None] = None
+    """See `MaskDescription.dial_name`: it takes the picture alone."""
 
     @property
     def depth_range(self) -> float:
@@ -68,6 +70,23 @@ class MaskDescription:
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "unknown"
     source: str = "unknown"
+
+    @property
+    def dial_name(self) -> Literal["keep", "lambda"] | None:
+        """What the net takes beside the picture, as exported graphs name it; None where it takes the picture alone."""
+        if self.keep_range is not None:
+            return "keep"
+        return None if self.lambda_range is None else "lambda"
+
+    @property
+    def dial_range(self) -> tuple[float, float] | None:
+        """What it takes there; None where it takes nothing."""
+        return self.lambda_range if self.keep_range is None else self.keep_range
+
+    @property
+    def default_dial(self) -> float:
+        """Its own share, or its own λ."""
+        return self.default_lambda if self.keep_range is None else self.default_keep
 
 
 class _PictureNet(nn.Module):

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import onnxruntime
 import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import MaskNet
-from depthcue.nets.graph_card import check_runs_on_cpu, described_mask_net, read_graph_card
+from depthcue.nets.graph_card import check_runs_on_cpu, described_mask_net, dial_input, read_graph_card
 
 
 class GraphOnCpu:
@@ -52,18 +51,17 @@ class ExportedMaskNet(MaskNet):
         super().__init__(described_mask_net(card))
         self.card = {"kind": "mask", "name": self.description.name, "sha256": card["sha256"]}
         self.graph_file = path
-        self._takes_lambda = any(each["name"] == "lambda" for each in card["inputs"])
+        self._dial_input = dial_input(card)
         self._graph = GraphOnCpu(path)
 
     def for_export(self) -> MaskNet:
         raise DepthcueError(f"{self.graph_file} is an ONNX graph already", "Copy the file, with its .json.")
 
-    def forward(self, normalised: Tensor, lam: Tensor | None = None) -> Tensor:
+    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
         rgb = normalised.detach().float() * self._std + self._mean  # what `normalise` did, undone
         frames = (rgb * 255.0).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()  # (B, H, W, 3)
         feeds: dict[str, Any] = {"frames": frames.cpu().numpy()}
-        if self._takes_lambda:
-            own = torch.full((len(frames),), self.description.default_lambda)
-            feeds["lambda"] = (own if lam is None else lam.detach()).cpu().numpy().astype(np.float32)
+        if self._dial_input is not None:
+            feeds[self._dial_input] = self.dial_of(normalised, dial).detach().cpu().numpy()
         mask = torch.from_numpy(self._graph.session.run(None, feeds)[0])
         return mask[:, None].to(normalised.device)  # (B, 1, H, W)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,12 @@ from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthDescription, MaskDescription
 from depthcue.nets.checkpoint import card_path, with_tuples
 
-GRAPH_SCHEMA = 1
+GRAPH_SCHEMA = 2
+"""Of the cards that are written. From 2 on, a mask net may take `keep`, the share of pixels to keep."""
+READABLE = (1, 2)
 Kind = Literal["mask", "depth"]
 Form = Literal["graph", "engine"]
+DIAL_INPUTS = ("keep", "lambda")
 
 
 def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict[str, Any]:
@@ -32,8 +36,9 @@ def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict
         raise DepthcueError(f"{graph} has no card: {path} is missing", again) from None
     except (OSError, ValueError) as error:
         raise DepthcueError(f"{path} cannot be read as a card: {error}", again) from error
-    if not isinstance(card, dict) or card.get("graph_schema") != GRAPH_SCHEMA:
-        raise DepthcueError(f"{path} is not the card of an exported {form} of schema {GRAPH_SCHEMA}", again)
+    if not isinstance(card, dict) or card.get("graph_schema") not in READABLE:
+        raise DepthcueError(f"{path} is not the card of an exported {form} of schema {READABLE[0]} to "
+                            f"{READABLE[-1]}", again)
     if card.get("kind") != kind:
         raise DepthcueError(f"{graph} is a {card.get('kind')} net; a {kind} net is wanted here",
                             "--weights takes a mask net, --target a depth net.")
@@ -56,6 +61,11 @@ def check_runs_on_cpu(card: dict[str, Any], graph: str | Path) -> None:
         raise DepthcueError(f"{graph} computes in {card['precision']}, for which ONNX Runtime has no kernels on a CPU",
                             "It is for GPUs. Here use one in fp32, fp16 or int8 (depthcue export --precision), or the "
                             "net itself with --backend torch --precision bf16.")
+
+
+def dial_input(card: Mapping[str, Any]) -> str | None:
+    """What the graph calls its input for a share or λ, `keep` or `lambda`; None where it takes frames alone."""
+    return next((str(each["name"]) for each in card["inputs"] if each["name"] in DIAL_INPUTS), None)
 
 
 def described_mask_net(card: dict[str, Any]) -> MaskDescription:

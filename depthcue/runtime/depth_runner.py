@@ -132,5 +132,5 @@ def _in_openvino(graph: Path, precision: str, threads: int | None) -> Iterator[R
 @contextmanager
 def _in_tensorrt(engine: Path, device: str) -> Iterator[Run]:
     card, making = read_engine_card(engine, "depth")
-    with EngineSession(engine, making, device, takes_lambda=False, sha256=card["sha256"]) as session:
+    with EngineSession(engine, making, device, dial_input=None, sha256=card["sha256"]) as session:
         yield lambda frames: session.run(frames, None)

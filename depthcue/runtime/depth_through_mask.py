@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from depthcue.imaging import top_pixels
 from depthcue.nets import DepthNet, depth_from, see_whole
 from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.runner import Frames, Masks
@@ -18,7 +19,13 @@ Depths = NDArray[np.float32]
 class DepthThroughMask:
     """A depth net in torch; a context manager, as runners are."""
 
-    def __init__(self, net: DepthNet, device: str = "cpu") -> None:
+    def __init__(self, net: DepthNet, device: str = "cpu", keep: float | None = None) -> None:
+        """
+        Args:
+            keep: the share of pixels that is seen, those where a mask is highest; None: all, each as far as its mask
+                says.
+        """
+        self._keep = keep
         self.description = net.description
         self.device = device
         self._net = net
@@ -37,6 +44,8 @@ class DepthThroughMask:
         Raises:
             OutOfDeviceMemory: the batch is too large.
         """
+        if self._keep is not None:
+            masks = np.stack([top_pixels(mask, self._keep) for mask in masks]).astype(np.float32)
         with telling_out_of_memory(), torch.inference_mode():
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)

@@ -55,7 +55,7 @@ class Halving:
         self.device = runner.device
         self.identity = runner.identity
         self.description = runner.description
-        self.lam = runner.lam
+        self.dial = runner.dial
         self._infer = halving(lambda frames: (runner.infer(frames),), runner.device)
 
     def __enter__(self) -> Self:

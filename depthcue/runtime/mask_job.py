@@ -14,7 +14,7 @@ from depthcue.runtime.jobs import Outcome
 from depthcue.runtime.mask_options import MaskOptions, check_codecs, checked
 from depthcue.runtime.masking import Masking, MaskJob, entry_of
 from depthcue.runtime.plan import Plan
-from depthcue.runtime.saving import Saver
+from depthcue.runtime.saving import Cut, Saver
 from depthcue.runtime.summary import Summary, unreadable_entry
 
 __all__ = ["MaskOptions", "mask_sources"]
@@ -86,7 +86,7 @@ def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> Non
         raise DepthcueError(f"{files[0].label} is not live and other sources are",
                             "Files would make live frames wait: mask them in a run of their own.")
     for each in inputs:
-        saver = Saver(each, out, options.save, options.threshold)
+        saver = Saver(each, out, options.save, Cut())
         there = [path for path in map(saver.path, options.save) if path.exists()]
         if there:  # a file is masked again at will; what a camera saw does not come back
             raise DepthcueError(f"{there[0]} is there already, and a recording is not overwritten",

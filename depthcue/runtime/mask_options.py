@@ -8,10 +8,7 @@ from depthcue.frames import Input
 from depthcue.frames.encoders import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.hardware import check_decoder, hardware_decoding
 from depthcue.frames.nvjpeg import check_nvjpeg
-from depthcue.runtime.saving import check_kinds
-
-THRESHOLD = 0.025
-"""A pixel is kept where its mask is above this (Hu et al. 2019, sec. 4.2)."""
+from depthcue.runtime.saving import THRESHOLD, check_kinds
 
 
 @dataclass(frozen=True)
@@ -19,9 +16,12 @@ class MaskOptions:
     """How to mask; the defaults are the command's."""
 
     weights: str = "compact-indoor"
+    keep: float | None = None
+    """Share of the pixels to keep; None as λ or the net's own default has it."""
     lam: float | None = None
     save: tuple[str, ...] = ("mask", "overlay")
-    threshold: float = THRESHOLD
+    threshold: float | None = None
+    """A pixel is kept where its mask is above this; None: THRESHOLD. Not where there is a share to keep."""
     target: str | None = None
     """Depth net for the kinds that show depth; None: the one the mask net was trained for."""
     backend: str = "auto"
@@ -55,8 +55,15 @@ def checked(options: MaskOptions) -> MaskOptions:
     options = replace(options, save=check_kinds(options.save))
     if not options.save:
         raise DepthcueError("there is nothing to save", "Give --save.")
-    if not 0 <= options.threshold < 1:
-        raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", "The paper uses 0.025.")
+    if options.threshold is not None and not 0 <= options.threshold < 1:
+        raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", f"The paper uses {THRESHOLD}.")
+    if options.keep is not None and not 0 < options.keep < 1:
+        raise DepthcueError(f"--keep must be above 0 and below 1, got {options.keep:g}", "For example --keep 0.2.")
+    if options.keep is not None and options.lam is not None:
+        raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+    if options.keep is not None and options.threshold is not None:
+        raise DepthcueError("--keep and --threshold were both given", "A share says which pixels are kept: leave "
+                            "--threshold out.")
     check_encoder(options.encoder)
     check_decoder(options.decoder)
     for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):

@@ -14,7 +14,7 @@ from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.imaging import fit_size
-from depthcue.nets import load_depth_net
+from depthcue.nets import MaskDescription, load_depth_net
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.halving import halving
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
@@ -22,15 +22,15 @@ from depthcue.runtime.mask_options import MaskOptions
 from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.plan import Plan
-from depthcue.runtime.runner import Runner
-from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Rendered, Saver
+from depthcue.runtime.runner import Dial, Runner
+from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver
 from depthcue.runtime.summary import finished_entry
 
 
 class MaskJob:
     """One input for the pipeline, as `jobs.Job`."""
 
-    def __init__(self, source: Input, out: Path, options: MaskOptions, working: tuple[int, int],
+    def __init__(self, source: Input, out: Path, options: MaskOptions, cut: Cut, working: tuple[int, int],
                  multiple: int, metres: bool, live: LiveOptions) -> None:
         self.source = source
         self.is_video = source.kind != "image"
@@ -38,7 +38,7 @@ class MaskJob:
         self.notes: list[str] = []
         self.live: dict[str, Any] | None = None
         """What is told of a live source alone."""
-        self.saver = Saver(source, out, options.save, options.threshold, metres, options.encoder)
+        self.saver = Saver(source, out, options.save, cut, metres, options.encoder)
         self._live_options = live
         self._decoder = options.decoder
         self._working = working
@@ -79,20 +79,23 @@ class Masking:
             frames: about how many are to come.
 
         Raises:
-            DepthcueError: weights that do not load, a wrong backend, precision, λ or size.
+            DepthcueError: weights that do not load, a wrong backend, precision, share, λ or size.
         """
         self._options = options
         self._plan = plan
         with torch_threads(plan.threads):
             self._runner, self._depth = _open_nets(options, plan, frames)
+        dial = Dial.of(self._runner.description, options.keep, options.lam)
+        self._cut = _cut(options, dial, self._runner.description)
         self._working, self._multiple = _working_size(self._runner, self._depth, options.size)
         self._metres = self._depth is None or not self._depth.description.relative
         self._inside = ExitStack()
         self.name = self._runner.name
         """What runs and where; once entered, what really does."""
         self.record = {
-            "weights": options.weights, "weights_identity": self._runner.identity, "lambda": self._runner.lam,
-            "save": list(options.save), "threshold": options.threshold,
+            "weights": options.weights, "weights_identity": self._runner.identity, "keep": dial.keep,
+            "lambda": dial.lam, "save": list(options.save),
+            "threshold": self._cut.threshold if dial.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
         }
@@ -116,7 +119,8 @@ class Masking:
     def job(self, source: Input, out: Path, reading: LiveOptions | None = None,
             make: type[MaskJob] = MaskJob) -> MaskJob:
         """The job of one input, whose results go to the folder `out`."""
-        return make(source, out, self._options, self._working, self._multiple, self._metres, reading or LiveOptions())
+        return make(source, out, self._options, self._cut, self._working, self._multiple, self._metres,
+                    reading or LiveOptions())
 
     def run(self, jobs: Sequence[MaskJob], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -143,17 +147,27 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
 def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, DepthThroughMask | None]:
     device = resolve_device(options.device)
     runner = open_runner(options.weights, backend=options.backend, device=device, precision=options.precision,
-                         lam=options.lam, batch_size=plan.batch_size, size=options.size,
+                         keep=options.keep, lam=options.lam, batch_size=plan.batch_size, size=options.size,
                          frames=frames, threads=plan.threads, compiled=options.compiled,
                          cpu_fallback=options.cpu_fallback)
     if not any(kind in DEPTH_KINDS for kind in options.save):
         return runner, None
     target = options.target or runner.description.target
     try:
-        return runner, DepthThroughMask(load_depth_net(target), device)
+        keep = Dial.of(runner.description, options.keep, options.lam).keep
+        return runner, DepthThroughMask(load_depth_net(target), device, keep)
     except DepthcueError as error:
         raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
                             f"{error.message}", "Name it with --target, or save other kinds.") from error
+
+
+def _cut(options: MaskOptions, dial: Dial, description: MaskDescription) -> Cut:
+    if dial.keep is None:
+        return Cut(THRESHOLD if options.threshold is None else options.threshold)
+    if options.threshold is not None:
+        raise DepthcueError(f"{description.name} keeps a share of the pixels, {dial.keep:g}; --threshold is for masks "
+                            "of a lambda alone", "Leave --threshold out, and give --keep for another share.")
+    return Cut(keep=dial.keep, is_binary=description.keep_range is None)
 
 
 def _working_size(runner: Runner, depth: DepthThroughMask | None,

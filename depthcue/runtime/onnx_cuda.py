@@ -42,32 +42,33 @@ def preload_libraries() -> str:
 class OnGpu:
     """Runs a session that computes on a GPU, from any number of threads."""
 
-    def __init__(self, session: Any, device: str, takes_lambda: bool) -> None:
+    def __init__(self, session: Any, device: str, dial_input: str | None) -> None:
         place = "cuda", int(device.partition(":")[2] or 0)
 
         def make(shape: tuple[int, ...]) -> Binding:
-            return Binding(session, shape, takes_lambda, CudaLane(device), place)
+            return Binding(session, shape, dial_input, CudaLane(device), place)
 
         self._make = make
         self._seats = Seats(make)
 
-    def run(self, frames: Frames, lam: float) -> Masks:
+    def run(self, frames: Frames, dial: float) -> Masks:
         """The masks of frames uint8 (B, H, W, 3), float32 (B, H, W)."""
         with self._seats.taken(frames.shape) as binding:
-            return binding.run(frames, lam)
+            return binding.run(frames, dial)
 
-    def staged(self, frames: Frames, lam: float) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float) -> Callable[[], None]:
         """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
-        return self._make(frames.shape).staged(frames, lam)
+        return self._make(frames.shape).staged(frames, dial)
 
 
 class Binding:
     """Inputs and outputs of one shape, bound to memory where the session computes."""
 
-    def __init__(self, session: Any, shape: tuple[int, ...], takes_lambda: bool, lane: Any,
+    def __init__(self, session: Any, shape: tuple[int, ...], dial_input: str | None, lane: Any,
                  place: tuple[str, int]) -> None:
         """
         Args:
+            dial_input: what the graph calls its input for a share or λ; None where it has none.
             place: what ONNX Runtime calls the device, and its number.
         """
         self._session = session
@@ -75,26 +76,26 @@ class Binding:
         self._binding = session.io_binding()
         with lane.active():
             self._frames = lane.host(shape, torch.uint8), lane.device(shape, torch.uint8)
-            self._lam = lane.host(shape[:1], torch.float32), lane.device(shape[:1], torch.float32)
+            self._dial = lane.host(shape[:1], torch.float32), lane.device(shape[:1], torch.float32)
             self._mask = lane.host(shape[:3], torch.float32), lane.device(shape[:3], torch.float32)
         self._binding.bind_input("frames", *place, np.uint8, shape, self._frames[1].data_ptr())
-        if takes_lambda:
-            self._binding.bind_input("lambda", *place, np.float32, shape[:1], self._lam[1].data_ptr())
+        if dial_input is not None:
+            self._binding.bind_input(dial_input, *place, np.float32, shape[:1], self._dial[1].data_ptr())
         self._binding.bind_output("mask", *place, np.float32, shape[:3], self._mask[1].data_ptr())
 
-    def run(self, frames: Frames, lam: float) -> Masks:
+    def run(self, frames: Frames, dial: float) -> Masks:
         """Copy in, run, copy out."""
         with self._lane.active():
-            self._bring(frames, lam)
+            self._bring(frames, dial)
             self._session.run_with_iobinding(self._binding)
             self._mask[0].copy_(self._mask[1], non_blocking=True)
             self._lane.wait()
         return self._mask[0].numpy().copy()
 
-    def staged(self, frames: Frames, lam: float) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float) -> Callable[[], None]:
         """As `OnGpu.staged`."""
         with self._lane.active():
-            self._bring(frames, lam)
+            self._bring(frames, dial)
 
         def compute() -> None:
             with self._lane.active():
@@ -102,10 +103,10 @@ class Binding:
 
         return compute
 
-    def _bring(self, frames: Frames, lam: float) -> None:
+    def _bring(self, frames: Frames, dial: float) -> None:
         """Copy in, and wait: the session has a stream of its own. It returns when its work is done."""
         self._frames[0].numpy()[...] = frames
-        self._lam[0].fill_(lam)
-        for on_host, on_device in (self._frames, self._lam):
+        self._dial[0].fill_(dial)
+        for on_host, on_device in (self._frames, self._dial):
             on_device.copy_(on_host, non_blocking=True)
         self._lane.wait()

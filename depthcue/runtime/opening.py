@@ -11,16 +11,16 @@ import torch
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.export import read_graph_card
+from depthcue.export import described_mask_net, read_graph_card
 from depthcue.export.precision import INT8, check_precision
 from depthcue.export.tensorrt import SUFFIX as ENGINE_SUFFIX
-from depthcue.export.tensorrt import EngineOptions, choose_library, find_gpu
-from depthcue.nets import MaskNet, load_mask_net
+from depthcue.export.tensorrt import EngineOptions, choose_library, find_gpu, read_engine_card
+from depthcue.nets import MaskDescription, MaskNet, load_mask_net
 from depthcue.runtime.engine_cache import cached_engine
 from depthcue.runtime.graph_cache import cached_graph, has_graph
 from depthcue.runtime.onnx_runner import OnnxRunner
 from depthcue.runtime.openvino_runner import OpenVinoRunner, has_openvino, require_openvino
-from depthcue.runtime.runner import Runner
+from depthcue.runtime.runner import Dial, Runner
 from depthcue.runtime.tensorrt_runner import TensorRtRunner
 from depthcue.runtime.torch_runner import TorchRunner
 from depthcue.runtime.trial import fastest
@@ -38,15 +38,16 @@ log = logging.getLogger(__name__)
 
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",
-                lam: float | None = None, batch_size: int = 2, size: tuple[int, int] | None = None,
-                frames: int = WORTH_EXPORTING, threads: int | None = None, compiled: bool = False,
-                cpu_fallback: bool = False) -> Runner:
+                keep: float | None = None, lam: float | None = None, batch_size: int = 2,
+                size: tuple[int, int] | None = None, frames: int = WORTH_EXPORTING, threads: int | None = None,
+                compiled: bool = False, cpu_fallback: bool = False) -> Runner:
     """A runner, not entered yet, for a mask net spec, an exported .onnx file or an .engine file.
 
     Args:
         backend: `auto` takes torch on a GPU, and on a CPU the one that a short trial finds fastest of those installed.
         precision: of a net fp32, bf16, fp16 (GPUs) or auto, which takes a lower one where a short trial finds it
             faster. A file computes in its own, which auto and fp32 leave as it is.
+        keep, lam: the share of pixels to keep, or λ; None for the net's own.
         batch_size, size: (height, width) of the frames to come, for trials and engines; by default the net's working
             size.
         frames: about how many are to come. For few there is no trial: they are done before it would be.
@@ -55,7 +56,8 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
         cpu_fallback: where ONNX Runtime has no CUDA that loads, let it go on with the CPU.
 
     Raises:
-        DepthcueError: a wrong spec, backend, device or precision; λ out of range; what the backend needs is not here.
+        DepthcueError: a wrong spec, backend, device or precision; a share or λ out of range; what the backend
+            needs is not here.
     """
     if backend not in BACKENDS:
         raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
@@ -63,12 +65,14 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
         check_precision(precision)
     if compiled and (backend not in ("auto", "torch") or weights.endswith((".onnx", ENGINE_SUFFIX))):
         raise DepthcueError("only nets run by torch are compiled", "Leave --compile out, or use --backend torch.")
-    wish = _Wish(resolve_device(device), precision, lam, batch_size, size, frames, threads, compiled, cpu_fallback)
+    wish = _Wish(resolve_device(device), precision, keep, lam, batch_size, size, frames, threads, compiled,
+                 cpu_fallback)
     if weights.endswith(ENGINE_SUFFIX):
         if backend not in ("auto", "tensorrt"):
             raise DepthcueError(f"{weights} is an engine; {backend} cannot run it",
                                 "Leave --backend out, or give the .onnx or .safetensors.")
-        return TensorRtRunner(weights, lam, wish.device)
+        described = described_mask_net(read_engine_card(weights, "mask")[0])
+        return TensorRtRunner(weights, wish.dial(described), wish.device)
     if weights.endswith(".onnx"):
         return _open_graph(weights, backend, wish)
     return _open_net(load_mask_net(weights), backend, wish)
@@ -80,6 +84,7 @@ class _Wish:
 
     device: str
     precision: str
+    keep: float | None
     lam: float | None
     batch_size: int
     size: tuple[int, int] | None
@@ -92,6 +97,14 @@ class _Wish:
     def kind(self) -> str:
         return self.device.partition(":")[0]
 
+    def dial(self, description: MaskDescription) -> float:
+        """What to set a net to.
+
+        Raises:
+            DepthcueError: it takes no such share or λ.
+        """
+        return Dial.of(description, self.keep, self.lam).value
+
     def trial(self, height: int, width: int) -> np.ndarray:
         """Frames like those to come, of a net that works at (height, width)."""
         shape = (self.batch_size, *(self.size or (height, width)), 3)
@@ -99,7 +112,7 @@ class _Wish:
 
 
 def _open_net(net: MaskNet, backend: str, wish: _Wish) -> Runner:
-    net.check_lambda(wish.lam)  # before seconds go into an export
+    wish.dial(net.description)  # before seconds go into an export
     if wish.precision == INT8 and backend != "torch":
         cached_graph(net, INT8)  # which says how a graph in int8 is made
     precisions = _WORTH_TRYING[wish.kind] if wish.precision == "auto" else (wish.precision,)
@@ -125,14 +138,15 @@ def _worth_a_graph(net: MaskNet, wish: _Wish) -> bool:
 def _way(net: MaskNet, backend: str, precision: str, wish: _Wish) -> Callable[[], Runner]:
     """Makes the runner of a net by one backend in one precision."""
     def make() -> Runner:
+        dial = wish.dial(net.description)
         if backend == "torch":
-            return TorchRunner(net, wish.lam, wish.device, precision, compiled=wish.compiled)
+            return TorchRunner(net, dial, wish.device, precision, compiled=wish.compiled)
         if backend == "onnx":
-            return OnnxRunner(cached_graph(net, precision), wish.lam, wish.device, wish.threads, wish.cpu_fallback)
+            return OnnxRunner(cached_graph(net, precision), dial, wish.device, wish.threads, wish.cpu_fallback)
         if backend == "openvino":
             require_openvino(precision, wish.device)
-            return OpenVinoRunner(cached_graph(net), wish.lam, wish.threads, precision)
-        return _tensorrt(lambda: cached_graph(net, precision), net, wish)
+            return OpenVinoRunner(cached_graph(net), dial, wish.threads, precision)
+        return _tensorrt(lambda: cached_graph(net, precision), net, dial, wish)
 
     return make
 
@@ -147,15 +161,16 @@ def _open_graph(graph: str, backend: str, wish: _Wish) -> Runner:
     if wish.precision not in ("auto", "fp32", own):
         raise DepthcueError(f"{graph} computes in {own}; {wish.precision} was asked for",
                             f"Leave --precision out, or export it with --precision {wish.precision}.")
+    dial = wish.dial(described_mask_net(card))
     if backend == "tensorrt":
-        return _tensorrt(lambda: Path(graph), None, wish)
+        return _tensorrt(lambda: Path(graph), None, dial, wish)
 
     def in_openvino() -> Runner:
         require_openvino("fp32", wish.device)
-        return OpenVinoRunner(graph, wish.lam, wish.threads)
+        return OpenVinoRunner(graph, dial, wish.threads)
 
     def in_onnxruntime() -> Runner:
-        return OnnxRunner(graph, wish.lam, wish.device, wish.threads, wish.cpu_fallback)
+        return OnnxRunner(graph, dial, wish.device, wish.threads, wish.cpu_fallback)
 
     if backend == "openvino":
         return in_openvino()
@@ -165,12 +180,12 @@ def _open_graph(graph: str, backend: str, wish: _Wish) -> Runner:
     return fastest([in_onnxruntime, in_openvino], wish.trial(size["height"], size["width"]))
 
 
-def _tensorrt(graph: Callable[[], Path], net: MaskNet | None, wish: _Wish) -> Runner:
+def _tensorrt(graph: Callable[[], Path], net: MaskNet | None, dial: float, wish: _Wish) -> Runner:
     # what is missing is told before a graph is exported for it
     choose_library()
     find_gpu(wish.device)
     options = EngineOptions(batch=(1, wish.batch_size, wish.batch_size), around=wish.size, device=wish.device)
-    return TensorRtRunner(cached_engine(graph(), options, net), wish.lam, wish.device)
+    return TensorRtRunner(cached_engine(graph(), options, net), dial, wish.device)
 
 
 def _fastest(ways: list[Callable[[], Runner]], net: MaskNet, wish: _Wish) -> Runner:

@@ -13,9 +13,10 @@ from depthcue.export import described_mask_net, read_graph_card
 from depthcue.export.job import rendered_pictures
 from depthcue.export.precision import INT8, TOLERANCES
 from depthcue.imaging import resize_rgb
+from depthcue.nets.graph_card import dial_input
 from depthcue.runtime.halving import telling_out_of_memory
 from depthcue.runtime.onnx_runner import OnnxRunner
-from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
+from depthcue.runtime.runner import Frames, Masks, check_dial, check_frames
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 """Our precisions and what OpenVINO calls them."""
@@ -43,25 +44,27 @@ def require_openvino(precision: str, device: str = "cpu") -> None:
 class OpenVinoRunner:
     """Runs an exported graph that has its card beside it. It may be called by several threads at the same time."""
 
-    def __init__(self, graph: str | Path, lam: float | None = None, threads: int | None = None,
+    def __init__(self, graph: str | Path, dial: float | None = None, threads: int | None = None,
                  precision: str = "fp32") -> None:
         """
         Args:
-            lam: λ; None takes the net's own.
+            dial: the share to keep or λ, whichever the net takes; None for its own default.
             threads: CPU threads of one call, as many calls side by side as there are cores for; None gives all cores
                 to one call.
             precision: what a graph in float32 is computed in: `fp32`, or `bf16` on a CPU that has it. A graph in
                 another precision is computed as it says.
 
         Raises:
-            DepthcueError: no graph, no card or a foreign one, λ outside the range, no such precision, no OpenVINO.
+            DepthcueError: no graph, no card or a foreign one, a share or λ that the net does not take, no such
+                precision, no OpenVINO.
         """
         require_openvino(precision)
         card = read_graph_card(graph, "mask")
         self.graph = Path(graph)
         self.identity = card["net_identity"]
         self.description = described_mask_net(card)
-        self.lam = check_lambda(self.description, lam)
+        self.dial = check_dial(self.description, dial)
+        self._dial_input = dial_input(card)
         self.device = "cpu"
         own = card.get("precision", "fp32")
         self.precision = precision if own == "fp32" else own
@@ -81,7 +84,8 @@ class OpenVinoRunner:
             raise DepthcueError("this CPU does not compute in bf16", "Use --precision fp32.")
         try:
             model = core.read_model(self.graph)
-            _fix_lambda(model, self.lam)
+            if self._dial_input is not None:
+                _fix_dial(model, self._dial_input, self.dial)
             self._compiled = core.compile_model(model, "CPU", configuration(self._hint, self._threads))
         except RuntimeError as error:
             raise DepthcueError(f"OpenVINO cannot load {self.graph}: {error}",
@@ -119,7 +123,7 @@ class OpenVinoRunner:
         """
         size = self.description.height, self.description.width
         frames = np.stack([resize_rgb(picture, *size) for picture in rendered_pictures(1)])
-        with OnnxRunner(self.graph, self.lam, threads=self._threads) as checked:
+        with OnnxRunner(self.graph, self.dial, threads=self._threads) as checked:
             wanted = checked.infer(frames)
         difference, allowed = float(np.abs(self.infer(frames) - wanted).mean()), TOLERANCES[INT8].mean_abs
         if not difference <= allowed:
@@ -128,13 +132,13 @@ class OpenVinoRunner:
                                 f"the mean, {allowed:.2g} is allowed", "Use --backend onnx.")
 
 
-def _fix_lambda(model: Any, lam: float) -> None:
-    """Make λ a constant, one for all frames: the scale and shift made of it then go into the convolutions."""
+def _fix_dial(model: Any, name: str, value: float) -> None:
+    """Make the share or λ a constant, one for all frames: scale and shift made of it then go into the convolutions."""
     from openvino import opset13
 
     for parameter in model.get_parameters():
-        if "lambda" in parameter.output(0).get_names():
-            constant = opset13.constant(np.array([lam], np.float32))
+        if name in parameter.output(0).get_names():
+            constant = opset13.constant(np.array([value], np.float32))
             for taker in parameter.output(0).get_target_inputs():
                 taker.replace_source_output(constant.output(0))
             model.remove_parameter(parameter)

@@ -1,9 +1,10 @@
 """What every way of running a mask net has in common, so that one can stand for another.
 
 A runner is a context manager. Making one opens no device; entering it loads the net onto its device, leaving it frees
-that again. λ is fixed when it is made.
+that again. The dial, a share or λ, is fixed when it is made.
 """
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -28,8 +29,8 @@ class Runner(Protocol):
     identity: str
     """What tells the net from every other: `net_identity`."""
     description: MaskDescription
-    lam: float
-    """The λ of the masks."""
+    dial: float
+    """What the net is set to: see `Dial.value`."""
 
     def __enter__(self) -> Self: ...
 
@@ -54,6 +55,36 @@ def check_frames(frames: Frames, multiple: int) -> None:
                          f"{multiple}")
 
 
-def check_lambda(description: MaskDescription, lam: float | None) -> float:
-    """The λ to use with a net known by its description alone; as `MaskNet.check_lambda`."""
-    return MaskNet(description).check_lambda(lam)
+@dataclass(frozen=True)
+class Dial:
+    """What a mask net is set to."""
+
+    value: float
+    """What the net takes: the share to keep, or λ; of a net that takes neither, its own λ."""
+    keep: float | None
+    """The share of pixels that is kept, exactly; None where λ decides how many are."""
+    lam: float | None
+    """λ of Eq. (4); of a net that takes shares the one that its share answers to, None where its card says none."""
+
+    @classmethod
+    def of(cls, description: MaskDescription, keep: float | None = None, lam: float | None = None) -> Self:
+        """The setting for a share or for λ; for the net's own default where both are None.
+
+        Raises:
+            DepthcueError: both are given, or one is outside of what the net takes.
+        """
+        net = MaskNet(description)
+        value = net.dial_value(keep, lam)
+        if not net.keeps_shares:
+            return cls(value, keep, value)
+        return cls(value, value, net.lambda_at(value) if lam is None else lam)
+
+
+def check_dial(description: MaskDescription, dial: float | None) -> float:
+    """What to set a net to that is known by its description alone: `dial`, or its own default where None.
+
+    Raises:
+        DepthcueError: the net takes no such share or λ.
+    """
+    net = MaskNet(description)
+    return net.dial_value(keep=dial) if net.keeps_shares else net.check_lambda(dial)

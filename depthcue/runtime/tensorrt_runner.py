@@ -12,8 +12,9 @@ from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net
 from depthcue.export.tensorrt import EngineSession, read_engine_card
 from depthcue.imaging import resize_map, resize_rgb
+from depthcue.nets.graph_card import dial_input
 from depthcue.runtime.halving import telling_out_of_memory
-from depthcue.runtime.runner import Frames, Masks, check_frames, check_lambda
+from depthcue.runtime.runner import Frames, Masks, check_dial, check_frames
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +26,21 @@ class TensorRtRunner:
     that is said once for each size.
     """
 
-    def __init__(self, engine: str | Path, lam: float | None = None, device: str = "cuda") -> None:
+    def __init__(self, engine: str | Path, dial: float | None = None, device: str = "cuda") -> None:
         """
         Args:
-            lam: λ; None takes the net's own.
+            dial: the share to keep or λ, whichever the net takes; None for its own default.
             device: `cuda` or `cuda:N`.
 
         Raises:
-            DepthcueError: no engine, no card or a foreign one, a file cut short, λ outside the range.
+            DepthcueError: no engine, no card or a foreign one, a file cut short, a share or λ that the net does not
+                take.
         """
         card, making = read_engine_card(engine, "mask")
         self.engine = Path(engine)
         self.identity = card["net_identity"]
         self.description = described_mask_net(card)
-        self.lam = check_lambda(self.description, lam)
+        self.dial = check_dial(self.description, dial)
         if device.partition(":")[0] != "cuda":
             raise DepthcueError(f"{engine} is an engine: it runs on an NVIDIA GPU, not on {device!r}",
                                 "Use --device cuda where there is one; elsewhere the net's .onnx or .safetensors.")
@@ -51,8 +53,7 @@ class TensorRtRunner:
         self._told: set[tuple[int, int]] = set()
 
     def __enter__(self) -> Self:
-        takes_lambda = any(each["name"] == "lambda" for each in self._card["inputs"])
-        session = EngineSession(self.engine, self._making, self.device, takes_lambda=takes_lambda,
+        session = EngineSession(self.engine, self._making, self.device, dial_input=dial_input(self._card),
                                 sha256=self._card["sha256"])
         self._session = session.__enter__()
         return self
@@ -82,12 +83,12 @@ class TensorRtRunner:
         if self._session is None:
             raise RuntimeError("the runner is not entered")
         with telling_out_of_memory():
-            return self._session.staged(frames, self.lam)
+            return self._session.staged(frames, self.dial)
 
     def _run(self, frames: Frames) -> Masks:
         assert self._session is not None
         with telling_out_of_memory():
-            return self._session.run(frames, self.lam)
+            return self._session.run(frames, self.dial)
 
     def _tell(self, given: tuple[int, int], taken: tuple[int, int]) -> None:
         if given not in self._told:

@@ -15,21 +15,22 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class MaskModule(nn.Module):
-    """`frames` uint8 (B, H, W, 3) RGB to mask float32 (B, H, W), for one λ.
+    """`frames` uint8 (B, H, W, 3) RGB to mask float32 (B, H, W), for one share or λ.
 
     Below float32 the weights themselves are 16 bit wide, so that no call has to cast them, as autocast does. Bytes are
     brought to [0, 1] and normalised in float32, where their digits are needed; what sums and means accumulate in is
     float32 by torch's own choice.
     """
 
-    lam: Tensor
+    dial: Tensor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: MaskNet, lam: float, precision: str) -> None:
+    def __init__(self, net: MaskNet, dial: float, precision: str) -> None:
         """
         Args:
             net: left as it is; a copy is rewritten.
+            dial: the share to keep or λ, whichever the net takes.
             precision: `fp32`, `bf16` or `fp16`.
 
         Raises:
@@ -37,11 +38,11 @@ class MaskModule(nn.Module):
         """
         super().__init__()
         self.dtype = DTYPES[precision]
-        self.net, rewriting = rewritten(net, polyphase=exchange_pays_in_torch(net), lam=lam)
+        self.net, rewriting = rewritten(net, polyphase=exchange_pays_in_torch(net), dial=dial)
         log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
         description = net.description
         # one for all frames: what is computed from it is computed once, not for each frame
-        self.register_buffer("lam", torch.tensor([lam]))
+        self.register_buffer("dial", torch.tensor([dial]))
         self.register_buffer("mean", torch.tensor(description.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(description.std).view(1, 3, 1, 1))
         self.net.to(self.dtype)
@@ -55,5 +56,5 @@ class MaskModule(nn.Module):
         # what arrives in channels-last order stays so: this moves nothing
         rgb = frames.permute(0, 3, 1, 2).float() / 255.0  # (B, 3, H, W)
         normalised = ((rgb - self.mean) / self.std).to(self.dtype)
-        mask: Tensor = self.net(normalised, self.lam)
+        mask: Tensor = self.net(normalised, self.dial)
         return mask[:, 0].float()  # (B, H, W)

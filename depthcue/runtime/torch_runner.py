@@ -12,7 +12,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export.card import net_identity
 from depthcue.nets import MaskNet
 from depthcue.runtime.halving import telling_out_of_memory
-from depthcue.runtime.runner import Frames, Masks, check_frames
+from depthcue.runtime.runner import Frames, Masks, check_dial, check_frames
 from depthcue.runtime.torch_cuda import OnGpu
 from depthcue.runtime.torch_module import DTYPES, MaskModule
 
@@ -22,25 +22,25 @@ PRECISIONS = tuple(DTYPES)
 class TorchRunner:
     """Runs a mask net in torch; the net given is copied and stays as it is."""
 
-    def __init__(self, net: MaskNet, lam: float | None = None, device: str = "cpu", precision: str = "fp32", *,
+    def __init__(self, net: MaskNet, dial: float | None = None, device: str = "cpu", precision: str = "fp32", *,
                  compiled: bool = False) -> None:
         """
         Args:
-            lam: λ; None takes the net's own.
+            dial: the share to keep or λ, whichever the net takes; None for its own default.
             device: `cpu`, `cuda`, `cuda:N` or `mps`.
             precision: `fp32`; `bf16` or, on a GPU, `fp16` for weights and features in it.
             compiled: let torch's compiler write the kernels when the first batch of a size comes: half a minute and
                 more, and a C++ compiler on a CPU.
 
         Raises:
-            DepthcueError: λ outside the net's range, or no such precision.
+            DepthcueError: a share or λ that the net does not take, or no such precision.
         """
         if precision not in PRECISIONS:
             raise DepthcueError(f"torch runs no precision {precision!r} here", f"Choose {', '.join(PRECISIONS)}.")
         if precision == "fp16" and device == "cpu":
             raise DepthcueError("fp16 is for GPUs; few CPUs compute in it", "Use --precision bf16 or fp32.")
         self.description = net.description
-        self.lam = net.check_lambda(lam)
+        self.dial = check_dial(net.description, dial)
         self.device = device
         self.precision = precision
         self.identity = net_identity(net)
@@ -56,7 +56,7 @@ class TorchRunner:
         if device.type == "cuda" and not torch.cuda.is_available():
             raise DepthcueError(f"torch sees no GPU for --device {self.device}",
                                 "Use --device cpu, or see depthcue doctor.")
-        module = MaskModule(self._net, self.lam, self.precision)
+        module = MaskModule(self._net, self.dial, self.precision)
         try:
             with telling_out_of_memory():
                 module = module.to(device)

@@ -117,7 +117,7 @@ def test_what_lambda_alone_decides_stays_in_float32():
                  "second": np.ones((1, 2, 1, 1), np.float32)}, output="mask")
     result, lowering = lower(model, "fp16", {})
     assert operators_of(result, TensorProto.FLOAT16) == ["Conv", "Mul", "Conv"]
-    assert lowering.kept["not of the picture (lambda, constants)"] == {"Gemm": 1, "Unsqueeze": 1}
+    assert lowering.kept["not of the picture (keep, lambda, constants)"] == {"Gemm": 1, "Unsqueeze": 1}
 
 
 def test_a_value_is_cast_once_for_all_its_readers():

@@ -64,7 +64,7 @@ def test_what_fits_is_passed_on_as_it_is(caplog):
     runner = Limited(fits=8)
     with Halving(runner) as halved:
         assert isinstance(halved, Runner) and runner.entered
-        assert (halved.name, halved.device, halved.identity, halved.lam) == ("limited cuda", "cuda", "0" * 64, 2.0)
+        assert (halved.name, halved.device, halved.identity, halved.dial) == ("limited cuda", "cuda", "0" * 64, 2.0)
         assert halved.infer(batch(8)).shape == (8, 1, 2)
     assert runner.tried == [8] and not runner.entered and not caplog.records
 

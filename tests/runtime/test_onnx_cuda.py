@@ -103,7 +103,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
     class Full:
         """A GPU with room for two frames."""
 
-        def __init__(self, session, device, takes_lambda):
+        def __init__(self, session, device, dial_input):
             self.session = session
 
         def run(self, frames, lam):
@@ -119,7 +119,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
     with OnnxRunner(tiny_graph, device="cuda") as runner, pytest.raises(OutOfDeviceMemory):
         runner.infer(noise(8))
     with Halving(OnnxRunner(tiny_graph, device="cuda")) as runner:
-        np.testing.assert_allclose(runner.infer(noise(8)), wanted(tiny_net, noise(8), cpu.lam), atol=1e-5)
+        np.testing.assert_allclose(runner.infer(noise(8)), wanted(tiny_net, noise(8), cpu.dial), atol=1e-5)
     assert "batches of 2 frames" in caplog.text
 
 

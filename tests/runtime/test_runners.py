@@ -48,7 +48,7 @@ def wanted(net, frames, lam):
 def test_it_is_a_runner(make):
     runner = make()
     assert isinstance(runner, Runner)
-    assert runner.description.name == "tiny" and runner.lam == 2.0
+    assert runner.description.name == "tiny" and runner.dial == 2.0
     assert runner.device == ("cuda" if isinstance(runner, TensorRtRunner) else "cpu")
 
 

@@ -52,7 +52,7 @@ def wanted(net, frames, lam=2.0):
 def test_masks_are_the_nets_own_in_every_version(build, tiny_net, monkeypatch, version):
     fake_tensorrt.install(monkeypatch, version)
     runner = TensorRtRunner(build(), lam=3.0)
-    assert isinstance(runner, Runner) and runner.lam == 3.0 and runner.description.name == "tiny"
+    assert isinstance(runner, Runner) and runner.dial == 3.0 and runner.description.name == "tiny"
     with runner:
         for round_number in range(3):
             # the first run of a shape is plain, the second recorded, the third a replay

@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 
 from depthcue.export.rewrites.batch_norm import fold_batch_norms
-from depthcue.export.rewrites.skips import rewritten_stage
+from depthcue.export.rewrites.skips import fix_lite_stage, rewritten_stage
 from depthcue.export.rewrites.up_projection import rewrite_up_projections
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.compact import CompactDepthNet, CompactMaskNet, DoubleStage, ModulatedStage
 from depthcue.nets.drn import DrnMaskNet
 from depthcue.nets.hu2019 import HuDepthNet
 from depthcue.nets.laina2016 import LainaResNet50
+from depthcue.nets.lite import LiteDepthNet, LiteMaskNet, LiteStage
 from depthcue.nets.monodepth2 import Monodepth2
 
-VERSION = 1
+VERSION = 2
 """To be raised with every change of what rewritten nets compute: graphs that are kept are known by it."""
 Net = TypeVar("Net", MaskNet, DepthNet)
-KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, Monodepth2)
+KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
 STRIDES: dict[type, dict[str, int]] = {
     DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
     HuDepthNet: {"D.up1": 32, "D.up2": 16, "D.up3": 8, "D.up4": 1, "MFF.up1": 1},
@@ -55,13 +56,14 @@ class Rewriting:
 def exchange_pays_in_torch(net: MaskNet | DepthNet) -> bool:
     """Whether torch is faster where upsampling and the convolution after it change places (`polyphase`).
 
-    Not in the compact nets, whose 3×3 convolutions are narrow: there it is no faster in float32, and slower in bfloat16
+    Not in the lite nets, whose convolutions come before the upsampling as they are; not in the compact nets, whose 3×3
+    convolutions are narrow: there it is no faster in float32, and slower in bfloat16
     (`benchmarks/rewriting.py`). Exported graphs have it all the same; ONNX Runtime is somewhat slower by it there.
     """
-    return not isinstance(net, (CompactMaskNet, CompactDepthNet))
+    return not isinstance(net, (CompactMaskNet, CompactDepthNet, LiteMaskNet, LiteDepthNet))
 
 
-def rewritten(net: Net, *, polyphase: bool = True, lam: float | None = None) -> tuple[Net, Rewriting]:
+def rewritten(net: Net, *, polyphase: bool = True, dial: float | None = None) -> tuple[Net, Rewriting]:
     """A rewritten copy of `net`, frozen and in eval mode, on its device and in its type; called as the net given.
 
     It holds for every size that is a multiple of the description's, and is for inference: it passes no gradients to
@@ -70,11 +72,11 @@ def rewritten(net: Net, *, polyphase: bool = True, lam: float | None = None) -> 
     Args:
         net: left as it is.
         polyphase: whether upsampling and the convolution after it change places; False folds and merges only.
-        lam: for a mask net with λ as an input, the one λ to build in; its copy answers for that λ whatever it is given,
-            and its description says so.
+        dial: for a mask net that takes a share or λ, the one to build in: its copy computes the scores for that one
+            whatever it is given, and its description says so.
 
     Raises:
-        DepthcueError: λ outside the net's range.
+        DepthcueError: a share or λ that the net does not take.
     """
     mean = net.get_buffer("_mean")
     device, dtype = mean.device, mean.dtype
@@ -86,8 +88,10 @@ def rewritten(net: Net, *, polyphase: bool = True, lam: float | None = None) -> 
     kept: list[str] = []
     with torch.no_grad():
         if isinstance(own, CompactDepthNet | CompactMaskNet):
-            _rewrite_compact(own, polyphase, lam, applied)
-        else:
+            _rewrite_compact(own, polyphase, dial, applied)
+        elif isinstance(own, LiteMaskNet):
+            _rewrite_lite(own, dial, applied)
+        elif not isinstance(own, LiteDepthNet):
             _rewrite_up_projections(own, polyphase, applied, kept)
         count = fold_batch_norms(own)
     if count:
@@ -108,9 +112,9 @@ def _rewrite_up_projections(net: MaskNet | DepthNet, exchange: bool, applied: li
     applied += [f"{', '.join(names)}: {FORMS[form]}" for form, names in forms.items()]
 
 
-def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, lam: float | None,
+def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, dial: float | None,
                      applied: list[str]) -> None:
-    condition = _fixed_condition(net, lam) if isinstance(net, CompactMaskNet) and lam is not None else None
+    condition = _fixed_condition(net, dial) if isinstance(net, CompactMaskNet) and dial is not None else None
     names = []
     for name, stage in list(net.named_children()):
         if isinstance(stage, DoubleStage | ModulatedStage):
@@ -120,14 +124,29 @@ def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, lam:
         applied.append(f"{', '.join(names)}: the convolution of doubled and skipped channels as a sum, the doubled "
                        "part before the doubling, 16 products for 2x2 outputs instead of 36")
     if condition is not None:
-        applied.append(f"scale and shift of lambda {lam:g} folded into {len(names)} convolutions")
+        applied.append(f"scale and shift of {net.description.dial_name} {dial:g} folded into {len(names)} convolutions")
     elif isinstance(net, CompactMaskNet):
-        applied.append(f"batch norm folded into scale and shift of lambda in {len(names)} stages")
+        applied.append(f"batch norm folded into scale and shift of {net.description.dial_name} in {len(names)} stages")
 
 
-def _fixed_condition(net: CompactMaskNet, lam: float) -> Tensor:
-    """The condition of one λ, (width,); the description is made to refuse others."""
-    fixed = net.check_lambda(lam)
-    net.description = dataclasses.replace(net.description, default_lambda=fixed, lambda_range=None)
-    condition: Tensor = net.condition(torch.tensor([[fixed]], dtype=torch.float64).log())
+def _rewrite_lite(net: LiteMaskNet, dial: float | None, applied: list[str]) -> None:
+    if dial is None:
+        return
+    stages = [stage for stage in net.children() if isinstance(stage, LiteStage)]
+    name, condition = net.description.dial_name, _fixed_condition(net, dial)
+    for stage in stages:
+        fix_lite_stage(stage, condition)
+    applied.append(f"scale and shift of {name} {dial:g} folded into {2 * len(stages)} convolutions")
+
+
+def _fixed_condition(net: CompactMaskNet | LiteMaskNet, dial: float) -> Tensor:
+    """The condition of one share or λ, (width,); the description is made to say so."""
+    if net.keeps_shares:
+        dial = net.dial_value(keep=dial)
+        condition: Tensor = net.condition(net.dial_feature(torch.tensor([dial], dtype=torch.float64))[:, None])
+        net.description = dataclasses.replace(net.description, default_keep=dial, keep_range=(dial, dial))
+        return condition[0]
+    dial = net.check_lambda(dial)
+    condition = net.condition(net.dial_feature(torch.tensor([dial], dtype=torch.float64))[:, None])
+    net.description = dataclasses.replace(net.description, default_lambda=dial, lambda_range=None)
     return condition[0]

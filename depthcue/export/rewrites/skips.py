@@ -4,7 +4,8 @@ A convolution of channels side by side is the sum of one over each part. The par
 `doubled`, a quarter of the products; the skip through the plain form. Neither the doubled map nor the joined one is
 ever written. The batch norm is folded. In a stage that λ modulates, scale and shift are both linear in the condition
 but for a constant, so what the batch norm adds folds into the layer that computes them; for one λ they are constants
-and fold into the convolution.
+and fold into the convolution. In the stages of the lite nets, whose 1×1 convolutions are added
+and whose coarse one comes before the doubling as it is, they fold into both.
 """
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from depthcue.export.rewrites.batch_norm import convolution, folded, frozen, scale_and_shift
 from depthcue.export.rewrites.forms import DoubledConv
 from depthcue.nets.compact import DoubleStage, ModulatedStage, double_and_join
+from depthcue.nets.lite import LiteStage
 
 
 class JoinedPlainly(nn.Module):
@@ -85,6 +87,23 @@ def rewritten_stage(stage: DoubleStage | ModulatedStage, condition: Tensor | Non
         return FoldedModulatedStage(_joined(stage.conv, stage.conv.weight, None, doubled), _modulation(stage))
     scale, shift = _modulation(stage)(condition).chunk(2)
     return FoldedStage(_joined(stage.conv, stage.conv.weight * scale.view(-1, 1, 1, 1), shift, doubled))
+
+
+def fix_lite_stage(stage: LiteStage, condition: Tensor) -> None:
+    """Fold the modulation by one condition, (width,), into both convolutions of a stage, in place.
+
+    (a + b)·s + t = a·s + (b·s + t), and doubling a constant leaves it as it is.
+    """
+    assert stage.modulation is not None
+    scale, shift = stage.modulation(condition).chunk(2)
+    for path, added in ((stage.coarse, None), (stage.skip, shift)):
+        conv, norm = path[0], path[1]
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        weight, bias = folded(conv, norm)
+        bias = bias * (1 + scale)
+        path[0] = convolution(weight * (1 + scale).view(-1, 1, 1, 1), bias if added is None else bias + added, conv)
+        path[1] = nn.Identity()
+    stage.modulation = None
 
 
 def _joined(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, doubled: int | None) -> nn.Module:

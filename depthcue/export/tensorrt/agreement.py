@@ -16,7 +16,7 @@ from depthcue.export.running import open_session
 from depthcue.export.tensorrt.engine import Compare
 from depthcue.export.tensorrt.session import EngineSession
 from depthcue.nets import DepthNet, MaskNet
-from depthcue.nets.graph_card import described_depth_net, described_mask_net
+from depthcue.nets.graph_card import described_depth_net, described_mask_net, dial_input
 
 Pictures = Callable[[], Sequence[NDArray[np.uint8]]]
 """Gives pictures uint8 (H, W, 3) to compare on; called where there is something to compare."""
@@ -45,18 +45,18 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
             depth_net = judge(card["target"])
         else:
             described, depth_net = DepthGraph(DepthNet(described_depth_net(dict(card)))), None
-        return _measured(session, described, _in_onnxruntime(graph), pictures(), depth_net)
+        return _measured(session, described, _in_onnxruntime(graph, dial_input(card)), pictures(), depth_net)
 
     return compare
 
 
-def _in_onnxruntime(graph: Path) -> Exported:
+def _in_onnxruntime(graph: Path, name: str | None) -> Exported:
     runtime = open_session(graph)
 
-    def run(frames: Frames, lam: float | None) -> Maps:
+    def run(frames: Frames, dial: float | None) -> Maps:
         feeds: dict[str, Any] = {"frames": frames}
-        if lam is not None:
-            feeds["lambda"] = np.full(len(frames), lam, np.float32)
+        if name is not None:
+            feeds[name] = np.full(len(frames), dial, np.float32)
         maps: Maps = runtime.run(None, feeds)[0]
         return maps
 

@@ -15,6 +15,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt.library import Gpu, Library, make_log, said
 from depthcue.export.tensorrt.monitor import BuildProgress, interrupting, make_monitor
 from depthcue.export.tensorrt.shapes import Shapes
+from depthcue.nets.graph_card import DIAL_INPUTS
 from depthcue.progress import Progress
 
 MIB = 2**20
@@ -84,8 +85,9 @@ def _read_graph(graph: Path, builder: Any, library: Library, messages: Any) -> A
         raise DepthcueError(f"{library} does not understand {graph}: {(reasons or [said(messages, 'no reason')])[0]}",
                             "Try --precision fp32, or a newer version of the library.")
     names = {network.get_input(index).name for index in range(network.num_inputs)}
-    if "frames" not in names or not names <= {"frames", "lambda"}:
-        raise DepthcueError(f"{graph} takes {', '.join(sorted(names))}; graphs of depthcue take frames, and lambda",
+    if "frames" not in names or len(names) > 2 or not names <= {"frames", *DIAL_INPUTS}:
+        raise DepthcueError(f"{graph} takes {', '.join(sorted(names))}; graphs of depthcue take frames, and keep or "
+                            "lambda",
                             "Write one with depthcue export.")
     return network
 

@@ -19,7 +19,7 @@ from depthcue.export.tensorrt.library import Gpu, Library, choose_library, find_
 from depthcue.export.tensorrt.session import EngineSession
 from depthcue.export.tensorrt.shapes import Shapes, Size, plan_shapes
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.graph_card import file_sha256
+from depthcue.nets.graph_card import dial_input, file_sha256
 from depthcue.progress import Progress, Silent
 from depthcue.record import revision, write_json
 
@@ -121,5 +121,5 @@ def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Li
         return None, "; ".join(misfits)
     if compare is None:
         return None, "it was not asked for"
-    with EngineSession(engine, making, gpu.device, takes_lambda=card["lambda_range"] is not None) as session:
+    with EngineSession(engine, making, gpu.device, dial_input=dial_input(card)) as session:
         return compare(session), None

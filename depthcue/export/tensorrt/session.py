@@ -35,17 +35,18 @@ log = logging.getLogger(__name__)
 class EngineSession:
     """Runs an engine; a context manager that holds the GPU's memory."""
 
-    def __init__(self, engine: Path, making: Making, device: str = "cuda", *, takes_lambda: bool,
+    def __init__(self, engine: Path, making: Making, device: str = "cuda", *, dial_input: str | None,
                  sha256: str | None = None) -> None:
         """
         Args:
             making: what the engine was built by and for.
+            dial_input: what the engine calls its input for a share or λ; None where it takes frames alone.
             sha256: of the engine; known, what `tensorrt-rtx` compiles of it here is kept for the next time.
         """
         self.engine_path = engine
         self.making = making
         self.device = device
-        self._takes_lambda = takes_lambda
+        self._dial_input = dial_input
         self._sha256 = sha256
         self._seats = Seats(self._make_seat)
         self._loaded: _Loaded | None = None
@@ -73,7 +74,7 @@ class EngineSession:
         if loaded is not None:
             loaded.keep_runtime_cache()
 
-    def run(self, frames: Frames, lam: float | None) -> Maps:
+    def run(self, frames: Frames, dial: float | None) -> Maps:
         """The maps of frames uint8 (B, H, W, 3), of a size within the engine's: float32 (B, h, w), the caller's own.
 
         More frames than the engine's largest batch are run in parts, fewer than its least are filled up.
@@ -89,30 +90,30 @@ class EngineSession:
         if shapes.nearest(height, width) != (height, width):
             raise DepthcueError(f"the engine was built for {shapes}, not for frames of {width}x{height}",
                                 "Build one for this --size.")
-        maps = [self._run_batch(frames[start:start + shapes.batch.most], lam)
+        maps = [self._run_batch(frames[start:start + shapes.batch.most], dial)
                 for start in range(0, len(frames), shapes.batch.most)]
         return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
-    def staged(self, frames: Frames, lam: float | None) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
         """Put `frames`, of a shape within the engine's, on the GPU; what is returned runs the engine on them there, and
         returns when it is done.
 
         Raises:
             RuntimeError: as `run`; a batch that the engine was not built for.
         """
-        return self._make_seat(frames.shape).staged(frames, lam)
+        return self._make_seat(frames.shape).staged(frames, dial)
 
-    def _run_batch(self, frames: Frames, lam: float | None) -> Maps:
+    def _run_batch(self, frames: Frames, dial: float | None) -> Maps:
         missing = self.making.shapes.batch.least - len(frames)
         if missing > 0:
             filled = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-            return self._run_batch(filled, lam)[:len(frames)].copy()
+            return self._run_batch(filled, dial)[:len(frames)].copy()
         with self._seats.taken(frames.shape) as seat:
-            return seat.run(frames, lam)
+            return seat.run(frames, dial)
 
     def _make_seat(self, shape: tuple[int, ...]) -> "_Seat":
         assert self._loaded is not None
-        return _Seat(self._loaded, shape, self._takes_lambda, CudaLane(self.device))
+        return _Seat(self._loaded, shape, self._dial_input, CudaLane(self.device))
 
 
 class _Loaded:
@@ -187,22 +188,23 @@ class _Loaded:
 class _Seat:
     """What one thread needs to run batches of one shape."""
 
-    def __init__(self, loaded: _Loaded, shape: tuple[int, ...], takes_lambda: bool, lane: Any) -> None:
+    def __init__(self, loaded: _Loaded, shape: tuple[int, ...], dial_input: str | None, lane: Any) -> None:
         self.shape = shape
         self._loaded = loaded
         self._lane = lane
         self._runs = 0
         self._replay: Callable[[], None] | None = None
+        self._dial_input = dial_input
         with lane.active():
-            self._furnish(takes_lambda)
+            self._furnish()
 
-    def _furnish(self, takes_lambda: bool) -> None:
+    def _furnish(self) -> None:
         """Make the context, and give it its shape and its memory."""
         loaded, lane, shape = self._loaded, self._lane, self.shape
         context = self._context = loaded.context()
         inputs = {"frames": (shape, torch.uint8)}
-        if takes_lambda:
-            inputs["lambda"] = (shape[:1], torch.float32)
+        if self._dial_input is not None:
+            inputs[self._dial_input] = (shape[:1], torch.float32)
         self._inputs: dict[str, tuple[Tensor, Tensor]] = {}
         for name, (size, dtype) in inputs.items():
             if not context.set_input_shape(name, size):
@@ -223,9 +225,9 @@ class _Seat:
             if not context.set_tensor_address(name, on_device.data_ptr()):
                 raise loaded.failure(f"the memory of {name} is refused")
 
-    def run(self, frames: Frames, lam: float | None) -> Maps:
+    def run(self, frames: Frames, dial: float | None) -> Maps:
         """Copy in, run, copy out, wait."""
-        self._fill(frames, lam)
+        self._fill(frames, dial)
         with self._lane.active():
             # the first run of a shape sets things up that cannot be recorded; a shape that comes once is not worth it
             if self._runs == 1:
@@ -235,9 +237,9 @@ class _Seat:
         self._runs += 1
         return self._output[0].numpy().copy()
 
-    def staged(self, frames: Frames, lam: float | None) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
         """As `EngineSession.staged`."""
-        self._fill(frames, lam)
+        self._fill(frames, dial)
         with self._lane.active():
             self._work()  # brings the frames, and sets up what cannot be recorded
             self._lane.wait()
@@ -250,11 +252,11 @@ class _Seat:
 
         return compute
 
-    def _fill(self, frames: Frames, lam: float | None) -> None:
+    def _fill(self, frames: Frames, dial: float | None) -> None:
         self._inputs["frames"][0].numpy()[...] = frames
-        if "lambda" in self._inputs:
-            assert lam is not None
-            self._inputs["lambda"][0].fill_(lam)
+        if self._dial_input is not None:
+            assert dial is not None
+            self._inputs[self._dial_input][0].fill_(dial)
 
     def _recorded(self, work: Callable[[], None]) -> Callable[[], None] | None:
         """What replays `work` in one call; None where it cannot be recorded, or the library does so by itself."""

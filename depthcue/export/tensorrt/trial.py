@@ -31,11 +31,11 @@ def try_library(name: str) -> str:
         onnx.save_model(_tiny(), str(graph))
         card = write_engine(graph, {
             "sha256": file_sha256(graph), "height_and_width_are_multiples_of": 1,
-            "working_size": {"height": SIDE, "width": SIDE}, "lambda_range": None,
+            "working_size": {"height": SIDE, "width": SIDE}, "inputs": [],
         }, engine, EngineOptions(library=name, batch=(1, 1, 1), sizes=((SIDE, SIDE),)))
         if not has_gpu():
             return f"{library.version} builds engines; there is no GPU to run them"
-        with EngineSession(engine, Making.of(card), takes_lambda=False) as session:
+        with EngineSession(engine, Making.of(card), dial_input=None) as session:
             maps = session.run(np.full((1, SIDE, SIDE, 3), 100, np.uint8), None)
     if not (maps == 100).all():
         raise RuntimeError("it computes wrongly")

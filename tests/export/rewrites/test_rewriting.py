@@ -97,7 +97,7 @@ def test_the_form_for_any_size_is_taken_where_it_pays(align_corners: bool, gener
 def test_the_net_given_is_left_as_it_is() -> None:
     net = stirred(build_mask_net("compact", config=TINY, target="t", lambda_range=(0.5, 6.0))).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    own, _ = rewritten(net, lam=2.0)
+    own, _ = rewritten(net, dial=2.0)
     assert net.training and not own.training
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert not any(parameter.requires_grad for parameter in own.parameters())
@@ -118,7 +118,7 @@ def test_a_modulated_net_is_the_same_for_every_lambda(exchange: bool, generator:
 
 def test_one_lambda_can_be_built_in(generator: torch.Generator) -> None:
     net = compact_mask().double()
-    fixed, rewriting = rewritten(net, lam=3.5)
+    fixed, rewriting = rewritten(net, dial=3.5)
     x = torch.randn(2, 3, 32, 48, generator=generator, dtype=torch.float64)
     wanted = last_convolution(net, x, torch.full((2,), 3.5))
     torch.testing.assert_close(last_convolution(fixed, x), wanted, atol=1e-9, rtol=0)
@@ -128,7 +128,7 @@ def test_one_lambda_can_be_built_in(generator: torch.Generator) -> None:
     assert net.check_lambda(2.0) == 2.0
     assert "lambda 3.5" in " ".join(rewriting.applied)
     with pytest.raises(DepthcueError, match="outside the range"):
-        rewritten(net, lam=9.0)
+        rewritten(net, dial=9.0)
 
 
 def gflop(net: Any, size: tuple[int, int]) -> float:
