@@ -86,3 +86,15 @@ def test_help_answers_at_once() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [str(file) for file in PACKAGE.rglob("*.py") if ast.get_docstring(ast.parse(file.read_text())) is None]
     assert silent == []
+
+
+def test_targets_that_files_name_are_opened_by_one_function() -> None:
+    """Nothing gives a description's or a card's target to `load_depth_net`, which would run code that it names."""
+    opened = []
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_depth_net":
+                given = ast.unparse(node.args[0])
+                if "description" in given or "card" in given or "meant" in given:
+                    opened.append(f"{file.relative_to(PACKAGE)}: {given}")
+    assert opened == ["nets/catalog.py: spec_from_file(description.target, source)"]

@@ -6,6 +6,8 @@ of any other make: see `foreign`.
 """
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
 }
 MASK_NETS: dict[str, Callable[..., MaskNet]] = {"compact": CompactMaskNet, "drn22": DrnMaskNet}
 
+_PREFIX = re.compile(r"\s*([A-Za-z][\w+.-]+):")
+"""What stands before the first colon of a spec; one letter alone is a drive."""
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
     "compact": DepthDescription("compact", 144, 192, MULTIPLE, licence="MIT", source="depthcue"),
@@ -78,6 +82,41 @@ def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
     net = _load(name, path, "depth", DEPTH_NETS, DepthDescription)
     assert isinstance(net, DepthNet)
     return net.to(device).eval()
+
+
+def spec_from_file(spec: str, source: str) -> str:
+    """The spec of a depth net that a file names, where opening it reads data and nothing else.
+
+    Cards, graphs' cards, results and run folders come from anyone. They may name a shipped net, `NAME:PATH`,
+    `onnx:FILE` or a path; all other kinds run code, or fetch from the network, and are opened where the user has typed
+    them.
+
+    Args:
+        source: the file, or what it belongs to, for the message.
+
+    Raises:
+        DepthcueError: the spec is of a kind that the user has to type; the hint is the option to type.
+    """
+    prefix = _PREFIX.match(spec)
+    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS):
+        return spec
+    raise DepthcueError(f"{source} names {spec} as its depth net; a file may name shipped nets and data files alone, "
+                        f"and {prefix[1]}: is neither: it may run code or use the network",
+                        f"Where you trust it, name it yourself: --target {shlex.quote(spec)}")
+
+
+def load_target_of(description: MaskDescription, source: str, device: str | torch.device = "cpu") -> DepthNet:
+    """Load the depth net that a mask net's card names, as `load_depth_net`.
+
+    Args:
+        source: the file that the description comes from, for messages.
+
+    Raises:
+        DepthcueError: besides, none is named, or one that the user has to type (see `spec_from_file`).
+    """
+    if not description.target:
+        raise DepthcueError(f"{source} does not say for which depth net it is", "Name it with --target.")
+    return load_depth_net(spec_from_file(description.target, source), device)
 
 
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:

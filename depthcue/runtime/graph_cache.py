@@ -55,7 +55,7 @@ def cached_graph(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
         return path
     log.info("exporting %s in %s to %s (once)", net.description.name, precision, path)
     try:
-        judge = depth_net_of(net.description.target) if isinstance(net, MaskNet) else None
+        judge = depth_net_of(net.description, net.description.name) if isinstance(net, MaskNet) else None
         export_onnx(net, path, rendered_pictures(), judge, precision=precision)
     except DepthcueError as error:
         raise DepthcueError(f"exporting {net.description.name} for ONNX Runtime failed: {error.message}",
