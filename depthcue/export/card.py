@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from depthcue.documents import GRAPH_SCHEMA
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.graph_card import GRAPH_SCHEMA, Kind
+from depthcue.nets.graph_card import Kind
 
 
 def graph_card(kind: Kind, description: MaskDescription | DepthDescription, **fields: Any) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.backbones import load_backbone
-from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state
+from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
+from depthcue.nets.checkpoint import card_path, load_strict, read_with_card
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
 from depthcue.nets.exported import ExportedMaskNet
@@ -192,9 +192,9 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
 
 
 def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[..., Any]],
-          description_type: type) -> DepthNet | MaskNet:
+          description_type: type[Any]) -> DepthNet | MaskNet:
     if path.suffix == ".safetensors" and (name is None or card_path(path).exists()):
-        state, card = read_state(path), read_card(path)
+        state, card = read_with_card(path)
         if card.get("kind") != kind:
             raise DepthcueError(f"{path} is a {card.get('kind')} net; a {kind} net is wanted here",
                                 "--target takes a depth net, --weights a mask net.")
@@ -202,7 +202,11 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
             raise DepthcueError(f"{path} is a {card['architecture']}, not a {name}",
                                 f"Give {card['architecture']}:{path}.")
         build = _known(card["architecture"], registry, f"{kind} net")
-        net = build(description_type(**_fields(card["description"])), **card.get("config", {}))
+        try:
+            net = build(description_from(description_type, card["description"]), **card.get("config", {}))
+        except Exception as error:  # an architecture may raise anything where the numbers do not go together
+            raise DepthcueError(f"the config in {card_path(path)} builds no {card['architecture']}: {error}",
+                                "Keep the card that was written with the weights.") from error
         net.card = card
     else:
         return net_of(read_released(path, kind, name), path)
@@ -229,8 +233,3 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
     net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
                 "sha256": digest(path)}
     return net
-
-
-def _fields(description: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclass has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
