@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depthcue.errors import DepthcueError
+from depthcue.text import without_password
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -16,6 +17,8 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         DepthcueError: it cannot be made, or something else has its name.
     """
     folder = Path(path)
+    if (shown := without_password(str(folder))) != str(folder):
+        raise DepthcueError(f"{shown} is an address, and no folder", "Choose another --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

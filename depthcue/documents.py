@@ -166,8 +166,8 @@ def beside(folder: Path, path: str) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass  # told by who reads it
     except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a pipe, a loop of links
-        raise DepthcueError(f"{file} cannot be read: {error}", "Keep pictures beside the document that names "
-                            "them.") from None
+        raise DepthcueError(f"{file} cannot be read: {error}",
+                            "Keep pictures beside the document that names them.") from None
     if not inside:
         raise DepthcueError(f"the results in {folder} name a picture outside of it: {path}",
                             "Keep pictures beside the results.json that names them.")

@@ -10,7 +10,8 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _ADDRESSES = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://\S*")
 _LIKE_ADDRESS = re.compile(r"\s*(rtsps?|rtmp[a-z]*|rtp|udp|tcp|srt|https?|ftps?|sftp|s3|gs|gcs|abfss?|hdfs|ray)\s*:",
                            re.IGNORECASE)
-_SECRET = "…"
+HIDDEN = "…"
+"""Stands for what is not shown."""
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """What a terminal obeys instead of showing it, what turns the direction of writing, and halves of characters."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
@@ -48,8 +49,8 @@ def without_password(address: str) -> str:
     found = _ADDRESS.match(address)
     if found is None:
         broken = _LIKE_ADDRESS.match(address)
-        return f"{broken[1]}:{_SECRET}" if broken is not None and ("@" in address or "//" in address) else address
-    hidden = f"{found[1]}://{_SECRET}"
+        return f"{broken[1]}:{HIDDEN}" if broken is not None and ("@" in address or "//" in address) else address
+    hidden = f"{found[1]}://{HIDDEN}"
     rest = address[found.end():]
     end = re.search(r"[?#;]", rest)
     at = rest.rfind("@")
@@ -64,6 +65,15 @@ def without_password(address: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
+def argument(word: str) -> str:
+    """A word of a command line as it may be kept, `--out=s3://KEY:SECRET@BUCKET` too: all behind the scheme is one."""
+    start = re.search(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://", word)
+    if start is not None:
+        return word[:start.start()] + without_password(word[start.start():])
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + without_password(value)
+
+
 def without_secrets(text: str, *addresses: str) -> str:
     """A message in which addresses are as they may be shown; `addresses` are ones that are known to be in it."""
     for address in addresses:
@@ -72,7 +82,7 @@ def without_secrets(text: str, *addresses: str) -> str:
         rest = address.partition("://")[2]
         for secret in (rest, rest.rpartition("@")[0], *re.split(r"[?#;]", rest)[1:]):
             if len(secret) > 2:
-                text = text.replace(secret, _SECRET)
+                text = text.replace(secret, HIDDEN)
     return _ADDRESSES.sub(lambda found: without_password(found[0]), text)
 
 

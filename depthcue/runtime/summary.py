@@ -12,6 +12,7 @@ from depthcue.errors import DepthcueError
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
 from depthcue.record import SCHEMA, document, write_json
+from depthcue.text import without_password, without_secrets
 
 SUMMARY = "summary.json"
 SAVE_INTERVAL_S = 5.0
@@ -132,7 +133,8 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
         "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
         "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
         "outputs": list(outputs), "notes": list(notes),
-        "error": None if error is None else str(error), "source": fingerprint(source), "resumed": False,
+        "error": None if error is None else without_secrets(str(error)), "source": fingerprint(source),
+        "resumed": False,
         **({} if live is None else {"live": live}),
     }
 
@@ -140,8 +142,9 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
 def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
-        "path": source, "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
-        "seconds": 0.0, "outputs": [], "notes": [], "error": str(error), "source": None, "resumed": False,
+        "path": without_password(source), "name": None, "kind": None, "frames": 0, "share_kept": None,
+        "mean_mask": None, "seconds": 0.0, "outputs": [], "notes": [], "error": without_secrets(str(error)),
+        "source": None, "resumed": False,
     }
 
 

@@ -14,8 +14,12 @@ from tiny_nets import save_small_pair
 from depthcue.bench.job import _depth_net
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
+from depthcue.export.tensorrt.engine_card import Making
+from depthcue.export.tensorrt.shapes import Shapes, Span
 from depthcue.nets import load_mask_net
 from depthcue.nets.catalog import spec_from_file
+from depthcue.runtime.engine_cache import _engine_path
+from depthcue.runtime.graph_cache import graph_path
 
 CODE = '''
 import pathlib
@@ -110,3 +114,14 @@ def test_the_target_of_a_card_is_opened(strange: Callable[[str], str], tmp_path:
     assert main(["mask", "pictures", "--weights", weights, "--save", "depth", "--out", "out", "-q"]) == 0
     shutil.rmtree("out")
     assert main(["mask", "pictures", "--weights", strange("nowhere"), "--save", "depth", "--out", "out", "-q"]) == 1
+
+
+def test_names_of_cards_do_not_lead_out_of_the_cache(strange: Callable[[str], str], tmp_path: Path) -> None:
+    weights = Path(strange("nowhere"))
+    card = json.loads(weights.with_suffix(".json").read_text())
+    card["description"]["name"] = "../../../escaped"
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    assert graph_path(load_mask_net(str(weights))).parent == tmp_path / "cache" / "depthcue" / "graphs"
+    making = Making("tensorrt", "1", None, None, (), "0" * 64, Shapes(*[Span(1, 1, 1)] * 3), "fp32")
+    engine = _engine_path({"name": "../../../escaped", "net_identity": "../x"}, making, "a/GPU")
+    assert engine.resolve().parent == (tmp_path / "cache" / "depthcue" / "engines").resolve()
