@@ -5,7 +5,6 @@ for them is installed. `file:` addresses are paths. Credentials come from where 
 machine.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
+from depthcue.atomic import atomic_path, partial_name
 from depthcue.errors import DepthcueError
 from depthcue.text import without_password, without_secrets
 
@@ -144,9 +144,13 @@ class Store:
         Raises:
             DepthcueError: the store cannot be written.
         """
+        if self.local is not None:
+            with self._told("written", key), atomic_path(self.local / key) as local, local.open("wb") as written:
+                yield written
+            return
         path = self._full(key)
-        folder, _, name = path.rpartition("/")
-        partial = f"{folder}/.{name}.{os.getpid()}.partial"
+        folder = path.rpartition("/")[0]
+        partial = f"{folder}/{partial_name()}"
         with self._told("written", key):
             if self._system.type_name not in _OBJECT_STORES:  # those have no folders
                 self._system.create_dir(folder, recursive=True)
