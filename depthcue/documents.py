@@ -109,8 +109,7 @@ def read_document(path: str | os.PathLike[str], what: str, model: "type[Loose]",
         FileNotFoundError: it is not there.
     """
     try:
-        content = parse(read_text(path, limit))
-        return checked(content, model)
+        return checked_text(read_text(path, limit), model)
     except Malformed as error:
         raise DepthcueError(f"{path} is not {what}: {error}", hint) from None
     except FileNotFoundError:
@@ -135,6 +134,15 @@ def checked(content: Any, model: "type[Loose]") -> Document:
                 for each in found[:_FEW]]
         raise Malformed("; ".join([*said, "…"] if len(found) > _FEW else said)) from None
     return content
+
+
+def checked_text(text: str, model: "type[Loose]") -> Document:
+    """As `checked`, of a JSON text.
+
+    Raises:
+        Malformed: besides, it is no JSON, or beyond the limits.
+    """
+    return checked(parse(text), model)
 
 
 def refuse_placeholder(path: str | os.PathLike[str]) -> None:
@@ -398,9 +406,16 @@ class SummaryEntry(Loose):
 class Summary(Loose):
     """summary.json of a mask run."""
 
+    summary_schema: Literal[1] = Field(alias="schema")
     command: Literal["mask"]
     options: dict[str, Any]
     inputs: list[SummaryEntry]
+
+
+class Part(Loose):
+    """The first line of a part of the summary of a run on many machines."""
+
+    options: dict[str, Any]
 
 
 class RunSettings(Loose):

@@ -1,6 +1,5 @@
 """summary.json of a mask run: what became of each input; and picking up from one that was interrupted."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from depthcue import documents
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
@@ -105,9 +105,8 @@ class Summary:
     def _read_finished(self, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
         path = self._out / SUMMARY
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            if earlier["schema"] != SCHEMA or earlier["command"] != "mask":
-                raise ValueError("another kind of document")
+            earlier = documents.read_document(path, f"a summary of schema {SCHEMA}", documents.Summary,
+                                              limit=documents.SUMMARY_BYTES)
             if earlier["options"] != options:
                 changed = sorted(key for key in options if earlier["options"].get(key) != options[key])
                 log.warning("nothing is resumed: other %s than in %s", ", ".join(changed), path)
@@ -115,8 +114,8 @@ class Summary:
             return {entry["path"]: entry for entry in earlier["inputs"] if entry["error"] is None}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("nothing is resumed: %s cannot be used: %s", path, error)
+        except DepthcueError as error:
+            log.warning("nothing is resumed: %s", error.message)
             return {}
 
 
