@@ -18,7 +18,7 @@ import torch
 from depthcue import record
 from depthcue.data import RgbdData, open_data
 from depthcue.evaluation.compare_edges import Settings, compare_edges
-from depthcue.nets import DepthNet, MaskNet, depth_from, fit, load_depth_net, load_mask_net
+from depthcue.nets import DepthNet, MaskNet, depth_from, fit, load_mask_net, load_target_of
 from depthcue.objective import l_dif, mask_objective, to_reference_range
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
 
     dial = load_mask_net(options.dial)
-    depth_net = load_depth_net(dial.description.target)
+    depth_net = load_target_of(dial.description, options.dial)
     data = open_data(options.data, split="test", limit=options.limit)
     rows = []
     for spec in options.single:

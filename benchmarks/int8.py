@@ -82,7 +82,7 @@ def exported(net: MaskNet, trained: bool, way: str, folder: Path, compared: list
     precision = INT8 if way == GATED else way
     file = folder / f"{way.replace(', ', '-')}.onnx"
     tolerance = TOLERANCES[INT8] if way == GATED else ANYTHING
-    judge = depth_net_of(net.description.target) if trained else None
+    judge = depth_net_of(net.description, net.description.name) if trained else None
     row: dict[str, Any] = {"file": file, "bytes": None, "runs": False, "errors": None, "lowering": None,
                            "refused": None}
     try:

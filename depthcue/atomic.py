@@ -1,12 +1,36 @@
-"""Files that are whole or absent: written under a temporary name, renamed when complete."""
+"""Files that are whole or absent: written under a temporary name, renamed when complete.
+
+The temporary file is created anew under a short random name: no link is followed, and the name fits where the final one
+does. It stays locked while it is written, and a lock ends with its process, however that ends; the next job that writes
+into the folder removes what is there without one.
+"""
 
 import errno
 import os
+import re
+import secrets
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from depthcue.errors import DepthcueError
+from depthcue.text import without_password
+
+_LOCKS: bool = os.name == "posix"
+"""Windows has none, and lets nobody rename or remove a file that is open."""
+if _LOCKS:
+    import fcntl
+
+STALE_S = 24 * 3600.0
+"""Where files cannot be locked, a temporary one that nothing was written to for so long is left over."""
+
+_PARTIAL = re.compile(r"\.depthcue-[0-9a-f]{8}\.part(\..{1,15})?")
+_LONGEST_SUFFIX = 16
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_looked_at: set[str] = set()
+"""Folders that this process has looked through for what others left."""
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -16,6 +40,8 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         DepthcueError: it cannot be made, or something else has its name.
     """
     folder = Path(path)
+    if (shown := without_password(str(folder))) != str(folder):
+        raise DepthcueError(f"{shown} is an address, and no folder", "Choose another --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -27,43 +53,71 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
+def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
+    """Yield the path of an empty file beside `path`; on success it becomes `path`, on any error it is removed.
 
     The temporary name is hidden and keeps the suffix, because encoders choose their format by it. Missing parent
-    folders are made.
+    folders are made. What is written is on the disk before it gets its name.
+
+    Args:
+        durable: have the name on the disk too. Without, a power cut may leave the file absent, never cut.
 
     Raises:
-        DepthcueError: the disk is full, or the folder cannot be made or written.
+        DepthcueError: the disk is full, the folder cannot be made or written, or the name is no file's.
     """
     final = Path(path)
-    make_folder(final.parent)
-    partial = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
+    folder = make_folder(final.parent)
     try:
-        yield partial
-        os.replace(partial, final)
+        _require_place(final)
+        if str(folder) not in _looked_at:
+            _looked_at.add(str(folder))
+            _remove_left(folder)
+        partial, descriptor = _create(folder, final.suffix)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DepthcueError(f"no space left on the disk while writing {final}", "Free some space; with "
-                                "--resume, what is finished is kept.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise DepthcueError(f"{final} cannot be written", "Choose another --out, or change its rights.") from error
-        raise
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        raise _cannot(final, error) from error
+    renamed = False
+    try:
+        try:
+            yield partial
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+                raise _cannot(final, error) from error
+            raise
+        try:
+            _sync(descriptor)
+            if not _LOCKS:
+                os.close(descriptor)
+                descriptor = -1
+            os.replace(partial, final)
+            renamed = True
+            if durable:
+                _sync_folder(folder)
+        except OSError as error:
+            raise _cannot(final, error) from error
+    finally:
+        # the error that led here is the one to tell: of a disk that has become read-only nothing can be removed
+        with suppress(OSError):
+            if descriptor >= 0:
+                os.close(descriptor)
+        if not renamed:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def partial_name(suffix: str = "") -> str:
+    """A temporary name, hidden and unlike any other, for a file of this suffix."""
+    kept = suffix if len(suffix.encode(errors="surrogateescape")) <= _LONGEST_SUFFIX else ""
+    return f".depthcue-{secrets.token_hex(4)}.part{kept}"
 
 
 def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
-    """Remove the temporary files that `atomic_path` left below `folder` after `since` (seconds of `time.time`).
+    """Remove the temporary files below `folder` that their writers have left.
 
-    For after processes were killed in their writing; nothing else may be writing there.
+    For after processes were killed in their writing. Where files cannot be locked, those that were written to after
+    `since` (seconds of `time.time`) are taken for theirs.
     """
-    for path in Path(folder).rglob(".*.partial*"):
-        # a file's clock and ours may differ by a little
-        if path.is_file() and path.stat().st_mtime >= since - 2:
-            path.unlink(missing_ok=True)
+    for path in Path(folder).rglob(".depthcue-*"):
+        _remove_if_left(path, newer_than=since - 2)  # a file's clock and ours may differ by a little
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -72,7 +126,110 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with atomic_path(path) as partial:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
+    """Write `data` to `path`, whole or not at all; `durable` as in `atomic_path`."""
+    with atomic_path(path, durable=durable) as partial:
         partial.write_bytes(data)
+
+
+def _require_place(final: Path) -> None:
+    """Refuse a name that nothing can be renamed to, before hours of work go into the file; raises OSError."""
+    try:
+        mode = os.lstat(final).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe, socket or device")
+
+
+def _cannot(final: Path, error: OSError) -> DepthcueError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DepthcueError(f"no space left on the disk while writing {final}",
+                             "Free some space; with --resume, what is finished is kept.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DepthcueError(f"{final} cannot be written: {error.strerror}", "Choose another --out, or change its "
+                             "rights.")
+    return DepthcueError(f"{final} cannot be written: {error.strerror or error}", "Choose another --out.")
+
+
+def _create(folder: Path, suffix: str) -> tuple[Path, int]:
+    """A new file, locked and open; raises OSError."""
+    while True:
+        path = folder / partial_name(suffix)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666)
+        except FileExistsError:
+            continue
+        # between the two, someone who tidies up may have had it
+        if _lock(descriptor) is not False and _is_at(descriptor, path):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file: True; False where another has; None where files cannot be locked."""
+    if not _LOCKS:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what writers that ended before their time have left in a folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".depthcue-"):
+                _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(path: Path, newer_than: float | None = None) -> None:
+    if not _PARTIAL.fullmatch(path.name):
+        return
+    with suppress(OSError):
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return
+        descriptor = os.open(path, os.O_RDWR | _NO_LINK)
+        try:
+            free = _lock(descriptor)
+            if free is None:
+                free = found.st_mtime >= newer_than if newer_than is not None else \
+                    found.st_mtime < time.time() - STALE_S
+            if free and _LOCKS:
+                path.unlink()
+        finally:
+            os.close(descriptor)
+        if free and not _LOCKS:
+            path.unlink()
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a disk that knows no such thing
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name on the disk too, where that can be had."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

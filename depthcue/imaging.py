@@ -24,6 +24,8 @@ Map = NDArray[np.float32]
 Yuv = tuple[Grey, Grey, Grey]
 """Luma (H, W) and blue and red chroma (H/2, W/2), BT.709 in limited range: what video files hold (yuv420p)."""
 
+MAX_WORKING_PIXELS = 2**26
+"""What a net may be made to work at: 8192x8192."""
 UNKNOWN_GREY = 110
 """Grey of a depth that is not known (NaN or not positive)."""
 
@@ -51,7 +53,8 @@ def fit_size(height: int, width: int, working: tuple[int, int], multiple: int) -
     result has never much more than the working area.
 
     Raises:
-        DepthcueError: a side is not positive, or the working size is not made of multiples of `multiple`.
+        DepthcueError: a side is not positive, or the working size is not made of multiples of `multiple` or is larger
+            than any memory.
     """
     if min(height, width, multiple, *working) < 1:
         raise DepthcueError(f"a picture of {width}x{height} pixels cannot be fitted to {working[1]}x{working[0]}",
@@ -60,6 +63,9 @@ def fit_size(height: int, width: int, working: tuple[int, int], multiple: int) -
         raise DepthcueError(f"the working size {working[1]}x{working[0]} is not made of multiples of {multiple}",
                             f"Give a width and height divisible by {multiple}.")
     area = working[0] * working[1]
+    if area > MAX_WORKING_PIXELS:
+        raise DepthcueError(f"a working size of {working[1]}x{working[0]} pixels takes more memory than machines have",
+                            "Choose a smaller size; of two nets the sides are multiples of both nets' multiples.")
     scale = math.sqrt(area / (height * width))
     longest = max(area // (multiple * multiple), 1)  # where the other side is a single multiple
 

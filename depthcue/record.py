@@ -12,6 +12,7 @@ from typing import Any
 
 from depthcue.atomic import make_folder, write_text
 from depthcue.errors import DepthcueError
+from depthcue.text import argument
 
 SCHEMA = 1
 """Version of the results.json documents; a reader refuses others."""
@@ -65,9 +66,14 @@ def begin(out: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def arguments() -> list[str]:
+    """The words that this program was called with; of addresses what may be seen by all."""
+    return [argument(word) for word in sys.argv[1:]]
+
+
 def document(command: str, **fields: Any) -> dict[str, Any]:
     """Open a results document: schema, command, the words it was called with, revision, machine, then `fields`."""
-    return {"schema": SCHEMA, "command": command, "arguments": [_without_secrets(word) for word in sys.argv[1:]],
+    return {"schema": SCHEMA, "command": command, "arguments": arguments(),
             "revision": revision(), "machine": machine(), **fields}
 
 
@@ -92,11 +98,6 @@ def without_paths(value: Any) -> Any:
         value = re.sub(r"\b(hf|hub|onnx):[/.~][^\s,:]*", r"\1:PATH", value)
         return "PATH" if value.startswith(("/", ".", "runs/")) else value
     return value
-
-
-def _without_secrets(word: str) -> str:
-    """A word of the command line; of an address only what may be seen by all: no user, password, query."""
-    return re.sub(r"(^|=)([A-Za-z][A-Za-z0-9+.-]+://)(?:[^/?#@]*@)?([^?]*).*", r"\1\2\3", word)
 
 
 def _installed() -> bool:

@@ -25,6 +25,7 @@ from depthcue.evaluation.pair import described
 from depthcue.export.job import rendered_pictures
 from depthcue.export.precision import TOLERANCES
 from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.catalog import spec_from_file
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
@@ -184,7 +185,8 @@ def _depth_net(target: str | None, mask_net: MaskNet,
     if not spec:
         return None, f"{mask_net.description.name} does not say which depth net it is for; --target names one"
     try:
-        net = depth_net_of(spec, _as_batch(pictures))[0]
+        named = spec if target else spec_from_file(spec, mask_net.description.name)
+        net = depth_net_of(named, _as_batch(pictures))[0]
         if isinstance(net, OnnxDepthNet) and net.graph_file is None:
             raise DepthcueError(f"{spec} is a graph that others wrote, and bench runs those that depthcue export wrote",
                                 "Leave it to evaluate, compare-edges and probe, or give the network itself.")

@@ -10,40 +10,57 @@ from typing import Any
 
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress, Silent
+from depthcue.text import one_line, printable, printable_json, without_secrets
 
 
 def configure(quiet: bool, verbose: bool) -> None:
     """Set up logging to stderr: errors only when quiet, everything depthcue says when verbose."""
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s", force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Fit("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("depthcue").setLevel(level)
 
 
 def say_error(error: DepthcueError) -> None:
     """Print an error and what to do about it on stderr."""
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error: {printable(without_secrets(error.message))}", file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(f"  {printable(error.hint)}", file=sys.stderr)
+
+
+def say(text: str, *, aside: bool = False) -> None:
+    """Print a sentence on stdout, or aside, on stderr."""
+    print(printable(text), file=sys.stderr if aside else sys.stdout)
+
+
+class _Fit(logging.Formatter):
+    """Log lines as a terminal can take them: names of files and nets may hold anything, addresses passwords."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(without_secrets(super().format(record)))
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    print()
+    print(printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout, words from the left and numbers to the right."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from depthcue.report.tables import word_columns
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # as text: a name in brackets is no markup
+    table = Table(title=escape(one_line(title)), title_justify="left", header_style="bold")
     for column, words in zip(columns, word_columns(columns, rows), strict=True):
-        table.add_column(column, justify="left" if words else "right")
+        table.add_column(Text(one_line(column)), justify="left" if words else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     # piped into a file there is no window whose width should cut the numbers
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
@@ -60,9 +77,9 @@ def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     for table in section.tables:
         print_table(table.title, table.columns, table.rows)
     for sentence in section.sentences:
-        print(sentence)
+        say(sentence)
     names = ["results.json", *(path.name for path in written), *(picture.path for picture in section.pictures)]
-    print("written:", ", ".join(names), "in", folder)
+    say(f"written: {', '.join(names)} in {folder}")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import configure, print_json
+from depthcue.cli.console import configure, print_json, say
 from depthcue.cli.options import HalfOption, JsonOption, NameOption, OutFileOption, QuietOption, VerboseOption
 
 CheckpointArgument = Annotated[
@@ -34,4 +34,4 @@ def convert(checkpoint: CheckpointArgument, out: OutFileOption, name: NameOption
     if as_json:
         return print_json(card)
     if not quiet:
-        print(f"{card['architecture']}, a {card['kind']} net of {card['parameters']:,} parameters: {out}")
+        say(f"{card['architecture']}, a {card['kind']} net of {card['parameters']:,} parameters: {out}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from depthcue.cli.console import configure, progress_bar
+from depthcue.cli.console import configure, progress_bar, say
 from depthcue.cli.options import OutDirOption, QuietOption, VerboseOption
 
 
@@ -16,4 +16,4 @@ def demo(out: OutDirOption = Path("depthcue-demo"), quiet: QuietOption = False, 
     configure(quiet, verbose)
     with progress_bar(quiet) as progress:
         page = make_demo(out, progress=progress)
-    print(f"Open {page.resolve()} in a browser.")
+    say(f"Open {page.resolve()} in a browser.")

@@ -2,7 +2,7 @@
 
 import typer
 
-from depthcue.cli.console import configure, print_json, print_table
+from depthcue.cli.console import configure, print_json, print_table, say
 from depthcue.cli.options import JsonOption
 
 
@@ -19,7 +19,7 @@ def doctor(as_json: JsonOption = False) -> None:
         print_table("depthcue doctor", ["what", "", "found"], rows)
         for each in document["findings"]:
             if each["status"] != "ok" and each["remedy"]:
-                print(f"{each['what']}: {each['remedy']}")
-        print("Masking pictures and videos works here." if document["able"] else "Masking does not work here.")
+                say(f"{each['what']}: {each['remedy']}")
+        say("Masking pictures and videos works here." if document["able"] else "Masking does not work here.")
     if not document["able"]:
         raise typer.Exit(1)

@@ -82,10 +82,10 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
 
     The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
     """
-    from depthcue.frames.addresses import without_password
     from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import MaskOptions, mask_sources
     from depthcue.runtime.summary import summary_table
+    from depthcue.text import without_password
 
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import configure
+from depthcue.cli.console import configure, say
 from depthcue.cli.options import OutFileOption, QuietOption, VerboseOption
 
 ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="results.json files that depthcue "
@@ -31,5 +31,5 @@ def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = No
     warnings = write_page(results, out, title or TITLE, pictures, mixed=mixed)
     if not quiet:
         for warning in warnings:
-            typer.echo(warning, err=True)
-    print(f"written: {out} ({out.stat().st_size / 2**20:.1f} MiB)")
+            say(warning, aside=True)
+    say(f"written: {out} ({out.stat().st_size / 2**20:.1f} MiB)")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import configure, print_json, progress_bar
+from depthcue.cli.console import configure, print_json, progress_bar, say
 from depthcue.cli.options import (
     DeviceOption,
     JsonOption,
@@ -42,4 +42,4 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Size
     if as_json:
         print_json(made)
     elif not quiet:
-        print(f"{count} frames of {made['width']}x{made['height']} in {out / kind}, listed in {out / made['list']}")
+        say(f"{count} frames of {made['width']}x{made['height']} in {out / kind}, listed in {out / made['list']}")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
 
 Size = tuple[int, int]
@@ -25,6 +26,7 @@ ASPECT_TOLERANCE = 0.02
 def read_depth_png(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Read a single-channel png as stored: uint8 or uint16 (H, W), by its bit depth."""
     try:
+        require_regular(path)
         with Image.open(path) as image:
             if image.mode == "L":
                 return np.asarray(image)

@@ -183,8 +183,8 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
         raise DepthcueError(f"no depth in {data.spec} is valid", "Leave --truth out, or choose another --data.")
     sanity = None
     if settings.sanity is not None:
-        asked = evaluation.in_question
-        sanity = measure_sanity(asked.mask_net, asked.setting, evaluation.viewing, settings.sanity, progress)
+        one = evaluation.in_question
+        sanity = measure_sanity(one.mask_net, one.setting, evaluation.viewing, settings.sanity, progress)
     results = _document(evaluation, summary, mask_nets, sanity)
     record.write_json(out / "results.json", results)
     return results

@@ -59,6 +59,8 @@ class Settings:
     draws: int = statistics.DRAWS
     examples: int = 4
     """Pictures of the figure, spread over the data."""
+_OF_NAME = 40
+"""Characters of a picture's name that its masks carry: all of a long one would not fit."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def _save_masks(view: View, found: dict[str, Tensor], out: Path) -> list[dict[st
         for way, mask in found.items():
             grey = grey8(map_of(mask[row]))
             for kind, pixels in (("mask", grey), ("overlay", overlay(picture, grey))):
-                path = f"masks/{place:06d}-{PurePosixPath(name).stem}-{way}-{kind}.png"
+                path = f"masks/{place:06d}-{PurePosixPath(name).stem[:_OF_NAME]}-{way}-{kind}.png"
                 with atomic_path(out / path) as partial:
                     Image.fromarray(pixels).save(partial)
                 files[f"{way}_{kind}"] = path

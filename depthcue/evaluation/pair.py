@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
+from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, load_target_of
 
 ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
            "through masks: to ground truth by least squares where the data has depth (then metres), else, from the "
@@ -17,7 +17,7 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     """The mask net `weights` names and the depth net it explains, in eval mode on `device`.
 
     Args:
-        target: spec of the depth net; None takes the one the mask net was trained for.
+        target: spec of the depth net; None takes the one the mask net was trained for, where that is data.
 
     Raises:
         DepthcueError: a net cannot be loaded, or the mask net does not say for which net it was trained.
@@ -27,10 +27,10 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
         return mask_net, load_depth_net(target, device)
     meant = mask_net.description.target
     try:
-        return mask_net, load_depth_net(meant, device)
+        return mask_net, load_target_of(mask_net.description, weights, device)
     except DepthcueError as error:
         raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
-                            f"{error.message}", "Name it with --target.") from error
+                            f"{error.message}", error.hint or "Name it with --target.") from error
 
 
 def described(net: MaskNet | DepthNet) -> dict[str, Any]:

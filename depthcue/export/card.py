@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from depthcue.documents import GRAPH_SCHEMA
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.graph_card import GRAPH_SCHEMA, Kind
+from depthcue.nets.graph_card import Kind
 
 DIALS = {"keep": "share of the pixels to keep, above 0 and below 1; the net was trained for",
          "lambda": "weight of sparseness,"}

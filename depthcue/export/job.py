@@ -13,7 +13,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export.onnx import export_onnx
 from depthcue.export.precision import FP32, INT8, check_precision
 from depthcue.export.versions import LEAST_CALIBRATION
-from depthcue.nets import DepthNet, load_depth_net, load_mask_net
+from depthcue.nets import DepthNet, MaskDescription, load_depth_net, load_mask_net, load_target_of
 
 FORMATS = ("onnx",)
 SCENE_SIZE = (240, 320)
@@ -50,7 +50,7 @@ def export_spec(weights: str | None, target: str | None, path: Path, data: str |
         return export_onnx(load_depth_net(target), path, pictures, precision=precision, calibration=calibration)
     assert weights is not None
     net = load_mask_net(weights)
-    return export_onnx(net, path, pictures, depth_net_of(net.description.target), precision=precision,
+    return export_onnx(net, path, pictures, depth_net_of(net.description, weights), precision=precision,
                        calibration=calibration)
 
 
@@ -88,12 +88,15 @@ def stored_pictures(data: str, count: int) -> list[Picture]:
     return list(frames.rgb.permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def depth_net_of(target: str) -> DepthNet | None:
-    """The depth net a mask net was trained for; None, with a warning, where it is not at hand."""
+def depth_net_of(description: MaskDescription, source: str) -> DepthNet | None:
+    """The depth net a mask net was trained for; None, with a warning, where it is not at hand.
+
+    `source` is the file that the description comes from.
+    """
     try:
-        return load_depth_net(target)
+        return load_target_of(description, source)
     except DepthcueError as error:
         # the graph can still be compared in numbers; the card then says that the task error was not measured
         log.warning("the depth net %r could not be loaded; its error under the mask is not compared: %s",
-                    target, error.message)
+                    description.target, error.message)
         return None

@@ -1,9 +1,10 @@
 """Addresses of live sources, `camera:0` and `rtsp://…`: which there are, their names, what of them may be shown."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from depthcue.errors import DepthcueError
+from depthcue.text import HIDDEN, MAX_LABEL, without_password
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 
@@ -30,23 +31,19 @@ def live_name(source: str) -> str | None:
         raise DepthcueError(f"{without_password(source)}: addresses of the kind {scheme[1]} are not read",
                             f"Live sources are camera:N, {', '.join(f'{each}://…' for each in SCHEMES)}; object "
                             "stores are read with --cluster.")
+    shown = without_password(source)
     try:
-        parts = urlsplit(source)
+        meant, parts = urlsplit(source), urlsplit(shown)
+        host_and_port = meant.hostname, meant.port
+        if shown.endswith(HIDDEN):
+            parts = parts._replace(netloc="", path="stream")
+        elif host_and_port != (parts.hostname, parts.port):
+            raise ValueError("where its host begins is not clear")
         host = f"{parts.hostname or ''}_{parts.port}" if parts.port else parts.hostname or ""
-    except ValueError as error:
-        raise DepthcueError(f"{without_password(source)}… is not an address: {error}",
-                            "Write it as in rtsp://HOST:PORT/PATH.") from None
-    if not host:
-        raise DepthcueError(f"{without_password(source)} names no host", "Write it as in rtsp://HOST:PORT/PATH.")
-    return _UNSAFE.sub("_", f"{host}{parts.path}").strip("_.") or "stream"
-
-
-def without_password(address: str) -> str:
-    """An address as it may be shown and kept: without user, password and query, which often holds a token."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address.partition(":")[0]
-    if not parts.netloc:
-        return address
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        named = bool(meant.hostname)
+    except ValueError:  # whose words repeat the address
+        raise DepthcueError(f"{shown} is not an address", "Write it as in rtsp://HOST:PORT/PATH; the characters / ? # "
+                            "and @ of a user's name and password are written as %2F %3F %23 and %40.") from None
+    if not named:
+        raise DepthcueError(f"{shown} names no host", "Write it as in rtsp://HOST:PORT/PATH.")
+    return _UNSAFE.sub("_", f"{host}{parts.path}")[:MAX_LABEL].strip("_.") or "stream"

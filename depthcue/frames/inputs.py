@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.addresses import live_name, without_password
+from depthcue.frames.addresses import live_name
+from depthcue.text import without_password
 
 IMAGE_SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
                             ".tga", ".tif", ".tiff", ".webp"))
@@ -70,9 +71,11 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
                 continue
             for path, kind, name in _expand(source, without.resolve() if without else None):
                 found.setdefault((os.path.realpath(path), kind), (path, kind, name))
-        except DepthcueError as error:
+        except (DepthcueError, OSError) as reason:  # the latter of a name that is too long for any file
+            error = reason if isinstance(reason, DepthcueError) else DepthcueError(
+                f"{without_password(source)} cannot be looked for: {reason.strerror}", "Check the path.")
             if on_error is None:
-                raise
+                raise error from None
             on_error(source, error)
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
@@ -112,6 +115,9 @@ def _expand(source: str, without: Path | None) -> Iterator[tuple[Path, Kind, str
         yield from _walk(path, without)
     elif path.exists():
         yield path, _kind(path), path.stem
+    elif (shown := without_password(source)) != source:
+        raise DepthcueError(f"{shown} is no address, nor a path that exists",
+                            "Write an address as in rtsp://HOST:PORT/PATH.")
     elif _FRAME_NUMBER.search(path.name):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise DepthcueError(f"{source}: the files of a frame pattern must be pictures", SUPPORTED)
@@ -212,7 +218,9 @@ def natural_key(text: str) -> tuple[object, ...]:
 def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
     """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number."""
     wishes = []
-    for path, _, name in found:
+    for path, _, wish in found:
+        # an object store's keys may lead anywhere
+        name = "/".join("_" if part == ".." else part for part in wish.split("/") if part not in ("", ".")) or "unnamed"
         suffixed = f"{name}_{path.suffix[1:].lower()}" if path.suffix else name
         parent = path.absolute().parent.name
         placed = f"{parent}_{suffixed}" if parent and "/" not in suffixed else suffixed

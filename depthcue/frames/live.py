@@ -22,6 +22,7 @@ from depthcue.frames.decoded import Decoded, Turn, turn_of
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.hardware import hardware_decoding
 from depthcue.frames.inputs import Input
+from depthcue.text import without_secrets
 
 _TICK = Fraction(1, 1000)
 """Of the clock of arrivals, in seconds."""
@@ -166,7 +167,7 @@ class LiveSource(FrameSource):
                     if self._leaving.is_set():
                         return
             except (av.error.FFmpegError, OSError) as error:
-                why = _reason(error)
+                why = without_secrets(_reason(error), self._file)
             except Exception as error:  # a mistake to be told, or a bug: both are raised by who waits for frames
                 self._fail(error)
                 return

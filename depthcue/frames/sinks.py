@@ -117,7 +117,7 @@ class ImageSink:
         """Write the result for one frame, or its file's content, encoded before; see Sink."""
         path, content = self.path_for(frame), values if isinstance(values, bytes) else self._encoding.encode(values)
         try:
-            write_bytes(path, content)
+            write_bytes(path, content, durable=False)  # one of thousands, and a run that is resumed looks for it
         except OSError as error:
             raise _told(error, path) from error
 

@@ -2,11 +2,11 @@
 
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet, require_gradients, restore_mode
 from depthcue.nets.blocks import exchanging
-from depthcue.nets.catalog import build_depth_net, build_mask_net, load_depth_net, load_mask_net
+from depthcue.nets.catalog import build_depth_net, build_mask_net, load_depth_net, load_mask_net, load_target_of
 from depthcue.nets.view import depth_from, fit, resize, see_whole, working_size
 
 __all__ = [
     "DepthDescription", "DepthNet", "MaskDescription", "MaskNet", "build_depth_net", "build_mask_net", "depth_from",
-    "exchanging", "fit", "load_depth_net", "load_mask_net", "require_gradients", "resize", "restore_mode", "see_whole",
-    "working_size",
+    "exchanging", "fit", "load_depth_net", "load_mask_net", "load_target_of", "require_gradients", "resize",
+    "restore_mode", "see_whole", "working_size",
 ]

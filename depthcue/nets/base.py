@@ -1,8 +1,10 @@
 """What every depth net N and every mask net G is to the rest of the house, whatever it is made of."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from depthcue.errors import DepthcueError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+Described = TypeVar("Described", "DepthDescription", "MaskDescription")
 METRIC_DEPTH, INVERSE_DEPTH, DISPARITY = "metric depth", "inverse depth", "disparity"
 MIN_DEPTH_M = 1e-3
 
@@ -87,6 +90,16 @@ class MaskDescription:
     def default_dial(self) -> float:
         """Its own share, or its own λ."""
         return self.default_lambda if self.keep_range is None else self.default_keep
+
+
+def description_from(kind: type[Described], fields: Mapping[str, Any]) -> Described:
+    """A description as a card has it, once that is checked: tuples where JSON has lists, without what is not known."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{key: _tuples(value) for key, value in fields.items() if key in known})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
 
 
 class _PictureNet(nn.Module):

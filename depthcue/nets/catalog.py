@@ -6,6 +6,8 @@ of any other make: see `foreign`.
 """
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,8 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.backbones import load_backbone
-from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.checkpoint import card_path, load_strict, read_card, read_state, with_tuples
+from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
+from depthcue.nets.checkpoint import card_path, load_strict, read_with_card
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
 from depthcue.nets.exported import ExportedMaskNet
@@ -43,6 +45,8 @@ DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
 MASK_NETS: dict[str, Callable[..., MaskNet]] = {
     **{size: partial(LiteMaskNet, size=size) for size in SCALES}, "compact": CompactMaskNet, "drn22": DrnMaskNet}
 
+_PREFIX = re.compile(r"\s*([A-Za-z][\w+.-]+):")
+"""What stands before the first colon of a spec; one letter alone is a drive."""
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
     **{size: DepthDescription(size, 192, 256, LITE_MULTIPLE, licence="MIT", source="depthcue") for size in SCALES},
@@ -85,6 +89,41 @@ def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
     net = _load(name, path, "depth", DEPTH_NETS, DepthDescription)
     assert isinstance(net, DepthNet)
     return net.to(device).eval()
+
+
+def spec_from_file(spec: str, source: str) -> str:
+    """The spec of a depth net that a file names, where opening it reads data and nothing else.
+
+    Cards, graphs' cards, results and run folders come from anyone. They may name a shipped net, `NAME:PATH`,
+    `onnx:FILE` or a path; all other kinds run code, or fetch from the network, and are opened where the user has typed
+    them.
+
+    Args:
+        source: the file, or what it belongs to, for the message.
+
+    Raises:
+        DepthcueError: the spec is of a kind that the user has to type; the hint is the option to type.
+    """
+    prefix = _PREFIX.match(spec)
+    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS):
+        return spec
+    raise DepthcueError(f"{source} names {spec} as its depth net; a file may name shipped nets and data files alone, "
+                        f"and {prefix[1]}: is neither: it may run code or use the network",
+                        f"Where you trust it, name it yourself: --target {shlex.quote(spec)}")
+
+
+def load_target_of(description: MaskDescription, source: str, device: str | torch.device = "cpu") -> DepthNet:
+    """Load the depth net that a mask net's card names, as `load_depth_net`.
+
+    Args:
+        source: the file that the description comes from, for messages.
+
+    Raises:
+        DepthcueError: besides, none is named, or one that the user has to type (see `spec_from_file`).
+    """
+    if not description.target:
+        raise DepthcueError(f"{source} does not say for which depth net it is", "Name it with --target.")
+    return load_depth_net(spec_from_file(description.target, source), device)
 
 
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
@@ -160,9 +199,9 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
 
 
 def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[..., Any]],
-          description_type: type) -> DepthNet | MaskNet:
+          description_type: type[Any]) -> DepthNet | MaskNet:
     if path.suffix == ".safetensors" and (name is None or card_path(path).exists()):
-        state, card = read_state(path), read_card(path)
+        state, card = read_with_card(path)
         if card.get("kind") != kind:
             raise DepthcueError(f"{path} is a {card.get('kind')} net; a {kind} net is wanted here",
                                 "--target takes a depth net, --weights a mask net.")
@@ -170,7 +209,11 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
             raise DepthcueError(f"{path} is a {card['architecture']}, not a {name}",
                                 f"Give {card['architecture']}:{path}.")
         build = _known(card["architecture"], registry, f"{kind} net")
-        net = build(description_type(**_fields(card["description"])), **card.get("config", {}))
+        try:
+            net = build(description_from(description_type, card["description"]), **card.get("config", {}))
+        except Exception as error:  # an architecture may raise anything where the numbers do not go together
+            raise DepthcueError(f"the config in {card_path(path)} builds no {card['architecture']}: {error}",
+                                "Keep the card that was written with the weights.") from error
         net.card = card
     else:
         return net_of(read_released(path, kind, name), path)
@@ -197,8 +240,3 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
     net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
                 "sha256": digest(path)}
     return net
-
-
-def _fields(description: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclass has tuples."""
-    return {key: with_tuples(value) for key, value in description.items()}

@@ -6,27 +6,31 @@ the maker adds (training data, command, revision, seed, results, licence). Loadi
 
 import dataclasses
 import hashlib
-import json
 import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as pack_safetensors
 from torch import Tensor, nn
 
+from depthcue import documents
 from depthcue.atomic import write_bytes
+from depthcue.documents import CARD_SCHEMA, refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthNet, MaskNet
 from depthcue.nets.recognise import recognise
 from depthcue.record import revision, write_json
 
-CARD_SCHEMA = 1
 State = dict[str, Tensor]
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
+"""What training programs call the state dict among other things they save."""
+_MOST_WRAPPERS = 3
+_PREFIXES = ("module.", "model.", "net.", "network.")
+_KEEP = "Keep the card that was written with the weights; it may come from another version of depthcue."
 _FEW = 5
 """Tensors that a message names where naming all would say no more."""
 
@@ -59,11 +63,6 @@ def save_net(net: DepthNet | MaskNet, path: str | Path, *, architecture: str, ha
     return card
 
 
-def with_tuples(value: Any) -> Any:
-    """A value of a JSON document with tuples for its lists."""
-    return tuple(with_tuples(item) for item in value) if isinstance(value, list) else value
-
-
 def card_path(weights: str | Path) -> Path:
     """The card that belongs to a weights file."""
     return Path(weights).with_suffix(".json")
@@ -77,23 +76,39 @@ def read_card(weights: str | Path) -> dict[str, Any]:
     """
     path = card_path(weights)
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = documents.read_document(path, f"a card of schema {CARD_SCHEMA}", documents.Card, _KEEP)
     except FileNotFoundError:
         raise DepthcueError(f"{weights} has no card: {path} is missing",
                             "Keep the .json beside the .safetensors, or name the architecture: "
                             "hu-resnet50:PATH, drn22:PATH, compact:PATH, ….") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DepthcueError(f"{path} is not a card: {error}") from error
-    if not isinstance(card, dict) or card.get("schema") != CARD_SCHEMA or "architecture" not in card:
-        raise DepthcueError(f"{path} is not a card of schema {CARD_SCHEMA}",
-                            "It may come from another version of depthcue.")
     return card
+
+
+def read_with_card(weights: str | Path) -> tuple[State, dict[str, Any]]:
+    """The tensors of a .safetensors file as `read_state` has them, and its card.
+
+    Raises:
+        DepthcueError: besides, the card was written for another file.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        raise _no_weights(path)
+    refuse_placeholder(path)
+    card, data = read_card(path), path.read_bytes()
+    state = tensors_of(_unwrapped(_read_safetensors(data, path)), path)
+    written_for = card.get("sha256")  # cards of old have none
+    if written_for is not None and written_for != hashlib.sha256(data).hexdigest():
+        raise DepthcueError(f"{path} is not the file its card was written for: the sha256 differs",
+                            "Copy or download both again; of weights that were changed on purpose, take the sha256 out "
+                            f"of {card_path(path)}.")
+    return state, card
 
 
 def read_state(path: str | Path) -> State:
     """The tensors of a .safetensors file or of a pickled state dict, read without running any code in it.
 
-    Nested `{"state_dict": …}` is opened; keys come in today's spelling (see `modern_keys`).
+    Nested `{"state_dict": …}`, `model_state_dict` or `model` is opened; keys come in today's spelling (see
+    `modern_keys`).
 
     Raises:
         DepthcueError: no such file, not a file of weights, or a pickle that holds anything but tensors.
@@ -105,10 +120,24 @@ def read_entries(path: str | Path) -> dict[str, Any]:
     """As `read_state`, but plain numbers may stand beside the tensors, and keys are as they are in the file."""
     path = Path(path)
     if not path.is_file():
-        raise DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
-    entries = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    nested = entries.get("state_dict")
-    return nested if isinstance(nested, dict) else entries
+        raise _no_weights(path)
+    refuse_placeholder(path)
+    return _unwrapped(_read_safetensors(path.read_bytes(), path) if path.suffix == ".safetensors"
+                      else _read_pickle(path))
+
+
+def _no_weights(path: Path) -> DepthcueError:
+    return DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
+
+
+def _unwrapped(entries: dict[str, Any]) -> dict[str, Any]:
+    """The state dict within what training programs save beside it: epoch, optimiser and the like."""
+    for _ in range(_MOST_WRAPPERS):
+        nested = next((entries[name] for name in WRAPPERS if isinstance(entries.get(name), dict)), None)
+        if not nested:
+            break
+        entries = nested
+    return entries
 
 
 def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
@@ -127,8 +156,15 @@ def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
 
 
 def modern_keys(state: dict[str, Any]) -> dict[str, Any]:
-    """Keys without the `module.` of DataParallel, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot."""
-    return {_OLD_DENSENET.sub(r"\1\2", str(key).removeprefix("module.")): value for key, value in state.items()}
+    """Keys without what wrappers add, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot.
+
+    Wrappers are DataParallel (`module.`), torch.compile (`_orig_mod.`, of parts too) and what calls the net its
+    `model.` or `net.`, where all keys begin so.
+    """
+    state = {str(key).replace("_orig_mod.", "").removeprefix("module."): value for key, value in state.items()}
+    while prefix := next((each for each in _PREFIXES if state and all(key.startswith(each) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
 
 
 def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
@@ -168,10 +204,10 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
                         strict=False)
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        return load_safetensors(path.read_bytes())
-    except SafetensorError as error:
+        return load_safetensors(data)
+    except Exception as error:  # SafetensorError, and what torch says of types and shapes
         raise DepthcueError(f"{path} is not a whole safetensors file: {error}",
                             "Copy or download it again.") from error
 
@@ -182,8 +218,9 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise DepthcueError(f"{path} holds more than tensors, or is no state dict; it was not run",
                             "Save net.state_dict() alone, or as safetensors.") from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise DepthcueError(f"{path} cannot be read as weights: {error}") from error
+    except Exception as error:  # damaged files make the reader raise nearly anything
+        raise DepthcueError(f"{path} cannot be read as weights: {error or type(error).__name__}",
+                            "It is damaged or cut off, or no file of weights; copy or download it again.") from error
     if not isinstance(state, dict):
         raise DepthcueError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state

@@ -1,18 +1,15 @@
 """Reading the card beside an exported graph or engine (`NAME.onnx`, `NAME.json`); `export` writes it."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from depthcue.documents import GRAPH_SCHEMA, GraphCard, read_document, refuse_placeholder
 from depthcue.errors import DepthcueError
-from depthcue.nets.base import DepthDescription, MaskDescription
-from depthcue.nets.checkpoint import card_path, with_tuples
+from depthcue.nets.base import DepthDescription, MaskDescription, description_from
+from depthcue.nets.checkpoint import card_path
 
-GRAPH_SCHEMA = 2
-"""Of the cards that are written. From 2 on, a mask net may take `keep`, the share of pixels to keep."""
-READABLE = (1, 2)
 Kind = Literal["mask", "depth"]
 Form = Literal["graph", "engine"]
 DIAL_INPUTS = ("keep", "lambda")
@@ -30,15 +27,11 @@ def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict
     again = f"Export it again with depthcue export, and keep the .json beside the {form}."
     if not graph.is_file():
         raise DepthcueError(f"there is no exported {form} at {graph}", "Write one with depthcue export.")
+    refuse_placeholder(graph)
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_document(path, f"the card of an exported {form} of schema 1 to {GRAPH_SCHEMA}", GraphCard, again)
     except FileNotFoundError:
         raise DepthcueError(f"{graph} has no card: {path} is missing", again) from None
-    except (OSError, ValueError) as error:
-        raise DepthcueError(f"{path} cannot be read as a card: {error}", again) from error
-    if not isinstance(card, dict) or card.get("graph_schema") not in READABLE:
-        raise DepthcueError(f"{path} is not the card of an exported {form} of schema {READABLE[0]} to "
-                            f"{READABLE[-1]}", again)
     if card.get("kind") != kind:
         raise DepthcueError(f"{graph} is a {card.get('kind')} net; a {kind} net is wanted here",
                             "--weights takes a mask net, --target a depth net.")
@@ -70,20 +63,15 @@ def dial_input(card: Mapping[str, Any]) -> str | None:
 
 def described_mask_net(card: dict[str, Any]) -> MaskDescription:
     """The mask net's description in a card."""
-    return MaskDescription(**_with_tuples(card["description"]))
+    return description_from(MaskDescription, card["description"])
 
 
 def described_depth_net(card: dict[str, Any]) -> DepthDescription:
     """The depth net's description in a card."""
-    return DepthDescription(**_with_tuples(card["description"]))
+    return description_from(DepthDescription, card["description"])
 
 
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclasses have tuples."""
-    return {key: with_tuples(value) for key, value in fields.items()}

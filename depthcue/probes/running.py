@@ -1,6 +1,5 @@
 """Runs experiments: cases before the net, readings, what was left out and why, and the results document."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 
-from depthcue import record
+from depthcue import documents, record
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.pair import described, load_pair
@@ -163,15 +162,13 @@ def read_profile(path: Path) -> dict[str, Any]:
         DepthcueError: there is none.
     """
     file = path / "results.json" if path.is_dir() else path
+    hint = "Give --beside the results.json of another network's depthcue probe, or its folder."
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        if document["command"] != "probe":
-            raise DepthcueError(f"{file} comes from depthcue {document['command']}, not probe",
-                                "Give --beside what depthcue probe wrote.")
-        return {name: document[name] for name in ("target_net", "stages", "profile")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DepthcueError(f"{file} cannot be read as results of depthcue probe: {error}",
-                            "Give --beside the results.json of another network, or its folder.") from error
+        document = documents.read_document(file, "results of depthcue probe", documents.ProbeResults, hint,
+                                           documents.RESULTS_BYTES)
+    except FileNotFoundError:
+        raise DepthcueError(f"there is no {file}", hint) from None
+    return {name: document[name] for name in ("target_net", "stages", "profile")}
 
 
 def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Settings,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.report.figures import DARK, LIGHT, Theme
 
@@ -58,11 +59,7 @@ def plot_uris(draw: Callable[[Sequence[Path], Theme], None], workplace: Path) ->
 
 
 def _read(folder: Path, path: str) -> bytes:
-    file = folder / path
-    # results may come from someone else: a page that is passed on must not carry other files of this machine
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise DepthcueError(f"the results in {folder} name a picture outside of it: {path}",
-                            "Keep pictures beside the results.json that names them.")
+    file = beside(folder, path)
     try:
         return file.read_bytes()
     except OSError as error:

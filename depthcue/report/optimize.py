@@ -103,8 +103,8 @@ def _draw(results: Results, folder: Path, path: Path) -> None:
 def _stacked(example: Example, folder: Path) -> Rgb:
     captions = [column.caption for column in example.columns]
     captions[0] = "picture"
-    shown = panel([read_tile(folder / column.shown) for column in example.columns], captions)
-    seen = panel([read_tile(folder / column.seen) for column in example.columns if column.seen is not None],
+    shown = panel([read_tile(folder, column.shown) for column in example.columns], captions)
+    seen = panel([read_tile(folder, column.seen) for column in example.columns if column.seen is not None],
                  ["depth from all", *("depth from it" for _ in example.columns[1:])])
     # wide pictures stand one above the other in each panel, so that depth goes to their right
     return np.concatenate([shown, seen], axis=1 if shown.shape[0] > shown.shape[1] else 0)

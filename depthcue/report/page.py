@@ -123,12 +123,16 @@ def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]
 
 @contextmanager
 def _whole(results: Results, path: Path) -> Iterator[None]:
-    """Context in which a field that a document lacks is a mistake of the file, and not a bug."""
+    """Context in which a field that a document lacks, or has of another type, is a mistake of the file, and no bug."""
+    again = "Give results.json as the command wrote it."
     try:
         yield
     except LookupError as error:
         raise DepthcueError(f"{path} is not a whole document of depthcue {results['command']}: {error} is missing",
-                            "Give results.json as the command wrote it.") from error
+                            again) from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
+        raise DepthcueError(f"{path} is not a document as depthcue {results['command']} writes it: "
+                            f"{error or type(error).__name__}", again) from error
 
 
 def _environment() -> Environment:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from depthcue.atomic import atomic_path
+from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.imaging import Rgb, panel, resize_rgb
 from depthcue.report.results import Results
@@ -52,19 +53,20 @@ def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb],
     captions |= {f"depth_{method}": f"depth from {label_of(method)}" for method in others}
     captions["depth_truth"] = "ground truth"
     shown = [label for label in captions if label in example["tiles"]]
-    return [read_tile(folder / example["tiles"][label]) for label in shown], [captions[label] for label in shown]
+    return [read_tile(folder, example["tiles"][label]) for label in shown], [captions[label] for label in shown]
 
 
-def read_tile(path: Path) -> Rgb:
-    """An example's picture at the width of tiles.
+def read_tile(folder: Path, name: str) -> Rgb:
+    """An example's picture, beside the document that names it, at the width of tiles.
 
     Raises:
-        DepthcueError: it is missing or cannot be read.
+        DepthcueError: it is missing, lies outside of the folder or cannot be read.
     """
+    path = beside(folder, name)
     try:
         with Image.open(path) as image:
             tile = np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except Exception as error:  # of a damaged picture, or one of billions of pixels
         raise DepthcueError(f"the example picture {path} cannot be read: {error}",
                             "Keep the examples folder beside results.json, or measure again.") from error
     height = round(tile.shape[0] * TILE_WIDTH / tile.shape[1])

@@ -1,9 +1,9 @@
 """Reading results files: what a table, a figure or a page is made from."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from depthcue import documents
 from depthcue.errors import DepthcueError
 from depthcue.record import SCHEMA
 
@@ -29,13 +29,11 @@ def read_results(path: Path, command: str | None = None) -> Results:
     if path.is_dir():
         path = path / "results.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = documents.read_document(path, "a results document", documents.Results,
+                                          "Give a results.json that a depthcue command wrote.",
+                                          documents.RESULTS_BYTES)
     except FileNotFoundError:
         raise DepthcueError(f"there is no {path}", "Give a results.json, or the folder it is in.") from None
-    except (ValueError, OSError) as error:
-        raise DepthcueError(f"{path} cannot be read as results: {error}", "Give a results.json.") from error
-    if not isinstance(content, dict) or "command" not in content:
-        raise DepthcueError(f"{path} holds no results", "Give a results.json that a depthcue command wrote.")
     if content.get("schema") != SCHEMA:
         raise DepthcueError(f"{path} has schema {content.get('schema')}, this depthcue reads {SCHEMA}",
                             "Measure again, or use the version that wrote it.")

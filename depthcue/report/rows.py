@@ -20,7 +20,7 @@ def draw_rows(rows: Sequence[Results], captions: Sequence[str], folder: Path, pa
     Raises:
         DepthcueError: a picture is missing or cannot be read.
     """
-    save_panels([panel([read_tile(folder / tile) for tile in (row["picture"], row["edges"], *row["masks"])],
+    save_panels([panel([read_tile(folder, tile) for tile in (row["picture"], row["edges"], *row["masks"])],
                        ["picture", "edges", *captions]) for row in rows], path)
 
 

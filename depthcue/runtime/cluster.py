@@ -32,6 +32,7 @@ from depthcue.runtime.cluster_worker import Order
 from depthcue.runtime.interruption import interruptible
 from depthcue.runtime.mask_options import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
+from depthcue.text import without_password
 
 PICTURES_PER_TASK = {"cuda": 1024, "cpu": 64}
 """A second or so of a worker's time: less, and starting tasks costs more than it should; more, and a worker that dies
@@ -109,7 +110,7 @@ class _Run:
     def __init__(self, order: Order, slots: Slots, address: str, journal: Journal, progress: Progress) -> None:
         self._order = order
         self._slots = slots
-        self._cluster = {"address": address, **asdict(slots)}
+        self._cluster = {"address": without_password(address), **asdict(slots)}
         self._journal = journal
         self._progress = progress
         self._open: dict[int, str] = {}

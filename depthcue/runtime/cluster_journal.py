@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from depthcue import documents
 from depthcue.errors import DepthcueError
-from depthcue.record import SCHEMA, document
+from depthcue.record import document
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
 
@@ -185,7 +186,7 @@ def read_earlier(store: Store) -> tuple[dict[str, Any] | None, dict[str, str]]:
             entries.update(lines)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.warning("nothing is resumed from %s: it cannot be used: %s", store.path(key), error)
     return options, entries
 
@@ -201,11 +202,9 @@ def copy_summary(store: Store, to: TextIO) -> None:
 def _read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Options and finished entries of a summary.json, entry by entry: a million at once would take gigabytes."""
     head, found, rest = text.partition(_ENTRIES)
-    told = json.loads(f"{head}{_ENTRIES}]}}") if found else json.loads(text)
-    if told["schema"] != SCHEMA or told["command"] != "mask":
-        raise ValueError("another kind of document")
+    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.Summary)
     entries: dict[str, str] = {}
-    decoder, position = json.JSONDecoder(), 0
+    decoder, position = documents.decoder(), 0
     while True:
         between = _BETWEEN.match(rest, position)
         position = between.end() if between is not None else position
@@ -219,10 +218,11 @@ def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     head, *lines = text.removesuffix("\n").split("\n")
     entries: dict[str, str] = {}
     for line in lines:
-        _keep(json.loads(line), entries)
-    return json.loads(head)["options"], entries
+        _keep(documents.parse(line), entries)
+    return documents.checked_text(head, documents.Part)["options"], entries
 
 
-def _keep(entry: dict[str, Any], entries: dict[str, str]) -> None:
+def _keep(entry: Any, entries: dict[str, str]) -> None:
+    documents.checked(entry, documents.SummaryEntry)
     if entry["error"] is None:
         entries[entry["path"]] = json.dumps(entry, ensure_ascii=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 from depthcue.errors import DepthcueError
 from depthcue.runtime.cluster_worker import MaskWorker, Order
+from depthcue.text import without_password, without_secrets
 
 LOCAL = "local"
 CPU_SLOT = 4
@@ -74,7 +75,7 @@ def joined(address: str) -> Iterator[None]:
             ray.init(address, **quiet)
     except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DepthcueError(f"no cluster is joined at {address}: {reason}",
+        raise DepthcueError(f"no cluster is joined at {without_password(address)}: {without_secrets(reason, address)}",
                             "Try again when this machine is less busy." if address == LOCAL else
                             "Give the address that ray start --head tells, HOST:6379, or local.") from error
     try:

@@ -5,7 +5,6 @@ for them is installed. `file:` addresses are paths. Credentials come from where 
 machine.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
+from depthcue.atomic import atomic_path, partial_name
 from depthcue.errors import DepthcueError
-from depthcue.frames.addresses import without_password
+from depthcue.text import without_password, without_secrets
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _RESERVED = ":/?&=%@+,;!$'()*[]~"
@@ -144,9 +144,13 @@ class Store:
         Raises:
             DepthcueError: the store cannot be written.
         """
+        if self.local is not None:
+            with self._told("written", key), atomic_path(self.local / key) as local, local.open("wb") as written:
+                yield written
+            return
         path = self._full(key)
-        folder, _, name = path.rpartition("/")
-        partial = f"{folder}/.{name}.{os.getpid()}.partial"
+        folder = path.rpartition("/")[0]
+        partial = f"{folder}/{partial_name()}"
         with self._told("written", key):
             if self._system.type_name not in _OBJECT_STORES:  # those have no folders
                 self._system.create_dir(folder, recursive=True)
@@ -212,7 +216,7 @@ class Store:
             raise DepthcueError(f"{what} does not exist", "Check the address.") from None
         except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise DepthcueError(f"{what} cannot be {verb}: {reason}",
+            raise DepthcueError(f"{what} cannot be {verb}: {without_secrets(reason, self.place)}",
                                 "Check the address, the rights, and the credentials of this machine.") from error
 
 
@@ -237,12 +241,13 @@ def _filesystem(place: str) -> tuple[Any, str]:
     except ValueError:
         pass  # a scheme of which pyarrow does not know
     except OSError as error:
-        raise DepthcueError(f"{without_password(place)} cannot be reached: {error}", "Check the address.") from error
+        raise DepthcueError(f"{without_password(place)} cannot be reached: {without_secrets(str(error), place)}",
+                            "Check the address.") from error
     try:
         import fsspec
 
         system, path = fsspec.core.url_to_fs(place)
         return PyFileSystem(FSSpecHandler(system)), str(path)
     except (ImportError, ValueError) as error:  # no package for the scheme; no such scheme
-        raise DepthcueError(f"{without_password(place)}: {error}",
+        raise DepthcueError(f"{without_password(place)}: {without_secrets(str(error), place)}",
                             "Read are file, s3, gs, abfs, hdfs, and what fsspec knows.") from error

@@ -112,6 +112,6 @@ def _kind(key: str) -> Kind | None:
 
 def _distinct(items: Sequence[Item]) -> list[Item]:
     """Each input once, under names that are unlike each other's."""
-    once = list({item.label: item for item in items}.values())
+    once = list({(item.store, item.key or item.label): item for item in items}.values())
     names = unique_names([(Path(item.label), item.kind, item.name) for item in once])
     return [replace(item, name=name) for item, name in zip(once, names, strict=True)]

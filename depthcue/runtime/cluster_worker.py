@@ -95,7 +95,7 @@ class MaskWorker:
             os.chdir(order.here)  # specs of nets may hold relative paths
         self._store = Store(order.out)
         if not self._store.are_there([order.sign]):
-            raise DepthcueError(f"{socket.gethostname()} does not see the folder {order.out}",
+            raise DepthcueError(f"{socket.gethostname()} does not see the folder {self._store.label}",
                                 "Choose an --out on a disk that all machines share, or an address such as s3://….")
         plan = Plan.for_device(order.options.device, order.options.batch_size, cores=order.cores)
         if self._store.local is None:

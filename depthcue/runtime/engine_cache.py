@@ -4,14 +4,13 @@ There is one for each graph, kind of GPU, and range of shapes. What may change u
 libraries, the file itself) is looked at each time: an engine that no longer fits is built again, and the reason said.
 """
 
-import hashlib
 import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from depthcue.cache import cache_folder
+from depthcue.cache import cached_file
 from depthcue.errors import DepthcueError
 from depthcue.export.job import depth_net_of, rendered_pictures
 from depthcue.export.tensorrt import (
@@ -69,8 +68,7 @@ def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = Non
 def _engine_path(card: dict[str, Any], wanted: Making, gpu: str) -> Path:
     # what can only change together with the machine is left out: then the old file is found, and the reason told
     facts = [card["net_identity"], wanted.precision, wanted.shapes.as_json(), wanted.library, gpu]
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-    return cache_folder() / "engines" / f"{card['name']}-{wanted.precision}-{key}{SUFFIX}"
+    return cached_file("engines", json.dumps(facts, sort_keys=True), f"{card['name']}-{wanted.precision}", SUFFIX)
 
 
 def _outdated(path: Path, wanted: Making, kind: Kind) -> str | None:

@@ -4,7 +4,6 @@ A graph is found again by what made it: the net's tensors and description, the p
 rewrites and of the libraries. Anything else is another file, so nothing stale is ever run.
 """
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -13,7 +12,7 @@ import onnx
 import onnxruntime
 import torch
 
-from depthcue.cache import cache_folder
+from depthcue.cache import cache_folder, cached_file
 from depthcue.errors import DepthcueError
 from depthcue.export.card import net_identity
 from depthcue.export.job import depth_net_of, rendered_pictures
@@ -29,8 +28,7 @@ def graph_path(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
     """Where the graph of this very net in this precision is or would be."""
     facts = json.dumps([net_identity(net), precision, OPSET, VERSION, torch.__version__, onnx.__version__,
                         onnxruntime.__version__])
-    key = hashlib.sha256(facts.encode()).hexdigest()[:24]
-    return cache_folder() / "graphs" / f"{net.description.name}-{precision}-{key}.onnx"
+    return cached_file("graphs", facts, f"{net.description.name}-{precision}", ".onnx")
 
 
 def has_graph(net: MaskNet | DepthNet, precision: str = FP32) -> bool:
@@ -55,7 +53,7 @@ def cached_graph(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
         return path
     log.info("exporting %s in %s to %s (once)", net.description.name, precision, path)
     try:
-        judge = depth_net_of(net.description.target) if isinstance(net, MaskNet) else None
+        judge = depth_net_of(net.description, net.description.name) if isinstance(net, MaskNet) else None
         export_onnx(net, path, rendered_pictures(), judge, precision=precision)
     except DepthcueError as error:
         raise DepthcueError(f"exporting {net.description.name} for ONNX Runtime failed: {error.message}",

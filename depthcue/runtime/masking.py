@@ -14,7 +14,7 @@ from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.imaging import fit_size
-from depthcue.nets import MaskDescription, load_depth_net
+from depthcue.nets import MaskDescription, load_depth_net, load_target_of
 from depthcue.runtime.depth_through_mask import DepthThroughMask
 from depthcue.runtime.halving import halving
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
@@ -152,13 +152,15 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
                          cpu_fallback=options.cpu_fallback)
     if not any(kind in DEPTH_KINDS for kind in options.save):
         return runner, None
-    target = options.target or runner.description.target
     try:
+        depth_net = (load_depth_net(options.target) if options.target
+                     else load_target_of(runner.description, options.weights))
         keep = Dial.of(runner.description, options.keep, options.lam).keep
-        return runner, DepthThroughMask(load_depth_net(target), device, keep)
     except DepthcueError as error:
         raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
-                            f"{error.message}", "Name it with --target, or save other kinds.") from error
+                            f"{error.message}",
+                            f"{error.hint or 'Name it with --target'}\nOr save other kinds.") from error
+    return runner, DepthThroughMask(depth_net, device, keep)
 
 
 def _cut(options: MaskOptions, dial: Dial, description: MaskDescription) -> Cut:

@@ -1,6 +1,5 @@
 """summary.json of a mask run: what became of each input; and picking up from one that was interrupted."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -8,10 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from depthcue import documents
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
 from depthcue.record import SCHEMA, document, write_json
+from depthcue.text import without_password, without_secrets
 
 SUMMARY = "summary.json"
 SAVE_INTERVAL_S = 5.0
@@ -104,9 +105,8 @@ class Summary:
     def _read_finished(self, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
         path = self._out / SUMMARY
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            if earlier["schema"] != SCHEMA or earlier["command"] != "mask":
-                raise ValueError("another kind of document")
+            earlier = documents.read_document(path, f"a summary of schema {SCHEMA}", documents.Summary,
+                                              limit=documents.SUMMARY_BYTES)
             if earlier["options"] != options:
                 changed = sorted(key for key in options if earlier["options"].get(key) != options[key])
                 log.warning("nothing is resumed: other %s than in %s", ", ".join(changed), path)
@@ -114,8 +114,8 @@ class Summary:
             return {entry["path"]: entry for entry in earlier["inputs"] if entry["error"] is None}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("nothing is resumed: %s cannot be used: %s", path, error)
+        except DepthcueError as error:
+            log.warning("nothing is resumed: %s", error.message)
             return {}
 
 
@@ -132,7 +132,8 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
         "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
         "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
         "outputs": list(outputs), "notes": list(notes),
-        "error": None if error is None else str(error), "source": fingerprint(source), "resumed": False,
+        "error": None if error is None else without_secrets(str(error)), "source": fingerprint(source),
+        "resumed": False,
         **({} if live is None else {"live": live}),
     }
 
@@ -140,8 +141,9 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
 def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
-        "path": source, "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
-        "seconds": 0.0, "outputs": [], "notes": [], "error": str(error), "source": None, "resumed": False,
+        "path": without_password(source), "name": None, "kind": None, "frames": 0, "share_kept": None,
+        "mean_mask": None, "seconds": 0.0, "outputs": [], "notes": [], "error": without_secrets(str(error)),
+        "source": None, "resumed": False,
     }
 
 

@@ -163,6 +163,14 @@ class Engine:
         state = self.run.load_checkpoint()
         if state is None:
             return
+        try:
+            self._take(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise DepthcueError(f"{self.run.checkpoint_file} is not a checkpoint of this training: "
+                                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                                "Start the run anew with another --out.") from error
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.step = state["step"]
         self.bare.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])

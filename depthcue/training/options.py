@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from depthcue.nets.backbones import encoder_of
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.lite import SCALES
 from depthcue.objective import LOSSES
+from depthcue.record import arguments
 from depthcue.training.engine import PRECISIONS, Engine, Optimisation
 
 POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
@@ -121,7 +121,7 @@ class TrainingOptions:
             save_net(engine.bare, weights, architecture=self.net, half=self.half, **fields,
                      training={**dataclasses.asdict(self), "steps": engine.how.steps,
                                "processes": engine.accelerator.num_processes,
-                               "pictures": [len(data) for data in datasets], "command": sys.argv[1:]})
+                               "pictures": [len(data) for data in datasets], "command": arguments()})
             engine.run.finish()
         engine.accelerator.wait_for_everyone()
 

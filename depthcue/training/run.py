@@ -8,6 +8,16 @@ from typing import Any
 import torch
 
 from depthcue.atomic import atomic_path, write_text
+from depthcue.documents import (
+    RESULTS_BYTES,
+    Malformed,
+    MetricsLine,
+    RunSettings,
+    checked_text,
+    read_document,
+    read_text,
+    require_regular,
+)
 from depthcue.errors import DepthcueError
 from depthcue.record import write_json
 
@@ -43,13 +53,23 @@ class RunFolder:
         """The checkpoint, or None where the run was stopped before its first."""
         if not self.checkpoint_file.exists():
             return None
-        return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+        try:
+            require_regular(self.checkpoint_file)
+            return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged files make the reader raise nearly anything
+            raise DepthcueError(f"{self.checkpoint_file} is not a checkpoint, or damaged: "
+                                f"{error or type(error).__name__}", "Start the run anew with another --out.") from error
 
     def keep_metrics_before(self, step: int) -> None:
         """Drop the lines of steps that will be run again."""
         if self.metrics_file.exists():
-            lines = self.metrics_file.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            try:
+                lines = read_text(self.metrics_file, RESULTS_BYTES).splitlines(keepends=True)
+                kept = [line for line in lines
+                        if line.endswith("\n") and checked_text(line, MetricsLine)["step"] <= step]
+            except Malformed as error:
+                raise DepthcueError(f"{self.metrics_file} is not what a training writes: {error}",
+                                    "Move it away, and resume.") from None
             write_text(self.metrics_file, "".join(kept))
 
     def log(self, step: int, figures: dict[str, float]) -> None:
@@ -71,7 +91,8 @@ class RunFolder:
 
     def _check_same(self, config_file: Path) -> None:
         try:
-            started_with = json.loads(config_file.read_text())
+            started_with = read_document(config_file, "the settings of a run", RunSettings,
+                                         "Start the run anew with another --out.")
         except FileNotFoundError:
             raise DepthcueError(f"there is no run to resume in {self.folder}",
                                 "Leave --resume out to start one there.") from None

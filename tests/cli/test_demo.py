@@ -55,7 +55,7 @@ def test_the_folder_holds_what_the_page_shows(tour: Tour, tmp_path: Path, monkey
     assert 0 <= results["video"]["mean"] <= 1
     with av.open(str(out / results["video"]["overlay"])) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
-    assert not list(out.rglob("*.partial*"))
+    assert not list(out.rglob(".depthcue-*"))
 
 
 def test_missing_weights_say_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

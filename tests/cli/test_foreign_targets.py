@@ -75,15 +75,15 @@ def test_a_mask_net_takes_pictures_as_both_nets_can(here: Path) -> None:
 
 
 def test_masks_and_depth_beside_them(here: Path, tmp_path: Path) -> None:
-    assert main(["mask", "bare/a.png", "--weights", "run/mask.safetensors", "--save", "depth", "--out",
-                 str(tmp_path), "-q"]) == 0
+    assert main(["mask", "bare/a.png", "--weights", "run/mask.safetensors", "--target", TARGET, "--save", "depth",
+                 "--out", str(tmp_path), "-q"]) == 0
     assert (tmp_path / "a_depth.png").is_file()
 
 
 def test_errors_without_depth_are_in_own_units(here: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare-edges", "--weights", "run/mask.safetensors", "--data", "folder:bare", "--out",
-                 str(tmp_path / "out")]) == 0
+    assert main(["compare-edges", "--weights", "run/mask.safetensors", "--target", TARGET, "--data", "folder:bare",
+                 "--out", str(tmp_path / "out")]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["target_net"]["relative"] and "one scale and shift" in results["target_net"]["aligned"]
     assert results["ground_truth"] is False
@@ -92,8 +92,8 @@ def test_errors_without_depth_are_in_own_units(here: Path, tmp_path: Path,
 
 def test_errors_with_depth_are_in_metres_after_alignment(here: Path, tmp_path: Path,
                                                          capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare-edges", "--weights", "run/mask.safetensors", "--data", "folder:known", "--out",
-                 str(tmp_path / "out")]) == 0
+    assert main(["compare-edges", "--weights", "run/mask.safetensors", "--target", TARGET, "--data", "folder:known",
+                 "--out", str(tmp_path / "out")]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     # brighter is nearer in the pictures too: aligned, the net is nearly right
     assert results["target"]["delta1"] > 0.95 and results["target"]["rmse"] < 1

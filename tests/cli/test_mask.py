@@ -146,7 +146,8 @@ def test_an_interruption_leaves_whole_files_alone(long_video, weights, tmp_path,
         [sys.executable, "-m", "depthcue.cli", "mask", str(long_video), "--out", str(out), "--weights", str(weights),
          "--backend", "torch", "--device", "cpu", "--batch-size", "1"], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(out.glob(".b_long*partial*")):  # it is in the middle of the long one
+    # it is in the middle of the long one
+    while not ((out / "a_short_overlay.mp4").exists() and list(out.glob(".depthcue-*.part.mp4"))):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(sent)

@@ -33,7 +33,7 @@ def test_a_set_on_disk_is_what_was_rendered(tmp_path: Path, capsys: pytest.Captu
         assert truth["object_names"][truth["object_id"][-1, 32]] == expected.objects[0][
             int(expected.object_id[0, 0, -1, 32])].name
         assert truth["vanishing_point"].shape == (2,) and truth["horizon_row"].shape == ()
-    assert not list(tmp_path.rglob("*.partial*"))
+    assert not list(tmp_path.rglob(".depthcue-*"))
 
 
 def test_the_data_room_reads_it(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_examples_show_what_the_net_was_shown(tmp_path: Path) -> None:
         # the toys' mean colour is black, so the red dots and 0.1 more of the pixels are all there is
         shown = torch.tensor(list(tiles["kept_mask"].getdata(0))) > 0
         assert shown.float().mean() == pytest.approx(RED_SHARE, abs=1e-3)
-    assert not list(tmp_path.rglob("*.partial*"))
+    assert not list(tmp_path.rglob(".depthcue-*"))
 
 
 def test_no_more_examples_than_images(tmp_path: Path) -> None:

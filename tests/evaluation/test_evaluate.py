@@ -73,7 +73,7 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
             assert low <= row[name] <= high
     assert results["weights"][0]["name"] == "red-mask" and results["target_net"]["name"] == "red-depth"
     assert len(results["per_image"]["table"]) == 6 and len(results["per_image"]["original"]["rmse"]) == 6
-    assert not list(tmp_path.glob("*.partial*"))
+    assert not list(tmp_path.glob(".depthcue-*"))
 
 
 def test_a_dial_is_asked_for_the_papers_lambdas_in_its_range_or_for_those_given(tmp_path: Path) -> None:

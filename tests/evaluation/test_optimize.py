@@ -90,7 +90,7 @@ def test_every_mask_is_left_alone_and_over_its_picture(tmp_path: Path) -> None:
                 assert mask.size == (SIZE[1], SIZE[0]) and mask.getpixel((10, 5)) == 255 * int(wanted[0, 0, 5, 10])
         assert (tmp_path / entry["eq3_overlay"]).is_file()
     assert len(results["examples"]) == 2 and len(results["examples"][0]["masks"]) == 3
-    assert not list(tmp_path.rglob("*.partial*"))
+    assert not list(tmp_path.rglob(".depthcue-*"))
 
 
 def test_without_mask_nets_the_search_stands_alone(tmp_path: Path) -> None:

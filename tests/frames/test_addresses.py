@@ -4,7 +4,8 @@ import pytest
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs
-from depthcue.frames.addresses import live_name, without_password
+from depthcue.frames.addresses import live_name
+from depthcue.text import without_password
 
 
 @pytest.mark.parametrize(("address", "name"), [
@@ -38,9 +39,24 @@ def test_neither_password_nor_token_is_shown():
     (source,) = find_inputs(["rtsp://user:secret@cam.local:554/live?token=abc#x"])
     assert source.label == without_password(source.address) == "rtsp://cam.local:554/live"
     assert "secret" not in str(source.path) and "abc" not in source.name
+
+
+@pytest.mark.parametrize("address", [
+    "ftp://user:secret@host/x", "rtsp://user:secret", "rtsp://user:secret/x", "rtsp:/user:secret@host/x?y",
+    "rtsp:user:secret@host", "rtsp://[secret", "rtsp://user:a/secret@host/x", "rtsp://user:secret?x@host/y",
+    "http://host:secret/x*", "rtmp://user:secret@host/%05d.png"])
+def test_an_address_that_is_wrong_is_not_repeated(address):
     with pytest.raises(DepthcueError) as told:
-        find_inputs(["ftp://user:secret@host/x"])
+        find_inputs([address])
     assert "secret" not in str(told.value)
+
+
+def test_outputs_are_not_named_by_secrets():
+    for address in ("rtsp://user:se@secret@host/x;secret?secret#secret", "https://host/x?mail=a@secret.org"):
+        (source,) = find_inputs([address])
+        assert "secret" not in source.name and "secret" not in source.label and "secret" not in str(source.path)
+    (source,) = find_inputs(["http://host/" + 300 * "long/"])
+    assert len(source.name) <= 80
 
 
 def test_the_same_stream_is_taken_once_and_like_names_are_told_apart(tmp_path):

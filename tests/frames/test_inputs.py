@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.inputs import find_inputs, natural_key, sequence_files
+from depthcue.frames.inputs import find_inputs, natural_key, sequence_files, unique_names
 
 
 @pytest.fixture
@@ -142,3 +142,13 @@ def test_one_wrong_source_leaves_the_others(tree):
                         on_error=lambda source, error: wrong.append(f"{source}: {error.message}"))
     assert len(found) == 3
     assert wrong == ["nowhere.png: nowhere.png does not exist"]
+
+
+@pytest.mark.parametrize(("key", "name"), [("../../a/b", "_/_/a/b"), ("/a//./b", "a/b"), ("..", "_"), (".", "unnamed")])
+def test_a_name_leads_nowhere_else(key, name):
+    assert unique_names([(Path("b.png"), "image", key)]) == [name]
+
+
+def test_a_path_too_long_for_any_file_is_told():
+    with pytest.raises(DepthcueError, match="cannot be looked for"):
+        find_inputs(["a" * 5000])

@@ -1,5 +1,6 @@
 """Depth models of transformers behind the contract of depth nets."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,30 @@ def test_transformers_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(DepthcueError, match=r"not installed(.|\n)*depthcue\[hf\]"):
         load_depth_net(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (b"\x80\x02cposix\nsystem\nq\x00X\x0b\x00\x00\x00touch it-ranq\x01\x85q\x02Rq\x03.", "cannot load"),
+    (b"\x80\x02", "cannot load"), (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS")])
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_weights_that_are_none_are_a_mistake_of_the_file(name: str, content: bytes, said: str, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = save(tmp_path / "model", depth_anything())
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / name).write_bytes(content)
+    with pytest.raises(DepthcueError, match=said):
+        load_depth_net(spec)
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_code_in_a_model_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = save(tmp_path / "model", depth_anything())
+    (tmp_path / "model" / "own.py").write_text("import pathlib\npathlib.Path('it-ran').touch()\nclass Own: pass\n")
+    config = tmp_path / "model" / "config.json"
+    named = dict.fromkeys(("AutoConfig", "AutoModelForDepthEstimation"), "own.Own")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_type": "own", "auto_map": named}))
+    with pytest.raises(DepthcueError, match="cannot load"):
+        load_depth_net(spec)
+    assert not (tmp_path / "it-ran").exists()

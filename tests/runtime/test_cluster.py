@@ -194,7 +194,7 @@ def test_an_input_that_kills_workers_fails_alone(mask, pool, tmp_path, caplog, m
         picture(tmp_path / "in" / f"{name}.png", ord(name))
     pool.deadly = {"d"}
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".d_mask.4711.partial.png").write_bytes(b"half a fi")
+    (tmp_path / "out" / ".depthcue-0123abcd.part.png").write_bytes(b"half a fi")
     summary = mask([tmp_path / "in"])
     assert states(summary) == {**dict.fromkeys("abcef", "done"), "d": "failed"}
     assert pool.passes == [(2, 2, False), (3, 2, True)]

@@ -152,7 +152,7 @@ def test_ctrl_c_finishes_the_files(weights, camera, tmp_path):
          "--backend", "torch", "--device", "cpu", "--save", "mask"], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True)
     deadline = time.monotonic() + 60
-    while not list(out.glob(".*partial*")):  # it records
+    while not list(out.glob(".depthcue-*.part*")):  # it records
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
         time.sleep(0.05)
     time.sleep(0.5)
@@ -163,7 +163,7 @@ def test_ctrl_c_finishes_the_files(weights, camera, tmp_path):
     (entry,) = summary["inputs"]
     assert summary["status"] == "done" and entry["error"] is None
     assert len(frames_of(out / f"{entry['name']}_mask.mp4")) == entry["frames"] > 0
-    assert not list(out.glob(".*partial*"))
+    assert not list(out.glob(".depthcue-*"))
 
 
 def test_quantiles_of_latencies_are_exact_to_a_hundredth():

@@ -267,7 +267,7 @@ def engines(tiny_net, tiny_graph, monkeypatch):
     from depthcue.runtime import engine_cache
 
     monkeypatch.setattr(engine_cache, "rendered_pictures", lambda: [noise(1)[0]])
-    monkeypatch.setattr(engine_cache, "depth_net_of", lambda target: None)
+    monkeypatch.setattr(engine_cache, "depth_net_of", lambda description, source: None)
     monkeypatch.setattr(engine_cache, "find_gpu", lambda device: fake_tensorrt.install.gpu)
     built = []
     write = engine_cache.write_engine

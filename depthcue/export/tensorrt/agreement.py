@@ -15,19 +15,19 @@ from depthcue.export.precision import TOLERANCES
 from depthcue.export.running import open_session
 from depthcue.export.tensorrt.engine import Compare
 from depthcue.export.tensorrt.session import EngineSession
-from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets import DepthNet, MaskDescription, MaskNet
 from depthcue.nets.graph_card import described_depth_net, described_mask_net, dial_input
 
 Pictures = Callable[[], Sequence[NDArray[np.uint8]]]
 """Gives pictures uint8 (H, W, 3) to compare on; called where there is something to compare."""
-Judge = Callable[[str], DepthNet | None]
-"""Finds the depth net that a mask net was trained for, by its name, or none."""
+Judge = Callable[[MaskDescription, str], DepthNet | None]
+"""Finds the depth net that a mask net was trained for, or none; see `export.job.depth_net_of`."""
 
 
 def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures, judge: Judge) -> Compare:
     """Compare engines with the net in torch, by the limits of the engine's precision."""
     def compare(session: EngineSession) -> dict[str, Any]:
-        depth_net = judge(net.description.target) if isinstance(net, MaskNet) else None
+        depth_net = judge(net.description, net.description.name) if isinstance(net, MaskNet) else None
         return _measured(session, graph_module(net), None, pictures(), depth_net)
 
     return compare
@@ -41,8 +41,9 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
     def compare(session: EngineSession) -> dict[str, Any]:
         # a net without weights, which says what the graph takes and gives
         if card["kind"] == "mask":
-            described: MaskGraph | DepthGraph = MaskGraph(MaskNet(described_mask_net(dict(card))))
-            depth_net = judge(card["target"])
+            description = described_mask_net(dict(card))
+            described: MaskGraph | DepthGraph = MaskGraph(MaskNet(description))
+            depth_net = judge(description, str(graph))
         else:
             described, depth_net = DepthGraph(DepthNet(described_depth_net(dict(card)))), None
         return _measured(session, described, _in_onnxruntime(graph, dial_input(card)), pictures(), depth_net)

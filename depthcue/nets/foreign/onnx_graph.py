@@ -7,7 +7,6 @@ graph of ours takes frames of 8 bits: there a soft mask's product with the pictu
 
 import contextlib
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from depthcue import scenes
+from depthcue.documents import Beside, read_document, refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import METRIC_DEPTH, DepthNet
 from depthcue.nets.checkpoint import card_path
@@ -186,6 +186,7 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
     path = Path(place)
     if not path.is_file():
         raise DepthcueError(f"there is no graph at {path}", "Give the path of an .onnx file.")
+    refuse_placeholder(path)
     said = _read_beside(path)
     if "graph_schema" in said:
         if asked:
@@ -222,12 +223,6 @@ def _ours(path: Path) -> OnnxDepthNet:
 def _read_beside(path: Path) -> dict[str, Any]:
     """What the .json beside a graph says; nothing where there is none."""
     beside = card_path(path)
-    if not beside.is_file():
+    if not beside.exists():
         return {}
-    try:
-        said = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DepthcueError(f"{beside} cannot be read: {error}", "Put it right, or take it away.") from error
-    if not isinstance(said, dict):
-        raise DepthcueError(f"{beside} is not a JSON object", "Put it right, or take it away.")
-    return said
+    return read_document(beside, "what a graph says of itself", Beside, "Put it right, or take it away.")

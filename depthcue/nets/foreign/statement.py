@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from depthcue.documents import MAX_PIXELS, MAX_SIDE
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH, DepthDescription
 
@@ -83,6 +84,9 @@ def statement(name: str, known: Mapping[str, Any], said: DepthDescription | Mapp
     words = {"name": name, "height": 384, "width": 384, "multiple": 1 if words.get("fixed") else 32, **words}
     own = {key: words.pop(key) for key in ("takes", "output", "fixed") if key in words}
     description = DepthDescription(**words)
+    if description.height * description.width > MAX_PIXELS:
+        raise DepthcueError(f"{name} cannot work at {description.width}x{description.height}: that is more than "
+                            f"{MAX_PIXELS:,} pixels", "Choose a smaller size.")
     if not own.get("fixed") and (description.height % description.multiple or description.width % description.multiple):
         raise DepthcueError(f"{name} cannot work at {description.width}x{description.height}: it wants multiples of "
                             f"{description.multiple}", "Choose another size or multiple.")
@@ -97,9 +101,9 @@ def _read(name: str, source: Mapping[str, Any]) -> dict[str, Any]:
                                 f"What can be said: {', '.join(_READ)}.")
         try:
             read = _READ[key](value)
-        except (ValueError, TypeError) as error:
-            raise DepthcueError(f"{name} is said to have {key}={value!r}: {error}", "Put it right in the spec or in "
-                                "what the network says of itself.") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DepthcueError(f"{name} is said to have {key}={str(value)[:200]!r}: {error}",
+                                "Put it right in the spec or in what the network says of itself.") from error
         words |= {"height": read[0], "width": read[1]} if key == "size" else {key: read}
     return words
 
@@ -124,6 +128,8 @@ def _count(value: Any) -> int:
     number = int(value)
     if number < 1:
         raise ValueError("a whole number of at least 1")
+    if number > MAX_SIDE:
+        raise ValueError(f"a whole number of at most {MAX_SIDE}")
     return number
 
 

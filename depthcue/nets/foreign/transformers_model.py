@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from depthcue.documents import refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH, DepthNet, restore_mode
 from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
@@ -152,12 +153,17 @@ def _load(place: str) -> tuple[nn.Module, Any]:
     except ImportError as error:
         raise DepthcueError("hf: nets need transformers, which is not installed",
                             "pip install 'depthcue[hf]'") from error
+    for file in Path(place).glob("*.[sb]*") if Path(place).is_dir() else ():
+        if file.suffix in (".safetensors", ".bin") and file.is_file():
+            refuse_placeholder(file)
     try:
         with _without_progress_bar(transformers.utils.logging):
-            config = transformers.AutoConfig.from_pretrained(place)
-            model, report = transformers.AutoModelForDepthEstimation.from_pretrained(place, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise DepthcueError(f"transformers cannot load {place} as a depth model: {str(error).strip().splitlines()[0]}",
+            config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+            model, report = transformers.AutoModelForDepthEstimation.from_pretrained(
+                place, output_loading_info=True, trust_remote_code=False)
+    except Exception as error:  # pickle's, safetensors', torch's and the network's own, besides those of transformers
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DepthcueError(f"transformers cannot load {place} as a depth model: {reason}",
                             "Give a folder with config.json and weights, or the name of a depth model on the hub, "
                             "which needs internet once.") from error
     missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
@@ -185,7 +191,7 @@ def _of_processor(place: str) -> dict[str, Any]:
     from transformers import AutoImageProcessor
 
     try:
-        processor = AutoImageProcessor.from_pretrained(place)
+        processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise DepthcueError(f"{place} says nothing about the pictures it takes: {str(error).strip().splitlines()[0]}",
                             "Put the model's preprocessor_config.json beside its config.json.") from error

@@ -1,0 +1,432 @@
+"""Documents from outside: cards, results, summaries, settings of runs. Each is read once, here, within limits.
+
+Whoever writes such a file may have meant harm, or have edited it by hand. JSON is read up to a size and depth, without
+NaN, repeated keys, endless numbers or text that no file name and no terminal can take; then a model says of which types
+and in which range its fields must be. What a model does not name passes as it is: newer files may say more.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from depthcue.errors import DepthcueError
+
+MIB = 2**20
+CARD_BYTES = 4 * MIB
+RESULTS_BYTES = 256 * MIB
+SUMMARY_BYTES = 1024 * MIB
+DEPTH = 64
+"""How deep lists and objects may lie in each other."""
+MAX_SIDE, MAX_PIXELS = 16_384, 2**24
+"""Of the size that a net works at: larger ones would take a machine's memory before anything is computed."""
+
+CARD_SCHEMA = 1
+GRAPH_SCHEMA = 2
+"""Of the cards that are written; from 2 on a mask net may take `keep`, the share of pixels to keep."""
+
+Document = dict[str, Any]
+
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+_FEW = 3
+_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
+_POINTER = b"version https://git-lfs"
+
+
+class Malformed(ValueError):
+    """What is wrong with a document, in words that follow its name."""
+
+
+# --- reading
+
+
+def require_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what is there and is no file: a pipe would be waited for without end, a device read without end.
+
+    Raises:
+        Malformed: it is a folder, pipe, socket or device.
+        OSError: nothing is there.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise Malformed("it is a folder" if stat.S_ISDIR(mode) else "it is a pipe, socket or device, and no file")
+
+
+def read_text(path: str | os.PathLike[str], limit: int) -> str:
+    """A text file of up to `limit` bytes, UTF-8.
+
+    Raises:
+        Malformed: no file, too large, or no text.
+        OSError: it cannot be read, or is not there.
+    """
+    require_regular(path)
+    with open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise Malformed(f"it has more than {limit // MIB} MiB")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"it is no text: {error.reason} at byte {error.start}") from None
+
+
+def parse(text: str) -> Any:
+    """JSON within limits.
+
+    Raises:
+        Malformed: it is none, or beyond them.
+    """
+    try:
+        content = decoder().decode(text)
+    except RecursionError:
+        raise Malformed(f"it is nested deeper than {DEPTH}") from None
+    except Malformed:
+        raise
+    except ValueError as error:
+        raise Malformed(f"it is no JSON: {error}") from None
+    _check_depth(content)
+    return content
+
+
+def decoder() -> json.JSONDecoder:
+    """A decoder that raises `Malformed` on what `parse` refuses but depth, for which it raises RecursionError."""
+    return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_real, parse_int=_whole)
+
+
+def read_document(path: str | os.PathLike[str], what: str, model: "type[Loose]", hint: str | None = None,
+                  limit: int = CARD_BYTES) -> Document:
+    """A JSON object from a file, as it is, after a look at all that the model names.
+
+    Args:
+        what: what the file should be, for the message: "a card".
+
+    Raises:
+        DepthcueError: it cannot be read, or is something else; says what.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        return checked_text(read_text(path, limit), model)
+    except Malformed as error:
+        raise DepthcueError(f"{path} is not {what}: {error}", hint) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DepthcueError(f"{path} cannot be read: {error.strerror}", hint) from error
+
+
+def checked(content: Any, model: "type[Loose]") -> Document:
+    """A document as it is, after a look at all that the model names.
+
+    Raises:
+        Malformed: it is no object, or a field is missing, of another type or out of range.
+    """
+    if not isinstance(content, dict):
+        raise Malformed("it is not a JSON object")
+    try:
+        model.model_validate(content)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        said = [": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))))
+                for each in found[:_FEW]]
+        raise Malformed("; ".join([*said, "…"] if len(found) > _FEW else said)) from None
+    return content
+
+
+def checked_text(text: str, model: "type[Loose]") -> Document:
+    """As `checked`, of a JSON text.
+
+    Raises:
+        Malformed: besides, it is no JSON, or beyond the limits.
+    """
+    return checked(parse(text), model)
+
+
+def refuse_placeholder(path: str | os.PathLike[str]) -> None:
+    """Refuse what a download leaves where a file should be: a web page, or Git LFS's pointer to the file.
+
+    Raises:
+        DepthcueError: it is one of them; says how to get the file.
+    """
+    with open(path, "rb") as file:
+        begin = file.read(256)
+    if begin.startswith(_POINTER):
+        raise DepthcueError(f"{path} is a pointer of Git LFS to the file, not the file itself",
+                            "Fetch it with git lfs pull, or download the file itself.")
+    if _PAGE.match(begin):
+        raise DepthcueError(f"{path} is a web page (HTML), not the file it is called after",
+                            "The download gave a page in its place; open its address in a browser and download again.")
+
+
+def beside(folder: Path, path: str) -> Path:
+    """The file that a document in `folder` names by a relative path.
+
+    Raises:
+        DepthcueError: it lies outside of the folder, which results from someone else must not lead to.
+    """
+    file = folder / path
+    try:
+        inside = file.resolve().is_relative_to(folder.resolve())
+        require_regular(file)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # told by who reads it
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a pipe, a loop of links
+        raise DepthcueError(f"{file} cannot be read: {error}",
+                            "Keep pictures beside the document that names them.") from None
+    if not inside:
+        raise DepthcueError(f"the results in {folder} name a picture outside of it: {path}",
+                            "Keep pictures beside the results.json that names them.")
+    return file
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise Malformed(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    for key, value in pairs:
+        _check_text(key)
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                _check_text(text)
+    return content
+
+
+def _check_text(text: str) -> None:
+    if _UNFIT.search(text):
+        raise Malformed("a text in it holds NUL or half of a character")
+
+
+def _no_number(word: str) -> float:
+    raise Malformed(f"it holds {word}, which is no number")
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise Malformed(f"it holds {digits[:20]}, which is beyond all numbers here")
+    return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -2**63 <= (value := int(digits)) < 2**63:
+        raise Malformed(f"it holds a whole number of {len(digits)} digits")
+    return value
+
+
+def _check_depth(content: Any) -> None:
+    level, deep = [content], 0
+    while level:
+        if deep > DEPTH:
+            raise Malformed(f"it is nested deeper than {DEPTH}")
+        level = [inner for each in level
+                 for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+                 if isinstance(inner, dict | list)]
+        deep += 1
+
+
+# --- models
+
+
+class Loose(BaseModel):
+    """A document's fields of which something is known; others pass."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+
+def _inside(path: str) -> str:
+    parts = {*PurePosixPath(path).parts, *PureWindowsPath(path).parts}
+    if ".." in parts or PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor:
+        raise ValueError("it leads out of the folder")
+    return path
+
+
+Name = Annotated[str, Field(max_length=1000)]
+Words = Annotated[str, Field(max_length=10_000)]
+Path_ = Annotated[str, Field(max_length=4096)]
+Inside = Annotated[Path_, AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Count = Annotated[int, Field(ge=0)]
+Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
+Deviation = Annotated[float, Field(gt=0, le=1e4)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+Setting = bool | Annotated[int, Field(ge=-1024, le=1024)] | Annotated[float, Field(ge=-1e6, le=1e6)] | Name | None
+PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
+
+
+class Size(Loose):
+    height: Side
+    width: Side
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> "Size":
+        if self.height * self.width > MAX_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS:,}")
+        return self
+
+
+class Described(Size):
+    """What descriptions of depth nets and mask nets have in common; see `nets.base`."""
+
+    name: Name
+    multiple: Annotated[int, Field(ge=1, le=512)]
+    mean: Annotated[list[Colour], Field(min_length=3, max_length=3)] = Field(default=[0.0] * 3)
+    std: Annotated[list[Deviation], Field(min_length=3, max_length=3)] = Field(default=[1.0] * 3)
+    licence: Words = ""
+    source: Words = ""
+
+
+class DescribedDepth(Described):
+    predicts: Literal["metric depth", "inverse depth", "disparity"] = "metric depth"
+    relative: bool = False
+    shift_unknown: bool = True
+    max_depth_m: Annotated[float, Field(gt=0, le=1e6)] = 10.0
+
+
+class DescribedMask(Described):
+    target: Path_
+    default_lambda: Weight
+    lambda_range: Annotated[list[Weight], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> "DescribedMask":
+        if self.lambda_range is not None and not 0 < self.lambda_range[0] <= self.lambda_range[1]:
+            raise ValueError("lambda_range does not rise from above 0")
+        return self
+
+
+class OfANet(Loose):
+    """What the cards of weights, graphs and engines have in common."""
+
+    kind: Literal["depth", "mask"]
+    description: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _is_described(self) -> "OfANet":
+        try:
+            checked(self.description, DescribedDepth if self.kind == "depth" else DescribedMask)
+        except Malformed as error:
+            raise ValueError(f"its description is wrong: {error}") from None
+        return self
+
+
+class Card(OfANet):
+    """The card of weights."""
+
+    card_schema: Literal[1] = Field(alias="schema")
+    architecture: Name
+    config: dict[Name, Setting | Annotated[list[Setting], Field(max_length=64)]] = Field(default={})
+    sha256: Sha256 | None = None
+
+
+class Input(Loose):
+    name: Name
+
+
+class Span(Loose):
+    least: Annotated[int, Field(ge=1, le=2**20)]
+    best: Annotated[int, Field(ge=1, le=2**20)]
+    most: Annotated[int, Field(ge=1, le=2**20)]
+
+
+class EngineShapes(Loose):
+    batch: Span
+    height: Span
+    width: Span
+
+
+class Engine(Loose):
+    library: Name
+    version: Name
+    gpu: Name | None
+    compute_capability: Name | None
+    targets: list[Name]
+    graph_sha256: Sha256
+    shapes: EngineShapes
+    precision: PRECISIONS
+
+
+class GraphCard(OfANet):
+    """The card of an exported graph or engine."""
+
+    graph_schema: Literal[1, 2]
+    name: Name
+    inputs: list[Input]
+    height_and_width_are_multiples_of: Annotated[int, Field(ge=1, le=512)]
+    working_size: Size
+    lambda_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    target: Path_ | None = None
+    sha256: Sha256
+    bytes: Count | None = None
+    net_identity: Name = ""
+    precision: PRECISIONS = "fp32"
+    runs_in_onnxruntime_on_cpu: bool = True
+    one_size: bool = False
+    engine: Engine | None = None
+
+
+class Beside(Loose):
+    """What the .json beside another's graph says of it; each field is read by `nets.foreign.statement`."""
+
+
+class Results(Loose):
+    """What every results document has; a command's own fields are read by its section of the report."""
+
+    command: Name
+    arguments: list[Words] = Field(default=[])
+    revision: Name = ""
+    machine: dict[str, Any] = Field(default={})
+
+
+class ProbeResults(Results):
+    """What `probe --beside` reads."""
+
+    target_net: dict[str, Any]
+    stages: dict[str, dict[str, Any]]
+    profile: list[dict[str, Any]]
+
+
+class SummaryEntry(Loose):
+    """What became of an input."""
+
+    path: Path_
+    name: Path_ | None
+    kind: Name | None
+    frames: Count
+    outputs: list[Inside]
+    error: str | None
+    source: dict[str, int] | None
+    resumed: bool
+
+
+class Summary(Loose):
+    """summary.json of a mask run."""
+
+    summary_schema: Literal[1] = Field(alias="schema")
+    command: Literal["mask"]
+    options: dict[str, Any]
+    inputs: list[SummaryEntry]
+
+
+class Part(Loose):
+    """The first line of a part of the summary of a run on many machines."""
+
+    options: dict[str, Any]
+
+
+class RunSettings(Loose):
+    """config.json of a training run."""
+
+    command: Name
+
+
+class MetricsLine(Loose):
+    """A line of metrics.jsonl."""
+
+    step: Count

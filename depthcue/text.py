@@ -1,0 +1,91 @@
+"""Text from outside made fit to be seen: in a terminal, in a log, as part of a file's name, without secrets."""
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+MAX_LABEL = 80
+"""Characters of a name's part that comes from outside."""
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_ADDRESSES = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://\S*")
+_LIKE_ADDRESS = re.compile(r"\s*(rtsps?|rtmp[a-z]*|rtp|udp|tcp|srt|https?|ftps?|sftp|s3|gs|gcs|abfss?|hdfs|ray)\s*:",
+                           re.IGNORECASE)
+HIDDEN = "…"
+"""Stands for what is not shown."""
+_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""What a terminal obeys instead of showing it, what turns the direction of writing, and halves of characters."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def printable(text: str) -> str:
+    r"""Text as it may reach a terminal or a log: what would command it is written out, `\x1b`.
+
+    Lines stay lines, and each but the first is set in, so that none that a name brings along passes for one of ours.
+    """
+    return _UNSEEN.sub(_written_out, text).replace("\n", "\n  ")
+
+
+def one_line(text: str) -> str:
+    """As `printable`, ends of lines and tabulators too, for a cell or a name."""
+    return _UNSEEN.sub(_written_out, text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def printable_json(text: str) -> str:
+    """JSON in which such characters, which JSON allows in strings, are written as JSON writes them."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def file_label(name: str) -> str:
+    """What of a name decorates a file's: letters, digits and `._-`, not hidden, of limited length."""
+    return _NOT_IN_NAMES.sub("_", name)[:MAX_LABEL].strip("._-") or "unnamed"
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown and kept: without user, password, query, fragment and path parameters.
+
+    A text that is no address stays as it is. Of an address that cannot be taken apart only the scheme is left: what its
+    user meant for a password can then be anywhere.
+    """
+    found = _ADDRESS.match(address)
+    if found is None:
+        broken = _LIKE_ADDRESS.match(address)
+        return f"{broken[1]}:{HIDDEN}" if broken is not None and ("@" in address or "//" in address) else address
+    hidden = f"{found[1]}://{HIDDEN}"
+    rest = address[found.end():]
+    end = re.search(r"[?#;]", rest)
+    at = rest.rfind("@")
+    if end is not None and at > end.start():
+        return hidden  # an @ in the query, or a ? in the password
+    shown = rest[at + 1:end.start() if end is not None else None]
+    try:
+        parts = urlsplit(f"{found[1]}://{shown}")
+        _ = parts.port  # raises where it is none: `rtsp://user:secret`
+    except ValueError:
+        return hidden
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def argument(word: str) -> str:
+    """A word of a command line as it may be kept, `--out=s3://KEY:SECRET@BUCKET` too: all behind the scheme is one."""
+    start = re.search(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://", word)
+    if start is not None:
+        return word[:start.start()] + without_password(word[start.start():])
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + without_password(value)
+
+
+def without_secrets(text: str, *addresses: str) -> str:
+    """A message in which addresses are as they may be shown; `addresses` are ones that are known to be in it."""
+    for address in addresses:
+        text = text.replace(address, without_password(address))
+        # libraries tell parts of an address, too
+        rest = address.partition("://")[2]
+        for secret in (rest, rest.rpartition("@")[0], *re.split(r"[?#;]", rest)[1:]):
+            if len(secret) > 2:
+                text = text.replace(secret, HIDDEN)
+    return _ADDRESSES.sub(lambda found: without_password(found[0]), text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,0 +1,274 @@
+"""Documents that anyone may have written: every reader gives what was written or one clear error, and soon.
+
+What is tried: a valid document of each kind with one of its values, anywhere in it, replaced by something else, a field
+taken away or renamed; and texts that are no document at all.
+"""
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_nets import LastWord, save_small_pair
+
+from depthcue import documents
+from depthcue.errors import DepthcueError
+from depthcue.export.card import graph_card
+from depthcue.frames import Input
+from depthcue.nets import load_depth_net, load_mask_net
+from depthcue.nets.foreign.onnx_graph import _read_beside
+from depthcue.nets.graph_card import described_mask_net, file_sha256, read_graph_card
+from depthcue.probes.running import read_profile
+from depthcue.report.page import write_page
+from depthcue.runtime.cluster_journal import read_earlier
+from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.summary import Summary
+from depthcue.training.run import RunFolder
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+SOON_S = 20.0
+FEW = settings(derandomize=True, deadline=None, database=None, max_examples=40,
+               suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+ENTRY = {"path": "a.png", "name": "a", "kind": "image", "frames": 1, "share_kept": 0.2, "mean_mask": 0.3, "seconds": 0.1,
+         "outputs": ["a_mask.png"], "notes": [], "error": None, "source": {"files": 1, "bytes": 3, "modified_ns": 4},
+         "resumed": False}
+SUMMARY = {"schema": 1, "command": "mask", "options": {"weights": "compact-indoor", "lambda": 2.0}, "inputs": [ENTRY]}
+PROFILE = {"schema": 1, "command": "probe", "target_net": {"name": "x"}, "stages": {"rendered": {"scenes": "road"}},
+           "profile": [{"cue": "haze", "weight": 0.1}]}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A file, a valid document for it, and what reads it."""
+
+    file: Path
+    valid: Any
+    read: Callable[[], object]
+
+    def takes(self, text: str) -> bool:
+        """Whether a text is read; anything but one clear error fails the test."""
+        self.file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        started = time.monotonic()
+        try:
+            self.read()
+        except DepthcueError as error:
+            assert error.message
+            taken = False
+        else:
+            taken = True
+        assert time.monotonic() - started < SOON_S
+        return taken
+
+
+def weights(folder: Path) -> Reader:
+    mask, _ = save_small_pair(folder)
+    card = mask.with_suffix(".json")
+    return Reader(card, json.loads(card.read_text()), lambda: load_mask_net(str(mask)))
+
+
+def depth_weights(folder: Path) -> Reader:
+    _, depth = save_small_pair(folder)
+    card = depth.with_suffix(".json")
+    return Reader(card, json.loads(card.read_text()), lambda: load_depth_net(str(depth)))
+
+
+def graph(folder: Path) -> Reader:
+    file = folder / "net.onnx"
+    file.write_bytes(b"no graph, which is not looked at here")
+    card = graph_card("mask", LastWord().description, precision="fp32", sha256=file_sha256(file), bytes=37,
+                      net_identity="x", runs_in_onnxruntime_on_cpu=True)
+    return Reader(file.with_suffix(".json"), json.loads(json.dumps(card)),
+                  lambda: described_mask_net(read_graph_card(file, "mask")))
+
+
+def beside_a_graph(folder: Path) -> Reader:
+    (folder / "net.onnx").touch()
+    return Reader(folder / "net.json", {"predicts": "inverse", "size": "64x48"}, lambda: _read_beside(folder / "net.onnx"))
+
+
+def summary(folder: Path) -> Reader:
+    options = dict(SUMMARY["options"])  # type: ignore[call-overload]
+
+    def resume() -> None:
+        text = (folder / "summary.json").read_text(encoding="utf-8", errors="surrogateescape")
+        with Summary(folder, True, options, {}) as found:
+            found.keep_finished(Input(folder / "a.png", "image", "a"))
+            finished = found._finished
+        (folder / "summary.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+        if not finished:
+            raise DepthcueError("nothing is resumed")
+
+    return Reader(folder / "summary.json", SUMMARY, resume)
+
+
+def summary_of_many(folder: Path) -> Reader:
+    def read() -> None:
+        if not read_earlier(Store(str(folder)))[1]:
+            raise DepthcueError("nothing is resumed")
+
+    return Reader(folder / "summary.json", SUMMARY, read)
+
+
+def settings_of_a_run(folder: Path) -> Reader:
+    valid = {"command": "train", "steps": 5, "lam": [1.0, 2.0], "target": "compact-indoor"}
+    return Reader(folder / "config.json", valid, lambda: RunFolder(folder, valid, resume=True))
+
+
+def beside_a_probe(folder: Path) -> Reader:
+    return Reader(folder / "results.json", PROFILE, lambda: read_profile(folder))
+
+
+def page(name: str) -> Callable[[Path], Reader]:
+    def reader(folder: Path) -> Reader:
+        return Reader(folder / "results.json", json.loads((RESULTS / f"{name}.json").read_text()),
+                      lambda: write_page([folder], folder / "page.html", pictures=False))
+
+    return reader
+
+
+READERS = {reader.__name__: reader for reader in (weights, depth_weights, graph, beside_a_graph, summary, summary_of_many,
+                                                  settings_of_a_run, beside_a_probe)}
+PAGES = {name: page(name) for name in ("compare-edges-rooms", "evaluate-nyu", "compare-nets", "compare-losses",
+                                       "findings-indoor", "probe-compact-road", "bench-cpu")}
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=3),
+    st.sampled_from([10**30, -1, 0, 60000, 2**31, 1e308, 1e-308, float("nan"), float("inf"), "\0", "\ud800", "../../x",
+                     "/etc/passwd", "python:os:system", "x" * 100_000, "\x1b[2J", [], {}, [[]], {"a": {"b": []}}]))
+NO_DOCUMENTS = {
+    "empty": "", "cut": '{"schema": 1, "kind"', "a list": "[1, 2]", "a number": "3", "null": "null", "a text": '"x"',
+    "deep": "[" * 100_000, "deep and whole": '{"schema": 1, "x": ' + "[" * 500 + "]" * 500 + "}", "NaN": '{"x": NaN}',
+    "infinite": '{"x": 1e999}', "huge": '{"x": ' + "9" * 10_000 + "}", "twice": '{"schema": 1, "schema": 1}',
+    "NUL": '{"x": "\\u0000"}', "half": '{"x": "\\ud800"}', "raw NUL": '{"x": "\0"}', "html": "<!DOCTYPE html>",
+    "byte order": '\ufeff{"schema": 1}', "comment": '{"schema": 1} // x',
+}
+
+
+@pytest.fixture(params=READERS)
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Reader:
+    return READERS[request.param](tmp_path)
+
+
+def places(document: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all values in a document."""
+    inner = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    for key, value in inner:
+        yield (*here, key)
+        yield from places(value, (*here, key))
+
+
+def changed(data: st.DataObject, valid: Any) -> Any:
+    document = copy.deepcopy(valid)
+    ways = list(places(document))
+    for _ in range(data.draw(st.integers(1, 2))):
+        *way, key = ways[data.draw(st.integers(0, len(ways) - 1))]
+        inside = document
+        try:
+            for step in way:
+                inside = inside[step]
+            if data.draw(st.booleans()) and isinstance(inside, dict):
+                value = inside.pop(key)
+                if data.draw(st.booleans()):
+                    inside["of another name"] = value
+            else:
+                inside[key] = data.draw(VALUES)
+        except (LookupError, TypeError):  # taken away before
+            continue
+    return document
+
+
+def test_what_was_written_is_read(reader: Reader) -> None:
+    assert reader.takes(json.dumps(reader.valid))
+    assert reader.takes(json.dumps({**reader.valid, "of_a_newer_version": {"x": [1, 2]}})) \
+        or reader.file.name == "config.json"  # which is compared with what is wanted
+
+
+@pytest.mark.parametrize("kind", NO_DOCUMENTS)
+def test_what_is_no_document_is_told(kind: str, reader: Reader) -> None:
+    assert not reader.takes(NO_DOCUMENTS[kind])
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(reader: Reader) -> None:
+    for make in (lambda: os.mkfifo(reader.file), lambda: reader.file.mkdir(),
+                 lambda: reader.file.symlink_to("/dev/zero"), lambda: reader.file.write_bytes(b"\xff\xfe{}\x00")):
+        if reader.file.is_dir():
+            reader.file.rmdir()
+        reader.file.unlink(missing_ok=True)
+        make()
+        if reader.file.name == "summary.json" and not reader.file.is_file():
+            continue  # nothing could be written in its place either
+        with pytest.raises(DepthcueError):
+            reader.read()
+
+
+@FEW
+@given(data=st.data())
+def test_a_changed_document_is_read_or_told(reader: Reader, data: st.DataObject) -> None:
+    reader.takes(json.dumps(changed(data, reader.valid)))
+
+
+@settings(FEW, max_examples=6)
+@given(data=st.data())
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_of_changed_results_is_written_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    reader = PAGES[kind](tmp_path)
+    reader.takes(json.dumps(changed(data, reader.valid)))
+
+
+@FEW
+@given(text=st.text(max_size=60))
+def test_any_text_is_read_or_told(text: str) -> None:
+    try:
+        documents.parse(text)
+    except documents.Malformed as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    (("description", "height"), 60000), (("description", "multiple"), 0), (("description", "std"), [0.0, 1.0, 1.0]),
+    (("description", "mean"), [0.0, 1.0]), (("description", "default_lambda"), "2"), (("description", "height"), True),
+    (("description", "lambda_range"), [6.0, 0.5]), (("config", "widths"), [10**6] * 5), (("config", "widths"), [8]),
+    (("config", "of_no_net"), 1), (("architecture",), ["compact"]), (("kind",), "both"), (("sha256",), "x"),
+])
+def test_a_card_beyond_the_limits_is_told(field: tuple[str, ...], value: Any, tmp_path: Path) -> None:
+    reader = weights(tmp_path)
+    card = copy.deepcopy(reader.valid)
+    inside = card
+    for step in field[:-1]:
+        inside = inside[step]
+    inside[field[-1]] = value
+    assert not reader.takes(json.dumps(card))
+
+
+@pytest.mark.parametrize("path", ["../x.png", "/etc/passwd", "a/../../x.png", "link/x.png"])
+def test_a_document_names_files_beside_it_alone(path: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path)
+    (tmp_path / "x.png").touch()
+    with pytest.raises(DepthcueError, match="outside"):
+        documents.beside(tmp_path / "out", path)
+    assert documents.beside(tmp_path, "out/x.png") == tmp_path / "out" / "x.png"
+
+
+def test_a_run_is_not_resumed_from_damaged_files(tmp_path: Path) -> None:
+    config = {"command": "train"}
+    RunFolder(tmp_path, config, resume=False).begin()
+    run = RunFolder(tmp_path, config, resume=True)
+    for content in (b"", b"PK\x03\x04", b"\x80\x02csystem\nx\n."):
+        run.checkpoint_file.write_bytes(content)
+        with pytest.raises(DepthcueError, match="checkpoint"):
+            run.load_checkpoint()
+    for line in ("{}", "3", '{"step": NaN}', "[" * 5000, '{"step": "1"}'):
+        run.metrics_file.write_text(f'{{"step": 1}}\n{line}\n')
+        with pytest.raises(DepthcueError, match=r"metrics\.jsonl"):
+            run.keep_metrics_before(5)
+    run.metrics_file.write_text('{"step": 1}\n{"step": 9}\n{"step": 2')
+    run.keep_metrics_before(5)
+    assert run.metrics_file.read_text() == '{"step": 1}\n'
