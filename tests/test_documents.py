@@ -37,7 +37,8 @@ SOON_S = 20.0
 FEW = settings(derandomize=True, deadline=None, database=None, max_examples=40,
                suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
-ENTRY = {"path": "a.png", "name": "a", "kind": "image", "frames": 1, "share_kept": 0.2, "mean_mask": 0.3, "seconds": 0.1,
+ENTRY = {"path": "a.png", "name": "a", "kind": "image", "frames": 1, "share_kept": 0.2, "mean_mask": 0.3,
+         "seconds": 0.1,
          "outputs": ["a_mask.png"], "notes": [], "error": None, "source": {"files": 1, "bytes": 3, "modified_ns": 4},
          "resumed": False}
 SUMMARY = {"schema": 1, "command": "mask", "options": {"weights": "compact-indoor", "lambda": 2.0}, "inputs": [ENTRY]}
@@ -91,7 +92,8 @@ def graph(folder: Path) -> Reader:
 
 def beside_a_graph(folder: Path) -> Reader:
     (folder / "net.onnx").touch()
-    return Reader(folder / "net.json", {"predicts": "inverse", "size": "64x48"}, lambda: _read_beside(folder / "net.onnx"))
+    return Reader(folder / "net.json", {"predicts": "inverse", "size": "64x48"},
+                  lambda: _read_beside(folder / "net.onnx"))
 
 
 def summary(folder: Path) -> Reader:
@@ -134,7 +136,8 @@ def page(name: str) -> Callable[[Path], Reader]:
     return reader
 
 
-READERS = {reader.__name__: reader for reader in (weights, depth_weights, graph, beside_a_graph, summary, summary_of_many,
+READERS = {reader.__name__: reader for reader in (weights, depth_weights, graph, beside_a_graph, summary,
+                                                  summary_of_many,
                                                   settings_of_a_run, beside_a_probe)}
 PAGES = {name: page(name) for name in ("compare-edges-rooms", "evaluate-nyu", "compare-nets", "compare-losses",
                                        "findings-indoor", "probe-compact-road", "bench-cpu")}
@@ -158,7 +161,8 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Reader:
 
 def places(document: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The ways to all values in a document."""
-    inner = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    inner = (document.items() if isinstance(document, dict) else
+             enumerate(document) if isinstance(document, list) else ())
     for key, value in inner:
         yield (*here, key)
         yield from places(value, (*here, key))

@@ -4,8 +4,10 @@ Depth beyond the net's range, and sky where the data say so (infinite), count as
 nets the defaults are l1, a larger learning rate, a cosine schedule and averaged weights.
 
 A teacher, another depth net, can answer for pictures whose depth nobody measured (distillation: Hinton, Vinyals, Dean,
-2015): what it sees in the very same view is the depth that counts there. The answer of a teacher that is right only up
-to a scale is brought to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
+2015): what it sees in the very same view is the depth that counts there. Half of these pictures have another laid over
+them, so that few pictures tell much of how the teacher answers (mixing as in Beyer et al., Knowledge distillation: a
+good teacher is patient and consistent, CVPR 2022). The answer of a teacher that is right only up to a scale is brought
+to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +27,10 @@ from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
+
+
+MIXED = 0.5
+"""Share of the pictures shown to a teacher that have another laid over them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
 
     for batch in engine.batches(loader):
         depth_m, valid = _target(batch, net.description.max_depth_m)
+        if teacher is not None:
+            batch.rgb[loader.labelled:] = _mixed(batch.rgb[loader.labelled:], engine.generator())
         with engine.autocast():
             prediction = engine.net(net.normalise(channels_last(batch.rgb)))
         predicted_m = predicted_depth_m(net, prediction.float())
@@ -92,6 +100,13 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         "name": teacher.description.name, "licence": teacher.description.licence,
         "source": teacher.description.source, "sha256": teacher.card.get("sha256")}}))
     return weights
+
+
+def _mixed(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Pictures (B, 3, H, W), about half of them with up to a half of the next one laid over them."""
+    chance = torch.rand(2, len(rgb), 1, 1, 1, generator=generator).to(rgb)
+    share = torch.where(chance[0] < MIXED, 0.5 * chance[1], 0.0)
+    return torch.lerp(rgb, rgb.roll(1, dims=0), share)
 
 
 @torch.no_grad()

@@ -64,7 +64,7 @@ def test_a_gallery_has_every_lambda_and_starts_sparse_by_the_mean(tmp_path: Path
     data = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert data is not None
     gallery = json.loads(data[1])
-    assert [step["lambda"] for step in gallery["stills"][1]["steps"]] == [0.5, 2.0, 6.0]
+    assert [step["setting"] for step in gallery["stills"][1]["steps"]] == ["λ = 0.5", "λ = 2", "λ = 6"]
     assert all(step["mask"].startswith("data:image/png;base64,") for step in gallery["stills"][0]["steps"])
     # nearly all of the first masks is above a small threshold, and so is half of the second: means decide
     assert [still["start"] for still in gallery["stills"]] == [1, 1] and 'value="1"' in page

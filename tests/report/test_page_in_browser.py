@@ -77,10 +77,10 @@ def _settled(browser: Any) -> None:
         const look = () => {
           const gallery = document.querySelector(".gallery");
           const ready = gallery.querySelector(".readout").textContent.includes(
-            "λ = " + JSON.parse(gallery.querySelector("script").textContent).stills[
+            JSON.parse(gallery.querySelector("script").textContent).stills[
               [...gallery.querySelectorAll(".stills button")].findIndex(
                 (button) => button.getAttribute("aria-pressed") === "true")
-            ].steps[gallery.querySelector(".lambda").value].lambda);
+            ].steps[gallery.querySelector(".setting").value].setting);
           if (ready || performance.now() - started > 10000) setTimeout(done, 150); else setTimeout(look, 20);
         };
         look();"""
@@ -138,7 +138,7 @@ def test_the_slider_moves_mask_and_depth(browser: Any, page: Path) -> None:
     _switch(browser, 0, "mask")
     seen = []
     for step, (lam, mean) in enumerate(MEANS.items()):
-        _set(browser, "lambda", step)
+        _set(browser, "setting", step)
         assert f"λ = {lam:g}" in _text(browser, ".readout")
         # the depth of step k is green 80 k, jpeg or png aside
         assert _colour(browser, 1, 0.5) == [0, 80 * step, 0]
@@ -150,7 +150,7 @@ def test_the_slider_moves_mask_and_depth(browser: Any, page: Path) -> None:
 
 def test_the_threshold_cuts_the_mask_where_it_says(browser: Any, page: Path) -> None:
     _open(browser, page)
-    _set(browser, "lambda", 1)
+    _set(browser, "setting", 1)
     _switch(browser, 0, "mask")
     _switch(browser, 1, "edges")
     for threshold in (0.025, 0.12, 0.36):
@@ -182,7 +182,7 @@ def test_every_view_shows_its_own(browser: Any, page: Path) -> None:
     assert len(set(looks)) == 4
     # under the mask, nothing glows at the left and everything at the right
     assert _lit(browser, 0) > 0
-    _set(browser, "lambda", 0)
+    _set(browser, "setting", 0)
     assert sum(_colour(browser, 0, 0.97)) > sum(_colour(browser, 0, 0.01))
 
 
@@ -195,7 +195,7 @@ def test_another_picture_and_the_keyboard(browser: Any, page: Path) -> None:
     browser.execute_script("document.querySelectorAll('.gallery .stills button')[1].click()")
     _settled(browser)
     assert browser.execute_script("return document.querySelector('.pane canvas').toDataURL()") != before
-    browser.find_element("css selector", ".gallery .lambda").send_keys(Keys.ARROW_RIGHT)
+    browser.find_element("css selector", ".gallery .setting").send_keys(Keys.ARROW_RIGHT)
     _settled(browser)
     assert "λ = 6" in _text(browser, ".readout")
     chosen = browser.find_element("css selector", ".gallery .pane input:checked")

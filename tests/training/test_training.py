@@ -19,7 +19,7 @@ from depthcue.nets import DepthDescription, DepthNet, blocks, build_depth_net, l
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.exchange.live import upsampled_conv
 from depthcue.progress import Silent
-from depthcue.training.depth import DepthTraining, _answer, depth_recipe, train_depth
+from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, train_depth
 from depthcue.training.engine import Optimisation, _groups, _moving_average
 from depthcue.training.mask import KEEP_RANGE, MaskTraining, _lower_hull, _near, mask_recipe, train_mask
 
@@ -190,6 +190,15 @@ def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> N
     rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     predicted = 7.0 * (2 + rgb[:, :1])
     torch.testing.assert_close(_answer(teacher, rgb, predicted), predicted, rtol=1e-4, atol=1e-4)
+
+
+def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
+    rgb = torch.arange(400.0).view(400, 1, 1, 1).expand(400, 3, 2, 2)
+    mixed = _mixed(rgb, generator)[:, 0, 0, 0]
+    changed = mixed[1:] != rgb[1:, 0, 0, 0]
+    assert 0.4 < float(changed.float().mean()) < 0.6  # 400 draws: within 4 deviations of a half
+    above = rgb[1:, 0, 0, 0] - mixed[1:]  # the one before is one darker
+    assert float(above.min()) >= 0 and 0.45 < float(above.max()) <= 0.5
 
 
 def test_teacher_and_taught_need_each_other(pictures: str, tmp_path: Path) -> None:
