@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import av
 import av.container
 import av.error
 import numpy as np
@@ -24,6 +23,7 @@ from PIL import Image
 
 from depthcue.atomic import atomic_path, write_bytes
 from depthcue.errors import DepthcueError
+from depthcue.frames.containers import create_file
 from depthcue.frames.encoders import SOFTWARE, find_encoder
 from depthcue.frames.frame import Frame
 from depthcue.imaging import Yuv, grey8, grey16
@@ -166,7 +166,7 @@ class VideoSink:
     def __enter__(self) -> Self:
         try:
             partial = self._file.enter_context(atomic_path(self.path))
-            self._container = av.open(str(partial), "w", format="mp4", options=self._mp4_options)
+            self._container = create_file(partial, "mp4", self._mp4_options)
             self._stream = self._add_stream(self._container)
         except BaseException as error:
             self._discard(error)

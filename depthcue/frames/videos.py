@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.containers import open_file
 from depthcue.frames.decoded import Decoded, turn_of
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.hardware import hardware_decoding
@@ -192,7 +193,7 @@ def _open(path: Path, decoder: str) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        return av.open(str(path), metadata_errors="replace", hwaccel=hardware_decoding(decoder))
+        return open_file(path, hardware_decoding(decoder))
     except FileNotFoundError:
         raise DepthcueError(f"{path} does not exist", "Check the path.") from None
     except PermissionError:
@@ -203,6 +204,8 @@ def _open(path: Path, decoder: str) -> av.container.InputContainer:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.error.ArgumentError):
+        return "its content is of no format that is read as video"
     log = getattr(error, "log", None)  # (level, component, message) where the library says more
     return f"{getattr(error, 'strerror', error)}" + (f" ({log[2].strip()})" if log else "")
 
