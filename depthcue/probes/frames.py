@@ -62,7 +62,7 @@ def find_frames(spec: str) -> list[FrameFile]:
     if layout == "kitti":
         pairs, read_depth = kitti.selection_pairs(path) or kitti.drive_pairs(path, "val"), kitti.read_depth
     else:
-        pairs, read_depth = folder.find_pairs(path), folder.read_depth
+        pairs, read_depth = folder.find_pairs(path)
     if not pairs:
         raise DepthcueError(f"--frames {spec}: no pictures in {path}", "Give a folder that holds pictures.")
     return [FrameFile(pair, read_depth) for pair in pairs]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from depthcue.atomic import atomic_path
 from depthcue.errors import DepthcueError
-from depthcue.imaging import Rgb, panel, resize_rgb
+from depthcue.imaging import Rgb, open_picture, panel, resize_rgb
 from depthcue.report.results import Results
 from depthcue.report.tables import label_of
 
@@ -62,9 +62,9 @@ def read_tile(path: Path) -> Rgb:
         DepthcueError: it is missing or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path, path) as image:
             tile = np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except (DepthcueError, OSError) as error:
         raise DepthcueError(f"the example picture {path} cannot be read: {error}",
                             "Keep the examples folder beside results.json, or measure again.") from error
     height = round(tile.shape[0] * TILE_WIDTH / tile.shape[1])
