@@ -36,6 +36,9 @@ or reads what a byte or two may mean, whatever the name of the file."""
 HEIF_HINT = "Install what reads them with: pip install 'depthcue[heif]', or convert them to JPEG."
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
+BACKGROUND_GREY = 128
+"""What shows through transparent pixels: neutral, so that no dark or light halo looks like a depth cue."""
+
 UNKNOWN_GREY = 110
 """Grey of a depth that is not known (NaN or not positive)."""
 

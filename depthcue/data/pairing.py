@@ -32,7 +32,8 @@ _PICTURE = frozenset(("rgb", "rgbs", "color", "colors", "colour", "colours", "im
 _SILENT = frozenset(("groundtruth", "gt", "raw", "filled", "map", "maps", "registered", "aligned", "sync", "mm", "png"))
 """Words beside `depth` that do not tell one frame from another."""
 _OTHER = frozenset(("label", "labels", "semantic", "semantics", "segmentation", "instance", "instances", "mask",
-                    "masks", "normal", "normals", "confidence", "disp", "disps", "disparity", "disparities", "flow", "infrared"))
+                    "masks", "normal", "normals", "confidence", "disp", "disps", "disparity", "disparities", "flow",
+                    "infrared"))
 """What lies beside pictures and depth and is neither."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TIME = re.compile(r"\d+\.\d+")

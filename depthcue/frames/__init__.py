@@ -9,7 +9,8 @@ from depthcue.frames.sinks import ENCODINGS, ImageSink, Sink, VideoSink
 from depthcue.frames.videos import VideoSource
 
 __all__ = ["ENCODINGS", "SUPPORTED", "Frame", "FrameSource", "ImageSink", "Input", "LiveOptions",
-           "LiveSource", "Sink", "VideoSink", "VideoSource", "find_inputs", "kind_of_name", "load_picture", "open_input"]
+           "LiveSource", "Sink", "VideoSink", "VideoSource", "find_inputs", "kind_of_name", "load_picture",
+           "open_input"]
 
 
 def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str = "cpu") -> FrameSource:

@@ -6,8 +6,10 @@ as `file:PATH` with that protocol alone allowed, files are read in formats that 
 of the network are for addresses that the user has typed.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import av
 import av.container
@@ -24,6 +26,10 @@ FORMATS = ("mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mpegvideo", "m4v"
 
 _NETWORK = ("rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls", "http", "https", "httpproxy", "crypto", "data")
 """Protocols that serve an address; `file` is not among them, so that no server can have a file read."""
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_FLV_TAGS = (8, 9, 18)
+"""Kinds of parts in FLV: sound, pictures, data."""
 
 _SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<SmoothStreamingMedia")
 """How files begin that list others: concat scripts, playlists, session descriptions, manifests."""
@@ -77,8 +83,38 @@ def open_device(format: str, name: str, options: Mapping[str, str], timeout_s: t
                    options=dict(options))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a Matroska, WebM or FLV file is as long as it says, or ends where a part of it ends; False for others.
+
+    These do not say how long their last picture is shown: what is missing at the end was either cut off or is that.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            begin = file.read(4)
+            if begin == _EBML:
+                file.seek(_varint(file), os.SEEK_CUR)
+                return file.read(4) == _SEGMENT and _varint(file) + file.tell() <= size
+            if begin[:3] == b"FLV" and size > 15:
+                file.seek(size - 4)
+                tag = int.from_bytes(file.read(4), "big")  # the last part's size, its head of 11 bytes included
+                file.seek(max(size - 4 - tag, 0))
+                head = file.read(4)
+                return head[0] in _FLV_TAGS and int.from_bytes(head[1:4], "big") + 11 == tag
+    except (OSError, IndexError, ValueError):
+        pass
+    return False
+
+
 def _as_file(path: Path) -> str:
     return f"file:{path}"
+
+
+def _varint(file: IO[bytes]) -> int:
+    """A length as EBML writes it: leading zero bits tell how many bytes follow; all ones are an unknown length."""
+    first = file.read(1)[0]
+    following = 8 - first.bit_length()
+    return int.from_bytes(bytes([first & (0x7F >> following)]) + file.read(following), "big")
 
 
 def _is_script(path: Path) -> bool:

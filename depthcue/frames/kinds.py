@@ -15,8 +15,8 @@ from depthcue.errors import DepthcueError
 from depthcue.imaging import HEIF_HINT
 
 IMAGE_SUFFIXES = frozenset((".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
-                            ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm", ".tga",
-                            ".tif", ".tiff", ".webp"))
+                            ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm",
+                            ".tga", ".tif", ".tiff", ".webp"))
 VIDEO_SUFFIXES = frozenset((".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gxf",
                             ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg",
                             ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm",
@@ -27,18 +27,18 @@ SUPPORTED = (f"Supported are {' '.join(sorted(IMAGE_SUFFIXES | HEIF_SUFFIXES))} 
 
 MediaKind = Literal["image", "video"]
 
-_RAW = ("is a camera's raw file", "Develop it to JPEG, PNG or TIFF first.")
-_LAYERS = ("is a document of a drawing program", "Export it as PNG or TIFF.")
-_PICTURE = ("is a picture of a kind that is not read", "Convert it to PNG or TIFF.")
-_HIGH_RANGE = ("is a picture of linear light, which has no one way to be shown", "Convert it to PNG or TIFF.")
-_VIDEO = ("is a video of a kind that is not read", "Convert it to mp4.")
-_PLAYLIST = ("is a list of other files", "Name those.")
+_RAW = ("raw files of cameras are not read", "Develop it to JPEG, PNG or TIFF first.")
+_LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TIFF.")
+_PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
+_HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
+_VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
+_PLAYLIST = ("lists of other files are not followed", "Name the files.")
 _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
     (".3fr .arq .arw .cr2 .cr3 .crw .dcr .dcs .dng .eip .erf .fff .gpr .iiq .k25 .kdc .mdc .mef .mos .mrw "
      ".nef .nrw .orf .pef .pxn .raf .raw .rw2 .rwl .rwz .sr2 .srf .srw .x3f", _RAW),
     (".afphoto .kra .ora .psb .psd .xcf", _LAYERS),
-    (".cur .dcm .dds .djvu .emf .eps .fits .icns .ico .insp .jls .jng .jps .jxl .jxr .hdp .mng .pam .pcd .pcx .pict .qoi "
-     ".ras .sgi .svg .svgz .wdp .wmf .xbm .xpm", _PICTURE),
+    (".cur .dcm .dds .djvu .emf .eps .fits .icns .ico .insp .jls .jng .jps .jxl .jxr .hdp .mng .pam .pcd .pcx .pict "
+     ".qoi .ras .sgi .svg .svgz .wdp .wmf .xbm .xpm", _PICTURE),
     (".exr .hdr .pfm .phm .rgbe", _HIGH_RANGE),
     (".amv .ari .bik .braw .crm .cine .dav .evo .fli .flc .insv .lrv .m4p .mk3d .nsv .r3d .swf .tod .xvid", _VIDEO),
     (".ffconcat .m3u .m3u8 .mpd .pls .sdp .smil", _PLAYLIST),
@@ -105,7 +105,7 @@ def tell_skipped(names: Sequence[str]) -> None:
             reasons.setdefault(why, []).append(name)
     for (what, remedy), left in reasons.items():
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        log.warning("left out %d file%s (%s): each %s. %s", len(left), "" if len(left) == 1 else "s", shown, what, remedy)
+        log.warning("left out %d file%s (%s): %s. %s", len(left), "" if len(left) == 1 else "s", shown, what, remedy)
 
 
 @lru_cache

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from depthcue.errors import DepthcueError
 from depthcue.frames.containers import open_address, open_device
 from depthcue.frames.decoded import Decoded, Turn, turn_of
+from depthcue.frames.display import Display
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.hardware import hardware_decoding
 from depthcue.frames.inputs import Input
@@ -75,6 +76,7 @@ class LiveSource(FrameSource):
         self._hardware = hardware_decoding(decoder)
         self._options = options
         self._scaler = VideoReformatter()
+        self._display = Display(self._note)
         self._turn: Turn | None = None
         self._leaving = threading.Event()
         self._news = threading.Condition()
@@ -144,7 +146,7 @@ class LiveSource(FrameSource):
 
     def _shown(self, frame: VideoFrame) -> Decoded:
         assert self._turn is not None  # set on entering
-        decoded = Decoded(frame, self._scaler, self._turn, self.size)
+        decoded = Decoded(self._display.shown(frame), self._scaler, self._turn, self.size)
         if decoded.own_size != decoded.size:
             height, width = decoded.size
             self._note(f"the size changes within the stream: frames are brought to {width}x{height}")

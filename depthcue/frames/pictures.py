@@ -13,10 +13,7 @@ from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import sequence_files
 from depthcue.frames.nvjpeg import decode_on_gpu
 from depthcue.frames.tiffs import is_for_pillow, is_tiff, read_tiff
-from depthcue.imaging import Rgb, open_picture
-
-BACKGROUND_GREY = 128
-"""What shows through transparent pixels: neutral, so that no dark or light halo looks like a depth cue."""
+from depthcue.imaging import BACKGROUND_GREY, Rgb, open_picture
 
 
 @dataclass(frozen=True, eq=False)

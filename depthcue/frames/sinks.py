@@ -162,6 +162,7 @@ class VideoSink:
         self._start: Fraction | None = None
         self._count = 0
         self._last = -1  # ticks
+        self._shown_for: Fraction | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -200,6 +201,7 @@ class VideoSink:
         except (av.error.FFmpegError, OSError) as error:
             raise _told(error, self.path) from error
         self._count += 1
+        self._shown_for = frame.duration
 
     def _add_stream(self, container: av.container.OutputContainer) -> VideoStream:
         encoder = find_encoder(self._encoder, self._size)
@@ -247,7 +249,10 @@ class VideoSink:
             self._container.close()
 
     def _last_duration(self) -> int:
-        """Ticks for which the last frame is shown: what makes the mean rate the source's exactly, or one period."""
+        """Ticks for which the last frame is shown: as in the source, or what makes the mean rate the source's exactly,
+        or one period."""
+        if self._shown_for is not None:
+            return max(round(self._shown_for / self._tick), 1)
         rest = self._count / self._rate / self._tick - self._last
         if not self._endless and rest.denominator == 1 and rest > 0:
             return int(rest)

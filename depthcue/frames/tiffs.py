@@ -92,7 +92,8 @@ def _levels(values: NDArray[Any], page: Any, path: Path) -> NDArray[np.float32]:
         levels = values.astype(np.float32) / np.float32(2 ** page.bitspersample - 1)
     else:
         sign = "signed " if kind == "i" else ""
-        raise DepthcueError(f"{path} holds {sign}numbers of {page.bitspersample} bits, from {values.min()} to {values.max()}; unsigned ones of up to 16 bits are read", _HINT)
+        raise DepthcueError(f"{path} holds {sign}numbers of {page.bitspersample} bits, from "
+                            f"{values.min()} to {values.max()}; unsigned ones of up to 16 bits are read", _HINT)
     return 1 - levels if page.photometric == _WHITE_IS_ZERO else levels
 
 

@@ -194,7 +194,8 @@ def test_a_saturated_reading_is_none(tmp_path):
 
 
 @pytest.mark.parametrize(("pix_fmt", "options"), [
-    ("grayf32le", {"format": "half", "compression": "zip16"}), ("grayf32le", {"compression": "rle"}), ("gbrpf32le", {})])
+    ("grayf32le", {"format": "half", "compression": "zip16"}), ("grayf32le", {"compression": "rle"}),
+    ("gbrpf32le", {})])
 def test_kinds_of_exr(tmp_path, pix_fmt, options):
     write(tmp_path, "a.jpg", 3)
     write_exr(tmp_path / "a.exr", depth_m(3), pix_fmt, **options)

@@ -119,7 +119,7 @@ def test_natural_order():
     ("notes.txt", "ending in .txt"),
     ("plain", "without a suffix"),
     ("phone.heic", "HEIC"),
-    ("camera.CR2", "raw file"),
+    ("camera.CR2", "raw files"),
     ("index.ts", "is text"),
     ("nothing.ts", "is empty"),
     ("raws", r"no picture and no video: it holds 2 files \(2 .nef\)"),
