@@ -6,12 +6,15 @@ look alike.
 """
 
 import math
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from depthcue.errors import DepthcueError
 
@@ -26,6 +29,18 @@ Yuv = tuple[Grey, Grey, Grey]
 
 MAX_WORKING_PIXELS = 2**26
 """What a net may be made to work at: 8192x8192."""
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused before they are decoded: a file of a few kilobytes can unfold to many gigabytes."""
+
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that Pillow decodes by itself. It knows others, and for some of them it starts programs (EPS: Ghostscript)
+or reads what a byte or two may mean, whatever the name of the file."""
+HEIF_HINT = "Install what reads them with: pip install 'depthcue[heif]', or convert them to JPEG."
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+BACKGROUND_GREY = 128
+"""What shows through transparent pixels: neutral, so that no dark or light halo looks like a depth cue."""
+
 UNKNOWN_GREY = 110
 """Grey of a depth that is not known (NaN or not positive)."""
 
@@ -43,6 +58,77 @@ _TILE_SIDES = (96, 1280)
 _STRIP_PIXELS = 1 << 20
 _WIDE = 2.0
 """Tiles wider than this many times their height are stacked instead of set side by side."""
+
+
+_opening = threading.Lock()
+
+
+def open_picture(file: Path | IO[bytes], path: Path) -> Image.Image:
+    """Open a picture, of which only the header is read; the one way to Pillow's decoders.
+
+    Args:
+        file: what is read: a path, or an open file or bytes.
+        path: what it is called in errors.
+
+    Raises:
+        DepthcueError: it is no picture of a format that is read, has more than MAX_PIXELS, or is HEIC and the package
+            that reads it is missing.
+        OSError: the file cannot be opened.
+    """
+    formats = [*_FORMATS, "HEIF"] if _is_heif(file) and _register_heif(path) else list(_FORMATS)
+    if path.suffix.lower() == ".tga":  # which has no signature
+        formats.append("TGA")
+    with _opening:
+        # the library's own limit is process-wide, lower, and warns
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(file, formats=[name for name in formats if _is_known(name)])
+        except UnidentifiedImageError:
+            raise DepthcueError(f"{path} is not a picture that can be read", "Its content is of another kind than its "
+                                "name says, damaged, or of a format that Pillow does not know.") from None
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    check_pixels(*image.size, path)
+    return image
+
+
+def check_pixels(width: int, height: int, path: Path) -> None:
+    """
+    Raises:
+        DepthcueError: the picture has more than MAX_PIXELS.
+    """
+    if width * height > MAX_PIXELS:
+        raise DepthcueError(f"{path} has {width}x{height} pixels, {width * height / 1e6:.0f} million; "
+                            f"at most {MAX_PIXELS / 1e6:.0f} million are read", "Scale it down first.")
+
+
+def _is_known(format: str) -> bool:
+    if format not in Image.OPEN:
+        Image.init()
+    return format in Image.OPEN
+
+
+def _is_heif(file: Path | IO[bytes]) -> bool:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return _is_heif(opened)
+    begin = file.read(32)
+    file.seek(0)
+    return begin[4:8] == b"ftyp" and begin[8:12] in _HEIF_BRANDS and b"avif" not in begin
+
+
+def _register_heif(path: Path) -> bool:
+    """Have Pillow read HEIC.
+
+    Raises:
+        DepthcueError: the package for it is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise DepthcueError(f"{path}: HEIC pictures cannot be read", HEIF_HINT) from None
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def fit_size(height: int, width: int, working: tuple[int, int], multiple: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
+from depthcue.imaging import open_picture
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -27,12 +28,14 @@ def read_depth_png(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     """Read a single-channel png as stored: uint8 or uint16 (H, W), by its bit depth."""
     try:
         require_regular(path)
-        with Image.open(path) as image:
+        with open_picture(path, path) as image:
             if image.mode == "L":
                 return np.asarray(image)
             if image.mode.startswith("I"):
                 return np.asarray(image).astype(np.uint16)
             mode = image.mode
+    except DepthcueError:
+        raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise DepthcueError(f"cannot read the depth map {path}: {error}",
                             "Expected a whole single-channel png of 8 or 16 bits.") from error

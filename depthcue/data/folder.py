@@ -1,26 +1,37 @@
 """A folder of pictures, of any size and at any depth of sub-folders, with or without depth maps beside them.
 
-The depth of NAME.jpg is the first there is of NAME_depth.png (16 bits, millimetres), NAME.npy (metres), and the same
-under a sub-folder `depth`: depth/NAME.png, depth/NAME_depth.png, depth/NAME.npy. 0 (or not finite) = not known. A
-folder with `train` and `test` sub-folders is split by them; otherwise both splits are all pictures.
+The depth of NAME.jpg is NAME_depth.png (16 bits, millimetres) or NAME.npy, .npz or .exr (metres), or lies in a folder
+beside it, depth/NAME.png; pictures may lie in a folder of their own too, rgb/, color/ or image/, in any case (ScanNet,
+7-Scenes; see `pairing`). Recordings in the layout of the TUM RGB-D benchmark are told by their times or lists; their
+depth is 16 bits, value/5000 metres. 0, 65535 and what is not finite = not known. A folder with `train` and `test`
+sub-folders is split by them; otherwise both splits are all pictures.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import av
 import numpy as np
+import numpy.typing as npt
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 
 from depthcue.data.decoding import DepthArray, Size, read_depth_png
+from depthcue.data.pairing import ARRAY_SUFFIXES, pair
 from depthcue.data.stored import Pair, StoredData, evenly
 from depthcue.errors import DepthcueError
-from depthcue.frames import IMAGE_SUFFIXES
+from depthcue.frames.kinds import IMAGE_SUFFIXES, tell_skipped
 
 log = logging.getLogger(__name__)
 
 FRAME_SIZE: Size = (240, 320)
 MAX_DEPTH_M = 65.535
-DEPTH_NAMES = ("{}_depth.png", "{}.npy", "depth/{}.png", "depth/{}_depth.png", "depth/{}.npy")
+MILLIMETRE, TUM_UNIT = 0.001, 1 / 5000
+"""Metres a unit of 16-bit depth: as usual, and of the TUM RGB-D benchmark."""
+_NPZ_NAMES = ("depth", "depth_m", "depths", "arr_0")
+_SATURATED = 65535
 
 
 def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
@@ -31,7 +42,7 @@ def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_si
         raise DepthcueError(f"{spec}: {path} is not a folder", "Give a folder that holds pictures; of a video "
                             "its frames, as ffmpeg -i VIDEO FRAMES/%05d.png writes them.")
     root = path / split if (path / "train").is_dir() and (path / "test").is_dir() else path
-    pairs = find_pairs(root)
+    pairs, read = find_pairs(root)
     if not pairs:
         raise DepthcueError(f"{spec}: no pictures in {root}",
                             f"Looked in all sub-folders for files ending in {', '.join(sorted(IMAGE_SUFFIXES))}.")
@@ -40,39 +51,46 @@ def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_si
         log.warning("%s: %d of %d pictures have no depth beside them, the first %s; taking all without depth", spec,
                     len(without), len(pairs), without[0].picture)
     data = StoredData(spec, [pairs[index] for index in evenly(len(pairs), limit)], frame_size or FRAME_SIZE,
-                      max_depth_m=MAX_DEPTH_M, read_depth=read_depth)
+                      max_depth_m=MAX_DEPTH_M, read_depth=read)
     if without:
         data.has_depth = False
     data.drop_unreadable()
     return data
 
 
-def find_pairs(root: Path) -> list[Pair]:
-    """All pictures below `root`, in order of their paths, each with its depth map where there is one."""
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
-                   and not any(part.startswith(".") for part in file.relative_to(root).parts))
-    pairs = [Pair(str(file.relative_to(root)), file, _depth_of(file)) for file in files]
-    depths = {pair.depth for pair in pairs if pair.depth is not None and pair.depth != pair.picture}
-    return [pair for pair in pairs if pair.picture not in depths]
+def find_pairs(root: Path) -> tuple[list[Pair], Callable[[Path], tuple[DepthArray, float]]]:
+    """All pictures below `root`, each with its depth map where there is one, and how their depth is read.
+
+    Raises:
+        DepthcueError: depth maps that belong to no picture, or several that belong to one.
+    """
+    found = pair(root)
+    tell_skipped(found.unread)
+    for note in found.notes:
+        log.warning("%s: %s", root, note)
+    pairs = [Pair(str(picture.relative_to(root)), picture, depth) for picture, depth in found.pairs]
+    return pairs, lambda path: read_depth(path, TUM_UNIT if path in found.recorded else MILLIMETRE)
 
 
-def read_depth(path: Path) -> tuple[DepthArray, float]:
-    """The depth as stored (h, w) and its metres per unit."""
-    if path.suffix == ".npy":
+def read_depth(path: Path, unit: float = MILLIMETRE) -> tuple[DepthArray, float]:
+    """The depth as stored (h, w) and its metres per unit, which is `unit` for 16-bit pictures."""
+    if path.suffix.lower() in ARRAY_SUFFIXES:
         return _read_metres(path), 1.0
     stored = read_depth_png(path)
     if stored.dtype.itemsize != 2:
         raise DepthcueError(f"the depth map {path} has 8 bits",
-                            "Expected a 16-bit png in millimetres, or .npy in metres.")
-    return stored, 0.001
+                            "Expected a 16-bit png in millimetres, or .npy, .npz or .exr in metres.")
+    return np.where(stored == _SATURATED, 0, stored).astype(np.uint16), unit
 
 
 def _read_metres(path: Path) -> DepthArray:
     try:
-        values = np.load(path, allow_pickle=False)
+        values = _exr(path) if path.suffix.lower() == ".exr" else _array(path)
+    except DepthcueError:
+        raise
     except Exception as error:  # a damaged file may raise nearly anything
         raise DepthcueError(f"cannot read the depth map {path}: {error}",
-                            "Expected a numpy array of metres.") from error
+                            "Expected an array of metres.") from error
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values.squeeze(0 if values.shape[0] == 1 else 2)
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
@@ -81,9 +99,34 @@ def _read_metres(path: Path) -> DepthArray:
     return np.where(np.isfinite(values), values, 0).astype(np.float32)
 
 
-def _depth_of(picture: Path) -> Path | None:
-    for pattern in DEPTH_NAMES:
-        candidate = picture.parent / pattern.format(picture.stem)
-        if candidate != picture and candidate.is_file():
-            return candidate
-    return None
+def _array(path: Path) -> npt.NDArray[np.generic]:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        names = loaded.files
+        named = names if len(names) == 1 else [name for name in _NPZ_NAMES if name in names]
+        if not named:
+            raise DepthcueError(f"the depth map {path} holds several arrays: {', '.join(names)}",
+                                "Call the one in metres `depth`.")
+        return loaded[named[0]]
+
+
+def _exr(path: Path) -> npt.NDArray[np.generic]:
+    """The one channel of a picture of real numbers, or any of three that are alike."""
+    context = av.CodecContext.create("exr", "r")
+    assert isinstance(context, VideoCodecContext)
+    frames = [frame for packet in (av.Packet(path.read_bytes()), None) for frame in context.decode(packet)]
+    planes = [_plane(frames[0], index) for index in range(len(frames[0].planes))][:3]
+    filled = [plane for plane in planes if plane.any()]  # a channel of an unusual name comes among empty ones
+    if any(not np.array_equal(plane, filled[0]) for plane in filled[1:]):
+        raise DepthcueError(f"the depth map {path} has several channels that differ",
+                            "Expected one channel of metres; a colourised depth holds no metres.")
+    return (filled or planes)[0]
+
+
+def _plane(frame: VideoFrame, index: int) -> npt.NDArray[np.generic]:
+    plane = frame.planes[index]
+    kind = np.dtype(np.float16 if frame.format.components[0].bits == 16 else np.float32)
+    rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
+    return rows[:, :plane.width].copy()

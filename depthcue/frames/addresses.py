@@ -1,6 +1,7 @@
 """Addresses of live sources, `camera:0` and `rtsp://…`: which there are, their names, what of them may be shown."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from depthcue.errors import DepthcueError
@@ -22,6 +23,8 @@ def live_name(source: str) -> str | None:
     """
     if camera := _CAMERA.fullmatch(source):
         if not (camera[1].isascii() and camera[1].isdigit()):
+            if Path(source).exists():
+                return None
             raise DepthcueError(f"{source} is no camera", "Cameras have numbers: camera:0 is the first.")
         return f"camera-{int(camera[1])}"
     scheme = _SCHEME.match(source)

@@ -14,10 +14,10 @@ from depthcue.imaging import Grey, Rgb, grey_of, resize_rgb
 class Frame:
     """One upright picture of a source."""
 
-    __slots__ = ("_decoded", "_rgb", "arrived", "index", "name", "time")
+    __slots__ = ("_decoded", "_rgb", "arrived", "duration", "index", "name", "time")
 
     def __init__(self, picture: Rgb | Decoded | None, index: int, time: Fraction | None, name: str,
-                 arrived: float | None = None) -> None:
+                 arrived: float | None = None, duration: Fraction | None = None) -> None:
         """
         Args:
             picture: uint8 (H, W, 3); or as the decoder left it; None for a frame that is a place in time alone.
@@ -26,6 +26,7 @@ class Frame:
             name: a file stem for outputs that are one picture a frame: the source file's own stem; in a video 000000,
                 000001, …
             arrived: of a live source, when it came: seconds of `time.monotonic`.
+            duration: seconds for which it is shown; None where the next frame or the frame rate tells.
         """
         self._decoded = picture if isinstance(picture, Decoded) else None
         self._rgb = None if isinstance(picture, Decoded) else picture
@@ -33,6 +34,7 @@ class Frame:
         self.time = time
         self.name = name
         self.arrived = arrived
+        self.duration = duration
 
     @property
     def rgb(self) -> Rgb:
@@ -71,7 +73,7 @@ class Frame:
 
     def without_picture(self) -> "Frame":
         """Its place in the source alone, which holds no memory."""
-        return Frame(None, self.index, self.time, self.name, self.arrived)
+        return Frame(None, self.index, self.time, self.name, self.arrived, self.duration)
 
 
 class FrameSource(ABC):

@@ -11,19 +11,17 @@ from typing import Literal
 
 from depthcue.errors import DepthcueError
 from depthcue.frames.addresses import live_name
+from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, tell_skipped, why_unread
 from depthcue.text import without_password
 
-IMAGE_SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
-                            ".tga", ".tif", ".tiff", ".webp"))
-VIDEO_SUFFIXES = frozenset((".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-                            ".ogv", ".ts", ".webm", ".wmv"))
-SUPPORTED = (f"Supported are {' '.join(sorted(IMAGE_SUFFIXES))} (pictures) and "
-             f"{' '.join(sorted(VIDEO_SUFFIXES))} (videos).")
+RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy")
+"""How names of results end: `room_mask.png` of `room.jpg`."""
 
 Kind = Literal["image", "video", "sequence", "live"]
 
 _FRAME_NUMBER = re.compile(r"%(?:0(\d+))?d")
 _GLOB = re.compile(r"[*?\[]")
+_RESULT = re.compile(rf"(.+)_(?:{'|'.join(RESULT_KINDS)})")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class Input:
 
 
 def find_inputs(sources: Sequence[str], without: Path | None = None,
-                on_error: Callable[[str, DepthcueError], None] | None = None) -> list[Input]:
+                on_error: Callable[[str, DepthcueError], None] | None = None,
+                on_skip: Callable[[str, str], None] | None = None) -> list[Input]:
     """Everything that `sources` name, in their order, natural order within each (frame 9 before frame 10).
 
     A source is a picture, a video, a folder (searched with its subfolders), a glob (`**` too), a frame-number pattern
@@ -57,19 +56,23 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
 
     Args:
         sources: as given by the user; `~` is understood in paths.
-        without: a folder whose contents are not taken from folders and globs, so that results are not read again.
+        without: a folder for results, whose contents are not taken from folders and globs, so that results are not
+            read again. Where it is itself the folder given, only what is named as a result of another file is left.
         on_error: called with each source that gives nothing and the reason; without it the first such error is raised.
+        on_skip: called with each picture and video in folders and globs that is of a kind that is not read, and why.
+            They are named in a warning in any case.
 
     Raises:
         DepthcueError: a source does not exist, is empty, matches nothing, or is of a kind that cannot be read.
     """
     found: dict[tuple[str, Kind], tuple[Path, Kind, str]] = {}
+    skipped: dict[str, None] = {}
     for source in sources:
         try:
             if (name := live_name(source)) is not None:
                 found.setdefault((source, "live"), (Path(name), "live", name))
                 continue
-            for path, kind, name in _expand(source, without.resolve() if without else None):
+            for path, kind, name in _expand(source, without.resolve() if without else None, skipped):
                 found.setdefault((os.path.realpath(path), kind), (path, kind, name))
         except (DepthcueError, OSError) as reason:  # the latter of a name that is too long for any file
             error = reason if isinstance(reason, DepthcueError) else DepthcueError(
@@ -77,6 +80,11 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
             if on_error is None:
                 raise error from None
             on_error(source, error)
+    tell_skipped(list(skipped))
+    for each in skipped:
+        why = why_unread(each)
+        if on_skip is not None and why is not None:
+            on_skip(each, why[0])
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
@@ -106,26 +114,26 @@ def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
     return sorted(files)
 
 
-def _expand(source: str, without: Path | None) -> Iterator[tuple[Path, Kind, str]]:
-    """Yield (path, kind, wished name) of all that one source names."""
+def _expand(source: str, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
+    """Yield (path, kind, wished name) of all that one source names; add to `skipped` what is known and not read."""
     if not source.strip():
         raise DepthcueError("an empty path was given", "Name a picture, a video, a folder, a glob or a frame pattern.")
     path = Path(source).expanduser()
     if path.is_dir():
-        yield from _walk(path, without)
+        yield from _walk(path, without, skipped)
     elif path.exists():
-        yield path, _kind(path), path.stem
+        yield path, known_kind(path), path.stem
     elif (shown := without_password(source)) != source:
         raise DepthcueError(f"{shown} is no address, nor a path that exists",
                             "Write an address as in rtsp://HOST:PORT/PATH.")
     elif _FRAME_NUMBER.search(path.name):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
+        if kind_of_name(path) != "image":
             raise DepthcueError(f"{source}: the files of a frame pattern must be pictures", SUPPORTED)
         sequence_files(path)
         name = _FRAME_NUMBER.sub("", path.stem).strip("_-. ") or path.absolute().parent.name or "frames"
         yield path, "sequence", name
     elif _GLOB.search(source):
-        yield from _globbed(path, without)
+        yield from _globbed(path, without, skipped)
     else:
         parent = path.parent
         while not parent.exists():
@@ -134,57 +142,64 @@ def _expand(source: str, without: Path | None) -> Iterator[tuple[Path, Kind, str
                                                         "the rest is not.")
 
 
-def _kind(path: Path) -> Kind:
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return "image"
-    if suffix in VIDEO_SUFFIXES:
-        return "video"
-    if suffix in (".heic", ".heif"):
-        raise DepthcueError(f"{path}: HEIC pictures cannot be read", "Convert it to JPEG or PNG first.")
-    raise DepthcueError(f"{path}: {'files ending in ' + suffix if suffix else 'files without a suffix'} are not read",
-                        SUPPORTED)
+def _supported(files: Sequence[Path], skipped: dict[str, None]) -> list[Path]:
+    """The pictures and videos among files; those of kinds that are not read are added to `skipped`."""
+    skipped.update((str(path), None) for path in sorted(files) if why_unread(path) is not None)
+    return [path for path in files if kind_of_file(path) is not None]
 
 
-def _is_supported(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+def _without_results(files: Sequence[Path]) -> list[Path]:
+    """The files that are not named as a result of one of the others, `a_mask.png` of `a.jpg`."""
+    named = {path.with_name(name) for path in files for name in (path.stem, f"{path.stem}_{path.suffix[1:].lower()}")}
+    folders = {path.with_name(f"{path.name}_frames") for path in named}
+    return [path for path in files if path.parent not in folders
+            and not ((match := _RESULT.fullmatch(path.stem)) and path.with_name(match[1]) in named)]
 
 
-def _walk(folder: Path, without: Path | None) -> Iterator[tuple[Path, Kind, str]]:
+def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
     """All pictures and videos of a folder and its subfolders; links are followed, loops are not."""
+    beside = without == folder.resolve()  # results lie among what they are of
     seen: set[str] = set()
     files: list[Path] = []
     _list_folder(folder)  # os.walk would skip an unreadable folder in silence
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
-        if real in seen or (without is not None and Path(real) == without):
+        if real in seen or (without is not None and Path(real) == without and not beside):
             folders.clear()
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(root, name) for name in names if not name.startswith(".")]
-    supported = sorted(filter(_is_supported, files), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    if beside:
+        files = _without_results(files)
+    supported = sorted(_supported(files, skipped),
+                       key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not supported:
         raise DepthcueError(f"{folder} holds no picture and no video: it holds {_described(files)}", SUPPORTED)
     for path in supported:
-        yield path, _kind(path), path.relative_to(folder).with_suffix("").as_posix()
+        yield path, known_kind(path), path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _globbed(pattern: Path, without: Path | None) -> Iterator[tuple[Path, Kind, str]]:
-    matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]
+def _globbed(pattern: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
     fixed = Path(*_fixed_parts(pattern))
+    rest = str(pattern.relative_to(fixed))
+    matches = list(dict.fromkeys(fixed / match for written in (rest, rest.replace("[", "[[]"))
+                                 for match in glob.glob(written, root_dir=fixed, recursive=True)))
     files = [path for path in matches if path.is_file()]
     folders = [path for path in matches if path.is_dir()]
-    if without is not None:
+    beside = without == fixed.resolve()
+    if without is not None and not beside and without not in fixed.resolve().parents:
         files = [path for path in files if without not in path.resolve().parents]
         folders = [path for path in folders if without not in (path.resolve(), *path.resolve().parents)]
-    supported = [path for path in files if _is_supported(path)]
+    supported = _supported(files, skipped)
     if "**" not in pattern.parts:  # there, a folder's files have matched themselves
         for folder in folders:
             try:
-                supported += [path for path, _, _ in _walk(folder, without)]
+                supported += [path for path, _, _ in _walk(folder, without, skipped)]
             except DepthcueError:
                 continue  # one of several folders may well hold no pictures
+    if beside:
+        supported = _without_results(supported)
     if not supported:
         if files:
             raise DepthcueError(f"{pattern} matches {_described(files)} but no picture and no video", SUPPORTED)
@@ -194,13 +209,14 @@ def _globbed(pattern: Path, without: Path | None) -> Iterator[tuple[Path, Kind, 
             name = path.relative_to(fixed).with_suffix("").as_posix()
         except ValueError:
             name = path.stem
-        yield path, _kind(path), path.stem if ".." in Path(name).parts else name
+        yield path, known_kind(path), path.stem if ".." in Path(name).parts else name
 
 
 def _fixed_parts(pattern: Path) -> list[str]:
-    fixed = []
+    """The parts that are a folder's name as they stand, brackets and all; the rest is a pattern."""
+    fixed: list[str] = []
     for part in pattern.parts[:-1]:
-        if _GLOB.search(part):
+        if _GLOB.search(part) and not Path(*fixed, part).is_dir():
             break
         fixed.append(part)
     return fixed

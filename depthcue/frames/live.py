@@ -18,7 +18,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.containers import open_address, open_device
 from depthcue.frames.decoded import Decoded, Turn, turn_of
+from depthcue.frames.display import Display
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.hardware import hardware_decoding
 from depthcue.frames.inputs import Input
@@ -75,6 +77,7 @@ class LiveSource(FrameSource):
         self._hardware = hardware_decoding(decoder)
         self._options = options
         self._scaler = VideoReformatter()
+        self._display = Display(self._note)
         self._turn: Turn | None = None
         self._leaving = threading.Event()
         self._news = threading.Condition()
@@ -144,7 +147,7 @@ class LiveSource(FrameSource):
 
     def _shown(self, frame: VideoFrame) -> Decoded:
         assert self._turn is not None  # set on entering
-        decoded = Decoded(frame, self._scaler, self._turn, self.size)
+        decoded = Decoded(self._display.shown(frame), self._scaler, self._turn, self.size)
         if decoded.own_size != decoded.size:
             height, width = decoded.size
             self._note(f"the size changes within the stream: frames are brought to {width}x{height}")
@@ -186,10 +189,9 @@ class LiveSource(FrameSource):
         # half of the patience, so that a connection that hangs is tried anew before the source counts as gone
         patience_s = max(self._options.stall_s / 2, _LOOK_UP_S)
         options = {"fflags": "nobuffer", "flags": "low_delay"}
-        if self._file.startswith("rtsp"):
+        if self._file.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # by UDP, lost packets are smeared over the picture until the next key
-        with av.open(self._file, format=self._format, options=options, timeout=(self._options.stall_s, patience_s),
-                     hwaccel=self._hardware, metadata_errors="replace") as container:
+        with self._open(options, (self._options.stall_s, patience_s)) as container:
             stream = self._stream(container)
             for packet in container.demux(stream):
                 arrived = time.monotonic()
@@ -201,10 +203,15 @@ class LiveSource(FrameSource):
                     if isinstance(frame, VideoFrame):
                         yield frame, arrived
 
+    def _open(self, options: dict[str, str], timeout_s: tuple[float, float]) -> av.container.InputContainer:
+        if self._format is None:
+            return open_address(self._file, options, timeout_s, self._hardware)
+        return open_device(self._format, self._file, options, timeout_s, self._hardware)
+
     def _stream(self, container: av.container.InputContainer) -> VideoStream:
         if not container.streams.video:
             raise DepthcueError(f"{self._label} has no video", "Name the address of a camera or a video stream.")
-        if self._file.startswith("http") and (container.duration or container.format.name.endswith("_pipe")):
+        if self._file.lower().startswith("http") and (container.duration or container.format.name.endswith("_pipe")):
             kind = "a recording" if container.duration else "a single picture"
             raise DepthcueError(f"{self._label} is {kind}, not a live stream", "Download it and name the file.")
         stream = container.streams.video[0]

@@ -1,26 +1,19 @@
 """Read any picture file as upright uint8 RGB; single pictures and numbered sequences as frame sources."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from depthcue.errors import DepthcueError
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import sequence_files
 from depthcue.frames.nvjpeg import decode_on_gpu
-from depthcue.imaging import Rgb
-
-MAX_PIXELS = 200_000_000
-"""Larger pictures are refused before they are decoded: a file of a few kilobytes can unfold to many gigabytes."""
-
-BACKGROUND_GREY = 128
-"""What shows through transparent pixels: neutral, so that no dark or light halo looks like a depth cue."""
-
-_opening = threading.Lock()
+from depthcue.frames.tiffs import is_for_pillow, is_tiff, read_tiff
+from depthcue.imaging import BACKGROUND_GREY, Rgb, open_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +41,8 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
     try:
         if path.stat().st_size == 0:
             raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        with path.open("rb") as file, _open(file, path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DepthcueError(
-                    f"{path} has {width}x{height} pixels, {width * height / 1e6:.0f} million; "
-                    f"at most {MAX_PIXELS / 1e6:.0f} million are read", "Scale it down first.")
-            notes = [f"first of {count} pictures"] if (count := getattr(image, "n_frames", 1)) > 1 else []
+        notes: list[str] = []
+        with path.open("rb") as file, _open(file, path, notes) as image:
             on_gpu = decode_on_gpu(path, image) if decoder == "gpu" else None
             if on_gpu is not None:
                 return Picture(on_gpu, tuple(notes))
@@ -73,17 +61,19 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
                             "It is damaged or cut off; copy or download it again.") from error
 
 
-def _open(file: object, path: Path) -> Image.Image:
-    """Read the header alone, without the library's own size limit: it is process-wide, lower, and warns."""
-    with _opening:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(file)  # type: ignore[arg-type]
-        except UnidentifiedImageError:
-            raise DepthcueError(f"{path} is not a picture that can be read", "Its content is of another kind than its "
-                                "name says, damaged, or of a format that Pillow does not know.") from None
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+def _open(file: BinaryIO, path: Path, notes: list[str]) -> Image.Image:
+    try:
+        image = open_picture(file, path)
+        if is_for_pillow(image):
+            if (count := getattr(image, "n_frames", 1)) > 1:
+                notes.append(f"first of {count} pictures")
+            return image
+    except DepthcueError:
+        file.seek(0)
+        if not is_tiff(file):
+            raise
+    file.seek(0)
+    return read_tiff(file, path, notes)
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:

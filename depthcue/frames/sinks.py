@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import av
 import av.container
 import av.error
 import numpy as np
@@ -24,6 +23,7 @@ from PIL import Image
 
 from depthcue.atomic import atomic_path, write_bytes
 from depthcue.errors import DepthcueError
+from depthcue.frames.containers import create_file
 from depthcue.frames.encoders import SOFTWARE, find_encoder
 from depthcue.frames.frame import Frame
 from depthcue.imaging import Yuv, grey8, grey16
@@ -162,11 +162,12 @@ class VideoSink:
         self._start: Fraction | None = None
         self._count = 0
         self._last = -1  # ticks
+        self._shown_for: Fraction | None = None
 
     def __enter__(self) -> Self:
         try:
             partial = self._file.enter_context(atomic_path(self.path))
-            self._container = av.open(str(partial), "w", format="mp4", options=self._mp4_options)
+            self._container = create_file(partial, "mp4", self._mp4_options)
             self._stream = self._add_stream(self._container)
         except BaseException as error:
             self._discard(error)
@@ -200,6 +201,7 @@ class VideoSink:
         except (av.error.FFmpegError, OSError) as error:
             raise _told(error, self.path) from error
         self._count += 1
+        self._shown_for = frame.duration
 
     def _add_stream(self, container: av.container.OutputContainer) -> VideoStream:
         encoder = find_encoder(self._encoder, self._size)
@@ -247,7 +249,10 @@ class VideoSink:
             self._container.close()
 
     def _last_duration(self) -> int:
-        """Ticks for which the last frame is shown: what makes the mean rate the source's exactly, or one period."""
+        """Ticks for which the last frame is shown: as in the source, or what makes the mean rate the source's exactly,
+        or one period."""
+        if self._shown_for is not None:
+            return max(round(self._shown_for / self._tick), 1)
         rest = self._count / self._rate / self._tick - self._last
         if not self._endless and rest.denominator == 1 and rest > 0:
             return int(rest)

@@ -10,15 +10,20 @@ from typing import Self
 import av
 import av.container
 import av.error
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.containers import is_whole, open_file
 from depthcue.frames.decoded import Decoded, turn_of
+from depthcue.frames.display import Display
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.hardware import hardware_decoding
 
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that read the transparency of WebM, which FFmpeg's own do not."""
 _FINEST_TICK = Fraction(1, 1_000_000)
 _COARSE_TICK = Fraction(1, 1000)
 
@@ -43,6 +48,7 @@ class VideoSource(FrameSource):
         self._container: av.container.InputContainer | None = None
         self._first: VideoFrame | None = None
         self._decoded: Iterator[VideoFrame] = iter(())
+        self._display = Display(self._note)
         self._scaler = VideoReformatter()
         self._damaged = 0
         self._start: Fraction | None = None
@@ -67,14 +73,18 @@ class VideoSource(FrameSource):
             self._container = None
 
     def _prepare(self, container: av.container.InputContainer) -> None:
-        streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+        streams = [stream for stream in container.streams.video if not _is_still(stream)]
         if not streams:
             kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
             only = f", only {' and '.join(kinds)}" if kinds else ""
             raise DepthcueError(f"{self.path} holds no video stream{only}",
                                 "Name a video; if this should be one, it is damaged or cut off.")
-        self._stream = streams[0]
+        self._stream = max(streams, key=_rank)
+        if len(streams) > 1:
+            self._note(f"{len(streams)} videos in the file: number {streams.index(self._stream) + 1} is read, "
+                       f"{self._stream.codec_context.width}x{self._stream.codec_context.height}")
         self._stream.thread_type = "AUTO"
+        self._codec = self._transparent_codec()
         rate = self._stream.average_rate or self._stream.guessed_rate
         if not rate:
             rate = Fraction(25)
@@ -100,13 +110,15 @@ class VideoSource(FrameSource):
         index, end, previous = 0, Fraction(0), Fraction(-1)
         frame: VideoFrame | None = first
         while frame is not None:
+            following = next(self._decoded, None)
             time = self._time(frame, index)
             if time <= previous:  # a broken clock; every frame keeps its place
                 time = previous + self._step
-            yield Frame(self._shown(frame), index, time, f"{index:06d}")
+            duration = self._last_duration(frame, time) if following is None else None
+            yield Frame(self._shown(frame), index, time, f"{index:06d}", duration=duration)
             index, previous = index + 1, time
-            end = time + self._step
-            frame = next(self._decoded, None)
+            end = time + (duration or self._step)
+            frame = following
         reason = self._incomplete(index, end)
         if reason:
             raise DepthcueError(f"{self.path} {reason}", "The file is damaged or cut off; what could be read is used.")
@@ -128,7 +140,7 @@ class VideoSource(FrameSource):
                 if packet.is_corrupt:  # cut off in mid-packet: it would decode to a half-grey picture
                     self._damaged += begun
                     continue
-                frames = packet.decode()
+                frames = packet.decode() if self._codec is None else self._codec.decode(packet)
             except av.error.EOFError:
                 return
             except av.error.InvalidDataError:
@@ -157,8 +169,28 @@ class VideoSource(FrameSource):
                 return exact
         return time
 
+    def _last_duration(self, frame: VideoFrame, time: Fraction) -> Fraction | None:
+        """How long the last frame is shown where that is longer than others; None elsewhere, and in damaged files."""
+        own = (frame.duration or 0) * Fraction(frame.time_base or self._tick)
+        promised_s = self._promised_s()
+        if promised_s is not None and is_whole(self.path):
+            own = max(own, promised_s - time)
+        return own if own > 1.5 * self._step and not self._damaged else None
+
+    def _transparent_codec(self) -> VideoCodecContext | None:
+        """A decoder for streams whose transparency the usual one leaves out."""
+        if {key.lower(): value for key, value in self._stream.metadata.items()}.get("alpha_mode") != "1":
+            return None
+        name = _WITH_ALPHA.get(self._stream.codec_context.codec.canonical_name)
+        if name is None or name not in av.codecs_available:
+            self._note("its transparency cannot be read here: shown as if it were opaque")
+            return None
+        codec = av.CodecContext.create(name, "r")
+        assert isinstance(codec, VideoCodecContext)
+        return codec
+
     def _shown(self, frame: VideoFrame) -> Decoded:
-        decoded = Decoded(frame, self._scaler, self._turn, self.size)
+        decoded = Decoded(self._display.shown(frame), self._scaler, self._turn, self.size)
         if decoded.own_size != decoded.size:
             height, width = decoded.size
             self._note(f"the size changes within the video: frames are brought to {width}x{height}")
@@ -192,7 +224,7 @@ def _open(path: Path, decoder: str) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        return av.open(str(path), metadata_errors="replace", hwaccel=hardware_decoding(decoder))
+        return open_file(path, hardware_decoding(decoder))
     except FileNotFoundError:
         raise DepthcueError(f"{path} does not exist", "Check the path.") from None
     except PermissionError:
@@ -203,10 +235,20 @@ def _open(path: Path, decoder: str) -> av.container.InputContainer:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.error.ArgumentError):
+        return "its content is of no format that is read as video"
     log = getattr(error, "log", None)  # (level, component, message) where the library says more
     return f"{getattr(error, 'strerror', error)}" + (f" ({log[2].strip()})" if log else "")
 
 
-def _is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is a still, such as the cover of a piece of music."""
-    return bool(stream.disposition & stream.disposition.attached_pic)
+def _is_still(stream: VideoStream) -> bool:
+    """Whether a stream is no video: the cover of a piece of music, thumbnails for a time line."""
+    stills = stream.disposition.attached_pic | stream.disposition.timed_thumbnails | stream.disposition.still_image
+    return bool(stream.disposition & stills)
+
+
+def _rank(stream: VideoStream) -> tuple[bool, bool, int, int, int]:
+    """What the video of a file is told by, from the most to the least important."""
+    context = stream.codec_context
+    return (stream.frames != 1, bool(stream.disposition & stream.disposition.default), context.width * context.height,
+            stream.frames, -stream.index)

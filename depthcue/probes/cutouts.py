@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
 from depthcue.errors import DepthcueError
+from depthcue.imaging import open_picture
 from depthcue.probes.contract import Dropped
 
 FRAME_WIDTH, FRAME_CENTRE_X, FRAME_HORIZON = 1242, 609.6, 172.9
@@ -73,8 +73,8 @@ def read_cutouts(folder: Path) -> tuple[list[CutOut], list[Dropped]]:
                 named[cutout.name] += 1  # folders may each have their dog
                 again = f" ({named[cutout.name]})" if named[cutout.name] > 1 else ""
                 found.append(replace(cutout, name=cutout.name + again))
-            except (_NoCutOut, OSError, UnidentifiedImageError, Image.DecompressionBombError) as reason:
-                dropped.append(Dropped(path.stem, str(reason)))
+            except (_NoCutOut, OSError, DepthcueError) as reason:
+                dropped.append(Dropped(path.stem, reason.message if isinstance(reason, DepthcueError) else str(reason)))
     if not found:
         raise DepthcueError(f"{folder} holds no cut-outs", "A cut-out is a PNG with transparency, or a PNG with "
                             "NAME_mask.png of the same size beside it.")
@@ -103,7 +103,7 @@ def _read_places(path: Path) -> dict[str, tuple[float, float, float, float]]:
 
 
 def _read(path: Path, at: tuple[float, float, float, float] | None) -> CutOut:
-    with Image.open(path) as image:
+    with open_picture(path, path) as image:
         picture = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
     transparent = bool((picture[:, :, 3] < _READ_HALF).any())
     mask = _mask_beside(path, picture.shape[:2])
@@ -129,7 +129,7 @@ def _mask_beside(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | Non
     beside = path.with_name(f"{path.stem}_mask.png")
     if not beside.is_file():
         return None
-    with Image.open(beside) as image:
+    with open_picture(beside, beside) as image:
         channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
         mask: NDArray[np.float32] = np.asarray(channel, dtype=np.float32) / np.float32(255)
     if mask.shape != size:

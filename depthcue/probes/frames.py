@@ -60,9 +60,10 @@ def find_frames(spec: str) -> list[FrameFile]:
     if not path.is_dir():
         raise DepthcueError(f"--frames {spec}: {path} is not a folder", "Give a folder that holds pictures.")
     if layout == "kitti":
-        pairs, read_depth = kitti.selection_pairs(path) or kitti.drive_pairs(path, "val"), kitti.read_depth
+        pairs = kitti.selection_pairs(path) or kitti.drive_pairs(path, "val")
+        read_depth: Callable[[Path], tuple[DepthArray, float]] = kitti.read_depth
     else:
-        pairs, read_depth = folder.find_pairs(path), folder.read_depth
+        pairs, read_depth = folder.find_pairs(path)
     if not pairs:
         raise DepthcueError(f"--frames {spec}: no pictures in {path}", "Give a folder that holds pictures.")
     return [FrameFile(pair, read_depth) for pair in pairs]

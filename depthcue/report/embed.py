@@ -5,10 +5,9 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
+from depthcue.imaging import open_picture
 from depthcue.report.figures import DARK, LIGHT, Theme
 
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
@@ -23,10 +22,10 @@ def picture_uri(folder: Path, path: str) -> str:
     """
     content = _read(folder, path)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_picture(io.BytesIO(content), folder / path) as image:
             image.verify()
             kind = _KINDS[image.format or ""]
-    except (UnidentifiedImageError, OSError, SyntaxError, KeyError) as error:
+    except (DepthcueError, OSError, SyntaxError, KeyError) as error:
         raise DepthcueError(f"{folder / path} is not a whole PNG, JPEG or WebP picture",
                             "Measure again, or leave pictures out with --no-pictures.") from error
     return _uri(kind, content)

@@ -9,7 +9,7 @@ from PIL import Image
 from depthcue.atomic import atomic_path
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
-from depthcue.imaging import Rgb, panel, resize_rgb
+from depthcue.imaging import Rgb, open_picture, panel, resize_rgb
 from depthcue.report.results import Results
 from depthcue.report.tables import label_of
 
@@ -64,7 +64,7 @@ def read_tile(folder: Path, name: str) -> Rgb:
     """
     path = beside(folder, name)
     try:
-        with Image.open(path) as image:
+        with open_picture(path, path) as image:
             tile = np.asarray(image.convert("RGB"))
     except Exception as error:  # of a damaged picture, or one of billions of pixels
         raise DepthcueError(f"the example picture {path} cannot be read: {error}",

@@ -75,7 +75,7 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
     """
     options = checked(options)
     store = Store(out)
-    items, unreadable = find_items(sources, store)
+    found = find_items(sources, store)
     earlier_options, earlier = read_earlier(store) if options.resume else (None, {})
     started = time.time()
     whole = False
@@ -85,13 +85,14 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
             order = Order(replace(options, device=slots.device), store.place, os.getcwd(), slots.cores, sign,
                           earlier_options)
             journal = Journal(store, options.resume)
-            for source, error in unreadable:
+            journal.skip(found.skipped)
+            for source, error in found.unreadable:
                 log.error("%s", error)
                 journal.add([json.dumps(unreadable_entry(source, error))], failed=[0])
-            progress.start("masking", len(items))
+            progress.start("masking", len(found.items))
             run = _Run(order, slots, cluster.address, journal, progress)
             with interruptible() as raise_interruption, journal:
-                run.mask(_with_earlier(items, earlier), raise_interruption)
+                run.mask(_with_earlier(found.items, earlier), raise_interruption)
             whole = not run.lost_workers
     finally:
         if store.local is not None and not whole:

@@ -55,6 +55,7 @@ class Journal:
         self._facts: dict[str, Any] = {}
         self._document: dict[str, Any] = {}
         self._next = 0
+        self._skipped: list[dict[str, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +85,10 @@ class Journal:
         else:
             self._store.delete_folder(PARTS)
             self._store.delete(SUMMARY)
+
+    def skip(self, skipped: Sequence[tuple[str, str]]) -> None:
+        """Record pictures and videos, each with the reason, that were left out because of their kind."""
+        self._skipped += [{"path": path, "why": why} for path, why in skipped]
 
     def add(self, lines: Sequence[str], *, failed: Sequence[int] = (), resumed: int = 0, frames: int = 0) -> None:
         """Add entries, each a line of JSON.
@@ -124,8 +129,10 @@ class Journal:
         self._counts.update(inputs=len(kept), resumed=len(kept))
         seconds, frames = time.perf_counter() - self._started, self._counts["frames"]
         totals = {**{name: self._counts[name] for name in ("inputs", "failed", "resumed", "frames")},
+                  "skipped": len(self._skipped),
                   "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
-        told = document("mask", status=status, options=self._options, **self._facts, totals=totals)
+        told = document("mask", status=status, options=self._options, **self._facts, totals=totals,
+                        skipped=self._skipped)
         with self._store.writing(SUMMARY) as file:
             opening = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
             file.write(f"{opening},\n  {_ENTRIES}".encode())

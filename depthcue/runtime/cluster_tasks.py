@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, find_inputs
+from depthcue.frames import SUPPORTED, find_inputs, kind_of_name
 from depthcue.frames.inputs import Kind, natural_key, unique_names
+from depthcue.frames.kinds import tell_skipped, why_unread
 from depthcue.runtime.cluster_storage import Store, is_address
 
 
@@ -31,7 +32,18 @@ class Item:
     """Its entry in an earlier run's summary."""
 
 
-def find_items(sources: Sequence[str], out: Store) -> tuple[list[Item], list[tuple[str, DepthcueError]]]:
+@dataclass
+class Found:
+    """What sources have given."""
+
+    items: list[Item]
+    unreadable: list[tuple[str, DepthcueError]]
+    """Sources that gave nothing."""
+    skipped: list[tuple[str, str]]
+    """Pictures and videos of kinds that are not read, and why."""
+
+
+def find_items(sources: Sequence[str], out: Store) -> Found:
     """Everything that `sources` name, paths (as `find_inputs` takes them) before addresses; and what gave nothing.
 
     An address names a picture, a video or all that lies below it.
@@ -40,12 +52,13 @@ def find_items(sources: Sequence[str], out: Store) -> tuple[list[Item], list[tup
         DepthcueError: nothing was found at all, or live sources were named.
     """
     unreadable: list[tuple[str, DepthcueError]] = []
+    skipped: list[tuple[str, str]] = []
     addresses = [source for source in sources if is_address(source) and not _is_web(source)]
     folders = [Store(source) for source in addresses]
     paths = [source for source in sources if source not in addresses]
     paths += [str(folder.local) for folder in folders if folder.local is not None]
-    inputs = find_inputs(paths, without=out.local, on_error=lambda source, error: unreadable.append((source, error))
-                         ) if paths else []
+    inputs = find_inputs(paths, without=out.local, on_error=lambda source, error: unreadable.append((source, error)),
+                         on_skip=lambda path, why: skipped.append((path, why))) if paths else []
     for each in inputs:
         if each.kind == "live":
             raise DepthcueError(f"{each.label} is live, and live sources are masked on one machine",
@@ -54,12 +67,12 @@ def find_items(sources: Sequence[str], out: Store) -> tuple[list[Item], list[tup
     for folder in folders:
         if folder.local is None:
             try:
-                items += _stored_items(folder, out)
+                items += _stored_items(folder, out, skipped)
             except DepthcueError as error:
                 unreadable.append((folder.label, error))
     if not items:
         raise unreadable[0][1] if unreadable else DepthcueError("no source was given", "Name a picture or a video.")
-    return _distinct(items), unreadable
+    return Found(_distinct(items), unreadable, skipped)
 
 
 def portions(items: Iterable[Item], pictures: int) -> Iterator[list[Item]]:
@@ -89,8 +102,11 @@ def _is_web(source: str) -> bool:
     return source.partition("://")[0].lower() in ("rtsp", "rtsps", "http", "https")
 
 
-def _stored_items(folder: Store, out: Store) -> list[Item]:
-    """The picture or video at an address, or all below it in natural order; none of those that lie in `out`."""
+def _stored_items(folder: Store, out: Store, skipped: list[tuple[str, str]]) -> list[Item]:
+    """The picture or video at an address, or all below it in natural order; none of those that lie in `out`.
+
+    Those of kinds that are not read are added to `skipped`.
+    """
     single = folder.itself()
     if single is not None:
         whole, files = Store(folder.holder), [single]
@@ -98,16 +114,14 @@ def _stored_items(folder: Store, out: Store) -> list[Item]:
         whole = folder
         files = [file for file in whole.files() if not whole.path(file.key).startswith(f"{out.label}/")]
     found = [(kind, file) for file in sorted(files, key=lambda file: natural_key(file.key))
-             if (kind := _kind(file.key)) is not None]
+             if (kind := kind_of_name(file.key)) is not None]
+    left = [(whole.path(file.key), why[0]) for file in files if (why := why_unread(file.key)) is not None]
+    tell_skipped([path for path, _ in left])
+    skipped += left
     if not found:
         raise DepthcueError(f"{folder.label} holds no picture and no video", SUPPORTED)
     return [Item(whole.path(file.key), kind, PurePosixPath(file.key).with_suffix("").as_posix(), whole.place, file.key,
                  file.stamp) for kind, file in found]
-
-
-def _kind(key: str) -> Kind | None:
-    suffix = PurePosixPath(key).suffix.lower()
-    return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else None
 
 
 def _distinct(items: Sequence[Item]) -> list[Item]:

@@ -26,6 +26,7 @@ from depthcue.frames import Frame, Input, VideoSink, open_input
 from depthcue.frames.encoders import AUTO, ENCODERS, SOFTWARE, find_encoder
 from depthcue.frames.hardware import hardware_decoding
 from depthcue.frames.nvjpeg import check_nvjpeg, decode_on_gpu
+from depthcue.imaging import open_picture
 from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
 from depthcue.nets.checkpoint import read_card
 from depthcue.record import document
@@ -40,6 +41,8 @@ ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
+    "pillow-heif": ("pillow_heif", "pip install 'depthcue[heif]', for HEIC pictures"),
+    "tifffile": ("tifffile", "pip install 'depthcue[tiff]', for kinds of TIFF that cameras and scanners write"),
     "ray": ("ray", "pip install 'depthcue[ray]', for many machines"),
 }
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
@@ -254,7 +257,7 @@ def _codecs() -> list[Finding]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "trial.jpg")
             Image.new("RGB", (64, 48), (200, 0, 0)).save(path)
-            with Image.open(path) as opened:
+            with open_picture(path, path) as opened:
                 rgb = decode_on_gpu(path, opened)
         if rgb is None or rgb.shape != (48, 64, 3):
             raise RuntimeError("torchvision does not decode on it")

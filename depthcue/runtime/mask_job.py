@@ -36,7 +36,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         DepthcueError: nothing to work on, a wrong option, weights that do not load, a folder that cannot be written.
     """
     options = checked(options)
-    inputs, unreadable = _find(sources, out)
+    skipped: list[tuple[str, str]] = []
+    inputs, unreadable = _find(sources, out, skipped)
     check_codecs(options, inputs)
     live = [each for each in inputs if each.kind == "live"]
     if live:
@@ -47,6 +48,8 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     for source, error in unreadable:
         log.error("%s", error)
         summary.add(unreadable_entry(source, error))
+    for path, why in skipped:
+        summary.skip(path, why)
     reading = LiveOptions(options.stall_s, options.duration_s)
     jobs = [masking.job(each, out, reading) for each in inputs if not summary.keep_finished(each)]
     progress.start("masking", _total_frames(jobs))
@@ -68,9 +71,11 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
     return summary.document()
 
 
-def _find(sources: Sequence[str], out: Path) -> tuple[list[Input], list[tuple[str, DepthcueError]]]:
+def _find(sources: Sequence[str], out: Path, skipped: list[tuple[str, str]],
+          ) -> tuple[list[Input], list[tuple[str, DepthcueError]]]:
     unreadable: list[tuple[str, DepthcueError]] = []
-    inputs = find_inputs(sources, without=out, on_error=lambda source, error: unreadable.append((source, error)))
+    inputs = find_inputs(sources, without=out, on_error=lambda source, error: unreadable.append((source, error)),
+                         on_skip=lambda path, why: skipped.append((path, why)))
     if not inputs:
         raise unreadable[0][1] if unreadable else DepthcueError("no source was given", "Name a picture or a video.")
     return inputs, unreadable

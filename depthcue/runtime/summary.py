@@ -35,6 +35,7 @@ class Summary:
         """
         self._out = out
         self._entries: list[dict[str, Any]] = []
+        self._skipped: list[dict[str, str]] = []
         self._status = "running"
         self._started = time.perf_counter()
         self._seconds: float | None = None
@@ -75,6 +76,10 @@ class Summary:
         """Add an input that has ended, or a source that gave none."""
         self._entries.append(entry)
 
+    def skip(self, path: str, why: str) -> None:
+        """Record a picture or video that was left out because files of its kind are not read."""
+        self._skipped.append({"path": path, "why": why})
+
     def save_now_and_then(self) -> None:
         """Save if that was some time ago; the longer saving takes, the rarer."""
         if time.perf_counter() - self._saved_at > max(SAVE_INTERVAL_S, 50 * self._save_cost_s):
@@ -92,9 +97,11 @@ class Summary:
         failed = sum(entry["error"] is not None for entry in self._entries)
         totals = {
             "inputs": len(self._entries), "failed": failed, "resumed": len(self._entries) - len(new),
+            "skipped": len(self._skipped),
             "frames": frames, "seconds": seconds, "frames_per_second": frames / seconds if frames else None,
         }
-        return {**self._document, "status": self._status, "totals": totals, "inputs": self._entries}
+        return {**self._document, "status": self._status, "totals": totals, "skipped": self._skipped,
+                "inputs": self._entries}
 
     def _save(self) -> None:
         start = time.perf_counter()
@@ -175,6 +182,8 @@ def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[s
     totals = summary["totals"]
     title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked, {totals['frames']} frames in "
              f"{totals['seconds']:.1f} s ({summary['backend']}), written to {out}")
+    if totals["skipped"]:
+        title += f"; {totals['skipped']} left out, of kinds that are not read"
     shown = [entry for number, entry in enumerate(summary["inputs"]) if number < TABLE_ROWS or entry["error"]]
     rows = [[entry["path"], str(entry["frames"]),
              "" if entry["share_kept"] is None else f"{100 * entry['share_kept']:.1f} %",

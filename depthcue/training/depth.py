@@ -28,7 +28,6 @@ from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 
-
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
 

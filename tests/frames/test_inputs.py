@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.inputs import find_inputs, natural_key, sequence_files, unique_names
+from depthcue.frames import kinds
+from depthcue.frames.inputs import RESULT_KINDS, find_inputs, natural_key, sequence_files, unique_names
+from depthcue.runtime.saving import SAVE_KINDS
 
 
 @pytest.fixture
@@ -117,6 +119,10 @@ def test_natural_order():
     ("notes.txt", "ending in .txt"),
     ("plain", "without a suffix"),
     ("phone.heic", "HEIC"),
+    ("camera.CR2", "raw files"),
+    ("index.ts", "is text"),
+    ("nothing.ts", "is empty"),
+    ("raws", r"no picture and no video: it holds 2 files \(2 .nef\)"),
     ("empty", "holds nothing"),
     ("texts", r"2 files \(2 .txt\)"),
     ("*.gif", "matches nothing"),
@@ -127,9 +133,12 @@ def test_natural_order():
 ])
 def test_each_wrong_source_says_what_was_found(tmp_path, monkeypatch, source, says):
     monkeypatch.chdir(tmp_path)
-    for name in ("notes.txt", "plain", "phone.heic", "texts/a.txt", "texts/b.txt"):
+    monkeypatch.setattr(kinds, "_has_heif", lambda: False)
+    for name in ("notes.txt", "plain", "phone.heic", "texts/a.txt", "texts/b.txt", "camera.CR2", "nothing.ts",
+                 "raws/a.nef", "raws/b.NEF"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "index.ts").write_text("export const a = 1;\n")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DepthcueError, match=says) as caught:
         find_inputs([source])
@@ -152,3 +161,108 @@ def test_a_name_leads_nowhere_else(key, name):
 def test_a_path_too_long_for_any_file_is_told():
     with pytest.raises(DepthcueError, match="cannot be looked for"):
         find_inputs(["a" * 5000])
+UNREAD = ("a.HEIC", "b.cr2", "c.NEF", "d.dng", "e.jxl", "f.psd", "g.exr", "h.braw", "deep/i.arw")
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*", "*"])
+def test_what_is_known_and_not_read_is_named(tmp_path, monkeypatch, caplog, pattern):
+    monkeypatch.setattr(kinds, "_has_heif", lambda: False)
+    for name in (*UNREAD, "j.jpg", "k.txt", "Makefile", ".hidden.cr2", "._a.HEIC"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    skipped: list[tuple[str, str]] = []
+    found = find_inputs([str(tmp_path / pattern)], on_skip=lambda path, why: skipped.append((path, why)))
+    assert [item.name for item in found] == ["j"]
+    assert sorted(Path(path).relative_to(tmp_path).as_posix() for path, _ in skipped) == sorted(UNREAD)
+    for name in UNREAD:
+        assert Path(name).name in caplog.text
+    assert "depthcue[heif]" in caplog.text and "4 files" in caplog.text
+
+
+def test_many_of_a_kind_are_counted_in_one_line(tmp_path, caplog):
+    for number in range(40):
+        (tmp_path / f"{number}.nef").touch()
+    (tmp_path / "a.jpg").touch()
+    assert names([str(tmp_path)]) == ["a"]
+    assert len(caplog.records) == 1 and "40 files" in caplog.text and "and 35 more" in caplog.text
+
+
+def test_every_suffix_has_one_meaning():
+    sets = [kinds.IMAGE_SUFFIXES, kinds.VIDEO_SUFFIXES, kinds.HEIF_SUFFIXES, frozenset(kinds._UNREAD)]
+    assert sum(map(len, sets)) == len(frozenset.union(*sets))
+
+
+@pytest.mark.parametrize("content", [
+    b"export const speed = 9;\n", "// größe\nlet a\r\n".encode("latin-1"), "let a = 1\n".encode("utf-16"),
+    b'<?xml version="1.0"?>\n<!DOCTYPE TS>\n<TS></TS>\n', b"", b"\xef\xbb\xbfimport x\n" * 1000])
+@pytest.mark.parametrize("name", ["index.ts", "module.mts", "TYPES.D.TS"])
+def test_source_text_is_no_video(tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "hero.png").touch()
+    for source in (tmp_path, tmp_path / "*"):
+        assert names([str(source)]) == ["hero"]
+    with pytest.raises(DepthcueError, match="is text|is empty"):
+        find_inputs([str(tmp_path / name)])
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mts", "a.m2ts"])
+def test_transport_streams_are_videos_whole_or_damaged(make_video, tmp_path, name):
+    path = make_video("whole.ts", codec="libx264")
+    content = path.read_bytes()
+    path.unlink()
+    for part in (content, content[100:], content[:300]):
+        (tmp_path / name).write_bytes(part)
+        assert [item.kind for item in find_inputs([str(tmp_path)])] == ["video"]
+
+
+@pytest.mark.parametrize("folder", ["shoot[1]", "a*b", "what?", "[x]/[y]", "deep/[2024] trip"])
+def test_globs_in_folders_whose_names_hold_signs_of_globs(tmp_path, monkeypatch, folder):
+    for name in ("a.jpg", "b.png", "sub[0]/c.jpg"):
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    assert names([f"{folder}/*.jpg"]) == ["a"]
+    assert names([str(tmp_path / folder / "*")]) == ["a", "b", "sub[0]/c"]
+    assert names([f"{folder}/**/*.jpg"]) == ["a", "sub[0]/c"]
+    assert names([f"{folder}/sub[0]/?.jpg"]) == ["c"]
+    assert [Path(name).name for name in names(["*/*.jpg" if "/" not in folder else "*/*/*.jpg"])] == ["a"]
+
+
+def test_brackets_behind_a_glob_may_be_a_name(tmp_path, monkeypatch):
+    for name in ("day1/cam[0]/a.jpg", "day2/cam[0]/a.jpg", "day1/cam1/b.jpg", "day1/cam[0]/b[1].jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert names(["day?/cam[0]/a.jpg"]) == ["day1/cam[0]/a", "day2/cam[0]/a"]
+    assert names(["day?/cam[1]/*.jpg"]) == ["day1/cam1/b"]
+    assert names(["day1/cam[0]/b[1].*"]) == ["b[1]"]
+
+
+@pytest.mark.parametrize("source", ["", "*", "**/*.png"])
+def test_results_may_go_into_the_source_itself(tmp_path, source):
+    made = ["a.png", "b.png", "c_mask.png", "deep/a.png", "a_b.png"]
+    for name in made:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    wanted = names([str(tmp_path / source)], without=tmp_path)
+    assert sorted(wanted) == sorted(name.removesuffix(".png") for name in made)
+    for kind in RESULT_KINDS:
+        for name in wanted:
+            (tmp_path / f"{name}_{kind}.png").touch()
+    (tmp_path / "b_frames").mkdir()
+    (tmp_path / "b_frames" / "000000_raw.png").touch()
+    assert names([str(tmp_path / source)], without=tmp_path) == wanted
+
+
+@pytest.mark.parametrize("source", ["pics", "pics/*", "pics/*.png"])
+def test_results_may_go_into_a_folder_above_the_source(tmp_path, monkeypatch, source):
+    (tmp_path / "pics").mkdir()
+    for name in ("pics/a.png", "pics/a_mask.png", "a_mask.png"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert names([source], without=Path(".")) == ["a", "a_mask"]
+
+
+def test_names_of_results_are_those_that_are_written():
+    assert set(RESULT_KINDS) == set(SAVE_KINDS)

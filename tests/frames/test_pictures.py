@@ -1,6 +1,9 @@
 """Every kind of picture file becomes upright RGB, or an error that names it."""
 
+import ast
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
+import depthcue
+from depthcue import imaging
+from depthcue.data.decoding import read_depth_png
 from depthcue.errors import DepthcueError
-from depthcue.frames import pictures
+from depthcue.frames import find_inputs
 from depthcue.frames.pictures import load_picture
 
 RED, BLUE = (200, 30, 20), (20, 30, 200)
@@ -164,7 +170,7 @@ def test_the_limit_is_ours_and_the_librarys_is_left_alone(tmp_path, monkeypatch)
         warnings.simplefilter("error")
         assert load_picture(tmp_path / "a.png").rgb.shape == (12, 20, 3)
     assert Image.MAX_IMAGE_PIXELS == 100
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 200)
+    monkeypatch.setattr(imaging, "MAX_PIXELS", 200)
     with pytest.raises(DepthcueError, match="20x12"):
         load_picture(tmp_path / "a.png")
 
@@ -179,3 +185,57 @@ def test_many_threads_at_once(tmp_path):
         loaded = list(pool.map(load_picture, paths))
     assert [int(picture.rgb[5, 5, 0]) for picture in loaded] == [level * 10 for level in range(24)]
     assert Image.MAX_IMAGE_PIXELS is not None
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 12\n%%EndComments\n20 12 scale\n%%EOF\n"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.tga", "a.webp", "a_depth.png"])
+@pytest.mark.parametrize("content", [EPS, b"\xc5\xd0\xd3\xc6" + bytes(28) + EPS, b"GRIB" + bytes(60),
+                                     b"\x01\x00\x09\x00\x00\x03" + bytes(60)])
+def test_formats_that_start_other_programs_are_no_pictures(tmp_path, monkeypatch, name, content):
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    for starter in ("Popen", "run", "check_call"):
+        monkeypatch.setattr(subprocess, starter, started)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DepthcueError, match="not a picture"):
+        load_picture(tmp_path / name)
+    with pytest.raises(DepthcueError, match="not a picture"):
+        read_depth_png(tmp_path / name)
+
+
+def test_every_picture_is_opened_in_one_way():
+    package = Path(depthcue.__file__).parent
+    calls = [path.relative_to(package).as_posix() for path in package.rglob("*.py")
+             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Image.open", "PIL.Image.open")]
+    assert calls == ["imaging.py"]
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jp2", "a.j2k", "a.pjpeg", "a.dib", "a.avif"])
+def test_less_common_names(tmp_path, name):
+    format = {"jfif": "JPEG", "pjpeg": "JPEG"}.get(name[2:])
+    if name == "a.avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    two_tone().save(tmp_path / name, format, quality=98)
+    (found,) = find_inputs([str(tmp_path)])
+    assert found.kind == "image"
+    assert close(load_picture(found.path).rgb[1, 10], RED, 25)
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.HEIF", "a.hif", "misnamed.jpg"])
+def test_heic(tmp_path, name):
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(two_tone(48, 64)).save(tmp_path / name, quality=95)
+    (found,) = find_inputs([str(tmp_path)])
+    rgb = load_picture(found.path).rgb
+    assert rgb.shape == (48, 64, 3) and close(rgb[4, 32], RED, 25) and close(rgb[-4, 32], BLUE, 25)
+
+
+def test_heic_without_its_package_says_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(DepthcueError, match="HEIC pictures cannot be read(?s:.*)depthcue.heif"):
+        load_picture(tmp_path / "a.jpg")

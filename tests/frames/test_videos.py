@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered_frames import number_of
+from numbered_frames import number_of, numbered_picture
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import Frame
+from depthcue.frames import Frame, VideoSink, find_inputs, open_input
 from depthcue.frames.videos import VideoSource
 
 
@@ -170,3 +170,110 @@ def test_memory_does_not_grow_with_length(make_video):
         assert frames == count
         peaks.append(peak_kib)
     assert peaks[1] - peaks[0] < 20 * 240 * 320 * 3 / 1024
+
+
+CONTAINERS = [("a.mkv", "mpeg4"), ("a.webm", "libvpx"), ("a.mp4", "mpeg4"), ("a.mov", "libx264"), ("a.flv", "libx264")]
+
+
+def write_screencast(path: Path, codec: str, last_s: float = 5.0, count: int = 20) -> Path:
+    """A tenth of a second for each picture, `last_s` for the last."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if codec == "libx264":
+            stream.options = {"bf": "0"}
+        packets = []
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number, 48, 64), "rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number * 100, Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for number, packet in enumerate(packets):
+            packet.duration = round((0.1 if number < count - 1 else last_s) / packet.time_base)
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), CONTAINERS)
+def test_a_long_last_picture_is_no_damage_and_its_copy_lasts_as_long(tmp_path, name, codec):
+    frames, source = read(write_screencast(tmp_path / name, codec))
+    assert len(frames) == 20 and frames[-1].time == Fraction(19, 10)
+    assert abs(frames[-1].duration - 5) <= Fraction(1, 50) and all(frame.duration is None for frame in frames[:-1])
+    with VideoSink(tmp_path / "copy.mp4", source.frame_rate, (48, 64), time_base=source.time_base) as sink:
+        for frame in frames:
+            sink.write(frame.rgb, frame.without_picture())
+    with av.open(str(tmp_path / "copy.mp4")) as copy:
+        assert float(copy.streams.video[0].duration * copy.streams.video[0].time_base) == pytest.approx(6.9, abs=0.02)
+    again, _ = read(tmp_path / "copy.mp4")
+    assert [frame.time for frame in again] == [frame.time for frame in frames]
+    assert abs(again[-1].duration - 5) <= Fraction(1, 50)
+
+
+@pytest.mark.parametrize(("name", "codec"), [each for each in CONTAINERS if each[0] not in ("a.mp4", "a.mov")])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_cut_screencast_is_still_told_from_a_long_last_picture(tmp_path, name, codec, share):
+    numbers, message = read_until_error(cut(write_screencast(tmp_path / name, codec), share))
+    assert 0 < len(numbers) <= 20 and ("ends early" in message or "damaged" in message)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_usual_videos_do_not_say_how_long_their_last_picture_is(make_video, name):
+    frames, _ = read(make_video(name, rate=Fraction(30000, 1001)))
+    assert frames[-1].duration is None
+
+
+def write_streams(path: Path, streams: list[dict[str, object]]) -> Path:
+    """Several videos in one file, each of a codec, a size, a number of pictures and a disposition."""
+    with av.open(str(path), "w") as container:
+        made = []
+        for each in streams:
+            stream = container.add_stream(each.get("codec", "mpeg4"), rate=25)
+            stream.height, stream.width = each["size"]
+            stream.pix_fmt = "yuvj420p" if each.get("codec") == "mjpeg" else "yuv420p"
+            stream.disposition = av.stream.Disposition[each["is"]] if "is" in each else av.stream.Disposition(0)
+            made.append(stream)
+        for each, stream in zip(streams, made, strict=True):
+            for number in range(each["count"]):
+                rgb = numbered_picture(number, *each["size"])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=stream.pix_fmt)))
+            container.mux(stream.encode(None))
+    return path
+
+
+THUMBNAIL = {"codec": "mjpeg", "size": (24, 32), "count": 1}
+VIDEO = {"size": (48, 64), "count": 10}
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+@pytest.mark.parametrize("streams", [
+    [THUMBNAIL, {**VIDEO, "is": "default"}],
+    [{**THUMBNAIL, "size": (240, 320)}, {**VIDEO, "is": "default"}],
+    [{"size": (24, 32), "count": 10, "is": "default"}, {**VIDEO, "is": "default"}],
+    [{"size": (96, 128), "count": 10}, {**VIDEO, "is": "default"}],
+])
+def test_the_video_of_a_file_is_read_not_what_stands_first(tmp_path, name, streams):
+    frames, source = read(write_streams(tmp_path / name, streams))
+    assert source.size == VIDEO["size"] and [number_of(frame.rgb) for frame in frames] == list(range(10))
+    assert source.notes == ["2 videos in the file: number 2 is read, 64x48"]
+
+
+def test_a_cover_is_no_video(tmp_path):
+    path = write_streams(tmp_path / "a.mp4", [{**THUMBNAIL, "size": (240, 320), "is": "attached_pic"}, VIDEO])
+    frames, source = read(path)
+    assert len(frames) == 10 and source.notes == []
+
+
+@pytest.mark.parametrize(("name", "codec"), [
+    ("a.mxf", "mpeg2video"), ("a.m2ts", "libx264"), ("a.mts", "libx264"), ("a.vob", "mpeg2video"),
+    ("a.ogv", "libtheora"), ("a.wmv", "wmv2"), ("a.3g2", "mpeg4"), ("a.nut", "ffv1"), ("a.ivf", "libvpx"), ("a.h264", "libx264"),
+    ("a.y4m", "wrapped_avframe"), ("a.mjpeg", "mjpeg"), ("a.gxf", "mpeg2video"), ("a.f4v", "libx264")])
+def test_other_containers(make_video, tmp_path, name, codec):
+    size = (576, 720) if name == "a.gxf" else (48, 64)
+    try:
+        make_video(name, codec=codec, size=size, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    except (av.error.FFmpegError, ValueError) as error:
+        pytest.skip(f"this PyAV writes none: {error}")
+    (found,) = find_inputs([str(tmp_path)])
+    with open_input(found) as source:
+        assert [number_of(frame.rgb) for frame in source] == list(range(12)) and source.size == size

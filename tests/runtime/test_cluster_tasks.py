@@ -25,7 +25,8 @@ def bucket():
 
 
 def test_an_address_names_all_that_lies_below_it(bucket):
-    items, unreadable = find_items(["memory://bucket"], Store("memory://bucket/masks"))
+    found = find_items(["memory://bucket"], Store("memory://bucket/masks"))
+    items, unreadable = found.items, found.unreadable
     assert unreadable == []
     assert [(item.label, item.kind, item.name, item.key) for item in items] == [
         ("memory://bucket/alone.png", "image", "alone", "alone.png"),
@@ -35,8 +36,18 @@ def test_an_address_names_all_that_lies_below_it(bucket):
     assert items[1].stamp["bytes"] == len("day/cam9.jpg")
 
 
+def test_what_is_not_read_is_counted_wherever_it_lies(bucket, tmp_path):
+    with bucket.writing("day/raw.CR2") as file:
+        file.write(b"raw")
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "film.braw"):
+        (tmp_path / "in" / name).touch()
+    found = find_items(["memory://bucket", str(tmp_path / "in")], Store("memory://out"))
+    assert {path for path, _ in found.skipped} == {"memory://bucket/day/raw.CR2", str(tmp_path / "in" / "film.braw")}
+
+
 def test_an_address_may_be_a_single_file(bucket, tmp_path):
-    (item,), _ = find_items(["memory://bucket/day/clip.mp4"], Store(str(tmp_path)))
+    (item,) = find_items(["memory://bucket/day/clip.mp4"], Store(str(tmp_path))).items
     assert (item.label, item.kind, item.name) == ("memory://bucket/day/clip.mp4", "video", "clip")
     Store(item.store).fetch(item.key, tmp_path / "copy")
     assert (tmp_path / "copy").read_text() == "day/clip.mp4"
@@ -46,9 +57,10 @@ def test_paths_and_addresses_together_get_names_of_their_own(bucket, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("alone.png", "b c.jpg"):
         (tmp_path / "in" / name).touch()
-    items, unreadable = find_items([f"file://{tmp_path}/in", "memory://bucket", str(tmp_path / "gone"),
-                                    "memory://bucket/gone", str(tmp_path / "in" / "b c.jpg")], Store("memory://out"))
-    assert [source for source, _ in unreadable] == [str(tmp_path / "gone"), "memory://bucket/gone"]
+    found = find_items([f"file://{tmp_path}/in", "memory://bucket", str(tmp_path / "gone"), "memory://bucket/gone",
+                        str(tmp_path / "in" / "b c.jpg")], Store("memory://out"))
+    items = found.items
+    assert [source for source, _ in found.unreadable] == [str(tmp_path / "gone"), "memory://bucket/gone"]
     names = [item.name for item in items]
     assert len(items) == 7 and len(set(names)) == 7 and "b c" in names
     assert all((item.store is None) == item.label.startswith(str(tmp_path)) for item in items)

@@ -1,0 +1,130 @@
+"""Which files are pictures and videos, by their names and where those do not suffice by a look at them; and which are
+known to be some and are not read, so that none is left out in silence."""
+
+import codecs
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+from typing import Literal
+
+from PIL import features
+
+from depthcue.errors import DepthcueError
+from depthcue.imaging import HEIF_HINT
+
+IMAGE_SUFFIXES = frozenset((".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
+                            ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm",
+                            ".tga", ".tif", ".tiff", ".webp"))
+VIDEO_SUFFIXES = frozenset((".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gxf",
+                            ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg",
+                            ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm",
+                            ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"))
+HEIF_SUFFIXES = frozenset((".heic", ".heics", ".heif", ".heifs", ".hif"))
+SUPPORTED = (f"Supported are {' '.join(sorted(IMAGE_SUFFIXES | HEIF_SUFFIXES))} (pictures; HEIC with the extra heif) "
+             f"and {' '.join(sorted(VIDEO_SUFFIXES))} (videos).")
+
+MediaKind = Literal["image", "video"]
+
+_RAW = ("raw files of cameras are not read", "Develop it to JPEG, PNG or TIFF first.")
+_LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TIFF.")
+_PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
+_HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
+_VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
+_PLAYLIST = ("lists of other files are not followed", "Name the files.")
+_UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
+    (".3fr .arq .arw .cr2 .cr3 .crw .dcr .dcs .dng .eip .erf .fff .gpr .iiq .k25 .kdc .mdc .mef .mos .mrw "
+     ".nef .nrw .orf .pef .pxn .raf .raw .rw2 .rwl .rwz .sr2 .srf .srw .x3f", _RAW),
+    (".afphoto .kra .ora .psb .psd .xcf", _LAYERS),
+    (".cur .dcm .dds .djvu .emf .eps .fits .icns .ico .insp .jls .jng .jps .jxl .jxr .hdp .mng .pam .pcd .pcx .pict "
+     ".qoi .ras .sgi .svg .svgz .wdp .wmf .xbm .xpm", _PICTURE),
+    (".exr .hdr .pfm .phm .rgbe", _HIGH_RANGE),
+    (".amv .ari .bik .braw .crm .cine .dav .evo .fli .flc .insv .lrv .m4p .mk3d .nsv .r3d .swf .tod .xvid", _VIDEO),
+    (".ffconcat .m3u .m3u8 .mpd .pls .sdp .smil", _PLAYLIST),
+) for suffix in suffixes.split()}
+"""Suffixes of pictures and videos that are not read: what such a file is, and what to do."""
+_NEEDED = {".avif": "avif", **dict.fromkeys((".j2k", ".jp2", ".jpc", ".jpf", ".jpx"), "jpg_2000"), ".webp": "webp"}
+"""What of Pillow reads a picture, where Pillow may have been built without it."""
+
+_TEXT_OR_VIDEO = frozenset((".mts", ".ts"))
+"""TypeScript, translations of Qt; or MPEG transport streams."""
+_LOOKED_AT = 4096
+
+log = logging.getLogger(__name__)
+
+
+def kind_of_name(name: str | PurePath) -> MediaKind | None:
+    """What a file of this name is, if it is one that is read; no file is looked at."""
+    suffix = PurePath(name).suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "image" if suffix in IMAGE_SUFFIXES | HEIF_SUFFIXES and why_unread(name) is None else None
+
+
+def kind_of_file(path: Path) -> MediaKind | None:
+    """As `kind_of_name`; where a name may mean text as well as a video, the file is looked at."""
+    kind = kind_of_name(path)
+    return None if kind is not None and path.suffix.lower() in _TEXT_OR_VIDEO and _is_text(path) else kind
+
+
+def known_kind(path: Path) -> MediaKind:
+    """The kind of a file that the user has named.
+
+    Raises:
+        DepthcueError: it is not read; why, and what to do.
+    """
+    if (kind := kind_of_file(path)) is not None:
+        return kind
+    if (why := why_unread(path)) is not None:
+        raise DepthcueError(f"{path}: {why[0]}", why[1])
+    suffix = path.suffix.lower()
+    if suffix in _TEXT_OR_VIDEO:
+        what = "text, not a video" if path.stat().st_size else "empty (0 bytes)"
+        raise DepthcueError(f"{path} is {what}", SUPPORTED)
+    raise DepthcueError(f"{path}: {'files ending in ' + suffix if suffix else 'files without a suffix'} are not read",
+                        SUPPORTED)
+
+
+def why_unread(name: str | PurePath) -> tuple[str, str] | None:
+    """Why a picture or video of this name is not read here and what to do; None for what is read, and for all else."""
+    suffix = PurePath(name).suffix.lower()
+    if suffix in HEIF_SUFFIXES:
+        return None if _has_heif() else ("HEIC pictures cannot be read", HEIF_HINT)
+    if (needed := _NEEDED.get(suffix)) is not None:
+        return None if _pillow_reads(needed) else (f"this Pillow was built without {suffix[1:].upper()}",
+                                                    "Install Pillow from PyPI: pip install --upgrade pillow")
+    return _UNREAD.get(suffix)
+
+
+def tell_skipped(names: Sequence[str]) -> None:
+    """Log which pictures and videos were left out, and why; a line for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if (why := why_unread(name)) is not None:
+            reasons.setdefault(why, []).append(name)
+    for (what, remedy), left in reasons.items():
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        log.warning("left out %d file%s (%s): %s. %s", len(left), "" if len(left) == 1 else "s", shown, what, remedy)
+
+
+@lru_cache
+def _has_heif() -> bool:
+    return find_spec("pillow_heif") is not None
+
+
+@lru_cache
+def _pillow_reads(feature: str) -> bool:
+    return bool(features.check(feature))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file reads as text: transport streams have zero bytes within their first packet."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(_LOOKED_AT)
+    except OSError:
+        return False  # told when it is opened
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in begin)
