@@ -208,6 +208,15 @@ def test_a_graph_that_names_none_of_its_axes(tmp_path: Path, layout: str, stated
     assert capfd.readouterr().err == ""  # what was tried and did not run is nobody's business
 
 
+def test_colours_that_nobody_states_are_assumed_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "green.onnx"
+    write_graph(path, [32, 48], 1)
+    assert load_depth_net(f"onnx:{path},takes=rgb").said.takes == "rgb"  # type: ignore[attr-defined]
+    assert "colours" not in caplog.text
+    load_depth_net(f"onnx:{path}")
+    assert "does not say what colours it takes; taken as normalised" in caplog.text
+
+
 def test_a_graph_that_takes_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other",

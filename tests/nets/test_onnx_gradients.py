@@ -108,6 +108,12 @@ def test_onnxruntime_answers_where_no_gradient_is_asked_for(tmp_path: Path, monk
     assert len(ran) == 6
 
 
+def test_another_device_gets_torch(tmp_path: Path) -> None:
+    net = opened(old_graph(tmp_path / "old.onnx")).to("meta")
+    depth = net(torch.zeros(2, 3, 32, 48, device="meta"))  # ONNX Runtime would have no numbers to run on
+    assert depth.device.type == "meta" and depth.shape == (2, 1, 32, 48)
+
+
 def test_16_bits_are_torchs(tmp_path: Path) -> None:
     net = opened(old_graph(tmp_path / "old.onnx"))
     normalised = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
@@ -216,3 +222,29 @@ def test_without_the_converter_a_graph_is_a_black_box(tmp_path: Path, monkeypatc
     assert net(torch.rand(2, 3, 32, 48)).shape == (2, 1, 32, 48)
     with pytest.raises(DepthcueError, match=r"(?s)not installed.*depthcue\[onnx-gradients\]"):
         require_gradients(net, "training")
+
+
+def test_a_vision_transformer(tmp_path: Path) -> None:
+    tiny = pytest.importorskip("tiny_transformers")
+    net = load_depth_net(f"{tiny.save(tmp_path / 'tiny', tiny.depth_anything())},size=70x56")
+    body = getattr(net, "body")  # noqa: B009
+
+    class Bare(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+
+        def forward(self, picture: Tensor) -> Tensor:
+            return self.body(picture).predicted_depth
+
+    torch.onnx.export(Bare().eval(), (torch.zeros(2, 3, 56, 70),), tmp_path / "tiny.onnx", input_names=[PICTURE],
+                      dynamic_shapes=({0: torch.export.Dim("batch")},), dynamo=True, verbose=False)
+    said = net.description
+    graph = opened(f"onnx:{tmp_path / 'tiny.onnx'},predicts=inverse,relative=yes,takes=normalised,mean="
+                   f"{'/'.join(map(str, said.mean))},std={'/'.join(map(str, said.std))}")
+    assert graph.differentiable and graph.fixed
+    normalised = torch.rand(3, 3, 56, 70, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(graph(normalised), net(normalised), rtol=1e-3, atol=1e-3)
+    expected = gradient(net, normalised)
+    allowed = 1e-3 * float(expected.abs().max())
+    torch.testing.assert_close(gradient(graph, normalised), expected, rtol=1e-2, atol=allowed)

@@ -77,7 +77,7 @@ class OnnxDepthNet(ForeignDepthNet):
             log.info("%s passes no gradients: %s", name, error)
             self.gradients_hint = f"{error}. {error.hint}"
             return
-        if difference > _SAME:
+        if not difference <= _SAME:  # not above: NaN is no agreement either
             reason = (f"torch's maps differ from those of ONNX Runtime by up to {difference:.2g} of their range, and "
                       f"{_SAME:g} is allowed")
             log.warning("%s passes no gradients: %s", name, reason)
@@ -196,6 +196,9 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
     known: dict[str, Any] = {} if graph.size is None else {"size": graph.size, "fixed": True}
     if graph.takes_bytes:
         known["takes"] = RGB255
+    elif "takes" not in said and "takes" not in asked:
+        log.warning("%s does not say what colours it takes; taken as normalised by ImageNet's mean and deviation. "
+                    "Where it takes RGB in [0, 1], behind the spec: ,takes=rgb", path.stem)
     net = OnnxDepthNet(graph, statement(path.stem, known, said, asked), sha256=file_sha256(path))
     if not graph.states_channels:
         graph.find_channels(net.description.height, net.description.width)

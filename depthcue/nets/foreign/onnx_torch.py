@@ -107,9 +107,10 @@ def _folded(path: Path) -> onnx.ModelProto:
 
 
 def _quicken(converted: Any, graph: onnx.GraphProto) -> None:
-    """Compute the same by kernels of torch whose gradients are quicker on a CPU.
+    """Have the same computed by kernels of torch whose gradients are quicker on a CPU.
 
-    A training step of FastDepth's (batch 8) spends a third less in it.
+    FastDepth forward and back (8 pictures of 224x224, two cores): 140 ms instead of 290 in bfloat16, 290 instead of 340
+    in float32.
     """
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     for node in graph.node:
