@@ -29,8 +29,8 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     try:
         return mask_net, load_depth_net(meant, device)
     except DepthcueError as error:
-        raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
-                            f"{error.message}", "Name it with --target.") from error
+        raise error.within(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded",
+                           "Or name another with --target.") from error
 
 
 def described(net: MaskNet | DepthNet) -> dict[str, Any]:

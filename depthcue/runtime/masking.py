@@ -152,8 +152,9 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
     try:
         return runner, DepthThroughMask(load_depth_net(target), device)
     except DepthcueError as error:
-        raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
-                            f"{error.message}", "Name it with --target, or save other kinds.") from error
+        saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
+        another = "Or save other kinds." if options.target else "Or name another with --target, or save other kinds."
+        raise error.within(f"--save {saved} needs the depth net", another) from error
 
 
 def _working_size(runner: Runner, depth: DepthThroughMask | None,
