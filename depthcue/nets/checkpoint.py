@@ -4,14 +4,19 @@ A card says what the file is: kind, architecture and its configuration, descript
 the maker adds (training data, command, revision, seed, results, licence). Loading is strict.
 """
 
+import argparse
 import dataclasses
 import hashlib
 import json
+import logging
 import pickle
 import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -26,6 +31,22 @@ from depthcue.record import revision, write_json
 
 CARD_SCHEMA = 1
 State = dict[str, Tensor]
+log = logging.getLogger(__name__)
+_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "state_dict",
+             "model_state_dict", "model_state", "model", "net", "network", "params", "weights")
+"""Names under which a training script keeps the state dict; of two, averaged weights are the ones to use."""
+_WRAPPING = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""Names that torch.compile, DataParallel and the like put before a module's own, and before its parts'."""
+_DEEPEST = 8
+"""Dictionaries within dictionaries that are looked into."""
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Bytes that no text holds; every file of weights has some in its first kilobyte."""
+_COUNTS = ("n_averaged",)
+"""Tensors that wrappers keep beside the net's: how often torch's AveragedModel has averaged."""
+_HARMLESS: list[Any] = [argparse.Namespace, np.dtype, (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+                        np.float64(0).__reduce__()[0], *(type(np.dtype(kind)) for kind in (
+                            np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_))]
+"""Plain data that checkpoints hold beside tensors, options and numbers, and that no code is run to make."""
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
 _FEW = 5
 """Tensors that a message names where naming all would say no more."""
@@ -88,7 +109,8 @@ def read_card(weights: str | Path) -> dict[str, Any]:
 def read_state(path: str | Path) -> State:
     """The tensors of a .safetensors file or of a pickled state dict, read without running any code in it.
 
-    Nested `{"state_dict": …}` is opened; keys come in today's spelling (see `modern_keys`).
+    Nested `{"state_dict": …}`, `{"model": …}` and the like are opened; keys come in today's spelling (see
+    `modern_keys`).
 
     Raises:
         DepthcueError: no such file, not a file of weights, or a pickle that holds anything but tensors.
@@ -101,9 +123,49 @@ def read_entries(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
-    entries = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    nested = entries.get("state_dict")
-    return nested if isinstance(nested, dict) else entries
+    check_downloaded(path)
+    return _unwrapped(_read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path), path)
+
+
+def check_downloaded(path: Path) -> None:
+    """Refuse what stands in the place of a binary file after a download that went wrong.
+
+    Raises:
+        DepthcueError: it is empty, or text: a git-lfs pointer, a web page, a server's complaint; says which.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(1024)
+    if _BINARY.search(head):
+        return
+    text = " ".join(head.decode("utf-8", "replace").lstrip("\ufeff").split())
+    again = "Download it again, by the link of the file itself: on GitHub raw and on Hugging Face resolve, not blob."
+    if not text:
+        raise DepthcueError(f"{path} is empty", again)
+    if text.startswith("version https://git-lfs"):
+        raise DepthcueError(f"{path} is a git-lfs pointer: it names the file, which was not downloaded",
+                            "Run git lfs pull in the repository it came from, or download the file by itself.")
+    what = "a web page (html)" if text.startswith("<") else "JSON" if text[0] in "{[" else "plain text"
+    raise DepthcueError(f"{path} is {what} where weights are wanted; it begins {text[:60]!r}", again)
+
+
+def _unwrapped(entries: dict[str, Any], path: Path, depth: int = 0) -> dict[str, Any]:
+    """The entries that hold tensors, out of the dictionaries in which a training script kept them."""
+    if depth > _DEEPEST or any(isinstance(value, Tensor) and value.ndim for value in entries.values()):
+        return entries
+    within = {}
+    for key, value in entries.items():
+        inner = _unwrapped(dict(value), path, depth + 1) if isinstance(value, Mapping) else {}
+        if any(isinstance(each, Tensor) for each in inner.values()) and "optim" not in str(key):
+            within[str(key)] = inner
+    named = [name for name in _WRAPPERS if name in within] or list(within)
+    several = len(named) > 1 and named[0] not in _WRAPPERS
+    if not named or (several and depth):
+        return entries
+    if several:
+        raise DepthcueError(f"{path} holds several state dicts: {', '.join(named)}", "Save the one of the net alone.")
+    if len(named) > 1:
+        log.info("%s holds %s; %s is taken", path, " and ".join(named), named[0])
+    return within[named[0]]
 
 
 def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
@@ -122,8 +184,10 @@ def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
 
 
 def modern_keys(state: dict[str, Any]) -> dict[str, Any]:
-    """Keys without the `module.` of DataParallel, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot."""
-    return {_OLD_DENSENET.sub(r"\1\2", str(key).removeprefix("module.")): value for key, value in state.items()}
+    """Keys without what DataParallel, torch.compile and averaging add, and DenseNet's `denselayer1.norm.1` of torch
+    0.3 without its last dot."""
+    return {_OLD_DENSENET.sub(r"\1\2", _WRAPPING.sub("", str(key))): value for key, value in state.items()
+            if key not in _COUNTS}
 
 
 def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
@@ -173,12 +237,17 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DepthcueError(f"{path} holds more than tensors, or is no state dict; it was not run",
                             "Save net.state_dict() alone, or as safetensors.") from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise DepthcueError(f"{path} cannot be read as weights: {error}") from error
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        packed = zipfile.is_zipfile(path) and not any(name.endswith("data.pkl") for name in zipfile.ZipFile(
+            path).namelist())
+        raise DepthcueError(f"{path} {'is a zip archive' if packed else f'cannot be read as weights: {error}'}",
+                            "Unpack it, and give the file or folder in it." if packed else
+                            "Copy or download it again.") from error
     if not isinstance(state, dict):
         raise DepthcueError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import MaskNet
+from depthcue.nets.checkpoint import check_downloaded
 from depthcue.nets.graph_card import check_runs_on_cpu, described_mask_net, read_graph_card
 
 
@@ -21,6 +22,7 @@ class GraphOnCpu:
         Raises:
             DepthcueError: ONNX Runtime cannot load it.
         """
+        check_downloaded(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # threads that spin while they wait take the cores from whatever works beside them
