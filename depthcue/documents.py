@@ -35,8 +35,8 @@ Document = dict[str, Any]
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FEW = 3
-_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
-_POINTER = b"version https://git-lfs"
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Bytes that no text holds; every file of weights has some in its first kilobyte."""
 
 
 class Malformed(ValueError):
@@ -148,19 +148,25 @@ def checked_text(text: str, model: "type[Loose]") -> Document:
 
 
 def refuse_placeholder(path: str | os.PathLike[str]) -> None:
-    """Refuse what a download leaves where a file should be: a web page, or Git LFS's pointer to the file.
+    """Refuse what a download that went wrong leaves in the place of a binary file.
 
     Raises:
-        DepthcueError: it is one of them; says how to get the file.
+        DepthcueError: it is empty, or text: a pointer of Git LFS, a web page, a server's complaint; says which, and how
+            to get the file.
     """
     with open(path, "rb") as file:
-        begin = file.read(256)
-    if begin.startswith(_POINTER):
-        raise DepthcueError(f"{path} is a pointer of Git LFS to the file, not the file itself",
-                            "Fetch it with git lfs pull, or download the file itself.")
-    if _PAGE.match(begin):
-        raise DepthcueError(f"{path} is a web page (HTML), not the file it is called after",
-                            "The download gave a page in its place; open its address in a browser and download again.")
+        begin = file.read(1024)
+    if _BINARY.search(begin):
+        return
+    text = " ".join(begin.decode("utf-8", "replace").lstrip("\ufeff").split())
+    again = "Download it again, by the link of the file itself: on GitHub raw and on Hugging Face resolve, not blob."
+    if not text:
+        raise DepthcueError(f"{path} is empty", again)
+    if text.startswith("version https://git-lfs"):
+        raise DepthcueError(f"{path} is a pointer of Git LFS: it names the file, which was not downloaded",
+                            "Run git lfs pull in the repository it came from, or download the file by itself.")
+    what = "a web page (HTML)" if text.startswith("<") else "JSON" if text[0] in "{[" else "plain text"
+    raise DepthcueError(f"{path} is {what} where weights are wanted; it begins {text[:60]!r}", again)
 
 
 def beside(folder: Path, path: str) -> Path:

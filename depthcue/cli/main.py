@@ -51,6 +51,8 @@ def entry() -> None:
     """The console script."""
     # OpenMP threads that spin at barriers cost a busy machine ten times what they gain an idle one
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # a command opens no window, and a notebook's MPLBACKEND breaks every library that imports matplotlib
+    os.environ["MPLBACKEND"] = "agg"
     sys.exit(main())
 
 

@@ -157,9 +157,10 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
                      else load_target_of(runner.description, options.weights))
         keep = Dial.of(runner.description, options.keep, options.lam).keep
     except DepthcueError as error:
-        raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
-                            f"{error.message}",
-                            f"{error.hint or 'Name it with --target'}\nOr save other kinds.") from error
+        saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
+        names_one = runner.description.target and not options.target
+        another = "Or name another with --target, or save other kinds." if names_one else "Or save other kinds."
+        raise error.within(f"--save {saved} needs the depth net", another) from error
     return runner, DepthThroughMask(depth_net, device, keep)
 
 

@@ -276,7 +276,7 @@ def test_depth_colours_do_not_flicker_through_a_video(mask_all, tmp_path, monkey
     ({"save": ()}, "nothing to save"),
     ({"threshold": 1.5}, "outside 0 to 1"),
     ({"weights": "no-such-net"}, "no-such-net"),
-    ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net"),
+    ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net(.|\n)*compact-indoor"),
     ({"lam": 0.01}, "outside the range"),
 ])
 def test_wrong_wishes_are_told_before_anything_is_done(mask_all, tmp_path, options, complaint):
