@@ -145,7 +145,6 @@ def cluster_of(cores: int) -> Iterator[None]:
 
     whole = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(whole)[:cores])
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=256 * 2**20, log_to_driver=False)
     try:
         yield
