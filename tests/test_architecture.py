@@ -88,8 +88,8 @@ def test_nothing_is_sent_home(library: str, tmp_path: Path) -> None:
             "try: socket.getaddrinfo('depthcue.invalid', 80)\n"  # what is there to be seen is seen
             "except OSError: pass")
     record = tmp_path / "record"
-    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": "", "RECORD": str(record), "PYTHONDONTWRITEBYTECODE": "1",
-                   "PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}"}
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": "", "RECORD": str(record),
+                   "PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}", "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
     lines = record.read_text().splitlines()
     assert len(lines) == 1 and "depthcue.invalid" in lines[0]

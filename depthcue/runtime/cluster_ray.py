@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from depthcue.errors import DepthcueError
@@ -91,13 +92,14 @@ def _closed_to_others() -> Iterator[None]:
     Ray runs the code of whoever reaches one of its ports, and by itself it listens on all networks of the machine.
     """
     from ray._private import ray_constants
-    from ray._raylet import AuthenticationTokenLoader, Config
+
+    core: Any = import_module("ray._raylet")
 
     def apply(loopback: bool) -> None:
         """Let Ray look again at what it read from the environment when it was imported."""
         ray_constants.ENABLE_RAY_CLUSTER = not loopback
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
+        core.Config.initialize("")
+        core.AuthenticationTokenLoader.instance().reset_cache()
 
     # switched off, Ray takes the loopback as its address, which it does by itself where a firewall asks the user; the
     # loopback given as an address it would exchange for one that others reach
