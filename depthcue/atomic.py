@@ -2,11 +2,20 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from depthcue.errors import DepthcueError
+
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""What Python has in the place of a byte of a file name that is not UTF-8; no file and no terminal takes it as it is."""
+
+
+def shown(text: str) -> str:
+    """Text that can be written everywhere: bytes of file names that are not UTF-8 become `\\xe9`."""
+    return NOT_UTF8.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -67,9 +76,9 @@ def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8), as it is `shown`, to `path`, whole or not at all."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(shown(text), encoding="utf-8")
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

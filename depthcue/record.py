@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from depthcue.atomic import make_folder, write_text
+from depthcue.atomic import NOT_UTF8, make_folder, shown, write_text
 from depthcue.errors import DepthcueError
 
 SCHEMA = 1
@@ -67,13 +67,20 @@ def begin(out: str | os.PathLike[str]) -> Path:
 
 def document(command: str, **fields: Any) -> dict[str, Any]:
     """Open a results document: schema, command, the words it was called with, revision, machine, then `fields`."""
-    return {"schema": SCHEMA, "command": command, "arguments": [_without_secrets(word) for word in sys.argv[1:]],
+    return {"schema": SCHEMA, "command": command, "arguments": [shown(_without_secrets(word)) for word in sys.argv[1:]],
             "revision": revision(), "machine": machine(), **fields}
 
 
+def json_text(content: Any, indent: int | None = None, ascii_only: bool = False) -> str:
+    """`content` as JSON, its texts as they are `shown`. NaN is refused: a reader in another language would be."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = NOT_UTF8.sub(lambda found: "\\" + shown(found[0]), text)  # in JSON a backslash is written as two
+    return json.dumps(json.loads(text), indent=indent) if ascii_only else text
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write `content` as indented JSON, whole or not at all. NaN is refused: a reader in another language would be."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `content` as indented JSON, whole or not at all; see `json_text`."""
+    write_text(path, json_text(content, indent=2) + "\n")
 
 
 def write_public(path: str | os.PathLike[str], content: Any) -> None:

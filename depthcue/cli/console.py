@@ -1,6 +1,7 @@
 """What a person sees: errors, progress and tables. Progress and logs go to stderr, results to stdout."""
 
-import json
+import codecs
+import io
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from depthcue.atomic import shown
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress, Silent
+from depthcue.record import json_text
 
 
 def configure(quiet: bool, verbose: bool) -> None:
@@ -17,6 +20,21 @@ def configure(quiet: bool, verbose: bool) -> None:
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s", force=True)
     logging.getLogger("depthcue").setLevel(level)
+
+
+def take_all_characters() -> None:
+    """Let stdout and stderr take what they have no letters for, escaped: names that are not UTF-8, other alphabets."""
+    codecs.register_error("depthcue-shown", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's, or a test's, may be of another kind
+            stream.reconfigure(errors="depthcue-shown")
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    escaped = shown(error.object[error.start:error.end])
+    return escaped.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 def say_error(error: DepthcueError) -> None:
@@ -28,8 +46,8 @@ def say_error(error: DepthcueError) -> None:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    print()
+    encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+    print(json_text(document, indent=2, ascii_only=encoding != "utf-8"))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from depthcue.atomic import NOT_UTF8
 from depthcue.errors import DepthcueError
 from depthcue.frames.addresses import live_name, without_password
 
@@ -210,11 +211,15 @@ def natural_key(text: str) -> tuple[object, ...]:
 
 
 def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
-    """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number."""
+    """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number.
+
+    Bytes that are not UTF-8 become `%E9`: results are to be found by pages, stores and programs in other languages.
+    """
     wishes = []
-    for path, _, name in found:
-        suffixed = f"{name}_{path.suffix[1:].lower()}" if path.suffix else name
-        parent = path.absolute().parent.name
+    for path, _, wished in found:
+        name = _utf8(wished)
+        suffixed = _utf8(f"{name}_{path.suffix[1:].lower()}") if path.suffix else name
+        parent = _utf8(path.absolute().parent.name)
         placed = f"{parent}_{suffixed}" if parent and "/" not in suffixed else suffixed
         wishes.append((name, suffixed, placed))
     level = [0] * len(wishes)
@@ -234,6 +239,10 @@ def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
         taken.add(unique.casefold())
         names[i] = unique
     return names
+
+
+def _utf8(name: str) -> str:
+    return NOT_UTF8.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
 
 
 def _list_folder(folder: Path) -> list[Path]:

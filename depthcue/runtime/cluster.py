@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from depthcue import __version__
-from depthcue.atomic import remove_partials
+from depthcue.atomic import remove_partials, shown
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress
+from depthcue.record import json_text
 from depthcue.runtime import cluster_ray
 from depthcue.runtime.cluster_journal import Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_ray import LOCAL, Slots
@@ -86,7 +87,7 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
             journal = Journal(store, options.resume)
             for source, error in unreadable:
                 log.error("%s", error)
-                journal.add([json.dumps(unreadable_entry(source, error))], failed=[0])
+                journal.add([json_text(unreadable_entry(source, error))], failed=[0])
             progress.start("masking", len(items))
             run = _Run(order, slots, cluster.address, journal, progress)
             with interruptible() as raise_interruption, journal:
@@ -173,7 +174,7 @@ class _Run:
                               "It takes more memory than a worker has, or makes a decoder crash.")
         log.error("%s", error)
         entry = {**unreadable_entry(item.label, error), "name": item.name, "kind": item.kind}
-        self._journal.add([json.dumps(entry, ensure_ascii=False)], failed=[0])
+        self._journal.add([json_text(entry)], failed=[0])
         self._progress.advance()
 
 
@@ -199,5 +200,5 @@ def _signed(store: Store) -> Iterator[str]:
 
 def _with_earlier(items: Iterable[Item], earlier: dict[str, str]) -> list[Item]:
     """The items, each with its entry of the run that is resumed."""
-    return [replace(item, earlier=json.loads(earlier.pop(item.label))) if item.label in earlier else item
-            for item in items]
+    return [replace(item, earlier=json.loads(earlier.pop(shown(item.label))))
+            if shown(item.label) in earlier else item for item in items]

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from depthcue.errors import DepthcueError
-from depthcue.record import SCHEMA, document
+from depthcue.record import SCHEMA, document, json_text
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
 
@@ -126,7 +126,7 @@ class Journal:
                   "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
         told = document("mask", status=status, options=self._options, **self._facts, totals=totals)
         with self._store.writing(SUMMARY) as file:
-            opening = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+            opening = json_text(told, indent=2).removesuffix("\n}")
             file.write(f"{opening},\n  {_ENTRIES}".encode())
             before = b"\n    "
             for line in (*self._told(), *(line.encode() for line in kept)):
@@ -146,7 +146,7 @@ class Journal:
             return
         name = f"{PARTS}/{self._next:06d}.jsonl"
         with self._store.writing(name) as file:
-            for line in (json.dumps({"options": self._options}, ensure_ascii=False), *self._lines):
+            for line in (json_text({"options": self._options}), *self._lines):
                 file.write(line.encode() + b"\n")
         self._parts.append(name)
         self._next += 1
@@ -225,4 +225,4 @@ def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _keep(entry: dict[str, Any], entries: dict[str, str]) -> None:
     if entry["error"] is None:
-        entries[entry["path"]] = json.dumps(entry, ensure_ascii=False)
+        entries[entry["path"]] = json_text(entry)

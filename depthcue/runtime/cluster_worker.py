@@ -18,8 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from depthcue import __version__
+from depthcue.atomic import shown
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
+from depthcue.record import json_text
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import Item, from_text
 from depthcue.runtime.jobs import Outcome, Prepared
@@ -88,7 +90,7 @@ class MaskWorker:
             report |= {"message": error.message, "hint": error.hint}
         except Exception:
             report |= {"bug": traceback.format_exc()}
-        return {"number": portion["number"], "report": json.dumps({**report, "heard": self._heard.take()})}
+        return {"number": portion["number"], "report": json_text({**report, "heard": self._heard.take()})}
 
     def _open(self, order: Order) -> None:
         if os.path.isdir(order.here):
@@ -121,7 +123,7 @@ class MaskWorker:
         return {"record": self._masking.record, "name": self._masking.name, "resumed": resumed,
                 "frames": sum(entry["frames"] for entry in entries[resumed:]),
                 "failed": [number for number, entry in enumerate(entries) if entry["error"]],
-                "lines": [json.dumps(entry, ensure_ascii=False) for entry in entries]}
+                "lines": [json_text(entry) for entry in entries]}
 
     def _still_there(self, item: Item, earlier: dict[str, Any]) -> bool:
         source = item.stamp or fingerprint(self._input(item))
@@ -171,10 +173,11 @@ class WorkerJob(MaskJob):
 
     def entry(self, outcome: Outcome) -> dict[str, Any]:
         """As `entry_of`, under the name the input has for the user."""
-        entry = {**entry_of(outcome, self.out), "path": self.item.label}
+        entry = {**entry_of(outcome, self.out), "path": shown(self.item.label)}
         if self.origin is not None:
             entry["source"] = self.item.stamp
-            entry["error"] = entry["error"] and entry["error"].replace(str(self.source.path), self.item.label)
+            entry["error"] = entry["error"] and entry["error"].replace(
+                shown(str(self.source.path)), shown(self.item.label))
         return entry
 
 

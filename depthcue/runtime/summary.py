@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from depthcue.atomic import shown
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
@@ -62,7 +63,7 @@ class Summary:
 
     def keep_finished(self, source: Input) -> bool:
         """Whether an earlier run has finished this very input and its files are still there; if so, keep its entry."""
-        entry = self._finished.get(source.label)
+        entry = self._finished.get(shown(source.label))
         if entry is None or not still_holds(entry, source.name, fingerprint(source)):
             return False
         if not all((self._out / output).exists() for output in entry["outputs"]):
@@ -129,10 +130,10 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
         live: what is told of a live source alone.
     """
     return {
-        "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
+        "path": shown(source.label), "name": source.name, "kind": source.kind, "frames": frames,
         "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
         "outputs": list(outputs), "notes": list(notes),
-        "error": None if error is None else str(error), "source": fingerprint(source), "resumed": False,
+        "error": None if error is None else shown(str(error)), "source": fingerprint(source), "resumed": False,
         **({} if live is None else {"live": live}),
     }
 
@@ -140,8 +141,8 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
 def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
-        "path": source, "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
-        "seconds": 0.0, "outputs": [], "notes": [], "error": str(error), "source": None, "resumed": False,
+        "path": shown(source), "name": None, "kind": None, "frames": 0, "share_kept": None, "mean_mask": None,
+        "seconds": 0.0, "outputs": [], "notes": [], "error": shown(str(error)), "source": None, "resumed": False,
     }
 
 

@@ -1,6 +1,7 @@
 """What sources become: kinds, order, names, and errors that say what was found."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,17 @@ def test_one_wrong_source_leaves_the_others(tree):
                         on_error=lambda source, error: wrong.append(f"{source}: {error.message}"))
     assert len(found) == 3
     assert wrong == ["nowhere.png: nowhere.png does not exist"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+def test_names_that_are_not_utf8_give_outputs_whose_names_are(tmp_path):
+    for name in (b"caf\xe9.jpg", b"caf\xe8.jpg", b"d\xfc/a.png", b"d\xfc/a.jp\xe9g"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "w").close()
+    found = find_inputs([str(tmp_path)])
+    assert sorted(item.name for item in found) == ["caf%E8", "caf%E9", "d%FC/a"]
+    assert all(item.path.exists() for item in found)
+    open(os.path.join(os.fsencode(tmp_path), b"d\xfc/a.jpg"), "w").close()
+    deep = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"d\xfc"))
+    assert sorted(names([deep, os.path.join(deep, "..", os.fsdecode(b"caf\xe9.jpg"))])) == ["a_jpg", "a_png", "caf%E9"]
