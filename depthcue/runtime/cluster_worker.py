@@ -4,7 +4,6 @@ What it does is what one machine does, `masking`; inputs that lie in an object s
 decode them, and results that belong there are put by the threads that write them.
 """
 
-import json
 import logging
 import os
 import queue
