@@ -10,7 +10,7 @@ from pathlib import Path
 from depthcue.errors import DepthcueError
 
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""What Python has in the place of bytes of file names that are not UTF-8; no file and no terminal takes it as it is."""
+"""What Python has in the place of bytes of file names that are not UTF-8; it is written to no file and no terminal."""
 
 
 def shown(text: str) -> str:
