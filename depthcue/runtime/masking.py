@@ -1,6 +1,6 @@
 """The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import lcm
 from pathlib import Path
@@ -118,14 +118,13 @@ class Masking:
         """The job of one input, whose results go to the folder `out`."""
         return make(source, out, self._options, self._working, self._multiple, self._metres, reading or LiveOptions())
 
-    def run(self, jobs: Sequence[MaskJob], done: Callable[[Outcome], None],
+    def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
         """Run jobs to their end, as `Pipeline.run`; several threads may do so at the same time."""
-        if jobs:
-            plan = self._plan
-            Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
-                     video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers
-                     ).run(jobs, done, look_up)
+        plan = self._plan
+        Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
+                 video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers,
+                 fill=plan.fill).run(jobs, done, look_up)
 
 
 def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import time
 from fractions import Fraction
 
 import av
@@ -12,7 +13,7 @@ from PIL import Image
 
 from depthcue import imaging
 from depthcue.errors import DepthcueError
-from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, TorchRunner, mask_sources
@@ -308,3 +309,25 @@ def test_real_pictures_and_videos(mask_all, shared_data, tmp_path):
     made, rate, size = frames_of(tmp_path / "out" / "office_overlay.mp4")
     source, source_rate, source_size = frames_of(shared_data / "video" / "office.mp4")
     assert (len(made), rate, size) == (len(source), source_rate, source_size)
+
+
+def test_a_picture_gives_the_same_bytes_whatever_else_there_is(mask_all, tmp_path, monkeypatch):
+    """Nets round differently in batches of other sizes; here that is large enough to be seen."""
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda runner, frames: infer(runner, frames) * (0.5 + len(frames) / 100))
+    generator = np.random.default_rng(0)
+    load = pictures.load_picture
+    monkeypatch.setattr(pictures, "load_picture",
+                        lambda *given: (time.sleep(generator.uniform(0, 0.01)), load(*given))[1])
+    for number in range(15):
+        Image.fromarray(noise(40, 60 if number % 4 else 90, number)).save(tmp_path / f"{number:02d}.png")
+
+    def masks(sources):
+        out = tmp_path / f"out{generator.integers(10**9)}"
+        mask_all(sources, out=out, save=("npy",))
+        return {path.name: path.read_bytes() for path in out.glob("*.npy")}
+
+    sources = sorted(tmp_path.glob("*.png"))
+    first = masks(sources)
+    assert len(first) == 15 and masks(sources) == first
+    assert {**masks(sources[3:4]), **masks(sources[7:])}.items() <= first.items()
