@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from math import lcm
 from pathlib import Path
 from types import TracebackType
@@ -82,7 +83,7 @@ class Masking:
             DepthcueError: weights that do not load, a wrong backend, precision, λ or size.
         """
         self._options = options
-        self._plan = plan
+        self._plan = replace(plan, fill=plan.fill and frames > 1)
         with torch_threads(plan.threads):
             self._runner, self._depth = _open_nets(options, plan, frames)
         self._working, self._multiple = _working_size(self._runner, self._depth, options.size)

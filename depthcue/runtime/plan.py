@@ -19,8 +19,8 @@ class Plan:
     writers: int
     renderers: int
     fill: bool = False
-    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit whatever else there
-    is. On a CPU that costs a frame now and then; a GPU's batches are large, and nearly all full."""
+    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit among whatever others,
+    those that a resumed run has left too. On a CPU that costs a frame now and then; a GPU's batches are large."""
 
     @classmethod
     def for_device(cls, device: str, batch_size: int | None, live: int = 0, cores: int | None = None) -> Self:
