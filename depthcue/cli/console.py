@@ -114,8 +114,14 @@ class _Bar:
     def __init__(self, display: Any) -> None:
         self.display = display
         self.task: Any = None
+        self.unknown = ""
+        """Name of the task, while its number of steps is not known."""
 
     def start(self, what: str, total: int | None = None) -> None:
+        if self.task is not None and what == self.unknown and total is not None:
+            self.unknown = ""
+            return self.display.update(self.task, total=total)
+        self.unknown = what if total is None else ""
         if self.task is not None:
             self.display.remove_task(self.task)
         self.task = self.display.add_task(what, total=total, rate="", figures="")

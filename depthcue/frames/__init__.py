@@ -1,14 +1,15 @@
 """Where pictures come from and go to: images, folders, globs, videos, sequences, cameras; sinks. Nothing about nets."""
 
 from depthcue.frames.frame import Frame, FrameSource
-from depthcue.frames.inputs import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, Input, find_inputs
+from depthcue.frames.inputs import IMAGE_SUFFIXES, SUPPORTED, VIDEO_SUFFIXES, Input, find_inputs, stream_inputs
 from depthcue.frames.live import LiveOptions, LiveSource
 from depthcue.frames.pictures import ImageSource, SequenceSource, load_picture
 from depthcue.frames.sinks import ENCODINGS, ImageSink, Sink, VideoSink
 from depthcue.frames.videos import VideoSource
 
 __all__ = ["ENCODINGS", "IMAGE_SUFFIXES", "SUPPORTED", "VIDEO_SUFFIXES", "Frame", "FrameSource", "ImageSink", "Input",
-           "LiveOptions", "LiveSource", "Sink", "VideoSink", "find_inputs", "load_picture", "open_input"]
+           "LiveOptions", "LiveSource", "Sink", "VideoSink", "find_inputs", "load_picture", "open_input",
+           "stream_inputs"]
 
 
 def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str = "cpu") -> FrameSource:

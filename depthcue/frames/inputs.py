@@ -1,6 +1,7 @@
 """Find what to work on: files, folders, globs, frame-number patterns and live sources, as inputs with output names."""
 
 import glob
+import logging
 import os
 import re
 from collections import Counter
@@ -24,6 +25,9 @@ Kind = Literal["image", "video", "sequence", "live"]
 
 _FRAME_NUMBER = re.compile(r"%(?:0(\d+))?d")
 _GLOB = re.compile(r"[*?\[]")
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
         DepthcueError: a source does not exist, is empty, matches nothing, or is of a kind that cannot be read.
     """
     found: dict[tuple[str, Kind], tuple[Path, Kind, str]] = {}
+    folders: dict[Path, str] = {}
     for source in sources:
         try:
             if (name := live_name(source)) is not None:
                 found.setdefault((source, "live"), (Path(name), "live", name))
                 continue
             for path, kind, name in _expand(source, without.resolve() if without else None):
-                found.setdefault((os.path.realpath(path), kind), (path, kind, name))
+                found.setdefault((_real(path, folders), kind), (path, kind, name))
         except DepthcueError as error:
             if on_error is None:
                 raise
@@ -78,6 +83,32 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
+
+
+def stream_inputs(sources: Sequence[str], without: Path | None = None,
+                  on_error: Callable[[str, DepthcueError], None] | None = None) -> Iterator[Input]:
+    """As `find_inputs`, one after the other; a folder that is the only source is listed as inputs are taken.
+
+    There, names are made unlike each other's folder by folder, which makes no difference but where folders differ by
+    the case of their letters alone.
+    """
+    folder = Path(sources[0]).expanduser() if len(sources) == 1 and sources[0].strip() else None
+    if folder is None or not folder.is_dir():
+        yield from find_inputs(sources, without, on_error)
+        return
+    places: set[str] = set()
+    taken: set[str] = set()
+    for path, place, name in _walk_lazily(folder, without.resolve() if without else None, "", set()):
+        if place in places:
+            continue
+        places.add(place)
+        unique, number = name, 2
+        while unique.casefold() in taken:
+            unique, number = f"{name}-{number}", number + 1
+        taken.add(unique.casefold())
+        yield Input(path, _kind(path), unique)
+    if not places:
+        find_inputs(sources, without, on_error)  # tells why
 
 
 def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
@@ -165,6 +196,32 @@ def _walk(folder: Path, without: Path | None) -> Iterator[tuple[Path, Kind, str]
         yield path, _kind(path), path.relative_to(folder).with_suffix("").as_posix()
 
 
+def _walk_lazily(folder: Path, without: Path | None, prefix: str, seen: set[str]) -> Iterator[tuple[Path, str, str]]:
+    """As `_walk`, a folder at a time: (path, where it really is, name unlike those of other files of its folder)."""
+    real = os.path.realpath(folder)
+    if real in seen or (without is not None and Path(real) == without):
+        return
+    seen.add(real)
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        log.warning("%s is left out: it cannot be read: %s", folder, error.strerror)
+        return
+    folders = {entry.name for entry in entries if entry.is_dir()}
+    files = {entry.name: path for entry in entries
+             if entry.name not in folders and _is_supported(path := folder / entry.name)}
+    wished: list[tuple[Path, Kind, str]] = [(path, _kind(path), prefix + path.stem) for path in files.values()]
+    names = dict(zip(files, unique_names(wished), strict=True))
+    for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
+        if entry.name in folders:
+            yield from _walk_lazily(folder / entry.name, without, f"{prefix}{entry.name}/", seen)
+        elif entry.name in files:
+            path = files[entry.name]
+            place = os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name)
+            yield path, place, names[entry.name]
+
+
 def _globbed(pattern: Path, without: Path | None) -> Iterator[tuple[Path, Kind, str]]:
     matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]
     fixed = Path(*_fixed_parts(pattern))
@@ -239,6 +296,15 @@ def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
         taken.add(unique.casefold())
         names[i] = unique
     return names
+
+
+def _real(path: Path, folders: dict[Path, str]) -> str:
+    """`os.path.realpath`, which asks for each folder above anew; on a disk far away that takes a millisecond."""
+    if path.is_symlink() or path.name in ("", ".."):
+        return os.path.realpath(path)
+    if path.parent not in folders:
+        folders[path.parent] = os.path.realpath(path.parent)
+    return os.path.join(folders[path.parent], path.name)
 
 
 def _utf8(name: str) -> str:

@@ -8,26 +8,31 @@ summary.json, one line an entry, and are removed.
 import codecs
 import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from depthcue.errors import DepthcueError
-from depthcue.record import SCHEMA, document, json_text
+from depthcue.record import document, json_text
 from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
+from depthcue.runtime.summary import (
+    SAVE_INTERVAL_S,
+    SUMMARY,
+    TABLE_ROWS,
+    keep_entry,
+    read_summary,
+    totals,
+    write_summary,
+)
 
 PARTS = "summary.parts"
 PART_BYTES = 16 * 2**20
 """A part is written when it has grown to this, or every few seconds."""
 MAX_SHOWN = 1000
 """How many entries are kept to be shown to a person."""
-
-_ENTRIES = '"inputs": ['
-_BETWEEN = re.compile(r"[\s,]*")
 
 log = logging.getLogger(__name__)
 
@@ -121,18 +126,10 @@ class Journal:
         self._write_part()
         kept = self._not_come_to() if self._resumed and status != "done" else []
         self._counts.update(inputs=len(kept), resumed=len(kept))
-        seconds, frames = time.perf_counter() - self._started, self._counts["frames"]
-        totals = {**{name: self._counts[name] for name in ("inputs", "failed", "resumed", "frames")},
-                  "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
-        told = document("mask", status=status, options=self._options, **self._facts, totals=totals)
+        told = document("mask", status=status, options=self._options, **self._facts,
+                        totals=totals(self._counts, time.perf_counter() - self._started))
         with self._store.writing(SUMMARY) as file:
-            opening = json_text(told, indent=2).removesuffix("\n}")
-            file.write(f"{opening},\n  {_ENTRIES}".encode())
-            before = b"\n    "
-            for line in (*self._told(), *(line.encode() for line in kept)):
-                file.write(before + line)
-                before = b",\n    "
-            file.write(b"\n  ]\n}\n")
+            write_summary(file, told, chain(self._told(), (line.encode() for line in kept)))
         self._store.delete_folder(PARTS)
         self._document = {**told, "inputs": self._shown}
 
@@ -179,7 +176,7 @@ def read_earlier(store: Store) -> tuple[dict[str, Any] | None, dict[str, str]]:
         try:
             with store.open(key) as file:
                 text = file.read().decode()
-            told, lines = _read_summary(text) if key == SUMMARY else _read_part(text)
+            told, lines = read_summary(text) if key == SUMMARY else _read_part(text)
             if told != options:
                 options, entries = told, {}
             entries.update(lines)
@@ -198,31 +195,9 @@ def copy_summary(store: Store, to: TextIO) -> None:
             to.write(decoder.decode(chunk))
 
 
-def _read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Options and finished entries of a summary.json, entry by entry: a million at once would take gigabytes."""
-    head, found, rest = text.partition(_ENTRIES)
-    told = json.loads(f"{head}{_ENTRIES}]}}") if found else json.loads(text)
-    if told["schema"] != SCHEMA or told["command"] != "mask":
-        raise ValueError("another kind of document")
-    entries: dict[str, str] = {}
-    decoder, position = json.JSONDecoder(), 0
-    while True:
-        between = _BETWEEN.match(rest, position)
-        position = between.end() if between is not None else position
-        if rest.startswith("]", position):
-            return told["options"], entries
-        entry, position = decoder.raw_decode(rest, position)
-        _keep(entry, entries)
-
-
 def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     head, *lines = text.removesuffix("\n").split("\n")
     entries: dict[str, str] = {}
     for line in lines:
-        _keep(json.loads(line), entries)
+        keep_entry(json.loads(line), entries)
     return json.loads(head)["options"], entries
-
-
-def _keep(entry: dict[str, Any], entries: dict[str, str]) -> None:
-    if entry["error"] is None:
-        entries[entry["path"]] = json_text(entry)

@@ -126,7 +126,8 @@ class MaskWorker:
 
     def _still_there(self, item: Item, earlier: dict[str, Any]) -> bool:
         source = item.stamp or fingerprint(self._input(item))
-        return still_holds(earlier, item.name, source) and self._store.are_there(earlier["outputs"])
+        return still_holds(earlier, item.name, source) and (
+            self._store.sizes(earlier["outputs"]) == earlier.get("output_bytes"))
 
     def _input(self, item: Item, fetched: Path = Path()) -> Input:
         """An input as it is opened here: where it lies, or in the folder it is fetched to."""

@@ -25,7 +25,7 @@ from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.plan import Plan
 from depthcue.runtime.runner import Runner
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, Kept, Rendered, Saver
-from depthcue.runtime.summary import finished_entry
+from depthcue.runtime.summary import fingerprint, finished_entry
 
 
 class MaskJob:
@@ -39,6 +39,8 @@ class MaskJob:
         self.notes: list[str] = []
         self.live: dict[str, Any] | None = None
         """What is told of a live source alone."""
+        self.stamp: dict[str, Any] | None = None
+        """By what the source was known when it was opened."""
         self.saver = Saver(source, out, options.save, options.threshold, metres, options.encoder)
         self._live_options = live
         self._decoder = options.decoder
@@ -48,12 +50,15 @@ class MaskJob:
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:
+        self.stamp = fingerprint(self.source)
         with open_input(self.source, live=self._live_options, decoder=self._decoder) as stream:
             self.saver.stream = stream
             try:
                 yield self._prepared(stream)
             finally:
                 self.notes = stream.notes
+                if self.stamp != fingerprint(self.source):
+                    self.notes.append("changed while it was read: --resume masks it again")
                 if isinstance(stream, LiveSource):
                     self.live = {"dropped": stream.dropped, "reconnects": stream.reconnects}
 
@@ -136,7 +141,7 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
         job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
         mean_mask=saver.mask_sum / frames if frames else None, seconds=outcome.seconds,
         outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
-        notes=job.notes, error=outcome.error,
+        output_bytes=saver.sizes if outcome.complete else [], notes=job.notes, error=outcome.error, stamp=job.stamp,
         live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
 
 
