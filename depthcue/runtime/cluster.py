@@ -29,7 +29,7 @@ from depthcue.runtime.cluster_journal import Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_ray import LOCAL, Slots
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import Item, find_items, from_text, portions, to_text
-from depthcue.runtime.cluster_worker import Order
+from depthcue.runtime.cluster_worker import SIGN, Order
 from depthcue.runtime.interruption import interruptible
 from depthcue.runtime.mask_options import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
@@ -180,19 +180,21 @@ class _Run:
 
 @contextmanager
 def _signed(store: Store) -> Iterator[str]:
-    """A file in the store by which workers see that it is the same as the driver's; gives its name.
+    """A file in the store by which workers see that it is the same as the driver's; gives what stands in it.
+
+    It has always the same name: one that a driver left which was killed is replaced, and removed, by the next run.
 
     Raises:
         DepthcueError: the store cannot be written.
     """
-    sign = f".depthcue-{uuid.uuid4().hex}"
+    sign = uuid.uuid4().hex
     new = store.local is not None and not store.local.exists()
-    with store.writing(sign):
-        pass
+    with store.writing(SIGN) as file:
+        file.write(sign.encode())
     try:
         yield sign
     finally:
-        store.delete(sign)
+        store.delete(SIGN)
         if new and store.local is not None:
             with suppress(OSError):  # something lies in it
                 store.local.rmdir()

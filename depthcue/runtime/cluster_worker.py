@@ -31,6 +31,7 @@ from depthcue.runtime.plan import Plan
 from depthcue.runtime.saving import Rendered, Saver
 from depthcue.runtime.summary import fingerprint, still_holds
 
+SIGN = ".depthcue-running"
 WAITING_READERS = 4
 """Times as many readers and writers where files come from or go to an object store: most of the time they wait."""
 
@@ -48,7 +49,7 @@ class Order:
     cores: int
     """Of a worker."""
     sign: str
-    """A file in `out`, by which a worker sees that it is the same folder as the driver's."""
+    """What stands in the file SIGN in `out`, by which a worker sees that it is the same folder as the driver's."""
     earlier: dict[str, Any] | None = None
     """What decided the results of the run that is resumed."""
 
@@ -95,7 +96,7 @@ class MaskWorker:
         if os.path.isdir(order.here):
             os.chdir(order.here)  # specs of nets may hold relative paths
         self._store = Store(order.out)
-        if not self._store.are_there([order.sign]):
+        if not self._store.are_there([SIGN]) or not self._sees(order.sign):
             raise DepthcueError(f"{socket.gethostname()} does not see the folder {order.out}",
                                 "Choose an --out on a disk that all machines share, or an address such as s3://….")
         plan = Plan.for_device(order.options.device, order.options.batch_size, cores=order.cores)
@@ -103,6 +104,10 @@ class MaskWorker:
             plan = replace(plan, writers=WAITING_READERS * plan.writers)
         self._masking = Masking(order.options, replace(plan, readers=WAITING_READERS * plan.readers), LONG_VIDEO)
         self._masking.__enter__()  # left when the process ends
+
+    def _sees(self, sign: str) -> bool:
+        with self._store.open(SIGN) as file:
+            return file.read().decode() == sign
 
     def _mask(self, items: list[Item]) -> dict[str, Any]:
         resumes = self._order.earlier == self._masking.record
