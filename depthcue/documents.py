@@ -406,8 +406,9 @@ class SummaryEntry(Loose):
     kind: Name | None
     frames: Count
     outputs: list[Inside]
+    output_bytes: list[Count | None] = Field(default=[])
     error: str | None
-    source: dict[str, int] | None
+    source: dict[str, Name | int] | None
     resumed: bool
 
 

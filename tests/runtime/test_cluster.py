@@ -1,6 +1,7 @@
 """Masking on many machines, with Ray's place taken by a loop: what is done, told, resumed, given up."""
 
 import contextlib
+import io
 import json
 import os
 from fractions import Fraction
@@ -18,7 +19,7 @@ from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summ
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import from_text
-from depthcue.runtime.cluster_worker import MaskWorker
+from depthcue.runtime.cluster_worker import SIGN, MaskWorker
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
 
@@ -244,6 +245,29 @@ def test_a_folder_that_is_not_shared_is_told(mask, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "are_there", lambda self, keys: False)
     with pytest.raises(DepthcueError, match="does not see the folder"):
         mask([tmp_path / "a.png"])
+
+
+def test_what_a_killed_driver_left_is_replaced_and_removed(mask, tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / SIGN).write_text("of another")
+    mask([tmp_path / "a.png"])
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_folder_of_the_same_name_that_is_another_is_told(mask, tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr(Store, "open", lambda self, key: io.BytesIO(b"of another"))
+    with pytest.raises(DepthcueError, match="does not see the folder"):
+        mask([tmp_path / "a.png"])
+
+
+def test_outputs_that_were_cut_are_made_again(mask, tmp_path):
+    sources = [picture(tmp_path / "in" / f"{name}.png") or str(tmp_path / "in" / f"{name}.png") for name in "abc"]
+    mask(sources)
+    (tmp_path / "out" / "b_mask.png").write_bytes(b"")
+    assert mask(sources, resume=True)["totals"]["resumed"] == 2
+    assert (tmp_path / "out" / "b_mask.png").stat().st_size > 0
 
 
 def test_another_version_on_a_worker_is_told(mask, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import time
 from fractions import Fraction
 
 import av
@@ -12,10 +13,10 @@ from PIL import Image
 
 from depthcue import imaging
 from depthcue.errors import DepthcueError
-from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
-from depthcue.runtime import MaskOptions, TorchRunner, mask_sources
+from depthcue.runtime import MaskOptions, TorchRunner, mask_job, mask_sources, masking
 
 
 def noise(height, width, seed=0):
@@ -308,3 +309,132 @@ def test_real_pictures_and_videos(mask_all, shared_data, tmp_path):
     made, rate, size = frames_of(tmp_path / "out" / "office_overlay.mp4")
     source, source_rate, source_size = frames_of(shared_data / "video" / "office.mp4")
     assert (len(made), rate, size) == (len(source), source_rate, source_size)
+
+
+def test_a_picture_gives_the_same_bytes_among_whatever_others(mask_all, tmp_path, monkeypatch):
+    """Nets round differently in batches of other sizes; here that is large enough to be seen."""
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda runner, frames: infer(runner, frames) * (0.5 + len(frames) / 100))
+    generator = np.random.default_rng(0)
+    load = pictures.load_picture
+    monkeypatch.setattr(pictures, "load_picture",
+                        lambda *given: (time.sleep(generator.uniform(0, 0.01)), load(*given))[1])
+    for number in range(15):
+        Image.fromarray(noise(40, 60 if number % 4 else 90, number)).save(tmp_path / f"{number:02d}.png")
+
+    def masks(sources):
+        out = tmp_path / f"out{generator.integers(10**9)}"
+        mask_all(sources, out=out, save=("npy",))
+        return {path.name: path.read_bytes() for path in out.glob("*.npy")}
+
+    sources = sorted(tmp_path.glob("*.png"))
+    first = masks(sources)
+    assert len(first) == 15 and masks(sources) == first
+    assert {**masks(sources[3:5]), **masks(sources[7:])}.items() <= first.items()
+
+
+def four(folder):
+    for number, name in enumerate("abcd"):
+        Image.fromarray(noise(40, 60, number)).save(folder / f"{name}.png")
+    return sorted(folder.glob("*.png"))
+
+
+def finished(out):
+    return sorted(entry["name"] for entry in json.loads((out / "summary.json").read_text())["inputs"])
+
+
+@pytest.mark.parametrize("where", ["__init__", "__enter__", "run"])
+def test_a_run_that_ends_before_it_has_done_anything_forgets_nothing(mask_all, tmp_path, monkeypatch, where):
+    sources, out = four(tmp_path), tmp_path / "out"
+    mask_all(sources)
+    os.utime(sources[1], ns=(1, 1))
+
+    def killed(*_):
+        assert finished(out) == list("abcd") or where == "run"  # what a kill at this moment leaves
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masking.Masking, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            mask_all(sources, resume=True)
+    assert mask_all(sources, resume=True)["totals"]["resumed"] == 3
+
+
+def test_entries_of_an_earlier_run_stay_until_their_inputs_have_had_their_turn(mask_all, tmp_path, monkeypatch):
+    sources, out = four(tmp_path), tmp_path / "out"
+    mask_all(sources)
+    for source in sources[:2]:
+        os.utime(source, ns=(1, 1))
+    seen = []
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda *given: seen.append(finished(out)) or infer(*given))
+    monkeypatch.setattr(mask_job, "LISTED_FIRST", 1)
+    assert mask_all(sources, resume=True)["totals"]["resumed"] == 2
+    assert {"c", "d"} <= set(seen[0])
+    # asked for something else, the earlier run is of no use, and its summary goes when the work begins
+    assert mask_all(sources, resume=True, lam=5.0)["totals"]["resumed"] == 0 and seen[-1] == []
+
+
+@pytest.mark.parametrize("harm", [
+    lambda out: (out / "b_mask.png").write_bytes(b""),
+    lambda out: (out / "b_mask.png").write_bytes((out / "b_mask.png").read_bytes()[:-9]),
+    lambda out: (out / "b_mask.png").unlink(),
+    lambda out: next((out / "clip_frames").iterdir()).write_bytes(b"cut"),
+    lambda out: next((out / "clip_frames").iterdir()).unlink(),
+])
+def test_outputs_that_are_not_as_they_were_left_are_made_again(mask_all, tmp_path, harm):
+    sources, out = [*four(tmp_path), write_video(tmp_path / "clip.mp4", frames=3)], tmp_path / "out"
+    mask_all(sources, save=("mask", "npy"))
+    before = {path: path.read_bytes() for path in out.rglob("*.*") if path.name != "summary.json"}
+    harm(out)
+    assert mask_all(sources, save=("mask", "npy"), resume=True)["totals"]["resumed"] == 4
+    assert before == {path: path.read_bytes() for path in out.rglob("*.*") if path.name != "summary.json"}
+
+
+def test_a_source_that_changes_while_it_is_read_is_said_to_and_done_again(mask_all, tmp_path, monkeypatch):
+    sources = four(tmp_path)
+    load, other = pictures.load_picture, noise(40, 60, 9)
+
+    def changing(path, *given):
+        picture = load(path, *given)
+        if path.name == "b.png":
+            status, content = path.stat(), path.read_bytes()
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # as long as before, and as old
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return picture
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "load_picture", changing)
+        summary = mask_all(sources)
+    assert [bool(entry["notes"]) for entry in sorted(summary["inputs"], key=lambda entry: entry["name"])] == [
+        False, True, False, False]
+    Image.fromarray(other).save(sources[1])
+    summary = mask_all(sources, resume=True)
+    assert summary["totals"]["resumed"] == 3 and not summary["inputs"][-1]["notes"]
+
+
+def test_more_inputs_than_are_listed_at_first(mask_all, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_job, "LISTED_FIRST", 2)
+    (tmp_path / "in").mkdir()
+    four(tmp_path / "in")
+    steps = []
+
+    class Watched(Silent):
+        def start(self, what, total=None):
+            steps.append(total)
+
+        def advance(self, count=1, **figures):
+            steps.append(count)
+
+    def run(**options):
+        steps.clear()
+        options = MaskOptions(weights=str(weights), backend="torch", device="cpu", save=("mask",), **options)
+        return mask_sources([str(tmp_path / "in")], tmp_path / "out", options, Watched())
+
+    assert run()["totals"]["inputs"] == 4 and finished(tmp_path / "out") == list("abcd")
+    assert steps[0] is None and steps.count(None) == 1
+    write_video(tmp_path / "in" / "e.mp4", frames=2)
+    (tmp_path / "in" / "f.png").write_bytes(b"")
+    summary = run(resume=True)
+    assert summary["totals"] | {"seconds": 0, "frames_per_second": 0} == {
+        "inputs": 6, "failed": 1, "resumed": 4, "frames": 2, "seconds": 0, "frames_per_second": 0}
