@@ -199,7 +199,7 @@ def test_torch_that_computes_something_else_is_not_taken(tmp_path: Path, caplog:
         {"channels": np.array([1]), "scales": np.float32([1, 1, 2, 2])}, ["b", 3, 32, 48])
     net = opened(spec)
     assert not net.differentiable and net.in_torch is None
-    assert "passes no gradients: torch's maps differ from those of ONNX Runtime by up to 0.0" in caplog.text
+    assert "passes no gradients: In torch its maps differ from those of ONNX Runtime by up to 0.0" in caplog.text
     with pytest.raises(DepthcueError, match="of their range, and 0.001 is allowed"):
         require_gradients(net, "training")
 

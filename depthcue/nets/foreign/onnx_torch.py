@@ -116,14 +116,14 @@ def _quicken(converted: Any, graph: onnx.GraphProto) -> None:
     for node in graph.node:
         name = converted.mapping[node.output[0]]
         layer = getattr(converted, name)
-        limits = [limit for limit in node.input[1:] if limit]
-        if node.op_type == "Clip" and all(limit in constants for limit in limits):
+        limits = [constants.get(limit) for limit in node.input[1:] if limit]
+        if node.op_type == "Clip" and all(limit is not None and limit.dtype.kind == "f" for limit in limits):
             # attributes of old graphs, inputs of newer ones
             given = {end: float(constants[limit])
                      for end, limit in zip(("min", "max"), node.input[1:], strict=False) if limit}
             setattr(converted, name, _Clip(given.get("min", layer.min), given.get("max", layer.max)))
     for layer in converted.modules():
-        if type(layer) is nn.Conv2d and layer.groups == layer.in_channels and max(layer.stride) > 1:
+        if type(layer) is nn.Conv2d and 1 < layer.groups == layer.in_channels and max(layer.stride) > 1:
             layer.__class__ = _StridedDepthwise
 
 
@@ -150,5 +150,5 @@ class _StridedDepthwise(nn.Conv2d):
 
 
 def first_line(error: Exception) -> str:
-    """The class and the first line of an error of others' code."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    """The class and the first line of an error of others' code, without a full stop."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
