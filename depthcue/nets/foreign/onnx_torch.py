@@ -77,7 +77,9 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
                            "pip install 'depthcue[onnx-gradients]'.") from error
     # about attributes it leaves out, which the comparison with ONNX Runtime judges, and about how it calls torch
     warnings.filterwarnings("ignore", module=r"onnx2pytorch\.")
-    model = _folded(path)
+    model = _folded(onnx.load(path))
+    if any(each.data_type == onnx.TensorProto.FLOAT16 for each in model.graph.initializer):
+        model = _folded(model)  # the casts to float32, in which a CPU computes, that ONNX Runtime put behind weights
     try:
         with warnings.catch_warnings():
             # the meaning of an operator it does not know it would guess from its name
@@ -90,8 +92,8 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
     return TorchGraph(converted, as_input).requires_grad_(False).eval()
 
 
-def _folded(path: Path) -> onnx.ModelProto:
-    """The graph with constants and batch norms folded, in standard operators."""
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph with constants and batch norms folded, in standard operators."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -99,8 +101,7 @@ def _folded(path: Path) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
             # from memory: beside a copy there is no file of large weights
-            whole = onnx.load(path).SerializeToString()
-            onnxruntime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
             return onnx.load(options.optimized_model_filepath)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         raise NotConverted(f"ONNX Runtime cannot fold it: {first_line(error)}") from error
