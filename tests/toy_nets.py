@@ -7,6 +7,7 @@ from torch import Tensor
 
 from depthcue.data import Batch, Frames
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets.shares import normalised_to
 
 SIZE = (24, 32)
 RED_SHARE = 0.1
@@ -41,6 +42,19 @@ class RedMask(MaskNet):
         noise = torch.rand(1, 1, *normalised.shape[2:], generator=torch.Generator().manual_seed(0))
         others = red + noise > torch.quantile(red + noise, 1 - 1 / lam[0].item())
         return torch.maximum(red, 0.999 * others)
+
+
+class RedShares(MaskNet):
+    """Keeps the share it is asked for: red pixels first, then others at random."""
+
+    def __init__(self) -> None:
+        super().__init__(MaskDescription("red-shares", "red-depth", *SIZE, multiple=1, default_lambda=4.0,
+                                         keep_range=(0.05, 0.9), lambda_at=((0.1, 8.0), (0.5, 2.0)), **_PLAIN))
+
+    def forward(self, normalised: Tensor, dial: Tensor | None = None) -> Tensor:
+        red = (normalised[:, :1] > 0).float()
+        noise = torch.rand(1, 1, *normalised.shape[2:], generator=torch.Generator().manual_seed(0))
+        return normalised_to(red + 0.5 * noise, self.dial_of(normalised, dial))
 
 
 class ToyData:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
+from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
@@ -175,3 +175,22 @@ def test_a_lambda_outside_the_dial_is_refused(tmp_path: Path) -> None:
 def test_no_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="no images"):
         _run(tmp_path, ToyData(0))
+
+
+def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
+    results = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(shares=(0.2, 0.05), draws=200))
+    few, many = sorted(results["curves"]["mask"], key=lambda entry: float(entry["sparseness"]))
+    assert (few["keep"], many["keep"]) == (0.05, 0.2)
+    # at half of the red pixels half of the depth is gone, at twice as many nothing
+    assert many["rmse_to_target"] == pytest.approx(0, abs=1e-6) and few["rmse_to_target"] > 0.1
+    assert few["lambda"] == 8.0 and 2.0 < many["lambda"] < 8.0  # of the table; beyond its ends the nearest
+    assert [(entry["keep"], round(entry["mask"]["mean"], 2)) for entry in results["soft"]] == [(0.2, 0.2), (0.05, 0.05)]
+    assert "asked for the share itself" in results["lambda"]["choice"] and results["lambda"]["sweep"] == []
+    fixed = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(lam=2.0, soft_maps=False, draws=200))
+    assert {entry["keep"] for entry in fixed["curves"]["mask"]} == {0.5}
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_a_share_that_cannot_be_kept_is_refused(share: float, tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="--keep"):
+        compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(shares=(share,)))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from reference import image_errors, rmse_over_images
-from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
+from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.evaluate import PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
+from depthcue.evaluation.evaluate import KEEPS, PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
 from depthcue.evaluation.full_errors import MEANS
 from depthcue.nets import MaskNet
 from depthcue.selection import DirectSettings
@@ -271,3 +271,23 @@ def test_a_depth_net_that_overflows_is_named_with_the_picture(tmp_path: Path) ->
     with pytest.raises(DepthcueError, match="red-depth gives values that are not finite for toy-0"):
         evaluate([RedMask()], _Broken(), ToyData(), tmp_path / "out", Settings(draws=50))
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_net_of_shares_has_a_row_for_each_share(tmp_path: Path) -> None:
+    results = _run(tmp_path, mask_nets=[RedShares()])
+    assert [row["keep"] for row in results["table"]] == list(KEEPS)
+    for row in results["table"]:
+        assert row["mean"] == pytest.approx(row["keep"], abs=1e-3)
+    assert results["in_question"]["keep"] == 0.2  # its own
+    assert [entry["keep"] for entry in results["under_fills"]["mean"]["mask"]] == [0.1, 0.2, 0.5]
+    # red comes first at every share, so fewer pixels lie among more
+    assert all(entry["value"] == 1.0 for entry in results["character"]["nesting"])
+    few = _run(tmp_path, mask_nets=[RedShares()], keeps=(0.3, 0.6), keep=0.5)
+    assert [row["keep"] for row in few["table"]] == [0.3, 0.6] and few["in_question"]["keep"] == 0.6
+    by_lambda = _run(tmp_path, mask_nets=[RedShares()], lambdas=(8.0, 2.0))
+    assert [(row["lambda"], row["keep"]) for row in by_lambda["table"]] == [(8.0, 0.1), (2.0, 0.5)]
+
+
+def test_a_share_is_refused_by_a_net_of_lambda(tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match="does not take a share"):
+        _run(tmp_path, keeps=(0.2,))

@@ -78,8 +78,8 @@ class OnnxDepthNet(ForeignDepthNet):
             self.gradients_hint = f"{error}. {error.hint}"
             return
         if not difference <= _SAME:  # not above: NaN is no agreement either
-            reason = (f"torch's maps differ from those of ONNX Runtime by up to {difference:.2g} of their range, and "
-                      f"{_SAME:g} is allowed")
+            reason = (f"In torch its maps differ from those of ONNX Runtime by up to {difference:.2g} of their range, "
+                      f"and {_SAME:g} is allowed")
             log.warning("%s passes no gradients: %s", name, reason)
             self.gradients_hint = f"{reason}. {GIVE_THE_NET}"
             return
@@ -203,7 +203,7 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
     if not graph.states_channels:
         graph.find_channels(net.description.height, net.description.width)
     if graph.takes_bytes:
-        net.gradients_hint = f"its graph takes pictures of 8 bits, which carry no gradient. {GIVE_THE_NET}"
+        net.gradients_hint = f"Its graph takes pictures of 8 bits, which carry no gradient. {GIVE_THE_NET}"
     else:
         net.convert(path)
     return net

@@ -77,7 +77,9 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
                            "pip install 'depthcue[onnx-gradients]'.") from error
     # about attributes it leaves out, which the comparison with ONNX Runtime judges, and about how it calls torch
     warnings.filterwarnings("ignore", module=r"onnx2pytorch\.")
-    model = _folded(path)
+    model = _folded(onnx.load(path))
+    if any(each.data_type == onnx.TensorProto.FLOAT16 for each in model.graph.initializer):
+        model = _folded(model)  # the casts to float32, in which a CPU computes, that ONNX Runtime put behind weights
     try:
         with warnings.catch_warnings():
             # the meaning of an operator it does not know it would guess from its name
@@ -90,8 +92,8 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
     return TorchGraph(converted, as_input).requires_grad_(False).eval()
 
 
-def _folded(path: Path) -> onnx.ModelProto:
-    """The graph with constants and batch norms folded, in standard operators."""
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph with constants and batch norms folded, in standard operators."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -99,8 +101,7 @@ def _folded(path: Path) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
             # from memory: beside a copy there is no file of large weights
-            whole = onnx.load(path).SerializeToString()
-            onnxruntime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
             return onnx.load(options.optimized_model_filepath)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         raise NotConverted(f"ONNX Runtime cannot fold it: {first_line(error)}") from error
@@ -116,14 +117,14 @@ def _quicken(converted: Any, graph: onnx.GraphProto) -> None:
     for node in graph.node:
         name = converted.mapping[node.output[0]]
         layer = getattr(converted, name)
-        limits = [limit for limit in node.input[1:] if limit]
-        if node.op_type == "Clip" and all(limit in constants for limit in limits):
+        limits = [constants.get(limit) for limit in node.input[1:] if limit]
+        if node.op_type == "Clip" and all(limit is not None and limit.dtype.kind == "f" for limit in limits):
             # attributes of old graphs, inputs of newer ones
             given = {end: float(constants[limit])
                      for end, limit in zip(("min", "max"), node.input[1:], strict=False) if limit}
             setattr(converted, name, _Clip(given.get("min", layer.min), given.get("max", layer.max)))
     for layer in converted.modules():
-        if type(layer) is nn.Conv2d and layer.groups == layer.in_channels and max(layer.stride) > 1:
+        if type(layer) is nn.Conv2d and 1 < layer.groups == layer.in_channels and max(layer.stride) > 1:
             layer.__class__ = _StridedDepthwise
 
 
@@ -150,5 +151,5 @@ class _StridedDepthwise(nn.Conv2d):
 
 
 def first_line(error: Exception) -> str:
-    """The class and the first line of an error of others' code."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    """The class and the first line of an error of others' code, without a full stop."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
