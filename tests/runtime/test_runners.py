@@ -18,7 +18,6 @@ from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
 from depthcue.runtime.runner import Dial
 from depthcue.runtime.tensorrt_runner import TensorRtRunner
 
-
 KINDS = ("torch", "onnx", "openvino", "tensorrt")
 
 
