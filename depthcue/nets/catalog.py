@@ -21,6 +21,7 @@ from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.drn import DrnMaskNet
 from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
+from depthcue.nets.graph_card import with_tuples
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
 from depthcue.nets.laina2016 import LainaResNet50
@@ -170,7 +171,7 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
             raise DepthcueError(f"{path} is a {card['architecture']}, not a {name}",
                                 f"Give {card['architecture']}:{path}.")
         build = _known(card["architecture"], registry, f"{kind} net")
-        net = build(description_type(**_fields(card["description"])), **card.get("config", {}))
+        net = build(description_type(**with_tuples(card["description"])), **card.get("config", {}))
         net.card = card
     else:
         return net_of(read_released(path, kind, name), path)
@@ -197,8 +198,3 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
     net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
                 "sha256": digest(path)}
     return net
-
-
-def _fields(description: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclass has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}

@@ -70,12 +70,12 @@ def dial_input(card: Mapping[str, Any]) -> str | None:
 
 def described_mask_net(card: dict[str, Any]) -> MaskDescription:
     """The mask net's description in a card."""
-    return MaskDescription(**_with_tuples(card["description"]))
+    return MaskDescription(**with_tuples(card["description"]))
 
 
 def described_depth_net(card: dict[str, Any]) -> DepthDescription:
     """The depth net's description in a card."""
-    return DepthDescription(**_with_tuples(card["description"]))
+    return DepthDescription(**with_tuples(card["description"]))
 
 
 def file_sha256(path: str | Path) -> str:
@@ -84,6 +84,10 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the dataclasses have tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+def with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a description as its dataclass has them: tuples, and tuples of tuples, where JSON has lists."""
+    return {key: _tuple(value) for key, value in fields.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
