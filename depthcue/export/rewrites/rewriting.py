@@ -148,5 +148,5 @@ def _fixed_condition(net: CompactMaskNet | LiteMaskNet, dial: float) -> Tensor:
     condition: Tensor = net.condition(feature[:, None])
     fixed = ({"default_keep": dial, "keep_range": (dial, dial)} if net.keeps_shares
              else {"default_lambda": dial, "lambda_range": None})
-    net.description = dataclasses.replace(net.description, **fixed)  # type: ignore[arg-type]
+    net.description = dataclasses.replace(net.description, **fixed)
     return condition[0]
