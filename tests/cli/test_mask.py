@@ -59,6 +59,15 @@ def test_json_is_the_summary_alone(pictures, weights, tmp_path, capfd):
     assert [entry["frames"] for entry in printed["inputs"]] == [1, 1, 1]
 
 
+def test_a_share_is_kept_and_told(pictures, weights, tmp_path, capfd):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--json", "--save", "binary",
+                "--keep", "0.25") == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["options"]["keep"] == 0.25 and printed["options"]["lambda"] == 2.0
+    for number in range(3):
+        assert np.asarray(Image.open(tmp_path / "out" / f"{number}_binary.png")).sum() == 600
+
+
 def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, weights, tmp_path, capfd):
     (pictures / "1.png").write_bytes(b"")
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--quiet") == 1
@@ -77,6 +86,9 @@ def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, wei
     (["{pictures}", "--precision", "int2"], "no precision"),
     (["{pictures}", "--lambda", "77"], "outside the range"),
     (["{pictures}", "--size", "50x50"], "multiples of 16"),
+    (["{pictures}", "--keep", "0.2", "--lambda", "2"], "Give either --keep or --lambda"),
+    (["{pictures}", "--keep", "20"], "above 0 and below 1"),
+    (["{pictures}", "--keep", "0.2", "--threshold", "0.1"], "leave --threshold out"),
 ])
 def test_mistakes_are_told_without_a_traceback(pictures, weights, tmp_path, capfd, arguments, complaint):
     given = [each.format(pictures=pictures) for each in arguments]

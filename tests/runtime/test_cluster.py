@@ -179,6 +179,16 @@ def test_resuming_does_only_what_is_missing(mask, tmp_path):
     assert set(states(mask([tmp_path / "in"], resume=True, lam=5.0)).values()) == {"done"}
 
 
+def test_the_share_reaches_the_workers_and_decides_what_is_resumed(mask, share_weights, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    share = {"weights": str(share_weights), "save": ("binary",)}
+    summary = mask([tmp_path / "in"], keep=0.3, **share)
+    assert np.asarray(Image.open(tmp_path / "out" / "a_binary.png")).mean() == 0.3
+    assert summary["options"]["keep"] == summary["inputs"][0]["share_kept"] == 0.3
+    assert states(mask([tmp_path / "in"], keep=0.3, resume=True, **share)) == {"a": "resumed"}
+    assert states(mask([tmp_path / "in"], keep=0.4, resume=True, **share)) == {"a": "done"}
+
+
 def test_one_machine_and_many_resume_each_other(mask, weights, tmp_path):
     for name in "ab":
         picture(tmp_path / "in" / f"{name}.png", ord(name))

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_nets import FirstLook
 
 from depthcue import imaging
 from depthcue.errors import DepthcueError
@@ -17,6 +18,7 @@ from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, TorchRunner, mask_job, mask_sources, masking
+from depthcue.runtime.depth_through_mask import DepthThroughMask
 
 
 def noise(height, width, seed=0):
@@ -44,11 +46,11 @@ def mask_all(weights, tmp_path):
     return run
 
 
-def mask_of(weights, frame, lam=None):
+def mask_of(weights, frame, dial=None):
     """The mask of a frame as the net gives it, at the size it works at for this picture."""
     net = load_mask_net(str(weights))
     size = imaging.fit_size(*frame.size, (net.description.height, net.description.width), net.description.multiple)
-    with TorchRunner(net, lam) as runner:
+    with TorchRunner(net, dial) as runner:
         return runner.infer(frame.resized(*size)[None])[0]
 
 
@@ -81,6 +83,78 @@ def test_every_kind_of_a_picture_is_what_it_says(mask_all, weights, tmp_path):
     assert entry["mean_mask"] == pytest.approx(mask.mean(), rel=1e-5)
     assert sorted(entry["outputs"]) == sorted(path.name for path in out.iterdir() if path.name != "summary.json")
     assert json.loads((out / "summary.json").read_text()) == summary
+
+
+def test_a_share_is_kept_exactly_in_every_kind(mask_all, share_weights, tmp_path):
+    rgb = noise(75, 101)
+    Image.fromarray(rgb).save(tmp_path / "room.png")
+    kinds = ("mask", "overlay", "panel", "binary", "raw", "npy", "depth")
+    summary = mask_all([tmp_path / "room.png"], weights=str(share_weights), save=kinds, keep=0.3)
+    saved = {kind: np.asarray(Image.open(tmp_path / "out" / f"room_{kind}.png")) for kind in kinds if kind != "npy"}
+    full = imaging.resize_map(mask_of(share_weights, Frame(rgb, 0, None, ""), 0.3), 75, 101)
+    assert full.std() > 0.1, "a mask that tells nothing tests nothing"
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "room_npy.npy"), full, atol=1e-6)
+    np.testing.assert_allclose(saved["raw"] / 65535, full, atol=1e-5)
+    np.testing.assert_allclose(saved["mask"] / 255, full, atol=1.5 / 255)
+    assert saved["binary"].sum() == round(0.3 * 75 * 101)
+    assert full[saved["binary"]].min() >= full[~saved["binary"]].max()
+    np.testing.assert_array_equal(saved["overlay"], imaging.overlay(rgb, imaging.grey8(saved["binary"])))
+    (entry,) = summary["inputs"]
+    assert entry["share_kept"] == saved["binary"].mean()
+    assert entry["mean_mask"] == pytest.approx(0.3, abs=1e-4)
+    assert summary["options"]["keep"] == 0.3 and summary["options"]["threshold"] is None
+    assert summary["options"]["lambda"] == pytest.approx(4.0 ** (1 / 3))  # what its card says
+
+
+def test_a_net_of_lambda_gives_a_share_as_the_best_pixels_of_its_mask(mask_all, weights, tmp_path):
+    rgb = noise(75, 101)
+    Image.fromarray(rgb).save(tmp_path / "room.png")
+    kinds = ("mask", "overlay", "binary", "raw", "npy")
+    summary = mask_all([tmp_path / "room.png"], save=kinds, keep=0.3)
+    saved = {kind: np.asarray(Image.open(tmp_path / "out" / f"room_{kind}.png")) for kind in kinds if kind != "npy"}
+    full = imaging.resize_map(mask_of(weights, Frame(rgb, 0, None, "")), 75, 101)
+    binary = saved["binary"]
+    assert binary.sum() == round(0.3 * 75 * 101) and full[binary].min() >= full[~binary].max()
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "room_npy.npy"), binary.astype(np.float32))
+    np.testing.assert_array_equal(saved["raw"], 65535 * binary)
+    np.testing.assert_array_equal(saved["mask"], imaging.grey8(binary))
+    np.testing.assert_array_equal(saved["overlay"], imaging.overlay(rgb, imaging.grey8(binary)))
+    assert (summary["options"]["keep"], summary["options"]["lambda"]) == (0.3, 2.0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64), (20, 30)])
+def test_every_frame_of_a_video_keeps_the_share(mask_all, share_weights, tmp_path, height, width):
+    write_video(tmp_path / "clip.mp4", 3, height, width)
+    mask_all([tmp_path / "clip.mp4"], weights=str(share_weights), save=("overlay", "binary"), keep=0.25)
+    shown = frames_of(tmp_path / "out" / "clip_overlay.mp4")[0]
+    for frame, overlay in zip(frames_of(tmp_path / "clip.mp4")[0], shown, strict=True):
+        binary = np.asarray(Image.open(tmp_path / "out" / "clip_frames" / f"{frame.name}_binary.png"))
+        assert binary.sum() == round(0.25 * height * width)
+        full = imaging.resize_map(mask_of(share_weights, frame, 0.25), height, width)
+        # enlarged in 16 bit, by another library
+        assert (binary != imaging.top_pixels(full, 0.25)).mean() < 0.005
+        # the codec's loss
+        wanted = imaging.overlay(frame.rgb, imaging.grey8(binary))
+        assert np.abs(overlay.rgb.astype(float) - wanted).mean() < 12
+
+
+def test_lambda_sets_a_net_of_shares_to_the_share_that_answers_to_it(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    summary = mask_all([tmp_path / "a.png"], weights=str(share_weights), lam=1.0)
+    assert summary["options"]["keep"] == pytest.approx(0.4) and summary["options"]["lambda"] == 1.0
+    assert summary["inputs"][0]["mean_mask"] == pytest.approx(0.4, abs=1e-4)
+    own = mask_all([tmp_path / "a.png"], weights=str(share_weights))
+    assert own["options"]["keep"] == 0.2 and own["inputs"][0]["share_kept"] == 0.2
+
+
+def test_depth_is_seen_under_the_kept_pixels_alone():
+    generator = np.random.default_rng(4)
+    frames = generator.integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    masks = generator.random((2, 32, 48), dtype=np.float32)
+    kept = np.stack([imaging.top_pixels(mask, 0.25) for mask in masks]).astype(np.float32)
+    with DepthThroughMask(FirstLook(), keep=0.25) as cut, DepthThroughMask(FirstLook()) as soft:
+        np.testing.assert_array_equal(cut.depths(frames, masks)[1], soft.depths(frames, kept)[1])
+        assert np.abs(cut.depths(frames, masks)[1] - soft.depths(frames, masks)[1]).max() > 0.01
 
 
 @pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64)])
@@ -229,11 +303,19 @@ def test_resume_does_only_what_is_missing(mask_all, tmp_path):
     assert mask_all(sources, resume=True)["totals"]["resumed"] == 4
 
 
-@pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)}])
+@pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)},
+                                    {"keep": 0.2}])
 def test_resume_does_all_again_when_asked_for_something_else(mask_all, tmp_path, change):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     mask_all([tmp_path / "a.png"])
     assert mask_all([tmp_path / "a.png"], resume=True, **change)["totals"]["resumed"] == 0
+
+
+def test_resume_knows_the_share(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    share = {"weights": str(share_weights), "resume": True}
+    assert [mask_all([tmp_path / "a.png"], keep=keep, **share)["totals"]["resumed"]
+            for keep in (0.2, 0.2, None, 0.3, 0.3)] == [0, 1, 1, 0, 1]
 
 
 def test_resume_retries_what_failed_and_survives_a_damaged_summary(mask_all, tmp_path):
@@ -279,11 +361,22 @@ def test_depth_colours_do_not_flicker_through_a_video(mask_all, tmp_path, monkey
     ({"weights": "no-such-net"}, "no-such-net"),
     ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net(.|\n)*compact-indoor"),
     ({"lam": 0.01}, "outside the range"),
+    ({"keep": 0.2, "lam": 2.0}, "a share to keep and a lambda were both given"),
+    ({"keep": 1.0}, "above 0 and below 1, got 1"),
+    ({"keep": float("nan")}, "above 0 and below 1, got nan"),
+    ({"keep": 0.2, "threshold": 0.025}, "--keep and --threshold were both given"),
 ])
 def test_wrong_wishes_are_told_before_anything_is_done(mask_all, tmp_path, options, complaint):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     with pytest.raises(DepthcueError, match=complaint):
         mask_all([tmp_path / "a.png"], **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_threshold_for_a_net_of_shares_is_refused(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    with pytest.raises(DepthcueError, match="keeps a share of the pixels, 0.2; --threshold is for masks of a lambda"):
+        mask_all([tmp_path / "a.png"], weights=str(share_weights), threshold=0.5)
     assert not (tmp_path / "out").exists()
 
 
