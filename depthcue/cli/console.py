@@ -1,5 +1,7 @@
 """What a person sees: errors, progress and tables. Progress and logs go to stderr, results to stdout."""
 
+import codecs
+import io
 import json
 import logging
 import sys
@@ -10,6 +12,24 @@ from typing import Any
 
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress, Silent
+
+
+def accept_any_console() -> None:
+    """Let stdout and stderr take every text, whatever the console's code page or the encoding of a redirection.
+
+    What an encoding lacks is written as JSON writes it, `\\u03bb`, so that documents stay documents.
+    """
+    codecs.register_error("depthcue.escaped", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="depthcue.escaped")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start:error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at:at + 2], 'big'):04x}" for at in range(0, len(units), 2)), error.end
 
 
 def configure(quiet: bool, verbose: bool) -> None:

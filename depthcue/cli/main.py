@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from depthcue import __version__
-from depthcue.cli.console import say_error
+from depthcue.cli.console import accept_any_console, say_error
 from depthcue.errors import DepthcueError
 
 COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "convert", "compare-edges",
@@ -33,6 +33,7 @@ def build_app() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 a mistake that can be put right, 2 a wrong option."""
+    accept_any_console()
     try:
         build_app()(args=None if arguments is None else list(arguments), prog_name="depthcue")
     except DepthcueError as error:

@@ -266,7 +266,8 @@ def test_a_cover_is_no_video(tmp_path):
 
 @pytest.mark.parametrize(("name", "codec"), [
     ("a.mxf", "mpeg2video"), ("a.m2ts", "libx264"), ("a.mts", "libx264"), ("a.vob", "mpeg2video"),
-    ("a.ogv", "libtheora"), ("a.wmv", "wmv2"), ("a.3g2", "mpeg4"), ("a.nut", "ffv1"), ("a.ivf", "libvpx"), ("a.h264", "libx264"),
+    ("a.ogv", "libtheora"),
+    ("a.wmv", "wmv2"), ("a.3g2", "mpeg4"), ("a.nut", "ffv1"), ("a.ivf", "libvpx"), ("a.h264", "libx264"),
     ("a.y4m", "wrapped_avframe"), ("a.mjpeg", "mjpeg"), ("a.gxf", "mpeg2video"), ("a.f4v", "libx264")])
 def test_other_containers(make_video, tmp_path, name, codec):
     size = (576, 720) if name == "a.gxf" else (48, 64)
