@@ -180,6 +180,14 @@ def test_what_is_known_and_not_read_is_named(tmp_path, monkeypatch, caplog, patt
     assert "depthcue[heif]" in caplog.text and "4 files" in caplog.text
 
 
+def test_pictures_that_pillow_was_built_without_are_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(kinds, "_pillow_reads", lambda feature: False)
+    for name in ("a.avif", "b.jp2", "c.jpg"):
+        (tmp_path / name).touch()
+    assert names([str(tmp_path)]) == ["c"]
+    assert "a.avif" in caplog.text and "b.jp2" in caplog.text and "built without AVIF" in caplog.text
+
+
 def test_many_of_a_kind_are_counted_in_one_line(tmp_path, caplog):
     for number in range(40):
         (tmp_path / f"{number}.nef").touch()

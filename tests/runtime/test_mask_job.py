@@ -530,4 +530,38 @@ def test_more_inputs_than_are_listed_at_first(mask_all, weights, tmp_path, monke
     (tmp_path / "in" / "f.png").write_bytes(b"")
     summary = run(resume=True)
     assert summary["totals"] | {"seconds": 0, "frames_per_second": 0} == {
-        "inputs": 6, "failed": 1, "resumed": 4, "frames": 2, "seconds": 0, "frames_per_second": 0}
+        "inputs": 6, "failed": 1, "resumed": 4, "skipped": 0, "frames": 2, "seconds": 0, "frames_per_second": 0}
+
+
+def test_what_is_not_read_is_in_the_summary(mask_all, tmp_path, caplog):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    Image.fromarray(noise(30, 40)).save(tmp_path / "in" / "a.png")
+    for name in ("b.CR2", "deep/c.jxl", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    summary = mask_all([tmp_path / "in"])
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["totals"]["inputs"] == 1 and summary["totals"]["failed"] == 0 and summary["totals"]["skipped"] == 2
+    assert [each["path"] for each in summary["skipped"]] == [str(tmp_path / "in" / name)
+                                                            for name in ("b.CR2", "deep/c.jxl")]
+    assert "raw files" in summary["skipped"][0]["why"] and "b.CR2" in caplog.text
+
+
+def test_results_beside_their_pictures_are_not_masked_the_next_time(mask_all, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.jpg", "b.png"):
+        Image.fromarray(noise(30, 40)).save(tmp_path / "in" / name)
+    for source in (tmp_path / "in", tmp_path / "in", tmp_path / "in" / "*"):
+        summary = mask_all([source], out=tmp_path / "in", save=("mask", "overlay", "npy"))
+        assert sorted(each["name"] for each in summary["inputs"]) == ["a_jpg", "a_png", "b"]
+        assert summary["totals"]["failed"] == 0
+
+
+def test_a_copy_lasts_as_long_as_the_video(mask_all, tmp_path):
+    with VideoSink(tmp_path / "cast.mp4", Fraction(10), (46, 61), time_base=Fraction(1, 1000)) as sink:
+        for number in range(4):
+            frame = Frame(None, number, Fraction(number, 10), "", duration=Fraction(3) if number == 3 else None)
+            sink.write(noise(46, 61, number), frame)
+    (entry,) = mask_all([tmp_path / "cast.mp4"])["inputs"]
+    assert entry["error"] is None and entry["frames"] == 4
+    with av.open(str(tmp_path / "out" / "cast_mask.mp4")) as copy:
+        assert copy.streams.video[0].duration * copy.streams.video[0].time_base == Fraction(33, 10)

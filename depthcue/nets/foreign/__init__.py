@@ -6,7 +6,7 @@ A spec is KIND:PLACE, and behind it whatever the user has to say about the net: 
 
 from depthcue.nets.base import DepthNet
 from depthcue.nets.foreign import hub, onnx_graph, python_object, transformers_model, ultralytics_model
-from depthcue.nets.foreign.statement import split_spec
+from depthcue.nets.foreign.statement import names_path, split_spec
 
 KINDS = {
     "hf": transformers_model.open_net, "python": python_object.open_net, "hub": hub.open_net,
@@ -17,7 +17,10 @@ SPECS = "hf:REPO_OR_DIR, ultralytics:FILE.pt, python:package.module:factory, hub
 
 def is_foreign(spec: str) -> bool:
     """Whether a spec names a net that others made; an exported `.onnx` needs no KIND before it."""
-    return spec.partition(":")[0] in KINDS or spec.endswith(".onnx") or ".onnx," in spec
+    if spec.partition(":")[0] in KINDS or spec.endswith(".onnx"):
+        return True
+    _, graph, words = spec.rpartition(".onnx,")
+    return bool(graph) and all(word.partition("=")[1] for word in words.split(",")) and not names_path(spec)
 
 
 def open_foreign(spec: str) -> DepthNet:

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from depthcue.documents import MAX_PIXELS, MAX_SIDE
@@ -43,18 +44,29 @@ class Statement:
 def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     """`hf:DIR,predicts=metric,size=640x480` as `hf:DIR` and {"predicts": "metric", "size": "640x480"}.
 
-    Only words of the form key=value with a key that exists are taken off the end, so that a path may hold commas.
+    Only words of the form key=value are taken off the end, and none of what is the path of a file or folder that is
+    there, so that a path may hold commas and equals signs.
     """
     asked: dict[str, str] = {}
-    while True:
+    while not names_path(spec):
         bare, comma, last = spec.rpartition(",")
         key, equals, value = last.partition("=")
         if not (comma and equals and key.isidentifier()):
-            return spec, asked
+            break
         if key not in _READ:
+            if "/" in value or "\\" in value:  # a folder of a path that is not there
+                break
             raise DepthcueError(f"nothing called {key!r} can be said of a network", f"There are: {', '.join(_READ)}.")
         asked.setdefault(key, value)
         spec = bare
+    return spec, asked
+
+
+def names_path(spec: str) -> bool:
+    """Whether a spec as it stands, or what is behind its KIND: or NAME:, is the path of something that is there."""
+    place = spec.partition(":")[2]
+    folder, _, entry = place.rpartition(":")  # of hub:FOLDER:ENTRY
+    return any(text and Path(text).exists() for text in (spec, place, folder if "," not in entry else ""))
 
 
 def statement(name: str, known: Mapping[str, Any], said: DepthDescription | Mapping[str, Any] | None,
