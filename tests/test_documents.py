@@ -100,7 +100,7 @@ def graph(folder: Path) -> Reader:
 
 def beside_a_graph(folder: Path) -> Reader:
     (folder / "net.onnx").touch()
-    return Reader(folder / "net.json", {"predicts": "inverse", "size": "64x48"},
+    return Reader(folder / "net.json", {"predicts": "inverse", "size": "96x64"},
                   lambda: statement("net", {}, _read_beside(folder / "net.onnx"), {}))
 
 
