@@ -37,6 +37,8 @@ _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FEW = 3
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 """Bytes that no text holds; every file of weights has some in its first kilobyte."""
+_MOST_SETTINGS, _WIDEST, _LARGEST = 1000, 4096, 1e6
+"""Of an architecture's configuration: values or letters; channels; other numbers."""
 
 
 class Malformed(ValueError):
@@ -252,6 +254,21 @@ def _inside(path: str) -> str:
     return path
 
 
+def _setting(value: Any) -> Any:
+    """A number or word that an architecture is built from, or a list of them: none so large that it takes the memory.
+
+    Channels and layers are whole numbers; what else there is has no influence on the size.
+    """
+    if isinstance(value, list) and len(value) <= _MOST_SETTINGS:
+        for each in value:
+            _setting(each)
+    elif isinstance(value, list | dict) or (isinstance(value, str) and len(value) > _MOST_SETTINGS):
+        raise ValueError("it is no setting of an architecture")
+    elif isinstance(value, int | float) and abs(value) > (_WIDEST if isinstance(value, int) else _LARGEST):
+        raise ValueError("it is larger than in any architecture")
+    return value
+
+
 Name = Annotated[str, Field(max_length=1000)]
 Words = Annotated[str, Field(max_length=10_000)]
 Path_ = Annotated[str, Field(max_length=4096)]
@@ -262,7 +279,7 @@ Count = Annotated[int, Field(ge=0)]
 Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
 Deviation = Annotated[float, Field(gt=0, le=1e4)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
-Setting = bool | Annotated[int, Field(ge=-1024, le=1024)] | Annotated[float, Field(ge=-1e6, le=1e6)] | Name | None
+Setting = Annotated[Any, AfterValidator(_setting)]
 PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -327,7 +344,7 @@ class Card(OfANet):
 
     card_schema: Literal[1] = Field(alias="schema")
     architecture: Name
-    config: dict[Name, Setting | Annotated[list[Setting], Field(max_length=64)]] = Field(default={})
+    config: dict[Name, Setting] = Field(default={})
     sha256: Sha256 | None = None
 
 

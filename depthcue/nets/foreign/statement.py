@@ -7,6 +7,7 @@ the net says, then what its kind is known for.
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,16 @@ def _three(value: Any) -> tuple[float, float, float]:
     """Three numbers, as 0.5/0.5/0.5 in a spec."""
     parts = value.split("/") if isinstance(value, str) else value
     red, green, blue = (float(part) for part in parts)
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ValueError("three numbers")
     return red, green, blue
+
+
+def _deviations(value: Any) -> tuple[float, float, float]:
+    read = _three(value)
+    if min(read) <= 0:
+        raise ValueError("three numbers above 0")
+    return read
 
 
 def _takes(value: Any) -> str:
@@ -183,6 +193,6 @@ def _output(value: Any) -> str | int:
 _READ: dict[str, Callable[[Any], Any]] = {
     "predicts": _predicts, "relative": _flag, "shift_unknown": _flag, "size": _size, "height": _count,
     "width": _count, "multiple": _count, "fixed": _flag, "max_depth_m": _metres, "takes": _takes, "output": _output,
-    "mean": _three, "std": _three, "name": str, "licence": str, "source": str,
+    "mean": _three, "std": _deviations, "name": str, "licence": str, "source": str,
 }
 """What can be said, and how it is read."""
