@@ -39,6 +39,7 @@ PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx",
 ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
+    "ultralytics": ("ultralytics", "pip install 'depthcue[ultralytics]', for YOLO26-Depth; it is AGPL"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
     "ray": ("ray", "pip install 'depthcue[ray]', for many machines"),
 }

@@ -129,7 +129,8 @@ def test_depth_pro_sees_through_the_lens_it_finds(tmp_path: Path, generator: tor
 
 @pytest.mark.parametrize(("name", "make", "said", "far_m", "size"), [
     ("glpn-kitti", glpn, "", 80.0, (352, 1216)), ("glpn-kitti", glpn, ",max_depth_m=10", 10.0, (480, 640)),
-    ("glpn-roads", lambda: glpn(80), "", 80.0, (352, 1216)), ("dpt-dinov2-small-kitti", dpt_dinov2, "", 80.0, (350, 1218)),
+    ("glpn-roads", lambda: glpn(80), "", 80.0, (352, 1216)),
+    ("dpt-dinov2-small-kitti", dpt_dinov2, "", 80.0, (350, 1218)),
     ("dpt-dinov2-small-nyu", dpt_dinov2, "", 10.0, (476, 644)),
 ])
 def test_models_of_roads_see_as_far_as_roads_go(

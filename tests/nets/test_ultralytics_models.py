@@ -130,8 +130,8 @@ load_depth_net("ultralytics:yolo26n-depth.yaml,size=64x64")
     home = tmp_path / "home"
     home.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("YOLO", "ULTRALYTICS"))}
-    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(home / "config"),
-                    "MPLBACKEND": "no-backend-of-this-name"}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                    "XDG_CONFIG_HOME": str(home / "config"), "MPLBACKEND": "no-backend-of-this-name"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment,
                           cwd=tmp_path)
     assert done.returncode == 0, done.stderr

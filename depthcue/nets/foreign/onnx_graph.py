@@ -21,6 +21,7 @@ from depthcue.nets.checkpoint import card_path
 from depthcue.nets.exported import GraphOnCpu
 from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import RGB255, statement
+from depthcue.nets.foreign.ultralytics_model import words_of_graph
 from depthcue.nets.graph_card import check_runs_on_cpu, described_depth_net, file_sha256, read_graph_card
 
 _TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64,
@@ -95,6 +96,7 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
             raise DepthcueError(f"{path} has a card; {', '.join(asked)} cannot be said of it", "Leave them out.")
         return _ours(path)
     graph = _Graph(path)
+    said = words_of_graph(graph.session.get_modelmeta().custom_metadata_map) | said
     known: dict[str, Any] = {} if graph.size is None else {"size": graph.size, "fixed": True}
     if graph.takes_bytes:
         known["takes"] = RGB255
