@@ -169,7 +169,7 @@ def _read(path: Path) -> tuple[nn.Module, Any]:
     tasks = _tasks()
     allowed = torch.serialization.get_safe_globals()
     try:
-        content, _ = tasks.torch_safe_load(path, safe_only=True)
+        content, _ = tasks.torch_safe_load(path.resolve(), safe_only=True)  # a bare name may be fetched
     except Exception as error:  # of a damaged or hostile file, anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].encode("ascii", "ignore").decode()
         raise DepthcueError(f"{path} holds more than a model of Ultralytics, or is damaged; nothing in it was run: "
