@@ -27,8 +27,8 @@ def prompt_depth_anything() -> tuple[nn.Module, Any]:
     model = transformers.PromptDepthAnythingForDepthEstimation(transformers.PromptDepthAnythingConfig(
         backbone_config=transformers.Dinov2Config(**DINO), reassemble_hidden_size=16, head_hidden_size=8,
         patch_size=14, **NECK))
-    return model, transformers.PromptDepthAnythingImageProcessor(
-        size={"height": 56, "width": 56}, ensure_multiple_of=14, keep_aspect_ratio=True)
+    return model, transformers.PromptDepthAnythingImageProcessor(size={"height": 56, "width": 56},
+                                                                 ensure_multiple_of=14, keep_aspect_ratio=True)
 
 
 def dpt_dinov2() -> tuple[nn.Module, Any]:
@@ -103,7 +103,8 @@ def save(folder: Path, made: tuple[nn.Module, Any], dtype: torch.dtype = torch.f
             if parameter.ndim > 1:
                 parameter.normal_(0, (1.5 / parameter[0].numel()) ** 0.5, generator=chance)
             if name.startswith("head") and name.endswith("bias"):
-                parameter.fill_(1.0)  # or the last ReLU might cut off everything
+                # or the last ReLU might cut off everything; Depth Pro's comes from larger numbers
+                parameter.fill_(10.0 if name == "head.layers.4.bias" else 1.0)
     model.to(dtype).save_pretrained(folder)
     model.float()
     processor.save_pretrained(folder)

@@ -1,5 +1,6 @@
 """Depth models of Ultralytics: YOLO26n-Depth with random weights, saved as anyone's are."""
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+# before it is imported: no host name is resolved and nothing is installed
+os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 pytest.importorskip("ultralytics", reason="ultralytics is not installed (extra ultralytics)")
 
 
@@ -31,11 +34,7 @@ def model(task: str = "depth") -> nn.Module:
 
 def save(path: Path, made: nn.Module, side: int = 64, **more: Any) -> str:
     """A .pt as Ultralytics' trainer writes it, in 16 bit."""
-    import copy
-
     torch.save({"epoch": -1, "model": None, "ema": copy.deepcopy(made).half(), "optimizer": None,
                 "train_args": {"imgsz": side, "task": "depth"}, "version": "8.4", **more}, path)
     return f"ultralytics:{path}"
 
-
-os.environ.setdefault("YOLO_OFFLINE", "true")

@@ -42,6 +42,7 @@ PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx",
 ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
+    "ultralytics": ("ultralytics", "pip install 'depthcue[ultralytics]', for YOLO26-Depth; it is AGPL"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
     "pillow-heif": ("pillow_heif", "pip install 'depthcue[heif]', for HEIC pictures"),
     "tifffile": ("tifffile", "pip install 'depthcue[tiff]', for kinds of TIFF that cameras and scanners write"),

@@ -15,6 +15,7 @@ from tiny_ultralytics import model, save
 from depthcue.errors import DepthcueError
 from depthcue.nets import depth_from, load_depth_net
 from depthcue.nets.base import METRIC_DEPTH
+from depthcue.nets.foreign.ultralytics_model import words_of_graph
 
 
 def test_the_answer_is_their_predictors_own(tmp_path: Path) -> None:
@@ -131,9 +132,34 @@ load_depth_net("ultralytics:yolo26n-depth.yaml,size=64x64")
     home.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("YOLO", "ULTRALYTICS"))}
     environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(tmp_path / "cache"),
-                    "XDG_CONFIG_HOME": str(home / "config"),
-                    "MPLBACKEND": "no-backend-of-this-name"}
+                    "XDG_CONFIG_HOME": str(home / "config"), "MPLBACKEND": "no-backend-of-this-name"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment,
                           cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "" and not list(home.rglob("*ltralytics*"))
+
+
+@pytest.mark.parametrize(("metadata", "size"), [
+    ({"imgsz": "[64, 96]"}, (64, 96)), ({"imgsz": "nonsense"}, (640, 640)), ({"imgsz": "[1, 1e9]"}, (640, 640)),
+    ({"imgsz": "320"}, (320, 320)), ({}, (640, 640)), ({"task": "detect"}, None), ({"author": "me"}, None)])
+def test_a_graph_says_what_their_exporter_wrote_into_it(metadata: dict[str, str],
+                                                       size: tuple[int, int] | None) -> None:
+    words = words_of_graph({"author": "Ultralytics", "task": "depth"} | metadata)
+    assert words.get("size") == size
+    assert (words.get("takes"), words.get("predicts")) == ((None, None) if size is None else ("rgb", METRIC_DEPTH))
+
+
+@pytest.mark.slow
+def test_their_exported_graph_answers_as_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from ultralytics import YOLO
+
+    net = load_depth_net(save(tmp_path / "best.pt", model()))
+    YOLO(str(tmp_path / "best.pt")).export(format="onnx", imgsz=64, simplify=False, device="cpu", verbose=False)
+    caplog.clear()
+    graph = load_depth_net(f"onnx:{tmp_path / 'best.onnx'}")
+    assert not caplog.text  # nothing had to be assumed
+    assert graph.description.max_depth_m == net.description.max_depth_m
+    rgb = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(depth_from(graph, graph.normalise(rgb)), depth_from(net, net.normalise(rgb)),
+                                   atol=1e-3, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""`ultralytics:FILE.pt`: depth models of Ultralytics (YOLO26-Depth); `ultralytics:NAME.yaml` has random weights.
+"""`ultralytics:FILE.pt`: YOLO26-Depth of Ultralytics; `ultralytics:yolo26n-depth.yaml`: the same with random weights.
 
 The model answers with depth in metres, the exponential of a log-depth that two numbers in its head calibrate, at a
 quarter of the picture's size; it is brought to the picture's size as their predictor does, corners aligned. Pictures
@@ -11,6 +11,7 @@ licensed under the AGPL and imported only for such a spec; it is kept from looki
 
 import contextlib
 import inspect
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,12 +46,28 @@ def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
         model, side = _fresh(place), _SIDE
     else:
         model, side = _read(Path(place).expanduser())
-    height, width = (max(1, round(each / _MULTIPLE)) * _MULTIPLE for each in (side if isinstance(
-        side, list | tuple) else (side, side)))
-    known = {"predicts": METRIC_DEPTH, "max_depth_m": _MAX_DEPTH_M, "takes": RGB, "height": height, "width": width,
-             "fixed": True, "multiple": 1, "licence": "AGPL-3.0", "source": "ultralytics"}
-    return ForeignDepthNet(_AtFullSize(model), statement(Path(place).stem, known, None, asked),
+    return ForeignDepthNet(_AtFullSize(model), statement(Path(place).stem, _words(side), None, asked),
                            architecture=f"ultralytics:{Path(place).stem}", sha256=state_sha256(model))
+
+
+def words_of_graph(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What an ONNX graph says of itself that Ultralytics exported from such a model; nothing of any other graph."""
+    if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
+        return {}
+    try:
+        return _words(json.loads(metadata.get("imgsz", "")))
+    except ValueError:
+        return _words(_SIDE)
+
+
+def _words(side: Any) -> dict[str, Any]:
+    """What all of them predict and take, and the size, one number or two, that pictures are stretched to."""
+    sides = side if isinstance(side, list | tuple) and len(side) == 2 else (side, side)
+    if not all(isinstance(each, int) and 0 < each < 10_000 for each in sides):
+        sides = (_SIDE, _SIDE)
+    return {"predicts": METRIC_DEPTH, "max_depth_m": _MAX_DEPTH_M, "takes": RGB, "fixed": True, "multiple": 1,
+            "size": tuple(-(-each // _MULTIPLE) * _MULTIPLE for each in sides), "licence": "AGPL-3.0",
+            "source": "ultralytics"}
 
 
 class _AtFullSize(nn.Module):
@@ -152,7 +169,7 @@ def _read(path: Path) -> tuple[nn.Module, Any]:
     tasks = _tasks()
     allowed = torch.serialization.get_safe_globals()
     try:
-        content, _ = tasks.torch_safe_load(path, safe_only=True)
+        content, _ = tasks.torch_safe_load(path.resolve(), safe_only=True)  # a bare name may be fetched
     except Exception as error:  # of a damaged or hostile file, anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].encode("ascii", "ignore").decode()
         raise DepthcueError(f"{path} holds more than a model of Ultralytics, or is damaged; nothing in it was run: "
