@@ -4,8 +4,9 @@
 
 Each command works on the smallest of inputs, made here: once undisturbed, then for each of `--moments` it is begun in a
 folder of its own, ended by SIGKILL, SIGINT or SIGTERM in turns at a moment between its start and its usual end, and
-called again, with --resume where it has that and there is something to resume. Afterwards the second run must have ended with status 0, every file of
-the undisturbed run must be there with the same content, and no other, hidden or half-written ones neither. A run that
+called again, with --resume where it has that and there is something to resume. Afterwards the second run must have
+ended with status 0, every file of the undisturbed run must be there with the same content, and no other, hidden or
+half-written ones neither. A run that
 SIGINT or SIGTERM ended must have said so by its status, without a traceback. JSON is compared without times and without
 what says how the run was called, figures in SVG, which carry dates, by being there.
 
