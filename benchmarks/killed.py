@@ -4,24 +4,25 @@
 
 Each command works on the smallest of inputs, made here: once undisturbed, then for each of `--moments` it is begun in a
 folder of its own, ended by SIGKILL, SIGINT or SIGTERM in turns at a moment between its start and its usual end, and
-called again, with --resume where it has that. Afterwards the second run must have ended with status 0, every file of
-the undisturbed run must be there with the same content, and no other, hidden or half-written ones neither. A run that
+called again, with --resume where it has that and there is something to resume. Afterwards the second run must have
+ended with status 0, every file of the undisturbed run must be there with the same content, and no other, hidden or
+half-written ones neither. A run that
 SIGINT or SIGTERM ended must have said so by its status, without a traceback. JSON is compared without times and without
 what says how the run was called, figures in SVG, which carry dates, by being there.
 
-Every command but `mask --cluster` first imports for seconds; moments count from there on where that can be told, by
-the first file in its folder, for every second of them. Writes benchmarks/results/killed.json as it goes; exit status 1
-where anything differed.
+Commands are forked from a process that has imported the libraries, so that no run spends seconds on that; moments count
+from there on, for every second of them from the first file that is there. Writes benchmarks/results/killed.json as it
+goes, in which with --only the other commands stay; exit status 1 where anything differed.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,11 +42,17 @@ from depthcue.nets.checkpoint import save_net
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-SAID = {signal.SIGKILL: {-9}, signal.SIGINT: {130, 1, -2}, signal.SIGTERM: {143}}
-"""Status of a command that a signal has ended; what has ended before it came says 0."""
+SAID = {signal.SIGKILL: {-9}, signal.SIGINT: {130, 1, -2}, signal.SIGTERM: {143, 130}}
+"""Status of a command that a signal has ended; what has ended before it came says 0. Training ends alike after both."""
 UNLIKE = re.compile(r"(^|_)(s|ms|h|seconds|time|times|started|per_second|latency)$|^(arguments|command|revision|"
-                    r"machine|resumed|out|source|created|date|memory.*|rss.*)$")
+                    r"machine|resumed|out|source|created|date|memory.*|rss.*|totals)$")
 """Fields of JSON that differ from run to run: times, and how and where it was called."""
+
+
+PRELOADED = ["torch", "torchvision", "av", "onnx", "onnxscript", "onnxruntime", "accelerate", "rich",
+             "depthcue.runtime.cluster", "depthcue.training.engine", "depthcue.probes.running",
+             "depthcue.evaluation.compare_losses", "depthcue.scenes.write", "depthcue.export.onnx"]
+_FORKS = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -68,15 +75,19 @@ def main() -> None:
 
     # a shell's background jobs ignore Ctrl-C, and so would what they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _FORKS.set_forkserver_preload(PRELOADED)
     draws = random.Random(options.seed)
     told: dict[str, Any] = {}
+    if options.only and options.out.exists():  # what is not called again stays
+        told = json.loads(options.out.read_text())["commands"]
     with tempfile.TemporaryDirectory() as place:
         chosen = commands(make_inputs(Path(place)))
         for name in options.only.split(",") if options.only else chosen:
             told[name] = disturb(name, chosen[name], Path(place), options.moments, draws)
             good = sum(each["wrong"] == [] for each in told[name]["moments"])
             print(f"{name}: {good} of {options.moments} as undisturbed", flush=True)
-            record.write_public(options.out, record.document("killed", moments=options.moments, commands=told))
+            record.write_public(options.out, record.document("killed", commands=told))
     if any(each["wrong"] for one in told.values() for each in one["moments"]):
         raise SystemExit(1)
 
@@ -135,60 +146,92 @@ def disturb(name: str, command: Command, folder: Path, moments: int, draws: rand
     """Run a command undisturbed, and disturbed at so many moments."""
     plain = folder / f"{name}-plain" / f"out{command.suffix}"
     plain.parent.mkdir()
-    seconds, appeared_s = 0.0, None
-    start = time.perf_counter()
-    process = begin(command, plain)
-    while process.poll() is None:
-        if appeared_s is None and any(plain.parent.rglob("*.*")):
-            appeared_s = time.perf_counter() - start
-        time.sleep(0.02)
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        raise SystemExit(f"{name} fails undisturbed: {process.communicate()[1]}")
+    process = Run(command, plain)
+    appeared_s = process.await_file(plain.parent)
+    seconds = process.end()
+    if process.status:
+        raise SystemExit(f"{name} fails undisturbed: {process.complaint}")
     expected = contents(plain.parent)
     entries = []
     for number in range(moments):
         out = folder / f"{name}-{number}" / f"out{command.suffix}"
         out.parent.mkdir()
-        end, share, late = SIGNALS[number % len(SIGNALS)], draws.random(), number % 2 == 0
-        first = begin(command, out)
-        began = time.perf_counter()
-        if late and appeared_s is not None:
-            while first.poll() is None and not any(out.parent.rglob("*.*")):
-                time.sleep(0.01)
-            first_wait(first, share * (seconds - appeared_s))
+        end, share = SIGNALS[number % len(SIGNALS)], draws.random()
+        first = Run(command, out)
+        if number % 2:
+            first.await_file(out.parent)
+            first.wait(share * (seconds - appeared_s))
         else:
-            first_wait(first, share * seconds)
-        after_s = time.perf_counter() - began
-        first.send_signal(end)
-        complaint = first.communicate(timeout=300)[1]
-        second = begin(command, out, again=True)
-        said = second.communicate(timeout=1200)[1]
-        wrong = [] if second.returncode == 0 else [f"the second run failed: {said[-300:]}"]
-        if first.returncode not in SAID[end] | {0} or "Traceback" in complaint:
-            wrong.append(f"status {first.returncode}: {complaint[-300:]}")
+            first.wait(share * seconds)
+        first.send(end)
+        after_s, complaint = first.end(), first.complaint
+        second = Run(command, out, again=True)
+        second.end()
+        if second.status and "no run to resume" in second.complaint:  # training says so where nothing had begun
+            second = Run(command, out)
+            second.end()
+        wrong = [] if second.status == 0 else [f"the second run failed: {second.complaint[-300:]}"]
+        if first.status not in SAID[end] | {0} or "Traceback" in complaint:
+            wrong.append(f"status {first.status}: {complaint[-300:]}")
         wrong += differences(expected, contents(out.parent))
-        entries.append({"signal": end.name, "after_s": round(after_s, 2), "status": first.returncode, "wrong": wrong})
+        entries.append({"signal": end.name, "ended_s": round(after_s, 2), "status": first.status, "wrong": wrong})
         if wrong:
-            print(f"{name}, {end.name} after {after_s:.2f} s of {seconds:.2f} s: {wrong}", file=sys.stderr, flush=True)
+            print(f"{name}, {end.name}, ended after {after_s:.2f} s of {seconds:.2f} s: {wrong}", flush=True)
         shutil.rmtree(out.parent)
     return {"undisturbed_s": round(seconds, 2), "resumes": command.resumes, "files": len(expected), "moments": entries}
 
 
-def first_wait(process: "subprocess.Popen[str]", seconds: float) -> None:
-    """Wait so long, or until the process ends."""
-    try:
-        process.wait(max(seconds, 0.01))
-    except subprocess.TimeoutExpired:
-        pass
+class Run:
+    """A command on its way."""
+
+    def __init__(self, command: Command, out: Path, again: bool = False) -> None:
+        words = [str(out) if word == "OUT" else word for word in command.words]
+        words += ["--quiet", *(["--resume"] if again and command.resumes else [])]
+        self._said = out.parent.with_name(f"{out.parent.name}-said")
+        self._process = _FORKS.Process(target=call, args=(words, str(self._said)))
+        self._began = time.perf_counter()
+        self._process.start()
+
+    @property
+    def status(self) -> int | None:
+        return self._process.exitcode
+
+    @property
+    def complaint(self) -> str:
+        return self._said.read_text() if self._said.exists() else ""
+
+    def await_file(self, folder: Path) -> float:
+        """Wait for the first file in a folder, or the end; seconds since the beginning."""
+        while self.status is None and not any(path.is_file() for path in folder.rglob("*")):
+            time.sleep(0.005)
+        return time.perf_counter() - self._began
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until it ends."""
+        self._process.join(max(seconds, 0.01))
+
+    def send(self, number: signal.Signals) -> None:
+        if self.status is None and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def end(self) -> float:
+        """Wait for its end; seconds since the beginning."""
+        self._process.join(1200)
+        if self.status is None:
+            self._process.kill()
+            raise SystemExit(f"a command hangs: {self.complaint[-2000:]}")
+        return time.perf_counter() - self._began
 
 
-def begin(command: Command, out: Path, again: bool = False) -> "subprocess.Popen[str]":
-    words = [str(out) if word == "OUT" else word for word in command.words]
-    return subprocess.Popen([sys.executable, "-m", "depthcue.cli", *words, "--quiet",
-                             *(["--resume"] if again and command.resumes else [])],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"})
+def call(words: list[str], said: str) -> None:
+    """Be the command, in a process of its own."""
+    from depthcue.cli.main import main as command
+
+    os.setsid()
+    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1), os.dup2(file, 2)
+    sys.argv = ["depthcue", *words]
+    os._exit(command(words))
 
 
 def contents(folder: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class MaskJob:
         self.notes: list[str] = []
         self.live: dict[str, Any] | None = None
         """What is told of a live source alone."""
-        self.stamp: dict[str, Any] | None = None
+        self.stamp: dict[str, int] | None = None
         """By what the source was known when it was opened."""
         self.saver = Saver(source, out, options.save, cut, metres, options.encoder)
         self._live_options = live

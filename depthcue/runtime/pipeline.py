@@ -91,7 +91,7 @@ class Pipeline:
         self._reading: dict[int, Ticket] = {}
         self._pictures = 0
         # so far pictures may be read ahead of the one whose turn it is
-        self._ahead_limit = 2 * batch_size + readers
+        self._ahead_limit = 4 * (batch_size + readers)
         # a lane holds at most so much before its batch goes; half of the memory is for what comes and goes
         self._lane_bytes = memory_bytes // (2 * (1 + video_readers))
         # jobs are drawn by one thread at a time, and wait by kind

@@ -223,7 +223,7 @@ def keep_entry(entry: Any, entries: dict[str, str]) -> None:
 
 def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
                    outputs: Sequence[str], output_bytes: Sequence[int | None], notes: Sequence[str],
-                   error: DepthcueError | OSError | None, stamp: dict[str, Any] | None,
+                   error: DepthcueError | OSError | None, stamp: dict[str, int] | None,
                    live: dict[str, Any] | None = None) -> dict[str, Any]:
     """The entry of an input that has ended.
 
@@ -251,21 +251,21 @@ def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     }
 
 
-def still_holds(entry: dict[str, Any], name: str, source: dict[str, Any] | None) -> bool:
+def still_holds(entry: dict[str, Any], name: str, source: dict[str, int] | None) -> bool:
     """Whether the entry of an earlier run is of an input of this name and fingerprint."""
     if entry["source"] is None:  # of a live source there is always more
         return False
     return bool(entry["source"] == source and entry["name"] == name)
 
 
-def fingerprint(source: Input) -> dict[str, Any] | None:
+def fingerprint(source: Input) -> dict[str, int] | None:
     """What changes when the input's file is changed: size, time, and a hash; None where there is none to look at.
 
     The hash is of both ends of a file; of a sequence of names, sizes and times of its files.
     """
     if source.kind == "live":
         return None
-    digest, nbytes, modified = hashlib.blake2b(digest_size=8), 0, 0
+    digest, nbytes, modified = hashlib.blake2b(digest_size=6), 0, 0  # as a number exact in every reader of JSON
     try:
         files = _fingerprint_files(source)
         for file in files:
@@ -282,7 +282,7 @@ def fingerprint(source: Input) -> dict[str, Any] | None:
                     digest.update(opened.read(HASHED_BYTES))
     except (OSError, DepthcueError):
         return None
-    return {"files": len(files), "bytes": nbytes, "modified_ns": modified, "hash": digest.hexdigest()}
+    return {"files": len(files), "bytes": nbytes, "modified_ns": modified, "hash": int.from_bytes(digest.digest())}
 
 
 def nbytes_of(output: Path) -> int | None:
