@@ -105,7 +105,7 @@ def spec_from_file(spec: str, source: str) -> str:
         DepthcueError: the spec is of a kind that the user has to type; the hint is the option to type.
     """
     prefix = _PREFIX.match(spec)
-    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS):
+    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS, *MASK_NETS):  # of the last, opening it says what is wrong
         return spec
     raise DepthcueError(f"{source} names {spec} as its depth net; a file may name shipped nets and data files alone, "
                         f"and {prefix[1]}: is neither: it may run code or use the network",

@@ -305,6 +305,24 @@ def test_a_stream_gives_the_same_as_a_list(tree, tmp_path):
         assert list(stream_inputs(sources, tree / "out")) == find_inputs(sources, tree / "out")
 
 
+@pytest.mark.parametrize("out", ["", "deep", "nowhere"])
+def test_a_stream_leaves_out_the_same_as_a_list(tmp_path, caplog, out):
+    for name in ("a.png", "a.jpg", "a_jpg_mask.png", "b.mp4", "b_frames/000000_raw.png", "b_overlay.mp4", "c_mask.png",
+                 "d.nef", "deep/a.png", "deep/a_raw.png", "deep/e.psd", "deep/g_frames/1.png", "f.ts"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("let a = 1" if name == "f.ts" else "")
+
+    def found(find):
+        skipped = []
+        inputs = list(find([str(tmp_path)], tmp_path / out, on_skip=lambda path, why: skipped.append((path, why))))
+        told = caplog.text.count("left out 1 file")
+        caplog.clear()
+        return inputs, sorted(skipped), told
+
+    assert found(stream_inputs) == found(find_inputs)
+    assert len(found(stream_inputs)[0]) == {"": 6, "deep": 7, "nowhere": 10}[out]
+
+
 def test_a_stream_gives_its_first_before_it_has_seen_the_rest(tree, monkeypatch):
     looked = []
     scan = os.scandir

@@ -168,6 +168,15 @@ def test_no_net_has_a_part_whose_name_comes_off() -> None:
         assert list(modern_keys(state)) == list(state)
 
 
+def test_dictionaries_that_hold_each_other_are_looked_into_once(tmp_path: Path) -> None:
+    within: dict[str, object] = {}
+    for _ in range(9):
+        within = {str(number): within for number in range(99)}
+    within["self"] = within
+    torch.save({"options": within, "model": _compact(), "ema": _compact()}, tmp_path / "net.pth")
+    load_depth_net(str(tmp_path / "net.pth"))
+
+
 def test_two_nets_in_one_file_are_not_chosen_between(tmp_path: Path) -> None:
     torch.save({"depth": _compact(), "pose": {"weight": torch.ones(3)}}, tmp_path / "net.pth")
     with pytest.raises(DepthcueError, match="several state dicts: depth, pose"):

@@ -11,7 +11,6 @@ licensed under the AGPL and imported only for such a spec; it is kept from looki
 
 import contextlib
 import inspect
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthcue.cache import cache_folder
-from depthcue.documents import refuse_placeholder
+from depthcue.documents import parse, refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
@@ -55,7 +54,7 @@ def words_of_graph(metadata: Mapping[str, str]) -> dict[str, Any]:
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return {}
     try:
-        return _words(json.loads(metadata.get("imgsz", "")))
+        return _words(parse(metadata.get("imgsz", "")))
     except ValueError:
         return _words(_SIDE)
 
