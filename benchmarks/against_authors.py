@@ -86,16 +86,16 @@ def authors_way(net: MaskNet, batches: Iterator[torch.Tensor] | DataLoader, devi
     count = 0
     with torch.no_grad():
         for image in batches:
-            mask = net(image.to(device), *lam_of(net, device))
+            mask = net(image.to(device), *dial_of(net, device))
             grey = (mask.squeeze() * 255).round().byte().cpu().numpy()
             Image.fromarray(grey).save(out / f"mask{count}.png")
             count += 1
     return count
 
 
-def lam_of(net: MaskNet, device: str) -> tuple[torch.Tensor, ...]:
-    return () if net.description.lambda_range is None else (
-        torch.full((1,), net.description.default_lambda, device=device),)
+def dial_of(net: MaskNet, device: str) -> tuple[torch.Tensor, ...]:
+    return () if net.description.dial_name is None else (
+        torch.full((1,), net.description.default_dial, device=device),)
 
 
 class Race:

@@ -66,7 +66,7 @@ from depthcue.runtime.cluster_tasks import find_items, portions, to_text
 held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
 Store("/nowhere")  # loads what it needs
 before = held()
-items, _ = find_items(sys.argv[1:], Store("/nowhere"))
+items = find_items(sys.argv[1:], Store("/nowhere")).items
 texts = [to_text(portion) for portion in portions(items, 64)]
 print(held() - before)
 """
@@ -145,7 +145,6 @@ def cluster_of(cores: int) -> Iterator[None]:
 
     whole = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(whole)[:cores])
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=256 * 2**20, log_to_driver=False)
     try:
         yield

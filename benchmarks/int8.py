@@ -104,8 +104,8 @@ def timed(net: MaskNet, files: dict[str, Path], pictures: list[Picture], batch_s
     for size in batch_sizes:
         frames = np.stack([resize_rgb(pictures[row % len(pictures)], height, width) for row in range(size)])
         feeds: dict[str, Any] = {"frames": frames}
-        if net.description.lambda_range is not None:
-            feeds["lambda"] = np.full(size, net.description.default_lambda, np.float32)
+        if net.description.dial_name is not None:
+            feeds[net.description.dial_name] = np.full(size, net.description.default_dial, np.float32)
         taken: dict[str, list[float]] = {way: [] for way in files}
         for turn in range(rounds + 1):
             for way, session in sessions.items():

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from depthcue.errors import DepthcueError
-from depthcue.text import without_password
+from depthcue.text import shown, without_password
 
 _LOCKS: bool = os.name == "posix"
 """Windows has none, and lets nobody rename or remove a file that is open."""
@@ -40,8 +40,8 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         DepthcueError: it cannot be made, or something else has its name.
     """
     folder = Path(path)
-    if (shown := without_password(str(folder))) != str(folder):
-        raise DepthcueError(f"{shown} is an address, and no folder", "Choose another --out.")
+    if (address := without_password(str(folder))) != str(folder):
+        raise DepthcueError(f"{address} is an address, and no folder", "Choose another --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -121,9 +121,9 @@ def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8), as it is `shown`, to `path`, whole or not at all."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(shown(text), encoding="utf-8")
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:

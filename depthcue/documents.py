@@ -35,8 +35,10 @@ Document = dict[str, Any]
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FEW = 3
-_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml|head|body)", re.IGNORECASE)
-_POINTER = b"version https://git-lfs"
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Bytes that no text holds; every file of weights has some in its first kilobyte."""
+_MOST_SETTINGS, _WIDEST, _LARGEST = 1000, 4096, 1e6
+"""Of an architecture's configuration: values or letters; channels; other numbers."""
 
 
 class Malformed(ValueError):
@@ -148,19 +150,25 @@ def checked_text(text: str, model: "type[Loose]") -> Document:
 
 
 def refuse_placeholder(path: str | os.PathLike[str]) -> None:
-    """Refuse what a download leaves where a file should be: a web page, or Git LFS's pointer to the file.
+    """Refuse what a download that went wrong leaves in the place of a binary file.
 
     Raises:
-        DepthcueError: it is one of them; says how to get the file.
+        DepthcueError: it is empty, or text: a pointer of Git LFS, a web page, a server's complaint; says which, and how
+            to get the file.
     """
     with open(path, "rb") as file:
-        begin = file.read(256)
-    if begin.startswith(_POINTER):
-        raise DepthcueError(f"{path} is a pointer of Git LFS to the file, not the file itself",
-                            "Fetch it with git lfs pull, or download the file itself.")
-    if _PAGE.match(begin):
-        raise DepthcueError(f"{path} is a web page (HTML), not the file it is called after",
-                            "The download gave a page in its place; open its address in a browser and download again.")
+        begin = file.read(1024)
+    if _BINARY.search(begin):
+        return
+    text = " ".join(begin.decode("utf-8", "replace").lstrip("\ufeff").split())
+    again = "Download it again, by the link of the file itself: on GitHub raw and on Hugging Face resolve, not blob."
+    if not text:
+        raise DepthcueError(f"{path} is empty", again)
+    if text.startswith("version https://git-lfs"):
+        raise DepthcueError(f"{path} is a pointer of Git LFS: it names the file, which was not downloaded",
+                            "Run git lfs pull in the repository it came from, or download the file by itself.")
+    what = "a web page (HTML)" if text.startswith("<") else "JSON" if text[0] in "{[" else "plain text"
+    raise DepthcueError(f"{path} is {what} where weights are wanted; it begins {text[:60]!r}", again)
 
 
 def beside(folder: Path, path: str) -> Path:
@@ -246,6 +254,21 @@ def _inside(path: str) -> str:
     return path
 
 
+def _setting(value: Any) -> Any:
+    """A number or word that an architecture is built from, or a list of them: none so large that it takes the memory.
+
+    Channels and layers are whole numbers; what else there is has no influence on the size.
+    """
+    if isinstance(value, list) and len(value) <= _MOST_SETTINGS:
+        for each in value:
+            _setting(each)
+    elif isinstance(value, list | dict) or (isinstance(value, str) and len(value) > _MOST_SETTINGS):
+        raise ValueError("it is no setting of an architecture")
+    elif isinstance(value, int | float) and abs(value) > (_WIDEST if isinstance(value, int) else _LARGEST):
+        raise ValueError("it is larger than in any architecture")
+    return value
+
+
 Name = Annotated[str, Field(max_length=1000)]
 Words = Annotated[str, Field(max_length=10_000)]
 Path_ = Annotated[str, Field(max_length=4096)]
@@ -256,7 +279,7 @@ Count = Annotated[int, Field(ge=0)]
 Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
 Deviation = Annotated[float, Field(gt=0, le=1e4)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
-Setting = bool | Annotated[int, Field(ge=-1024, le=1024)] | Annotated[float, Field(ge=-1e6, le=1e6)] | Name | None
+Setting = Annotated[Any, AfterValidator(_setting)]
 PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -321,7 +344,7 @@ class Card(OfANet):
 
     card_schema: Literal[1] = Field(alias="schema")
     architecture: Name
-    config: dict[Name, Setting | Annotated[list[Setting], Field(max_length=64)]] = Field(default={})
+    config: dict[Name, Setting] = Field(default={})
     sha256: Sha256 | None = None
 
 
@@ -400,8 +423,9 @@ class SummaryEntry(Loose):
     kind: Name | None
     frames: Count
     outputs: list[Inside]
+    output_bytes: list[Count | None] = Field(default=[])
     error: str | None
-    source: dict[str, int] | None
+    source: dict[str, Name | int] | None
     resumed: bool
 
 

@@ -13,5 +13,10 @@ class DepthcueError(Exception):
         self.message = message
         self.hint = hint
 
+    def within(self, what: str, hint: str | None = None) -> "DepthcueError":
+        """The same mistake as part of something larger: `what` stands before it, `hint` behind the hint it has."""
+        hints = [each for each in (self.hint, hint) if each]
+        return DepthcueError(f"{what}: {self.message}", " ".join(hints) or None)
+
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"

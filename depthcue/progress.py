@@ -7,7 +7,10 @@ class Progress(Protocol):
     """Something that shows work going on: a bar on a terminal, a log, nothing."""
 
     def start(self, what: str, total: int | None = None) -> None:
-        """Begin (or rename) the current piece of work of `total` steps; None where the number is unknown."""
+        """Begin (or rename) the current piece of work of `total` steps; None where the number is unknown.
+
+        Called once more under the same name when the number has become known, what was done stays.
+        """
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Report `steps` more steps done, and figures worth showing beside the bar (a loss, a rate)."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from depthcue.atomic import make_folder, write_text
 from depthcue.errors import DepthcueError
-from depthcue.text import argument
+from depthcue.text import NOT_UTF8, argument, shown
 
 SCHEMA = 1
 """Version of the results.json documents; a reader refuses others."""
@@ -68,7 +68,7 @@ def begin(out: str | os.PathLike[str]) -> Path:
 
 def arguments() -> list[str]:
     """The words that this program was called with; of addresses what may be seen by all."""
-    return [argument(word) for word in sys.argv[1:]]
+    return [shown(argument(word)) for word in sys.argv[1:]]
 
 
 def document(command: str, **fields: Any) -> dict[str, Any]:
@@ -77,9 +77,15 @@ def document(command: str, **fields: Any) -> dict[str, Any]:
             "revision": revision(), "machine": machine(), **fields}
 
 
+def json_text(content: Any, indent: int | None = None) -> str:
+    """`content` as JSON, its texts as they are `shown`. NaN is refused: a reader in another language would be."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    return NOT_UTF8.sub(lambda found: "\\" + shown(found[0]), text)  # in JSON a backslash is written as two
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write `content` as indented JSON, whole or not at all. NaN is refused: a reader in another language would be."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `content` as indented JSON, whole or not at all; see `json_text`."""
+    write_text(path, json_text(content, indent=2) + "\n")
 
 
 def write_public(path: str | os.PathLike[str], content: Any) -> None:

@@ -14,7 +14,14 @@ HIDDEN = "…"
 """Stands for what is not shown."""
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """What a terminal obeys instead of showing it, what turns the direction of writing, and halves of characters."""
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""What Python has in the place of bytes of file names that are not UTF-8; it is written to no file and no terminal."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def shown(text: str) -> str:
+    r"""Text that can be written everywhere: bytes of file names that are not UTF-8 become `\xe9`."""
+    return NOT_UTF8.sub(_written_out, text)
 
 
 def printable(text: str) -> str:
@@ -88,4 +95,6 @@ def without_secrets(text: str, *addresses: str) -> str:
 
 def _written_out(found: re.Match[str]) -> str:
     code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # in the place of a byte
+        code &= 0xFF
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

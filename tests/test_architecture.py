@@ -1,6 +1,8 @@
 """The plan of the house: imports point one way, and the front door opens without torch."""
 
 import ast
+import importlib.util
+import os
 import resource
 import subprocess
 import sys
@@ -64,12 +66,43 @@ def test_front_door_and_report_load_no_torch(code: str) -> None:
     subprocess.run([sys.executable, "-c", code + check], check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
-def test_nothing_is_sent_home(tmp_path: Path) -> None:
-    code = "import depthcue.export.running as running; assert running.onnxruntime.get_available_providers()"
-    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=home)
-    # where ONNX Runtime keeps what it is about to send, and by which name it knows this machine
-    assert not list(tmp_path.rglob("*deviceid*")) and not list(tmp_path.rglob("onnxruntime*"))
+RECORDER = """
+import os, sys
+
+def note(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto"):
+        with open(os.environ["RECORD"], "a") as file:
+            file.write(f"{event} {arguments}\\n")
+
+sys.addaudithook(note)
+"""
+"""For every Python process that is started: what it asks a resolver, and whom it calls."""
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "openvino", "huggingface_hub", "ray"])
+def test_nothing_is_sent_home(library: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    (tmp_path / "sitecustomize.py").write_text(RECORDER)
+    code = (f"import socket, depthcue, {library} as library; getattr(library, 'Core', list)()\n"
+            "if hasattr(library, 'get_available_providers'): library.get_available_providers()\n"
+            "try: socket.getaddrinfo('depthcue.invalid', 80)\n"  # what is there to be seen is seen
+            "except OSError: pass")
+    record = tmp_path / "record"
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": "", "RECORD": str(record),
+                   "PYTHONPATH": f"{tmp_path}{os.pathsep}{PACKAGE.parent}", "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+    lines = record.read_text().splitlines()
+    assert len(lines) == 1 and "depthcue.invalid" in lines[0]
+    # where ONNX Runtime and OpenVINO keep what they are about to send, and by which name they know this machine
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["record", "sitecustomize.py"]
+
+
+def test_a_users_own_setting_is_obeyed() -> None:
+    code = "import depthcue, os; print(*(os.environ[name] for name in depthcue.REPORTS_OFF))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True,
+                          env={**os.environ, **dict.fromkeys(depthcue.REPORTS_OFF, "mine")})
+    assert done.stdout.split() == ["mine"] * len(depthcue.REPORTS_OFF)
 
 
 def test_help_answers_at_once() -> None:

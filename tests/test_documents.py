@@ -7,9 +7,11 @@ taken away or renamed; and texts that are no document at all.
 import copy
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from depthcue.export.card import graph_card
 from depthcue.frames import Input
 from depthcue.nets import load_depth_net, load_mask_net
 from depthcue.nets.foreign.onnx_graph import _read_beside
+from depthcue.nets.foreign.statement import statement
 from depthcue.nets.graph_card import described_mask_net, file_sha256, read_graph_card
 from depthcue.probes.running import read_profile
-from depthcue.report.page import write_page
+from depthcue.report.page import _read_parts, write_page
+from depthcue.report.provenance import in_short, provenance
 from depthcue.runtime.cluster_journal import read_earlier
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.summary import Summary
@@ -34,13 +38,12 @@ from depthcue.training.run import RunFolder
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 SOON_S = 20.0
-FEW = settings(derandomize=True, deadline=None, database=None, max_examples=40,
+FEW = settings(derandomize=True, deadline=None, database=None, max_examples=25,
                suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 ENTRY = {"path": "a.png", "name": "a", "kind": "image", "frames": 1, "share_kept": 0.2, "mean_mask": 0.3,
-         "seconds": 0.1,
-         "outputs": ["a_mask.png"], "notes": [], "error": None, "source": {"files": 1, "bytes": 3, "modified_ns": 4},
-         "resumed": False}
+         "seconds": 0.1, "outputs": ["a_mask.png"], "notes": [], "error": None,
+         "source": {"files": 1, "bytes": 3, "modified_ns": 4}, "resumed": False}
 SUMMARY = {"schema": 1, "command": "mask", "options": {"weights": "compact-indoor", "lambda": 2.0}, "inputs": [ENTRY]}
 PROFILE = {"schema": 1, "command": "probe", "target_net": {"name": "x"}, "stages": {"rendered": {"scenes": "road"}},
            "profile": [{"cue": "haze", "weight": 0.1}]}
@@ -53,6 +56,11 @@ class Reader:
     file: Path
     valid: Any
     read: Callable[[], object]
+
+    @cached_property
+    def ways(self) -> list[tuple[Any, ...]]:
+        """To all values in the valid document."""
+        return list(places(self.valid))
 
     def takes(self, text: str) -> bool:
         """Whether a text is read; anything but one clear error fails the test."""
@@ -92,8 +100,8 @@ def graph(folder: Path) -> Reader:
 
 def beside_a_graph(folder: Path) -> Reader:
     (folder / "net.onnx").touch()
-    return Reader(folder / "net.json", {"predicts": "inverse", "size": "64x48"},
-                  lambda: _read_beside(folder / "net.onnx"))
+    return Reader(folder / "net.json", {"predicts": "inverse", "size": "96x64"},
+                  lambda: statement("net", {}, _read_beside(folder / "net.onnx"), {}))
 
 
 def summary(folder: Path) -> Reader:
@@ -131,14 +139,14 @@ def beside_a_probe(folder: Path) -> Reader:
 def page(name: str) -> Callable[[Path], Reader]:
     def reader(folder: Path) -> Reader:
         return Reader(folder / "results.json", json.loads((RESULTS / f"{name}.json").read_text()),
-                      lambda: write_page([folder], folder / "page.html", pictures=False))
+                      # all but the drawing, which takes seconds
+                      lambda: [(in_short(part.results), provenance(part.results)) for part in _read_parts([folder])])
 
     return reader
 
 
 READERS = {reader.__name__: reader for reader in (weights, depth_weights, graph, beside_a_graph, summary,
-                                                  summary_of_many,
-                                                  settings_of_a_run, beside_a_probe)}
+                                                  summary_of_many, settings_of_a_run, beside_a_probe)}
 PAGES = {name: page(name) for name in ("compare-edges-rooms", "evaluate-nyu", "compare-nets", "compare-losses",
                                        "findings-indoor", "probe-compact-road", "bench-cpu")}
 VALUES = st.one_of(
@@ -161,16 +169,14 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Reader:
 
 def places(document: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The ways to all values in a document."""
-    inner = (document.items() if isinstance(document, dict) else
-             enumerate(document) if isinstance(document, list) else ())
-    for key, value in inner:
+    listed = enumerate(document) if isinstance(document, list) else ()
+    for key, value in document.items() if isinstance(document, dict) else listed:
         yield (*here, key)
         yield from places(value, (*here, key))
 
 
-def changed(data: st.DataObject, valid: Any) -> Any:
-    document = copy.deepcopy(valid)
-    ways = list(places(document))
+def changed(data: st.DataObject, reader: Reader) -> Any:
+    document, ways = copy.deepcopy(reader.valid), reader.ways
     for _ in range(data.draw(st.integers(1, 2))):
         *way, key = ways[data.draw(st.integers(0, len(ways) - 1))]
         inside = document
@@ -190,8 +196,8 @@ def changed(data: st.DataObject, valid: Any) -> Any:
 
 def test_what_was_written_is_read(reader: Reader) -> None:
     assert reader.takes(json.dumps(reader.valid))
-    assert reader.takes(json.dumps({**reader.valid, "of_a_newer_version": {"x": [1, 2]}})) \
-        or reader.file.name == "config.json"  # which is compared with what is wanted
+    if reader.file.name != "config.json" and "predicts" not in reader.valid:  # of which all that is said counts
+        assert reader.takes(json.dumps({**reader.valid, "of_a_newer_version": {"x": [1, 2]}}))
 
 
 @pytest.mark.parametrize("kind", NO_DOCUMENTS)
@@ -212,18 +218,33 @@ def test_what_is_no_file_is_told_and_not_waited_for(reader: Reader) -> None:
             reader.read()
 
 
+@cache
+def _reader_of(kind: str, folder: Path) -> Reader:
+    return PAGES[kind](folder)
+
+
 @FEW
 @given(data=st.data())
 def test_a_changed_document_is_read_or_told(reader: Reader, data: st.DataObject) -> None:
-    reader.takes(json.dumps(changed(data, reader.valid)))
+    reader.takes(json.dumps(changed(data, reader)))
 
 
-@settings(FEW, max_examples=6)
+@settings(FEW, max_examples=10)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", PAGES)
 def test_a_page_of_changed_results_is_written_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
-    reader = PAGES[kind](tmp_path)
-    reader.takes(json.dumps(changed(data, reader.valid)))
+    reader = _reader_of(kind, tmp_path)
+    reader.takes(json.dumps(changed(data, reader)))
+
+
+@pytest.mark.parametrize(("field", "value"), [("curves", 3), ("target", []),
+                                              ("curves", {"mask": [{"sparseness": "x"}]})])
+def test_a_whole_page_of_changed_results_is_refused(field: str, value: Any, tmp_path: Path) -> None:
+    document = json.loads((RESULTS / "compare-edges-rooms.json").read_text())
+    (tmp_path / "results.json").write_text(json.dumps({**document, field: value}))
+    with pytest.raises(DepthcueError, match=re.escape(str(tmp_path))):
+        write_page([tmp_path], tmp_path / "page.html", pictures=False)
+    assert not (tmp_path / "page.html").exists()
 
 
 @FEW
@@ -238,7 +259,8 @@ def test_any_text_is_read_or_told(text: str) -> None:
 @pytest.mark.parametrize(("field", "value"), [
     (("description", "height"), 60000), (("description", "multiple"), 0), (("description", "std"), [0.0, 1.0, 1.0]),
     (("description", "mean"), [0.0, 1.0]), (("description", "default_lambda"), "2"), (("description", "height"), True),
-    (("description", "lambda_range"), [6.0, 0.5]), (("config", "widths"), [10**6] * 5), (("config", "widths"), [8]),
+    (("description", "lambda_range"), [6.0, 0.5]), (("config", "widths"), [10**6] * 5), (("config", "widths"), [[8]]),
+    (("config", "widths"), [8]),
     (("config", "of_no_net"), 1), (("architecture",), ["compact"]), (("kind",), "both"), (("sha256",), "x"),
 ])
 def test_a_card_beyond_the_limits_is_told(field: tuple[str, ...], value: Any, tmp_path: Path) -> None:

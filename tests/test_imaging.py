@@ -125,3 +125,23 @@ def test_a_real_picture_survives(shared_data):
     rgb = np.asarray(Image.open(path).convert("RGB"))
     mask = np.zeros(rgb.shape[:2], np.float32)
     assert imaging.overlay(rgb, mask).mean() < 0.45 * rgb.mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.333, 0.9, 1.0])
+def test_top_pixels_are_exactly_the_share_and_the_highest(dtype, share):
+    scores = np.random.default_rng(0).permutation(35 * 41).reshape(35, 41).astype(dtype)
+    kept = imaging.top_pixels(scores, share)
+    assert kept.dtype == np.bool_ and kept.sum() == round(share * 35 * 41)
+    if 0 < share < 1:
+        assert scores[kept].min() > scores[~kept].max()
+
+
+def test_among_equal_pixels_a_flat_region_gives_scattered_ones():
+    scores = np.zeros((40, 40), np.float32)
+    scores[:10] = 1.0
+    kept = imaging.top_pixels(scores, 0.5)
+    assert kept[:10].all() and kept.sum() == 800
+    assert np.ptp(kept[10:].reshape(6, -1).mean(axis=1)) < 0.3  # not the first rows
+    np.testing.assert_array_equal(kept, imaging.top_pixels(scores, 0.5))
+    assert (kept != imaging.top_pixels(scores, 0.5, seed=1)).any()

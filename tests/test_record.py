@@ -1,12 +1,15 @@
 """What records keep, and what they leave out."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from depthcue.atomic import write_text
 from depthcue.errors import DepthcueError
-from depthcue.record import begin, document, without_paths, write_public
+from depthcue.record import begin, document, json_text, without_paths, write_json, write_public
+from depthcue.text import shown
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,3 +60,13 @@ def test_what_opens_an_address_to_its_owner_is_left_out(monkeypatch) -> None:
                                      "--lambda=2"])
     assert document("mask")["arguments"] == ["rtsp://10.0.0.7:554/door", "--out=s3://b/x y", "a@b.png", "s3://b/in",
                                              "what?.png", "--lambda=2"]
+
+
+def test_bytes_of_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\xc3\xa9.jpg")
+    assert shown(name) == "caf\\xe9é.jpg" and shown("\\é") == "\\é"
+    write_json(tmp_path / "told.json", {name: [name, "\\"]})
+    assert json.loads((tmp_path / "told.json").read_text("utf-8")) == {shown(name): [shown(name), "\\"]}
+    assert json.loads(json_text(["é", name]).encode()) == ["é", shown(name)]
+    write_text(tmp_path / "page.html", name)
+    assert (tmp_path / "page.html").read_bytes() == b"caf\\xe9\xc3\xa9.jpg"

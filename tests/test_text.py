@@ -3,7 +3,16 @@
 import pytest
 
 from depthcue.cache import cache_folder, cached_file
-from depthcue.text import argument, file_label, one_line, printable, printable_json, without_password, without_secrets
+from depthcue.text import (
+    argument,
+    file_label,
+    one_line,
+    printable,
+    printable_json,
+    shown,
+    without_password,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(("address", "shown"), [
@@ -33,11 +42,16 @@ def test_what_a_library_says_of_an_address() -> None:
     assert "secret" not in said and "cannot open" in said
 
 
-@pytest.mark.parametrize("unseen", ["\x1b[2J", "\r", "\x07", "\x9b31m", "\x7f", "\u202e", "\udcff", "\u2028"])
+@pytest.mark.parametrize("unseen", ["\x1b[2J", "\r", "\x07", "\x9b31m", "\x7f", "\u202e", "\ud83d", "\u2028"])
 def test_what_commands_a_terminal_is_written_out(unseen: str) -> None:
-    for shown in (printable(f"a{unseen}.png"), one_line(f"a{unseen}.png"), printable_json(f'"a{unseen}.png"')):
-        assert unseen[0] not in shown and f"{ord(unseen[0]):x}" in shown
-        shown.encode()
+    for seen in (printable(f"a{unseen}.png"), one_line(f"a{unseen}.png"), printable_json(f'"a{unseen}.png"')):
+        assert unseen[0] not in seen and f"{ord(unseen[0]):x}" in seen
+        seen.encode()
+
+
+def test_a_byte_of_a_name_that_is_not_utf8_is_written_out() -> None:
+    name = "caf\udce9é.jpg"
+    assert shown(name) == printable(name) == one_line(name) == "caf\\xe9é.jpg"
 
 
 def test_a_name_makes_no_line_of_its_own() -> None:

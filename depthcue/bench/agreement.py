@@ -66,6 +66,7 @@ class Answers:
         changed = None
         if self._of_masks:
             changed = float(np.mean(kept_pixels(maps, self._keep) != kept_pixels(self.maps, self._keep)))
-        limit = TOLERANCES[precision] if self._of_masks else TOLERANCES[precision].for_depths()
+        limit = TOLERANCES[precision]
+        limit = limit.for_depths() if not self._of_masks else limit if self._keep is None else limit.for_shares()
         right = largest <= limit.max_abs and mean <= limit.mean_abs and (changed or 0.0) <= limit.changed_side
         return Agreement(right, largest, mean, changed)

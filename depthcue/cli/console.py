@@ -1,6 +1,7 @@
 """What a person sees: errors, progress and tables. Progress and logs go to stderr, results to stdout."""
 
-import json
+import codecs
+import io
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from typing import Any
 
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress, Silent
-from depthcue.text import one_line, printable, printable_json, without_secrets
+from depthcue.record import json_text
+from depthcue.text import one_line, printable, printable_json, shown, without_secrets
 
 
 def configure(quiet: bool, verbose: bool) -> None:
@@ -20,6 +22,26 @@ def configure(quiet: bool, verbose: bool) -> None:
     handler.setFormatter(_Fit("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("depthcue").setLevel(level)
+
+
+def accept_any_console() -> None:
+    r"""Let stdout and stderr take every text, whatever the console's code page or the encoding of a redirection.
+
+    What an encoding lacks is written as JSON writes it, `\u03bb`, so that documents stay documents; bytes of file names
+    that are not UTF-8 as they are `shown`.
+    """
+    codecs.register_error("depthcue.escaped", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace", "surrogateescape"):
+            stream.reconfigure(errors="depthcue.escaped")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = shown(error.object[error.start:error.end]).encode("utf-16-be")
+    codes = [int.from_bytes(units[at:at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes), error.end
 
 
 def say_error(error: DepthcueError) -> None:
@@ -43,7 +65,7 @@ class _Fit(logging.Formatter):
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    print(printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))
+    print(printable_json(json_text(document, indent=2)))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -113,8 +135,14 @@ class _Bar:
     def __init__(self, display: Any) -> None:
         self.display = display
         self.task: Any = None
+        self.unknown = ""
+        """Name of the task, while its number of steps is not known."""
 
     def start(self, what: str, total: int | None = None) -> None:
+        if self.task is not None and what == self.unknown and total is not None:
+            self.unknown = ""
+            return self.display.update(self.task, total=total)
+        self.unknown = what if total is None else ""
         if self.task is not None:
             self.display.remove_task(self.task)
         self.task = self.display.add_task(what, total=total, rate="", figures="")

@@ -50,7 +50,7 @@ ExportWeightsOption = Annotated[
                              "exported .onnx.")]
 ExportTargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
-                             "a .safetensors file, a released checkpoint, NAME:PATH, hf:REPO, "
+                             "a .safetensors file, a released checkpoint, NAME:PATH, hf:REPO, ultralytics:FILE, "
                              "python:MODULE:FUNCTION or hub:REPO:ENTRY; for an engine also an exported .onnx.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="What to write: an ONNX graph, or an engine of "
                                               "TensorRT for NVIDIA GPUs.")]

@@ -11,7 +11,7 @@ WeightsOption = Annotated[
 TargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, a "
                              ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or a network of "
-                             "others: hf:REPO, python:MODULE:FUNCTION, hub:REPO:ENTRY, onnx:FILE. "
+                             "others: hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION, hub:REPO:ENTRY, onnx:FILE. "
                              "Default: the one the mask net was trained for.")]
 WeightsListOption = Annotated[
     list[str], typer.Option("--weights", "-w", metavar="W", help="Mask nets G, one --weights each.")]

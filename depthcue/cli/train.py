@@ -12,7 +12,7 @@ from depthcue.cli.training_options import TrainingWords, training_command
 def train(
     target: Annotated[str, typer.Option("--target", "-t", metavar="NET", help="Depth net N to explain: "
                                         "compact-indoor, compact-road, a .safetensors file, a released "
-                                        "checkpoint, NAME:PATH, or your own: hf:REPO, "
+                                        "checkpoint, NAME:PATH, or your own: hf:REPO, ultralytics:FILE, "
                                         "python:MODULE:FUNCTION, hub:REPO:ENTRY.")],
     data: DataListOption,
     net: Annotated[str, typer.Option("--net", metavar="G", help="lite0, lite1, lite2 or compact, which take the share "

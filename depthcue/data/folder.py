@@ -32,6 +32,7 @@ MILLIMETRE, TUM_UNIT = 0.001, 1 / 5000
 """Metres a unit of 16-bit depth: as usual, and of the TUM RGB-D benchmark."""
 _NPZ_NAMES = ("depth", "depth_m", "depths", "arr_0")
 _SATURATED = 65535
+_CHANNELS = b"channels\0chlist\0"
 
 
 def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
@@ -114,9 +115,14 @@ def _array(path: Path) -> npt.NDArray[np.generic]:
 
 def _exr(path: Path) -> npt.NDArray[np.generic]:
     """The one channel of a picture of real numbers, or any of three that are alike."""
+    content = path.read_bytes()
+    begin = content.find(_CHANNELS) + len(_CHANNELS) + 4
+    if begin > len(_CHANNELS) + 4 and content[begin + 1:begin + 2] == b"\0" and content[begin + 18:begin + 19] == b"\0":
+        # a channel alone, of a name of one letter: FFmpeg reads such of the name Y
+        content = content[:begin] + b"Y" + content[begin + 1:]
     context = av.CodecContext.create("exr", "r")
     assert isinstance(context, VideoCodecContext)
-    frames = [frame for packet in (av.Packet(path.read_bytes()), None) for frame in context.decode(packet)]
+    frames = [frame for packet in (av.Packet(content), None) for frame in context.decode(packet)]
     planes = [_plane(frames[0], index) for index in range(len(frames[0].planes))][:3]
     filled = [plane for plane in planes if plane.any()]  # a channel of an unusual name comes among empty ones
     if any(not np.array_equal(plane, filled[0]) for plane in filled[1:]):

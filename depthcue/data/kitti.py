@@ -3,6 +3,10 @@
     ROOT/depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png     1216x352, for testing
     ROOT/{train,val}/DRIVE/proj_depth/groundtruth/{image_02,image_03}/NUMBER.png   annotated depth
     ROOT/DATE/DRIVE/{image_02,image_03}/data/NUMBER.png                            its raw pictures (both cameras)
+    ROOT/DATE/DRIVE/proj_depth/groundtruth/{image_02,image_03}/NUMBER.png          annotated depth as monodepth2 has it
+
+Pictures may be .jpg, to which monodepth2's instructions convert them. Depth kept in its way knows no split: the drives
+of the benchmark's validation are tested on, and all others trained on.
 
 Depth is a 16-bit png, value/256 metres, 0 = none. The benchmark's own readme describes it (Uhrig et al.: Sparsity
 Invariant CNNs, 3DV 2017). Raw pictures (about 1242x375) are cut to the lower centre 1216x352, where the laser reaches.
@@ -10,6 +14,8 @@ Deviation from Hu, Zhang, Okatani (ICCV 2019), who complete the sparse depth by 
 measured, and losses and error measures look at the valid pixels alone.
 """
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +27,20 @@ FRAME_SIZE: Size = (352, 1216)
 PROTOCOL = EvaluationProtocol(FRAME_SIZE, FRAME_SIZE, FRAME_SIZE)
 MAX_DEPTH_M = 80.0
 CAMERAS = ("image_02", "image_03")
+PICTURES = (".png", ".jpg", ".jpeg")
+RAW = (".", "raw", "raw_data", "kitti_data", "..", "../raw", "../raw_data")
+"""Folders, from that of the depth, in which the raw pictures' DATE folders may lie."""
+VALIDATION = frozenset(f"{drive}_sync" for drive in (
+    *(f"2011_09_26_drive_{number}" for number in ("0002", "0005", "0013", "0020", "0023", "0036", "0079", "0095",
+                                                  "0113")),
+    "2011_09_28_drive_0037", "2011_09_29_drive_0026", "2011_09_30_drive_0016", "2011_10_03_drive_0047"))
+"""The drives whose annotated depth the benchmark has under `val`."""
+_ANNOTATED = "proj_depth/groundtruth/image_0[23]"
 LAYOUT = ("Expected in it depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png (testing), or "
-          "train/DRIVE/proj_depth/groundtruth/image_02/*.png with raw pictures DATE/DRIVE/image_02/data/*.png.")
+          "train/DRIVE/proj_depth/groundtruth/image_02/*.png with raw pictures DATE/DRIVE/image_02/data/*.png or .jpg; "
+          "the depth may lie in DATE/DRIVE/proj_depth as well.")
+
+log = logging.getLogger(__name__)
 
 
 def open_kitti(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
@@ -35,6 +53,10 @@ def open_kitti(spec: str, path: Path, split: Literal["train", "test"], frame_siz
     else:
         pairs = selection_pairs(path) or drive_pairs(path, "val")
     if not pairs:
+        if any(_below(path, ".jpg")):
+            raise DepthcueError(f"{spec}: the depth maps in {path} are .jpg, which keeps neither their 16 bits nor "
+                                "which pixels are known", "Unpack KITTI's annotated depth again; only the raw pictures "
+                                "may be converted.")
         raise DepthcueError(f"{spec}: no {split}ing frames found in {path}", LAYOUT)
     return StoredData(spec, [pairs[index] for index in evenly(len(pairs), limit)], frame_size or FRAME_SIZE,
                       max_depth_m=MAX_DEPTH_M, read_depth=read_depth, protocol=PROTOCOL, anchor="bottom")
@@ -51,17 +73,38 @@ def selection_pairs(root: Path) -> list[Pair]:
 
 def drive_pairs(root: Path, part: Literal["train", "val"]) -> list[Pair]:
     """The annotated frames of all drives of one part, each with its raw picture."""
-    pairs = []
-    for depth in sorted((root / part).glob("*/proj_depth/groundtruth/image_0[23]/*.png")):
-        drive, camera = depth.parents[3].name, depth.parent.name
-        inner = Path(drive, camera, "data", depth.name)
-        candidates = [root / drive[:10] / inner, root / "raw" / drive[:10] / inner, root / part / inner]
-        picture = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if picture is None:
-            raise DepthcueError(f"the depth map {depth} has no picture",
-                                f"Looked for {', '.join(map(str, candidates))}. {LAYOUT}")
-        pairs.append(Pair(str(inner), picture, depth))
-    return pairs
+    depths = sorted(depth for folder in (root / part, root / "data_depth_annotated" / part)
+                    for depth in folder.glob(f"*/{_ANNOTATED}/*.png"))
+    if not depths:
+        depths = [depth for depth in _below(root, ".png") if (_drive(depth) in VALIDATION) == (part == "val")]
+        if not depths and part == "val" and (depths := list(_below(root, ".png"))):
+            log.warning("none of the drives in %s is one of KITTI's validation; all are tested on", root)
+    return [_driven(root, part, depth) for depth in depths]
+
+
+def _below(root: Path, suffix: str) -> Iterator[Path]:
+    """Annotated depth maps beside the raw pictures of their drives."""
+    for raw in RAW[:4]:
+        yield from sorted((root / raw).glob(f"*/*/{_ANNOTATED}/*{suffix}"))
+
+
+def _drive(depth: Path) -> str:
+    return depth.parents[3].name
+
+
+def _driven(root: Path, part: str, depth: Path) -> Pair:
+    drive = _drive(depth)
+    inner = Path(drive, depth.parent.name, "data", depth.stem)
+    folders = [depth.parents[4], *(root / raw / drive[:10] for raw in RAW), root / part]
+    found = next((picture for folder in folders if (picture := _picture(folder / inner)) is not None), None)
+    if found is None:
+        raise DepthcueError(f"the depth map {depth} has no picture", f"Looked for {inner}.png and .jpg in "
+                            f"{', '.join(dict.fromkeys(str(folder) for folder in folders))}. {LAYOUT}")
+    return Pair(str(inner.with_suffix(".png")), found, depth)
+
+
+def _picture(stem: Path) -> Path | None:
+    return next((path for suffix in PICTURES if (path := stem.with_name(stem.name + suffix)).is_file()), None)
 
 
 def read_depth(path: Path) -> tuple[DepthArray, float]:
@@ -73,7 +116,8 @@ def read_depth(path: Path) -> tuple[DepthArray, float]:
 
 
 def _selected(folder: Path, depth: Path) -> Pair:
-    picture = folder / "image" / depth.name.replace("_groundtruth_depth_", "_image_")
-    if not picture.is_file():
-        raise DepthcueError(f"the depth map {depth} has no picture", f"Expected {picture}.")
+    stem = folder / "image" / depth.stem.replace("_groundtruth_depth_", "_image_")
+    picture = _picture(stem)
+    if picture is None:
+        raise DepthcueError(f"the depth map {depth} has no picture", f"Expected {stem}.png or .jpg.")
     return Pair(picture.stem, picture, depth)

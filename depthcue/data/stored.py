@@ -155,7 +155,7 @@ class StoredData:
             except DepthcueError as error:
                 if not pair.where:
                     raise
-                raise DepthcueError(f"{pair.where}: {error.message}", error.hint) from error
+                raise error.within(pair.where) from error
             self._cache.offer(index, size, frame)
         return frame
 

@@ -29,8 +29,8 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     try:
         return mask_net, load_target_of(mask_net.description, weights, device)
     except DepthcueError as error:
-        raise DepthcueError(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded: "
-                            f"{error.message}", error.hint or "Name it with --target.") from error
+        raise error.within(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded",
+                           "Or name another with --target." if meant else None) from error
 
 
 def described(net: MaskNet | DepthNet) -> dict[str, Any]:

@@ -98,5 +98,5 @@ def depth_net_of(description: MaskDescription, source: str) -> DepthNet | None:
     except DepthcueError as error:
         # the graph can still be compared in numbers; the card then says that the task error was not measured
         log.warning("the depth net %r could not be loaded; its error under the mask is not compared: %s",
-                    description.target, error.message)
+                    description.target, " ".join(str(error).splitlines()))
         return None

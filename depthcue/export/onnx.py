@@ -171,8 +171,10 @@ def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
 
 def _untraceable(name: str, error: BaseException) -> DepthcueError:
     cause = error
-    while cause.__cause__ is not None:
+    while cause.__cause__ is not None and not isinstance(cause, DepthcueError):
         cause = cause.__cause__
+    if isinstance(cause, DepthcueError):
+        return cause.within(f"torch cannot write {name} as a graph", "Nothing was written.")
     first = (str(cause).strip().splitlines() or [""])[0]
     return DepthcueError(f"torch cannot write {name} as a graph: {type(cause).__name__}: {first}",
                          "Its code does something that a graph cannot hold, or not for every size and batch. "

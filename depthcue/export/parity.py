@@ -107,6 +107,8 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     if not pictures:
         raise DepthcueError("no pictures to compare the exported graph on", "Give --data with some pictures.")
     tolerance = tolerance or Tolerance()
+    if isinstance(module, MaskGraph) and module.net.keeps_shares:
+        tolerance = tolerance.for_shares()
     if isinstance(module, DepthGraph):
         tolerance = tolerance.for_depths().for_range(module.net.description.depth_range)
     elif depth_net is not None:

@@ -1,7 +1,7 @@
 """Where pictures come from and go to: images, folders, globs, videos, sequences, cameras; sinks. Nothing about nets."""
 
 from depthcue.frames.frame import Frame, FrameSource
-from depthcue.frames.inputs import Input, find_inputs
+from depthcue.frames.inputs import Input, find_inputs, stream_inputs
 from depthcue.frames.kinds import SUPPORTED, kind_of_name
 from depthcue.frames.live import LiveOptions, LiveSource
 from depthcue.frames.pictures import ImageSource, SequenceSource, load_picture
@@ -10,7 +10,7 @@ from depthcue.frames.videos import VideoSource
 
 __all__ = ["ENCODINGS", "SUPPORTED", "Frame", "FrameSource", "ImageSink", "Input", "LiveOptions",
            "LiveSource", "Sink", "VideoSink", "VideoSource", "find_inputs", "kind_of_name", "load_picture",
-           "open_input"]
+           "open_input", "stream_inputs"]
 
 
 def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str = "cpu") -> FrameSource:

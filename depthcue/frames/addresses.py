@@ -40,7 +40,7 @@ def live_name(source: str) -> str | None:
         host_and_port = meant.hostname, meant.port
         if shown.endswith(HIDDEN):
             parts = parts._replace(netloc="", path="stream")
-        elif host_and_port != (parts.hostname, parts.port):
+        elif "@" in meant.netloc and host_and_port != (parts.hostname, parts.port):
             raise ValueError("where its host begins is not clear")
         host = f"{parts.hostname or ''}_{parts.port}" if parts.port else parts.hostname or ""
         named = bool(meant.hostname)

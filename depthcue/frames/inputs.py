@@ -1,10 +1,11 @@
 """Find what to work on: files, folders, globs, frame-number patterns and live sources, as inputs with output names."""
 
 import glob
+import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 from depthcue.errors import DepthcueError
 from depthcue.frames.addresses import live_name
 from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, tell_skipped, why_unread
-from depthcue.text import without_password
+from depthcue.text import NOT_UTF8, without_password
 
 RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy")
 """How names of results end: `room_mask.png` of `room.jpg`."""
@@ -22,6 +23,8 @@ Kind = Literal["image", "video", "sequence", "live"]
 _FRAME_NUMBER = re.compile(r"%(?:0(\d+))?d")
 _GLOB = re.compile(r"[*?\[]")
 _RESULT = re.compile(rf"(.+)_(?:{'|'.join(RESULT_KINDS)})")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,27 +70,64 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
     """
     found: dict[tuple[str, Kind], tuple[Path, Kind, str]] = {}
     skipped: dict[str, None] = {}
+    folders: dict[Path, str] = {}
     for source in sources:
         try:
             if (name := live_name(source)) is not None:
                 found.setdefault((source, "live"), (Path(name), "live", name))
                 continue
             for path, kind, name in _expand(source, without.resolve() if without else None, skipped):
-                found.setdefault((os.path.realpath(path), kind), (path, kind, name))
+                found.setdefault((_real(path, folders), kind), (path, kind, name))
         except (DepthcueError, OSError) as reason:  # the latter of a name that is too long for any file
             error = reason if isinstance(reason, DepthcueError) else DepthcueError(
                 f"{without_password(source)} cannot be looked for: {reason.strerror}", "Check the path.")
             if on_error is None:
                 raise error from None
             on_error(source, error)
-    tell_skipped(list(skipped))
-    for each in skipped:
-        why = why_unread(each)
-        if on_skip is not None and why is not None:
-            on_skip(each, why[0])
+    _tell_skipped(skipped, on_skip)
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
+
+
+def stream_inputs(sources: Sequence[str], without: Path | None = None,
+                  on_error: Callable[[str, DepthcueError], None] | None = None,
+                  on_skip: Callable[[str, str], None] | None = None) -> Iterator[Input]:
+    """As `find_inputs`, one after the other; a folder that is the only source is listed as inputs are taken.
+
+    There, names are made unlike each other's folder by folder, which makes no difference but where folders differ by
+    the case of their letters alone. What is left out is told at the end.
+    """
+    folder = Path(sources[0]).expanduser() if len(sources) == 1 and sources[0].strip() else None
+    if folder is None or not os.path.isdir(folder):
+        yield from find_inputs(sources, without, on_error, on_skip)
+        return
+    places: set[str] = set()
+    taken: set[str] = set()
+    skipped: dict[str, None] = {}
+    results = without.resolve() if without else None
+    for path, place, kind, name in _walk_lazily(folder, results, skipped, set(), beside=results == folder.resolve()):
+        if place in places:
+            continue
+        places.add(place)
+        unique, number = name, 2
+        while unique.casefold() in taken:
+            unique, number = f"{name}-{number}", number + 1
+        taken.add(unique.casefold())
+        yield Input(path, kind, unique)
+    if places:
+        _tell_skipped(skipped, on_skip)
+    else:
+        find_inputs(sources, without, on_error, on_skip)  # tells why
+
+
+def _tell_skipped(skipped: Iterable[str], on_skip: Callable[[str, str], None] | None) -> None:
+    names = list(skipped)
+    tell_skipped(names)
+    for name in names:
+        why = why_unread(name)
+        if on_skip is not None and why is not None:
+            on_skip(name, why[0])
 
 
 def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
@@ -148,10 +188,20 @@ def _supported(files: Sequence[Path], skipped: dict[str, None]) -> list[Path]:
     return [path for path in files if kind_of_file(path) is not None]
 
 
+def _named(files: Sequence[Path]) -> set[Path]:
+    """What results of these files are named by, and lie beside."""
+    return {path.with_name(name) for path in files for name in (path.stem, f"{path.stem}_{path.suffix[1:].lower()}")}
+
+
+def _frame_folders(named: Iterable[Path]) -> set[Path]:
+    """Folders with a file a frame, results of what is named so."""
+    return {path.with_name(f"{path.name}_frames") for path in named}
+
+
 def _without_results(files: Sequence[Path]) -> list[Path]:
     """The files that are not named as a result of one of the others, `a_mask.png` of `a.jpg`."""
-    named = {path.with_name(name) for path in files for name in (path.stem, f"{path.stem}_{path.suffix[1:].lower()}")}
-    folders = {path.with_name(f"{path.name}_frames") for path in named}
+    named = _named(files)
+    folders = _frame_folders(named)
     return [path for path in files if path.parent not in folders
             and not ((match := _RESULT.fullmatch(path.stem)) and path.with_name(match[1]) in named)]
 
@@ -178,6 +228,42 @@ def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Itera
         raise DepthcueError(f"{folder} holds no picture and no video: it holds {_described(files)}", SUPPORTED)
     for path in supported:
         yield path, known_kind(path), path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], seen: set[str], prefix: str = "",
+                 beside: bool = False, of_frames: bool = False) -> Iterator[tuple[Path, str, Kind, str]]:
+    """As `_walk`, a folder at a time: (path, where it really is, kind, name unlike those of other files of its folder).
+
+    Args:
+        seen: where the folders that were listed really are.
+        prefix: of the names.
+        beside: results lie among what they are of.
+        of_frames: this folder is a result, with a file a frame.
+    """
+    real = os.path.realpath(folder)
+    if real in seen or (without is not None and Path(real) == without and not beside):
+        return
+    seen.add(real)
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        log.warning("%s is left out: it cannot be read: %s", folder, error.strerror)
+        return
+    folders = {entry.name for entry in entries if entry.is_dir()}
+    every = [] if of_frames else [folder / entry.name for entry in entries if entry.name not in folders]
+    frames = {path.name for path in _frame_folders(_named(every))} if beside else set()
+    found = [(path, kind) for path in _supported(_without_results(every) if beside else every, skipped)
+             if (kind := kind_of_file(path)) is not None]
+    names = unique_names([(path, kind, prefix + path.stem) for path, kind in found])
+    files = {path.name: (path, kind, name) for (path, kind), name in zip(found, names, strict=True)}
+    for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
+        if entry.name in folders:
+            yield from _walk_lazily(folder / entry.name, without, skipped, seen, f"{prefix}{entry.name}/", beside,
+                                    entry.name in frames)
+        elif entry.name in files:
+            path, kind, name = files[entry.name]
+            yield path, os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name), kind, name
 
 
 def _globbed(pattern: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
@@ -232,13 +318,17 @@ def natural_key(text: str) -> tuple[object, ...]:
 
 
 def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
-    """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number."""
+    """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number.
+
+    Bytes that are not UTF-8 become `%E9`: results are to be found by pages, stores and programs in other languages.
+    """
     wishes = []
     for path, _, wish in found:
         # an object store's keys may lead anywhere
-        name = "/".join("_" if part == ".." else part for part in wish.split("/") if part not in ("", ".")) or "unnamed"
-        suffixed = f"{name}_{path.suffix[1:].lower()}" if path.suffix else name
-        parent = path.absolute().parent.name
+        parts = ("_" if part == ".." else part for part in wish.split("/") if part not in ("", "."))
+        name = _utf8("/".join(parts)) or "unnamed"
+        suffixed = _utf8(f"{name}_{path.suffix[1:].lower()}") if path.suffix else name
+        parent = _utf8(path.absolute().parent.name)
         placed = f"{parent}_{suffixed}" if parent and "/" not in suffixed else suffixed
         wishes.append((name, suffixed, placed))
     level = [0] * len(wishes)
@@ -258,6 +348,19 @@ def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
         taken.add(unique.casefold())
         names[i] = unique
     return names
+
+
+def _real(path: Path, folders: dict[Path, str]) -> str:
+    """`os.path.realpath`, which asks for each folder above anew; on a disk far away that takes a millisecond."""
+    if path.is_symlink() or path.name in ("", ".."):
+        return os.path.realpath(path)
+    if path.parent not in folders:
+        folders[path.parent] = os.path.realpath(path.parent)
+    return os.path.join(folders[path.parent], path.name)
+
+
+def _utf8(name: str) -> str:
+    return NOT_UTF8.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
 
 
 def _list_folder(folder: Path) -> list[Path]:

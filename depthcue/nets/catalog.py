@@ -109,7 +109,7 @@ def spec_from_file(spec: str, source: str) -> str:
         return spec
     raise DepthcueError(f"{source} names {spec} as its depth net; a file may name shipped nets and data files alone, "
                         f"and {prefix[1]}: is neither: it may run code or use the network",
-                        f"Where you trust it, name it yourself: --target {shlex.quote(spec)}")
+                        f"Where you trust it, give --target {shlex.quote(spec)} yourself.")
 
 
 def load_target_of(description: MaskDescription, source: str, device: str | torch.device = "cpu") -> DepthNet:

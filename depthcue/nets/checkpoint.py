@@ -4,13 +4,18 @@ A card says what the file is: kind, architecture and its configuration, descript
 the maker adds (training data, command, revision, seed, results, licence). Loading is strict.
 """
 
+import argparse
 import dataclasses
 import hashlib
+import logging
 import pickle
 import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as pack_safetensors
@@ -25,11 +30,22 @@ from depthcue.nets.recognise import recognise
 from depthcue.record import revision, write_json
 
 State = dict[str, Tensor]
+log = logging.getLogger(__name__)
+_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "state_dict",
+             "model_state_dict", "model_state", "model", "net", "network", "params", "weights")
+"""Names under which a training script keeps the state dict; of two, averaged weights are the ones to use."""
+_WRAPPING = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""Names that torch.compile, DataParallel and the like put before a module's own, and before its parts'."""
+_DEEPEST = 8
+"""Dictionaries within dictionaries that are looked into."""
+_COUNTS = ("n_averaged",)
+"""Tensors that wrappers keep beside the net's: how often torch's AveragedModel has averaged."""
+_HARMLESS: list[Any] = [argparse.Namespace, np.dtype, (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+                        np.float64(0).__reduce__()[0], *(type(np.dtype(kind)) for kind in (
+                            np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_))]
+"""Plain data that checkpoints hold beside tensors, options and numbers, and that no code is run to make."""
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
-"""What training programs call the state dict among other things they save."""
-_MOST_WRAPPERS = 3
-_PREFIXES = ("module.", "model.", "net.", "network.")
+_PREFIXES = ("model.", "net.", "network.")
 _KEEP = "Keep the card that was written with the weights; it may come from another version of depthcue."
 _FEW = 5
 """Tensors that a message names where naming all would say no more."""
@@ -95,7 +111,7 @@ def read_with_card(weights: str | Path) -> tuple[State, dict[str, Any]]:
         raise _no_weights(path)
     refuse_placeholder(path)
     card, data = read_card(path), path.read_bytes()
-    state = tensors_of(_unwrapped(_read_safetensors(data, path)), path)
+    state = tensors_of(_read_safetensors(data, path), path)
     written_for = card.get("sha256")  # cards of old have none
     if written_for is not None and written_for != hashlib.sha256(data).hexdigest():
         raise DepthcueError(f"{path} is not the file its card was written for: the sha256 differs",
@@ -107,7 +123,7 @@ def read_with_card(weights: str | Path) -> tuple[State, dict[str, Any]]:
 def read_state(path: str | Path) -> State:
     """The tensors of a .safetensors file or of a pickled state dict, read without running any code in it.
 
-    Nested `{"state_dict": …}`, `model_state_dict` or `model` is opened; keys come in today's spelling (see
+    Nested `{"state_dict": …}`, `{"model": …}` and the like are opened; keys come in today's spelling (see
     `modern_keys`).
 
     Raises:
@@ -122,22 +138,39 @@ def read_entries(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise _no_weights(path)
     refuse_placeholder(path)
-    return _unwrapped(_read_safetensors(path.read_bytes(), path) if path.suffix == ".safetensors"
-                      else _read_pickle(path))
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path.read_bytes(), path)
+    return _unwrapped(_read_pickle(path), path, set())
 
 
 def _no_weights(path: Path) -> DepthcueError:
     return DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
 
 
-def _unwrapped(entries: dict[str, Any]) -> dict[str, Any]:
-    """The state dict within what training programs save beside it: epoch, optimiser and the like."""
-    for _ in range(_MOST_WRAPPERS):
-        nested = next((entries[name] for name in WRAPPERS if isinstance(entries.get(name), dict)), None)
-        if not nested:
-            break
-        entries = nested
-    return entries
+def _unwrapped(entries: dict[str, Any], path: Path, seen: set[int], depth: int = 0) -> dict[str, Any]:
+    """The entries that hold tensors, out of the dictionaries in which a training script kept them.
+
+    `seen` are ids of dictionaries that were looked into: a file may hold the same one at many places, also in itself.
+    """
+    if depth > _DEEPEST or any(isinstance(value, Tensor) and value.ndim for value in entries.values()):
+        return entries
+    within = {}
+    for key, value in entries.items():
+        if not isinstance(value, Mapping) or "optim" in str(key) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        inner = _unwrapped(dict(value), path, seen, depth + 1)
+        if any(isinstance(each, Tensor) for each in inner.values()):
+            within[str(key)] = inner
+    named = [name for name in _WRAPPERS if name in within] or list(within)
+    several = len(named) > 1 and named[0] not in _WRAPPERS
+    if not named or (several and depth):
+        return entries
+    if several:
+        raise DepthcueError(f"{path} holds several state dicts: {', '.join(named)}", "Save the one of the net alone.")
+    if len(named) > 1:
+        log.info("%s holds %s; %s is taken", path, " and ".join(named), named[0])
+    return within[named[0]]
 
 
 def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
@@ -158,10 +191,10 @@ def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
 def modern_keys(state: dict[str, Any]) -> dict[str, Any]:
     """Keys without what wrappers add, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot.
 
-    Wrappers are DataParallel (`module.`), torch.compile (`_orig_mod.`, of parts too) and what calls the net its
-    `model.` or `net.`, where all keys begin so.
+    Wrappers are DataParallel (`module.`), torch.compile (`_orig_mod.`) and sharding, of parts too; averaging, which
+    counts; and what calls the net its `model.` or `net.`, where all keys begin so.
     """
-    state = {str(key).replace("_orig_mod.", "").removeprefix("module."): value for key, value in state.items()}
+    state = {_WRAPPING.sub("", str(key)): value for key, value in state.items() if key not in _COUNTS}
     while prefix := next((each for each in _PREFIXES if state and all(key.startswith(each) for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
     return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
@@ -214,13 +247,25 @@ def _read_safetensors(data: bytes, path: Path) -> dict[str, Any]:
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DepthcueError(f"{path} holds more than tensors, or is no state dict; it was not run",
                             "Save net.state_dict() alone, or as safetensors.") from error
     except Exception as error:  # damaged files make the reader raise nearly anything
+        if _is_archive(path):
+            raise DepthcueError(f"{path} is a zip archive", "Unpack it, and give the file or folder in it.") from error
         raise DepthcueError(f"{path} cannot be read as weights: {error or type(error).__name__}",
-                            "It is damaged or cut off, or no file of weights; copy or download it again.") from error
+                            "It is damaged or cut off, or no file of weights. Copy or download it again.") from error
     if not isinstance(state, dict):
         raise DepthcueError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether it is a whole zip archive of other things than torch saves."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not any(name.endswith("data.pkl") for name in archive.namelist())
+    except Exception:  # damaged ones make this reader, too, raise nearly anything
+        return False

@@ -7,6 +7,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from depthcue.documents import refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import MaskNet
 from depthcue.nets.graph_card import check_runs_on_cpu, described_mask_net, dial_input, read_graph_card
@@ -20,6 +21,7 @@ class GraphOnCpu:
         Raises:
             DepthcueError: ONNX Runtime cannot load it.
         """
+        refuse_placeholder(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # threads that spin while they wait take the cores from whatever works beside them

@@ -18,6 +18,8 @@ PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""
 SAID = ("height", "width", "use_stereo")
 """What encoder.pth says beside its tensors."""
+_DEEPEST = 3
+"""Names before a net's own that are looked behind."""
 _ALIGNED_CORNERS = ("hu-resnet50", "hu-densenet161", "hu-senet154", "drn22")
 
 
@@ -46,7 +48,7 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
         DepthcueError: no weights there, a net of the other kind, or keys that tell nothing where no name was given.
     """
     state, said = _read(path)
-    layout = recognise(state)
+    state, layout = _net_within(state)
     if kind is not None and layout is not None and layout.kind not in (kind, OTHER):
         raise DepthcueError(f"{path} holds {layout.words}, by its keys; a {kind} net is wanted here",
                             "--target takes a depth net, --weights a mask net.")
@@ -74,6 +76,26 @@ def digest(path: Path) -> str:
             while block := stream.read(1 << 20):
                 whole.update(block)
     return whole.hexdigest()
+
+
+def _net_within(state: State, depth: int = 0) -> tuple[State, Layout | None]:
+    """A state dict and its layout; where it has none, that of the part of it which is a net known here.
+
+    A training script's own module holds the net under a name of its own, beside losses, a discriminator or a copy of
+    averaged weights, which is taken before the net itself.
+    """
+    layout = recognise(state)
+    if layout is not None or depth == _DEEPEST:
+        return state, layout
+    parts: dict[str, State] = {}
+    for key, value in state.items():
+        name, _, rest = key.partition(".")
+        parts.setdefault(name, {})[rest] = value
+    for name in sorted(parts, key=lambda name: "ema" not in name):
+        inner, layout = _net_within(parts[name], depth + 1) if len(parts[name]) > 1 else (state, None)
+        if layout is not None and layout.kind != OTHER:
+            return inner, layout
+    return state, None
 
 
 def _told(layout: Layout | None, state: State, path: Path) -> str:

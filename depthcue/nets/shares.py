@@ -40,14 +40,14 @@ def standardised(scores: Tensor) -> Tensor:
 def threshold(scores: Tensor, share: Tensor, temperature: Tensor | float) -> Tensor:
     """τ of each picture, (B, 1, 1, 1), for scores that are standardised. Its gradient is that of the exact solution."""
     wide, mean = _column(temperature, scores), _column(share, scores)
-    known = scores.detach()
-    low = known.amin(dim=(1, 2, 3), keepdim=True) - _CERTAIN * wide
-    high = known.amax(dim=(1, 2, 3), keepdim=True) + _CERTAIN * wide
+    known = scores.detach() / wide  # in temperatures, so that nothing is divided at every step
+    low = known.amin(dim=(1, 2, 3), keepdim=True) - _CERTAIN
+    high = known.amax(dim=(1, 2, 3), keepdim=True) + _CERTAIN
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        above = torch.sigmoid((known - middle) / wide).mean(dim=(1, 2, 3), keepdim=True) > mean
+        above = torch.sigmoid(known - middle).mean(dim=(1, 2, 3), keepdim=True) > mean
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-    found = (low + high) / 2
+    found = wide * (low + high) / 2
     if not scores.requires_grad:
         return found
     steep = torch.sigmoid((scores - found) / wide)

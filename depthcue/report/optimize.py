@@ -14,6 +14,8 @@ from depthcue.report.tables import Table
 
 DIRECT, LEARNED = "eq3", "eq4"
 LABELS = {DIRECT: "Eq. (3)", LEARNED: "Eq. (4)", "eq5": "Eq. (5)"}
+_FLAT = 0.005
+"""Roughness that is printed as 0.00, of which nothing is a multiple worth printing."""
 CAPTIONS = {DIRECT: "Eq. (3), searched", LEARNED: "Eq. (4), mask net", "eq5": "Eq. (5), mask net"}
 
 
@@ -62,17 +64,23 @@ def sentences(results: Results) -> tuple[str, ...]:
                     f"{low:+.2f} to {high:+.2f}).")
     low, high = direct[f"roughness_minus_{LEARNED}_ci95"]
     if high < 0 or low > 0:
-        factor = direct["roughness"] / learned["roughness"]
-        more = f"{factor:.1f} times as rough as" if factor > 1 else f"{1 / factor:.1f} times smoother than"
         smoothed = smoothing(results)
         they = f"With {smoothed} they" if smoothed else "They"
-        said.append(f"{they} are {more} the mask net's: {direct['roughness']:.2f} against {learned['roughness']:.2f}, "
-                    "where 1 is noise.")
+        said.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
+                    f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
     costs = results["cost_ms"]
     if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
         said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
                     f"{duration(costs[LEARNED]['median'])}.")
     return (*said, *too_few(results)) if said else ()
+
+
+def _rougher(roughness: float, other: float) -> str:
+    """How one roughness compares with another, to be followed by whose the other is; a flat mask's is 0."""
+    if min(roughness, other) < _FLAT:
+        return "rougher than" if roughness > other else "smoother than"
+    factor = roughness / other
+    return f"{factor:.1f} times as rough as" if factor > 1 else f"{1 / factor:.1f} times smoother than"
 
 
 def smoothing(results: Results) -> str:

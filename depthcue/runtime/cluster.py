@@ -23,16 +23,17 @@ from depthcue import __version__
 from depthcue.atomic import remove_partials
 from depthcue.errors import DepthcueError
 from depthcue.progress import Progress
+from depthcue.record import json_text
 from depthcue.runtime import cluster_ray
 from depthcue.runtime.cluster_journal import Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_ray import LOCAL, Slots
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import Item, find_items, from_text, portions, to_text
-from depthcue.runtime.cluster_worker import Order
+from depthcue.runtime.cluster_worker import SIGN, Order
 from depthcue.runtime.interruption import interruptible
 from depthcue.runtime.mask_options import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
-from depthcue.text import without_password
+from depthcue.text import shown, without_password
 
 PICTURES_PER_TASK = {"cuda": 1024, "cpu": 64}
 """A second or so of a worker's time: less, and starting tasks costs more than it should; more, and a worker that dies
@@ -88,7 +89,7 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
             journal.skip(found.skipped)
             for source, error in found.unreadable:
                 log.error("%s", error)
-                journal.add([json.dumps(unreadable_entry(source, error))], failed=[0])
+                journal.add([json_text(unreadable_entry(source, error))], failed=[0])
             progress.start("masking", len(found.items))
             run = _Run(order, slots, cluster.address, journal, progress)
             with interruptible() as raise_interruption, journal:
@@ -175,25 +176,27 @@ class _Run:
                               "It takes more memory than a worker has, or makes a decoder crash.")
         log.error("%s", error)
         entry = {**unreadable_entry(item.label, error), "name": item.name, "kind": item.kind}
-        self._journal.add([json.dumps(entry, ensure_ascii=False)], failed=[0])
+        self._journal.add([json_text(entry)], failed=[0])
         self._progress.advance()
 
 
 @contextmanager
 def _signed(store: Store) -> Iterator[str]:
-    """A file in the store by which workers see that it is the same as the driver's; gives its name.
+    """A file in the store by which workers see that it is the same as the driver's; gives what stands in it.
+
+    It has always the same name: one that a driver left which was killed is replaced, and removed, by the next run.
 
     Raises:
         DepthcueError: the store cannot be written.
     """
-    sign = f".depthcue-{uuid.uuid4().hex}"
+    sign = uuid.uuid4().hex
     new = store.local is not None and not store.local.exists()
-    with store.writing(sign):
-        pass
+    with store.writing(SIGN) as file:
+        file.write(sign.encode())
     try:
         yield sign
     finally:
-        store.delete(sign)
+        store.delete(SIGN)
         if new and store.local is not None:
             with suppress(OSError):  # something lies in it
                 store.local.rmdir()
@@ -201,5 +204,5 @@ def _signed(store: Store) -> Iterator[str]:
 
 def _with_earlier(items: Iterable[Item], earlier: dict[str, str]) -> list[Item]:
     """The items, each with its entry of the run that is resumed."""
-    return [replace(item, earlier=json.loads(earlier.pop(item.label))) if item.label in earlier else item
-            for item in items]
+    return [replace(item, earlier=json.loads(earlier.pop(shown(item.label))))
+            if shown(item.label) in earlier else item for item in items]

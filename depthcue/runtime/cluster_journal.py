@@ -8,27 +8,32 @@ summary.json, one line an entry, and are removed.
 import codecs
 import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from depthcue import documents
 from depthcue.errors import DepthcueError
-from depthcue.record import document
+from depthcue.record import document, json_text
 from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.summary import SAVE_INTERVAL_S, SUMMARY, TABLE_ROWS
+from depthcue.runtime.summary import (
+    SAVE_INTERVAL_S,
+    SUMMARY,
+    TABLE_ROWS,
+    keep_entry,
+    read_summary,
+    totals,
+    write_summary,
+)
 
 PARTS = "summary.parts"
 PART_BYTES = 16 * 2**20
 """A part is written when it has grown to this, or every few seconds."""
 MAX_SHOWN = 1000
 """How many entries are kept to be shown to a person."""
-
-_ENTRIES = '"inputs": ['
-_BETWEEN = re.compile(r"[\s,]*")
 
 log = logging.getLogger(__name__)
 
@@ -127,20 +132,11 @@ class Journal:
         self._write_part()
         kept = self._not_come_to() if self._resumed and status != "done" else []
         self._counts.update(inputs=len(kept), resumed=len(kept))
-        seconds, frames = time.perf_counter() - self._started, self._counts["frames"]
-        totals = {**{name: self._counts[name] for name in ("inputs", "failed", "resumed", "frames")},
-                  "skipped": len(self._skipped),
-                  "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
-        told = document("mask", status=status, options=self._options, **self._facts, totals=totals,
+        told = document("mask", status=status, options=self._options, **self._facts,
+                        totals=totals(self._counts, len(self._skipped), time.perf_counter() - self._started),
                         skipped=self._skipped)
         with self._store.writing(SUMMARY) as file:
-            opening = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
-            file.write(f"{opening},\n  {_ENTRIES}".encode())
-            before = b"\n    "
-            for line in (*self._told(), *(line.encode() for line in kept)):
-                file.write(before + line)
-                before = b",\n    "
-            file.write(b"\n  ]\n}\n")
+            write_summary(file, told, chain(self._told(), (line.encode() for line in kept)))
         self._store.delete_folder(PARTS)
         self._document = {**told, "inputs": self._shown}
 
@@ -154,7 +150,7 @@ class Journal:
             return
         name = f"{PARTS}/{self._next:06d}.jsonl"
         with self._store.writing(name) as file:
-            for line in (json.dumps({"options": self._options}, ensure_ascii=False), *self._lines):
+            for line in (json_text({"options": self._options}), *self._lines):
                 file.write(line.encode() + b"\n")
         self._parts.append(name)
         self._next += 1
@@ -187,7 +183,7 @@ def read_earlier(store: Store) -> tuple[dict[str, Any] | None, dict[str, str]]:
         try:
             with store.open(key) as file:
                 text = file.read().decode()
-            told, lines = _read_summary(text) if key == SUMMARY else _read_part(text)
+            told, lines = read_summary(text) if key == SUMMARY else _read_part(text)
             if told != options:
                 options, entries = told, {}
             entries.update(lines)
@@ -206,30 +202,9 @@ def copy_summary(store: Store, to: TextIO) -> None:
             to.write(decoder.decode(chunk))
 
 
-def _read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Options and finished entries of a summary.json, entry by entry: a million at once would take gigabytes."""
-    head, found, rest = text.partition(_ENTRIES)
-    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.Summary)
-    entries: dict[str, str] = {}
-    decoder, position = documents.decoder(), 0
-    while True:
-        between = _BETWEEN.match(rest, position)
-        position = between.end() if between is not None else position
-        if rest.startswith("]", position):
-            return told["options"], entries
-        entry, position = decoder.raw_decode(rest, position)
-        _keep(entry, entries)
-
-
 def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     head, *lines = text.removesuffix("\n").split("\n")
     entries: dict[str, str] = {}
     for line in lines:
-        _keep(documents.parse(line), entries)
+        keep_entry(documents.parse(line), entries)
     return documents.checked_text(head, documents.Part)["options"], entries
-
-
-def _keep(entry: Any, entries: dict[str, str]) -> None:
-    documents.checked(entry, documents.SummaryEntry)
-    if entry["error"] is None:
-        entries[entry["path"]] = json.dumps(entry, ensure_ascii=False)

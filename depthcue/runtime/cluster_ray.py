@@ -6,11 +6,13 @@ Ray Data holds the tasks, starts the workers again that die, and keeps no more r
 import logging
 import os
 import queue
+import secrets
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from depthcue.errors import DepthcueError
@@ -54,7 +56,6 @@ def joined(address: str) -> Iterator[None]:
     Raises:
         DepthcueError: Ray is not installed, or nothing answers at the address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours sends no reports home
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its core's complaints none is for the user
     # a thread that still waits for reports when the cluster is left must not start another one
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
@@ -68,20 +69,57 @@ def joined(address: str) -> Iterator[None]:
         yield
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with _closed_to_others() if address == LOCAL else nullcontext():
+        try:
+            if address == LOCAL:
+                ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
+            else:
+                ray.init(address, **quiet)
+        except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DepthcueError(f"no cluster is joined at {without_password(address)}: "
+                                f"{without_secrets(reason, address)}",
+                                "Try again when this machine is less busy." if address == LOCAL else
+                                "Give the address that ray start --head tells, HOST:6379, or local.") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _closed_to_others() -> Iterator[None]:
+    """A cluster of this context listens on the loopback alone, and obeys nobody but this process.
+
+    Ray runs the code of whoever reaches one of its ports, and by itself it listens on all networks of the machine.
+    """
+    from ray._private import ray_constants
+
+    core: Any = import_module("ray._raylet")
+
+    def apply(loopback: bool) -> None:
+        """Let Ray look again at what it read from the environment when it was imported."""
+        ray_constants.ENABLE_RAY_CLUSTER = not loopback
+        core.Config.initialize("")
+        core.AuthenticationTokenLoader.instance().reset_cache()
+
+    # switched off, Ray takes the loopback as its address, which it does by itself where a firewall asks the user; the
+    # loopback given as an address it would exchange for one that others reach
+    settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    if "RAY_AUTH_MODE" not in os.environ:  # by itself Ray would keep a token in the home folder
+        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before, loopback = {name: os.environ.get(name) for name in settings}, not ray_constants.ENABLE_RAY_CLUSTER
+    os.environ.update(settings)
     try:
-        if address == LOCAL:
-            ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
-        else:
-            ray.init(address, **quiet)
-    except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DepthcueError(f"no cluster is joined at {without_password(address)}: {without_secrets(reason, address)}",
-                            "Try again when this machine is less busy." if address == LOCAL else
-                            "Give the address that ray start --head tells, HOST:6379, or local.") from error
-    try:
+        apply(True)
         yield
     finally:
-        ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        apply(loopback)
 
 
 def find_slots(device: str, workers: int | None) -> Slots:

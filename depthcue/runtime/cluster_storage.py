@@ -171,6 +171,20 @@ class Store:
             return all(info.type != FileType.NotFound
                        for info in self._system.get_file_info([self._full(key) for key in keys]))
 
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Of files, and of folders the sum of the files in them, in bytes; None for what is not there.
+
+        Raises:
+            DepthcueError: the store cannot be read.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        with self._told("read"):
+            return [None if info.type == FileType.NotFound else info.size if info.type == FileType.File else
+                    sum(each.size for each in self._system.get_file_info(FileSelector(info.path))
+                        if each.type == FileType.File and not each.base_name.startswith("."))
+                    for info in self._system.get_file_info([self._full(key) for key in keys])]
+
     def delete(self, key: str) -> None:
         """Remove a file, if it is there.
 

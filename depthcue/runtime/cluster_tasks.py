@@ -90,7 +90,7 @@ def portions(items: Iterable[Item], pictures: int) -> Iterator[list[Item]]:
 def to_text(items: Sequence[Item]) -> str:
     """A group of inputs as one line of text."""
     return json.dumps([{key: value for key, value in asdict(item).items() if value not in (None, "")}
-                       for item in items], ensure_ascii=False, separators=(",", ":"))
+                       for item in items], separators=(",", ":"))
 
 
 def from_text(text: str) -> list[Item]:

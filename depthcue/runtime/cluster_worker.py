@@ -4,7 +4,6 @@ What it does is what one machine does, `masking`; inputs that lie in an object s
 decode them, and results that belong there are put by the threads that write them.
 """
 
-import json
 import logging
 import os
 import queue
@@ -20,6 +19,7 @@ from typing import Any
 from depthcue import __version__
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
+from depthcue.record import json_text
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import Item, from_text
 from depthcue.runtime.jobs import Outcome, Prepared
@@ -29,7 +29,9 @@ from depthcue.runtime.masking import Masking, MaskJob, entry_of
 from depthcue.runtime.plan import Plan
 from depthcue.runtime.saving import Rendered, Saver
 from depthcue.runtime.summary import fingerprint, still_holds
+from depthcue.text import shown
 
+SIGN = ".depthcue-running"
 WAITING_READERS = 4
 """Times as many readers and writers where files come from or go to an object store: most of the time they wait."""
 
@@ -47,7 +49,7 @@ class Order:
     cores: int
     """Of a worker."""
     sign: str
-    """A file in `out`, by which a worker sees that it is the same folder as the driver's."""
+    """What stands in the file SIGN in `out`, by which a worker sees that it is the same folder as the driver's."""
     earlier: dict[str, Any] | None = None
     """What decided the results of the run that is resumed."""
 
@@ -88,13 +90,13 @@ class MaskWorker:
             report |= {"message": error.message, "hint": error.hint}
         except Exception:
             report |= {"bug": traceback.format_exc()}
-        return {"number": portion["number"], "report": json.dumps({**report, "heard": self._heard.take()})}
+        return {"number": portion["number"], "report": json_text({**report, "heard": self._heard.take()})}
 
     def _open(self, order: Order) -> None:
         if os.path.isdir(order.here):
             os.chdir(order.here)  # specs of nets may hold relative paths
         self._store = Store(order.out)
-        if not self._store.are_there([order.sign]):
+        if not self._store.are_there([SIGN]) or not self._sees(order.sign):
             raise DepthcueError(f"{socket.gethostname()} does not see the folder {self._store.label}",
                                 "Choose an --out on a disk that all machines share, or an address such as s3://….")
         plan = Plan.for_device(order.options.device, order.options.batch_size, cores=order.cores)
@@ -102,6 +104,10 @@ class MaskWorker:
             plan = replace(plan, writers=WAITING_READERS * plan.writers)
         self._masking = Masking(order.options, replace(plan, readers=WAITING_READERS * plan.readers), LONG_VIDEO)
         self._masking.__enter__()  # left when the process ends
+
+    def _sees(self, sign: str) -> bool:
+        with self._store.open(SIGN) as file:
+            return file.read().decode() == sign
 
     def _mask(self, items: list[Item]) -> dict[str, Any]:
         resumes = self._order.earlier == self._masking.record
@@ -121,11 +127,12 @@ class MaskWorker:
         return {"record": self._masking.record, "name": self._masking.name, "resumed": resumed,
                 "frames": sum(entry["frames"] for entry in entries[resumed:]),
                 "failed": [number for number, entry in enumerate(entries) if entry["error"]],
-                "lines": [json.dumps(entry, ensure_ascii=False) for entry in entries]}
+                "lines": [json_text(entry) for entry in entries]}
 
     def _still_there(self, item: Item, earlier: dict[str, Any]) -> bool:
         source = item.stamp or fingerprint(self._input(item))
-        return still_holds(earlier, item.name, source) and self._store.are_there(earlier["outputs"])
+        return still_holds(earlier, item.name, source) and (
+            self._store.sizes(earlier["outputs"]) == earlier.get("output_bytes"))
 
     def _input(self, item: Item, fetched: Path = Path()) -> Input:
         """An input as it is opened here: where it lies, or in the folder it is fetched to."""
@@ -171,10 +178,11 @@ class WorkerJob(MaskJob):
 
     def entry(self, outcome: Outcome) -> dict[str, Any]:
         """As `entry_of`, under the name the input has for the user."""
-        entry = {**entry_of(outcome, self.out), "path": self.item.label}
+        entry = {**entry_of(outcome, self.out), "path": shown(self.item.label)}
         if self.origin is not None:
             entry["source"] = self.item.stamp
-            entry["error"] = entry["error"] and entry["error"].replace(str(self.source.path), self.item.label)
+            entry["error"] = entry["error"] and entry["error"].replace(
+                shown(str(self.source.path)), shown(self.item.label))
         return entry
 
 

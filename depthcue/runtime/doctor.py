@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ import onnxruntime
 import torch
 from PIL import Image
 
+import depthcue
 from depthcue.cache import cache_folder
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt.library import INSTALL, is_installed
@@ -40,6 +42,7 @@ PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx",
 ONE_OF = {"onnxruntime", "onnxruntime-gpu"}
 EXTRAS = {
     "transformers": ("transformers", "pip install 'depthcue[hf]'"),
+    "ultralytics": ("ultralytics", "pip install 'depthcue[ultralytics]', for YOLO26-Depth; it is AGPL"),
     "timm": ("timm", "pip install 'depthcue[backbones]', for hu-senet154"),
     "pillow-heif": ("pillow_heif", "pip install 'depthcue[heif]', for HEIC pictures"),
     "tifffile": ("tifffile", "pip install 'depthcue[tiff]', for kinds of TIFF that cameras and scanners write"),
@@ -66,7 +69,7 @@ class Finding:
 def examine() -> dict[str, Any]:
     """Try everything; the document has `findings` and `able`, whether the main job can be done here."""
     findings = [*_packages(), _cpu(), _gpu(), *_providers(), _openvino(), *_tensorrt(), *_weights(), _video(),
-                *_codecs(), _cache(), *_extras()]
+                *_codecs(), _cache(), *_extras(), _reports()]
     return document("doctor", able=not any(each.needed and each.status == "broken" for each in findings),
                     findings=[asdict(each) for each in findings])
 
@@ -289,6 +292,19 @@ def _extras() -> list[Finding]:
     return [Finding(name, "ok", _version(name), needed=False) if importlib.util.find_spec(module) is not None
             else Finding(name, "absent", "not installed", needed=False, remedy=remedy)
             for name, (module, remedy) in EXTRAS.items()]
+
+
+def _reports() -> Finding:
+    """Whether libraries send reports home."""
+    sending = [f"{name}={os.environ.get(name)}" for name, value in depthcue.REPORTS_OFF.items()
+               if os.environ.get(name) != value]
+    if sys.modules.get("openvino_telemetry") is not None:
+        sending.append("openvino_telemetry was imported before depthcue")
+    if sending:
+        return Finding("reports home", "broken", f"libraries may send some: {', '.join(sending)}", needed=False,
+                       remedy="Take these settings away, and import depthcue first.")
+    return Finding("reports home", "ok", "nothing is sent: off in ONNX Runtime, OpenVINO, Ray and huggingface_hub",
+                   needed=False)
 
 
 def _version(name: str) -> str:

@@ -60,8 +60,7 @@ def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = Non
     try:
         write_engine(graph, card, path, options, compare)
     except DepthcueError as error:
-        raise DepthcueError(f"no engine of {card['name']} for {gpu.name}: {error.message}",
-                            f"{error.hint or ''} Or use another --backend.".strip()) from error
+        raise error.within(f"no engine of {card['name']} for {gpu.name}", "Or use another --backend.") from error
     return path
 
 

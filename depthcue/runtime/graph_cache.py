@@ -56,7 +56,6 @@ def cached_graph(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
         judge = depth_net_of(net.description, net.description.name) if isinstance(net, MaskNet) else None
         export_onnx(net, path, rendered_pictures(), judge, precision=precision)
     except DepthcueError as error:
-        raise DepthcueError(f"exporting {net.description.name} for ONNX Runtime failed: {error.message}",
-                            f"{error.hint or ''} Or use --backend torch; the cache is {cache_folder()} "
-                            "(XDG_CACHE_HOME moves it).".strip()) from error
+        raise error.within(f"exporting {net.description.name} for ONNX Runtime failed", "Or use --backend torch; the "
+                           f"cache is {cache_folder()} (XDG_CACHE_HOME moves it).") from error
     return path

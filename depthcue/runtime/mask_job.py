@@ -1,13 +1,17 @@
 """What `depthcue mask` does: every input to its masks, and a summary that tells what became of each."""
 
 import logging
-from collections.abc import Sequence
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.frames import Input, LiveOptions, find_inputs, open_input
+from depthcue.frames import Input, LiveOptions, open_input, stream_inputs
 from depthcue.progress import Progress
 from depthcue.runtime.interruption import interruptible
 from depthcue.runtime.jobs import Outcome
@@ -19,6 +23,8 @@ from depthcue.runtime.summary import Summary, unreadable_entry
 
 __all__ = ["MaskOptions", "mask_sources"]
 
+LISTED_FIRST = 1000
+"""How many inputs are listed before the nets are opened; of more, the others are listed meanwhile."""
 LONG_VIDEO = 1000
 """How many frames a video is taken to have before it is opened."""
 
@@ -36,49 +42,115 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         DepthcueError: nothing to work on, a wrong option, weights that do not load, a folder that cannot be written.
     """
     options = checked(options)
+    unreadable: list[tuple[str, DepthcueError]] = []
     skipped: list[tuple[str, str]] = []
-    inputs, unreadable = _find(sources, out, skipped)
-    check_codecs(options, inputs)
-    live = [each for each in inputs if each.kind == "live"]
+    listing = stream_inputs(sources, out, lambda source, error: unreadable.append((source, error)),
+                            lambda path, why: skipped.append((path, why)))
+    first = list(islice(listing, LISTED_FIRST))
+    if not first:
+        raise unreadable[0][1] if unreadable else DepthcueError("no source was given", "Name a picture or a video.")
+    check_codecs(options, first)
+    live = [each for each in first if each.kind == "live"]
     if live:
-        _check_live(inputs, out, options)
+        _check_live(first, out, options)
     plan = Plan.for_device(resolve_device(options.device), options.batch_size, len(live))
-    masking = Masking(options, plan, sum(1 if each.kind == "image" else LONG_VIDEO for each in inputs))
-    summary = Summary(out, options.resume, masking.record, {"backend": masking.name})
-    for source, error in unreadable:
-        log.error("%s", error)
-        summary.add(unreadable_entry(source, error))
-    for path, why in skipped:
-        summary.skip(path, why)
-    reading = LiveOptions(options.stall_s, options.duration_s)
-    jobs = [masking.job(each, out, reading) for each in inputs if not summary.keep_finished(each)]
-    progress.start("masking", _total_frames(jobs))
+    with closing(_Listed(listing, first)) as inputs:
+        masking = Masking(options, plan, sum(1 if each.kind == "image" else LONG_VIDEO for each in first))
+        summary = Summary(out, options.resume, masking.record, {"backend": masking.name})
+        for source, error in unreadable:
+            log.error("%s", error)
+            summary.add(unreadable_entry(source, error))
+        reading = LiveOptions(options.stall_s, options.duration_s)
 
-    def done(outcome: Outcome) -> None:
-        if outcome.error is not None:
-            path = outcome.job.source.label
-            log.error("%s", outcome.error if path in str(outcome.error) else f"{path}: {outcome.error}")
-        summary.add(entry_of(outcome, out))
+        def jobs() -> Iterator[MaskJob]:
+            kinds = {each.kind for each in first}
+            for each in inputs:
+                if each.kind not in kinds:
+                    check_codecs(options, [each])
+                    kinds.add(each.kind)
+                if summary.keep_finished(each):
+                    inputs.kept += 1
+                else:
+                    yield masking.job(each, out, reading)
+            for path, why in skipped:  # which are known once all are listed
+                summary.skip(path, why)
 
-    def look_up(frames: int) -> None:
-        raise_interruption()
-        progress.advance(frames)
-        summary.save_now_and_then()
+        def done(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                path = outcome.job.source.label
+                log.error("%s", outcome.error if path in str(outcome.error) else f"{path}: {outcome.error}")
+            summary.add(entry_of(outcome, out))
 
-    with interruptible(reading.ending.set if live else None) as raise_interruption, summary, masking:
-        summary.know(backend=masking.name)
-        masking.run(jobs, done, look_up)
+        def look_up(frames: int) -> None:
+            raise_interruption()
+            progress.advance(frames + inputs.tell(progress))
+            summary.save_now_and_then()
+
+        with interruptible(reading.ending.set if live else None) as raise_interruption, summary, masking:
+            summary.know(backend=masking.name)
+            summary.begin()
+            todo: Iterable[MaskJob] = jobs()
+            if inputs.few:
+                todo = list(todo)
+                progress.start("masking", _total_frames(todo))
+            else:
+                progress.start("masking", None)
+            masking.run(todo, done, look_up)
     return summary.document()
 
 
-def _find(sources: Sequence[str], out: Path, skipped: list[tuple[str, str]],
-          ) -> tuple[list[Input], list[tuple[str, DepthcueError]]]:
-    unreadable: list[tuple[str, DepthcueError]] = []
-    inputs = find_inputs(sources, without=out, on_error=lambda source, error: unreadable.append((source, error)),
-                         on_skip=lambda path, why: skipped.append((path, why)))
-    if not inputs:
-        raise unreadable[0][1] if unreadable else DepthcueError("no source was given", "Name a picture or a video.")
-    return inputs, unreadable
+class _Listed:
+    """Inputs, listed by a thread of its own ahead of who takes them, so that it is soon known how many there are."""
+
+    def __init__(self, listing: Iterator[Input], first: Sequence[Input]) -> None:
+        self._listed: queue.SimpleQueue[Input | BaseException | None] = queue.SimpleQueue()
+        self._ending = False
+        self._count = len(first)
+        self._pictures_alone = all(each.kind == "image" for each in first)
+        self._counted = False
+        self.kept, self._told = 0, 0
+        """How many needed no masking; and of those, how many the progress knows of."""
+        for each in first:
+            self._listed.put(each)
+        self.few = len(first) < LISTED_FIRST
+        """They were all known from the beginning."""
+        if self.few:
+            self._listed.put(None)
+        else:
+            threading.Thread(target=self._list, args=[listing], name="depthcue-listing", daemon=True).start()
+
+    def __iter__(self) -> Iterator[Input]:
+        while (each := self._listed.get()) is not None:
+            if isinstance(each, BaseException):
+                raise each
+            yield each
+
+    def tell(self, progress: Progress) -> int:
+        """Tell how many there are as soon as it is known, of pictures alone; how many were kept since the last call."""
+        if self.few:
+            return 0
+        if self._counted and self._pictures_alone:
+            self._counted = False
+            progress.start("masking", self._count)
+        since, self._told = self.kept - self._told, self.kept
+        return since
+
+    def close(self) -> None:
+        """End the listing."""
+        self._ending = True
+
+    def _list(self, listing: Iterator[Input]) -> None:
+        try:
+            for each in listing:
+                if self._ending:
+                    return
+                self._count += 1
+                self._pictures_alone &= each.kind == "image"
+                self._listed.put(each)
+            self._listed.put(None)
+            self._counted = True
+        except BaseException as error:
+            self._listed.put(error)
 
 
 def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> None:

@@ -1,7 +1,8 @@
 """The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from math import lcm
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.plan import Plan
 from depthcue.runtime.runner import Dial, Runner
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver
-from depthcue.runtime.summary import finished_entry
+from depthcue.runtime.summary import fingerprint, finished_entry
 
 
 class MaskJob:
@@ -38,6 +39,8 @@ class MaskJob:
         self.notes: list[str] = []
         self.live: dict[str, Any] | None = None
         """What is told of a live source alone."""
+        self.stamp: dict[str, int] | None = None
+        """By what the source was known when it was opened."""
         self.saver = Saver(source, out, options.save, cut, metres, options.encoder)
         self._live_options = live
         self._decoder = options.decoder
@@ -47,12 +50,15 @@ class MaskJob:
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:
+        self.stamp = fingerprint(self.source)
         with open_input(self.source, live=self._live_options, decoder=self._decoder) as stream:
             self.saver.stream = stream
             try:
                 yield self._prepared(stream)
             finally:
                 self.notes = stream.notes
+                if self.stamp != fingerprint(self.source):
+                    self.notes.append("changed while it was read: --resume masks it again")
                 if isinstance(stream, LiveSource):
                     self.live = {"dropped": stream.dropped, "reconnects": stream.reconnects}
 
@@ -82,7 +88,7 @@ class Masking:
             DepthcueError: weights that do not load, a wrong backend, precision, share, λ or size.
         """
         self._options = options
-        self._plan = plan
+        self._plan = replace(plan, fill=plan.fill and frames > 1)
         with torch_threads(plan.threads):
             self._runner, self._depth = _open_nets(options, plan, frames)
         dial = Dial.of(self._runner.description, options.keep, options.lam)
@@ -122,14 +128,13 @@ class Masking:
         return make(source, out, self._options, self._cut, self._working, self._multiple, self._metres,
                     reading or LiveOptions())
 
-    def run(self, jobs: Sequence[MaskJob], done: Callable[[Outcome], None],
+    def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
         """Run jobs to their end, as `Pipeline.run`; several threads may do so at the same time."""
-        if jobs:
-            plan = self._plan
-            Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
-                     video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers
-                     ).run(jobs, done, look_up)
+        plan = self._plan
+        Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
+                 video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers,
+                 fill=plan.fill).run(jobs, done, look_up)
 
 
 def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
         job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
         mean_mask=saver.mask_sum / frames if frames else None, seconds=outcome.seconds,
         outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
-        notes=job.notes, error=outcome.error,
+        output_bytes=saver.sizes if outcome.complete else [], notes=job.notes, error=outcome.error, stamp=job.stamp,
         live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
 
 
@@ -157,9 +162,10 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
                      else load_target_of(runner.description, options.weights))
         keep = Dial.of(runner.description, options.keep, options.lam).keep
     except DepthcueError as error:
-        raise DepthcueError(f"--save {' and '.join(k for k in options.save if k in DEPTH_KINDS)} needs the depth net: "
-                            f"{error.message}",
-                            f"{error.hint or 'Name it with --target'}\nOr save other kinds.") from error
+        saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
+        names_one = runner.description.target and not options.target
+        another = "Or name another with --target, or save other kinds." if names_one else "Or save other kinds."
+        raise error.within(f"--save {saved} needs the depth net", another) from error
     return runner, DepthThroughMask(depth_net, device, keep)
 
 

@@ -1,13 +1,18 @@
 """Read, infer and write at the same time, in bounded memory, without ever hanging.
 
-Reader threads open jobs and decode their frames; the calling thread gathers frames of one size into batches, across
-jobs; streams infer them; writer threads write each job's results in order, helped by renderers, which make what is to
-be written of frames further back. What is between the stages is bounded in
+Reader threads draw jobs, open them and decode their frames; the calling thread gathers frames of one size into
+batches; streams infer them; writer threads write each job's results in order, helped by renderers, which make what is
+to be written of frames further back. Jobs are drawn as they are needed, and what is between the stages is bounded in
 number and in bytes, so memory does not grow with the length of a video or the number of pictures.
 
+Which frames share a batch depends on the jobs alone, not on which thread was faster, because nets round differently in
+batches of different sizes: pictures are gathered in the order of their jobs, a video's frames among themselves. A batch
+that does not fill goes when the video ends, or its first picture is PATIENCE batches old, or what waits has grown to a
+share of the memory; pictures' are then filled up, so that a picture's mask does not depend on which others there are.
+
 Pictures of several sizes are batched size by size, not padded to a common one: a border of padding would change what a
-net answers near it. Live jobs want a short way instead of full batches: each has a reader of its own, and the next
-frame is asked for when the last has come to its writer, so that no frame grows old in a queue.
+net answers near it. Live jobs want a short way instead of full batches: each has a reader of its own, the next frame
+is asked for when the last has come to its writer, so that no frame grows old in a queue, and batches do not wait.
 
 What goes wrong with one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Anything
 else, in any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock,
@@ -17,7 +22,7 @@ and every wait ends when the pipeline stops, so a failure on one side cannot lea
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +33,12 @@ from depthcue.runtime.under_way import Arrival, Batch, Queue, Result, Stopped, T
 
 LOOK_UP_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""
+PATIENCE = 8
+"""How many batches of pictures pass before a picture of a rare size goes in a batch of its own."""
+DRAWN = 32
+"""How many jobs of one kind may wait for a reader when one of the other kind is wanted."""
+PICTURES, LIVE = "pictures", "live"
+"""Lanes."""
 
 
 class Pipeline:
@@ -35,7 +46,7 @@ class Pipeline:
 
     def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2,
                  video_readers: int = 1, writers: int = 2, renderers: int = 0,
-                 memory_bytes: int = 256 * 2**20) -> None:
+                 memory_bytes: int = 256 * 2**20, fill: bool = False) -> None:
         """
         Args:
             streams: threads that call `infer`, at the same time.
@@ -46,6 +57,7 @@ class Pipeline:
                 are more cores than inference, reading and writing keep busy.
             memory_bytes: about how much the frames between having been read and having been written may hold; a larger
                 frame still passes, alone.
+            fill: whether batches of pictures that are not full are filled up with copies of their last.
         """
         self._infer = infer
         self._batch_size = batch_size
@@ -61,12 +73,32 @@ class Pipeline:
         self._arrived = threading.Condition(self._lock)
         self._stopping = False
         self._failure: BaseException | None = None
+        self._fill = fill
         self._held_bytes = 0
+        # of these, what waits in the calling thread for its batch, and what is there before its turn
+        self._gathered_bytes = 0
+        self._early_bytes = 0
         self._frames = Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
         self._results = [Queue(self._lock, 2 * batch_size) for _ in range(writers)]
         self._outcomes = Queue(self._lock, producers=writers, filled=self._news)
-        # frames waiting for their batch, by size
-        self._gathering: dict[tuple[int, ...], list[tuple[Ticket, Arrival]]] = {}
+        # frames waiting for their batch, by lane and size; oldest first
+        self._gathering: dict[tuple[Any, tuple[int, ...]], list[tuple[Ticket, Arrival]]] = {}
+        # what has come of pictures whose turn has not, by position; the position whose turn it is, and the pictures
+        # that are read before their turn; how many were drawn
+        self._early: dict[int, list[tuple[Ticket, Arrival]]] = {}
+        self._turn = 0
+        self._turned = threading.Condition(self._lock)
+        self._reading: dict[int, Ticket] = {}
+        self._pictures = 0
+        # so far pictures may be read ahead of the one whose turn it is
+        self._ahead_limit = 4 * (batch_size + readers)
+        # a lane holds at most so much before its batch goes; half of the memory is for what comes and goes
+        self._lane_bytes = memory_bytes // (2 * (1 + video_readers))
+        # jobs are drawn by one thread at a time, and wait by kind
+        self._drawing = threading.Lock()
+        self._drawn: dict[bool, deque[Ticket]] = {False: deque(), True: deque()}
+        self._all_drawn = False
+        self._count = 0
         self._renderings = Queue(self._lock)
         self._renderers = renderers
         # frames that renderers have taken and writers have not
@@ -76,26 +108,33 @@ class Pipeline:
         # dispatched and not passed on yet, in order
         self._under_way: deque[Batch] = deque()
 
-    def run(self, jobs: Sequence[Job], done: Callable[[Outcome], None],
+    def run(self, jobs: Iterable[Job], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
         """Run all jobs to their end.
 
         Args:
+            jobs: drawn as they are needed, by threads of the pipeline, one at a time. Live ones are drawn all at once,
+                and are not to be mixed with others.
             done: called in the calling thread with each job's outcome, as jobs end.
             look_up: called in the calling thread after each batch, and several times a second while it waits, with the
                 number of frames inferred since the last call; what it raises stops the pipeline.
 
         Raises:
-            Exception: what `infer`, `done` or `look_up` raise, and a bug in a job. Then every sink that was open has
-                been discarded; jobs that had ended were passed to `done`.
+            Exception: what `infer`, `done`, `look_up` or `jobs` raise, and a bug in a job. Then every sink that was
+                open has been discarded; jobs that had ended were passed to `done`.
         """
-        tickets = [Ticket(job, Outcome(job), number % len(self._results)) for number, job in enumerate(jobs)]
-        pictures = deque(ticket for ticket in tickets if not (ticket.job.is_video or ticket.job.is_live))
-        videos = deque(ticket for ticket in tickets if ticket.job.is_video and not ticket.job.is_live)
-        todo = [pictures] * min(self._readers, len(pictures)) + [videos] * min(self._video_readers, len(videos))
-        todo += [deque([ticket]) for ticket in tickets if ticket.job.is_live]
-        self._frames.producers = len(todo)
-        threads = [self._thread(self._read_all, waiting) for waiting in todo]
+        self._jobs = iter(jobs)
+        first = next(self._jobs, None)
+        if first is None:
+            return
+        if first.is_live:
+            tickets = [self._ticket(job) for job in (first, *self._jobs)]
+            threads = [self._thread(self._read_one, ticket) for ticket in tickets]
+        else:
+            self._take_in(first)
+            threads = [self._thread(self._read_all, False) for _ in range(self._readers)]
+            threads += [self._thread(self._read_all, True) for _ in range(self._video_readers)]
+        self._frames.producers = len(threads)
         threads += [self._thread(self._infer_all, self._batches) for _ in range(self._streams)]
         threads += [self._thread(self._render_all, self._renderings) for _ in range(self._renderers)]
         threads += [self._thread(self._write_all, queue) for queue in self._results]
@@ -118,13 +157,53 @@ class Pipeline:
 
     # --- reading
 
-    def _read_all(self, waiting: deque[Ticket]) -> None:
+    def _ticket(self, job: Job) -> Ticket:
+        number, self._count = self._count, self._count + 1
+        ticket = Ticket(job, Outcome(job), number % len(self._results), LIVE if job.is_live else PICTURES)
+        if job.is_video and not job.is_live:
+            ticket.lane = ticket
+        elif not job.is_live:
+            ticket.position, self._pictures = self._pictures, self._pictures + 1
+        return ticket
+
+    def _take_in(self, job: Job) -> None:
+        self._drawn[job.is_video].append(self._ticket(job))
+
+    def _draw(self, video: bool) -> Ticket | None:
+        """The next job of a kind, or None; draws from the caller's jobs until it has one."""
+        mine, others = self._drawn[video], self._drawn[not video]
         while True:
             with self._lock:
-                if self._stopping or not waiting:
-                    break
-                ticket = waiting.popleft()
+                # were all taken in that come before, memory would grow with their number
+                self._wait(self._turned, lambda: bool(mine) or self._all_drawn or len(others) < DRAWN)
+                if mine or self._all_drawn:
+                    self._turned.notify_all()
+                    return mine.popleft() if mine else None
+            with self._drawing:
+                if mine or self._all_drawn or len(others) >= DRAWN:
+                    continue
+                job = next(self._jobs, None)
+                with self._lock:
+                    if job is None:
+                        self._all_drawn = True
+                        self._news.notify_all()
+                    else:
+                        self._take_in(job)
+                    self._turned.notify_all()
+
+    def _read_all(self, video: bool) -> None:
+        while (ticket := self._draw(video)) is not None:
+            if ticket.position is not None:
+                with self._lock:
+                    limit = ticket.position - self._ahead_limit
+                    self._wait(self._turned, lambda limit=limit: limit <= self._turn)  # type: ignore[misc]
+                    if self._is_early(ticket):
+                        self._reading[ticket.position] = ticket
             self._read(ticket)
+        self._leave(self._frames)
+
+    def _read_one(self, ticket: Ticket) -> None:
+        self._read(ticket)
         self._leave(self._frames)
 
     def _read(self, ticket: Ticket) -> None:
@@ -135,7 +214,7 @@ class Pipeline:
                 for frame in self._newest(ticket, frames) if ticket.job.is_live else frames:
                     if ticket.abandoned:
                         break
-                    self._take_memory(frame.nbytes)
+                    self._take_memory(ticket, frame.nbytes)
                     self._put(self._frames, (ticket, frame))
         except (DepthcueError, OSError) as reason:
             error = reason
@@ -155,11 +234,23 @@ class Pipeline:
             ticket.on_its_way = True
             yield frame
 
-    def _take_memory(self, nbytes: int) -> None:
+    def _take_memory(self, ticket: Ticket, nbytes: int) -> None:
         with self._lock:
-            self._wait(self._memory_given,
-                       lambda: self._held_bytes == 0 or self._held_bytes + nbytes <= self._memory_bytes)
+            self._wait(self._memory_given, lambda: self._may_hold(ticket, nbytes))
             self._held_bytes += nbytes
+            if self._is_early(ticket):
+                self._early_bytes += nbytes
+                ticket.early_bytes += nbytes
+
+    def _is_early(self, ticket: Ticket) -> bool:
+        return ticket.position is not None and ticket.position > self._turn
+
+    def _may_hold(self, ticket: Ticket, nbytes: int) -> bool:
+        fits = self._held_bytes + nbytes <= self._memory_bytes
+        if self._is_early(ticket):
+            return fits and self._early_bytes + nbytes <= self._memory_bytes // 2
+        # a frame that others wait for passes also where all that is held waits for it, or for its batch
+        return fits or self._held_bytes == self._gathered_bytes + self._early_bytes
 
     def _give_memory(self, nbytes: int) -> None:
         with self._lock:
@@ -193,15 +284,16 @@ class Pipeline:
         elif arrival is not None:
             self._gather(*arrival)
         elif self._is_idle():
-            # nothing more is ready: rather a small batch now than to wait for frames that may need this one's memory
-            self._dispatch(next(iter(self._gathering)))
+            self._dispatch(next(key for key in self._gathering if key[0] is LIVE))
+        elif self._is_last():
+            self._dispatch(next(key for key in self._gathering if key[0] is PICTURES))
         else:
             look_up(0)
             return not finished
         return True
 
     def _something_to_do(self) -> bool:
-        return self._has_inferred() or self._can_take() or self._is_idle() or self._is_finished()
+        return self._has_inferred() or self._can_take() or self._is_idle() or self._is_last() or self._is_finished()
 
     def _has_inferred(self) -> bool:
         return bool(self._under_way) and self._under_way[0].outputs is not None
@@ -211,36 +303,78 @@ class Pipeline:
         return bool(self._frames.items) and len(self._under_way) <= self._streams
 
     def _is_idle(self) -> bool:
-        """A stream has nothing to do though some frames wait for their batch to fill."""
-        return bool(self._gathering) and not self._frames.items and len(self._under_way) < self._streams
+        """A stream has nothing to do though live frames wait for their batch to fill."""
+        return (not self._frames.items and len(self._under_way) < self._streams
+                and any(lane is LIVE for lane, _ in self._gathering))
+
+    def _is_last(self) -> bool:
+        """Pictures wait for their batch to fill, and none will come any more."""
+        return (self._all_drawn and self._turn == self._pictures
+                and any(lane is PICTURES for lane, _ in self._gathering))
 
     def _is_finished(self) -> bool:
         return not (self._frames.producers or self._frames.items or self._gathering or self._under_way)
 
     def _gather(self, ticket: Ticket, item: Arrival) -> None:
+        """Let a frame, or a job's end, join its batch, and pictures in their turn."""
+        if ticket.position is None:
+            self._join(ticket, item)
+            return
+        self._early.setdefault(ticket.position, []).append((ticket, item))
+        while self._turn in self._early:
+            for owner, arrival in self._early.pop(self._turn):
+                self._join(owner, arrival)
+                if not isinstance(arrival, Prepared):
+                    self._next_turn()
+
+    def _next_turn(self) -> None:
+        with self._lock:
+            self._turn += 1
+            if (ticket := self._reading.pop(self._turn, None)) is not None:
+                self._early_bytes -= ticket.early_bytes
+            self._turned.notify_all()
+            self._memory_given.notify_all()
+        old = self._turn - PATIENCE * self._batch_size
+        for key, waiting in [*self._gathering.items()]:
+            first = waiting[0][0].position
+            if first is not None and first < old:
+                self._dispatch(key)
+
+    def _join(self, ticket: Ticket, item: Arrival) -> None:
         """Add a frame, or a job's end, to what waits for its batch."""
-        own = [size for size, waiting in self._gathering.items() if any(owner is ticket for owner, _ in waiting)]
+        own = [key for key, waiting in self._gathering.items() if any(owner is ticket for owner, _ in waiting)]
         if not isinstance(item, Prepared):
             # behind the job's last frame, wherever that is
-            behind = [self._gathering[size] for size in own] or [
+            behind = [self._gathering[key] for key in own] or [
                 batch.waiting for batch in self._under_way if any(owner is ticket for owner, _ in batch.waiting)]
             if behind:
                 behind[-1].append((ticket, item))
             else:
                 self._hand_over(Result(ticket, item, ()))
+            for key in own:
+                if ticket.lane is ticket:  # nothing more comes to it
+                    self._dispatch(key)
             return
-        size = item.small.shape
+        key = ticket.lane, item.small.shape
         for other in own:
-            if other != size:
+            if other != key:
                 self._dispatch(other)  # what this job has waiting in another size must go first, to stay in order
-        waiting = self._gathering.setdefault(size, [])
+        waiting = self._gathering.setdefault(key, [])
         waiting.append((ticket, item))
-        if sum(isinstance(each, Prepared) for _, each in waiting) == self._batch_size:
-            self._dispatch(size)
-
-    def _dispatch(self, size: tuple[int, ...]) -> None:
-        batch = Batch(self._gathering.pop(size))
         with self._lock:
+            self._gathered_bytes += item.nbytes
+            self._memory_given.notify_all()
+        if _count(waiting) == self._batch_size:
+            self._dispatch(key)
+        elif _nbytes(each for (lane, _), some in self._gathering.items() if lane is ticket.lane
+                     for each in some) > self._lane_bytes:
+            for some in [each for each in self._gathering if each[0] is ticket.lane]:
+                self._dispatch(some)
+
+    def _dispatch(self, key: tuple[Any, tuple[int, ...]]) -> None:
+        batch = Batch(self._gathering.pop(key))
+        with self._lock:
+            self._gathered_bytes -= _nbytes(batch.waiting)
             self._under_way.append(batch)
             self._batches.put(batch)
 
@@ -252,9 +386,12 @@ class Pipeline:
                     return
                 batch: Batch = queue.take()
             frames = np.stack([item.small for _, item in batch.waiting if isinstance(item, Prepared)])
-            outputs = self._infer(frames)
+            count = len(frames)
+            if self._fill and batch.waiting[0][0].lane is PICTURES and count < self._batch_size:
+                frames = np.concatenate([frames, np.repeat(frames[-1:], self._batch_size - count, axis=0)])
+            outputs = [maps[:count] for maps in self._infer(frames)]
             with self._lock:
-                batch.frames, batch.outputs = len(frames), outputs
+                batch.frames, batch.outputs = count, outputs
                 self._news.notify()
             del batch, frames, outputs  # not to hold them while waiting for more
 
@@ -386,7 +523,7 @@ class Pipeline:
             self._stopping = True
             self._failure = self._failure or failure
             queues = [self._frames, self._batches, self._renderings, self._outcomes, *self._results]
-            for condition in {self._memory_given, self._arrived, *(each.filled for each in queues),
+            for condition in {self._memory_given, self._arrived, self._turned, *(each.filled for each in queues),
                               *(each.emptied for each in queues)}:
                 condition.notify_all()
 
@@ -410,3 +547,11 @@ class Pipeline:
             news.wait(left)
         if self._stopping:
             raise Stopped
+
+
+def _count(waiting: Iterable[tuple[Ticket, Arrival]]) -> int:
+    return sum(isinstance(item, Prepared) for _, item in waiting)
+
+
+def _nbytes(waiting: Iterable[tuple[Ticket, Arrival]]) -> int:
+    return sum(item.nbytes for _, item in waiting if isinstance(item, Prepared))

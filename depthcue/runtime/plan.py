@@ -18,6 +18,9 @@ class Plan:
     video_readers: int
     writers: int
     renderers: int
+    fill: bool = False
+    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit among whatever others,
+    those that a resumed run has left too. On a CPU that costs a frame now and then; a GPU's batches are large."""
 
     @classmethod
     def for_device(cls, device: str, batch_size: int | None, live: int = 0, cores: int | None = None) -> Self:
@@ -37,4 +40,5 @@ class Plan:
         # threads that share one operation wait for each other at its end, and longer when decoding and encoding
         # interrupt one of them; batches side by side do not. More than a few would take much memory.
         streams = min(cores, 4)
-        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1), cores // 8)
+        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1), cores // 8,
+                   fill=True)

@@ -24,6 +24,7 @@ from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sin
 from depthcue.frames.encoders import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
 from depthcue.runtime.live import Latencies
+from depthcue.runtime.summary import nbytes_of
 
 SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
 """Kinds for the eye: a video of them is a video."""
@@ -99,6 +100,8 @@ class Saver:
         self._depth_range_m: tuple[float, float] | None = None
         self.kept_sum = 0.0
         self.mask_sum = 0.0
+        self.sizes: list[int | None] = []
+        """Of the outputs, in bytes; once finished."""
         self.latencies = Latencies()
         """Of a live source, from each frame's arrival until its results were written."""
         self.stream: FrameSource | None = None
@@ -141,6 +144,7 @@ class Saver:
     def finish(self) -> None:
         """As `JobSink.finish`."""
         self._stack.close()
+        self.sizes = [nbytes_of(output) for output in self.outputs]
 
     def discard(self) -> None:
         """As `JobSink.discard`."""

@@ -1,28 +1,47 @@
 """summary.json of a mask run: what became of each input; and picking up from one that was interrupted."""
 
+import hashlib
+import json
 import logging
+import re
+import stat
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from depthcue import documents
+from depthcue.atomic import atomic_path, make_folder
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
-from depthcue.record import SCHEMA, document, write_json
-from depthcue.text import without_password, without_secrets
+from depthcue.record import document, json_text
+from depthcue.text import shown, without_password, without_secrets
 
 SUMMARY = "summary.json"
 SAVE_INTERVAL_S = 5.0
 TABLE_ROWS = 20
+HASHED_BYTES = 2**16
+"""Of a file's beginning and of its end, by which it is known beside its size and time."""
+
+_ENTRIES = '"inputs": ['
+_BETWEEN = re.compile(r"[\s,]*")
 
 log = logging.getLogger(__name__)
 
 
 class Summary:
-    """Collects entries and keeps OUT/summary.json up to date; a context manager around the run."""
+    """Collects entries and keeps OUT/summary.json up to date; a context manager around the run.
+
+    Entries wait in a file without a name, so that memory does not grow with their number. The summary of an earlier run
+    stays until `begin`, and a run that resumes it carries on all its entries until their inputs have had their turn: it
+    may be killed at any moment, and nothing is forgotten. May be used from several threads.
+    """
 
     def __init__(self, out: Path, resume: bool, options: dict[str, Any], facts: dict[str, Any]) -> None:
         """
@@ -33,17 +52,23 @@ class Summary:
         Raises:
             DepthcueError: the folder cannot be written.
         """
-        self._out = out
-        self._entries: list[dict[str, Any]] = []
+        self._out = make_folder(out)
+        self._lock = threading.Lock()
         self._skipped: list[dict[str, str]] = []
+        self._counts: Counter[str] = Counter()
         self._status = "running"
         self._started = time.perf_counter()
         self._seconds: float | None = None
+        self._begun = False
         self._document = document("mask", status=self._status, options=options, **facts)
-        self._finished = self._read_finished(options) if resume else {}
+        self._earlier = self._read_finished(options) if resume else {}
         self._saved_at = time.perf_counter()
         self._save_cost_s = 0.0
-        self._save()  # a folder that cannot be written should be known before the work
+        try:
+            self._lines: IO[bytes] = tempfile.TemporaryFile(dir=out)
+        except OSError as error:
+            raise DepthcueError(f"the folder {out} cannot be written: {error.strerror}",
+                                "Choose another --out, or change its rights.") from error
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +80,8 @@ class Summary:
         else:
             self._status = "failed" if isinstance(error, Exception) else "interrupted"
         self._seconds = time.perf_counter() - self._started
+        if error is not None and not self._begun:
+            return  # nothing was done
         try:
             self._save()
         except DepthcueError as reason:
@@ -62,23 +89,41 @@ class Summary:
                 raise
             log.error("%s", reason)  # the first error is the one to raise
 
+    def begin(self) -> None:
+        """Replace the summary of an earlier run; call when the work begins.
+
+        Raises:
+            DepthcueError: it cannot be written.
+        """
+        self._begun = True
+        self._save()
+
     def keep_finished(self, source: Input) -> bool:
-        """Whether an earlier run has finished this very input and its files are still there; if so, keep its entry."""
-        entry = self._finished.get(source.label)
-        if entry is None or not still_holds(entry, source.name, fingerprint(source)):
+        """Whether an earlier run has finished this very input and its files are there as it left them; if so, keep its
+        entry."""
+        with self._lock:
+            line = self._earlier.pop(shown(source.label), None)
+        if line is None:
             return False
-        if not all((self._out / output).exists() for output in entry["outputs"]):
+        entry = json.loads(line)
+        if not still_holds(entry, source.name, fingerprint(source)):
             return False
-        self._entries.append({**entry, "resumed": True})
+        if [nbytes_of(self._out / output) for output in entry["outputs"]] != entry.get("output_bytes"):
+            return False
+        self.add({**entry, "resumed": True})
         return True
 
     def add(self, entry: dict[str, Any]) -> None:
         """Add an input that has ended, or a source that gave none."""
-        self._entries.append(entry)
+        with self._lock:
+            self._lines.write(json_text(entry).encode() + b"\n")
+            self._counts.update(inputs=1, failed=entry["error"] is not None, resumed=entry["resumed"],
+                                frames=0 if entry["resumed"] else entry["frames"])
 
     def skip(self, path: str, why: str) -> None:
         """Record a picture or video that was left out because files of its kind are not read."""
-        self._skipped.append({"path": path, "why": why})
+        with self._lock:
+            self._skipped.append({"path": shown(path), "why": why})
 
     def save_now_and_then(self) -> None:
         """Save if that was some time ago; the longer saving takes, the rarer."""
@@ -91,56 +136,108 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The whole document."""
-        new = [entry for entry in self._entries if not entry["resumed"]]
+        with self._lock:
+            told, lines = self._told()
+            return {**told, "inputs": [json.loads(line) for line in lines]}
+
+    def _told(self) -> tuple[dict[str, Any], Iterator[bytes]]:
+        """The document but for its entries, and those, a line each; with the lock held while they are iterated."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
-        frames = sum(entry["frames"] for entry in new)
-        failed = sum(entry["error"] is not None for entry in self._entries)
-        totals = {
-            "inputs": len(self._entries), "failed": failed, "resumed": len(self._entries) - len(new),
-            "skipped": len(self._skipped),
-            "frames": frames, "seconds": seconds, "frames_per_second": frames / seconds if frames else None,
-        }
-        return {**self._document, "status": self._status, "totals": totals, "skipped": self._skipped,
-                "inputs": self._entries}
+        kept = [] if self._status == "done" else list(self._earlier.values())
+        counts = self._counts + Counter(inputs=len(kept), resumed=len(kept))
+        told = {**self._document, "status": self._status, "totals": totals(counts, len(self._skipped), seconds),
+                "skipped": list(self._skipped)}
+        self._lines.seek(0)
+        return told, chain((line.rstrip(b"\n") for line in self._lines), (line.encode() for line in kept))
 
     def _save(self) -> None:
         start = time.perf_counter()
-        write_json(self._out / SUMMARY, self.document())
+        with self._lock, atomic_path(self._out / SUMMARY) as partial, partial.open("wb") as file:
+            write_summary(file, *self._told())
         self._saved_at = time.perf_counter()
         self._save_cost_s = self._saved_at - start
 
-    def _read_finished(self, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _read_finished(self, options: dict[str, Any]) -> dict[str, str]:
         path = self._out / SUMMARY
         try:
-            earlier = documents.read_document(path, f"a summary of schema {SCHEMA}", documents.Summary,
-                                              limit=documents.SUMMARY_BYTES)
-            if earlier["options"] != options:
-                changed = sorted(key for key in options if earlier["options"].get(key) != options[key])
+            earlier, entries = read_summary(documents.read_text(path, documents.SUMMARY_BYTES))
+            if earlier != options:
+                changed = sorted(key for key in options if earlier.get(key) != options[key])
                 log.warning("nothing is resumed: other %s than in %s", ", ".join(changed), path)
                 return {}
-            return {entry["path"]: entry for entry in earlier["inputs"] if entry["error"] is None}
+            return entries
         except FileNotFoundError:
             return {}
-        except DepthcueError as error:
-            log.warning("nothing is resumed: %s", error.message)
+        except (OSError, ValueError, RecursionError) as error:
+            log.warning("nothing is resumed: %s cannot be used: %s", path, error)
             return {}
+
+
+def totals(counts: Counter[str], skipped: int, seconds: float) -> dict[str, Any]:
+    """What a summary says of all entries together, from `inputs`, `failed`, `resumed` and `frames`."""
+    frames = counts["frames"]
+    return {**{name: counts[name] for name in ("inputs", "failed", "resumed", "frames")}, "skipped": skipped,
+            "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
+
+
+def write_summary(file: IO[bytes], told: dict[str, Any], lines: Iterable[bytes]) -> None:
+    """Write a summary's document whose `inputs` are lines of JSON, one each, without holding them all."""
+    opening = json_text(told, indent=2).removesuffix("\n}")
+    file.write(f"{opening},\n  {_ENTRIES}".encode())
+    before = b"\n    "
+    for line in lines:
+        file.write(before + line)
+        before = b",\n    "
+    file.write(b"\n  ]\n}\n")
+
+
+def read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of a summary, and its finished entries as JSON by label; read entry by entry, for there may be millions.
+
+    Raises:
+        ValueError, RecursionError: it is no summary.
+    """
+    head, found, rest = text.partition(_ENTRIES)
+    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.Summary)
+    entries: dict[str, str] = {}
+    decoder, position = documents.decoder(), 0
+    while True:
+        between = _BETWEEN.match(rest, position)
+        position = between.end() if between is not None else position
+        if rest.startswith("]", position):
+            return told["options"], entries
+        entry, position = decoder.raw_decode(rest, position)
+        keep_entry(entry, entries)
+
+
+def keep_entry(entry: Any, entries: dict[str, str]) -> None:
+    """Add an entry to those by label if its input was finished.
+
+    Raises:
+        documents.Malformed: it is no entry.
+    """
+    documents.checked(entry, documents.SummaryEntry)
+    if entry["error"] is None:
+        entries[entry["path"]] = json_text(entry)
 
 
 def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
-                   outputs: Sequence[str], notes: Sequence[str], error: DepthcueError | OSError | None,
+                   outputs: Sequence[str], output_bytes: Sequence[int | None], notes: Sequence[str],
+                   error: DepthcueError | OSError | None, stamp: dict[str, int] | None,
                    live: dict[str, Any] | None = None) -> dict[str, Any]:
     """The entry of an input that has ended.
 
     Args:
         outputs: relative to the run's folder.
+        output_bytes: how large each of them is, as `nbytes_of` tells.
+        stamp: the `fingerprint` of the input when it was opened.
         live: what is told of a live source alone.
     """
     return {
-        "path": source.label, "name": source.name, "kind": source.kind, "frames": frames,
+        "path": shown(source.label), "name": source.name, "kind": source.kind, "frames": frames,
         "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
-        "outputs": list(outputs), "notes": list(notes),
-        "error": None if error is None else without_secrets(str(error)), "source": fingerprint(source),
-        "resumed": False,
+        "outputs": list(outputs), "output_bytes": list(output_bytes), "notes": list(notes),
+        "error": None if error is None else shown(without_secrets(str(error))), "source": stamp, "resumed": False,
         **({} if live is None else {"live": live}),
     }
 
@@ -148,9 +245,9 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
 def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
-        "path": without_password(source), "name": None, "kind": None, "frames": 0, "share_kept": None,
-        "mean_mask": None, "seconds": 0.0, "outputs": [], "notes": [], "error": without_secrets(str(error)),
-        "source": None, "resumed": False,
+        "path": shown(without_password(source)), "name": None, "kind": None, "frames": 0, "share_kept": None,
+        "mean_mask": None, "seconds": 0.0, "outputs": [], "output_bytes": [], "notes": [],
+        "error": shown(without_secrets(str(error))), "source": None, "resumed": False,
     }
 
 
@@ -162,15 +259,40 @@ def still_holds(entry: dict[str, Any], name: str, source: dict[str, int] | None)
 
 
 def fingerprint(source: Input) -> dict[str, int] | None:
-    """What changes when the input's file is changed; None where there is none to look at."""
+    """What changes when the input's file is changed: size, time, and a hash; None where there is none to look at.
+
+    The hash is of both ends of a file; of a sequence of names, sizes and times of its files.
+    """
     if source.kind == "live":
         return None
+    digest, nbytes, modified = hashlib.blake2b(digest_size=6), 0, 0  # as a number exact in every reader of JSON
     try:
-        files = [file.stat() for file in _fingerprint_files(source)]
+        files = _fingerprint_files(source)
+        for file in files:
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            nbytes, modified = nbytes + status.st_size, max(modified, status.st_mtime_ns)
+            if source.kind == "sequence":
+                digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            else:
+                with file.open("rb") as opened:
+                    digest.update(opened.read(HASHED_BYTES))
+                    opened.seek(max(status.st_size - HASHED_BYTES, opened.tell()))
+                    digest.update(opened.read(HASHED_BYTES))
     except (OSError, DepthcueError):
         return None
-    return {"files": len(files), "bytes": sum(file.st_size for file in files),
-            "modified_ns": max(file.st_mtime_ns for file in files)}
+    return {"files": len(files), "bytes": nbytes, "modified_ns": modified, "hash": int.from_bytes(digest.digest())}
+
+
+def nbytes_of(output: Path) -> int | None:
+    """How large an output is, a file or a folder with a file a frame; None where it is not there."""
+    try:
+        if output.is_dir():
+            return sum(file.stat().st_size for file in output.iterdir() if not file.name.startswith("."))
+        return output.stat().st_size
+    except OSError:
+        return None
 
 
 def _fingerprint_files(source: Input) -> list[Path]:

@@ -14,6 +14,18 @@ log = logging.getLogger(__name__)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+class _InFloat32(nn.Module):
+    """A convolution in float32, whatever it takes: of scores that order pixels, too many are equal in 16 bit."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv.float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.conv(x.float())
+        return scores
+
+
 class MaskModule(nn.Module):
     """`frames` uint8 (B, H, W, 3) RGB to mask float32 (B, H, W), for one share or λ.
 
@@ -46,6 +58,8 @@ class MaskModule(nn.Module):
         self.register_buffer("mean", torch.tensor(description.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(description.std).view(1, 3, 1, 1))
         self.net.to(self.dtype)
+        if self.net.keeps_shares and isinstance(head := getattr(self.net, "head", None), nn.Conv2d):
+            self.net.set_submodule("head", _InFloat32(head))
         for name, value in self.net.state_dict().items():
             if precision == "fp16" and value.isinf().any():
                 raise DepthcueError(f"{description.name} does not fit into {precision}: {name} holds weights that are "

@@ -21,6 +21,13 @@ class Ticket:
     job: Job
     outcome: Outcome
     writer: int
+    lane: Any
+    """What its frames share batches with: those of an equal lane. Pictures are one lane, live jobs are one, and each
+    video is its own."""
+    position: int | None = None
+    """Of a picture among the pictures."""
+    early_bytes: int = 0
+    """What a picture held before its turn to join a batch."""
     started: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
     """Its results cannot be written: the rest of it need not be read."""

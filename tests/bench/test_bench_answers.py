@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import TopShare
 
 from depthcue.bench.agreement import Answers
 from depthcue.bench.flops import flops_per_frame
@@ -47,6 +48,17 @@ def test_pixels_that_change_side_count(mask_net, pictures):
     below = answers.maps - np.float32(2e-6)
     found = answers.agreement(below, "fp32")
     assert found.changed_side == 1.0 and not found.right
+
+
+def test_masks_of_a_share_are_judged_by_the_pixels_they_keep(pictures):
+    answers = Answers(TopShare(), 0.3, pictures, SIZE)
+    np.testing.assert_allclose(answers.maps.mean(axis=(1, 2)), 0.3, atol=1e-4)
+    assert answers.agreement(answers.maps.copy(), "fp32").right
+    moved = answers.maps.copy()
+    highest = np.unravel_index(moved[0].argmax(), SIZE)
+    moved[0][highest] = 0.0  # one pixel less, and in its place the next
+    assert answers.agreement(moved, "fp32").changed_side == pytest.approx(2 / moved.size)
+    assert flops_per_frame(TopShare(), SIZE, rewrite=True) == 2 * 27 * SIZE[0] * SIZE[1]
 
 
 def test_depths_are_judged_by_their_share(depth_net, pictures):

@@ -125,6 +125,6 @@ def test_mask_contenders_are_opened_as_the_command_opens_them(mask_net, monkeypa
                         lambda spec, **options: asked.append((spec, options)) or SimpleNamespace())
     ways = {each.name: each for each in mask_contenders(mask_net, "some-net", 2.0, "cpu", 3, 8)}
     ways["openvino bf16"].open()
-    assert asked == [("some-net", {"backend": "openvino", "device": "cpu", "precision": "bf16", "lam": 2.0,
-                                   "threads": 3, "batch_size": 8, "size": None})]
+    assert asked == [("some-net", {"backend": "openvino", "device": "cpu", "precision": "bf16",
+                                   "keep": None, "lam": 2.0, "threads": 3, "batch_size": 8, "size": None})]
     assert ways["openvino bf16"].in_jobs and not ways[REFERENCE].in_jobs

@@ -59,6 +59,15 @@ def test_json_is_the_summary_alone(pictures, weights, tmp_path, capfd):
     assert [entry["frames"] for entry in printed["inputs"]] == [1, 1, 1]
 
 
+def test_a_share_is_kept_and_told(pictures, weights, tmp_path, capfd):
+    assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--json", "--save", "binary",
+                "--keep", "0.25") == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["options"]["keep"] == 0.25 and printed["options"]["lambda"] == 2.0
+    for number in range(3):
+        assert np.asarray(Image.open(tmp_path / "out" / f"{number}_binary.png")).sum() == 600
+
+
 def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, weights, tmp_path, capfd):
     (pictures / "1.png").write_bytes(b"")
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--quiet") == 1
@@ -77,6 +86,9 @@ def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, wei
     (["{pictures}", "--precision", "int2"], "no precision"),
     (["{pictures}", "--lambda", "77"], "outside the range"),
     (["{pictures}", "--size", "50x50"], "multiples of 16"),
+    (["{pictures}", "--keep", "0.2", "--lambda", "2"], "Give either --keep or --lambda"),
+    (["{pictures}", "--keep", "20"], "above 0 and below 1"),
+    (["{pictures}", "--keep", "0.2", "--threshold", "0.1"], "leave --threshold out"),
 ])
 def test_mistakes_are_told_without_a_traceback(pictures, weights, tmp_path, capfd, arguments, complaint):
     given = [each.format(pictures=pictures) for each in arguments]
@@ -191,3 +203,33 @@ def test_what_many_machines_alone_can_do_is_told(pictures, weights, tmp_path, ca
 def test_an_object_store_without_a_cluster_is_told(weights, tmp_path, capfd):
     assert mask("s3://bucket/in", "--weights", weights, "--out", tmp_path / "out") == 1
     assert "read with --cluster" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_are_not_utf8(pictures, weights, tmp_path, encoding):
+    folder = os.fsencode(pictures)
+    picture = (pictures / "0.png").read_bytes()
+    for name, content in ((b"caf\xe9.png", picture), (b"empty\xe9.png", b""), (b"not\xe9.mp4", b"nothing")):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(content)
+    with VideoSink(tmp_path / "v.mp4", Fraction(25), (32, 48)) as sink:
+        for index in range(3):
+            sink.write(np.full((32, 48), 90, np.uint8), Frame(None, index, None, str(index)))
+    os.rename(tmp_path / "v.mp4", os.path.join(folder, b"dr\xefve.mp4"))
+
+    def run(*more):
+        return subprocess.run([sys.executable, "-m", "depthcue.cli", "mask", str(pictures), "--device", "cpu",
+                               "--backend", "torch", "--weights", str(weights), "--out", str(tmp_path / "out"), *more],
+                              capture_output=True, timeout=120, env={**os.environ, "PYTHONIOENCODING": encoding})
+
+    done = run()
+    assert done.returncode == 1 and b"Traceback" not in done.stderr, done.stderr.decode()
+    assert b"5 of 7 masked" in done.stdout and rb"empty\xe9.png is empty" in done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert (summary["status"], summary["totals"]["inputs"], summary["totals"]["failed"]) == ("done", 7, 2)
+    (entry,) = (each for each in summary["inputs"] if each["name"] == "caf%E9")
+    assert entry["path"].endswith("caf\\xe9.png") and entry["outputs"] == ["caf%E9_mask.png", "caf%E9_overlay.png"]
+    assert (tmp_path / "out" / "caf%E9_mask.png").read_bytes() == (tmp_path / "out" / "0_mask.png").read_bytes()
+    assert (tmp_path / "out" / "dr%EFve_mask.mp4").stat().st_size > 0
+    assert json.loads(run("--resume", "--json").stdout)["totals"]["resumed"] == 5

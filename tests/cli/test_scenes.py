@@ -3,6 +3,9 @@
 import csv
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +72,23 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     finally:
         tmp_path.chmod(0o700)
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are Unix's")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_ended_by_a_signal_it_leaves_no_half_written_file(tmp_path: Path, number: int, status: int) -> None:
+    code = ("import sys, time\nfrom depthcue.scenes import write\nfrom depthcue.cli.main import main\n"
+            "class Slow:\n"
+            "    @staticmethod\n"
+            "    def fromarray(pixels):\n"
+            "        return Slow()\n"
+            "    def save(self, partial, **options):\n"
+            "        partial.write_bytes(b'half'), print('writing', flush=True), time.sleep(60)\n"
+            "write.Image = Slow\n"
+            f"sys.exit(main(['scenes', 'indoor', '--out', {str(tmp_path / 'out')!r}, '--count', '2', '--size', '64x48',"
+            " '--device', 'cpu']))\n")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "writing\n"
+    assert len(list((tmp_path / "out" / "indoor").iterdir())) == 1
+    process.send_signal(number)
+    assert process.wait(60) == status and list((tmp_path / "out" / "indoor").iterdir()) == []

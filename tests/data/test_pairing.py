@@ -202,6 +202,16 @@ def test_kinds_of_exr(tmp_path, pix_fmt, options):
     check(tmp_path, 1)
 
 
+@pytest.mark.parametrize("channel", [b"Z", b"V", b"R", b"D"])
+def test_exr_of_one_channel_of_any_letter(tmp_path, channel):
+    write(tmp_path, "a.jpg", 3)
+    write(tmp_path, "a.exr", 3)
+    content = (tmp_path / "a.exr").read_bytes()
+    assert content.count(b"chlist\0\x13\0\0\0Y\0") == 1
+    (tmp_path / "a.exr").write_bytes(content.replace(b"chlist\0\x13\0\0\0Y\0", b"chlist\0\x13\0\0\0" + channel + b"\0"))
+    check(tmp_path, 1)
+
+
 def test_arrays_and_exr_that_hold_more_than_depth_are_named(tmp_path, caplog):
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         write(tmp_path, name, 1)

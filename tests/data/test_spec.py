@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
@@ -30,3 +31,12 @@ def test_a_folder_without_the_lists_names_the_list_it_wants(tmp_path: Path) -> N
 def test_a_limit_below_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="limit 0"):
         open_data(f"folder:{tmp_path}", limit=0)
+
+
+@pytest.mark.parametrize("name", ["lr=0.1,bs=32", "10:30", "scenes:indoor", "a,b=c:d", "[x]*?"])
+def test_a_folder_of_any_name_is_opened(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    Image.new("RGB", (32, 24)).save(Path(name) / "a=1,b:2.png")
+    for path in (name, tmp_path / name):
+        assert open_data(f"folder:{path}", frame_size=(24, 32)).frames([0]).names == ["a=1,b:2.png"]

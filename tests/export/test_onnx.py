@@ -7,12 +7,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tiny_nets import LastWord
+from tiny_nets import SHARES_OF_LAMBDAS, LastWord, TopShare
 
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, export_onnx, read_graph_card
 from depthcue.export.precision import Tolerance
 from depthcue.nets import build_depth_net, build_mask_net
+from depthcue.runtime import OnnxRunner
 
 NARROW = (8, 8, 8, 8, 8)
 
@@ -63,6 +64,58 @@ def test_lambda_changes_the_exported_mask(exported):
     frames = np.full((1, 32, 32, 3), 90, np.uint8)
     low, high = (session.run(None, {"frames": frames, "lambda": np.float32([lam])})[0] for lam in (0.5, 6))
     assert np.abs(low - high).max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def share_net():
+    net = build_mask_net("compact", seed=1, config={"widths": NARROW, "detail": 8}, height=32, width=48,
+                         target="compact-indoor", keep_range=(0.04, 0.8), lambda_at=SHARES_OF_LAMBDAS)
+    torch.nn.init.normal_(net.head.weight, std=4.0, generator=torch.Generator().manual_seed(1))
+    for layer in net.modules():
+        if hasattr(layer, "modulation"):
+            torch.nn.init.normal_(layer.modulation.weight, generator=torch.Generator().manual_seed(2))
+    return net.eval()
+
+
+def test_a_graph_of_shares_takes_one_for_each_picture_and_keeps_it(share_net, depth_net, pictures, tmp_path, generator):
+    path = tmp_path / "mask.onnx"
+    card = export_onnx(share_net, path, pictures, depth_net)
+    assert [each["name"] for each in card["inputs"]] == ["frames", "keep"]
+    assert (card["keep_range"], card["default_keep"], card["lambda_range"]) == ([0.04, 0.8], 0.2, None)
+    assert "0.04 to 0.8" in card["inputs"][1]["meaning"] and "its mean is keep" in card["outputs"][0]["meaning"]
+    assert described_mask_net(read_graph_card(path, "mask")).keep_range == (0.04, 0.8)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch, height, width in ((1, 32, 32), (5, 64, 48), (2, 32, 160)):
+        frames = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, generator=generator)
+        keep = 0.05 + 0.9 * torch.rand(batch, generator=generator)
+        mask = session.run(["mask"], {"frames": frames.numpy(), "keep": keep.numpy()})[0]
+        np.testing.assert_allclose(mask.mean(axis=(1, 2)), keep.numpy(), atol=1e-4)
+        with torch.inference_mode():
+            wanted = share_net(share_net.normalise(frames.permute(0, 3, 1, 2) / 255), keep)[:, 0].numpy()
+        # float32 sums in another order, and a temperature of 0.3 makes four times as much of it
+        np.testing.assert_allclose(mask, wanted, atol=5e-4)
+
+
+def test_a_card_of_the_first_schema_is_still_read(exported, tmp_path):
+    """Written before there were shares: it knows nothing of them."""
+    path, _ = exported
+    card = json.loads(path.with_suffix(".json").read_text())
+    for name in ("keep_range", "default_keep", "lambda_at"):
+        del card["description"][name]
+    del card["keep_range"], card["default_keep"]
+    (tmp_path / "mask.onnx").write_bytes(path.read_bytes())
+    (tmp_path / "mask.json").write_text(json.dumps(card | {"graph_schema": 1}))
+    with OnnxRunner(tmp_path / "mask.onnx", 3.0) as runner, OnnxRunner(path, 3.0) as today:
+        frames = np.full((1, 32, 48, 3), 90, np.uint8)
+        np.testing.assert_array_equal(runner.infer(frames), today.infer(frames))
+    (tmp_path / "mask.json").write_text(json.dumps(card | {"graph_schema": 3}))
+    with pytest.raises(DepthcueError, match="schema 1 to 2"):
+        read_graph_card(tmp_path / "mask.onnx", "mask")
+
+
+def test_a_graph_of_shares_cannot_pass_for_another(pictures, tmp_path):
+    card = export_onnx(TopShare(), tmp_path / "mask.onnx", pictures)
+    assert card["parity"]["tolerance"]["changed_side"] == Tolerance().kept_side
 
 
 def test_the_file_is_one_and_says_nothing_about_this_machine(exported):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import TopShare
 
 from depthcue.errors import DepthcueError
 from depthcue.export.module import DepthGraph, MaskGraph
 from depthcue.export.parity import measure_parity
+from depthcue.export.precision import Tolerance
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 
 
@@ -85,6 +87,23 @@ def test_a_graph_that_ignores_lambda_is_refused(pictures):
     always_two = in_torch(module)
     with pytest.raises(DepthcueError, match="largest difference"):
         check_parity(module, lambda frames, lam: always_two(frames, 2.0), pictures)
+
+
+def test_masks_of_a_share_count_as_the_pixels_they_keep(pictures):
+    module = MaskGraph(TopShare()).eval()
+    own = in_torch(module)
+    parity = check_parity(module, own, pictures, MeanDepth())
+    assert parity.changed_side == parity.task_rmse_m == 0 and parity.tolerance == Tolerance().for_shares()
+    # the order stays, so the same pixels are kept, though none is above the paper's threshold
+    assert measure_parity(module, lambda frames, keep: own(frames, keep) / 100, pictures, MeanDepth()).changed_side == 0
+
+    def other_pixels(frames, keep):
+        return own(frames, keep)[:, ::-1].copy()
+
+    parity = measure_parity(module, other_pixels, pictures, MeanDepth())
+    assert parity.changed_side > 0.1 and parity.task_rmse_m > 0.01 and not parity.holds()
+    with pytest.raises(DepthcueError, match="largest difference"):
+        check_parity(module, lambda frames, keep: own(frames, 0.2), pictures)
 
 
 def test_pixels_that_cross_the_threshold_count_though_they_move_little(pictures):

@@ -62,6 +62,22 @@ def test_it_computes_what_the_definition_says():
     assert np.median(np.abs(run(model, frames(9)) - wanted)) > 1e-3
 
 
+@pytest.mark.parametrize("kind", ["Relu", "Clip"])
+def test_what_an_activation_cuts_off_takes_no_steps(kind):
+    """The first convolution gives -20 to 5 and the activation 0 to 5: the steps are a 127th of 5."""
+    bounds = ["least", "most"] if kind == "Clip" else []
+    model = picture_graph(
+        conv("picture", "first", "a"), node(kind, ["a", *bounds], "b"), conv("b", "second", "c"),
+        conv("c", "last", "mask"),
+        weights={"first": np.float32([[-20, 0, 0], [0, 5, 0]])[..., None, None], "least": np.float32(0),
+                 "most": np.float32(6), "second": np.ones((1, 2, 1, 1), np.float32),
+                 "last": np.ones((1, 1, 1, 1), np.float32)}, output="mask")
+    bright = np.full((1, *SIZE, 3), 255, np.uint8)
+    result = quantise(model, largest_values(model, [{"frames": bright}]), ["first"])
+    scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in result.graph.initializer}
+    assert scales["a_scale"] == pytest.approx(5 / 127)
+
+
 def test_the_graph_says_what_tensorrt_takes():
     model = graph()
     result = quantise(model, largest_values(model, [{"frames": frames()}]), ["first", "second"])

@@ -120,6 +120,17 @@ def test_what_lambda_alone_decides_stays_in_float32():
     assert lowering.kept["not of the picture (keep, lambda, constants)"] == {"Gemm": 1, "Unsqueeze": 1}
 
 
+def test_scores_that_order_pixels_stay_in_float32():
+    model = picture_graph(conv("picture", "one", "features"), conv("features", "two", "scores"),
+                          node("Sigmoid", ["scores"], "mask"),
+                          weights={"one": np.ones((2, 3, 1, 1), np.float32), "two": np.ones((1, 2, 1, 1), np.float32)},
+                          output="mask")
+    assert operators_of(lower(model, "bf16", {})[0], TensorProto.BFLOAT16) == ["Conv", "Conv"]
+    result, lowering = lower(model, "bf16", {}, gives_scores=True)
+    assert operators_of(result, TensorProto.BFLOAT16) == ["Conv"]
+    assert lowering.kept["its scores order the pixels"] == {"Conv": 1}
+
+
 def test_a_value_is_cast_once_for_all_its_readers():
     model = picture_graph(
         conv("picture", "one", "left"), conv("picture", "two", "right"), node("Add", ["left", "right"], "mask"),

@@ -7,7 +7,7 @@ import signal
 import fake_tensorrt
 import numpy as np
 import pytest
-from tiny_nets import LastWord
+from tiny_nets import LastWord, TopShare
 
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
@@ -254,6 +254,16 @@ def test_a_real_engine_is_built_without_a_gpu(graph, tmp_path, monkeypatch):
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU"), \
             EngineSession(tmp_path / "mask.engine", making, dial_input="lambda"):
         pass
+
+
+@needs_rtx
+def test_a_real_builder_takes_graphs_of_shares(tmp_path, monkeypatch):
+    """Their threshold is found inside: by minimum, maximum, and steps of halving."""
+    for module in ("engine", "library"):
+        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: False)
+    export_onnx(TopShare(), tmp_path / "mask.onnx", [np.zeros((40, 50, 3), np.uint8)])
+    card = write(tmp_path / "mask.onnx", tmp_path / "built.engine", RTX)
+    assert [each["name"] for each in card["inputs"]] == ["frames", "keep"] and card["bytes"] > 1000
 
 
 @needs_rtx

@@ -55,6 +55,8 @@ def test_outputs_are_not_named_by_secrets():
     for address in ("rtsp://user:se@secret@host/x;secret?secret#secret", "https://host/x?mail=a@secret.org"):
         (source,) = find_inputs([address])
         assert "secret" not in source.name and "secret" not in source.label and "secret" not in str(source.path)
+    (source,) = find_inputs(["https://host/@me/live.m3u8"])  # an @ in a path is no mistake
+    assert source.name == "me_live.m3u8"
     (source,) = find_inputs(["http://host/" + 300 * "long/"])
     assert len(source.name) <= 80
 

@@ -1,13 +1,14 @@
 """What sources become: kinds, order, names, and errors that say what was found."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import kinds
-from depthcue.frames.inputs import RESULT_KINDS, find_inputs, natural_key, sequence_files, unique_names
+from depthcue.frames.inputs import RESULT_KINDS, find_inputs, natural_key, sequence_files, stream_inputs, unique_names
 from depthcue.runtime.saving import SAVE_KINDS
 
 
@@ -179,6 +180,14 @@ def test_what_is_known_and_not_read_is_named(tmp_path, monkeypatch, caplog, patt
     assert "depthcue[heif]" in caplog.text and "4 files" in caplog.text
 
 
+def test_pictures_that_pillow_was_built_without_are_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(kinds, "_pillow_reads", lambda feature: False)
+    for name in ("a.avif", "b.jp2", "c.jpg"):
+        (tmp_path / name).touch()
+    assert names([str(tmp_path)]) == ["c"]
+    assert "a.avif" in caplog.text and "b.jp2" in caplog.text and "built without AVIF" in caplog.text
+
+
 def test_many_of_a_kind_are_counted_in_one_line(tmp_path, caplog):
     for number in range(40):
         (tmp_path / f"{number}.nef").touch()
@@ -266,3 +275,57 @@ def test_results_may_go_into_a_folder_above_the_source(tmp_path, monkeypatch, so
 
 def test_names_of_results_are_those_that_are_written():
     assert set(RESULT_KINDS) == set(SAVE_KINDS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+def test_names_that_are_not_utf8_give_outputs_whose_names_are(tmp_path):
+    for name in (b"caf\xe9.jpg", b"caf\xe8.jpg", b"d\xfc/a.png", b"d\xfc/a.jp\xe9g"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "w").close()
+    found = find_inputs([str(tmp_path)])
+    assert sorted(item.name for item in found) == ["caf%E8", "caf%E9", "d%FC/a"]
+    assert all(item.path.exists() for item in found)
+    open(os.path.join(os.fsencode(tmp_path), b"d\xfc/a.jpg"), "w").close()
+    deep = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"d\xfc"))
+    assert sorted(names([deep, os.path.join(deep, "..", os.fsdecode(b"caf\xe9.jpg"))])) == ["a_jpg", "a_png", "caf%E9"]
+
+
+def test_a_stream_gives_the_same_as_a_list(tree, tmp_path):
+    for name in ("a.jpg", "a.png", "A.webp", "walk.jpg", "walk/a.jpg", "walk/clip.mkv", "Walk2/b.png"):
+        path = tree / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tree / "out").mkdir()
+    (tree / "out" / "a_mask.png").touch()
+    os.symlink(tree / "walk", tree / "walk" / "loop", target_is_directory=True)
+    os.symlink(tree / "a.jpg", tree / "z.jpg")
+    os.symlink(tree / "nowhere.jpg", tree / "y.jpg")
+    for sources in ([str(tree)], [str(tree), str(tree / "a.jpg")], [str(tree / "*.png")], [str(tree / "f9.png")]):
+        assert list(stream_inputs(sources, tree / "out")) == find_inputs(sources, tree / "out")
+
+
+def test_a_stream_gives_its_first_before_it_has_seen_the_rest(tree, monkeypatch):
+    looked = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scan(folder))
+    stream = stream_inputs([str(tree)])
+    assert next(stream).name == "F2" and looked == [tree]
+    assert [each.name for each in stream] == ["f9", "f10", "walk/clip", "walk/deep/f1"] and len(looked) == 3
+
+
+def test_a_stream_tells_what_gives_nothing(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DepthcueError, match="holds no picture"):
+        list(stream_inputs([str(tmp_path)]))
+    told = []
+    assert list(stream_inputs([str(tmp_path)], on_error=lambda source, error: told.append(source))) == []
+    assert told == [str(tmp_path)]
+
+
+def test_folders_that_differ_by_case_alone_in_a_stream(tmp_path):
+    for name in ("A/x.jpg", "a/x.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [each.name.casefold() for each in stream_inputs([str(tmp_path)])]
+    assert len(set(names)) == len(names)

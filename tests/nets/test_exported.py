@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_nets import SIZE, FirstLook, LastWord
+from tiny_nets import SIZE, FirstLook, LastWord, TopShare
 
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
@@ -50,6 +50,16 @@ def test_it_answers_as_the_net_did(pair, rgb):
                                rtol=0)
     with pytest.raises(DepthcueError, match="outside the range"):
         again.check_lambda(7.0)
+
+
+def test_a_graph_of_shares_is_a_net_of_shares(tmp_path, rgb):
+    net = TopShare("first-look")
+    export_onnx(net, tmp_path / "mask.onnx", [np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)])
+    again = load_mask_net(str(tmp_path / "mask.onnx"))
+    assert again.keeps_shares and again.description == net.description and again.keep_at(1.0) == pytest.approx(0.4)
+    keep = torch.tensor([0.1, 0.6])
+    torch.testing.assert_close(again(again.normalise(rgb), keep), net(net.normalise(rgb), keep), atol=1e-4, rtol=0)
+    assert again(again.normalise(rgb)).mean() == pytest.approx(0.2, abs=1e-4)
 
 
 def test_it_has_no_weights_to_train_or_to_export(pair, tmp_path):

@@ -14,6 +14,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
 from depthcue.nets import DepthDescription, DepthNet, depth_from, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
+from depthcue.nets.foreign import is_foreign
 from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.foreign.statement import split_spec, statement
 
@@ -278,3 +279,35 @@ def test_a_relative_net_is_exported_as_it_predicts(tmp_path: Path) -> None:
     torch.testing.assert_close(again(again.normalise(rgb)), net(net.normalise(rgb)), atol=0.05, rtol=1e-4)
     # the graph stretches every frame to the working size, and says so
     assert again.fixed and again(torch.zeros(1, 3, 50, 40)).shape == (1, 1, 32, 48)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("folder", ["lr=0.1,bs=32", "size=3,predicts=metric", "a,b", "größe=1,x"])
+def test_a_path_that_is_there_wins_over_what_it_looks_like(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder) / "net.onnx"
+    path.parent.mkdir()
+    path.touch()
+    for spec in (f"onnx:{path}", str(path), f"onnx:{path.absolute()}"):
+        assert split_spec(spec) == (spec, {})
+        assert split_spec(f"{spec},size=96x64,predicts=inverse") == (spec, {"size": "96x64", "predicts": "inverse"})
+        assert is_foreign(spec) and is_foreign(f"{spec},size=96x64")
+    odd = path.with_name("net.onnx,size=96x64")
+    odd.touch()
+    assert split_spec(f"onnx:{odd}") == (f"onnx:{odd}", {})
+    assert split_spec(f"hub:{folder}:entry,size=8x8") == (f"hub:{folder}:entry", {"size": "8x8"})
+    assert split_spec(f"hf:{folder},size=8x8") == (f"hf:{folder}", {"size": "8x8"})
+
+
+def test_a_path_that_is_not_there_is_named_whole(tmp_path):
+    with pytest.raises(DepthcueError, match=r"no graph at .*lr=0\.1,bs=32/net\.onnx"):
+        load_depth_net(f"onnx:{tmp_path}/lr=0.1,bs=32/net.onnx,size=96x64")
+    with pytest.raises(DepthcueError, match="nothing called 'bs'"):
+        load_depth_net("onnx:net.onnx,bs=32")
+
+
+def test_a_checkpoint_in_a_folder_named_like_a_graph_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("net.onnx,size=3") / "model.pth"
+    path.parent.mkdir()
+    path.touch()
+    assert not is_foreign(str(path)) and not is_foreign(f"hu-resnet50:{path}")

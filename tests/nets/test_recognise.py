@@ -1,8 +1,12 @@
 """Checkpoints without a card: told by their keys, in every spelling they were released in."""
 
+import argparse
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -106,3 +110,92 @@ def test_safetensors_that_lost_their_card_load_under_a_name(tmp_path: Path) -> N
     with pytest.raises(DepthcueError, match="has no card"):
         load_depth_net(str(path))
     assert load_depth_net(f"compact:{path}").description.name == "compact"
+
+
+def _compact() -> dict[str, Tensor]:
+    return build_depth_net("compact", seed=5).state_dict()
+
+
+def _prefixed(prefix: str, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    return {f"{prefix}{key}": value for key, value in (state or _compact()).items()}
+
+
+def _with_optimiser() -> dict[str, object]:
+    net = torch.nn.Linear(2, 2)
+    adam = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    adam.step()
+    return {"net": _compact(), "optimizer": adam.state_dict(), "epoch": 3, "best": np.float64(0.25),
+            "args": argparse.Namespace(lr=1e-4)}
+
+
+def _beside(averaged: str, plain: str) -> dict[str, object]:
+    """Averaged weights and others: those that load must be the averaged ones."""
+    return {plain: {key: torch.zeros_like(value) for key, value in _compact().items()}, averaged: _compact()}
+
+
+WRAPPED: dict[str, Callable[[], dict[str, object]]] = {
+    "compiled": lambda: _prefixed("_orig_mod."),
+    "compiled and parallel": lambda: _prefixed("module._orig_mod."),
+    "parallel and compiled": lambda: _prefixed("_orig_mod.module."),
+    "a part compiled": lambda: {key.replace("encoder.", "encoder._orig_mod.", 1): value
+                                for key, value in _compact().items()},
+    "model_state_dict": lambda: {"model_state_dict": _compact(), "loss": torch.tensor(0.5)},
+    "model within state_dict": lambda: {"state_dict": {"model": _prefixed("module.")}},
+    "with an optimiser": _with_optimiser,
+    "params": lambda: {"params": _compact()},
+    "a name of its own": lambda: {"depth_net": _compact(), "step": 7},
+    "averaged beside": lambda: _beside("ema", "model"),
+    "averaged first": lambda: dict(reversed(_beside("params_ema", "params").items())),
+    "AveragedModel": lambda: torch.optim.swa_utils.AveragedModel(build_depth_net("compact", seed=5)).state_dict(),
+    "a trainer's module": lambda: {"state_dict": {**_prefixed("depth_model."), "loss.weight": torch.ones(3)}},
+    "a trainer's averaged module": lambda: {**_prefixed("online_model.", build_depth_net("compact").state_dict()),
+                                            **_prefixed("ema_model.module."), "initted": torch.tensor(True)},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_what_training_scripts_wrap_around_a_net_comes_off(name: str, tmp_path: Path) -> None:
+    torch.save(WRAPPED[name](), tmp_path / "net.pth")
+    loaded = load_depth_net(str(tmp_path / "net.pth")).state_dict()
+    for key, value in _compact().items():
+        torch.testing.assert_close(loaded[key], value, rtol=0, atol=0)
+
+
+def test_no_net_has_a_part_whose_name_comes_off() -> None:
+    for name, kind in [*((name, "depth") for name in DEPTH_NETS), *((name, "mask") for name in MASK_NETS)]:
+        state = layout_of(name, kind)
+        assert list(modern_keys(state)) == list(state)
+
+
+def test_two_nets_in_one_file_are_not_chosen_between(tmp_path: Path) -> None:
+    torch.save({"depth": _compact(), "pose": {"weight": torch.ones(3)}}, tmp_path / "net.pth")
+    with pytest.raises(DepthcueError, match="several state dicts: depth, pose"):
+        load_depth_net(str(tmp_path / "net.pth"))
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "net.onnx", "net"])
+@pytest.mark.parametrize(("content", "said"), [
+    ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 105\n",
+     "pointer of Git LFS(.|\n)*git lfs pull"),
+    ("\n <!doctype html><html lang='en'>", r"a web page \(HTML\)(.|\n)*Download it again"),
+    ('{"error": "Repository not found"}', "JSON where weights are wanted; it begins(.|\n)*Repository not found"),
+    ("Entry not found", "plain text where weights are wanted(.|\n)*Download it again"),
+    ("", "is empty(.|\n)*Download it again")])
+def test_downloads_that_went_wrong_are_told_as_such(name: str, content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    for spec in (f"{tmp_path / name}", *([] if name.endswith("onnx") else [f"compact:{tmp_path / name}"])):
+        with pytest.raises(DepthcueError, match=said):
+            load_depth_net(spec)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mono_640x192.zip", "w") as archive:
+        archive.writestr("mono_640x192/encoder.pth", b"\x80\x02")
+    with pytest.raises(DepthcueError, match="is a zip archive\nUnpack it"):
+        load_depth_net(str(tmp_path / "mono_640x192.zip"))
+    whole = tmp_path / "cut.pth"
+    torch.save(_compact(), whole)
+    whole.write_bytes(whole.read_bytes()[:-200])
+    with pytest.raises(DepthcueError, match="cannot be read as weights(.|\n)*Copy or download it again"):
+        load_depth_net(str(whole))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from depthcue.report.optimize import section
@@ -42,6 +43,18 @@ def test_sentences_follow_from_the_intervals(tmp_path: Path) -> None:
     unclear["cost_ms"]["eq3"] = unclear["cost_ms"]["eq4"]
     assert section(unclear, tmp_path).sentences == ()
     assert section(_results(("eq3",)), tmp_path).sentences == ()
+
+
+@pytest.mark.parametrize(("searched", "learned", "said"), [
+    (0.0, 0.3, "smoother than the mask net's: 0.00 against 0.30"),
+    (0.4, 0.0, "rougher than the mask net's: 0.40 against 0.00"),
+    (0.1, 0.3, "3.0 times smoother than the mask net's")])
+def test_flat_masks_are_no_multiple_of_others(tmp_path: Path, searched: float, learned: float, said: str) -> None:
+    """A search of few steps may end where it began, on the same value everywhere."""
+    results = _results()
+    results["ways"]["eq3"] |= {"roughness": searched, "roughness_minus_eq4_ci95": [searched - learned] * 2}
+    results["ways"]["eq4"]["roughness"] = learned
+    assert f"They are {said}" in section(results, tmp_path).sentences[1]
 
 
 def test_a_row_for_every_way_and_for_hiding_nothing(tmp_path: Path) -> None:

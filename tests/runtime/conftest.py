@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_nets import save_small_pair
+from tiny_nets import SHARES_OF_LAMBDAS, TopShare, save_small_pair
 
 from depthcue.export import export_onnx
 from depthcue.nets import MaskDescription, MaskNet
@@ -35,6 +35,24 @@ def tiny_graph(tiny_net, tmp_path_factory):
     path = tmp_path_factory.mktemp("graphs") / "tiny.onnx"
     export_onnx(tiny_net, path, [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)])
     return path
+
+
+@pytest.fixture(scope="session")
+def share_net():
+    return TopShare()
+
+
+@pytest.fixture(scope="session")
+def share_graph(share_net, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graphs") / "share.onnx"
+    export_onnx(share_net, path, [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def share_weights(tmp_path_factory):
+    """As `weights`, of a net that takes the share to keep."""
+    return save_small_pair(tmp_path_factory.mktemp("weights"), keep_range=(0.05, 0.8), lambda_at=SHARES_OF_LAMBDAS)[0]
 
 
 @pytest.fixture(scope="session")

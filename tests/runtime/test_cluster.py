@@ -1,6 +1,7 @@
 """Masking on many machines, with Ray's place taken by a loop: what is done, told, resumed, given up."""
 
 import contextlib
+import io
 import json
 import os
 from fractions import Fraction
@@ -18,7 +19,7 @@ from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summ
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_tasks import from_text
-from depthcue.runtime.cluster_worker import MaskWorker
+from depthcue.runtime.cluster_worker import SIGN, MaskWorker
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
 
@@ -178,6 +179,16 @@ def test_resuming_does_only_what_is_missing(mask, tmp_path):
     assert set(states(mask([tmp_path / "in"], resume=True, lam=5.0)).values()) == {"done"}
 
 
+def test_the_share_reaches_the_workers_and_decides_what_is_resumed(mask, share_weights, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    share = {"weights": str(share_weights), "save": ("binary",)}
+    summary = mask([tmp_path / "in"], keep=0.3, **share)
+    assert np.asarray(Image.open(tmp_path / "out" / "a_binary.png")).mean() == 0.3
+    assert summary["options"]["keep"] == summary["inputs"][0]["share_kept"] == 0.3
+    assert states(mask([tmp_path / "in"], keep=0.3, resume=True, **share)) == {"a": "resumed"}
+    assert states(mask([tmp_path / "in"], keep=0.4, resume=True, **share)) == {"a": "done"}
+
+
 def test_one_machine_and_many_resume_each_other(mask, weights, tmp_path):
     for name in "ab":
         picture(tmp_path / "in" / f"{name}.png", ord(name))
@@ -244,6 +255,29 @@ def test_a_folder_that_is_not_shared_is_told(mask, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "are_there", lambda self, keys: False)
     with pytest.raises(DepthcueError, match="does not see the folder"):
         mask([tmp_path / "a.png"])
+
+
+def test_what_a_killed_driver_left_is_replaced_and_removed(mask, tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / SIGN).write_text("of another")
+    mask([tmp_path / "a.png"])
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_folder_of_the_same_name_that_is_another_is_told(mask, tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr(Store, "open", lambda self, key: io.BytesIO(b"of another"))
+    with pytest.raises(DepthcueError, match="does not see the folder"):
+        mask([tmp_path / "a.png"])
+
+
+def test_outputs_that_were_cut_are_made_again(mask, tmp_path):
+    sources = [picture(tmp_path / "in" / f"{name}.png") or str(tmp_path / "in" / f"{name}.png") for name in "abc"]
+    mask(sources)
+    (tmp_path / "out" / "b_mask.png").write_bytes(b"")
+    assert mask(sources, resume=True)["totals"]["resumed"] == 2
+    assert (tmp_path / "out" / "b_mask.png").stat().st_size > 0
 
 
 def test_another_version_on_a_worker_is_told(mask, tmp_path, monkeypatch):

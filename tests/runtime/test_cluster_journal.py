@@ -151,3 +151,13 @@ def test_a_damaged_summary_counts_as_none(store, text, caplog):
     with store.writing(SUMMARY) as file:
         file.write(text.encode())
     assert read_earlier(store) == (None, {}) and "nothing is resumed" in caplog.text
+
+
+def test_what_was_left_out_is_told(store):
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {"backend": "torch"})
+        journal.skip([("in/a.heic", "HEIC pictures cannot be read")])
+        journal.add([entry("b")], frames=1)
+    assert told(store)["skipped"] == [{"path": "in/a.heic", "why": "HEIC pictures cannot be read"}]
+    assert told(store)["totals"]["skipped"] == 1 and names(told(store)) == ["b"]
+    assert read_earlier(store)[1].keys() == {"in/b é.png"}

@@ -1,5 +1,6 @@
 """The border to Ray: slots counted, waiting that can be interrupted; and a true cluster, killed in mid-run."""
 
+import ipaddress
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,3 +199,48 @@ def test_the_command_starts_and_ends_a_cluster(weights, tmp_path):
     assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["totals"]["inputs"] == 6 and summary["totals"]["failed"] == 1
     assert "in/empty.png" in done.stderr and "Traceback" not in done.stderr
+
+
+def listening(process):
+    """(address, port) that a process listens on, as Linux tells."""
+    links = (os.readlink(path) for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
+    sockets = {link[8:-1] for link in links if link.startswith("socket:")}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:
+                address, port = fields[1].split(":")
+                words = b"".join(bytes.fromhex(address[at:at + 8])[::-1] for at in range(0, len(address), 8))
+                found.append((ipaddress.ip_address(words), int(port, 16)))
+    return found
+
+
+def offspring(process):
+    """The process and all that it has started."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
+    found = [process]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_cluster_of_this_machine_is_closed_to_others(reports, weights, tmp_path):
+    import ray
+
+    pictures(tmp_path / "in", 4)
+    seen = []
+    reports.then = lambda report: seen.extend(each for process in offspring(os.getpid()) for each in listening(process))
+    mask(tmp_path / "in", tmp_path / "out", weights)
+    assert len({port for _, port in seen}) > 4  # Ray's own processes and the workers
+    # an IPv4 address within IPv6 is what it holds
+    assert all((getattr(address, "ipv4_mapped", None) or address).is_loopback for address, _ in seen)
+    stranger = subprocess.run(
+        [sys.executable, "-c", f"import ray; ray.init({ray.get_runtime_context().gcs_address!r})"],
+        env={**os.environ, "RAY_AUTH_TOKEN": "of another"}, capture_output=True, text=True, timeout=120)
+    assert stranger.returncode != 0 and "uthenticat" in stranger.stderr

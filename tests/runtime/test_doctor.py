@@ -138,3 +138,11 @@ def test_a_tensorrt_that_does_not_build_is_broken(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "is_installed", lambda each: each == "tensorrt")
     found = {each.what: each for each in doctor._tensorrt()}["tensorrt"]
     assert found.status == "broken" and "OutOfMemory" in found.detail
+
+
+def test_reports_that_are_sent_home_are_told(shipped, monkeypatch):
+    assert findings()[1]["reports home"]["status"] == "ok"
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    able, found = findings()
+    assert able and found["reports home"]["status"] == "broken"
+    assert "RAY_USAGE_STATS_ENABLED=1" in found["reports home"]["detail"]

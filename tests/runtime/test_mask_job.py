@@ -3,19 +3,22 @@
 import errno
 import json
 import os
+import time
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_nets import FirstLook
 
 from depthcue import imaging
 from depthcue.errors import DepthcueError
-from depthcue.frames import Frame, Input, VideoSink, open_input
+from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
-from depthcue.runtime import MaskOptions, TorchRunner, mask_sources
+from depthcue.runtime import MaskOptions, TorchRunner, mask_job, mask_sources, masking
+from depthcue.runtime.depth_through_mask import DepthThroughMask
 
 
 def noise(height, width, seed=0):
@@ -43,11 +46,11 @@ def mask_all(weights, tmp_path):
     return run
 
 
-def mask_of(weights, frame, lam=None):
+def mask_of(weights, frame, dial=None):
     """The mask of a frame as the net gives it, at the size it works at for this picture."""
     net = load_mask_net(str(weights))
     size = imaging.fit_size(*frame.size, (net.description.height, net.description.width), net.description.multiple)
-    with TorchRunner(net, lam) as runner:
+    with TorchRunner(net, dial) as runner:
         return runner.infer(frame.resized(*size)[None])[0]
 
 
@@ -80,6 +83,78 @@ def test_every_kind_of_a_picture_is_what_it_says(mask_all, weights, tmp_path):
     assert entry["mean_mask"] == pytest.approx(mask.mean(), rel=1e-5)
     assert sorted(entry["outputs"]) == sorted(path.name for path in out.iterdir() if path.name != "summary.json")
     assert json.loads((out / "summary.json").read_text()) == summary
+
+
+def test_a_share_is_kept_exactly_in_every_kind(mask_all, share_weights, tmp_path):
+    rgb = noise(75, 101)
+    Image.fromarray(rgb).save(tmp_path / "room.png")
+    kinds = ("mask", "overlay", "panel", "binary", "raw", "npy", "depth")
+    summary = mask_all([tmp_path / "room.png"], weights=str(share_weights), save=kinds, keep=0.3)
+    saved = {kind: np.asarray(Image.open(tmp_path / "out" / f"room_{kind}.png")) for kind in kinds if kind != "npy"}
+    full = imaging.resize_map(mask_of(share_weights, Frame(rgb, 0, None, ""), 0.3), 75, 101)
+    assert full.std() > 0.1, "a mask that tells nothing tests nothing"
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "room_npy.npy"), full, atol=1e-6)
+    np.testing.assert_allclose(saved["raw"] / 65535, full, atol=1e-5)
+    np.testing.assert_allclose(saved["mask"] / 255, full, atol=1.5 / 255)
+    assert saved["binary"].sum() == round(0.3 * 75 * 101)
+    assert full[saved["binary"]].min() >= full[~saved["binary"]].max()
+    np.testing.assert_array_equal(saved["overlay"], imaging.overlay(rgb, imaging.grey8(saved["binary"])))
+    (entry,) = summary["inputs"]
+    assert entry["share_kept"] == saved["binary"].mean()
+    assert entry["mean_mask"] == pytest.approx(0.3, abs=1e-4)
+    assert summary["options"]["keep"] == 0.3 and summary["options"]["threshold"] is None
+    assert summary["options"]["lambda"] == pytest.approx(4.0 ** (1 / 3))  # what its card says
+
+
+def test_a_net_of_lambda_gives_a_share_as_the_best_pixels_of_its_mask(mask_all, weights, tmp_path):
+    rgb = noise(75, 101)
+    Image.fromarray(rgb).save(tmp_path / "room.png")
+    kinds = ("mask", "overlay", "binary", "raw", "npy")
+    summary = mask_all([tmp_path / "room.png"], save=kinds, keep=0.3)
+    saved = {kind: np.asarray(Image.open(tmp_path / "out" / f"room_{kind}.png")) for kind in kinds if kind != "npy"}
+    full = imaging.resize_map(mask_of(weights, Frame(rgb, 0, None, "")), 75, 101)
+    binary = saved["binary"]
+    assert binary.sum() == round(0.3 * 75 * 101) and full[binary].min() >= full[~binary].max()
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "room_npy.npy"), binary.astype(np.float32))
+    np.testing.assert_array_equal(saved["raw"], 65535 * binary)
+    np.testing.assert_array_equal(saved["mask"], imaging.grey8(binary))
+    np.testing.assert_array_equal(saved["overlay"], imaging.overlay(rgb, imaging.grey8(binary)))
+    assert (summary["options"]["keep"], summary["options"]["lambda"]) == (0.3, 2.0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64), (20, 30)])
+def test_every_frame_of_a_video_keeps_the_share(mask_all, share_weights, tmp_path, height, width):
+    write_video(tmp_path / "clip.mp4", 3, height, width)
+    mask_all([tmp_path / "clip.mp4"], weights=str(share_weights), save=("overlay", "binary"), keep=0.25)
+    shown = frames_of(tmp_path / "out" / "clip_overlay.mp4")[0]
+    for frame, overlay in zip(frames_of(tmp_path / "clip.mp4")[0], shown, strict=True):
+        binary = np.asarray(Image.open(tmp_path / "out" / "clip_frames" / f"{frame.name}_binary.png"))
+        assert binary.sum() == round(0.25 * height * width)
+        full = imaging.resize_map(mask_of(share_weights, frame, 0.25), height, width)
+        # enlarged in 16 bit, by another library
+        assert (binary != imaging.top_pixels(full, 0.25)).mean() < 0.005
+        # the codec's loss
+        wanted = imaging.overlay(frame.rgb, imaging.grey8(binary))
+        assert np.abs(overlay.rgb.astype(float) - wanted).mean() < 12
+
+
+def test_lambda_sets_a_net_of_shares_to_the_share_that_answers_to_it(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    summary = mask_all([tmp_path / "a.png"], weights=str(share_weights), lam=1.0)
+    assert summary["options"]["keep"] == pytest.approx(0.4) and summary["options"]["lambda"] == 1.0
+    assert summary["inputs"][0]["mean_mask"] == pytest.approx(0.4, abs=1e-4)
+    own = mask_all([tmp_path / "a.png"], weights=str(share_weights))
+    assert own["options"]["keep"] == 0.2 and own["inputs"][0]["share_kept"] == 0.2
+
+
+def test_depth_is_seen_under_the_kept_pixels_alone():
+    generator = np.random.default_rng(4)
+    frames = generator.integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    masks = generator.random((2, 32, 48), dtype=np.float32)
+    kept = np.stack([imaging.top_pixels(mask, 0.25) for mask in masks]).astype(np.float32)
+    with DepthThroughMask(FirstLook(), keep=0.25) as cut, DepthThroughMask(FirstLook()) as soft:
+        np.testing.assert_array_equal(cut.depths(frames, masks)[1], soft.depths(frames, kept)[1])
+        assert np.abs(cut.depths(frames, masks)[1] - soft.depths(frames, masks)[1]).max() > 0.01
 
 
 @pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64)])
@@ -228,11 +303,19 @@ def test_resume_does_only_what_is_missing(mask_all, tmp_path):
     assert mask_all(sources, resume=True)["totals"]["resumed"] == 4
 
 
-@pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)}])
+@pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)},
+                                    {"keep": 0.2}])
 def test_resume_does_all_again_when_asked_for_something_else(mask_all, tmp_path, change):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     mask_all([tmp_path / "a.png"])
     assert mask_all([tmp_path / "a.png"], resume=True, **change)["totals"]["resumed"] == 0
+
+
+def test_resume_knows_the_share(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    share = {"weights": str(share_weights), "resume": True}
+    assert [mask_all([tmp_path / "a.png"], keep=keep, **share)["totals"]["resumed"]
+            for keep in (0.2, 0.2, None, 0.3, 0.3)] == [0, 1, 1, 0, 1]
 
 
 def test_resume_retries_what_failed_and_survives_a_damaged_summary(mask_all, tmp_path):
@@ -276,13 +359,24 @@ def test_depth_colours_do_not_flicker_through_a_video(mask_all, tmp_path, monkey
     ({"save": ()}, "nothing to save"),
     ({"threshold": 1.5}, "outside 0 to 1"),
     ({"weights": "no-such-net"}, "no-such-net"),
-    ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net"),
+    ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net(.|\n)*compact-indoor"),
     ({"lam": 0.01}, "outside the range"),
+    ({"keep": 0.2, "lam": 2.0}, "a share to keep and a lambda were both given"),
+    ({"keep": 1.0}, "above 0 and below 1, got 1"),
+    ({"keep": float("nan")}, "above 0 and below 1, got nan"),
+    ({"keep": 0.2, "threshold": 0.025}, "--keep and --threshold were both given"),
 ])
 def test_wrong_wishes_are_told_before_anything_is_done(mask_all, tmp_path, options, complaint):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     with pytest.raises(DepthcueError, match=complaint):
         mask_all([tmp_path / "a.png"], **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_threshold_for_a_net_of_shares_is_refused(mask_all, share_weights, tmp_path):
+    Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
+    with pytest.raises(DepthcueError, match="keeps a share of the pixels, 0.2; --threshold is for masks of a lambda"):
+        mask_all([tmp_path / "a.png"], weights=str(share_weights), threshold=0.5)
     assert not (tmp_path / "out").exists()
 
 
@@ -308,3 +402,166 @@ def test_real_pictures_and_videos(mask_all, shared_data, tmp_path):
     made, rate, size = frames_of(tmp_path / "out" / "office_overlay.mp4")
     source, source_rate, source_size = frames_of(shared_data / "video" / "office.mp4")
     assert (len(made), rate, size) == (len(source), source_rate, source_size)
+
+
+def test_a_picture_gives_the_same_bytes_among_whatever_others(mask_all, tmp_path, monkeypatch):
+    """Nets round differently in batches of other sizes; here that is large enough to be seen."""
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda runner, frames: infer(runner, frames) * (0.5 + len(frames) / 100))
+    generator = np.random.default_rng(0)
+    load = pictures.load_picture
+    monkeypatch.setattr(pictures, "load_picture",
+                        lambda *given: (time.sleep(generator.uniform(0, 0.01)), load(*given))[1])
+    for number in range(15):
+        Image.fromarray(noise(40, 60 if number % 4 else 90, number)).save(tmp_path / f"{number:02d}.png")
+
+    def masks(sources):
+        out = tmp_path / f"out{generator.integers(10**9)}"
+        mask_all(sources, out=out, save=("npy",))
+        return {path.name: path.read_bytes() for path in out.glob("*.npy")}
+
+    sources = sorted(tmp_path.glob("*.png"))
+    first = masks(sources)
+    assert len(first) == 15 and masks(sources) == first
+    assert {**masks(sources[3:5]), **masks(sources[7:])}.items() <= first.items()
+
+
+def four(folder):
+    for number, name in enumerate("abcd"):
+        Image.fromarray(noise(40, 60, number)).save(folder / f"{name}.png")
+    return sorted(folder.glob("*.png"))
+
+
+def finished(out):
+    return sorted(entry["name"] for entry in json.loads((out / "summary.json").read_text())["inputs"])
+
+
+@pytest.mark.parametrize("where", ["__init__", "__enter__", "run"])
+def test_a_run_that_ends_before_it_has_done_anything_forgets_nothing(mask_all, tmp_path, monkeypatch, where):
+    sources, out = four(tmp_path), tmp_path / "out"
+    mask_all(sources)
+    os.utime(sources[1], ns=(1, 1))
+
+    def killed(*_):
+        assert finished(out) == list("abcd") or where == "run"  # what a kill at this moment leaves
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masking.Masking, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            mask_all(sources, resume=True)
+    assert mask_all(sources, resume=True)["totals"]["resumed"] == 3
+
+
+def test_entries_of_an_earlier_run_stay_until_their_inputs_have_had_their_turn(mask_all, tmp_path, monkeypatch):
+    sources, out = four(tmp_path), tmp_path / "out"
+    mask_all(sources)
+    for source in sources[:2]:
+        os.utime(source, ns=(1, 1))
+    seen = []
+    infer = TorchRunner.infer
+    monkeypatch.setattr(TorchRunner, "infer", lambda *given: seen.append(finished(out)) or infer(*given))
+    monkeypatch.setattr(mask_job, "LISTED_FIRST", 1)
+    assert mask_all(sources, resume=True)["totals"]["resumed"] == 2
+    assert {"c", "d"} <= set(seen[0])
+    # asked for something else, the earlier run is of no use, and its summary goes when the work begins
+    assert mask_all(sources, resume=True, lam=5.0)["totals"]["resumed"] == 0 and seen[-1] == []
+
+
+@pytest.mark.parametrize("harm", [
+    lambda out: (out / "b_mask.png").write_bytes(b""),
+    lambda out: (out / "b_mask.png").write_bytes((out / "b_mask.png").read_bytes()[:-9]),
+    lambda out: (out / "b_mask.png").unlink(),
+    lambda out: next((out / "clip_frames").iterdir()).write_bytes(b"cut"),
+    lambda out: next((out / "clip_frames").iterdir()).unlink(),
+])
+def test_outputs_that_are_not_as_they_were_left_are_made_again(mask_all, tmp_path, harm):
+    sources, out = [*four(tmp_path), write_video(tmp_path / "clip.mp4", frames=3)], tmp_path / "out"
+    mask_all(sources, save=("mask", "npy"))
+    before = {path: path.read_bytes() for path in out.rglob("*.*") if path.name != "summary.json"}
+    harm(out)
+    assert mask_all(sources, save=("mask", "npy"), resume=True)["totals"]["resumed"] == 4
+    assert before == {path: path.read_bytes() for path in out.rglob("*.*") if path.name != "summary.json"}
+
+
+def test_a_source_that_changes_while_it_is_read_is_said_to_and_done_again(mask_all, tmp_path, monkeypatch):
+    sources = four(tmp_path)
+    load, other = pictures.load_picture, noise(40, 60, 9)
+
+    def changing(path, *given):
+        picture = load(path, *given)
+        if path.name == "b.png":
+            status, content = path.stat(), path.read_bytes()
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # as long as before, and as old
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return picture
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "load_picture", changing)
+        summary = mask_all(sources)
+    assert [bool(entry["notes"]) for entry in sorted(summary["inputs"], key=lambda entry: entry["name"])] == [
+        False, True, False, False]
+    Image.fromarray(other).save(sources[1])
+    summary = mask_all(sources, resume=True)
+    assert summary["totals"]["resumed"] == 3 and not summary["inputs"][-1]["notes"]
+
+
+def test_more_inputs_than_are_listed_at_first(mask_all, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_job, "LISTED_FIRST", 2)
+    (tmp_path / "in").mkdir()
+    four(tmp_path / "in")
+    steps = []
+
+    class Watched(Silent):
+        def start(self, what, total=None):
+            steps.append(total)
+
+        def advance(self, count=1, **figures):
+            steps.append(count)
+
+    def run(**options):
+        steps.clear()
+        options = MaskOptions(weights=str(weights), backend="torch", device="cpu", save=("mask",), **options)
+        return mask_sources([str(tmp_path / "in")], tmp_path / "out", options, Watched())
+
+    assert run()["totals"]["inputs"] == 4 and finished(tmp_path / "out") == list("abcd")
+    assert steps[0] is None and steps.count(None) == 1
+    write_video(tmp_path / "in" / "e.mp4", frames=2)
+    (tmp_path / "in" / "f.png").write_bytes(b"")
+    summary = run(resume=True)
+    assert summary["totals"] | {"seconds": 0, "frames_per_second": 0} == {
+        "inputs": 6, "failed": 1, "resumed": 4, "skipped": 0, "frames": 2, "seconds": 0, "frames_per_second": 0}
+
+
+def test_what_is_not_read_is_in_the_summary(mask_all, tmp_path, caplog):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    Image.fromarray(noise(30, 40)).save(tmp_path / "in" / "a.png")
+    for name in ("b.CR2", "deep/c.jxl", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    summary = mask_all([tmp_path / "in"])
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["totals"]["inputs"] == 1 and summary["totals"]["failed"] == 0 and summary["totals"]["skipped"] == 2
+    assert [each["path"] for each in summary["skipped"]] == [str(tmp_path / "in" / name)
+                                                            for name in ("b.CR2", "deep/c.jxl")]
+    assert "raw files" in summary["skipped"][0]["why"] and "b.CR2" in caplog.text
+
+
+def test_results_beside_their_pictures_are_not_masked_the_next_time(mask_all, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.jpg", "b.png"):
+        Image.fromarray(noise(30, 40)).save(tmp_path / "in" / name)
+    for source in (tmp_path / "in", tmp_path / "in", tmp_path / "in" / "*"):
+        summary = mask_all([source], out=tmp_path / "in", save=("mask", "overlay", "npy"))
+        assert sorted(each["name"] for each in summary["inputs"]) == ["a_jpg", "a_png", "b"]
+        assert summary["totals"]["failed"] == 0
+
+
+def test_a_copy_lasts_as_long_as_the_video(mask_all, tmp_path):
+    with VideoSink(tmp_path / "cast.mp4", Fraction(10), (46, 61), time_base=Fraction(1, 1000)) as sink:
+        for number in range(4):
+            frame = Frame(None, number, Fraction(number, 10), "", duration=Fraction(3) if number == 3 else None)
+            sink.write(noise(46, 61, number), frame)
+    (entry,) = mask_all([tmp_path / "cast.mp4"])["inputs"]
+    assert entry["error"] is None and entry["frames"] == 4
+    with av.open(str(tmp_path / "out" / "cast_mask.mp4")) as copy:
+        assert copy.streams.video[0].duration * copy.streams.video[0].time_base == Fraction(33, 10)

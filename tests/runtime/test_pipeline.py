@@ -279,3 +279,102 @@ def test_a_bug_in_rendering_stops_all_and_is_raised():
 
 def test_nothing_to_do_is_done():
     assert run([]) == {}
+
+
+class Late(ToyJob):
+    """A picture that takes its own time to be read."""
+
+    def __init__(self, name, seconds, **options):
+        super().__init__(name, 1, is_video=False, **options)
+        self.number, self.seconds = int(name), seconds
+
+    def prepared(self):
+        time.sleep(self.seconds)
+        for frame in super().prepared():
+            yield Prepared(np.full_like(frame.small, self.number % 251), 0, 100)
+
+    def write(self, frame, maps):
+        self.written.append(maps[0].copy())
+
+
+def batches(seed, fill=False, failing=(), **options):
+    """The batches, as sets of pictures' numbers and a length, of pictures in sizes that vary and a video."""
+    generator, seen = np.random.default_rng(seed), []
+
+    def infer(frames):
+        time.sleep(generator.uniform(0, 0.001))
+        seen.append(tuple(frames[:, 0, 0, 0].tolist()) + frames.shape)
+        return first_channel(frames)
+
+    jobs = [Late(str(i), generator.uniform(0, 0.004), sizes=((4 + (i % 7 == 0) + (i == 11), 4),),
+                 read_error=DepthcueError("cut") if i in failing else None, at=0) for i in range(60)]
+    jobs.insert(30, ToyJob("200", 13, sizes=((4, 4), (4, 4), (4, 4), (8, 4))))
+    outcomes = run(iter(jobs), infer, readers=4, fill=fill, **{"batch_size": 3, "streams": 2, **options})
+    assert len(outcomes) == 61 and all(outcome.complete for name, outcome in outcomes.items()
+                                       if int(name) not in failing)
+    assert all((job.written[0] == job.number).all() for job in jobs if job.name != "200" and job.number not in failing)
+    return sorted(seen)
+
+
+@pytest.mark.parametrize("options", [{}, {"failing": (5, 6, 20)}, {"memory_bytes": 900}, {"memory_bytes": 90}])
+def test_which_frames_share_a_batch_does_not_depend_on_time(options):
+    first = batches(0, **options)
+    assert any(len(each) - 4 == 3 for each in first) or "memory_bytes" in options
+    assert all(batches(seed, **options) == first for seed in range(1, 6))
+
+
+def test_batches_of_pictures_are_filled_up_and_those_of_videos_are_not():
+    seen = batches(0, fill=True)
+    pictures = [each for each in seen if not set(each[:-4]) <= set(range(13)) or each[-4] == 3]
+    assert len(pictures) > 20 and all(each[-4] == 3 for each in pictures)
+    assert any(each[-4] < 3 for each in seen)  # the video's, whose size changes
+
+
+def test_a_picture_of_a_rare_size_does_not_wait_for_the_end():
+    ended = []
+    jobs = [Late(str(i), 0, sizes=((9 if i == 0 else 4, 4),)) for i in range(200)]
+    for job in jobs:
+        job.finish = lambda job=job: ended.append(job.number)
+    run(jobs, batch_size=2, writers=1)
+    assert ended.index(0) < 40
+
+
+def test_a_picture_does_not_wait_for_a_long_video():
+    picture, video = Late("0", 0), ToyJob("video", 3000, delay=0.0005)
+    picture.finish = lambda: picture.ended.append(len(video.written))
+    run([video, picture], batch_size=4, writers=2)
+    assert picture.ended[0] < 1500
+
+
+def test_jobs_are_drawn_as_they_are_needed():
+    drawn, written = [0], [0]
+
+    def jobs():
+        for number in range(400):
+            drawn[0] += 1
+            job = ToyJob(str(number), 1, is_video=number % 100 == 99)
+
+            def write(frame, maps):
+                written[0] += 1
+                assert drawn[0] - written[0] < 100
+                time.sleep(0.0005)
+
+            job.write = write
+            yield job
+
+    assert len(run(jobs(), batch_size=2)) == 400
+
+
+def test_more_videos_than_wait_for_a_reader_and_more_pictures():
+    jobs = [ToyJob(f"video {i}", 2) for i in range(100)] + [ToyJob(f"picture {i}", 1, is_video=False)
+                                                           for i in range(100)]
+    assert len(run(jobs)) == len(run(jobs[::-1])) == 200
+
+
+def test_what_drawing_jobs_raises_stops_all_and_is_raised():
+    def jobs():
+        yield ToyJob("endless", 10**9)
+        raise Bug("listing")
+
+    with pytest.raises(Bug, match="listing"):
+        run(jobs())

@@ -1,6 +1,7 @@
 """One contract for every runner."""
 
 import copy
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,27 +12,41 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt import EngineOptions, write_engine
+from depthcue.imaging import top_pixels
 from depthcue.nets.graph_card import read_graph_card
 from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
+from depthcue.runtime.runner import Dial
 from depthcue.runtime.tensorrt_runner import TensorRtRunner
 
+KINDS = ("torch", "onnx", "openvino", "tensorrt")
 
-@pytest.fixture(params=["torch", "onnx", "openvino", "tensorrt"])
+
+@pytest.fixture(params=KINDS)
 def make(request, tiny_net, tmp_path, monkeypatch):
     """Makes a runner of one kind for a λ."""
+    return making(request, tiny_net, "tiny_graph", tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=KINDS)
+def make_of_shares(request, share_net, tmp_path, monkeypatch):
+    """Makes a runner of one kind for a share."""
+    return making(request, share_net, "share_graph", tmp_path, monkeypatch)
+
+
+def making(request, net, graph, tmp_path, monkeypatch):
     if request.param == "torch":
-        return lambda lam=None: TorchRunner(tiny_net, lam)
-    graph = request.getfixturevalue("tiny_graph")
+        return lambda dial=None: TorchRunner(net, dial)
+    graph = request.getfixturevalue(graph)
     if request.param == "openvino":
         pytest.importorskip("openvino")
-        return lambda lam=None: OpenVinoRunner(graph, lam, threads=1)
+        return lambda dial=None: OpenVinoRunner(graph, dial, threads=1)
     if request.param == "tensorrt":
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         fake_tensorrt.install(monkeypatch)
         options = EngineOptions(batch=(1, 2, 4), sizes=((16, 16), (32, 48), (64, 64)))
         write_engine(graph, read_graph_card(graph, "mask"), tmp_path / "tiny.engine", options)
-        return lambda lam=None: TensorRtRunner(tmp_path / "tiny.engine", lam)
-    return lambda lam=None: OnnxRunner(graph, lam)
+        return lambda dial=None: TensorRtRunner(tmp_path / "tiny.engine", dial)
+    return lambda dial=None: OnnxRunner(graph, dial)
 
 
 @pytest.fixture
@@ -119,6 +134,35 @@ def test_it_works_only_while_entered_and_again_after(make, frames):
 def test_lambda_outside_the_range_is_refused_before_anything_is_opened(make):
     with pytest.raises(DepthcueError, match=r"lambda 7 is outside.*\n.*between 0.5 and 6"):
         make(7.0)
+
+
+@pytest.mark.parametrize("keep", [None, 0.05, 0.5, 0.9])
+def test_masks_of_a_share_have_it_as_their_mean_and_keep_the_nets_pixels(make_of_shares, share_net, frames, keep):
+    with make_of_shares(keep) as runner:
+        assert runner.dial == (keep or 0.2)
+        masks = runner.infer(frames)
+    np.testing.assert_allclose(masks.mean(axis=(1, 2)), keep or 0.2, atol=1e-4)
+    for mask, own in zip(masks, wanted(share_net, frames, keep or 0.2), strict=True):
+        np.testing.assert_allclose(mask, own, atol=1e-4)
+        # two pixels at the limit may change places by rounding
+        assert (top_pixels(mask, keep or 0.2) != top_pixels(own, keep or 0.2)).sum() <= 2
+
+
+def test_a_share_that_is_none_is_refused_before_anything_is_opened(make_of_shares):
+    with pytest.raises(DepthcueError, match="above 0 and below 1, got 1.5"):
+        make_of_shares(1.5)
+
+
+def test_a_dial_says_what_share_and_lambda_belong_together(share_net, tiny_net):
+    shares, lambdas = share_net.description, tiny_net.description
+    assert Dial.of(shares) == Dial(0.2, 0.2, pytest.approx(4.0 ** (2 / 3)))
+    assert Dial.of(shares, lam=1.0) == Dial(pytest.approx(0.4), pytest.approx(0.4), 1.0)
+    assert Dial.of(lambdas) == Dial(2.0, None, 2.0) and Dial.of(lambdas, lam=3.0) == Dial(3.0, None, 3.0)
+    # of a net that takes lambda, the best pixels of the mask at its own
+    assert Dial.of(lambdas, keep=0.3) == Dial(2.0, 0.3, 2.0)
+    assert Dial.of(dataclasses.replace(shares, lambda_at=()), keep=0.3) == Dial(0.3, 0.3, None)
+    with pytest.raises(DepthcueError, match="both given"):
+        Dial.of(shares, 0.2, 2.0)
 
 
 def test_the_net_given_is_left_as_it_was(tiny_net, frames):

@@ -51,7 +51,7 @@ def wanted(net, frames, lam=2.0):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_masks_are_the_nets_own_in_every_version(build, tiny_net, monkeypatch, version):
     fake_tensorrt.install(monkeypatch, version)
-    runner = TensorRtRunner(build(), lam=3.0)
+    runner = TensorRtRunner(build(), dial=3.0)
     assert isinstance(runner, Runner) and runner.dial == 3.0 and runner.description.name == "tiny"
     with runner:
         for round_number in range(3):
@@ -242,7 +242,7 @@ def test_an_engine_runs_on_a_gpu_alone(build, monkeypatch):
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU, not on 'cpu'"):
         TensorRtRunner(path, device="cpu")
     with pytest.raises(DepthcueError, match="outside the range"):
-        TensorRtRunner(path, lam=60.0)
+        TensorRtRunner(path, dial=60.0)
     with pytest.raises(RuntimeError, match="not entered"):
         TensorRtRunner(path).infer(noise(1))
 

@@ -114,6 +114,7 @@ def _rewrite_up_projections(net: MaskNet | DepthNet, exchange: bool, applied: li
 
 def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, dial: float | None,
                      applied: list[str]) -> None:
+    setting = net.description.dial_name or "lambda"
     condition = _fixed_condition(net, dial) if isinstance(net, CompactMaskNet) and dial is not None else None
     names = []
     for name, stage in list(net.named_children()):
@@ -124,16 +125,16 @@ def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, dial
         applied.append(f"{', '.join(names)}: the convolution of doubled and skipped channels as a sum, the doubled "
                        "part before the doubling, 16 products for 2x2 outputs instead of 36")
     if condition is not None:
-        applied.append(f"scale and shift of {net.description.dial_name} {dial:g} folded into {len(names)} convolutions")
+        applied.append(f"scale and shift of {setting} {dial:g} folded into {len(names)} convolutions")
     elif isinstance(net, CompactMaskNet):
-        applied.append(f"batch norm folded into scale and shift of {net.description.dial_name} in {len(names)} stages")
+        applied.append(f"batch norm folded into scale and shift of {setting} in {len(names)} stages")
 
 
 def _rewrite_lite(net: LiteMaskNet, dial: float | None, applied: list[str]) -> None:
     if dial is None:
         return
     stages = [stage for stage in net.children() if isinstance(stage, LiteStage)]
-    name, condition = net.description.dial_name, _fixed_condition(net, dial)
+    name, condition = net.description.dial_name or "lambda", _fixed_condition(net, dial)
     for stage in stages:
         fix_lite_stage(stage, condition)
     applied.append(f"scale and shift of {name} {dial:g} folded into {2 * len(stages)} convolutions")
@@ -141,12 +142,11 @@ def _rewrite_lite(net: LiteMaskNet, dial: float | None, applied: list[str]) -> N
 
 def _fixed_condition(net: CompactMaskNet | LiteMaskNet, dial: float) -> Tensor:
     """The condition of one share or λ, (width,); the description is made to say so."""
-    if net.keeps_shares:
-        dial = net.dial_value(keep=dial)
-        condition: Tensor = net.condition(net.dial_feature(torch.tensor([dial], dtype=torch.float64))[:, None])
-        net.description = dataclasses.replace(net.description, default_keep=dial, keep_range=(dial, dial))
-        return condition[0]
-    dial = net.check_lambda(dial)
-    condition = net.condition(net.dial_feature(torch.tensor([dial], dtype=torch.float64))[:, None])
-    net.description = dataclasses.replace(net.description, default_lambda=dial, lambda_range=None)
+    dial = net.dial_value(keep=dial) if net.keeps_shares else net.check_lambda(dial)
+    # in float32, as the net takes it
+    feature = net.dial_feature(torch.tensor([dial], dtype=torch.float32)).double()
+    condition: Tensor = net.condition(feature[:, None])
+    fixed = ({"default_keep": dial, "keep_range": (dial, dial)} if net.keeps_shares
+             else {"default_lambda": dial, "lambda_range": None})
+    net.description = dataclasses.replace(net.description, **fixed)
     return condition[0]

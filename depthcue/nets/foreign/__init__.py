@@ -1,23 +1,26 @@
-"""Depth nets that others made, behind one contract: transformers, torch.hub, Python functions, ONNX graphs.
+"""Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
 A spec is KIND:PLACE, and behind it whatever the user has to say about the net: `,predicts=inverse,size=384x384` (see
 `statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and of what was said.
 """
 
 from depthcue.nets.base import DepthNet
-from depthcue.nets.foreign import hub, onnx_graph, python_object, transformers_model
-from depthcue.nets.foreign.statement import split_spec
+from depthcue.nets.foreign import hub, onnx_graph, python_object, transformers_model, ultralytics_model
+from depthcue.nets.foreign.statement import names_path, split_spec
 
 KINDS = {
     "hf": transformers_model.open_net, "python": python_object.open_net, "hub": hub.open_net,
-    "onnx": onnx_graph.open_net,
+    "onnx": onnx_graph.open_net, "ultralytics": ultralytics_model.open_net,
 }
-SPECS = "hf:REPO_OR_DIR, python:package.module:factory, hub:REPO_OR_DIR:ENTRY or onnx:FILE"
+SPECS = "hf:REPO_OR_DIR, ultralytics:FILE.pt, python:package.module:factory, hub:REPO_OR_DIR:ENTRY or onnx:FILE"
 
 
 def is_foreign(spec: str) -> bool:
     """Whether a spec names a net that others made; an exported `.onnx` needs no KIND before it."""
-    return spec.partition(":")[0] in KINDS or spec.endswith(".onnx") or ".onnx," in spec
+    if spec.partition(":")[0] in KINDS or spec.endswith(".onnx"):
+        return True
+    _, graph, words = spec.rpartition(".onnx,")
+    return bool(graph) and all(word.partition("=")[1] for word in words.split(",")) and not names_path(spec)
 
 
 def open_foreign(spec: str) -> DepthNet:

@@ -100,6 +100,8 @@ def state_sha256(module: nn.Module) -> str | None:
 
 def failed(what: str, error: Exception, hint: str) -> DepthcueError:
     """What to tell a user whose own code raised: the error and the line it came from."""
+    if isinstance(error, DepthcueError):
+        return error.within(f"{what} raised DepthcueError", hint)
     last = traceback.extract_tb(error.__traceback__)[-1]
     return DepthcueError(f"{what} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})", hint)
 

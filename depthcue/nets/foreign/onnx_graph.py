@@ -26,6 +26,7 @@ from depthcue.nets.exported import GraphOnCpu
 from depthcue.nets.foreign.adapter import ForeignDepthNet, depth_map
 from depthcue.nets.foreign.onnx_torch import GIVE_THE_NET, NotConverted, TorchGraph, first_line, in_batches, torch_graph
 from depthcue.nets.foreign.statement import RGB255, Statement, statement
+from depthcue.nets.foreign.ultralytics_model import words_of_graph
 from depthcue.nets.graph_card import check_runs_on_cpu, described_depth_net, file_sha256, read_graph_card
 from depthcue.nets.view import fit
 
@@ -193,6 +194,7 @@ def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
             raise DepthcueError(f"{path} has a card; {', '.join(asked)} cannot be said of it", "Leave them out.")
         return _ours(path)
     graph = _Graph(path)
+    said = words_of_graph(graph.session.get_modelmeta().custom_metadata_map) | said
     known: dict[str, Any] = {} if graph.size is None else {"size": graph.size, "fixed": True}
     if graph.takes_bytes:
         known["takes"] = RGB255

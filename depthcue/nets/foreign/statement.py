@@ -7,8 +7,10 @@ the net says, then what its kind is known for.
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from depthcue.documents import MAX_PIXELS, MAX_SIDE
@@ -43,18 +45,29 @@ class Statement:
 def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     """`hf:DIR,predicts=metric,size=640x480` as `hf:DIR` and {"predicts": "metric", "size": "640x480"}.
 
-    Only words of the form key=value with a key that exists are taken off the end, so that a path may hold commas.
+    Only words of the form key=value are taken off the end, and none of what is the path of a file or folder that is
+    there, so that a path may hold commas and equals signs.
     """
     asked: dict[str, str] = {}
-    while True:
+    while not names_path(spec):
         bare, comma, last = spec.rpartition(",")
         key, equals, value = last.partition("=")
         if not (comma and equals and key.isidentifier()):
-            return spec, asked
+            break
         if key not in _READ:
+            if "/" in value or "\\" in value:  # a folder of a path that is not there
+                break
             raise DepthcueError(f"nothing called {key!r} can be said of a network", f"There are: {', '.join(_READ)}.")
         asked.setdefault(key, value)
         spec = bare
+    return spec, asked
+
+
+def names_path(spec: str) -> bool:
+    """Whether a spec as it stands, or what is behind its KIND: or NAME:, is the path of something that is there."""
+    place = spec.partition(":")[2]
+    folder, _, entry = place.rpartition(":")  # of hub:FOLDER:ENTRY
+    return any(text and Path(text).exists() for text in (spec, place, folder if "," not in entry else ""))
 
 
 def statement(name: str, known: Mapping[str, Any], said: DepthDescription | Mapping[str, Any] | None,
@@ -155,7 +168,16 @@ def _three(value: Any) -> tuple[float, float, float]:
     """Three numbers, as 0.5/0.5/0.5 in a spec."""
     parts = value.split("/") if isinstance(value, str) else value
     red, green, blue = (float(part) for part in parts)
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ValueError("three numbers")
     return red, green, blue
+
+
+def _deviations(value: Any) -> tuple[float, float, float]:
+    read = _three(value)
+    if min(read) <= 0:
+        raise ValueError("three numbers above 0")
+    return read
 
 
 def _takes(value: Any) -> str:
@@ -171,6 +193,6 @@ def _output(value: Any) -> str | int:
 _READ: dict[str, Callable[[Any], Any]] = {
     "predicts": _predicts, "relative": _flag, "shift_unknown": _flag, "size": _size, "height": _count,
     "width": _count, "multiple": _count, "fixed": _flag, "max_depth_m": _metres, "takes": _takes, "output": _output,
-    "mean": _three, "std": _three, "name": str, "licence": str, "source": str,
+    "mean": _three, "std": _deviations, "name": str, "licence": str, "source": str,
 }
 """What can be said, and how it is read."""

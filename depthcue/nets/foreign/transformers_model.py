@@ -1,11 +1,20 @@
 """`hf:REPO_OR_DIR`: depth models of transformers, with what their configuration and image processor say.
 
-The picture is resized by depthcue, as for every net, to about as many pixels as the processor asks for, aspect ratio
-kept, both sides multiples of the patches. Deviations from the processors: bilinear with antialiasing instead of
-bicubic; ZoeDepth's picture is not padded; DPT on a plain vision transformer takes one size, to which the picture is
-stretched, as its processor does.
+What the model takes is measured and not guessed: black and white are put through its image processor, whose scale and
+offset then are depthcue's, and a rendered room shows that both make the same of a picture. No code of a repository is
+run, and a model that cannot be used says why before its weights are read.
+
+The picture is resized by depthcue, as for every net: to about as many pixels as the processor asks for, aspect ratio
+kept, both sides multiples of the patches; or to the one size to which the processor stretches. Deviations from the
+processors: bilinear with antialiasing instead of bicubic; ZoeDepth's picture is not padded; a processor that leaves
+pictures as large as they are gets them about as large as those that the model was trained on.
 """
 
+import json
+import logging
+import math
+import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,36 +22,178 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
+from depthcue import scenes
 from depthcue.documents import refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH, DepthNet, restore_mode
 from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
-from depthcue.nets.foreign.statement import RGB, statement
+from depthcue.nets.foreign.statement import RGB, RGB255, statement
+from depthcue.nets.view import resize
 
-_GLPN_SIZE = (480, 640)
-"""GLPN's processor leaves pictures as large as they are; NYU-v2's, which it was trained on, are of this size."""
+_ROOM_SIZE, _ROAD_SIZE = (480, 640), (352, 1216)
+"""Pictures of NYU-v2 and of KITTI, for processors that leave pictures as large as they are."""
+_ROOM_M, _ROAD_M = 10.0, 80.0
+"""Range of a model trained on either whose configuration says nothing, or nothing right."""
+_ALIKE = 0.05
+"""Share of a picture's span by which ours may differ from the processor's, averaged over cells of it."""
+_CELLS = 8
+_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+log = logging.getLogger(__name__)
 
 
 def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
     """A depth model from a folder, or from the hub (downloaded once)."""
-    model, config = _load(place)
-    known = _of_processor(place) | _of_family(config) | {"output": "predicted_depth", "source": "transformers"}
-    if not known.get("fixed"):
-        multiple = known["multiple"]
-        known["height"], known["width"] = (max(1, round(side / multiple)) * multiple
-                                           for side in (known["height"], known["width"]))
-    name = place if not Path(place).is_dir() else Path(place).resolve().name
-    sha256 = state_sha256(model)
+    transformers = _library()
+    place = _found(place)
+    with _without_progress_bar(transformers.utils.logging):
+        config = _configuration(transformers, place)
+        # the user's own word on the range counts more than a name
+        roads = "max_depth_m" not in asked and _trained_on_roads(config)
+        family = _FAMILIES[config.model_type](config, roads)
+        processor = _processor(transformers, place)
+        known = _together(_of_processor(processor, roads), family)
+        name = place if not Path(place).is_dir() else Path(place).resolve().name
+        said = statement(name, known, None, asked)
+        model = _model(transformers, place, config)
+    net = ForeignDepthNet(_prepared(model, config), said, architecture=f"hf:{config.model_type}",
+                          sha256=state_sha256(model))
+    if not {"mean", "std", "takes"} & set(asked):
+        _compare(net, processor, place, sized="size" in asked)
+    return net
+
+
+def _library() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise DepthcueError("hf: nets need transformers, which is not installed",
+                            "pip install 'depthcue[hf]'") from error
+    return transformers
+
+
+def _found(place: str) -> str:
+    """The folder or the name of the repository; a folder is looked into first, for what can be missing there.
+
+    Raises:
+        DepthcueError: no such folder, one without a model, or files that were not downloaded.
+    """
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        if folder.exists():
+            raise DepthcueError(f"{place} is a file", "Give the folder that holds it and its config.json: hf:FOLDER.")
+        if not _REPOSITORY.fullmatch(place) or place.startswith("."):
+            raise DepthcueError(f"there is no folder {place}", "Give a folder with config.json and weights, or OWNER/"
+                                "NAME of a depth model on the hub, which needs internet once.")
+        return place
+    if not (folder / "config.json").is_file():
+        raise DepthcueError(f"{place} has no config.json", "Give the folder of a depth model: config.json, "
+                            "preprocessor_config.json and model.safetensors.")
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    if not weights:
+        raise DepthcueError(f"{place} has a config.json and no weights", "Put model.safetensors beside it.")
+    for path in weights:
+        refuse_placeholder(path)
+    for path in folder.glob("*config.json"):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise DepthcueError(f"{path} is not JSON: {error}", "Copy or download it again; where it is a git-lfs "
+                                "pointer, run git lfs pull.") from error
+    return str(folder)
+
+
+@contextmanager
+def _without_progress_bar(settings: Any) -> Iterator[None]:
+    """Who wants to see progress has our own; stderr of a quiet command stays empty."""
+    shown = settings.is_progress_bar_enabled()
+    settings.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            settings.enable_progress_bar()
+
+
+def _configuration(transformers: Any, place: str) -> Any:
+    """The model's configuration, of a family that is known here and in numbers that can be computed with.
+
+    Raises:
+        DepthcueError: there is none, it is of no depth model, or of one that cannot be used; says why.
+    """
+    try:
+        config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+    except Exception as error:  # of a damaged configuration, nearly anything
+        raise DepthcueError(f"transformers cannot read the configuration of {place}: {_first_line(error)}",
+                            "Give a folder with config.json and weights, or OWNER/NAME of a depth model on the hub, "
+                            "which needs internet once. Code of a repository's own is not run; where it needs some, "
+                            "give the model as a Python function.") from error
+    if config.model_type not in _FAMILIES:
+        why = _REFUSED.get(config.model_type, f"models of the family {config.model_type} are no depth models that are "
+                                              "known here")
+        raise DepthcueError(f"{place}: {why}", _OTHERWISE)
+    if getattr(config, "quantization_config", None) is not None:
+        raise DepthcueError(f"{place} holds quantised weights, through which no gradients pass",
+                            "Give the model that it was quantised from.")
+    # the weights are all in the files: none of a backbone need be fetched first
+    if getattr(config, "use_pretrained_backbone", False):
+        config.use_pretrained_backbone = False
+    _with_own_attention(config)
+    return config
+
+
+def _with_own_attention(config: Any) -> None:
+    """No attention code from the hub, which a configuration may name."""
+    if getattr(config, "_attn_implementation", None) not in (None, "eager", "sdpa"):
+        config._attn_implementation = "eager"
+    for part in getattr(config, "sub_configs", None) or {}:
+        if (inner := getattr(config, part, None)) is not None:
+            _with_own_attention(inner)
+
+
+def _model(transformers: Any, place: str, config: Any) -> nn.Module:
+    """The model with its weights as float32, whatever they are stored in.
+
+    Raises:
+        DepthcueError: they cannot be read, are not all there, or are of other shapes.
+    """
+    try:
+        model, report = transformers.AutoModelForDepthEstimation.from_pretrained(
+            place, config=config, trust_remote_code=False, output_loading_info=True)
+    except pickle.UnpicklingError as error:
+        raise DepthcueError(f"the weights of {place} hold more than tensors, or are damaged; nothing was run",
+                            "Give model.safetensors, or a pytorch_model.bin with tensors alone.") from error
+    except Exception as error:  # of damaged weights, nearly anything
+        raise DepthcueError(f"transformers cannot load {place} as a depth model: {_first_line(error)}",
+                            "Copy or download the model again.") from error
+    missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
+    if missing or report["mismatched_keys"]:
+        wrong = ", ".join([*sorted(missing), *(str(each[0]) for each in report["mismatched_keys"])][:8])
+        raise DepthcueError(f"the weights of {place} do not fit its configuration; missing or of other shapes: {wrong}",
+                            "They would be filled in by chance. Copy or download the model again.")
+    return model.float()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _prepared(model: nn.Module, config: Any) -> nn.Module:
+    """The model as its adapter calls it, where its own code does not hold for batches or answers in other units."""
     if config.model_type == "zoedepth":
         if config.readout_type == "project":
             model.set_submodule("neck.reassemble_stage", _MapByMap(model.get_submodule("neck.reassemble_stage")))
         if len(config.bin_configurations) > 1:
-            model = _PictureByPicture(model)
-    return ForeignDepthNet(model, statement(name, known, None, asked), architecture=f"hf:{config.model_type}",
-                           sha256=sha256)
+            return _PictureByPicture(model)
+    if config.model_type == "depth_pro":
+        return _ThroughItsLens(model)
+    return model
 
 
 class _MapByMap(nn.Module):
@@ -74,6 +225,22 @@ class _PictureByPicture(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         return {"predicted_depth": torch.cat([self.model(picture).predicted_depth for picture in pictures.split(1)])}
+
+
+class _ThroughItsLens(nn.Module):
+    """A Depth Pro, which predicts inverse depth for one field of view, and the field of view of the picture.
+
+    Inverse metres are the former times width over focal length, that is 2·tan(half of the field of view).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        answer = self.model(pictures)
+        per_width = 2 * torch.tan(torch.deg2rad(answer.field_of_view) / 2)
+        return {"predicted_depth": answer.predicted_depth * per_width.view(-1, 1, 1)}
 
 
 @dataclass(frozen=True)
@@ -147,64 +314,40 @@ def _eager(transformer: Any) -> Iterator[None]:
         choose(before)
 
 
-def _load(place: str) -> tuple[nn.Module, Any]:
+def _processor(transformers: Any, place: str) -> Any:
     try:
-        import transformers
-    except ImportError as error:
-        raise DepthcueError("hf: nets need transformers, which is not installed",
-                            "pip install 'depthcue[hf]'") from error
-    for file in Path(place).glob("*.[sb]*") if Path(place).is_dir() else ():
-        if file.suffix in (".safetensors", ".bin") and file.is_file():
-            refuse_placeholder(file)
-    try:
-        with _without_progress_bar(transformers.utils.logging):
-            config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
-            model, report = transformers.AutoModelForDepthEstimation.from_pretrained(
-                place, output_loading_info=True, trust_remote_code=False)
-    except Exception as error:  # pickle's, safetensors', torch's and the network's own, besides those of transformers
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DepthcueError(f"transformers cannot load {place} as a depth model: {reason}",
-                            "Give a folder with config.json and weights, or the name of a depth model on the hub, "
-                            "which needs internet once.") from error
-    missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
-    if missing or report["mismatched_keys"]:
-        wrong = ", ".join([*missing, *(str(each[0]) for each in report["mismatched_keys"])][:8])
-        raise DepthcueError(f"the weights of {place} do not fit its configuration; missing or of other shapes: {wrong}",
-                            "They would be filled in by chance. Copy or download the model again.")
-    return model, config
-
-
-@contextmanager
-def _without_progress_bar(settings: Any) -> Iterator[None]:
-    """Who wants to see progress has our own; stderr of a quiet command stays empty."""
-    shown = settings.is_progress_bar_enabled()
-    settings.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            settings.enable_progress_bar()
-
-
-def _of_processor(place: str) -> dict[str, Any]:
-    """Colours and working size, as the model's image processor has them."""
-    from transformers import AutoImageProcessor
-
-    try:
-        processor = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise DepthcueError(f"{place} says nothing about the pictures it takes: {str(error).strip().splitlines()[0]}",
+        return transformers.AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
+    except Exception as error:  # as for the configuration
+        raise DepthcueError(f"{place} says nothing about the pictures it takes: {_first_line(error)}",
                             "Put the model's preprocessor_config.json beside its config.json.") from error
-    # a net that takes plain colours still hides pixels under the mean colour: it gets them back from the normalised
-    known: dict[str, Any] = {"takes": RGB}
-    if getattr(processor, "do_normalize", False) and processor.image_mean is not None:
-        known = {"mean": processor.image_mean, "std": processor.image_std}
+
+
+def _of_processor(processor: Any, roads: bool) -> dict[str, Any]:
+    """Colours, working size and multiple, as the model's image processor has them."""
+    multiple = lcm(_whole(getattr(processor, "ensure_multiple_of", None)) or 1,
+                   _whole(getattr(processor, "size_divisor", None)) or 1)
     size = dict(getattr(processor, "size", None) or {})
-    height = size.get("height") or size.get("shortest_edge") or _GLPN_SIZE[0]
-    width = size.get("width") or size.get("shortest_edge") or _GLPN_SIZE[1]
-    return known | {"height": int(height), "width": int(width),
-                    "multiple": _whole(getattr(processor, "ensure_multiple_of", None))
-                    or _whole(getattr(processor, "size_divisor", None)) or 1}
+    height = size.get("height") or size.get("shortest_edge") or 0
+    width = size.get("width") or size.get("shortest_edge") or 0
+    known: dict[str, Any] = {"multiple": multiple}
+    if height and width and getattr(processor, "do_resize", True):
+        stretched = "shortest_edge" not in size and not getattr(processor, "keep_aspect_ratio", False)
+        known["fixed"] = stretched
+    else:
+        height, width = _ROAD_SIZE if roads else _ROOM_SIZE
+    # whole multiples, around which no processor lays a frame
+    height, width = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    return known | {"height": height, "width": width} | _colours(processor, (height, width))
+
+
+def _together(processor: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
+    """What both say; working sides are multiples of what either wants."""
+    known = processor | family | {"output": "predicted_depth", "source": "transformers"}
+    if known.get("fixed"):
+        return known | {"multiple": 1}
+    multiple = lcm(processor["multiple"], family["multiple"])
+    height, width = (max(1, round(side / multiple)) * multiple for side in (known["height"], known["width"]))
+    return known | {"multiple": multiple, "height": height, "width": width}
 
 
 def _whole(value: Any) -> int:
@@ -212,30 +355,81 @@ def _whole(value: Any) -> int:
     return round(1 / value if 0 < value < 1 else value) if value else 0
 
 
-def _of_family(config: Any) -> dict[str, Any]:
-    """What is predicted, and in what patches, by the family of the model.
+def _colours(processor: Any, size: tuple[int, int]) -> dict[str, Any]:
+    """What black and white become, as the mean and deviation that do the same; or the plain colours that are taken."""
+    black, white = (_processed(processor, np.full((*size, 3), value, np.uint8)).double().mean((0, 2, 3))
+                    for value in (0, 255))
+    gain = white - black
+    if not (gain > 0).all():
+        raise DepthcueError(f"its image processor ({type(processor).__name__}) makes black and white the same, or "
+                            "exchanges them", "Say what the model takes: ,mean=R/G/B,std=R/G/B behind the spec.")
+    # a net that takes plain colours still hides pixels under the mean colour: it gets them back from the normalised
+    if not black.any() and len(gain.unique()) == 1:
+        for takes, white_is in ((RGB, 1.0), (RGB255, 255.0)):
+            if math.isclose(float(gain[0]), white_is, rel_tol=1e-5):
+                return {"takes": takes}
+    # six digits, so that 0.485 as float32 is 0.485 again
+    return {"mean": tuple(float(f"{value:.6g}") for value in -black / gain),
+            "std": tuple(float(f"{value:.6g}") for value in 1 / gain)}
+
+
+def _processed(processor: Any, picture: np.ndarray[Any, Any], **options: Any) -> Tensor:
+    """A picture (H, W, 3) of 8 bits as the processor gives it to the model, (1, 3, h, w) float32."""
+    if getattr(processor, "do_pad", False) and not getattr(processor, "size_divisor", None):
+        options["do_pad"] = False  # ZoeDepth's frame of reflections
+    return processor(images=Image.fromarray(picture), return_tensors="pt", **options)["pixel_values"].float()
+
+
+def _compare(net: ForeignDepthNet, processor: Any, place: str, sized: bool) -> None:
+    """Show the same room to the processor and to depthcue: what the model gets must be the same.
 
     Raises:
-        DepthcueError: a family that is not known here.
+        DepthcueError: it differs by more than resampling explains.
     """
-    if config.model_type not in _FAMILIES:
-        raise DepthcueError(f"depth models of the family {config.model_type} are not known here",
-                            f"Known: {', '.join(_FAMILIES)}. Any other can be given as a Python function.")
-    return _FAMILIES[config.model_type](config)
+    description = net.description
+    room = scenes.render("indoor", range(1), 120, 160).rgb
+    rgb = resize(room, (description.height, description.width)).mul(255).round().clamp(0, 255)
+    theirs = _processed(processor, rgb[0].permute(1, 2, 0).byte().numpy(), **({"do_resize": False} if sized else {}))
+    ours = net._as_taken(net.normalise(rgb / 255))
+    if theirs.shape != ours.shape:
+        log.warning("%s: its image processor makes %dx%d of a picture for which depthcue takes %dx%d", place,
+                    theirs.shape[3], theirs.shape[2], ours.shape[3], ours.shape[2])
+    apart = (F.adaptive_avg_pool2d(theirs, _CELLS) - F.adaptive_avg_pool2d(ours, _CELLS)).abs().max()
+    allowed = _ALIKE * (theirs.max() - theirs.min())
+    if apart > allowed:
+        raise DepthcueError(f"{place} would not get the picture it was made for: its image processor and depthcue "
+                            f"differ by up to {float(apart):.3g}, where {float(allowed):.3g} is the most that "
+                            "resampling explains", "Does the processor crop or exchange colours? Give the model as a "
+                            "Python function that does, or say what it takes behind the spec: ,mean=R/G/B,std=R/G/B.")
 
 
 def _metric(max_depth_m: float, multiple: int) -> dict[str, Any]:
     return {"predicts": METRIC_DEPTH, "max_depth_m": max_depth_m, "multiple": multiple}
 
 
-def _depth_anything(config: Any) -> dict[str, Any]:
+def _trained_on_roads(config: Any) -> bool:
+    """Whether a model was trained on KITTI, by its range or its name."""
+    if getattr(config, "max_depth", None) == _ROAD_M:
+        return True
+    parts = Path(config.name_or_path).resolve().parts
+    return "kitti" in parts[-3 if parts[-2:-1] == ("snapshots",) else -1].lower()
+
+
+def _depth_anything(config: Any, roads: bool) -> dict[str, Any]:
     patch = _patch(config.backbone_config, config.patch_size)
     if config.depth_estimation_type == "metric":
         return _metric(config.max_depth, patch)
     return {"predicts": INVERSE_DEPTH, "relative": True, "multiple": patch}
 
 
-def _dpt(config: Any) -> dict[str, Any]:
+def _prompt_depth_anything(config: Any, roads: bool) -> dict[str, Any]:
+    """Without the measured depth that may prompt it, depth up to scale and shift."""
+    log.warning("%s was trained with measured depth beside the picture; without it, its depth is relative",
+                config.name_or_path)
+    return {"predicts": METRIC_DEPTH, "relative": True, "multiple": _patch(config.backbone_config, config.patch_size)}
+
+
+def _dpt(config: Any, roads: bool) -> dict[str, Any]:
     relative = {"predicts": INVERSE_DEPTH, "relative": True}
     backbone = config.backbone_config
     if backbone is None or config.is_hybrid:
@@ -244,17 +438,35 @@ def _dpt(config: Any) -> dict[str, Any]:
                            "multiple": 1}
     patch = _patch(backbone, 16)
     if backbone.model_type.startswith("dinov2"):
-        return _metric(10.0, patch)  # the only such models that are published were trained on depth in metres
+        # the only such models that are published were trained on depth in metres; their configuration has no range
+        return _metric(getattr(config, "max_depth", None) or (_ROAD_M if roads else _ROOM_M), patch)
     return relative | {"multiple": lcm(patch, 32)}
 
 
-def _zoedepth(config: Any) -> dict[str, Any]:
+def _zoedepth(config: Any, roads: bool) -> dict[str, Any]:
     return _metric(max(bins["max_depth"] for bins in config.bin_configurations),
                    lcm(_patch(config.backbone_config, 16), 32))
 
 
-def _glpn(config: Any) -> dict[str, Any]:
+def _glpn(config: Any, roads: bool) -> dict[str, Any]:
+    if roads and config.max_depth == _ROOM_M:
+        # the published conversion kept the range of rooms, by which the model scales what it predicts
+        log.warning("%s says that it was trained on KITTI and sees up to %g m; taken as %g m", config.name_or_path,
+                    _ROOM_M, _ROAD_M)
+        config.max_depth = int(_ROAD_M)
     return _metric(config.max_depth, 32)
+
+
+def _tipsv2_dpt(config: Any, roads: bool) -> dict[str, Any]:
+    return _metric(config.max_depth, _patch(config.backbone_config, 14))
+
+
+def _depth_pro(config: Any, roads: bool) -> dict[str, Any]:
+    """Depth Pro has no far end; errors are counted up to that of roads."""
+    if not config.use_fov_model:
+        raise DepthcueError(f"{config.name_or_path} is a Depth Pro without its field-of-view part, whose depth is "
+                            "right for one lens alone", f"Save it with use_fov_model=True. {_OTHERWISE}")
+    return {"predicts": INVERSE_DEPTH, "max_depth_m": _ROAD_M, "multiple": 1, "fixed": True}
 
 
 def _patch(backbone: Any, otherwise: int) -> int:
@@ -262,6 +474,11 @@ def _patch(backbone: Any, otherwise: int) -> int:
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
 
-_FAMILIES: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "depth_anything": _depth_anything, "dpt": _dpt, "zoedepth": _zoedepth, "glpn": _glpn,
+_FAMILIES: dict[str, Callable[[Any, bool], dict[str, Any]]] = {
+    "depth_anything": _depth_anything, "depth_pro": _depth_pro, "dpt": _dpt, "glpn": _glpn,
+    "prompt_depth_anything": _prompt_depth_anything, "tipsv2_dpt": _tipsv2_dpt, "zoedepth": _zoedepth,
 }
+"""What is predicted, and in what patches, by the configuration and by whether the model was trained on roads."""
+_REFUSED = {"chmv2": "it measures how high trees are in pictures from above (chmv2), which is no depth"}
+"""Families that transformers counts among depth models, and why they cannot be used here."""
+_OTHERWISE = f"Known: {', '.join(_FAMILIES)}. Any other can be given as a Python function."

@@ -131,6 +131,50 @@ def test_one_lambda_can_be_built_in(generator: torch.Generator) -> None:
         rewritten(net, dial=9.0)
 
 
+LITE = {"size": "lite0", "widths": [16, 16, 8, 8]}
+
+
+def lite_mask(**dial: Any) -> MaskNet:
+    return stirred(build_mask_net("lite0", config={**LITE, "detail": 8}, target="t", **dial)).double()
+
+
+@pytest.mark.parametrize("dial", [{"lambda_range": (0.5, 6.0)}, {"keep_range": (0.05, 0.8)}])
+def test_lite_nets_are_the_same_for_every_share_and_lambda(dial: dict[str, Any], generator: torch.Generator) -> None:
+    net = lite_mask(**dial)
+    faster, rewriting = rewritten(net)
+    x = torch.randn(2, 3, 64, 32, generator=generator, dtype=torch.float64)
+    values = torch.tensor([0.5, 0.7])
+    wanted = last_convolution(net, x, values)
+    assert (wanted - last_convolution(net, x, values.flip(0))).abs().max() > 1e-2
+    torch.testing.assert_close(last_convolution(faster, x, values), wanted, atol=1e-9, rtol=0)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in faster.modules())
+    assert "batch norm folded" in " ".join(rewriting.applied)
+
+
+def test_a_lite_depth_net_is_the_same(generator: torch.Generator) -> None:
+    net = stirred(build_depth_net("lite0", config=LITE)).double()
+    x = torch.randn(2, 3, 64, 32, generator=generator, dtype=torch.float64)
+    faster = rewritten(net)[0]
+    torch.testing.assert_close(last_convolution(faster, x), last_convolution(net, x), atol=1e-9, rtol=0)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in faster.modules())
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9])
+def test_one_share_can_be_built_in(keep: float, generator: torch.Generator) -> None:
+    """Inside the range of training, and beyond it, where the net computes as at its end."""
+    x = torch.randn(2, 3, 64, 32, generator=generator, dtype=torch.float64)
+    compact = stirred(build_mask_net("compact", config=TINY, target="t", keep_range=(0.05, 0.8))).double()
+    for net in (lite_mask(keep_range=(0.05, 0.8)), compact):
+        fixed, rewriting = rewritten(net, dial=keep)
+        wanted = last_convolution(net, x, torch.full((2,), keep))
+        torch.testing.assert_close(last_convolution(fixed, x), wanted, atol=1e-9, rtol=0)
+        with torch.inference_mode():
+            torch.testing.assert_close(fixed(x).mean(dim=(1, 2, 3)), torch.full((2,), keep).double(), atol=1e-4, rtol=0,
+                                       check_dtype=False)
+        assert fixed.description.default_keep == keep and fixed.keeps_shares
+        assert net.description.default_keep == 0.2 and f"keep {keep}" in " ".join(rewriting.applied)
+
+
 def gflop(net: Any, size: tuple[int, int]) -> float:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         copy.deepcopy(net).to("meta")(torch.zeros(1, 3, *size, device="meta"))
