@@ -51,7 +51,8 @@ def comparison(name: str, to_target: bool = False) -> str:
     for share in SHARES:
         cells = []
         for method in methods:
-            point = next((point for point in results["curves"][method] if abs(point["sparseness"] - share) < 1e-6), None)
+            point = next((point for point in results["curves"][method] if abs(point["sparseness"] - share) < 1e-6),
+                         None)
             if point is None:
                 break
             cell = f"{point[error]:.3f}"
