@@ -28,7 +28,8 @@ from depthcue.report.tables import label_of
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PACKAGE = HERE.parent / "depthcue"
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""Of pixels kept, where they were measured."""
 FEW = 5
 """Below so many scenes an interval says little, and how many there are is said."""
 
@@ -37,23 +38,30 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((HERE / "results" / f"{name}.json").read_text())
 
 
-def comparison(name: str) -> str:
-    """RMSE at equal sparseness, and whether the mask's lead is more than chance."""
+def comparison(name: str, to_target: bool = False) -> str:
+    """RMSE at equal sparseness, and whether the mask's lead is more than chance.
+
+    Against ground truth where there is any, unless what the net sees in the whole picture is asked for.
+    """
     results = read(name)
-    truth = results["ground_truth"]
+    truth = results["ground_truth"] and not to_target
     error, lead = ("rmse", "minus_mask_ci95") if truth else ("rmse_to_target", "to_target_minus_mask_ci95")
     methods = list(results["curves"])
     lines = [f"| pixels kept | {' | '.join(methods)} |", "|---" * (len(methods) + 1) + "|"]
     for share in SHARES:
         cells = []
         for method in methods:
-            point = next(point for point in results["curves"][method] if abs(point["sparseness"] - share) < 1e-6)
+            point = next((point for point in results["curves"][method] if abs(point["sparseness"] - share) < 1e-6),
+                         None)
+            if point is None:
+                break
             cell = f"{point[error]:.3f}"
             if method != "mask":
                 low, high = point[lead]
                 cell += f" (+{low:.3f} to +{high:.3f})" if low > 0 else f" ({low:+.3f} to {high:+.3f})"
             cells.append(cell)
-        lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
+        else:
+            lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
     target = results["target"]
     whole = (f"The whole picture: RMSE {target['rmse']:.3f} m, abs rel {target['abs_rel']:.3f}, "
              f"δ1 {target['delta1']:.3f}. " if truth else "")
@@ -156,18 +164,6 @@ def _interval(value: dict[str, Any]) -> str:
     low, high = value["ci95"] or (float("nan"), float("nan"))
     few = f", {value['n']} scenes alone" if value["n"] < FEW else ""
     return f"{value['value']:.2f} ({low:.2f} to {high:.2f}{few})"
-
-
-def dial() -> str:
-    """The net with a dial against nets of one λ each: Eq. (4), and RMSE at equal sparseness as a ratio."""
-    results = read("dial-against-single")
-    shares = " | ".join(f"{share:.0%}" for share in results["shares"])
-    lines = [f"| λ | Eq. (4), dial | Eq. (4), one λ | {shares} |", "|---" * (3 + len(results["shares"])) + "|"]
-    for row in results["nets"]:
-        ratios = " | ".join(f"{ratio:.3f}" for ratio in row["dial_over_single"]["rmse"])
-        lines.append(f"| {row['lambda']:g} | {row['dial']['objective']:.3f} | {row['single']['objective']:.3f} | "
-                     f"{ratios} |")
-    return "\n".join(lines)
 
 
 def endurance() -> str:
@@ -273,6 +269,8 @@ def tree() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
+    "fastdepth": lambda: comparison("compare-edges-fastdepth"),
+    "fastdepth-to-target": lambda: comparison("compare-edges-fastdepth", to_target=True),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "findings-roads": lambda: findings("findings-roads"),
@@ -282,12 +280,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,
-    "paper-agreement": lambda: nets("paper-agreement"),
     "ways": ways,
     "nets": nets,
     "losses": losses,
     "training-cost": training_cost,
-    "dial": dial,
     "rewrites": rewrites,
     "authors": authors,
     "bench": bench,
