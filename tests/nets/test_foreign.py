@@ -226,7 +226,7 @@ def test_a_graph_that_takes_no_picture(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
     with pytest.raises(DepthcueError, match=r"takes x tensor\(float\) \[1, 12\]; a depth net takes one picture"):
         load_depth_net(str(path))
-    path.write_bytes(b"no graph")
+    path.write_bytes(b"\x00 no graph")
     with pytest.raises(DepthcueError, match="ONNX Runtime cannot load"):
         load_depth_net(str(path))
 
