@@ -96,6 +96,7 @@ def _closed_to_others() -> Iterator[None]:
     from ray._private import ray_constants
 
     core: Any = import_module("ray._raylet")
+    node: Any = import_module("ray._private.node").Node
 
     def apply(loopback: bool) -> None:
         """Let Ray look again at what it read from the environment when it was imported."""
@@ -109,11 +110,16 @@ def _closed_to_others() -> Iterator[None]:
     if "RAY_AUTH_MODE" not in os.environ:  # by itself Ray would keep a token in the home folder
         settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     before, loopback = {name: os.environ.get(name) for name in settings}, not ray_constants.ENABLE_RAY_CLUSTER
+    start_reports = node.start_api_server
     os.environ.update(settings)
     try:
         apply(True)
+        # without a dashboard this process has one task: to ask clouds' metadata servers where it is, and to send a
+        # report, that there are to be no reports if so
+        node.start_api_server = lambda *_, **__: None
         yield
     finally:
+        node.start_api_server = start_reports
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
