@@ -17,11 +17,11 @@ def test_a_file_and_its_folder_read_alike(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "message"), [
     (None, "there is no"),
-    ("", "cannot be read"),
-    ("[1, 2]", "holds no results"),
+    ("", "not a results document"),
+    ("[1, 2]", "not a results document"),
     ('{"command": "probe", "schema": 99}', "schema 99"),
     ('{"command": "probe", "schema": 1}', "comes from depthcue probe"),
-    (b"\xff\xfe\x00", "cannot be read"),
+    (b"\xff\xfe\x00", "not a results document"),
 ])
 def test_what_is_no_results_file_is_refused(tmp_path: Path, content: str | bytes | None, message: str) -> None:
     path = tmp_path / "results.json"

@@ -27,7 +27,8 @@ def often(monkeypatch):
 
 
 def entry(name, error=None, resumed=False, frames=1):
-    return json.dumps({"path": f"in/{name} é.png", "name": name, "frames": frames, "error": error, "resumed": resumed})
+    return json.dumps({"path": f"in/{name} é.png", "name": name, "frames": frames, "error": error, "resumed": resumed,
+                       "kind": "image", "outputs": [], "source": None})
 
 
 def told(store):
