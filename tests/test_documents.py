@@ -110,8 +110,8 @@ def summary(folder: Path) -> Reader:
     def resume() -> None:
         text = (folder / "summary.json").read_text(encoding="utf-8", errors="surrogateescape")
         with Summary(folder, True, options, {}) as found:
+            finished = dict(found._earlier)
             found.keep_finished(Input(folder / "a.png", "image", "a"))
-            finished = found._finished
         (folder / "summary.json").write_text(text, encoding="utf-8", errors="surrogateescape")
         if not finished:
             raise DepthcueError("nothing is resumed")
