@@ -44,7 +44,24 @@ _FUSION: Marks = {"MFF.conv.weight": (64, 64, 5, 5)}
 _AS_BACKBONE = "An encoder can start from it: --backbone FILE."
 _AS_FOLDER = "Give the folder that holds both encoder.pth and depth.pth."
 
+_LITE_LAST = "encoder.stages.6.0.project.0.weight"
+_LITE_DEEPER = "encoder.stages.1.2.project.0.weight"
+"""Lite1 and lite2 repeat stages more often than lite0; lite2 is wider."""
+
+
+def _lite() -> tuple[Layout, ...]:
+    sizes: dict[str, tuple[Marks, tuple[str, ...]]] = {
+        "lite0": ({_LITE_LAST: (320, 1152, 1, 1)}, (_LITE_DEEPER,)),
+        "lite1": ({_LITE_LAST: (320, 1152, 1, 1), _LITE_DEEPER: None}, ()),
+        "lite2": ({_LITE_LAST: (352, 1248, 1, 1), _LITE_DEEPER: None}, ())}
+    full = "up1.coarse.0.weight"  # of the mask nets alone
+    return tuple(layout for name, (marks, lacks) in sizes.items() for layout in (
+        Layout(name, DEPTH, {**marks, "up2.coarse.0.weight": None}, (*lacks, full)),
+        Layout(name, MASK, {**marks, full: None}, lacks)))
+
+
 LAYOUTS = (
+    *_lite(),
     Layout("hu-resnet50", DEPTH, {**_FUSION, "E.layer1.0.conv1.weight": _RESNET_50}),
     Layout("hu-densenet161", DEPTH, {**_FUSION, "E.features.conv0.weight": (96, 3, 7, 7)}),
     Layout("hu-senet154", DEPTH, {**_FUSION, "E.base.0.conv1.weight": (64, 3, 3, 3)}),
