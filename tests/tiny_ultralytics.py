@@ -1,17 +1,22 @@
 """Depth models of Ultralytics: YOLO26n-Depth with random weights, saved as anyone's are."""
 
 import copy
+import importlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 # before it is imported: no host name is resolved and nothing is installed
 os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+_opened = Image.open
 pytest.importorskip("ultralytics", reason="ultralytics is not installed (extra ultralytics)")
+importlib.import_module("ultralytics.nn.tasks")
+Image.open = _opened  # which its import replaces
 
 
 def model(task: str = "depth") -> nn.Module:

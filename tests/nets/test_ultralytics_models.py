@@ -18,6 +18,13 @@ from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.foreign.ultralytics_model import words_of_graph
 
 
+def test_pictures_are_opened_as_before_it_was_imported(tmp_path: Path) -> None:
+    """The import replaces Pillow's way to open pictures by one that installs packages."""
+    code = ("from PIL import Image; before = Image.open; from depthcue.nets.foreign.ultralytics_model import _tasks; "
+            "_tasks(); assert Image.open is before")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
 def test_the_answer_is_their_predictors_own(tmp_path: Path) -> None:
     """Metres as YOLO(...).predict gives them."""
     from ultralytics import YOLO

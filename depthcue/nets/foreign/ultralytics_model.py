@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from depthcue.cache import cache_folder
@@ -87,7 +88,7 @@ def _tasks() -> Any:
         DepthcueError: it is not installed, or too old for depth models or for reading files safely.
     """
     try:
-        with _environment({**_QUIET, "YOLO_CONFIG_DIR": str(cache_folder() / "ultralytics")}):
+        with _environment({**_QUIET, "YOLO_CONFIG_DIR": str(cache_folder() / "ultralytics")}), _pillow_as_it_is():
             import ultralytics
             from ultralytics.nn import tasks
     except ImportError as error:
@@ -97,6 +98,16 @@ def _tasks() -> Any:
         raise DepthcueError(f"ultralytics {ultralytics.__version__} has no depth models, or cannot read files safely",
                             f"pip install --upgrade: {_INSTALL}.")
     return tasks
+
+
+@contextlib.contextmanager
+def _pillow_as_it_is() -> Iterator[None]:
+    """Undo what the import does to Pillow: its way to open pictures installs packages for those that it cannot read."""
+    opened = Image.open
+    try:
+        yield
+    finally:
+        Image.open = opened
 
 
 @contextlib.contextmanager
