@@ -65,10 +65,13 @@ class Teacher:
     @torch.no_grad()
     def __call__(self, normalised: Tensor) -> tuple[Tensor, Maps]:
         """The answer, and the maps (B, C, h, w), each channel of mean 0 and deviation 1 over the batch."""
-        lam = torch.full((len(normalised),), self.lam, device=normalised.device)
-        answer = self.net(normalised, lam) if isinstance(self.net, MaskNet) else self.net(normalised)
+        if isinstance(self.net, MaskNet):
+            dial = self.net.dial_value(lam=self.lam)
+            answer = self.net(normalised, torch.full((len(normalised),), dial, device=normalised.device))
+        else:
+            answer = self.net(normalised)
         maps = dict(self.seen)
-        _, maps["quarter"], maps["eighth"], maps["deep"] = maps.pop("encoder")
+        _, maps["quarter"], maps["eighth"], maps["deep"], _ = maps.pop("encoder")
         return answer.float(), {name: F.batch_norm(each.float(), None, None, training=True)
                                 for name, each in maps.items()}
 

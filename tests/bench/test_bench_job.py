@@ -68,7 +68,7 @@ def test_an_architecture_alone_is_measured_untrained_and_without_a_depth_net(qui
 @pytest.mark.parametrize(("weights", "target", "settings", "complaint"), [
     ("nonsense", None, QUICK, "names no mask net"),
     ("compact-indoor", "nonsense", QUICK, "names no depth net"),
-    ("compact-indoor", None, Settings(size=(30, 48)), "multiples of 16"),
+    ("compact-indoor", None, Settings(size=(30, 48)), "multiples of 32"),
     ("compact-indoor", None, Settings(lam=99.0), "outside the range"),
 ])
 def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target, settings, complaint):

@@ -22,7 +22,8 @@ def test_a_mask_is_kept_to_the_level_and_its_figures_are_those_of_the_mask(tmp_p
     mask = torch.rand(1, 24, 32, generator=generator)
     whole_m = 1 + torch.rand(1, 12, 16, generator=generator)
     still = save_still(tmp_path, "7", "a room", torch.rand(3, 48, 64, generator=generator), mask, whole_m,
-                       [Step(0.5, torch.ones_like(mask), whole_m), Step(4.0, mask, whole_m + 0.25)])
+                       [Step({"lambda": 0.5}, torch.ones_like(mask), whole_m),
+                        Step({"lambda": 4.0}, mask, whole_m + 0.25)])
     first, second = still["steps"]
     assert (still["name"], first["lambda"], second["lambda"]) == ("a room", 0.5, 4.0)
     assert (first["mean"], first["above_half"], first["difference_m"]) == (1, 1, 0)
@@ -43,7 +44,7 @@ def test_depth_nobody_knows_does_not_set_the_colours(tmp_path: Path, generator: 
     valid = torch.zeros_like(depth_m, dtype=torch.bool)
     mask = torch.ones(1, 24, 32)
     whole_m = depth_m[:, ::2, ::2]
-    arguments = (torch.rand(3, 24, 32, generator=generator), mask, whole_m, [Step(1.0, mask, whole_m)])
+    arguments = (torch.rand(3, 24, 32, generator=generator), mask, whole_m, [Step({"lambda": 1.0}, mask, whole_m)])
     unknown = save_still(tmp_path, "unknown", "", *arguments, (depth_m * 100, valid))
     assert (unknown["near_m"], unknown["far_m"]) == (2, 8)
     valid[:, :, 16:] = True
@@ -56,7 +57,8 @@ def test_depth_nobody_knows_does_not_set_the_colours(tmp_path: Path, generator: 
 
 def test_huge_pictures_are_shrunk(tmp_path: Path) -> None:
     mask = torch.ones(1, 24, 48)
-    still = save_still(tmp_path, "0", "", torch.zeros(3, 700, 1400), mask, mask + 1, [Step(1.0, mask, mask + 1)])
+    still = save_still(tmp_path, "0", "", torch.zeros(3, 700, 1400), mask, mask + 1,
+                       [Step({"lambda": 1.0}, mask, mask + 1)])
     assert _pixels(tmp_path / still["picture"]).shape == (WIDEST // 2, WIDEST, 3)
 
 

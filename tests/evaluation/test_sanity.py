@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
+from depthcue.evaluation.dial import setting_of
 from depthcue.evaluation.randomise import Randomised, cascade, layers_by_call, shuffle_weights
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
 from depthcue.evaluation.viewing import Viewing
@@ -115,7 +116,7 @@ def _measure(net: DepthNet, mask_net: Any = None, **sanity: Any) -> dict[str, An
     settings = Sanity(**{"stages": 1, "images": 4, "direct_images": 0, "draws": 100, "share": 0.11, **sanity})
     mask_net = mask_net or RedMask()
     viewing = Viewing(net, ToyData(), batch_size=3)
-    return measure_sanity(mask_net, mask_net.description.default_lambda, viewing, settings)
+    return measure_sanity(mask_net, setting_of(mask_net), viewing, settings)
 
 
 def _seed_that_moves_red() -> int:

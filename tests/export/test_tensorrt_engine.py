@@ -229,7 +229,7 @@ def test_a_damaged_engine_or_card_is_told(graph, tmp_path, monkeypatch):
             read_engine_card(path, "mask")
     path.write_bytes(whole)
     path.with_suffix(".json").write_text(card.replace('"graph_sha256"', '"another"'))
-    with pytest.raises(DepthcueError, match="not the card of an engine"):
+    with pytest.raises(DepthcueError, match="not the card of an exported engine"):
         read_engine_card(path, "mask")
     with pytest.raises(DepthcueError, match="no exported engine"):
         read_engine_card(tmp_path / "absent.engine", "mask")

@@ -35,6 +35,7 @@ def by_name(monkeypatch):
     for module in ("depthcue.export.tensorrt.exporting", "depthcue.export.job"):
         monkeypatch.setattr(f"{module}.load_mask_net", lambda spec: LastWord("first-look"))
         monkeypatch.setattr(f"{module}.load_depth_net", lambda spec: FirstLook())
+    monkeypatch.setattr("depthcue.export.job.load_target_of", lambda description, source: FirstLook())
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from depthcue.runtime.halving import Halving, OutOfDeviceMemory, halving, tellin
 class Limited:
     """Gives each frame's red corner as its mask; fails where the frames it holds at one time are more than fit."""
 
-    name, device, identity, lam = "limited cuda", "cuda", "0" * 64, 2.0
+    name, device, identity, dial = "limited cuda", "cuda", "0" * 64, 2.0
     description = SimpleNamespace(multiple=1)
 
     def __init__(self, fits, rendezvous=None):

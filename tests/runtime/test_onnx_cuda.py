@@ -50,7 +50,7 @@ def wanted(net, frames, lam):
 
 def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
     session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
-    binding = onnx_cuda.Binding(session, (3, 32, 48, 3), True, HostLane("cpu"), ("cpu", 0))
+    binding = onnx_cuda.Binding(session, (3, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
     first = None
     for lam in (2.0, 5.0):
         masks = binding.run(noise(3), lam)
@@ -62,7 +62,7 @@ def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
 
 def test_frames_put_on_the_device_are_run_there(tiny_graph, tiny_net):
     session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
-    binding = onnx_cuda.Binding(session, (2, 32, 48, 3), True, HostLane("cpu"), ("cpu", 0))
+    binding = onnx_cuda.Binding(session, (2, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
     run = binding.staged(noise(2), 3.0)
     run()
     # the masks lie on the device, made of what was put there
