@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from depthcue.report.bench_tables import best_timing, in_order
+from depthcue.report import compare_nets as agreement
 from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.evaluate_tables import beside_the_papers
@@ -102,6 +102,14 @@ def paper_figure() -> str:
             + comparison("paper-fig5"))
 
 
+def nets(name: str = "compare-nets") -> str:
+    """Whether several nets look at the same pixels, and can use each other's."""
+    results = read(name)
+    sentences = (agreement.in_words(results), *agreement.agreement_in_words(results),
+                 *agreement.transfer_in_words(results))
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
 def losses() -> str:
     """What changes in the masks with the loss that the depth net was trained with."""
     return "\n".join(f"- {sentence}" for sentence in changes_in_words(read("compare-losses")))
@@ -159,34 +167,6 @@ def rewrites() -> str:
         times = " | ".join(f"{net['ratio'][runner]:.2f}" for runner in runners)
         lines.append(f"| {net['net']}, {net['size']['width']}x{net['size']['height']} | {net['gflop']['given']:.1f} → "
                      f"{net['gflop']['rewritten']:.1f} | {times} |")
-    return "\n".join(lines)
-
-
-def bench() -> str:
-    """Every way of running both nets, as multiples of torch as the net was given, and whole jobs."""
-    results = read("bench-cpu")
-    ratios = {part["kind"]: {entry["name"]: best_timing(entry)["ratio"] for entry in in_order(part)}
-              for part in results["measured"]}
-    jobs = {(job["name"], job["source"]): job["share_of_runner"] for job in results["end_to_end"]["jobs"]}
-    sources = list(dict.fromkeys(source for _, source in jobs))
-    lines = [f"| run by | mask net | depth net | {' | '.join(f'{source}, of the bare runner' for source in sources)} |",
-             "|---" * (3 + len(sources)) + "|"]
-    for name, ratio in ratios["mask"].items():
-        cells = [f"{jobs[name, source]:.0%}" if (name, source) in jobs else "" for source in sources]
-        lines.append(f"| {name} | {ratio:.2f} | {ratios['depth'][name]:.2f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def precisions() -> str:
-    """Fewer bits in ONNX Runtime on a CPU: how many times as fast, and what they cost."""
-    lines = ["| | times as fast, one frame | four frames | pixels that change side | RMSE of the depth seen |",
-             "|---" * 5 + "|"]
-    for net in read("int8-cpu")["nets"]:
-        for name, entry in net["precisions"].items():
-            times = [f"{entry['speed_up'][batch]:.2f}" for batch in ("1", "4")] if entry["runs"] else ["no kernels", ""]
-            errors = entry["errors"]
-            cost = [f"{errors['changed_side']:.2%}", f"{errors['task_rmse_m']:.4f} m"] if net["trained"] else ["", ""]
-            lines.append(f"| {net['weights']}, {name} | {' | '.join([*times, *cost])} |")
     return "\n".join(lines)
 
 
@@ -255,12 +235,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "evaluation": evaluation,
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,
+    "nets": nets,
     "losses": losses,
     "training-cost": training_cost,
     "rewrites": rewrites,
     "authors": authors,
-    "bench": bench,
-    "precisions": precisions,
     "cluster": cluster,
     "endurance": endurance,
     "speed": speed,

@@ -22,6 +22,9 @@ LICENCE = {
                       "set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was trained "
                       "on NYU Depth v2 too: look at that data set's terms before use beyond research.",
     "compact-road": "MIT. Trained on rendered roads alone.",
+    "fastdepth": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on labelled training frames "
+                 "of NYU Depth v2 and frames of 7-Scenes (Shotton et al., CVPR 2013), data sets for research, without "
+                 "their depth, through FastDepth (Wofk et al., ICRA 2019; MIT), which is not part of this file.",
 }
 
 
@@ -38,8 +41,9 @@ def main() -> None:
         shutil.copyfile(options.weights, shipped)
     card["licence"] = card["description"]["licence"] = LICENCE[options.name]
     card["description"] |= {"name": options.name, "source": "depthcue"}
-    for made in card.keys() & {"training", "averaged_with"}:
-        card[made] = without_paths(card[made])
+    card["training"] = without_paths(card["training"])
+    if "target" in card["description"]:
+        card["description"]["target"] = without_paths(card["description"]["target"])
     if options.results is not None:
         card["results"] = summary(json.loads(options.results.read_text()), card["kind"])
     shipped.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
