@@ -24,7 +24,7 @@ LICENCE = {
     "compact-road": "MIT. Trained on rendered roads alone.",
     "fastdepth": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on labelled training "
                  "frames of NYU Depth v2 and frames of 7-Scenes (Shotton et al., CVPR 2013), data sets for research, "
-                 "without their depth, through FastDepth (Wofk et al., ICRA 2019; MIT), which is not part of this file.",
+                 "without their depth, through FastDepth (Wofk et al., ICRA 2019; MIT), which is not in this file.",
 }
 
 
