@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report import compare_nets as agreement
+from depthcue.report.bench_tables import best_timing, in_order
 from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.evaluate_tables import beside_the_papers
@@ -170,6 +171,21 @@ def rewrites() -> str:
     return "\n".join(lines)
 
 
+def bench() -> str:
+    """Every way of running both nets, as multiples of torch as the net was given, and whole jobs."""
+    results = read("bench-cpu")
+    ratios = {part["kind"]: {entry["name"]: best_timing(entry)["ratio"] for entry in in_order(part)}
+              for part in results["measured"]}
+    jobs = {(job["name"], job["source"]): job["share_of_runner"] for job in results["end_to_end"]["jobs"]}
+    sources = list(dict.fromkeys(source for _, source in jobs))
+    lines = [f"| run by | mask net | depth net | {' | '.join(f'{source}, of the bare runner' for source in sources)} |",
+             "|---" * (3 + len(sources)) + "|"]
+    for name, ratio in ratios["mask"].items():
+        cells = [f"{jobs[name, source]:.0%}" if (name, source) in jobs else "" for source in sources]
+        lines.append(f"| {name} | {ratio:.2f} | {ratios['depth'][name]:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def authors() -> str:
     """Our ways to masks of pictures and videos, as multiples of the authors' speed."""
     results = read("against-authors-cpu")
@@ -240,6 +256,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "training-cost": training_cost,
     "rewrites": rewrites,
     "authors": authors,
+    "bench": bench,
     "cluster": cluster,
     "endurance": endurance,
     "speed": speed,

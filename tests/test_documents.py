@@ -149,7 +149,7 @@ def page(name: str) -> Callable[[Path], Reader]:
 READERS = {reader.__name__: reader for reader in (weights, depth_weights, graph, beside_a_graph, summary,
                                                   summary_of_many, settings_of_a_run, beside_a_probe)}
 PAGES = {name: page(name) for name in ("compare-edges-rooms", "evaluate-nyu", "compare-nets", "compare-losses",
-                                       "findings-indoor", "probe-compact-road")}
+                                       "findings-indoor", "probe-compact-road", "bench-cpu")}
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=3),
     st.sampled_from([10**30, -1, 0, 60000, 2**31, 1e308, 1e-308, float("nan"), float("inf"), "\0", "\ud800", "../../x",
