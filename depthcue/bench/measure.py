@@ -37,7 +37,7 @@ class Subject:
     size: tuple[int, int]
     """(height, width) of the frames."""
     dial: float | None
-    """Of a mask net, the share or λ it is set to."""
+    """The share or λ that a mask net is set to; None for a depth net."""
     pictures: Sequence[NDArray[np.uint8]]
     """uint8 (H, W, 3), to compare answers on and to time with."""
 

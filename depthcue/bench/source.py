@@ -13,7 +13,7 @@ from depthcue.atomic import write_bytes
 from depthcue.frames import ENCODINGS, Frame, VideoSink
 
 PIXELS = 640 * 480
-"""Of a frame, about: what webcams and robots give."""
+"""Pixels of a frame, about as many as webcams and robots give."""
 SCENES = 6
 RATE = 25
 _MARGIN = 1.125

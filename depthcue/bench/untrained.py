@@ -18,7 +18,7 @@ METRES: Spread = (3.0, 0.7)
 LOGARITHM: Spread = (0.0, 0.5)
 SPREADS = {**dict.fromkeys(("lite0", "lite1", "lite2", "compact"), LOGARITHM),
            **dict.fromkeys(("monodepth2-resnet18", "monodepth2-resnet50"), BEFORE_SIGMOID)}
-"""Of depth nets; of any other, metres."""
+"""What the last convolution of a depth net gives, by its name; of any other net metres."""
 
 
 def mask_net_of(spec: str, pictures: Tensor) -> tuple[MaskNet, bool]:

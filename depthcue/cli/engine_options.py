@@ -40,7 +40,7 @@ CapabilityOption = Annotated[
 
 def engine_options(batch: str | None, size: str | None, workspace: int | None, library: Library,
                    capability: list[str] | None, device: str) -> "EngineOptions":
-    """What was asked of an engine.
+    """The options of an engine, parsed.
 
     Raises:
         typer.BadParameter: not numbers where numbers are wanted.

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
 from depthcue.nets.blocks import BasicBlock, conv_bn_relu
-from depthcue.nets.shares import TEMPERATURE, normalised_to
+from depthcue.nets.shares import ScoredMaskNet
 
 MULTIPLE = 16
 DEPTH_WIDTHS = (32, 64, 128, 192, 240)
@@ -109,7 +109,7 @@ class ModulatedStage(nn.Module):
         return F.relu(self.bn(self.conv(double_and_join(x, skip))) * (1 + scale) + shift)
 
 
-class CompactMaskNet(MaskNet):
+class CompactMaskNet(ScoredMaskNet):
     """`compact`: mask (B, 1, H, W) for the share to keep, or the λ, given with each picture."""
 
     condition_width = 32
@@ -132,15 +132,7 @@ class CompactMaskNet(MaskNet):
         # with λ, start by keeping most of every pixel: from an empty mask there is no gradient to learn from
         nn.init.constant_(self.head.bias, 0.0 if self.keeps_shares else 1.5)  # type: ignore[arg-type]
 
-    def forward(self, normalised: Tensor, dial: Tensor | None = None,
-                temperature: Tensor | float = TEMPERATURE) -> Tensor:
-        """See `MaskNet`; `temperature` is that of `normalised_to`, one number or one a picture (B,)."""
-        dial = self.dial_of(normalised, dial)
-        scores = self.scores(normalised, dial)
-        return normalised_to(scores, dial, temperature) if self.keeps_shares else torch.sigmoid(scores)
-
     def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
-        """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier."""
         condition = self.condition(self.dial_feature(dial).to(normalised.dtype)[:, None])  # (B, 32)
         half, quarter, eighth, deep = self.encoder(normalised)
         x = self.up8(deep, eighth, condition)

@@ -15,13 +15,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
 from depthcue.nets.checkpoint import State, load_strict
-from depthcue.nets.shares import TEMPERATURE, normalised_to
+from depthcue.nets.shares import ScoredMaskNet
 
 MULTIPLE = 32
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -221,7 +220,7 @@ class LiteDepthNet(DepthNet):
         self.encoder.load_classifier(state, source, self.description.mean, self.description.std)
 
 
-class LiteMaskNet(MaskNet):
+class LiteMaskNet(ScoredMaskNet):
     """`lite0`, `lite1`, `lite2`: mask (B, 1, H, W) for the share to keep, or the λ, given with each picture."""
 
     condition_width = 32
@@ -247,15 +246,7 @@ class LiteMaskNet(MaskNet):
         # with λ, start by keeping most of every pixel: from an empty mask there is no gradient to learn from
         nn.init.constant_(self.head.bias, 0.0 if self.keeps_shares else 1.5)  # type: ignore[arg-type]
 
-    def forward(self, normalised: Tensor, dial: Tensor | None = None,
-                temperature: Tensor | float = TEMPERATURE) -> Tensor:
-        """See `MaskNet`; `temperature` is that of `normalised_to`, one number or one a picture (B,)."""
-        dial = self.dial_of(normalised, dial)
-        scores = self.scores(normalised, dial)
-        return normalised_to(scores, dial, temperature) if self.keeps_shares else torch.sigmoid(scores)
-
     def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
-        """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier."""
         condition = self.condition(self.dial_feature(dial).to(normalised.dtype)[:, None])  # (B, 32)
         half, quarter, eighth, sixteenth, deep = self.encoder(normalised)
         x = self.up16(self.whole(deep), sixteenth, condition)

@@ -10,6 +10,8 @@ through the soft one (straight-through estimator: Bengio, Léonard, Courville, 2
 import torch
 from torch import Tensor
 
+from depthcue.nets.base import MaskNet
+
 TEMPERATURE = 0.05
 """T of the masks that nets answer with, in deviations of the picture's scores."""
 _CERTAIN = 16.0
@@ -17,6 +19,26 @@ _CERTAIN = 16.0
 _BISECTIONS = 20
 _FLAT = 1e-12
 """Variance of scores far below which a picture has no order."""
+
+
+class ScoredMaskNet(MaskNet):
+    """A mask net with a dial that gives each pixel a score: its mask is that of the share, or of λ the sigmoid."""
+
+    def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
+        """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier.
+
+        Args:
+            normalised: (B, 3, H, W).
+            dial: the share to keep or λ of each picture, (B,).
+        """
+        raise NotImplementedError
+
+    def forward(self, normalised: Tensor, dial: Tensor | None = None,
+                temperature: Tensor | float = TEMPERATURE) -> Tensor:
+        """See `MaskNet`; `temperature` is that of `normalised_to`, one number or one a picture (B,)."""
+        dial = self.dial_of(normalised, dial)
+        scores = self.scores(normalised, dial)
+        return normalised_to(scores, dial, temperature) if self.keeps_shares else torch.sigmoid(scores)
 
 
 def normalised_to(scores: Tensor, share: Tensor, temperature: Tensor | float = TEMPERATURE) -> Tensor:
