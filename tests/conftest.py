@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ def generator() -> torch.Generator:
 
 
 @pytest.fixture(autouse=True)
-def everything_is_heard() -> None:
-    """A command run in a test or a fixture before sets how much depthcue says; every test starts from all of it."""
+def everything_is_heard() -> Iterator[None]:
+    """A command sets how much depthcue says, and where; every test starts from all of it, and leaves no handler behind."""
     logging.getLogger("depthcue").setLevel(logging.NOTSET)
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
