@@ -36,18 +36,16 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from depthcue import record
-from depthcue.bench.agreement import Answers
-from depthcue.bench.contenders import Contender, mask_contenders
-from depthcue.bench.end_to_end import Job
-from depthcue.bench.source import write_sources
-from depthcue.bench.untrained import mask_net_of
+from depthcue import files
+from depthcue.bench.contenders import Contender, mask_contenders, mask_net_of
+from depthcue.bench.end_to_end import Job, write_sources
+from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
-from depthcue.export.job import rendered_pictures
 from depthcue.frames import find_inputs
 from depthcue.nets import MaskNet
 from depthcue.nets.checkpoint import save_net
 from depthcue.runtime.opening import torch_threads
+from depthcue.scenes.api import rendered_pictures
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -219,7 +217,7 @@ def main() -> None:
         with Race(net, spec, sources, right, options) as race:
             rows = raced(race, right, options.rounds)
     kind = torch.device(options.device).type
-    record.write_public(options.out or RESULTS / f"against-authors-{kind}.json", record.document(
+    files.write_public(options.out or RESULTS / f"against-authors-{kind}.json", files.document(
         "against-authors", weights=net.description.name, trained=trained, device=options.device,
         size=[net.description.height, net.description.width], rendered=not (options.pictures or options.video),
         workers=options.workers, rounds=options.rounds, answers=found, ways=rows))

@@ -46,15 +46,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from depthcue import record
+from depthcue import files
 from depthcue.frames import find_inputs
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster_ray
 from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
-from depthcue.runtime.cluster_journal import Journal
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_worker import Order
+from depthcue.runtime.cluster_worker import Journal, Order
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LINE = json.dumps({"path": "a/path/of/usual/length/0000000.jpg", "error": None, "resumed": False, "filling": "x" * 300})
@@ -109,7 +108,7 @@ def main() -> None:
     print(f"driver: {driver['tasks_per_second']:.0f} tasks/s that do nothing, "
           f"{1e6 * driver['journal_s_per_entry']:.1f} us an entry in the journal, "
           f"{driver['bytes_per_name']:.0f} bytes a name")
-    record.write_public(options.out, record.document(
+    files.write_public(options.out, files.document(
         "cluster-scaling", pictures=len(find_inputs([options.folder])) * options.times, weights=options.weights,
         save=options.save, rounds=options.rounds, cores_per_worker=each, scaling=rows,
         driver=driver))

@@ -22,7 +22,7 @@ from typing import Any
 
 from killed import commands, make_inputs
 
-from depthcue import record
+from depthcue import files
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CALLS = "connect,sendto,sendmsg"
@@ -46,7 +46,7 @@ def main() -> None:
         for name in options.only.split(",") if options.only else called:
             told[name] = listen(called[name], folder, name)
             print(f"{name}: {told[name]}", flush=True)
-    record.write_public(options.out, record.document("connections", traced=CALLS, commands=told))
+    files.write_public(options.out, files.document("connections", traced=CALLS, commands=told))
     if any(each["elsewhere"] for each in told.values()):
         raise SystemExit(1)
 

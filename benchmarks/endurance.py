@@ -27,7 +27,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from depthcue import record
+from depthcue import files
 from depthcue.scenes import render
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -70,7 +70,7 @@ def main() -> None:
     print(f"{entry['frames']} frames masked, {entry['live']['dropped']} dropped: {equivalent_h:.2f} h of a camera of "
           f"{options.rate:g} fps; {start:.0f} MiB at the start, {end:.0f} MiB at the end ({100 * growth:+.1f} %); "
           f"latency {entry['live']['latency_ms']}")
-    record.write_public(options.out, record.document(
+    files.write_public(options.out, files.document(
         "endurance", weights=options.weights, seen_at=SEEN_AT, camera_fps=options.rate, speed=options.speed,
         seconds=seconds, frames=entry["frames"], live=entry["live"], equivalent_hours=equivalent_h,
         rss_mib_start=start, rss_mib_end=end, growth=growth, allowed_growth=ALLOWED_GROWTH, written_mib=written_mib,

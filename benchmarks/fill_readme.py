@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report import compare_nets as agreement
-from depthcue.report.bench_tables import best_timing, in_order
+from depthcue.report.bench import best_timing, in_order
 from depthcue.report.compare_losses import changes_in_words
+from depthcue.report.evaluate import beside_the_papers
 from depthcue.report.evaluate import in_words as evaluation_in_words
-from depthcue.report.evaluate_tables import beside_the_papers
-from depthcue.report.findings_words import in_words
+from depthcue.report.findings import in_words
 from depthcue.report.probe import profile_in_words
-from depthcue.report.probe_cues import where_the_mask_lies
+from depthcue.report.probe_figures import where_the_mask_lies
 from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from depthcue import record
+from depthcue import files
+from depthcue.backends.onnx_backend import CPU_PROVIDER
+from depthcue.backends.precision import INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
 from depthcue.export.job import CALIBRATION, PICTURES, Picture, depth_net_of, stored_pictures
-from depthcue.export.precision import INT8, PRECISIONS, TOLERANCES, Tolerance
-from depthcue.export.running import PROVIDER
 from depthcue.imaging import resize_rgb
 from depthcue.nets import MaskNet, build_mask_net, load_mask_net
 
@@ -48,9 +48,9 @@ def main() -> None:
     compared, calibration = stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
     nets = [measured(name, compared, calibration, options.batch_sizes, options.rounds)
             for name in options.weights or ["compact-indoor", "drn22"]]
-    record.write_public(options.out, record.document(
+    files.write_public(options.out, files.document(
         "int8", data=options.data, compared=len(compared), calibrated=len(calibration),
-        rounds=options.rounds, provider=PROVIDER, onnxruntime=onnxruntime.__version__, nets=nets))
+        rounds=options.rounds, provider=CPU_PROVIDER, onnxruntime=onnxruntime.__version__, nets=nets))
 
 
 def measured(name: str, compared: list[Picture], calibration: list[Picture], batch_sizes: list[int],
@@ -98,7 +98,7 @@ def exported(net: MaskNet, trained: bool, way: str, folder: Path, compared: list
 def timed(net: MaskNet, files: dict[str, Path], pictures: list[Picture], batch_sizes: list[int],
           rounds: int) -> dict[str, dict[int, dict[str, float]]]:
     """Milliseconds a frame of every file and batch size: median, least and most of the rounds."""
-    sessions = {way: onnxruntime.InferenceSession(file, providers=[PROVIDER]) for way, file in files.items()}
+    sessions = {way: onnxruntime.InferenceSession(file, providers=[CPU_PROVIDER]) for way, file in files.items()}
     height, width = net.description.height, net.description.width
     found: dict[str, dict[int, dict[str, float]]] = {way: {} for way in files}
     for size in batch_sizes:

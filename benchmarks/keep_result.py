@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from depthcue.record import write_public
+from depthcue.files import write_public
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from depthcue import record
+from depthcue import files
 from depthcue.frames import Frame, VideoSink
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.checkpoint import save_net
@@ -51,7 +51,7 @@ UNLIKE = re.compile(r"(^|_)(s|ms|h|seconds|time|times|started|per_second|latency
 
 PRELOADED = ["torch", "torchvision", "av", "onnx", "onnxscript", "onnxruntime", "accelerate", "rich",
              "depthcue.runtime.cluster", "depthcue.training.engine", "depthcue.probes.running",
-             "depthcue.evaluation.compare_losses", "depthcue.scenes.write", "depthcue.export.onnx"]
+             "depthcue.evaluation.compare_losses", "depthcue.scenes.api", "depthcue.export.onnx"]
 _FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -87,7 +87,7 @@ def main() -> None:
             told[name] = disturb(name, chosen[name], Path(place), options.moments, draws)
             good = sum(each["wrong"] == [] for each in told[name]["moments"])
             print(f"{name}: {good} of {options.moments} as undisturbed", flush=True)
-            record.write_public(options.out, record.document("killed", commands=told))
+            files.write_public(options.out, files.document("killed", commands=told))
     if any(each["wrong"] for one in told.values() for each in one["moments"]):
         raise SystemExit(1)
 

@@ -28,7 +28,7 @@ import numpy as np
 from endurance import look
 from PIL import Image
 
-from depthcue import record
+from depthcue import files
 from depthcue.nets import build_mask_net
 from depthcue.nets.checkpoint import save_net
 
@@ -70,7 +70,7 @@ def main() -> None:
     print(f"{options.count} pictures in {run['seconds']:.0f} s, the first mask {run['first_mask_s']:.2f} s after the "
           f"nets were open; {start:.0f} MiB at the start, {end:.0f} MiB at the end ({100 * growth:+.1f} %); resumed in "
           f"{again['seconds']:.0f} s")
-    record.write_public(options.out, record.document(
+    files.write_public(options.out, files.document(
         "many-pictures", pictures=options.count, seconds=run["seconds"], nets_open_s=run["nets_open_s"],
         first_mask_s=run["first_mask_s"], allowed_first_mask_s=ALLOWED_FIRST_S, rss_mib_start=start, rss_mib_end=end,
         growth=growth, allowed_growth=ALLOWED_GROWTH, resumed_s=again["seconds"], load=os.getloadavg()[0],

@@ -26,7 +26,7 @@ from typing import Any
 import av
 import numpy as np
 
-from depthcue import record
+from depthcue import files
 from depthcue.frames import find_inputs, open_input
 from depthcue.imaging import fit_size, resize_rgb
 from depthcue.runtime import open_runner
@@ -72,7 +72,7 @@ def main() -> None:
               f"{each['share_of_bare']:.2f} of the bare (side by side {each['share_of_bare_side_by_side']:.2f}); "
               f"process {each['process_fps']:6.1f} fps, start {each['start_s']:.1f} s, "
               f"{each['cpu_ms_per_frame']:.1f} ms CPU a frame, {each['peak_rss_mib']:.0f} MiB")
-    record.write_public(options.out, record.document(
+    files.write_public(options.out, files.document(
         "mask-throughput", video={"name": options.video.name, "frames": len(frames), "seen_at": frames.shape[1:3]},
         backend=warm_up["backend"], weights=options.weights, rounds=options.rounds, wanted=WANTED,
         bare_batch_size=BARE_BATCH, bare_fps={way: {"median": bare_medians[way], "all": times}

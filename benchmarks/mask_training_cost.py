@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from training_speed import StepTimes
 
-from depthcue import record
+from depthcue import files
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.checkpoint import save_net
 from depthcue.objective import l_dif, mask_objective
@@ -120,8 +120,8 @@ def main() -> None:
         cost["speed_up"] = round(cost["images_a_second"] / first["images_a_second"], 3)
         print(f"{way}: {cost['images_a_second']:.2f} images a second ({cost['speed_up']:.2f}), "
               f"{cost['peak_mib']:.0f} MiB at most")
-    record.write_public(options.out or RESULTS / f"mask-training-cost-{options.device}.json",
-                      record.document("mask-training-cost", target=TARGET, mask_net=MASK, size=[height, width],
+    files.write_public(options.out or RESULTS / f"mask-training-cost-{options.device}.json",
+                      files.document("mask-training-cost", target=TARGET, mask_net=MASK, size=[height, width],
                                       batch_size=options.batch_size, device=options.device,
                                       threads=torch.get_num_threads(), ways=found, rounds=costs))
 

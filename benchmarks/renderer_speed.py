@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from depthcue import record
+from depthcue import files
 from depthcue.scenes import KINDS, render
 from depthcue.scenes.api import build_world
 
@@ -67,8 +67,8 @@ def main() -> None:
             speeds.append(measure(kind, height, width, options.batch_size, options.batches, options.device))
             print("{kind} {width}x{height}: {frames_a_second} frames a second, a world in {world_ms} ms, "
                   "{frames_a_second_with_worlds} frames a second with it".format(**speeds[-1]), flush=True)
-    record.write_public(options.out or RESULTS / f"renderer-speed-{device}.json",
-                      record.document("renderer-speed", device=device, batch_size=options.batch_size, speeds=speeds))
+    files.write_public(options.out or RESULTS / f"renderer-speed-{device}.json",
+                      files.document("renderer-speed", device=device, batch_size=options.batch_size, speeds=speeds))
 
 
 if __name__ == "__main__":

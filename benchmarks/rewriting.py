@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from depthcue import record
-from depthcue.export.module import DepthGraph, MaskGraph
-from depthcue.export.rewrites import rewritten
+from depthcue import files
+from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.nets import MaskNet, build_depth_net, build_mask_net, load_depth_net, load_mask_net
+from depthcue.nets.rewriting import rewritten
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAPERS_SIZE = (224, 304)
@@ -73,7 +73,7 @@ def main() -> None:
         forms.append(measure_forms(kernel, inputs, outputs, scaled(size, options.scale), options.rounds,
                                    options.threads))
         print(forms_line(forms[-1]), flush=True)
-    record.write_public(options.out, record.document("rewriting", rounds=options.rounds, threads=options.threads,
+    files.write_public(options.out, files.document("rewriting", rounds=options.rounds, threads=options.threads,
                                                    nets=nets, forms=forms))
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from depthcue.data import STRONG, BatchLoader, open_data
 from depthcue.nets import DepthNet, MaskNet, build_depth_net, build_mask_net, exchanging, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.selection import rank_pixels
+from depthcue.scorers import rank_pixels
 
 TEACHER = "compact-indoor"
 LESSONS: dict[str, dict[str, dict[str, str]]] = {

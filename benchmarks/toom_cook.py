@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from rewriting import in_onnxruntime, in_turns
 from torch import Tensor, nn
 
-from depthcue import record
-from depthcue.nets.exchange.unpooled import unpooled_conv, unpooled_kernels
-from depthcue.runtime.openvino_runner import has_openvino
+from depthcue import files
+from depthcue.backends.openvino_backend import has_openvino
+from depthcue.nets.upsampling import unpooled_conv, unpooled_kernels
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LAYERS = (("3x3", 512, 512, 29, 38), ("3x3", 256, 256, 57, 76), ("3x3", 128, 128, 114, 152), ("3x3", 64, 64, 228, 304),
@@ -60,7 +60,7 @@ def main() -> None:
     for form, by_precision in errors.items():
         for precision, each in by_precision.items():
             print(f"{form} in {precision}: error {each['toom_cook']:.1e}, plain {each['plain']:.1e}")
-    record.write_public(options.out, record.document("toom-cook", rounds=options.rounds, threads=options.threads,
+    files.write_public(options.out, files.document("toom-cook", rounds=options.rounds, threads=options.threads,
                                                      layers=layers, error=errors))
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from depthcue import record
+from depthcue import files
 from depthcue.progress import Silent
 from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.mask import MaskTraining, train_mask
@@ -64,7 +64,7 @@ def main() -> None:
         speeds |= measure(precision, options.batch_size, options.steps)
     for name, speed in speeds.items():
         print(f"{name}: {speed:.1f} images a second")
-    record.write_public(options.out, record.document("training-speed", batch_size=options.batch_size,
+    files.write_public(options.out, files.document("training-speed", batch_size=options.batch_size,
                                                    images_a_second=speeds))
 
 

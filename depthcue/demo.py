@@ -14,22 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue import record, scenes
-from depthcue.atomic import make_folder, write_bytes
+from depthcue import files, scenes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_specs
-from depthcue.evaluation.dial import Setting, setting_of
-from depthcue.evaluation.gallery import Step, save_still
-from depthcue.evaluation.pair import load_pair
-from depthcue.evaluation.tiles import picture_of
+from depthcue.evaluation.images import Step, picture_of, save_still
+from depthcue.evaluation.tally import Setting, setting_of
+from depthcue.evaluation.viewing import load_pair
+from depthcue.files import make_folder, write_bytes
 from depthcue.frames import ENCODINGS, Frame, VideoSink
 from depthcue.nets import MaskNet, depth_from, fit
 from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
 from depthcue.report.page import write_page
-from depthcue.runtime.mask_job import MaskOptions, mask_sources
-from depthcue.selection import Pictures, build_method, sobel_edges
+from depthcue.runtime.mask_job import mask_sources
+from depthcue.runtime.masking import MaskOptions
+from depthcue.scorers import Pictures, build_method, sobel_edges
 
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
@@ -95,11 +95,11 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         compare_specs(tour.weights[kind], None, f"scenes:{kind}", out / folder, tour.comparison, count,
                       progress=progress)
         comparisons.append({"title": TITLES[kind], "folder": folder})
-    results = record.document(
+    results = files.document(
         "demo", gallery=gallery,
         video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
         comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     page = out / "index.html"
     write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE,
                mixed=True)

@@ -36,7 +36,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture(autouse=True)
 def everything_is_heard() -> Iterator[None]:
-    """A command sets how much depthcue says, and where; every test starts from all of it, and leaves no handler behind."""
+    """A command sets how much depthcue says, and where: each test hears all, and leaves no handler."""
     logging.getLogger("depthcue").setLevel(logging.NOTSET)
     handlers = logging.root.handlers[:]
     yield

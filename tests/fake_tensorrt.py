@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import torch
 
-from depthcue.export.tensorrt.library import Gpu
+from depthcue.backends.tensorrt_library import Gpu
 
 NAMES = {"10.12.0.36": "tensorrt", "11.4.0.16": "tensorrt", "1.7.1.116": "tensorrt_rtx"}
 
@@ -364,16 +364,16 @@ def install(monkeypatch, version="10.12.0.36", gpu="NVIDIA L4", capability="8.9"
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, NAMES[version], api)
     found = install.gpu = Gpu("cuda", gpu, capability)
-    monkeypatch.setattr("depthcue.export.tensorrt.library.is_installed",
+    monkeypatch.setattr("depthcue.backends.tensorrt_library.is_installed",
                         lambda name: name.replace("-", "_") == NAMES[version])
     if gpu is not None:
-        for module in ("engine", "session"):
-            monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.find_gpu", lambda device="cuda": found)
+        for module in ("export.tensorrt_engine", "backends.tensorrt_backend"):
+            monkeypatch.setattr(f"depthcue.{module}.find_gpu", lambda device="cuda": found)
     # not torch's own word for it, by which its exporter goes too
-    for module in ("engine", "library"):
-        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: gpu is not None)
-    for module in ("engine", "session"):
-        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.CudaLane", HostLane)
+    for module in ("export.tensorrt_engine", "backends.tensorrt_library"):
+        monkeypatch.setattr(f"depthcue.{module}.has_gpu", lambda: gpu is not None)
+    for module in ("export.tensorrt_engine", "backends.tensorrt_backend"):
+        monkeypatch.setattr(f"depthcue.{module}.CudaLane", HostLane)
     monkeypatch.setattr(HostLane, "limit_bytes", None)
     monkeypatch.setattr(HostLane, "recorded", 0)
     return api

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from depthcue.data import SceneTruth
 from depthcue.evaluation.findings.seeing import EDGES, MASK, TRUE_DEPTH, Seen, attention_of, edge_strength
-from depthcue.selection import keep_top
+from depthcue.scorers import keep_top
 
 
 def seen_pictures(rgb: Tensor, mask: Tensor, truth: SceneTruth | None = None, depth_m: Tensor | None = None,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from depthcue import atomic
-from depthcue.atomic import atomic_path, make_folder, remove_partials, write_bytes, write_text
+from depthcue import files
 from depthcue.errors import DepthcueError
+from depthcue.files import atomic_path, make_folder, remove_partials, write_bytes, write_text
 
 LEFT = ".depthcue-0123abcd.part.png"
 
@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atomic, "_looked_at", set())
+    monkeypatch.setattr(files, "_looked_at", set())
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -64,14 +64,14 @@ def test_no_link_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "precious").write_text("kept")
     tokens = iter(["0123abcd", "89abcdef"])
     (tmp_path / LEFT).symlink_to(tmp_path / "precious")
-    monkeypatch.setattr(atomic.secrets, "token_hex", lambda count: next(tokens))
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: next(tokens))
     write_bytes(tmp_path / "a.png", b"new")
     assert (tmp_path / "precious").read_text() == "kept" and (tmp_path / "a.png").read_bytes() == b"new"
     assert not (tmp_path / "a.png").is_symlink() and (tmp_path / LEFT).is_symlink()
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path) -> None:
-    code = ("import sys, time; from depthcue.atomic import atomic_path\n"
+    code = ("import sys, time; from depthcue.files import atomic_path\n"
             "with atomic_path(sys.argv[1]) as partial:\n"
             "    partial.write_bytes(b'half'); print(partial, flush=True); time.sleep(60)")
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.png"], stdout=subprocess.PIPE, text=True)
@@ -81,7 +81,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path)
     assert partial.exists()  # it is being written
     process.send_signal(signal.SIGKILL)
     process.wait()
-    atomic._looked_at.clear()  # as of another process
+    files._looked_at.clear()  # as of another process
     write_bytes(tmp_path / "b.png", b"whole")
     assert names(tmp_path) == ["b.png"]
 
@@ -99,8 +99,8 @@ def test_others_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_without_locks_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atomic, "_lock", lambda descriptor: None)
-    for name, age_s in (("0123abcd", 2 * atomic.STALE_S), ("89abcdef", 60)):
+    monkeypatch.setattr(files, "_lock", lambda descriptor: None)
+    for name, age_s in (("0123abcd", 2 * files.STALE_S), ("89abcdef", 60)):
         file = tmp_path / f".depthcue-{name}.part"
         file.touch()
         os.utime(file, (time.time() - age_s,) * 2)
@@ -118,7 +118,7 @@ def test_threads_do_not_remove_each_others(tmp_path: Path) -> None:
     def write(number: int) -> None:
         try:
             for place in range(20):
-                atomic._looked_at.clear()
+                files._looked_at.clear()
                 write_bytes(tmp_path / f"{number}-{place}", bytes(1000))
         except BaseException as error:
             errors.append(error)
@@ -139,11 +139,11 @@ def test_the_first_error_is_the_one_told(number: int, said: str, tmp_path: Path,
     def fails(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic.os, "replace", fails)
+    monkeypatch.setattr(files.os, "replace", fails)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: fails() if number == errno.EROFS else None)
     with pytest.raises(DepthcueError, match=said):
         write_bytes(tmp_path / "a.png", b"x")
-    monkeypatch.setattr(atomic.os, "open", fails)
+    monkeypatch.setattr(files.os, "open", fails)
     with pytest.raises(DepthcueError, match=said):
         write_bytes(tmp_path / "a.png", b"x")
 
@@ -158,7 +158,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path: Path, m
     calls: list[str] = []
     for name in ("fsync", "replace"):
         own = getattr(os, name)
-        monkeypatch.setattr(atomic.os, name, lambda *given, own=own, name=name: (calls.append(name), own(*given))[1])
+        monkeypatch.setattr(files.os, name, lambda *given, own=own, name=name: (calls.append(name), own(*given))[1])
     write_bytes(tmp_path / "a", b"x")
     write_bytes(tmp_path / "b", b"x", durable=False)
     assert calls == ["fsync", "replace", "fsync", "fsync", "replace"]

@@ -22,17 +22,17 @@ from tiny_nets import LastWord, save_small_pair
 
 from depthcue import documents
 from depthcue.errors import DepthcueError
-from depthcue.export.card import graph_card
+from depthcue.export.graph_module import graph_card
 from depthcue.frames import Input
 from depthcue.nets import load_depth_net, load_mask_net
+from depthcue.nets.exported import described_mask_net, file_sha256, read_graph_card
+from depthcue.nets.foreign.adapter import statement
 from depthcue.nets.foreign.onnx_graph import _read_beside
-from depthcue.nets.foreign.statement import statement
-from depthcue.nets.graph_card import described_mask_net, file_sha256, read_graph_card
 from depthcue.probes.running import read_profile
 from depthcue.report.page import _read_parts, write_page
 from depthcue.report.provenance import in_short, provenance
-from depthcue.runtime.cluster_journal import read_earlier
 from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.cluster_worker import read_earlier
 from depthcue.runtime.summary import Summary
 from depthcue.training.run import RunFolder
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.pair import load_pair
+from depthcue.evaluation.viewing import load_pair
 from depthcue.export.onnx import export_onnx
 from depthcue.nets import DepthDescription, DepthNet, build_mask_net, load_depth_net
 from depthcue.nets.checkpoint import save_net

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from depthcue.atomic import write_text
 from depthcue.errors import DepthcueError
-from depthcue.record import begin, document, json_text, without_paths, write_json, write_public
+from depthcue.files import begin, document, json_text, without_paths, write_json, write_public, write_text
 from depthcue.text import shown
 
 ROOT = Path(__file__).resolve().parent.parent

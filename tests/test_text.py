@@ -2,7 +2,7 @@
 
 import pytest
 
-from depthcue.cache import cache_folder, cached_file
+from depthcue.files import cache_folder, cached_file
 from depthcue.text import (
     argument,
     file_label,

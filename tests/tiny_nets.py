@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_depth_net, build_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.nets.shares import normalised_to
+from depthcue.nets.lite import normalised_to
 
 SIZE = (32, 48)
 MULTIPLE = 8

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from depthcue.data import Batch, Frames
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
-from depthcue.nets.shares import normalised_to
+from depthcue.nets.lite import normalised_to
 
 SIZE = (24, 32)
 RED_SHARE = 0.1

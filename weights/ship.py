@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from depthcue.record import without_paths
+from depthcue.files import without_paths
 
 HERE = Path(__file__).resolve().parent
 LICENCE = {

@@ -11,25 +11,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue import record
-from depthcue.bench.contenders import Contender, depth_contenders, mask_contenders
-from depthcue.bench.end_to_end import Job, time_jobs
-from depthcue.bench.flops import flops_per_frame
-from depthcue.bench.limits import highest, measure_limits
+from depthcue import files
+from depthcue.backends.precision import TOLERANCES
+from depthcue.bench.contenders import Contender, depth_contenders, depth_net_of, mask_contenders, mask_net_of
+from depthcue.bench.end_to_end import Job, time_jobs, write_sources
+from depthcue.bench.limits import flops_per_frame, highest, measure_limits
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure
-from depthcue.bench.source import write_sources
-from depthcue.bench.untrained import depth_net_of, mask_net_of
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.pair import described
-from depthcue.export.job import rendered_pictures
-from depthcue.export.precision import TOLERANCES
+from depthcue.evaluation.viewing import described
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.catalog import spec_from_file
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
 from depthcue.runtime.opening import torch_threads
+from depthcue.scenes.api import rendered_pictures
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 32), "mps": (1, 4, 16)}
 SECONDS = 3.0
@@ -84,13 +81,13 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     for net in (mask_net, depth_net):
         if net is not None:
             _check_size(settings.size, net)
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
         work = _Work(settings, place, pictures, Path(folder), progress)
         spec = weights if trained else _stored(mask_net, weights, Path(folder))
         results = work.run(mask_net, spec, depth_net)
     results = _document(results, mask_net, depth_net, without_depth, trained, settings, place)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -245,7 +242,7 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     `left_out` with reasons; and `end_to_end`, see `end_to_end.time_jobs`, where `share_of_runner` is over the runner's
     best batch.
     """
-    return record.document(
+    return files.document(
         "bench", weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
         without_target=without_depth, trained=trained, device=device,
         settings=asdict(settings) | {"batch_sizes": list(_batch_sizes(settings, device)),

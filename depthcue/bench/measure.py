@@ -1,22 +1,163 @@
-"""Measuring the contenders for one net: right answers first, then memory, then time over batch sizes."""
+"""Measuring the contenders for one net: right answers first, then memory, then time over batch sizes.
+
+Timing several ways to do the same thing, in turns, so that a disturbance of the machine hits all of them.
+
+Ratios are taken within rounds: each round times every way once, a few milliseconds apart, so that what slows the
+machine for a second slows both sides of the fraction.
+
+Whether a way of running a net gives the net's answers: fast and wrong is not fast.
+
+The answers of the net as given, in float32 on the CPU, are the measure; how far one may be from them depends on its
+precision and is the table that exported graphs have to pass (`export.precision`).
+"""
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthcue.bench.agreement import Agreement, Answers
-from depthcue.bench.contenders import Contender, Runs, Staging
-from depthcue.bench.memory import peak_memory_mib
-from depthcue.bench.timing import MIN_ROUNDS, take_turns
+from depthcue.backends.precision import TOLERANCES
+from depthcue.backends.session import Frames, Masks
+from depthcue.bench.contenders import Contender, Runs, Staging, TorchGraph
+from depthcue.bench.limits import peak_memory_mib
 from depthcue.errors import DepthcueError
+from depthcue.export.parity import kept_pixels
+from depthcue.imaging import resize_rgb
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress
-from depthcue.runtime.runner import Frames, Masks
+
+MIN_ROUNDS = 5
+MAX_ROUNDS = 200
+WARM_UP = 2
+"""Calls before the clock starts: the first allocates and chooses algorithms, the second runs as all later ones."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The seconds that each call took, in the order of rounds."""
+
+    seconds: tuple[float, ...]
+
+    def as_json(self, batch: int, reference: "Timed | None" = None) -> dict[str, Any]:
+        """What the calls on batches of `batch` frames come to.
+
+        `median_ms` and `p95_ms` a call; `frames_per_second` by the median; `calls`; with a reference of the same
+        rounds, `ratio`: how many times as fast as it, the median over rounds.
+        """
+        middle = median(self.seconds)
+        numbers = {"median_ms": _short(1e3 * middle), "p95_ms": _short(1e3 * float(np.quantile(self.seconds, 0.95))),
+                   "frames_per_second": _short(batch / middle), "calls": len(self.seconds)}
+        if reference is not None:
+            numbers["ratio"] = _short(median(theirs / own for theirs, own
+                                             in zip(reference.seconds, self.seconds, strict=True)))
+        return numbers
+
+
+def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
+               failed: Callable[[str, Exception], None]) -> dict[str, Timed]:
+    """Time every call again and again, in turns, for about `seconds` in all, and at least MIN_ROUNDS times each.
+
+    Args:
+        failed: told of a call that raised, in warming up or later; such a call is left out of the result.
+    """
+    calls = dict(calls)
+
+    def timed(name: str) -> float | None:
+        start = time.perf_counter()
+        try:
+            calls[name]()
+        except Exception as error:  # libraries raise what they like when memory or an algorithm is missing
+            failed(name, error)
+            del calls[name]
+            return None
+        return time.perf_counter() - start
+
+    a_round = 0.0
+    for _ in range(WARM_UP):
+        a_round = sum(timed(name) or 0.0 for name in tuple(calls))
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(_rounds(a_round, seconds)):
+        for name in _turned(tuple(calls), number):
+            spent = timed(name)
+            if spent is not None:
+                taken[name].append(spent)
+    return {name: Timed(tuple(taken[name])) for name in calls}
+
+
+def _rounds(a_round_s: float, seconds: float) -> int:
+    return int(min(max(seconds / max(a_round_s, 1e-9), MIN_ROUNDS), MAX_ROUNDS))
+
+
+def _turned(names: Sequence[str], number: int) -> Sequence[str]:
+    """Another one first in every round: whoever runs after a heavy one finds the caches cold."""
+    start = number % len(names) if names else 0
+    return [*names[start:], *names[:start]]
+
+
+def _short(value: float) -> float:
+    """Four significant digits, more than any of this is good for."""
+    return float(f"{value:.4g}")
+
+
+Maps = NDArray[np.float32]
+"""Masks or depths, float32 (B, h, w)."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far answers are from those of the net as given."""
+
+    right: bool
+    """Within the tolerance of the precision."""
+    max_abs: float | None
+    """Largest difference: of masks; of depths as a share of the depth (of 1 m where it is less). None for NaN."""
+    mean_abs: float | None
+    changed_side: float | None
+    """Share of pixels of masks that change side, by the share kept or the threshold; None for depths and for NaN."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Answers:
+    """What the net as given, in float32 on the CPU, makes of some pictures."""
+
+    def __init__(self, net: MaskNet | DepthNet, dial: float | None, pictures: Sequence[NDArray[np.uint8]],
+                 size: tuple[int, int]) -> None:
+        """
+        Args:
+            dial: of a mask net, the share or λ it is set to; None for its own.
+            pictures: uint8 (H, W, 3) of any sizes.
+            size: (height, width) that the net is to see them at.
+        """
+        self.frames: Frames = np.stack([resize_rgb(picture, *size) for picture in pictures])
+        self._of_masks = isinstance(net, MaskNet)
+        self._keep = dial if isinstance(net, MaskNet) and net.keeps_shares else None
+        with TorchGraph(net, dial) as graph:
+            self.maps = np.concatenate([graph.infer(self.frames[row:row + 1]) for row in range(len(self.frames))])
+
+    def agreement(self, maps: Maps, precision: str) -> Agreement:
+        """How far `maps`, made of the same frames in `precision`, are from these."""
+        if maps.shape != self.maps.shape or not np.isfinite(maps).all():
+            return Agreement(False, None, None, None)
+        difference = np.abs(maps - self.maps)
+        if not self._of_masks:
+            difference = difference / np.maximum(self.maps, 1.0)
+        largest, mean = float(difference.max()), float(difference.mean())
+        changed = None
+        if self._of_masks:
+            changed = float(np.mean(kept_pixels(maps, self._keep) != kept_pixels(self.maps, self._keep)))
+        limit = TOLERANCES[precision]
+        limit = limit.for_depths() if not self._of_masks else limit if self._keep is None else limit.for_shares()
+        right = largest <= limit.max_abs and mean <= limit.mean_abs and (changed or 0.0) <= limit.changed_side
+        return Agreement(right, largest, mean, changed)
+
 
 NETWORK, RUNNER = "network", "runner"
 """What a clock is put around: the net alone, its frames on the device; or all of a runner, arrays in and out."""
@@ -187,4 +328,3 @@ def _batch_of(frames: Frames, batch: int) -> Frames:
 
 def _whole(mib: float | None) -> int | None:
     return None if mib is None else round(mib)
-

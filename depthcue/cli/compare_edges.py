@@ -32,7 +32,7 @@ def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = 
     Without --lambda, a mask net with a dial is asked at each share of pixels for masks of that share.
     """
     from depthcue.evaluation.compare_edges import SHARES, Settings, compare_specs
-    from depthcue.selection import DirectSettings
+    from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
     settings = Settings(shares=tuple(keep or SHARES), against=tuple(against or ("sobel", "random")), lam=lam, seed=seed,

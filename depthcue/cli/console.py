@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.errors import DepthcueError
+from depthcue.files import json_text
 from depthcue.progress import Progress, Silent
-from depthcue.record import json_text
 from depthcue.text import one_line, printable, printable_json, shown, without_secrets
 
 
@@ -89,8 +89,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     """Draw the plots of a results document into its folder, and print its tables and sentences, or itself as JSON."""
+    from depthcue.report.page import section_of
     from depthcue.report.section import draw_plots
-    from depthcue.report.sections import section_of
 
     section = section_of(results, folder)
     written = draw_plots(section, folder)

@@ -61,7 +61,7 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
     """
     from depthcue.evaluation.evaluate import Settings, evaluate_specs
     from depthcue.evaluation.sanity import Sanity
-    from depthcue.selection import DirectSettings
+    from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
     of_lambda = at is not None and (bool(lam) or at >= 1)

@@ -7,17 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from depthcue.cli.console import configure, print_json, print_table, progress_bar
-from depthcue.cli.engine_options import (
+from depthcue.cli.options import (
     CapabilityOption,
+    DeviceOption,
     EngineBatchOption,
     EngineSizeOption,
+    JsonOption,
     Library,
     LibraryOption,
+    OutFileOption,
+    QuietOption,
+    VerboseOption,
     WorkspaceOption,
     engine_options,
     refuse_engine_options,
 )
-from depthcue.cli.options import DeviceOption, JsonOption, OutFileOption, QuietOption, VerboseOption
 
 NUMBERS = {"max_abs": "largest", "mean_abs": "mean"}
 DIFFERENCES = {
@@ -76,7 +80,7 @@ def export(out: OutFileOption, weights: ExportWeightsOption = None, target: Expo
     """
     configure(quiet, verbose)
     if file_format is Format.tensorrt:
-        from depthcue.export.tensorrt.exporting import export_engine
+        from depthcue.export.tensorrt_engine import export_engine
 
         options = engine_options(batch, size, workspace, library, capability, device)
         with progress_bar(quiet) as progress:

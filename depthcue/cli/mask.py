@@ -83,7 +83,8 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
     """
     from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
-    from depthcue.runtime.mask_job import MaskOptions, mask_sources
+    from depthcue.runtime.mask_job import mask_sources
+    from depthcue.runtime.masking import MaskOptions
     from depthcue.runtime.summary import summary_table
     from depthcue.text import without_password
 

@@ -49,7 +49,7 @@ def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureD
     The folder gets every mask, alone and over its picture, a figure, and the numbers.
     """
     from depthcue.evaluation.optimize import Settings, optimize_specs
-    from depthcue.selection import DirectSettings
+    from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
     direct = DirectSettings(steps, learning_rate, restarts, tv, blur)

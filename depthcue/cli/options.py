@@ -1,9 +1,25 @@
-"""Every option that more than one command takes, declared once."""
+"""Every option that more than one command takes, declared once.
 
+The options of `depthcue export` that are about engines, declared once, and what they mean together.
+
+The options that every training command takes beside its own, declared once.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+from depthcue.cli.console import configure, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from depthcue.export.tensorrt_engine import EngineOptions
+
 
 WeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
@@ -120,3 +136,137 @@ def parse_range(text: str | None) -> tuple[float, ...]:
         raise typer.BadParameter(f"{text!r} must be two numbers with a colon between them, such as 0.04:0.8.",
                                  param_hint="--keep-range") from None
     return low, high
+
+
+class Library(StrEnum):
+    """What builds engines."""
+
+    auto = "auto"
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+
+
+EngineBatchOption = Annotated[
+    str | None, typer.Option("--batch", metavar="LEAST,BEST,MOST", help="Engine: frames per batch that it takes, and "
+                             "is fastest at; one number for up to that many. Default: 1,8,32.")]
+EngineSizeOption = Annotated[
+    str | None, typer.Option("--size", metavar="WxH[,WxH,WxH]", help="Engine: the one size that it takes; or the "
+                             "least, the best and the most. Default: pictures up to four times as wide as high, or as "
+                             "high as wide, best at the net's working size.")]
+WorkspaceOption = Annotated[
+    int | None, typer.Option("--workspace", min=1, metavar="MIB", help="Engine: most memory for intermediate results, "
+                             "in MiB. Default: no limit.")]
+LibraryOption = Annotated[
+    Library, typer.Option("--library", help="Engine: what builds it. tensorrt builds on the GPU, for that GPU; "
+                          "tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first with a GPU here, the "
+                          "second without one.")]
+CapabilityOption = Annotated[
+    list[str] | None, typer.Option("--compute-capability", metavar="X.Y", help="Engine of tensorrt-rtx: a GPU that it "
+                                   "is for, as 8.9. Can be given several times. Default: all from 8.0 on.")]
+
+
+def engine_options(batch: str | None, size: str | None, workspace: int | None, library: Library,
+                   capability: list[str] | None, device: str) -> "EngineOptions":
+    """The options of an engine, parsed.
+
+    Raises:
+        typer.BadParameter: not numbers where numbers are wanted.
+    """
+    from depthcue.export.tensorrt_engine import EngineOptions
+
+    chosen = EngineOptions()
+    return EngineOptions(library=library.value, batch=chosen.batch if batch is None else _batch(batch),
+                         sizes=() if size is None else _sizes(size), workspace_mib=workspace,
+                         targets=tuple(capability or ()), device="cuda" if device == "auto" else device)
+
+
+def refuse_engine_options(*given: object) -> None:
+    """Tell who asks something of an engine that no engine is written.
+
+    Raises:
+        typer.BadParameter: one was given.
+    """
+    if any(given):
+        raise typer.BadParameter("--batch, --size, --workspace, --library, --compute-capability and --device are "
+                                 "for --format tensorrt; a graph takes any size and batch", param_hint="--format")
+
+
+def _batch(text: str) -> tuple[int, int, int]:
+    numbers = text.split(",")
+    if len(numbers) not in (1, 3) or not all(number.strip().isdigit() for number in numbers):
+        raise typer.BadParameter(f"{text!r} is not LEAST,BEST,MOST, as in 1,8,32, nor one number", param_hint="--batch")
+    counts = [int(number) for number in numbers]
+    return (1, counts[0], counts[0]) if len(counts) == 1 else (counts[0], counts[1], counts[2])
+
+
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    sizes = tuple(size for part in text.split(",") if (size := parse_size(part.strip())) is not None)
+    if len(sizes) not in (1, 3):
+        raise typer.BadParameter(f"{text!r} is neither one size nor three, as in 96x96,192x144,384x384",
+                                 param_hint="--size")
+    return sizes
+
+
+@dataclass(frozen=True)
+class TrainingWords:
+    """What was said of how to train; each field is an option."""
+
+    steps: StepsOption = None
+    epochs: EpochsOption = None
+    out: RunOption = None
+    resume: ResumeRunOption = False
+    init: InitOption = None
+    backbone: BackboneOption = "none"
+    freeze_encoder: FreezeEncoderOption = False
+    batch_size: BatchSizeOption = 8
+    learning_rate: LearningRateOption = None
+    weight_decay: WeightDecayOption = 1e-4
+    schedule: ScheduleOption = None
+    average: AverageOption = None
+    precision: TrainingPrecisionOption = "fp32"
+    compile: CompileOption = False
+    half: HalfOption = False
+    name: NameOption = None
+    device: DeviceOption = "auto"
+    limit: LimitOption = None
+    seed: SeedOption = 0
+    json: JsonOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False
+
+    def settled(self) -> dict[str, Any]:
+        """Fields of `TrainingOptions` that need nothing more."""
+        return {name: getattr(self, name) for name in (
+            "init", "backbone", "freeze_encoder", "batch_size", "weight_decay", "precision", "compile", "half", "name",
+            "limit", "seed")}
+
+    def asked(self) -> dict[str, Any]:
+        """What a recipe fills in where it is None."""
+        return {name: getattr(self, name) for name in ("steps", "epochs", "learning_rate", "schedule", "average")}
+
+    def run(self, train: Callable[..., Path], what: Any, kind: str) -> None:
+        """Train, and print where the weights are."""
+        from depthcue.training.run import new_run_folder
+
+        with progress_bar(self.quiet) as progress:
+            weights = train(what, self.out or new_run_folder(kind, what.net), resume=self.resume, device=self.device,
+                            progress=progress)
+        print_json({"weights": str(weights)}) if self.json else print(weights)
+
+
+def training_command(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the options of TrainingWords after its own, and gets them as its argument `words`."""
+    own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != "words"]
+    hints = get_type_hints(TrainingWords, include_extras=True)
+    shared = [inspect.Parameter(field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default,
+                                annotation=hints[field.name]) for field in fields(TrainingWords)]
+
+    @functools.wraps(command)
+    def with_words(**given: Any) -> None:
+        words = TrainingWords(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        configure(words.quiet, words.verbose)
+        command(**given, words=words)
+
+    # the options on the help page are read from the signature
+    with_words.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    return with_words

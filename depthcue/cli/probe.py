@@ -60,7 +60,7 @@ def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, 
     """
     configure(quiet, verbose)
     if listing:
-        from depthcue.probes.registry import EXPERIMENTS
+        from depthcue.probes.running import EXPERIMENTS
 
         return print_table("Experiments", ("name", "question", "stages"),
                            [(one.name, one.question, ", ".join(one.stages)) for one in EXPERIMENTS.values()])

@@ -34,7 +34,7 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Size
     """
     configure(quiet, verbose)
     from depthcue.device import pick_device
-    from depthcue.scenes.write import write_scenes
+    from depthcue.scenes.api import write_scenes
 
     with progress_bar(quiet) as progress:
         made = write_scenes(kind, out, count, parse_size(size), seed, truth,

@@ -4,8 +4,14 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.options import AugmentationOption, DataListOption, LossOption, parse_range
-from depthcue.cli.training_options import TrainingWords, training_command
+from depthcue.cli.options import (
+    AugmentationOption,
+    DataListOption,
+    LossOption,
+    TrainingWords,
+    parse_range,
+    training_command,
+)
 
 
 @training_command

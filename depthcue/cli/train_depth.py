@@ -4,8 +4,15 @@ from typing import Annotated
 
 import typer
 
-from depthcue.cli.options import AugmentationOption, DataListOption, DepthLossOption, SizeOption, parse_size
-from depthcue.cli.training_options import TrainingWords, training_command
+from depthcue.cli.options import (
+    AugmentationOption,
+    DataListOption,
+    DepthLossOption,
+    SizeOption,
+    TrainingWords,
+    parse_size,
+    training_command,
+)
 
 
 @training_command

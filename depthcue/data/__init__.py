@@ -1,10 +1,8 @@
 """RGB-D data sets behind one spec, their augmentation, and batches for training that resume exactly."""
 
 from depthcue.data.augmentation import NONE, PUBLISHED, STRONG, Augmentation, training_batch
-from depthcue.data.loader import BatchLoader
-from depthcue.data.rgbd import Batch, Frames, RgbdData
-from depthcue.data.spec import open_data
-from depthcue.data.truth import KnownScenes, SceneTruth
+from depthcue.data.loader import BatchLoader, open_data
+from depthcue.data.rgbd import Batch, Frames, KnownScenes, RgbdData, SceneTruth
 
 __all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "Batch", "BatchLoader", "Frames", "KnownScenes", "RgbdData",
            "SceneTruth", "open_data", "training_batch"]

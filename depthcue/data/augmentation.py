@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from depthcue.data.decoding import Size
 from depthcue.data.rgbd import Batch, Frames
+from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

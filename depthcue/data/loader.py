@@ -2,20 +2,27 @@
 
 A resumed run asks for the step it stopped at and sees what the unbroken run would have seen. Each data set is a stream
 of shuffled passes; step k takes the next stretch of every stream, and the ranks share that stretch without overlap.
+
+Data sets by name: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
 """
 
 from collections.abc import Generator, Sequence
 from math import ceil
+from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from depthcue.data.augmentation import Augmentation, training_batch
-from depthcue.data.decoding import Size
+from depthcue.data.folder import open_folder
+from depthcue.data.layouts import open_kitti, open_nyu
+from depthcue.data.rendered import open_rendered
 from depthcue.data.rgbd import Batch, RgbdData
+from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
 
 AHEAD = 2
@@ -151,3 +158,31 @@ def _joined(parts: Sequence[Batch]) -> Batch:
     valids = [part.valid for part in parts if part.valid is not None]
     return Batch(torch.cat([part.rgb for part in parts]), torch.cat(depths) if depths else None,
                  torch.cat(valids) if valids else None, [name for part in parts for name in part.names])
+
+
+OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder}
+ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
+           "layout), folder:PATH (pictures, with or without depth beside them). For example: folder:my_pictures")
+
+
+def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: Size | None = None,
+              limit: int | None = None, seed: int = 0) -> RgbdData:
+    """Open the data set that `spec` names.
+
+    `frame_size` (height, width) is what `frames()` gives, by default the data set's own; evaluation follows the data
+    set's protocol whatever it is. `limit` takes that many frames, spread evenly over a list of files. `seed` decides
+    which worlds a rendered training set shows; test sets are the same for every seed.
+
+    Raises DepthcueError for a spec that names nothing, and for files that are missing or not what the layout asks for.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind not in (*OPENERS, "scenes") or not colon or not rest:
+        raise DepthcueError(f"unknown data {spec!r}", ALLOWED)
+    if limit is not None and limit < 1:
+        raise DepthcueError(f"limit {limit}: there must be at least one frame", "Leave the limit out to take all.")
+    if kind == "scenes":
+        return open_rendered(spec, rest, split, frame_size, limit, seed)
+    path = Path(rest).expanduser()
+    if not path.exists():
+        raise DepthcueError(f"{spec}: there is no file or folder {path}", ALLOWED)
+    return OPENERS[kind](spec, path, split, frame_size, limit)

@@ -10,10 +10,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from depthcue.data.decoding import Size
-from depthcue.data.rgbd import Batch, Frames, whole_frames
-from depthcue.data.stored import CACHE_BYTES, FrameCache, StoredFrame, to_frames
-from depthcue.data.truth import SceneTruth
+from depthcue.data.rgbd import Batch, Frames, SceneTruth, whole_frames
+from depthcue.data.stored import CACHE_BYTES, FrameCache, Size, StoredFrame, to_frames
 from depthcue.errors import DepthcueError
 from depthcue.scenes import KINDS, render
 from depthcue.scenes.render import Rendering

@@ -1,10 +1,15 @@
-"""What every RGB-D data set gives, whatever is behind it: frames as stored, and batches ready for a net."""
+"""What every RGB-D data set gives, whatever is behind it: frames as stored, and batches ready for a net.
 
-from collections.abc import Sequence
+What some data sets know of their pictures beside depth: edges by cause, objects, surfaces, where lines meet.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass
@@ -54,3 +59,57 @@ class RgbdData(Protocol):
 def whole_frames(frames: Frames) -> Batch:
     """The frames as they are, as a batch: the evaluation of data sets without a protocol of their own."""
     return Batch(frames.rgb.float() / 255, frames.depth_m, frames.valid, frames.names)
+
+
+@dataclass(frozen=True)
+class SceneTruth:
+    """What a rendered scene knows of B pictures, at the size (H, W) that the data set has them.
+
+    Attributes:
+        edges: bool (B, 1, H, W) by cause: occlusion, crease, texture, shadow (see `scenes.truth.edges`).
+        normal: (B, 3, H, W) unit vectors, x right, y down, z forward; 0 for sky.
+        object_id: int64 (B, 1, H, W), a place in the picture's `objects`; -1 for sky.
+        material_id: int64 (B, 1, H, W), a place in `scenes.materials.CLASSES`.
+        horizon_row: (B,), in pixels from the centre of the first row, in the middle column; may lie outside.
+        vanishing_point: (B, 2) x and y, in pixels from the centre of the top left pixel, of the direction that the
+            room or the road runs in; may lie outside.
+        objects: of each picture, the names of what its object ids stand for.
+    """
+
+    edges: Mapping[str, Tensor]
+    normal: Tensor
+    object_id: Tensor
+    material_id: Tensor
+    horizon_row: Tensor
+    vanishing_point: Tensor
+    objects: Sequence[Sequence[str]]
+
+    def at_size(self, height: int, width: int) -> "SceneTruth":
+        """The same truth of the same pictures at another size.
+
+        A pixel is on an edge where any of the pixels that it covers is; it shows the object, material and normal of
+        the pixel at its centre.
+        """
+        old_height, old_width = self.object_id.shape[-2:]
+        if (old_height, old_width) == (height, width):
+            return self
+        rows = ((torch.arange(height) + 0.5) * old_height / height).long()
+        columns = ((torch.arange(width) + 0.5) * old_width / width).long()
+
+        def nearest(values: Tensor) -> Tensor:
+            return values[..., rows.to(values.device)[:, None], columns.to(values.device)[None, :]]
+
+        scale = self.vanishing_point.new_tensor([width / old_width, height / old_height])
+        return SceneTruth(
+            {name: functional.adaptive_max_pool2d(marks.float(), (height, width)) > 0
+             for name, marks in self.edges.items()},
+            nearest(self.normal), nearest(self.object_id), nearest(self.material_id),
+            (self.horizon_row + 0.5) * scale[1] - 0.5, (self.vanishing_point + 0.5) * scale - 0.5, self.objects)
+
+
+@runtime_checkable
+class KnownScenes(RgbdData, Protocol):
+    """A data set that knows more of its scenes than depth: `isinstance(data, KnownScenes)` tells."""
+
+    def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:
+        """What is known of the pictures that `evaluation_batch` gives for the same indices."""

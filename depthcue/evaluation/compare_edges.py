@@ -19,21 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue import record
+from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import dial, statistics
-from depthcue.evaluation.dial import Setting, Sweep, setting_of, sweep_dial
-from depthcue.evaluation.examples import Example, draw_example, save_example
-from depthcue.evaluation.gallery import Step, save_still
-from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation import statistics, tally
+from depthcue.evaluation.images import Example, Step, draw_example, save_example, save_still
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
-from depthcue.evaluation.tally import Summary, Tally
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation.tally import Setting, Summary, Sweep, Tally, setting_of, sweep_dial
+from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
-from depthcue.selection import (
+from depthcue.scorers import (
     THRESHOLD,
     DirectSettings,
     Means,
@@ -64,8 +61,8 @@ class Settings:
     """One lambda for all; None asks a net with a dial for each share."""
     soft_maps: bool = True
     """Whether to measure soft maps too: about as much work as all the rest."""
-    sweep_steps: int = dial.STEPS
-    sweep_images: int = dial.IMAGES
+    sweep_steps: int = tally.STEPS
+    sweep_images: int = tally.IMAGES
     """The most images whose masks choose the lambdas, spread over the data."""
     batch_size: int = 8
     seed: int = 0
@@ -112,7 +109,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         comparison.choose_settings(progress)
         progress.start("comparing", len(data))
@@ -122,7 +119,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
             stills += comparison.stills(view, out)
     saved = [save_example(example, out) for example in examples]
     results = _document(comparison, saved, stills)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -268,7 +265,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
               if comparison.sweep is not None else "the mask net is asked for the share itself"
               if len(set(asked.values())) > 1 else "one for all")
-    return record.document(
+    return files.document(
         "compare-edges",
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
         data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},

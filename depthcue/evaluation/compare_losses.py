@@ -19,23 +19,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue import record
+from depthcue import files
 from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
-from depthcue.evaluation.mask_character import share_within, small_objects, straightness, surfaces
-from depthcue.evaluation.pair import described
-from depthcue.evaluation.side_by_side import save_row
-from depthcue.evaluation.tally import Summary, Tally, pair, short
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation.character import share_within, small_objects, straightness, surfaces
+from depthcue.evaluation.images import save_row
+from depthcue.evaluation.statistics import pair, short
+from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation.viewing import View, Viewing, described
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.progress import Named, Progress, Silent
-from depthcue.selection import Means, build_method, keep_top, sobel_edges
+from depthcue.scorers import Means, build_method, keep_top, sobel_edges
 from depthcue.training.depth import DepthTraining, depth_recipe
-from depthcue.training.mask import MaskTraining, mask_recipe
-from depthcue.training.stages import complete
+from depthcue.training.mask import MaskTraining, complete, mask_recipe
 
 LOSSES = ("depth", "depth+grad", "depth+grad+normal")
 """Each adds one to the one before."""
@@ -142,12 +141,12 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path, settin
     settings.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     comparison = _Comparison(trained, data, settings, torch.device(device))
     with torch.inference_mode():
         examples = comparison.measure(out, progress)
     results = _document(comparison, examples)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -222,7 +221,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     changes = list(zip(losses[1:], losses, strict=False))
     if len(losses) > 2:
         changes.append((losses[-1], losses[0]))
-    return record.document(
+    return files.document(
         "compare-losses",
         losses=[{
             "loss": loss, "weights": described(mask_net), "target_net": described(depth_net),

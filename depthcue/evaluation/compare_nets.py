@@ -24,20 +24,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue import record
+from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import dial, statistics
-from depthcue.evaluation.agreement import MEASURES, agreement
-from depthcue.evaluation.pair import described, load_pair
-from depthcue.evaluation.side_by_side import save_row
-from depthcue.evaluation.statistics import Floats
-from depthcue.evaluation.tally import Summary, Tally, pair, short
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation import statistics, tally
+from depthcue.evaluation.images import save_row
+from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement
+from depthcue.evaluation.statistics import Floats, pair, short
+from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, resize
 from depthcue.progress import Progress, Silent
-from depthcue.selection import Means, Pictures, build_method, keep_top, scale_to_mean, sobel_edges
+from depthcue.scorers import Means, Pictures, build_method, keep_top, scale_to_mean, sobel_edges
 
 EDGES, CHANCE = "edges", "random"
 BETWEEN, OTHER_NETWORKS = "between networks", "other networks"
@@ -100,7 +99,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, setting
     settings = settings or Settings()
     progress = progress or Silent()
     _check(networks, data, settings)
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         observers = [_Observer(label, *network, data, settings, torch.device(device))
                      for label, network in zip(labels_of(networks), networks, strict=True)]
@@ -109,7 +108,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, setting
         comparison = _Comparison(observers, data, settings)
         examples = comparison.measure(out, progress)
     results = _document(comparison, examples)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -129,7 +128,7 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: Settings) -> N
         raise DepthcueError(f"a share of {settings.share:g} of the pixels cannot be chosen",
                             "Choose --share between 0 and 1, as in 0.2.")
     for mask_net, _ in networks:
-        dial.setting_of(mask_net, lam=settings.lam)
+        tally.setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:
         raise DepthcueError(f"{data.spec} has {len(data)} images; at least two are needed", "Choose another --data.")
 
@@ -142,12 +141,12 @@ class _Observer:
         self.label, self.mask_net, self.depth_net, self.settings = label, mask_net, depth_net, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple)
-        self.setting = dial.setting_of(mask_net, lam=settings.lam)
+        self.setting = tally.setting_of(mask_net, lam=settings.lam)
         self.errors = Tally()
 
     def turn_dial(self, progress: Progress) -> None:
         """Take the setting whose masks keep the wanted share, unless a lambda was asked for or there is no dial."""
-        self.setting = dial.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
+        self.setting = tally.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
                                               progress, f" for {self.label}")
 
     def masks(self, pictures: Pictures) -> Tensor:
@@ -260,8 +259,8 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
     agreed = Summary(comparison.agreement, settings.draws, settings.seed)
     errors = {observer.label: Summary(observer.errors, settings.draws, settings.seed) for observer in observers}
     first = errors[observers[0].label]
-    alike = {measure: _by_image(comparison.labels, agreed, measure) for measure in MEASURES}
-    return record.document(
+    alike = {measure: _by_image(comparison.labels, agreed, measure) for measure in AGREEMENT_MEASURES}
+    return files.document(
         "compare-nets",
         nets=[{"label": observer.label, "weights": described(observer.mask_net),
                "target_net": described(observer.depth_net), **observer.setting.entry(),
@@ -271,7 +270,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> dict[s
         data={"spec": comparison.data.spec, "without_valid_depth": first.without_depth()},
         seed=settings.seed, images=len(agreed.names), ground_truth=first.ground_truth,
         share=settings.share, columns=comparison.columns,
-        agreement={measure: _matrix(comparison.columns, agreed, measure) for measure in MEASURES},
+        agreement={measure: _matrix(comparison.columns, agreed, measure) for measure in AGREEMENT_MEASURES},
         differences={measure: _differences(by_image, agreed.weights) for measure, by_image in alike.items()},
         transfer={label: {name: _transferred(summary, name, label) for name in comparison.columns}
                   for label, summary in errors.items()},

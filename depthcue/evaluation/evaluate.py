@@ -19,26 +19,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue import record
+from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import insertion, mask_character, statistics
-from depthcue.evaluation.agreement import spearman
-from depthcue.evaluation.dial import Setting, setting_of, settings_for
-from depthcue.evaluation.fills import ALWAYS, curves_under_fills, measure_under_fills
-from depthcue.evaluation.fills import SHARES as FILL_SHARES
-from depthcue.evaluation.full_errors import add_full_errors, full_errors
-from depthcue.evaluation.insertion import measure_orders, order_curves
-from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation import character, fills, statistics
+from depthcue.evaluation.fills import (
+    ALWAYS,
+    FILL_SHARES,
+    INSERTION_SHARES,
+    add_full_errors,
+    curves_under_fills,
+    full_errors,
+    measure_orders,
+    measure_under_fills,
+    order_curves,
+)
+from depthcue.evaluation.metrics import spearman
 from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
-from depthcue.evaluation.tally import Summary, Tally
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation.tally import Setting, Summary, Tally, setting_of, settings_for
+from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, load_mask_net
-from depthcue.nets.fill import FILLS, check_fill
+from depthcue.nets.units import FILLS, check_fill
 from depthcue.progress import Progress, Silent
-from depthcue.selection import (
+from depthcue.scorers import (
     THRESHOLD,
     DirectSettings,
     Pictures,
@@ -80,7 +85,7 @@ class Settings:
     """To be compared; empty leaves that out."""
     character: bool = True
     """Whether to measure what kind of selection the mask is."""
-    shares: tuple[float, ...] = insertion.SHARES
+    shares: tuple[float, ...] = INSERTION_SHARES
     """Of the insertion and deletion curves; empty leaves them out."""
     against: tuple[str, ...] = ("sobel", "random")
     """Orders that the mask's is compared with in those curves, names in `selection.METHODS`, or "all" that can work."""
@@ -171,7 +176,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         evaluation.choose_settings(progress)
         progress.start("evaluating", len(data))
@@ -186,7 +191,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
         one = evaluation.in_question
         sanity = measure_sanity(one.mask_net, one.setting, evaluation.viewing, settings.sanity, progress)
     results = _document(evaluation, summary, mask_nets, sanity)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -248,7 +253,7 @@ class _Evaluation:
         """For every share that masks are asked for, the setting whose masks keep it."""
         shares = set(FILL_SHARES if self.settings.fills else ())
         if self.settings.character:
-            shares |= {share for both in mask_character.NESTED for share in both}
+            shares |= {share for both in character.NESTED for share in both}
         if shares:
             one = self.in_question
             self.at = settings_for(one.mask_net, self.viewing, sorted(shares), one.setting, progress)
@@ -286,7 +291,7 @@ class _Evaluation:
             measure_under_fills(self.tally, view, partial(self._see, view), self.settings.fills,
                                 lambda share: rank_pixels(mask_at(share), self.settings.seed), ranks)
         if self.settings.shares:
-            orders = {insertion.MASK: rank_pixels(mask, self.settings.seed)}
+            orders = {fills.MASK: rank_pixels(mask, self.settings.seed)}
             orders |= {name: ranks[name] for name in self.rivals.scores}
             measure_orders(self.tally, view, partial(self._see, view), orders, self.settings.shares)
         if self.settings.character:
@@ -301,12 +306,12 @@ class _Evaluation:
         return lambda share: of_setting(self.at[share])
 
     def _add_character(self, mask: Tensor, mask_at: Callable[[float], Tensor], scores: dict[str, Tensor]) -> None:
-        border, rest = mask_character.border_and_rest(mask)
-        measures = {"undecided": mask_character.undecided(mask), "border": border, "rest": rest}
+        border, rest = character.border_and_rest(mask)
+        measures = {"undecided": character.undecided(mask), "border": border, "rest": rest}
         measures |= {f"correlation with {name}": spearman(mask, scores[name]) for name in ALWAYS}
         if self.in_question.mask_net.has_dial:
-            measures |= {f"nesting of {both}": mask_character.nesting(mask_at, *both, self.settings.seed)
-                         for both in mask_character.NESTED}
+            measures |= {f"nesting of {both}": character.nesting(mask_at, *both, self.settings.seed)
+                         for both in character.NESTED}
         for name, values in measures.items():
             self.tally.add(CHARACTER, name, values)
 
@@ -347,10 +352,10 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
     """
     settings, asked = evaluation.settings, evaluation.asked
     one = evaluation.in_question
-    ways = (insertion.MASK, *evaluation.rivals.scores)
+    ways = (fills.MASK, *evaluation.rivals.scores)
     orders = order_curves(summary, ways, settings.shares) | {"left_out": evaluation.rivals.left_out} \
         if settings.shares else None
-    return record.document(
+    return files.document(
         "evaluate",
         weights=[described(net) for net in mask_nets],
         target_net=described(evaluation.depth_net) | {"architecture": evaluation.depth_net.card.get("architecture")},
@@ -383,12 +388,12 @@ def _character(evaluation: _Evaluation, summary: Summary) -> dict[str, Any] | No
         return None
     one = evaluation.in_question
     return {
-        "bounds": list(mask_character.UNDECIDED), "undecided": summary.entry(CHARACTER, "undecided"),
-        "border_px": mask_character.BORDER_PX, "border_ratio": summary.ratio(CHARACTER, "border", "rest"),
+        "bounds": list(character.UNDECIDED), "undecided": summary.entry(CHARACTER, "undecided"),
+        "border_px": character.BORDER_PX, "border_ratio": summary.ratio(CHARACTER, "border", "rest"),
         "correlation": {name: summary.entry(CHARACTER, f"correlation with {name}") for name in ALWAYS},
         "nesting": [{"smaller": both[0], "larger": both[1],
                      "settings": [evaluation.at[share].entry() for share in both],
-                     **summary.entry(CHARACTER, f"nesting of {both}")} for both in mask_character.NESTED]
+                     **summary.entry(CHARACTER, f"nesting of {both}")} for both in character.NESTED]
         if one.mask_net.has_dial else None}
 
 

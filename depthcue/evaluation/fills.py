@@ -2,20 +2,101 @@
 
 A mask net that is trained under one fill can learn to keep what stands out from it. Its pixels then look well chosen
 under that fill alone, and no better than `contrast`, which ranks pixels by just that.
+
+Insertion and deletion curves: pixels shown, or hidden, one after the other in the order of a mask.
+
+After Petsiuk, Das, Saenko (RISE, BMVC 2018), for depth: insertion begins with all pixels hidden and shows the first of
+an order first; deletion begins with the whole picture and hides the first of the order first. At every share of the
+pixels the RMSE of what N sees is taken. A good order makes the insertion curve fall at once, and the deletion curve
+rise at once. The area under a curve is the mean RMSE over all shares, in metres: small is good for insertion, large for
+deletion. Orders are compared on the same images.
+
+Every error measure of one way to see, against ground truth and against N(I), each with an interval over images.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from depthcue.evaluation.dial import Setting
-from depthcue.evaluation.insertion import MASK
-from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation import statistics
+from depthcue.evaluation.metrics import image_errors, root
+from depthcue.evaluation.statistics import Floats, pair, short
+from depthcue.evaluation.tally import Setting, Summary, Tally
 from depthcue.evaluation.viewing import View
-from depthcue.selection import keep_first
+from depthcue.scorers import keep_first
 
-SHARES = (0.1, 0.2, 0.5)
+INSERTION_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Of the pixels shown or hidden. Curves bend most at their beginning."""
+WAYS = ("insertion", "deletion")
+MASK = "mask"
+"""The order that the others are compared with."""
+
+
+def measure_orders(tally: Tally, view: View, see: Callable[[Tensor], Tensor], ranks: Mapping[str, Tensor],
+                   shares: tuple[float, ...] = INSERTION_SHARES) -> None:
+    """Add the curves of a batch.
+
+    Args:
+        see: from a mask, bool (B, 1, H, W), to the depth seen through it.
+        ranks: for each order, `mask` among them, the rank of every pixel (see `selection.rank_pixels`).
+        shares: rising from 0 to 1.
+    """
+    first = next(iter(ranks.values()))
+    # both ends are the same for every order
+    ends = {0.0: see(keep_first(first, 0.0)), 1.0: see(keep_first(first, 1.0))}
+    for method, order in ranks.items():
+        for share in shares:
+            for way in WAYS:
+                shown = share if way == "insertion" else 1 - share
+                kept = keep_first(order, share)
+                depth_m = ends[shown] if shown in ends else see(kept if way == "insertion" else ~kept)
+                tally.errors(_insertion_key(way, method, share), view, depth_m)
+
+
+def order_curves(summary: Summary, methods: tuple[str, ...],
+                 shares: tuple[float, ...] = INSERTION_SHARES) -> dict[str, Any]:
+    """The curves over images: `shares`, and for each of WAYS and each order its curve and the area under it.
+
+    Every order has `rmse` (where there is ground truth) and `rmse_to_target`, one number a share, and for both an
+    `area` (say `rmse_area`), its `_ci95`, and how much it exceeds the mask's: `rmse_area_minus_mask` with its `_ci95`.
+    """
+    fields = {"rmse_to_target": ("mse_to_target", slice(None), summary.weights)}
+    if summary.ground_truth:
+        fields = {"rmse": ("mse", summary.known, summary.known_weights)} | fields
+    document: dict[str, Any] = {"shares": list(shares)}
+    for way in WAYS:
+        document[way] = {method: {} for method in methods}
+        for name, (measure, images, weights) in fields.items():
+            curves = {method: np.stack([summary.values[_insertion_key(way, method, share), measure][images]
+                                        for share in shares]) for method in methods}  # (shares, images) each
+            for method, curve in curves.items():
+                document[way][method] |= _entry(name, np.array(shares), curve, curves[MASK], weights)
+    return document
+
+
+def area_under(shares: Floats, values: Floats) -> Floats:
+    """The area under curves by trapezoids: `values` (shares, ...) -> (...), or a scalar."""
+    return np.asarray(np.trapezoid(values, shares, axis=0))
+
+
+def _entry(name: str, shares: Floats, mse: Floats, mse_of_mask: Floats, weights: Floats) -> dict[str, Any]:
+    areas = area_under(shares, np.sqrt(mse @ weights.T))  # (draws,)
+    above = areas - area_under(shares, np.sqrt(mse_of_mask @ weights.T))
+    area = float(area_under(shares, np.array([root(at) for at in mse])))
+    area_of_mask = float(area_under(shares, np.array([root(at) for at in mse_of_mask])))
+    return {name: [short(root(at)) for at in mse],
+            f"{name}_area": short(area), f"{name}_area_ci95": pair(statistics.percentile_interval(areas)),
+            f"{name}_area_minus_mask": short(area - area_of_mask),
+            f"{name}_area_minus_mask_ci95": pair(statistics.percentile_interval(above))}
+
+
+def _insertion_key(way: str, method: str, share: float) -> str:
+    return f"{way} by {method} at {share}"
+
+
+FILL_SHARES = (0.1, 0.2, 0.5)
 """Of the pixels kept."""
 ALWAYS = ("contrast", "sobel")
 """What a mask is compared with under every fill, whatever else it is compared with."""
@@ -30,11 +111,11 @@ def measure_under_fills(tally: Tally, view: View, see: Callable[[Tensor, str], T
         mask_ranks: from a share to the rank of every pixel in the mask for that share (see `selection.rank_pixels`).
         ranks: the rank of every pixel for each other way to choose.
     """
-    for share in SHARES:
+    for share in FILL_SHARES:
         for method, order in {MASK: mask_ranks(share), **ranks}.items():
             kept = keep_first(order, share)
             for fill in fills:
-                tally.errors(_key(method, share, fill), view, see(kept, fill))
+                tally.errors(_fill_key(method, share, fill), view, see(kept, fill))
 
 
 def curves_under_fills(summary: Summary, fills: tuple[str, ...], methods: tuple[str, ...],
@@ -47,9 +128,53 @@ def curves_under_fills(summary: Summary, fills: tuple[str, ...], methods: tuple[
     """
     return {fill: {method: [
         {"sparseness": share, **(settings[share].entry() if method == MASK else {}),
-         **summary.beside(_key(method, share, fill), _key(MASK, share, fill))}
-        for share in SHARES] for method in (MASK, *methods)} for fill in fills}
+         **summary.beside(_fill_key(method, share, fill), _fill_key(MASK, share, fill))}
+        for share in FILL_SHARES] for method in (MASK, *methods)} for fill in fills}
 
 
-def _key(method: str, share: float, fill: str) -> str:
+def _fill_key(method: str, share: float, fill: str) -> str:
     return f"{method} at {share} on {fill}"
+
+
+MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
+"""The measures that are means over images; RMSE comes with them."""
+
+
+def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_metres: bool = True) -> None:
+    """Add all that `full_errors` tells of `key`: the errors of `depth_m` (B, 1, h, w), what the net sees one way.
+
+    Args:
+        in_metres: False where N(I) has units of its own, which know no zero: ratios and logarithms against it would
+            mean nothing, and are left out.
+    """
+    tally.errors(key, view, depth_m)
+    if in_metres:
+        errors = image_errors(depth_m, view.target_m)
+        for measure in MEANS:
+            tally.add(_to_target(key), measure, errors[measure])
+
+
+def full_errors(summary: Summary, key: str) -> dict[str, dict[str, Any]]:
+    """The errors of one way to see: `truth` (where the data has any) and `target`.
+
+    Each holds `rmse` and MEANS, and for each of them the 95% interval over images, as in `rmse_ci95`. Against the
+    target the means are absent where they were left out.
+    """
+    entry = {}
+    if summary.ground_truth:
+        entry["truth"] = _measured(summary.values[key, "mse"][summary.known], summary.known_weights,
+                                   {name: summary.values[key, name][summary.known] for name in MEANS})
+    means = {name: summary.values[_to_target(key), name] for name in MEANS if (_to_target(key), name) in summary.values}
+    entry["target"] = _measured(summary.values[key, "mse_to_target"], summary.weights, means)
+    return entry
+
+
+def _to_target(key: str) -> str:
+    return f"{key}, to the target"
+
+
+def _measured(mse: Floats, weights: Floats, means: dict[str, Floats]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"rmse": short(root(mse)), "rmse_ci95": pair(statistics.rmse_interval(mse, weights))}
+    for name, values in means.items():
+        entry |= {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
+    return entry

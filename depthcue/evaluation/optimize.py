@@ -17,27 +17,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthcue import record
-from depthcue.atomic import atomic_path
+from depthcue import files
 from depthcue.data import RgbdData, open_data
-from depthcue.data.pictures import PictureData, open_pictures
+from depthcue.data.folder import PictureData, open_pictures
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
-from depthcue.evaluation.dial import setting_of
-from depthcue.evaluation.pair import described, load_pair
+from depthcue.evaluation.images import map_of, picture_of, save_row
+from depthcue.evaluation.metrics import roughness
 from depthcue.evaluation.rivals import Stopwatch
-from depthcue.evaluation.roughness import roughness
-from depthcue.evaluation.side_by_side import save_row
-from depthcue.evaluation.tally import Summary, Tally, short
-from depthcue.evaluation.tiles import map_of, picture_of
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation.statistics import short
+from depthcue.evaluation.tally import Summary, Tally, setting_of
+from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.files import atomic_path
 from depthcue.imaging import grey8, overlay
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.catalog import SHIPPED
 from depthcue.objective import total_variation
 from depthcue.progress import Progress, Silent
-from depthcue.selection import DirectSettings, Means, Pictures, Score, build_method, judge, optimise_masks, sobel_edges
+from depthcue.scorers import DirectSettings, Means, Pictures, Score, build_method, judge, optimise_masks, sobel_edges
 
 DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
 """The ways to a mask, by the equations of the paper."""
@@ -124,7 +122,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: Settings | None = 
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     search = _Search(nets, data, settings, torch.device(device))
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     progress.start("minimising Eq. (3)", len(data) * settings.direct.steps * settings.direct.restarts)
     masks: list[dict[str, Any]] = []
     examples: list[dict[str, Any]] = []
@@ -134,7 +132,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: Settings | None = 
             masks += _save_masks(view, found, out)
             examples += search.examples(view, found, out)
     results = _document(search, masks, examples)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 
@@ -241,7 +239,7 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
             field: value for _, name in names
             for field, value in ((name, summary.mean(way, name)), (f"{name}_ci95", summary.mean_interval(way, name)))}
     nothing_lost = 3 * float(np.log(0.5))
-    return record.document(
+    return files.document(
         "optimize",
         target_net=described(search.nets.depth),
         weights=None if search.nets.learned is None else described(search.nets.learned),

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.tally import short
+from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import Viewing
-from depthcue.selection import METHODS, ORACLES, Means, Pictures, Score, build_method
+from depthcue.scorers import METHODS, ORACLES, Means, Pictures, Score, build_method
 
 ALL = "all"
 """Stands for every way there is."""

@@ -3,12 +3,20 @@
 The images of a test set are one draw of all images that could have been taken. Drawing as many again from them, with
 replacement, some thousand times shows how far a measured number would move (Efron's percentile interval). Two methods
 measured on the same images are resampled together, so that an image hard for both weighs on both.
+
+Numbers of every image, and what they come to over images: errors with intervals, and paired differences.
+
+A key names a way to see ("target": the whole picture; "mask at 0.2"), a measure what is counted of it. Errors are
+against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
 """
+
+
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -46,3 +54,13 @@ def rmse_difference_interval(mse: Floats, mse_of_other: Floats, weights: Floats,
                              level: float = LEVEL) -> tuple[float, float]:
     """The interval of RMSE minus the other's RMSE, both on the same resampled images."""
     return percentile_interval(np.sqrt(weights @ mse) - np.sqrt(weights @ mse_of_other), level)
+
+
+def short(value: float) -> float:
+    """Six digits are more than any of these numbers is good for, and make a file that can be read."""
+    return float(f"{value:.6g}")
+
+
+def pair(interval: tuple[float, float]) -> list[float]:
+    """An interval as JSON has it."""
+    return [short(end) for end in interval]

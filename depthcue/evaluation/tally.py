@@ -4,17 +4,30 @@ A key names a way to see ("target": the whole picture; "mask at 0.2"), a measure
 against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
-from depthcue.evaluation.viewing import View
-
-Floats = NDArray[np.float64]
+from depthcue.evaluation.statistics import (
+    DRAWS,
+    mean_interval,
+    pair,
+    percentile_interval,
+    resampling_weights,
+    rmse_difference_interval,
+    rmse_interval,
+    short,
+)
+from depthcue.evaluation.viewing import View, Viewing
+from depthcue.nets import (
+    MaskNet,
+)
+from depthcue.progress import Progress
+from depthcue.scorers import Means, build_method
 
 TARGET = "target"
 """The key of what the net sees in whole pictures."""
@@ -51,16 +64,16 @@ class Tally:
 class Summary:
     """Numbers over images, with 95% bootstrap intervals, from those of each image."""
 
-    def __init__(self, tally: Tally, draws: int = statistics.DRAWS, seed: int = 0) -> None:
+    def __init__(self, tally: Tally, draws: int = DRAWS, seed: int = 0) -> None:
         self.names = tally.names
         self.values = {key: np.array(numbers) for key, numbers in tally.numbers.items()}
         images = len(tally.names)
-        self.weights = statistics.resampling_weights(images, draws, seed)
+        self.weights = resampling_weights(images, draws, seed)
         # an image without any valid depth has no error, and is left out of those against ground truth
         self.known = np.isfinite(self.values.get((TARGET, "mse"), np.full(images, np.nan)))
         self.ground_truth = bool(self.known.any())
         if self.ground_truth:
-            self.known_weights = statistics.resampling_weights(int(self.known.sum()), draws, seed)
+            self.known_weights = resampling_weights(int(self.known.sum()), draws, seed)
 
     def without_depth(self) -> list[str]:
         """Images that have no valid depth, where others have."""
@@ -77,7 +90,7 @@ class Summary:
             return {}
         errors = {measure: values[self.known] for (found, measure), values in self.values.items()
                   if found == key and measure != "mse_to_target"}
-        interval = statistics.rmse_interval(errors["mse"], self.known_weights)
+        interval = rmse_interval(errors["mse"], self.known_weights)
         return {**{name: short(value) for name, value in summarise(errors).items()}, "rmse_ci95": pair(interval)}
 
     def of(self, key: str) -> dict[str, Any]:
@@ -86,12 +99,12 @@ class Summary:
         if self.ground_truth:
             mse = self.values[key, "mse"][self.known]
             entry = {"rmse": short(root(mse)),
-                     "rmse_ci95": pair(statistics.rmse_interval(mse, self.known_weights)),
+                     "rmse_ci95": pair(rmse_interval(mse, self.known_weights)),
                      **{name: short(float(self.values[key, name][self.known].mean()))
                         for name in ("abs_rel", "delta1")}}
         mse = self.values[key, "mse_to_target"]
         return entry | {"rmse_to_target": short(root(mse)),
-                        "rmse_to_target_ci95": pair(statistics.rmse_interval(mse, self.weights))}
+                        "rmse_to_target_ci95": pair(rmse_interval(mse, self.weights))}
 
     def difference(self, key: str, reference: str) -> dict[str, Any]:
         """RMSE of `key` minus `reference`'s on the same images: `truth`, `truth_ci95`, `target`, `target_ci95`."""
@@ -99,10 +112,10 @@ class Summary:
         if self.ground_truth:
             mse, other = (self.values[name, "mse"][self.known] for name in (key, reference))
             entry = {"truth": short(root(mse) - root(other)),
-                     "truth_ci95": pair(statistics.rmse_difference_interval(mse, other, self.known_weights))}
+                     "truth_ci95": pair(rmse_difference_interval(mse, other, self.known_weights))}
         mse, other = (self.values[name, "mse_to_target"] for name in (key, reference))
         return entry | {"target": short(root(mse) - root(other)),
-                        "target_ci95": pair(statistics.rmse_difference_interval(mse, other, self.weights))}
+                        "target_ci95": pair(rmse_difference_interval(mse, other, self.weights))}
 
     def beside(self, key: str, mask_key: str) -> dict[str, Any]:
         """The errors of one way to see, and how much they exceed those through the mask on the same images."""
@@ -116,7 +129,7 @@ class Summary:
 
     def mean_interval(self, key: str, measure: str) -> list[float]:
         """The 95% interval of that mean."""
-        return pair(statistics.mean_interval(self.values[key, measure], self.weights))
+        return pair(mean_interval(self.values[key, measure], self.weights))
 
     def entry(self, key: str, measure: str) -> dict[str, Any]:
         """That mean with its interval: `value`, `value_ci95`."""
@@ -129,7 +142,7 @@ class Summary:
             return None
         drawn = (self.weights @ above) / np.maximum(self.weights @ below, np.finfo(np.float64).tiny)
         return {"value": short(float(above.mean() / below.mean())),
-                "value_ci95": pair(statistics.percentile_interval(drawn))}
+                "value_ci95": pair(percentile_interval(drawn))}
 
     def per_image(self, key: str) -> dict[str, list[float | None]]:
         """RMSE of each image, None where it has no valid depth."""
@@ -139,11 +152,106 @@ class Summary:
                 for name, measure in columns.items() if (key, measure) in self.values}
 
 
-def short(value: float) -> float:
-    """Six digits are more than any of these numbers is good for, and make a file that can be read."""
-    return float(f"{value:.6g}")
+STEPS = 16
+IMAGES = 64
 
 
-def pair(interval: tuple[float, float]) -> list[float]:
-    """An interval as JSON has it."""
-    return [short(end) for end in interval]
+@dataclass(frozen=True)
+class Sweep:
+    """What the masks of a dial's lambdas keep."""
+
+    lambdas: tuple[float, ...]
+    """Rising."""
+    means: tuple[float, ...]
+    """The mean over images and pixels of the masks of each lambda, in [0, 1]."""
+
+    def for_share(self, share: float) -> float:
+        """The lambda whose masks have the mean nearest to `share`."""
+        return self.lambdas[int(np.abs(np.array(self.means) - share).argmin())]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """As a results document has it."""
+        return [{"lambda": short(lam), "mean": short(mean)}
+                for lam, mean in zip(self.lambdas, self.means, strict=True)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a mask net is asked for: a share to keep where it takes shares, else λ."""
+
+    lam: float | None
+    """λ, or what a share answers to; None where the card of a net of shares does not say."""
+    keep: float | None = None
+
+    def means(self, mask_net: MaskNet, seed: int = 0) -> Means:
+        """For `selection.build_method`."""
+        return Means(mask_net, self.lam, seed, keep=self.keep)
+
+    def entry(self) -> dict[str, Any]:
+        """As a results document has it."""
+        named = {} if self.keep is None else {"keep": short(self.keep)}
+        return named | {"lambda": None if self.lam is None else short(self.lam)}
+
+    def __str__(self) -> str:
+        return f"lambda {self.lam:g}" if self.keep is None else f"a share of {self.keep:g}"
+
+
+def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None = None) -> Setting:
+    """The setting for a share or for a λ; the net's own for neither. A share says nothing to a net of λ.
+
+    Raises:
+        DepthcueError: both are given, or one is out of range.
+    """
+    dial = mask_net.dial_value(keep, lam)
+    if not mask_net.keeps_shares:
+        return Setting(dial)
+    return Setting(mask_net.lambda_at(dial) if lam is None else lam, dial)
+
+
+def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: float | None,
+                      progress: Progress, name: str = "") -> Setting:
+    """The setting whose masks keep about `share` of the pixels, unless a λ is given.
+
+    A net of shares is asked for it; of a net with a λ dial the λ whose masks have the nearest mean is found; any other
+    has one setting alone.
+    """
+    if lam is not None or mask_net.keeps_shares or not mask_net.has_dial:
+        return setting_of(mask_net, share if lam is None else None, lam)
+    places = viewing.spread(IMAGES)
+    progress.start(f"choosing lambda{name}", len(places))
+    return Setting(sweep_dial(mask_net, viewing, places, STEPS, progress).for_share(share))
+
+
+def settings_for(mask_net: MaskNet, viewing: Viewing, shares: Sequence[float], otherwise: Setting,
+                 progress: Progress) -> dict[float, Setting]:
+    """For each share the setting whose masks keep about that much; `otherwise` for all where the net has no dial."""
+    if not mask_net.has_dial:
+        return dict.fromkeys(shares, otherwise)
+    if mask_net.keeps_shares:
+        return {share: setting_of(mask_net, share) for share in shares}
+    places = viewing.spread(IMAGES)
+    progress.start("choosing lambda", len(places))
+    sweep = sweep_dial(mask_net, viewing, places, STEPS, progress)
+    return {share: Setting(sweep.for_share(share)) for share in shares}
+
+
+def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps: int,
+               progress: Progress) -> Sweep:
+    """Measure the masks of `steps` lambdas, evenly in ln lambda over the range of a net that has a dial.
+
+    Args:
+        viewing: gives the pictures, at the size that the net sees them in.
+        places: of the images whose masks are looked at; see `Viewing.spread`.
+        progress: advanced by one an image.
+    """
+    span = mask_net.description.lambda_range
+    if span is None:
+        raise ValueError(f"{mask_net.description.name} has no dial to turn")
+    lambdas = np.geomspace(*span, steps).clip(*span).tolist()
+    methods = [build_method("mask", Means(mask_net, lam)) for lam in lambdas]
+    totals = np.zeros(steps)
+    for _, pictures in viewing.pictures(places):
+        for step, method in enumerate(methods):
+            totals[step] += float(method(pictures).mean(dim=(1, 2, 3)).sum())
+        progress.advance(len(pictures.places))
+    return Sweep(tuple(lambdas), tuple((totals / len(places)).tolist()))

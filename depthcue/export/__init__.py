@@ -2,6 +2,6 @@
 
 from depthcue.export.job import FORMATS, export_spec
 from depthcue.export.onnx import export_onnx
-from depthcue.nets.graph_card import described_depth_net, described_mask_net, read_graph_card
+from depthcue.nets.exported import described_depth_net, described_mask_net, read_graph_card
 
 __all__ = ["FORMATS", "described_depth_net", "described_mask_net", "export_onnx", "export_spec", "read_graph_card"]

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthcue import scenes
+from depthcue.backends.precision import FP32, INT8, check_precision
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
 from depthcue.export.onnx import export_onnx
-from depthcue.export.precision import FP32, INT8, check_precision
 from depthcue.export.versions import LEAST_CALIBRATION
 from depthcue.nets import DepthNet, MaskDescription, load_depth_net, load_mask_net, load_target_of
+from depthcue.scenes.api import SCENES_PER_KIND, rendered_pictures
 
 FORMATS = ("onnx",)
-SCENE_SIZE = (240, 320)
-SCENES_PER_KIND = 4
 PICTURES = 16
 """How many pictures of --data are compared on."""
 CALIBRATION = 32
@@ -69,16 +68,6 @@ def _pictures(data: str | None, precision: str) -> tuple[list[Picture], list[Pic
                             f"{least}, two thirds to calibrate on and the others to compare on",
                             "Give --data more pictures, of the kind that the net will see.")
     return stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
-
-
-def rendered_pictures(per_kind: int = SCENES_PER_KIND, first: int = 0) -> list[Picture]:
-    """A few rendered rooms and roads, uint8 (H, W, 3): pictures that are there on every machine."""
-    height, width = SCENE_SIZE
-    pictures: list[Picture] = []
-    for kind in scenes.KINDS:
-        rgb = scenes.render(kind, range(first, first + per_kind), height, width).rgb
-        pictures += list((rgb.permute(0, 2, 3, 1) * 255.0).round().byte().numpy())
-    return pictures
 
 
 def stored_pictures(data: str, count: int) -> list[Picture]:

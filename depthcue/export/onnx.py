@@ -18,19 +18,17 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from depthcue.atomic import atomic_path
+from depthcue.backends.onnx_backend import CPU_PROVIDER, open_cpu_session
+from depthcue.backends.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
 from depthcue.errors import DepthcueError
-from depthcue.export.card import graph_card, net_identity
-from depthcue.export.module import DepthGraph, MaskGraph
+from depthcue.export.graph_module import DepthGraph, MaskGraph, graph_card
 from depthcue.export.parity import Exported, Frames, Maps, Parity, measure_parity
-from depthcue.export.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
-from depthcue.export.rewrites import Rewriting, rewritten
-from depthcue.export.running import PROVIDER, open_session
 from depthcue.export.versions import Version, versions
+from depthcue.files import atomic_path, revision, write_json
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.graph_card import file_sha256
-from depthcue.record import revision, write_json
+from depthcue.nets.exported import file_sha256, net_identity
+from depthcue.nets.rewriting import Rewriting, rewritten
 
 OPSET = 18
 """What torch's exporter writes without converting, and old enough for ONNX Runtime and TensorRT of the last years."""
@@ -79,7 +77,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
                 break
         else:
             raise _too_far(precision, checks)
-        (way, parity), runs_here = list(checks.items())[-1], PROVIDER in checks
+        (way, parity), runs_here = list(checks.items())[-1], CPU_PROVIDER in checks
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
             "mask" if isinstance(module, MaskGraph) else "depth", description,
@@ -100,15 +98,15 @@ def _ways_to_run(version: Version, path: Path, precision: str,
     """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
     ways: dict[str, Exported] = {}
     try:
-        ways[PROVIDER] = _runner(open_session(str(path)), description)
+        ways[CPU_PROVIDER] = _runner(open_cpu_session(str(path)), description)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
         if precision != BF16:
             raise DepthcueError(f"ONNX Runtime cannot load the graph of {description.name}: {error}",
                                 "Nothing was written.") from error
     if version.emulated is not None:
-        emulated = open_session(version.emulated.SerializeToString())
-        ways[f"{PROVIDER}, each result rounded to {precision}"] = _runner(emulated, description)
+        emulated = open_cpu_session(version.emulated.SerializeToString())
+        ways[f"{CPU_PROVIDER}, each result rounded to {precision}"] = _runner(emulated, description)
     return ways
 
 

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
-from depthcue.export.module import DepthGraph, MaskGraph
-from depthcue.export.precision import Tolerance
+from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.imaging import fit_size, resize_rgb, top_pixels
 from depthcue.nets import DepthNet, MaskDescription, depth_from, see_whole
+from depthcue.nets.guard import fit, resize
 from depthcue.nets.units import own_units
-from depthcue.nets.view import fit, resize
 
 Frames = NDArray[np.uint8]
 """uint8 (B, H, W, 3)."""

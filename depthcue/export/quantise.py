@@ -9,10 +9,21 @@ the share of pixels that change side from 0.7% to 0.4%).
 
 The last product before the output and what follows it (the mask's sigmoid) stay in float32: 255 steps would be seen in
 the mask. Scales come from calibration pictures: the largest value seen in a place becomes 127.
+
+How large the values inside a graph become: measured on pictures, for choosing what fits in fewer bits.
+
+What a 16-bit graph computes on hardware that computes in 16 bit, found out on a CPU that does not.
+
+ONNX Runtime's CPU provider has no kernels for bfloat16, and runs fp16 in float32 without rounding between the nodes
+(seen in 1.31: a product of 1e6 passes through), so it would find an overflowing graph sound. Here every node computes
+in float32 and each 16-bit result is rounded to 16 bit at once, which is what tensor cores do that multiply in 16 bit
+and add up in float32. Hardware that also adds up in 16 bit rounds more than this.
+
+Where in a graph a node stands: before, among or after its products with the picture; that decides about its bits.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +32,112 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from depthcue.export.placing import away_from_features, last_products
+from depthcue.backends.onnx_backend import Feeds, open_cpu_session
+
+
+def largest_values(model: onnx.ModelProto, runs: Iterable[Feeds]) -> dict[str, float]:
+    """The largest absolute value that every float32 value inside the graph takes over `runs`."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    graph = watched.graph
+    names = [name for name, kind in value_types(model).items() if kind == onnx.TensorProto.FLOAT]
+    made = {output for node in graph.node for output in node.output}
+    names = [name for name in names if name in made]
+    for number, name in enumerate(names):
+        graph.node.append(onnx.helper.make_node("Abs", [name], [f"depthcue_abs_{number}"]))
+        graph.node.append(onnx.helper.make_node("ReduceMax", [f"depthcue_abs_{number}"], [f"depthcue_max_{number}"],
+                                                keepdims=0))
+        graph.output.append(onnx.helper.make_tensor_value_info(f"depthcue_max_{number}", onnx.TensorProto.FLOAT, []))
+    session = open_cpu_session(watched.SerializeToString())
+    wanted = [f"depthcue_max_{number}" for number in range(len(names))]
+    largest = np.zeros(len(names))
+    for run in runs:
+        # maximum keeps NaN, so that a value which is no number anywhere is seen
+        largest = np.maximum(largest, np.stack(session.run(wanted, run)))
+    return dict(zip(names, largest.tolist(), strict=True))
+
+
+def value_types(model: onnx.ModelProto) -> dict[str, int]:
+    """The element type (onnx.TensorProto.*) of every named value: inputs, weights and what the nodes give."""
+    graph = onnx.shape_inference.infer_shapes(model, check_type=True, data_prop=True).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        types[value.name] = value.type.tensor_type.elem_type
+    return types
+
+
+_SIXTEEN_BIT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
+def rounding(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A float32 graph with the answers of the 16-bit graph `model`, for ONNX Runtime on a CPU."""
+    types = value_types(model)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    for tensor in model.graph.initializer:
+        if tensor.data_type in _SIXTEEN_BIT:
+            tensor = numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float32"), tensor.name)
+        graph.initializer.append(tensor)
+    for node in model.graph.node:
+        computed = graph.node.add()
+        computed.CopyFrom(node)
+        if node.op_type == "Cast":
+            for attribute in computed.attribute:
+                if attribute.name == "to" and attribute.i in _SIXTEEN_BIT:
+                    attribute.i = TensorProto.FLOAT
+        for place, name in enumerate(node.output):
+            if types.get(name) in _SIXTEEN_BIT:
+                computed.output[place] = f"{name}_exact"
+                graph.node.append(helper.make_node("Cast", [f"{name}_exact"], [f"{name}_rounded"], to=types[name]))
+                graph.node.append(helper.make_node("Cast", [f"{name}_rounded"], [name], to=TensorProto.FLOAT))
+    return result
+
+
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+BEFORE = "before the first convolution"
+APART = "not of the picture (keep, lambda, constants)"
+AFTER = "after the last convolution"
+
+
+def away_from_features(model: onnx.ModelProto) -> list[str | None]:
+    """For every node why it does not work on features; None for one that does.
+
+    Features are what convolutions or matrix products have made of the picture, the graph's first input. A product that
+    takes the picture itself counts as working on features, and what no product follows does not.
+    """
+    graph = model.graph
+    of_picture, features = {graph.input[0].name}, set[str]()
+    reasons: list[str | None] = []
+    for node in graph.node:
+        sees = any(name in of_picture for name in node.input)
+        works = any(name in features for name in node.input) or (sees and node.op_type in PRODUCTS)
+        of_picture.update(node.output if sees else ())
+        features.update(node.output if works else ())
+        reasons.append(None if works else BEFORE if sees else APART)
+    needed = set[str]()
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        if node.op_type in PRODUCTS or any(name in needed for name in node.output):
+            needed.update(node.input)
+        elif reasons[place] is None:
+            reasons[place] = AFTER
+    return reasons
+
+
+def last_products(model: onnx.ModelProto) -> set[int]:
+    """Places of the products that no other product follows: they make the output."""
+    followed, last = set[str](), set[int]()
+    for place in reversed(range(len(model.graph.node))):
+        node = model.graph.node[place]
+        feeds_product = any(name in followed for name in node.output)
+        if node.op_type in PRODUCTS and not feeds_product:
+            last.add(place)
+        if node.op_type in PRODUCTS or feeds_product:
+            followed.update(node.input)
+    return last
+
 
 MOST = 127
 """Of -128 … 127: symmetric ranges leave -128 unused."""

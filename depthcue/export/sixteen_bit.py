@@ -25,9 +25,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from depthcue.export.placing import PRODUCTS, away_from_features, last_products
-from depthcue.export.precision import BF16, FP16
-from depthcue.export.ranges import value_types
+from depthcue.backends.precision import BF16, FP16
+from depthcue.export.quantise import PRODUCTS, away_from_features, last_products, value_types
 
 LOWERED = PRODUCTS | {
     "Add", "Sub", "Mul", "Neg", "Relu", "LeakyRelu", "PRelu", "Clip", "Max", "Min", "MaxPool", "AveragePool", "Resize",

@@ -9,12 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from depthcue.backends.onnx_backend import Feeds, feeds, open_cpu_session
+from depthcue.backends.precision import FP32, INT8
 from depthcue.errors import DepthcueError
-from depthcue.export.precision import FP32, INT8
-from depthcue.export.quantise import Quantisation, count_products, quantisable, quantise
-from depthcue.export.ranges import largest_values
-from depthcue.export.rounding import rounding
-from depthcue.export.running import Feeds, feeds, open_session
+from depthcue.export.quantise import Quantisation, count_products, largest_values, quantisable, quantise, rounding
 from depthcue.export.sixteen_bit import lower
 from depthcue.nets import DepthDescription, MaskDescription
 
@@ -99,5 +97,5 @@ def _by_cost(model: onnx.ModelProto, largest: dict[str, float], runs: Sequence[F
 
 
 def _answers(model: onnx.ModelProto, runs: Sequence[Feeds]) -> list[NDArray[np.float32]]:
-    session = open_session(model.SerializeToString())
+    session = open_cpu_session(model.SerializeToString())
     return [session.run(None, run)[0] for run in runs]

@@ -2,15 +2,26 @@
 
 Most uses need a video's frames at one small size, or their light alone. Both come from the decoder's luma and chroma in
 a fraction of the time that a full-size RGB picture takes to be made and shrunk.
+
+Video frames as a screen of usual range shows them: high dynamic range tone-mapped, transparent ones on grey.
+
+HDR video (PQ, BT.2100; HLG) holds light in BT.2020 colours that a net trained on photographs has never seen: shown as
+it is stored it looks washed out. FFmpeg's scaler brings it to BT.709 in two ways, of which the darker counts for each
+pixel: *relative*, where the reference white of BT.2408 (203 cd/m²) becomes white, everything below keeps its look, and
+highlights are cut off; and *perceptual*, which keeps highlights and darkens all the rest, lightened again. So what lies
+below white is right, and highlights are compressed into the uppermost fifth.
 """
 
 import struct
+from collections.abc import Callable
 
+import av.error
 import numpy as np
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from depthcue.imaging import Grey, Rgb, grey_of, resize_grey, resize_rgb
+from depthcue.imaging import BACKGROUND_GREY, Grey, Rgb, grey_of, resize_grey, resize_rgb
 
 _UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED: the file does not say how its YUV was made from RGB."""
@@ -112,3 +123,108 @@ def turn_of(frame: VideoFrame) -> Turn:
         return Turn(1, 0, 0, 1)
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
     return Turn(a, b, c, d)
+
+
+_HIGH_RANGE = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of video (ITU-T H.273)."""
+_BT709, _BT2020 = 1, 9
+_LIMITED, _FULL = 1, 2
+_TARGET = "out_primaries=bt709:out_transfer=bt709"
+"""What the scaler is to make; it computes a table for it, which takes some seconds and is used for all frames."""
+_HIGHLIGHTS = 0.45
+"""How much of the range below white the perceptual way keeps after it is lightened."""
+
+
+class Display:
+    """The frames of one video, as they are to be seen; used by one thread."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        """
+        Args:
+            note: called with what a user would want to know, once or more often.
+        """
+        self._note = note
+        self._key: tuple[int | str, ...] = ()
+        self._graph: tuple[Graph, object, object] | None = None
+        self._pushed = 0
+
+    def shown(self, frame: VideoFrame) -> VideoFrame:
+        """The frame itself, or what is to be seen in its place, without its time; the frame's own is lost."""
+        alpha = _alpha(frame)
+        high_range = _HIGH_RANGE.get(int(frame.color_trc))
+        if high_range is not None:
+            frame = self._tone_mapped(frame, high_range)
+        if alpha is None:
+            return frame
+        self._note("transparent: shown on mid-grey")
+        colours = frame.reformat(format="rgb24").to_ndarray().view(np.uint8)
+        return _as_frame(_composed(colours, alpha))
+
+    def _tone_mapped(self, frame: VideoFrame, name: str) -> VideoFrame:
+        if int(frame.color_primaries) == _UNSPECIFIED:
+            frame.color_primaries = _BT2020
+        matrix, extent = int(frame.colorspace), int(frame.color_range)
+        is_rgb = frame.format.is_rgb
+        matrix = matrix if is_rgb or matrix != _UNSPECIFIED else _BT2020
+        extent = extent or (_FULL if is_rgb else _LIMITED)
+        key = (frame.width, frame.height, frame.format.name, matrix, extent, name, int(frame.color_primaries))
+        try:
+            if key != self._key:
+                self._key, self._graph = key, None
+                self._graph = _graph(frame, matrix, extent)
+            if self._graph is not None:
+                _, entrance, exit_ = self._graph
+                frame.pts = self._pushed  # both ways must agree on a time, whatever the file's clock says
+                self._pushed += 1
+                entrance.push(frame)  # type: ignore[attr-defined]
+                mapped: VideoFrame = exit_.pull()  # type: ignore[attr-defined]
+                self._note(f"HDR ({name}): tone-mapped to BT.709")
+                return mapped
+        except (av.error.FFmpegError, ValueError, OSError):
+            self._graph = None
+        self._note(f"HDR ({name}) cannot be tone-mapped by this build of PyAV: shown as it is stored, washed out")
+        return frame
+
+
+def _graph(frame: VideoFrame, matrix: int, extent: int) -> tuple[Graph, object, object]:
+    graph = Graph()
+    lightened = f"255-(255-val)*{_HIGHLIGHTS}"
+    entrance = graph.add("buffer", f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
+                                   f"time_base=1/25:pixel_aspect=1/1:colorspace={matrix}:range={extent}")
+    both = graph.add("split")
+    ways = [[("scale", f"{_TARGET}:intent=relative_colorimetric"), ("format", "gbrp")],
+            [("scale", f"{_TARGET}:intent=perceptual"), ("format", "gbrp"),
+             ("lutrgb", f"r={lightened}:g={lightened}:b={lightened}")]]
+    darker = graph.add("blend", "all_mode=darken")
+    entrance.link_to(both)
+    for number, way in enumerate(ways):
+        last, output = both, number
+        for name, arguments in way:
+            filter_ = graph.add(name, arguments)
+            last.link_to(filter_, output, 0)
+            last, output = filter_, 0
+        last.link_to(darker, 0, number)
+    exit_ = graph.add("buffersink")
+    rgb = graph.add("format", "rgb24")
+    darker.link_to(rgb)
+    rgb.link_to(exit_)
+    graph.configure()
+    return graph, entrance, exit_
+
+
+def _alpha(frame: VideoFrame) -> Grey | None:
+    """How opaque each pixel is, uint8 (H, W); None where all are."""
+    if not (frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)):
+        return None
+    alpha: Grey = frame.reformat(format="rgba").to_ndarray().view(np.uint8)[..., 3]
+    return None if alpha.min() == 255 else alpha
+
+
+def _composed(rgb: Rgb, alpha: Grey) -> Rgb:
+    opacity = alpha.astype(np.uint16)[..., None]
+    mixed: Rgb = ((rgb * opacity + np.uint16(BACKGROUND_GREY) * (255 - opacity) + 127) // 255).astype(np.uint8)
+    return mixed
+
+
+def _as_frame(rgb: Rgb) -> VideoFrame:
+    return VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.addresses import live_name
-from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, tell_skipped, why_unread
+from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, live_name, tell_skipped, why_unread
 from depthcue.text import NOT_UTF8, without_password
 
 RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy")

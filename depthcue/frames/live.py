@@ -1,4 +1,7 @@
-"""Cameras and network streams as sources of frames: the newest one wins, stalls and losses are told."""
+"""Cameras and network streams as sources of frames: the newest one wins, stalls and losses are told.
+
+Addresses of live sources, `camera:0` and `rtsp://…`: which there are, their names, what of them may be shown.
+"""
 
 import logging
 import math
@@ -18,12 +21,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.containers import open_address, open_device
-from depthcue.frames.decoded import Decoded, Turn, turn_of
-from depthcue.frames.display import Display
+from depthcue.frames.decoded import Decoded, Display, Turn, turn_of
 from depthcue.frames.frame import Frame, FrameSource
-from depthcue.frames.hardware import hardware_decoding
 from depthcue.frames.inputs import Input
+from depthcue.frames.videos import hardware_decoding, open_address, open_device
 from depthcue.text import without_secrets
 
 _TICK = Fraction(1, 1000)
@@ -279,3 +280,5 @@ def _hint(format: str | None) -> str:
         return "Check the address, user name and password, and that this machine reaches it."
     listed = "; v4l2-ctl --list-devices shows what there is" if format == "v4l2" else ""
     return f"Check that it is plugged in, free and yours to read{listed}."
+
+

@@ -1,9 +1,16 @@
 """Depth nets N and mask nets G: tensors in, tensors out."""
 
-from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet, require_gradients, restore_mode
-from depthcue.nets.blocks import exchanging
+from depthcue.nets.base import (
+    DepthDescription,
+    DepthNet,
+    MaskDescription,
+    MaskNet,
+    exchanging,
+    require_gradients,
+    restore_mode,
+)
 from depthcue.nets.catalog import build_depth_net, build_mask_net, load_depth_net, load_mask_net, load_target_of
-from depthcue.nets.view import depth_from, fit, resize, see_whole, working_size
+from depthcue.nets.guard import depth_from, fit, resize, see_whole, working_size
 
 __all__ = [
     "DepthDescription", "DepthNet", "MaskDescription", "MaskNet", "build_depth_net", "build_mask_net", "depth_from",

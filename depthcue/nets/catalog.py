@@ -16,21 +16,27 @@ from typing import Any
 import torch
 
 from depthcue.errors import DepthcueError
-from depthcue.nets.backbones import load_backbone
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
-from depthcue.nets.checkpoint import card_path, load_strict, read_with_card
+from depthcue.nets.checkpoint import DEPTH, MASK, card_path, load_strict, read_with_card
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
-from depthcue.nets.drn import DrnMaskNet
+from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
-from depthcue.nets.hu2019 import HuDenseNet161, HuResNet50, HuSENet154
-from depthcue.nets.laina2016 import LainaResNet50
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
-from depthcue.nets.monodepth2 import MEAN, STD, Monodepth2ResNet18, Monodepth2ResNet50
-from depthcue.nets.monodepth2 import MULTIPLE as MONODEPTH2_MULTIPLE
-from depthcue.nets.recognise import DEPTH, MASK
+from depthcue.nets.published import (
+    MEAN,
+    STD,
+    DrnMaskNet,
+    HuDenseNet161,
+    HuResNet50,
+    HuSENet154,
+    LainaResNet50,
+    Monodepth2ResNet18,
+    Monodepth2ResNet50,
+)
+from depthcue.nets.published import MULTIPLE as MONODEPTH2_MULTIPLE
 from depthcue.nets.released import Released, digest, read_released
 
 SHIPPED = ("compact-indoor", "compact-road")

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
-from depthcue.nets.blocks import BasicBlock, conv_bn_relu
-from depthcue.nets.shares import ScoredMaskNet
+from depthcue.nets.base import BasicBlock, DepthDescription, DepthNet, MaskDescription, conv_bn_relu
+from depthcue.nets.lite import ScoredMaskNet
 
 MULTIPLE = 16
 DEPTH_WIDTHS = (32, 64, 128, 192, 240)

@@ -1,4 +1,15 @@
-"""What `depthcue convert` does: a checkpoint as others released it to safetensors with a card."""
+"""What `depthcue convert` does: a checkpoint as others released it to safetensors with a card.
+
+What a state dict is, told by its keys and shapes: which architecture, and whether a depth net or a mask net.
+
+File names cannot be relied on: some copies of the released files hold N under the mask net's name. A layout is known by
+a few tensors that no other one has together.
+
+Checkpoints as others released them, without a card: what they are and how such a net must be built.
+
+Hu et al.: one pickled state dict a net, trained with torch 0.3, whose bilinear upsampling aligned corners. monodepth2:
+a folder with encoder.pth and depth.pth; the former also says its size and whether it was trained on stereo pairs.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +17,10 @@ from typing import Any
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.catalog import DEPTH_NETS, MASK_NETS, net_of
-from depthcue.nets.checkpoint import card_path, save_net
+from depthcue.nets.checkpoint import (
+    card_path,
+    save_net,
+)
 from depthcue.nets.released import digest, files_of, read_released
 
 

@@ -1,16 +1,89 @@
-"""Exported graphs run by ONNX Runtime on the CPU; that of a mask net as a mask net again, a black box."""
+"""Exported graphs run by ONNX Runtime on the CPU; that of a mask net as a mask net again, a black box.
 
+Reading the card beside an exported graph or engine (`NAME.onnx`, `NAME.json`); `export` writes it.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import onnxruntime
 import torch
 from torch import Tensor
 
-from depthcue.documents import refuse_placeholder
+from depthcue.documents import GRAPH_SCHEMA, GraphCard, read_document, refuse_placeholder
 from depthcue.errors import DepthcueError
-from depthcue.nets.base import MaskNet
-from depthcue.nets.graph_card import check_runs_on_cpu, described_mask_net, dial_input, read_graph_card
+from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
+from depthcue.nets.checkpoint import card_path
+
+Kind = Literal["mask", "depth"]
+Form = Literal["graph", "engine"]
+DIAL_INPUTS = ("keep", "lambda")
+
+
+def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict[str, Any]:
+    """The card of an exported graph or engine, after checking that it belongs to this very file and is of the `kind`
+    wanted.
+
+    Raises:
+        DepthcueError: no file, no card, not a card, another kind, or the file has changed since or is cut short.
+    """
+    graph = Path(graph)
+    path = card_path(graph)
+    again = f"Export it again with depthcue export, and keep the .json beside the {form}."
+    if not graph.is_file():
+        raise DepthcueError(f"there is no exported {form} at {graph}", "Write one with depthcue export.")
+    refuse_placeholder(graph)
+    try:
+        card = read_document(path, f"the card of an exported {form} of schema 1 to {GRAPH_SCHEMA}", GraphCard, again)
+    except FileNotFoundError:
+        raise DepthcueError(f"{graph} has no card: {path} is missing", again) from None
+    if card.get("kind") != kind:
+        raise DepthcueError(f"{graph} is a {card.get('kind')} net; a {kind} net is wanted here",
+                            "--weights takes a mask net, --target a depth net.")
+    there, whole = graph.stat().st_size, card.get("bytes")
+    if isinstance(whole, int) and there < whole:
+        raise DepthcueError(f"{graph} is cut short: {there:,} of {whole:,} bytes are there",
+                            f"Copy it again. {again}")
+    if card.get("sha256") != file_sha256(graph):
+        raise DepthcueError(f"{graph} is not the file its card was written for: the sha256 differs", again)
+    return card
+
+
+def check_runs_on_cpu(card: dict[str, Any], graph: str | Path) -> None:
+    """Refuse a graph for which ONNX Runtime has no kernels on a CPU.
+
+    Raises:
+        DepthcueError: it is in bfloat16.
+    """
+    if not card.get("runs_in_onnxruntime_on_cpu", True):
+        raise DepthcueError(f"{graph} computes in {card['precision']}, for which ONNX Runtime has no kernels on a CPU",
+                            "It is for GPUs. Here use one in fp32, fp16 or int8 (depthcue export --precision), or the "
+                            "net itself with --backend torch --precision bf16.")
+
+
+def dial_input(card: Mapping[str, Any]) -> str | None:
+    """What the graph calls its input for a share or λ, `keep` or `lambda`; None where it takes frames alone."""
+    return next((str(each["name"]) for each in card["inputs"] if each["name"] in DIAL_INPUTS), None)
+
+
+def described_mask_net(card: dict[str, Any]) -> MaskDescription:
+    """The mask net's description in a card."""
+    return description_from(MaskDescription, card["description"])
+
+
+def described_depth_net(card: dict[str, Any]) -> DepthDescription:
+    """The depth net's description in a card."""
+    return description_from(DepthDescription, card["description"])
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class GraphOnCpu:
@@ -67,3 +140,13 @@ class ExportedMaskNet(MaskNet):
             feeds[self._dial_input] = self.dial_of(normalised, dial).detach().cpu().numpy()
         mask = torch.from_numpy(self._graph.session.run(None, feeds)[0])
         return mask[:, None].to(normalised.device)  # (B, 1, H, W)
+
+
+def net_identity(net: MaskNet | DepthNet) -> str:
+    """Hexadecimal sha256 of what decides a net's answers: its type, description, configuration and tensors."""
+    facts = [type(net).__name__, dataclasses.asdict(net.description), getattr(net, "config", None)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

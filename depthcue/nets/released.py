@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.errors import DepthcueError
-from depthcue.nets.checkpoint import State, read_entries, tensors_of
-from depthcue.nets.monodepth2 import STEREO_UNIT_M
-from depthcue.nets.recognise import DEPTH, OTHER, Layout, recognise
+from depthcue.nets.checkpoint import (
+    DEPTH,
+    OTHER,
+    Layout,
+    State,
+    read_entries,
+    recognise,
+    tensors_of,
+)
+from depthcue.nets.published import STEREO_UNIT_M
 
 PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""

@@ -8,10 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.probes.contract import Case, Chance, Findings, Readings, Seen, Unreadable, Variant, curve
+from depthcue.probes.contract import (
+    Case,
+    Chance,
+    Findings,
+    Readings,
+    Seen,
+    Unreadable,
+    Variant,
+    curve,
+)
 from depthcue.probes.photographs import FrameScene, road_ahead
-from depthcue.probes.rendered import RenderedScene, Thing
-from depthcue.probes.scene import Pose, Shown, distance_of, exact_distance
+from depthcue.probes.stage import Pose, RenderedScene, Shown, Thing, distance_of, exact_distance
 from depthcue.scenes import Turn
 
 AHEAD = Pose(position=1.5, size=1.5)
@@ -156,3 +164,5 @@ def _wider(region: Tensor) -> Tensor:
     """A region (1, H, W) and what is near it, where depth maps are smeared."""
     side = 2 * _MARGIN_PX + 1
     return functional.max_pool2d(region.float()[None], side, 1, _MARGIN_PX)[0] > 0
+
+

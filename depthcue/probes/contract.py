@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.evaluation import statistics
-from depthcue.evaluation.tally import pair, short
+from depthcue.evaluation.statistics import pair, short
 
 Floats = NDArray[np.float64]
 

@@ -1,21 +1,82 @@
-"""The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon."""
+"""The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon.
+
+Photographs at their own size, with depth beside them where there is some: frames that objects are pasted into.
+"""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from depthcue.data import folder, layouts
+from depthcue.data.stored import DepthArray, Pair, check_same_view, cover_depth
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.findings.vanishing_point import find_vanishing_point
-from depthcue.probes.compositing import contact_shadow, layer, paste
+from depthcue.evaluation.findings.far import find_vanishing_point
+from depthcue.frames import load_picture
+from depthcue.imaging import resize_rgb
 from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
-from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, read_cutouts
-from depthcue.probes.frames import FrameFile, find_frames
-from depthcue.probes.horizon import read_horizon
-from depthcue.probes.scene import LineUp, Pose, Shown, stands_out
+from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, contact_shadow, layer, paste, read_cutouts
+from depthcue.probes.reading import read_horizon
+from depthcue.probes.stage import LineUp, Pose, Shown, stands_out
+
+LONGEST_SIDE = 1600
+"""Longer pictures are brought to this: no network looks at more, and pasting costs by the pixel."""
+_LAYOUTS = ("folder", "kitti")
+
+
+@dataclass(frozen=True)
+class FrameFile:
+    """One frame on disk."""
+
+    pair: Pair
+    read_depth: Callable[[Path], tuple[DepthArray, float]]
+
+    def read(self) -> tuple[Tensor, Tensor | None]:
+        """The picture (3, H, W) in [0, 1], and depth (1, H, W) in metres, 0 where not known; None without depth.
+
+        Raises:
+            DepthcueError: a file cannot be read, or the depth is not of the same view.
+        """
+        pixels = load_picture(self.pair.picture).rgb
+        shrink = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
+        size = (round(pixels.shape[0] * shrink), round(pixels.shape[1] * shrink))
+        rgb = torch.from_numpy(resize_rgb(pixels, *size)).permute(2, 0, 1).float() / 255
+        if self.pair.depth is None:
+            return rgb, None
+        stored, metres_per_unit = self.read_depth(self.pair.depth)
+        check_same_view(self.pair.picture, (pixels.shape[0], pixels.shape[1]), self.pair.depth,
+                        (stored.shape[0], stored.shape[1]))
+        depth = cover_depth(stored, size, (0.0, 0.0, float(stored.shape[1]), float(stored.shape[0])))
+        return rgb, torch.from_numpy(depth.astype("float32"))[None] * metres_per_unit
+
+
+def find_frames(spec: str) -> list[FrameFile]:
+    """The frames that `folder:PATH`, `kitti:PATH` or a plain path of a folder names, by name.
+
+    Raises:
+        DepthcueError: another kind of spec, no such folder, no picture in it.
+    """
+    layout, colon, rest = spec.partition(":")
+    if not colon or Path(spec).is_dir():
+        layout, rest = "folder", spec
+    if layout not in _LAYOUTS:
+        raise DepthcueError(f"{spec!r} names no frames", "Give --frames a folder, folder:PATH or kitti:PATH.")
+    path = Path(rest).expanduser()
+    if not path.is_dir():
+        raise DepthcueError(f"--frames {spec}: {path} is not a folder", "Give a folder that holds pictures.")
+    if layout == "kitti":
+        pairs = layouts.selection_pairs(path) or layouts.drive_pairs(path, "val")
+        read_depth: Callable[[Path], tuple[DepthArray, float]] = layouts.read_kitti_depth
+    else:
+        pairs, read_depth = folder.find_pairs(path)
+    if not pairs:
+        raise DepthcueError(f"--frames {spec}: no pictures in {path}", "Give a folder that holds pictures.")
+    return [FrameFile(pair, read_depth) for pair in pairs]
+
 
 FOCAL_PX = 721.5
 """Of the frames that objects.csv speaks of; another frame's is taken to grow with its width."""

@@ -1,4 +1,11 @@
-"""Runs experiments: cases before the net, readings, what was left out and why, and the results document."""
+"""Runs experiments: cases before the net, readings, what was left out and why, and the results document.
+
+Every experiment by name, in the order of the list.
+
+A few pictures of an experiment and the depth seen in them, left beside the results.
+
+The meeting point with masks: which share of a mask lies on the pixels that carry the turned cue.
+"""
 
 import time
 from collections import Counter
@@ -7,16 +14,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
-from depthcue import documents, record
+from depthcue import documents, files
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.pair import described, load_pair
-from depthcue.evaluation.tally import short
+from depthcue.evaluation.images import depth_scale, depth_tile, picture_of
+from depthcue.evaluation.statistics import short
+from depthcue.evaluation.viewing import described, load_pair
+from depthcue.files import atomic_path
+from depthcue.imaging import Rgb, resize_rgb
 from depthcue.nets import DepthNet, MaskNet, load_depth_net
 from depthcue.nets.catalog import SHIPPED
-from depthcue.probes.attention import attention_document, read_attention
+from depthcue.probes import appearance, cues, obstacles, pose, position_size
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
@@ -26,15 +39,96 @@ from depthcue.probes.contract import (
     Dropped,
     Experiment,
     Readings,
+    Seen,
     Stage,
     Unreadable,
+    Variant,
 )
-from depthcue.probes.examples import ExampleKeeper
 from depthcue.probes.photographs import Photographs
-from depthcue.probes.registry import EXPERIMENTS
-from depthcue.probes.rendered import Rendered
-from depthcue.probes.sight import Sight
+from depthcue.probes.reading import Sight
+from depthcue.probes.stage import Rendered
 from depthcue.progress import Progress, Silent
+
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
+    position_size.EXPERIMENT, cues.PERSPECTIVE_EXPERIMENT, cues.RELATIVE_SIZE_EXPERIMENT, cues.OCCLUSION_EXPERIMENT,
+    cues.TEXTURE_GRADIENT_EXPERIMENT, cues.SHADING_EXPERIMENT, cues.HAZE_EXPERIMENT, cues.BLUR_EXPERIMENT,
+    pose.PITCH_EXPERIMENT, pose.ROLL_EXPERIMENT, pose.VIEWPOINT_EXPERIMENT, appearance.EXPERIMENT,
+    obstacles.UNFAMILIAR_EXPERIMENT, obstacles.PARTS_EXPERIMENT, obstacles.GROUND_EDGE_EXPERIMENT)}
+"""Every experiment by name, in the order of the list."""
+
+
+_SHOWN_WIDTH = 320
+_MOST = 10
+
+
+class ExampleKeeper:
+    """Keeps the first case of each experiment: its reference, and the last level of each condition."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._case = ""
+        self._kept: dict[str, tuple[float, Rgb, Rgb]] = {}
+        self._scale = (1.0, 2.0)
+
+    def offer(self, case: str, variant: Variant, seen: Seen) -> None:
+        """Keep a variant if it is one to be shown."""
+        if not self._case:
+            self._case = case
+            self._scale = depth_scale(seen.reference.numpy())
+        if case != self._case:
+            return
+        height, width = variant.rgb.shape[1:]
+        size = (round(height * _SHOWN_WIDTH / width), _SHOWN_WIDTH)
+        self._kept[variant.condition] = (variant.level, resize_rgb(picture_of(variant.rgb), *size),
+                                         depth_tile(seen.depth.numpy().astype(np.float32), size, self._scale))
+
+    def save(self, name: str) -> list[dict[str, Any]]:
+        """Write what was kept as OUT/examples/NAME-*.png and begin anew; paths in the entries are relative to OUT."""
+        entries = []
+        for number, (condition, (level, picture, depth)) in enumerate(list(self._kept.items())[:_MOST]):
+            paths = {"shown": f"examples/{name}-{number}-picture.png", "seen": f"examples/{name}-{number}-depth.png"}
+            for path, tile in zip(paths.values(), (picture, depth), strict=True):
+                with atomic_path(self.out / path) as partial:
+                    Image.fromarray(tile).save(partial)
+            entries.append({"case": self._case, "condition": condition, "level": level, **paths})
+        self._case, self._kept = "", {}
+        return entries
+
+
+SHARE, LIFT, BEFORE = "mask_share", "mask_lift", "mask_share_before"
+"""Numbers a reading gets: the share of the mask's sum on the cue; over the cue's share of the picture (1: as much as
+chance); and the first on the same pixels of the reference picture."""
+
+
+def share_on(mask: Tensor, cue: Tensor) -> float:
+    """Share of the sum of a mask (1, H, W) that lies on a cue, bool (1, H, W); NaN of an empty mask."""
+    return float(mask[cue].sum() / mask.sum()) if float(mask.sum()) > 0 else float("nan")
+
+
+def read_attention(variant: Variant, mask: Tensor, before: Tensor) -> dict[str, float]:
+    """The three numbers of a variant; none where no pixel, or all, carry the cue."""
+    cue = variant.region if variant.cue is None else variant.cue
+    if cue is None or not cue.any() or cue.all():
+        return {}
+    share = share_on(mask, cue)
+    return {SHARE: share, LIFT: share / float(cue.float().mean()), BEFORE: share_on(before, cue)}
+
+
+def attention_document(readings: Sequence[Readings], chance: Chance) -> list[dict[str, Any]]:
+    """For each condition the mask's share on the cue, that share over chance's, and the share before it was turned.
+
+    Means over the levels of a case, then over cases with intervals; empty where no mask was looked at.
+    """
+    conditions = dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers)
+    entries = []
+    for condition in conditions:
+        columns = {name: [float(found.mean()) if len(found := reading.levels(condition, name)[1]) else np.nan
+                          for reading in readings] for name in (SHARE, LIFT, BEFORE)}
+        if np.isfinite(columns[SHARE]).any():
+            entries.append({"condition": condition,
+                            **{name: chance.mean(values) for name, values in columns.items()}})
+    return entries
+
 
 BOTH_STAGES = "both"
 ALL = "all"
@@ -119,7 +213,7 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settin
     chosen = choose(names)
     others = [read_profile(path) for path in beside]
     stages = open_stages(chosen, depth_net, settings, device)
-    record.begin(out)
+    files.begin(out)
     keeper = ExampleKeeper(out)
     sight = Sight(depth_net, mask_net, device, settings.batch_size)
     chance = Chance(settings.draws, settings.seed)
@@ -130,13 +224,13 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: Settin
                 entries.append(measure(experiment, stages[stage], sight, chance, keeper, progress))
     profile = [{**weight, "experiment": entry["name"], "stage": entry["stage"]}
                for entry in entries for weight in entry["profile"]]
-    results = record.document(
+    results = files.document(
         "probe", target_net={**described(depth_net), "predicts": depth_net.description.predicts,
                              "relative": depth_net.description.relative},
         weights=None if mask_net is None else described(mask_net), seed=settings.seed,
         stages={name: stage.described() for name, stage in stages.items()}, experiments=entries, profile=profile,
         beside=others)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.results import Results, too_few
-from depthcue.report.rows import draw_rows, example_of
+from depthcue.report.gallery import draw_rows, example_of
+from depthcue.report.provenance import Results, too_few
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
 

@@ -18,8 +18,15 @@ from depthcue.report.figures import (
     save_figure,
     style_axes,
 )
-from depthcue.report.published import ORIGINAL_RMSE, TABLE_1, is_the_papers
-from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.report.provenance import (
+    ORIGINAL_RMSE,
+    TABLE_1,
+    TRUTH,
+    Results,
+    fields_for,
+    is_the_papers,
+    measured_against,
+)
 from depthcue.report.tables import label_of, setting_name, setting_title
 
 _DASHED = (0, (4, 3))

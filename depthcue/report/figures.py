@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from depthcue.atomic import atomic_path
-from depthcue.report.results import TRUTH, Results, fields_for, measured_against
+from depthcue.files import atomic_path
+from depthcue.report.provenance import TRUTH, Results, fields_for, measured_against
 from depthcue.report.tables import label_of
 
 

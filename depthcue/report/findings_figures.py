@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.results import TRUTH, Results
+from depthcue.report.provenance import TRUTH, Results
 
 Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from depthcue.imaging import Rgb, panel
-from depthcue.report.choices import duration
-from depthcue.report.panels import read_tile, save_panels
-from depthcue.report.results import Results, too_few
+from depthcue.report.compare_edges import duration
+from depthcue.report.gallery import read_tile, save_panels
+from depthcue.report.provenance import Results, too_few
 from depthcue.report.section import Column, Example, Picture, Section
 from depthcue.report.tables import Table
 

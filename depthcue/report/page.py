@@ -1,6 +1,15 @@
-"""One page for a browser, from results files and the pictures beside them: no server, no network, no torch."""
+"""One page for a browser, from results files and the pictures beside them: no server, no network, no torch.
 
-from collections.abc import Iterator, Sequence
+Pictures, films and plots as data URIs, so that a page is one file.
+
+What one results file comes to, in pieces that a terminal, a folder and a page each show in their way.
+
+What the demo shows of the mask net itself: stills with a dial, and a short drive.
+
+Which module tells what the results of a command come to.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +19,54 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from depthcue import __version__
-from depthcue.atomic import write_text
 from depthcue.errors import DepthcueError
-from depthcue.report.embed import drawn_uri, film_uri, picture_uri, plot_uris
+from depthcue.files import write_text
+from depthcue.report import bench, compare_edges, compare_losses, compare_nets, evaluate, findings, optimize, probe
 from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
-from depthcue.report.provenance import comparability, data_specs, different_data, in_short, provenance
-from depthcue.report.results import Results, read_results
-from depthcue.report.section import Section
-from depthcue.report.sections import SECTIONS, section_of
+from depthcue.report.provenance import (
+    Results,
+    comparability,
+    data_specs,
+    different_data,
+    in_short,
+    provenance,
+    read_results,
+)
+from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
+
+
+def section(results: Results, folder: Path) -> Section:
+    """The section of a demo's document; what it compared lies in results files of their own."""
+    video = results["video"]
+    film = Picture(video["overlay"], (
+        f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. Watch the road ahead, "
+        "where it meets the horizon, and the feet of things that stand on the ground. With the mask itself, and the "
+        f"depth seen with and without it: {video['panel']}, beside this page."))
+    return Section(
+        "Turn the dial", (),
+        lead="What does the mask net keep, and what can be seen from that alone? Every room and road is made up and "
+        "rendered by depthcue, so the true distance of each pixel is known.",
+        gallery=tuple(results["gallery"]), films=(film,))
+
+
+SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
+    "demo": section,
+    "compare-edges": compare_edges.section,
+    "evaluate": evaluate.section,
+    "compare-nets": compare_nets.section,
+    "compare-losses": compare_losses.section,
+    "optimize": optimize.section,
+    "findings": findings.section,
+    "probe": probe.section,
+    "bench": bench.section,
+}
+"""By the command that wrote the results; each takes the results and the folder they lie in."""
+
+
+def section_of(results: Results, folder: Path) -> Section:
+    """The section of a results document that lies in `folder`; its command must be in SECTIONS."""
+    return with_note(SECTIONS[results["command"]](results, folder), results)
+
 
 TITLE = "What a network looks at when it sees depth"
 _MANY_ROWS = 12

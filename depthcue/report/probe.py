@@ -1,24 +1,37 @@
-"""What the cue experiments found: curves, weights of cues, and what a network goes by, in words."""
+"""What the cue experiments found: curves, weights of cues, and what a network goes by, in words.
+
+What single cues, the camera and appearance come to in words; networks beside each other; where the mask lies.
+
+What was published of other networks in the same experiments, as marks of reference.
+
+MonoDepth (Godard et al. 2017) on KITTI frames, from van Dijk and de Croon, How Do Neural Networks See Depth in Single
+Images? (ICCV 2019); DPT-Hybrid and the values at three times the distance from the plots of a follow-up.
+"""
 
 from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from depthcue.report.probe_cues import (
+from depthcue.report.probe_figures import (
     ENOUGH,
+    PITCH_SLOPE,
+    POSITION_SIZE_AT_3,
     SENTENCES,
     TOLD_AXIS,
     beside_others,
     bounds,
     digits,
+    draw_beside_mask,
+    draw_experiment,
+    draw_profile,
+    drawable,
+    profiles_of,
     seen_and_believed,
     supported,
     where_the_mask_lies,
 )
-from depthcue.report.probe_figures import draw_beside_mask, draw_experiment, draw_profile, drawable, profiles_of
-from depthcue.report.probe_published import PITCH_SLOPE, POSITION_SIZE_AT_3
-from depthcue.report.results import Results
+from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
 

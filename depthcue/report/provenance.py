@@ -3,13 +3,77 @@
 A page shows every results file in a section of its own and never puts numbers of two files into one table or figure.
 Sections of the same command still invite comparing: what they differ in is said beside them, and those that were
 measured on different data share a page only where that is asked for.
+
+Reading results files: what a table, a figure or a page is made from.
+
+Numbers that the paper prints, to stand beside ours: Hu, Zhang, Okatani (ICCV 2019), Table 1.
+
+Measured on the 654 test pictures of NYU-v2 with a ResNet-50 of Hu et al. (WACV 2019) that was trained on about 50 000
+pairs, one mask net for every lambda. Ours is beside it where the network is that one and the pictures are NYU-v2's;
+another training, or fewer pictures, give other numbers.
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from depthcue.report.results import Results
+from depthcue import documents
+from depthcue.errors import DepthcueError
+from depthcue.files import SCHEMA
+
+Results = dict[str, Any]
+"""A results document as `json.load` gives it."""
+
+FEW = 10
+"""Below so many images a bootstrap interval is too narrow: it knows no image but those it has seen."""
+
+TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
+"""What errors can be measured against."""
+
+
+def read_results(path: Path, command: str | None = None) -> Results:
+    """The results document at `path`, or at `path`/results.json where it is a folder.
+
+    Args:
+        command: whose results are expected, where it matters.
+
+    Raises:
+        DepthcueError: no such file, no results document, one of another schema or of another command.
+    """
+    if path.is_dir():
+        path = path / "results.json"
+    try:
+        content = documents.read_document(path, "a results document", documents.Results,
+                                          "Give a results.json that a depthcue command wrote.",
+                                          documents.RESULTS_BYTES)
+    except FileNotFoundError:
+        raise DepthcueError(f"there is no {path}", "Give a results.json, or the folder it is in.") from None
+    if content.get("schema") != SCHEMA:
+        raise DepthcueError(f"{path} has schema {content.get('schema')}, this depthcue reads {SCHEMA}",
+                            "Measure again, or use the version that wrote it.")
+    if command is not None and content["command"] != command:
+        raise DepthcueError(f"{path} comes from depthcue {content['command']}, not {command}",
+                            f"Give what depthcue {command} wrote.")
+    return content
+
+
+def measured_against(results: Results) -> tuple[str, ...]:
+    """What a compare-edges document measures errors against: ground truth first, where there is any."""
+    return (TRUTH, TARGET) if results["ground_truth"] else (TARGET,)
+
+
+def fields_for(reference: str) -> tuple[str, str]:
+    """The names of the error and of its difference to the mask's in an entry, for what it is measured against."""
+    return ("rmse", "minus_mask") if reference == TRUTH else ("rmse_to_target", "to_target_minus_mask")
+
+
+def too_few(results: Results) -> list[str]:
+    """A sentence of warning where there are so few images that intervals over them say little; none otherwise."""
+    images = results["images"]
+    return [] if images >= FEW else [f"With only {images} images, the intervals say little."]
+
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -133,3 +197,31 @@ def _images(results: Results) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+SOURCE = "Hu, Zhang, Okatani, ICCV 2019, Table 1"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row: RMSE in metres through M and M', and the sparseness of M'."""
+
+    lam: float
+    rmse: float
+    rmse_binary: float
+    sparseness: float
+
+
+ORIGINAL_RMSE = 0.555
+"""Of the depth net on whole pictures."""
+
+TABLE_1 = (
+    PublishedRow(1, 0.605, 0.568, 0.920), PublishedRow(2, 0.668, 0.617, 0.746), PublishedRow(3, 0.699, 0.668, 0.589),
+    PublishedRow(4, 0.731, 0.733, 0.425), PublishedRow(5, 0.740, 0.758, 0.361), PublishedRow(6, 0.772, 0.882, 0.215),
+)
+
+
+def is_the_papers(results: Results) -> bool:
+    """Whether an evaluation was made with the network and the data of Table 1, as far as the document says."""
+    return bool(results["target_net"].get("architecture") == "hu-resnet50" and results["ground_truth"]
+                and results["data"]["spec"].startswith("nyu:"))

@@ -1,12 +1,80 @@
-"""What one results file comes to, in pieces that a terminal, a folder and a page each show in their way."""
+"""A section of the page: its plots, pictures, columns and examples, and files as data URIs in it."""
 
+import base64
+import dataclasses
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from depthcue.report.figures import LIGHT, Theme
-from depthcue.report.results import Results
+from depthcue.documents import beside
+from depthcue.errors import DepthcueError
+from depthcue.imaging import open_picture
+from depthcue.report.figures import DARK, LIGHT, Theme
+from depthcue.report.provenance import (
+    Results,
+)
 from depthcue.report.tables import Table
+
+_KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+"""What every browser shows, by the name Pillow has for it."""
+
+
+def picture_uri(folder: Path, path: str) -> str:
+    """The picture at `path` in `folder`, byte for byte.
+
+    Raises:
+        DepthcueError: there is none, it is no picture that browsers show, or it lies outside the folder.
+    """
+    content = _read(folder, path)
+    try:
+        with open_picture(io.BytesIO(content), folder / path) as image:
+            image.verify()
+            kind = _KINDS[image.format or ""]
+    except (DepthcueError, OSError, SyntaxError, KeyError) as error:
+        raise DepthcueError(f"{folder / path} is not a whole PNG, JPEG or WebP picture",
+                            "Measure again, or leave pictures out with --no-pictures.") from error
+    return _uri(kind, content)
+
+
+def film_uri(folder: Path, path: str) -> str:
+    """The mp4 at `path` in `folder`, byte for byte.
+
+    Raises:
+        DepthcueError: there is none, or it lies outside the folder.
+    """
+    return _uri("video/mp4", _read(folder, path))
+
+
+def drawn_uri(draw: Callable[[Path], object], workplace: Path) -> str:
+    """What `draw` draws into a png."""
+    path = workplace / "drawn.png"
+    draw(path)
+    return _uri("image/png", path.read_bytes())
+
+
+def plot_uris(draw: Callable[[Sequence[Path], Theme], None], workplace: Path) -> tuple[str, str]:
+    """A plot as vectors, for a light and for a dark page."""
+    uris = []
+    for theme in (LIGHT, DARK):
+        path = workplace / "plot.svg"
+        draw([path], theme)
+        uris.append(_uri("image/svg+xml", path.read_bytes()))
+    return uris[0], uris[1]
+
+
+def _read(folder: Path, path: str) -> bytes:
+    file = beside(folder, path)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DepthcueError(f"{file} cannot be read: {error.strerror}", "Keep the pictures that a command left beside "
+                            "its results.json, measure again, or leave them out with --no-pictures.") from error
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 @dataclass(frozen=True)
@@ -81,3 +149,32 @@ def draw_plots(section: Section, folder: Path, theme: Theme = LIGHT) -> list[Pat
         plot.draw(paths, theme)
         written += paths
     return written
+
+
+_WITHOUT_ERRORS = ("probe",)
+"""Commands whose sections speak of no error in metres."""
+
+
+def with_note(section: Section, results: Results) -> Section:
+    """The section, with a first sentence on units where the results are of a relative net."""
+    names = dict.fromkeys(_relative_nets(results))
+    if not names or results["command"] in _WITHOUT_ERRORS:
+        return section
+    aligned = results.get("ground_truth", False)
+    how = ("each picture's prediction was brought to the true depth by one scale and shift, the best for the whole "
+           "picture, which also holds for what is seen through masks" if aligned else
+           "without true depth to bring it to, metres here are units of its own, in which the depths of every picture "
+           "have the median (2.7) and spread (0.8) of an average room's metres")
+    note = f"{' and '.join(names)} sees depth only up to scale and shift: {how}."
+    return dataclasses.replace(section, sentences=(note, *section.sentences))
+
+
+def _relative_nets(part: Any) -> list[str]:
+    """Names of the relative nets that a document describes, in order."""
+    if isinstance(part, list):
+        return [name for each in part for name in _relative_nets(each)]
+    if not isinstance(part, dict):
+        return []
+    found = [str(part.get("name"))] if part.get("relative") and "aligned" in part else []
+    return found + [name for key, each in part.items() if key in ("target_net", "nets", "losses")
+                    for name in _relative_nets(each)]

@@ -1,10 +1,19 @@
-"""Results as tables of text, for a terminal or a page."""
+"""Results as tables of text, for a terminal or a page.
+
+Masks of several nets on the same pictures, side by side: one row a picture, one column a net (Figs. 6, 7, 8).
+
+What a reader must know where a depth net is right only up to scale and shift: what its metres are.
+
+Said once in front of whatever a section says, so that no section needs to know.
+
+What compare-edges found: RMSE against sparseness for every way to choose pixels, and examples.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from depthcue.report.results import TARGET, TRUTH, Results, fields_for, measured_against
+from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for, measured_against
 
 LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",

@@ -1,12 +1,13 @@
 """Running mask nets: runners with one contract, the threaded pipeline, and what `depthcue mask` does."""
 
-from depthcue.runtime.mask_job import MaskOptions, mask_sources
-from depthcue.runtime.onnx_runner import OnnxRunner
+from depthcue.backends.onnx_backend import OnnxRunner
+from depthcue.backends.openvino_backend import OpenVinoRunner
+from depthcue.backends.session import Runner
+from depthcue.backends.tensorrt_backend import TensorRtRunner
+from depthcue.backends.torch_backend import TorchRunner
+from depthcue.runtime.mask_job import mask_sources
+from depthcue.runtime.masking import MaskOptions
 from depthcue.runtime.opening import open_runner
-from depthcue.runtime.openvino_runner import OpenVinoRunner
-from depthcue.runtime.runner import Runner
-from depthcue.runtime.tensorrt_runner import TensorRtRunner
-from depthcue.runtime.torch_runner import TorchRunner
 
 __all__ = ["MaskOptions", "OnnxRunner", "OpenVinoRunner", "Runner", "TensorRtRunner", "TorchRunner", "mask_sources",
            "open_runner"]

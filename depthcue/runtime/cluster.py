@@ -6,6 +6,8 @@ no picture passes through the driver or the cluster's memory, and what the drive
 
 A worker that dies is started again, and the inputs it had are done again; none of its files is half-written under its
 name. An input whose worker dies again and again, alone in it, has failed like one that cannot be read.
+
+What many machines are to mask: inputs on disks and in object stores, by name alone, in portions for workers.
 """
 
 import json
@@ -20,18 +22,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from depthcue import __version__
-from depthcue.atomic import remove_partials
 from depthcue.errors import DepthcueError
+from depthcue.files import json_text, remove_partials
 from depthcue.progress import Progress
-from depthcue.record import json_text
 from depthcue.runtime import cluster_ray
-from depthcue.runtime.cluster_journal import Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_ray import LOCAL, Slots
-from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_tasks import Item, find_items, from_text, portions, to_text
-from depthcue.runtime.cluster_worker import SIGN, Order
-from depthcue.runtime.interruption import interruptible
-from depthcue.runtime.mask_options import MaskOptions, checked
+from depthcue.runtime.cluster_storage import Item, Store, find_items, from_text, portions, to_text
+from depthcue.runtime.cluster_worker import SIGN, Journal, Order, copy_summary, read_earlier
+from depthcue.runtime.jobs import interruptible
+from depthcue.runtime.masking import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
 from depthcue.text import shown, without_password
 

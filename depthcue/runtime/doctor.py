@@ -20,22 +20,21 @@ import torch
 from PIL import Image
 
 import depthcue
-from depthcue.cache import cache_folder
+from depthcue.backends.onnx_backend import CUDA_PROVIDER as CUDA
+from depthcue.backends.onnx_backend import REMEDY as CUDA_REMEDY
+from depthcue.backends.onnx_backend import preload_libraries
+from depthcue.backends.openvino_backend import has_openvino
+from depthcue.backends.tensorrt_library import INSTALL, is_installed
 from depthcue.errors import DepthcueError
-from depthcue.export.tensorrt.library import INSTALL, is_installed
-from depthcue.export.tensorrt.trial import try_library
+from depthcue.export.tensorrt_engine import try_library
+from depthcue.files import cache_folder, document
 from depthcue.frames import Frame, Input, VideoSink, open_input
-from depthcue.frames.encoders import AUTO, ENCODERS, SOFTWARE, find_encoder
-from depthcue.frames.hardware import hardware_decoding
-from depthcue.frames.nvjpeg import check_nvjpeg, decode_on_gpu
+from depthcue.frames.pictures import check_nvjpeg, decode_on_gpu
+from depthcue.frames.sinks import AUTO, ENCODERS, SOFTWARE, find_encoder
+from depthcue.frames.videos import hardware_decoding
 from depthcue.imaging import open_picture
 from depthcue.nets.catalog import SHIPPED, load_depth_net, load_mask_net, weights_folder
 from depthcue.nets.checkpoint import read_card
-from depthcue.record import document
-from depthcue.runtime.onnx_cuda import PROVIDER as CUDA
-from depthcue.runtime.onnx_cuda import REMEDY as CUDA_REMEDY
-from depthcue.runtime.onnx_cuda import preload_libraries
-from depthcue.runtime.openvino_runner import has_openvino
 
 PACKAGES = ("depthcue", "torch", "torchvision", "numpy", "pillow", "av", "onnx", "onnxscript", "onnxruntime",
             "onnxruntime-gpu", "accelerate", "safetensors", "matplotlib")

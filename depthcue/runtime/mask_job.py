@@ -1,4 +1,7 @@
-"""What `depthcue mask` does: every input to its masks, and a summary that tells what became of each."""
+"""What `depthcue mask` does: every input to its masks, and a summary that tells what became of each.
+
+How to mask: what `depthcue mask` can be told, and what of it cannot be.
+"""
 
 import logging
 import queue
@@ -13,11 +16,8 @@ from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, LiveOptions, open_input, stream_inputs
 from depthcue.progress import Progress
-from depthcue.runtime.interruption import interruptible
-from depthcue.runtime.jobs import Outcome
-from depthcue.runtime.mask_options import MaskOptions, check_codecs, checked
-from depthcue.runtime.masking import Masking, MaskJob, entry_of
-from depthcue.runtime.plan import Plan
+from depthcue.runtime.jobs import Outcome, interruptible
+from depthcue.runtime.masking import Masking, MaskJob, MaskOptions, Plan, check_codecs, checked, entry_of
 from depthcue.runtime.saving import Cut, Saver
 from depthcue.runtime.summary import Summary, unreadable_entry
 

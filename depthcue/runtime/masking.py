@@ -1,8 +1,14 @@
-"""The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many."""
+"""The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many.
 
-from collections.abc import Callable, Iterable, Iterator
+How a machine's cores are shared out between decoding, inference and encoding.
+
+What is told of a live source: how long its frames took from arrival to file, in memory that does not grow.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import lcm
 from pathlib import Path
 from types import TracebackType
@@ -11,21 +17,135 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from depthcue.backends.session import Dial, Runner, halving
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
+from depthcue.frames.pictures import check_nvjpeg
+from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
+from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size
 from depthcue.nets import MaskDescription, load_depth_net, load_target_of
-from depthcue.runtime.depth_through_mask import DepthThroughMask
-from depthcue.runtime.halving import halving
+from depthcue.runtime.depth_runner import DepthThroughMask
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
-from depthcue.runtime.mask_options import MaskOptions
 from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Pipeline
-from depthcue.runtime.plan import Plan
-from depthcue.runtime.runner import Dial, Runner
-from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver
+from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver, check_kinds
 from depthcue.runtime.summary import fingerprint, finished_entry
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """How to mask; the defaults are the command's."""
+
+    weights: str = "compact-indoor"
+    keep: float | None = None
+    """Share of the pixels to keep; None as λ or the net's own default has it."""
+    lam: float | None = None
+    save: tuple[str, ...] = ("mask", "overlay")
+    threshold: float | None = None
+    """A pixel is kept where its mask is above this; None: THRESHOLD. Not where there is a share to keep."""
+    target: str | None = None
+    """Depth net for the kinds that show depth; None: the one the mask net was trained for."""
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "fp32"
+    batch_size: int | None = None
+    """None: 2 on a CPU, 32 elsewhere."""
+    size: tuple[int, int] | None = None
+    """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
+    cpu_fallback: bool = False
+    """Where ONNX Runtime cannot use the GPU that was asked for, let it go on with the CPU."""
+    compiled: bool = False
+    """Let torch compile the net."""
+    resume: bool = False
+    encoder: str = SOFTWARE.name
+    """Of videos: a name of `frames.encoders`, or auto."""
+    decoder: str = "cpu"
+    """cpu or gpu."""
+    duration_s: float | None = None
+    """How long to read live sources; None: until Ctrl-C."""
+    stall_s: float = 10.0
+    """After how long without a frame a live source counts as gone."""
+
+
+def checked(options: MaskOptions) -> MaskOptions:
+    """The options, no kind of result twice.
+
+    Raises:
+        DepthcueError: one that no machine could follow.
+    """
+    options = replace(options, save=check_kinds(options.save))
+    if not options.save:
+        raise DepthcueError("there is nothing to save", "Give --save.")
+    if options.threshold is not None and not 0 <= options.threshold < 1:
+        raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", f"The paper uses {THRESHOLD}.")
+    if options.keep is not None and not 0 < options.keep < 1:
+        raise DepthcueError(f"--keep must be above 0 and below 1, got {options.keep:g}", "For example --keep 0.2.")
+    if options.keep is not None and options.lam is not None:
+        raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+    if options.keep is not None and options.threshold is not None:
+        raise DepthcueError("--keep and --threshold were both given", "A share says which pixels are kept: leave "
+                            "--threshold out.")
+    check_encoder(options.encoder)
+    check_decoder(options.decoder)
+    for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise DepthcueError(f"{name} {seconds:g} is no length of time", "Give seconds above 0.")
+    return options
+
+
+def check_codecs(options: MaskOptions, inputs: Sequence[Input]) -> None:
+    """Tell before the work what would fail on this machine at the first picture or video.
+
+    Raises:
+        DepthcueError: an encoder or decoder that does not work here.
+    """
+    moving = [each for each in inputs if each.kind in ("video", "live")]
+    if moving:
+        find_encoder(options.encoder, (480, 640))
+        hardware_decoding(options.decoder)
+    if len(moving) < len(inputs) and options.decoder == "gpu":
+        check_nvjpeg()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the cores are shared out."""
+
+    batch_size: int
+    streams: int
+    """Batches inferred at the same time."""
+    threads: int | None
+    """Of one operation; None leaves it to the backend."""
+    readers: int
+    video_readers: int
+    writers: int
+    renderers: int
+    fill: bool = False
+    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit among whatever others,
+    those that a resumed run has left too. On a CPU that costs a frame now and then; a GPU's batches are large."""
+
+    @classmethod
+    def for_device(cls, device: str, batch_size: int | None, live: int = 0, cores: int | None = None) -> Self:
+        """For files, or for `live` live sources, which a device masks together.
+
+        Args:
+            cores: those to share out; None: all of the machine.
+        """
+        cores = cores or os.cpu_count() or 2
+        if live:
+            # all cores for the frame that is there: the soonest answer, not the most answers
+            return cls(batch_size or live, 1, cores if device == "cpu" else None, 1, 1, live, 0)
+        if device != "cpu":
+            # the cores are free for decoding and encoding; the second stream copies while the first computes
+            half = min(max(cores // 2, 1), 16)
+            return cls(batch_size or 32, 2, None, half, min(max(cores // 4, 1), 4), half, half)
+        # threads that share one operation wait for each other at its end, and longer when decoding and encoding
+        # interrupt one of them; batches side by side do not. More than a few would take much memory.
+        streams = min(cores, 4)
+        return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1), cores // 8,
+                   fill=True)
 
 
 class MaskJob:

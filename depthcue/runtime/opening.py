@@ -1,29 +1,103 @@
-"""From a weights spec and a backend's name to a runner."""
+"""From a weights spec and a backend's name to a runner.
+
+Which of several runners is the fastest here, found by a short trial of all on frames like those to come.
+"""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 
+from depthcue.backends.onnx_backend import OnnxRunner
+from depthcue.backends.openvino_backend import OpenVinoRunner, has_openvino, require_openvino
+from depthcue.backends.precision import INT8, check_precision
+from depthcue.backends.session import Dial, Frames, OutOfDeviceMemory, Runner
+from depthcue.backends.tensorrt_backend import TensorRtRunner
+from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
+from depthcue.backends.tensorrt_library import choose_library, find_gpu, read_engine_card
+from depthcue.backends.torch_backend import TorchRunner
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.export import described_mask_net, read_graph_card
-from depthcue.export.precision import INT8, check_precision
-from depthcue.export.tensorrt import SUFFIX as ENGINE_SUFFIX
-from depthcue.export.tensorrt import EngineOptions, choose_library, find_gpu, read_engine_card
+from depthcue.export.tensorrt_engine import EngineOptions
 from depthcue.nets import MaskDescription, MaskNet, load_mask_net
-from depthcue.runtime.engine_cache import cached_engine
-from depthcue.runtime.graph_cache import cached_graph, has_graph
-from depthcue.runtime.onnx_runner import OnnxRunner
-from depthcue.runtime.openvino_runner import OpenVinoRunner, has_openvino, require_openvino
-from depthcue.runtime.runner import Dial, Runner
-from depthcue.runtime.tensorrt_runner import TensorRtRunner
-from depthcue.runtime.torch_runner import TorchRunner
-from depthcue.runtime.trial import fastest
+from depthcue.nets.exported import described_mask_net, read_graph_card
+from depthcue.runtime.compiled_cache import cached_engine, cached_graph, has_graph
+
+ROUNDS = 5
+LONGEST_S = 3.0
+"""After so long no further round is begun: what takes longer is told apart by one."""
+HOPELESS = 2.0
+"""Times the best's time from which a runner is not tried again."""
+FASTER = 0.95
+"""Share of another's time a runner must need to be called faster: less is noise."""
+
+log = logging.getLogger(__name__)
+
+
+def fastest(makes: Sequence[Callable[[], Runner]], frames: Frames) -> Runner:
+    """The fastest of the runners that work here, not entered; of those about as fast, the first.
+
+    Args:
+        makes: each makes a runner; one alone is made and not tried.
+        frames: uint8 (B, H, W, 3).
+
+    Raises:
+        DepthcueError: none works; what the first says.
+    """
+    if len(makes) == 1:
+        return makes[0]()
+    runners, taken_s = _times(makes, frames)
+    chosen = 0
+    for number in range(1, len(runners)):
+        if taken_s[number] < FASTER * taken_s[chosen]:
+            chosen = number
+    log.info("%s; taking %s", ", ".join(f"{runner.name}: {1e3 * seconds / len(frames):.1f} ms a frame"
+                                        for runner, seconds in zip(runners, taken_s, strict=True)),
+             runners[chosen].name)
+    return runners[chosen]
+
+
+def _times(makes: Sequence[Callable[[], Runner]], frames: Frames) -> tuple[list[Runner], list[float]]:
+    """The runners that work and the median seconds that each takes for `frames`.
+
+    They run in turns, so that what disturbs one disturbs all.
+    """
+    runners: list[Runner] = []
+    times: list[list[float]] = []
+    errors: list[DepthcueError | OutOfDeviceMemory] = []
+    with ExitStack() as stack:
+        start = time.perf_counter()
+        for make in makes:
+            try:
+                runner = make()
+                stack.enter_context(runner)
+                runner.infer(frames)  # the first call allocates and chooses algorithms
+            except (DepthcueError, OutOfDeviceMemory) as error:
+                log.info("left out: %s", error)
+                errors.append(error)
+                continue
+            runners.append(runner)
+            times.append([])
+        if not runners:
+            raise errors[0]
+        in_it = list(range(len(runners)))
+        for _ in range(ROUNDS):
+            for number in in_it:
+                begun = time.perf_counter()
+                runners[number].infer(frames)
+                times[number].append(time.perf_counter() - begun)
+            best_s = min(min(times[number]) for number in in_it)
+            in_it = [number for number in in_it if min(times[number]) < HOPELESS * best_s]
+            if len(in_it) == 1 or time.perf_counter() - start > LONGEST_S:
+                break
+    return runners, [median(each) for each in times]
+
 
 BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
 WORTH_A_TRIAL = 50
@@ -34,7 +108,6 @@ WORTH_EXPORTING = 500
 _WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp32", "fp16")}
 """Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
 
-log = logging.getLogger(__name__)
 
 
 def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",

@@ -28,8 +28,7 @@ from typing import Any
 import numpy as np
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.jobs import Infer, Job, JobSink, Outcome, Prepared
-from depthcue.runtime.under_way import Arrival, Batch, Queue, Result, Stopped, Ticket
+from depthcue.runtime.jobs import Arrival, Batch, Infer, Job, JobSink, Outcome, Prepared, Queue, Result, Stopped, Ticket
 
 LOOK_UP_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""

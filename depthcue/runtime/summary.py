@@ -16,11 +16,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from depthcue import documents
-from depthcue.atomic import atomic_path, make_folder
 from depthcue.errors import DepthcueError
+from depthcue.files import atomic_path, document, json_text, make_folder
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
-from depthcue.record import document, json_text
 from depthcue.text import shown, without_password, without_secrets
 
 SUMMARY = "summary.json"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from depthcue.scenes import clutter, fittings, furniture
+from depthcue.scenes import fittings, furniture, props
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import scaled
 from depthcue.scenes.world import Builder, Camera, Look, World
@@ -193,7 +193,7 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
                 elif pick < 0.25 and style in ("living", "bedroom", "study"):
                     furniture.sofa(b, f, rng.uniform(0.75, 0.95))
                 else:
-                    clutter.floor_thing(b, f)
+                    props.floor_thing(b, f)
 
 
 def rows_of_furniture(b: Builder, f: Finish, plan: Plan, style: str, width: float, length: float) -> None:
@@ -339,11 +339,11 @@ def _floor_lamp(rng: random.Random) -> tuple[float, float, float, Callable[[Buil
 
 def _plant(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
     tall = rng.uniform(0.6, 1.5)
-    return 0.5, 0.5, tall, _centred(lambda b, f: clutter.plant(b, f, tall))
+    return 0.5, 0.5, tall, _centred(lambda b, f: props.plant(b, f, tall))
 
 
 def _thing(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.55, 0.5, 0.5, _centred(clutter.floor_thing)
+    return 0.55, 0.5, 0.5, _centred(props.floor_thing)
 
 
 def _chair(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:

@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from depthcue.errors import DepthcueError
 from depthcue.scenes import materials
-from depthcue.scenes.materials import Colour, scaled
-from depthcue.scenes.paint import Paint
+from depthcue.scenes.materials import Colour, Paint, scaled
 from depthcue.scenes.world import Camera, Look, World
 
 # as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object

@@ -13,6 +13,13 @@ range (sky), no difference counts. A mask net that takes λ is trained with one 
 range, and sees some masks nearly binary, at a sparseness that is drawn (`training.sharpening`). What a relative net
 sees is brought to one scale, from Y alone (`nets.units`). The learning rate, schedule and averaging of our own nets are
 ours.
+
+Sharpening soft masks within training, so that a mask net learns which pixels to give up first.
+
+A mask net trained by Eq. (4) alone leaves N a faint copy of much of the picture: M is low there, but not 0, and what
+its best pixels show N without the rest was never asked. Nor would a search over λ ask it at every sparseness: what
+binary masks lose with each pixel is not convex, so that some sparsenesses are best at no λ. Here N sees some masks
+nearly binary, at a sparseness drawn by chance: they teach the order of the pixels, Eq. (4) their level.
 """
 
 import dataclasses
@@ -24,6 +31,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import (
@@ -40,21 +48,50 @@ from depthcue.nets import (
     working_size,
 )
 from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
-from depthcue.nets.fill import draw_background
-from depthcue.nets.shares import seen_binary
+from depthcue.nets.lite import seen_binary, threshold
+from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
+from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
-from depthcue.training.sharpening import sharpen
+
+TEMPERATURES = (0.03, 0.6)
+SHARES = (0.05, 0.75)
+
+
+def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some masks of a batch, drawn by chance, made nearly binary.
+
+    A mask becomes sigmoid((logit M - τ) / T): for T to 0 the binary mask of its highest pixels. T is drawn
+    log-uniformly from TEMPERATURES and the mean of the new mask evenly from SHARES; τ follows from them, in the
+    gradient too: raising all of M changes nothing, raising a pixel lowers others.
+
+    Args:
+        mask: M in [0, 1], (B, 1, H, W).
+        share: how likely each mask is sharpened.
+
+    Returns:
+        The masks for N to see, (B, 1, H, W) in [0, 1], and which of them were sharpened, bool (B,).
+    """
+    if not share:
+        return mask, torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
+    chance = torch.rand(3, len(mask), 1, 1, 1, generator=generator).to(mask.device)
+    sharpened = chance[0] < share  # (B, 1, 1, 1)
+    low, high = (math.log(end) for end in TEMPERATURES)
+    temperature = (low + (high - low) * chance[1]).exp()
+    mean = SHARES[0] + (SHARES[1] - SHARES[0]) * chance[2]
+    logits = torch.logit(mask.float(), eps=1e-6)
+    steep = torch.sigmoid((logits - threshold(logits, mean, temperature)) / temperature)
+    return torch.where(sharpened, steep.to(mask.dtype), mask), sharpened.flatten()
+
 
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
 FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
 """How likely each fill is where shares are trained."""
-TEMPERATURES = (0.03, 0.6)
 """Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
@@ -272,3 +309,21 @@ def _partly_binary(mask: torch.Tensor, share: float, generator: torch.Generator)
 def _near(target: DepthNet, depth: torch.Tensor) -> torch.Tensor | None:
     """Where a metric net sees a distance and not the end of its range, from its depth in the losses' range."""
     return None if target.description.relative else depth < FAR * REFERENCE_RANGE_M
+
+
+def complete(what: DepthTraining | MaskTraining, folder: Path, device: str = "auto",
+             progress: Progress | None = None) -> Path:
+    """The weights of a training in its run folder: there already, or now trained to the end.
+
+    Raises:
+        DepthcueError: wrong options or data; the folder holds a run of other options.
+        KeyboardInterrupt: stopped; the same call goes on from the checkpoint.
+    """
+    started = (folder / "config.json").exists()
+    weights = folder / ("depth.safetensors" if isinstance(what, DepthTraining) else "mask.safetensors")
+    # the checkpoint goes last: where it is still there, the weights or their card may not be whole
+    if started and weights.exists() and not RunFolder(folder, what.config(), resume=True).checkpoint_file.exists():
+        return weights
+    if isinstance(what, DepthTraining):
+        return train_depth(what, folder, resume=started, device=device, progress=progress)
+    return train_mask(what, folder, resume=started, device=device, progress=progress)

@@ -12,12 +12,12 @@ from torch import nn
 
 from depthcue.data import NONE, PUBLISHED, STRONG, BatchLoader, RgbdData, open_data
 from depthcue.errors import DepthcueError
+from depthcue.files import arguments
 from depthcue.nets import DepthNet, MaskNet
-from depthcue.nets.backbones import encoder_of
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.encoders import encoder_of
 from depthcue.nets.lite import SCALES
 from depthcue.objective import LOSSES
-from depthcue.record import arguments
 from depthcue.training.engine import PRECISIONS, Engine, Optimisation
 
 POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}

@@ -1,4 +1,7 @@
-"""A run folder: config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card."""
+"""A run folder: config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card.
+
+A training as a stage of longer work: run, gone on with, or taken as it was left.
+"""
 
 import json
 import time
@@ -7,7 +10,6 @@ from typing import Any
 
 import torch
 
-from depthcue.atomic import atomic_path, write_text
 from depthcue.documents import (
     RESULTS_BYTES,
     Malformed,
@@ -19,7 +21,7 @@ from depthcue.documents import (
     require_regular,
 )
 from depthcue.errors import DepthcueError
-from depthcue.record import write_json
+from depthcue.files import atomic_path, write_json, write_text
 
 
 class RunFolder:
@@ -107,3 +109,5 @@ class RunFolder:
 def new_run_folder(kind: str, net: str) -> Path:
     """Where a run goes when nobody says."""
     return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+

@@ -57,7 +57,7 @@ class Clock:
 def clock(monkeypatch):
     """The time by which calls are timed."""
     clock = Clock()
-    monkeypatch.setattr("depthcue.bench.timing.time", clock)
+    monkeypatch.setattr("depthcue.bench.measure.time", clock)
     return clock
 
 

@@ -5,12 +5,11 @@ import pytest
 import torch
 from tiny_nets import TopShare
 
-from depthcue.bench.agreement import Answers
-from depthcue.bench.flops import flops_per_frame
-from depthcue.bench.torch_graph import TorchGraph
-from depthcue.bench.untrained import depth_net_of, mask_net_of
+from depthcue.backends.precision import TOLERANCES
+from depthcue.bench.contenders import TorchGraph, depth_net_of, mask_net_of
+from depthcue.bench.limits import flops_per_frame
+from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
-from depthcue.export.precision import TOLERANCES
 from depthcue.imaging import resize_rgb
 
 SIZE = (32, 48)

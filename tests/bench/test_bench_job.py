@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthcue.bench import end_to_end, job, source
+from depthcue.bench import end_to_end, job
 from depthcue.bench.contenders import REFERENCE, Contender
 from depthcue.bench.job import Settings, bench_specs
 from depthcue.errors import DepthcueError
@@ -104,10 +104,11 @@ def test_a_job_masks_what_it_is_given_and_leaves_nothing(small_pair, pictures, t
 
 
 def test_sources_are_a_video_and_pictures_of_the_same_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "PIXELS", 48 * 64)
-    paths = source.write_sources(tmp_path, (144, 192), 7)
-    assert source.frame_size((144, 192)) == (48, 64) and source.frame_size((96, 320))[1] > 3 * source.frame_size(
-        (96, 320))[0]
+    monkeypatch.setattr(end_to_end, "PIXELS", 48 * 64)
+    paths = end_to_end.write_sources(tmp_path, (144, 192), 7)
+    assert end_to_end.frame_size((144, 192)) == (48, 64)
+    wide = end_to_end.frame_size((96, 320))
+    assert wide[1] > 3 * wide[0]
     pictures = find_inputs([paths["pictures"]])
     with open_input(find_inputs([paths["video"]])[0]) as video:
         frames = [frame.rgb for frame in video]

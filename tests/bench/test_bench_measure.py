@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from depthcue.bench import measure as measuring
-from depthcue.bench.contenders import REFERENCE, Contender, depth_contenders, mask_contenders
+from depthcue.bench.contenders import REFERENCE, Contender, TorchGraph, depth_contenders, mask_contenders
 from depthcue.bench.measure import NETWORK, RUNNER, Subject, measure
-from depthcue.bench.torch_graph import TorchGraph
 from depthcue.errors import DepthcueError
 from depthcue.progress import Silent
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from depthcue.bench import limits, memory, timing
-from depthcue.bench.limits import highest, measure_limits
-from depthcue.bench.memory import peak_memory_mib
-from depthcue.bench.timing import MIN_ROUNDS, Timed, take_turns
+from depthcue.bench import limits, measure
+from depthcue.bench.limits import highest, measure_limits, peak_memory_mib
+from depthcue.bench.measure import MIN_ROUNDS, Timed, take_turns
 
 
 def never(name, error):
@@ -17,7 +16,7 @@ def test_calls_take_turns_and_each_leads_a_round():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "abc"}
     timed = take_turns(calls, 0.0, never)
-    rounds = [order[start:start + 3] for start in range(0, len(order), 3)][timing.WARM_UP:]
+    rounds = [order[start:start + 3] for start in range(0, len(order), 3)][measure.WARM_UP:]
     assert [len(each.seconds) for each in timed.values()] == [MIN_ROUNDS] * 3
     assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
     assert {each[0] for each in rounds} == {"a", "b", "c"}
@@ -65,7 +64,7 @@ def test_the_ratio_is_taken_within_rounds():
     assert own.as_json(1, theirs)["ratio"] == 2.0
 
 
-@pytest.mark.skipif(not memory._CLEAR.exists(), reason="resident memory is told by Linux alone")
+@pytest.mark.skipif(not limits._CLEAR.exists(), reason="resident memory is told by Linux alone")
 def test_peak_memory_is_what_work_adds_at_most():
     def work():
         array = np.ones(40 * 2**20, np.uint8)

@@ -72,7 +72,7 @@ def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     from depthcue.evaluation import sanity
     from depthcue.evaluation.sanity import Sanity
-    from depthcue.selection import DirectSettings
+    from depthcue.scorers import DirectSettings
 
     for depth in pictures.glob("*.npy"):
         depth.unlink()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from tiny_nets import LastWord
 
+from depthcue.backends.precision import FP16, TOLERANCES, Tolerance
 from depthcue.cli.main import main
-from depthcue.export.precision import FP16, TOLERANCES, Tolerance
 from depthcue.nets import build_mask_net
 from depthcue.nets.checkpoint import save_net
 

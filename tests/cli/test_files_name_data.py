@@ -11,15 +11,13 @@ import pytest
 from PIL import Image
 from tiny_nets import save_small_pair
 
+from depthcue.backends.tensorrt_library import Making, Shapes, Span
 from depthcue.bench.job import _depth_net
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
-from depthcue.export.tensorrt.engine_card import Making
-from depthcue.export.tensorrt.shapes import Shapes, Span
 from depthcue.nets import load_mask_net
 from depthcue.nets.catalog import spec_from_file
-from depthcue.runtime.engine_cache import _engine_path
-from depthcue.runtime.graph_cache import graph_path
+from depthcue.runtime.compiled_cache import _engine_path, graph_path
 
 CODE = '''
 import pathlib

@@ -14,8 +14,7 @@ from depthcue.cli.main import main
 from depthcue.export import export_onnx
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.probes.registry import EXPERIMENTS
-from depthcue.probes.running import Settings, probe
+from depthcue.probes.running import EXPERIMENTS, Settings, probe
 
 BY_ROW = '''
 import torch

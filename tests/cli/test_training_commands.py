@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from depthcue.cli.main import main
+from depthcue.cli.options import TrainingWords
 from depthcue.cli.train import train
 from depthcue.cli.train_depth import train_depth
-from depthcue.cli.training_options import TrainingWords
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from depthcue.data import open_data
-from depthcue.data.kitti import open_kitti
+from depthcue.data.layouts import open_kitti
 from depthcue.errors import DepthcueError
 
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")

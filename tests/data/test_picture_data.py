@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthcue.data.pictures import open_pictures
+from depthcue.data.folder import open_pictures
 from depthcue.errors import DepthcueError
 
 

@@ -5,8 +5,8 @@ import pytest
 import reference
 import torch
 
-from depthcue.evaluation.agreement import MEASURES, agreement, iou, pearson, spearman, ssim
-from depthcue.selection import keep_top
+from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement, iou, pearson, spearman, ssim
+from depthcue.scorers import keep_top
 
 
 def _maps(generator: torch.Generator, count: int = 2) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_spearman_is_pearson_of_ranks_by_a_slow_definition(generator: torch.Gene
 def test_equal_maps_agree_wholly_and_inverted_ones_not_at_all(generator: torch.Generator) -> None:
     maps = _maps(generator)
     kept = keep_top(maps, 0.3)
-    assert agreement(maps, maps, kept, kept).keys() == set(MEASURES)
+    assert agreement(maps, maps, kept, kept).keys() == set(AGREEMENT_MEASURES)
     for values in agreement(maps, maps, kept, kept).values():
         assert values.tolist() == pytest.approx([1, 1])
     assert pearson(maps, 1 - maps).tolist() == pytest.approx([-1, -1])

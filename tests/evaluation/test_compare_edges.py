@@ -12,7 +12,7 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
 from depthcue.progress import Silent
-from depthcue.selection import DirectSettings
+from depthcue.scorers import DirectSettings
 
 
 def _run(out: Path, data: ToyData | None = None, dial: bool = False, **settings: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.dial import IMAGES, Setting, setting_of, settings_for
+from depthcue.evaluation.tally import IMAGES, Setting, setting_of, settings_for
 from depthcue.evaluation.viewing import Viewing
 from depthcue.nets import build_mask_net
 from depthcue.progress import Silent

@@ -12,9 +12,9 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.evaluate import KEEPS, PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
-from depthcue.evaluation.full_errors import MEANS
+from depthcue.evaluation.fills import MEANS
 from depthcue.nets import MaskNet
-from depthcue.selection import DirectSettings
+from depthcue.scorers import DirectSettings
 
 PIXELS = SIZE[0] * SIZE[1]
 RED = round(RED_SHARE * PIXELS) / PIXELS

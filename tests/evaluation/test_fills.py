@@ -8,7 +8,7 @@ import pytest
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.evaluation.evaluate import Settings, evaluate
-from depthcue.nets.fill import FILLS
+from depthcue.nets.units import FILLS
 
 PIXELS = SIZE[0] * SIZE[1]
 

@@ -9,7 +9,7 @@ from PIL import Image
 from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.evaluation.compare_edges import Settings, compare_edges
-from depthcue.evaluation.gallery import WIDEST, Step, save_still
+from depthcue.evaluation.images import WIDEST, Step, save_still
 
 
 def _pixels(path: Path) -> np.ndarray:

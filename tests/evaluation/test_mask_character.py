@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from depthcue.evaluation.mask_character import (
+from depthcue.evaluation.character import (
     BORDER_PX,
     border_and_rest,
     nesting,
@@ -15,7 +15,7 @@ from depthcue.evaluation.mask_character import (
     surfaces,
     undecided,
 )
-from depthcue.selection import Pictures
+from depthcue.scorers import Pictures
 
 SIZE = (40, 60)
 

@@ -13,7 +13,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation.optimize import Nets, Settings, optimize
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.objective import l_dif, mask_objective
-from depthcue.selection import DirectSettings
+from depthcue.scorers import DirectSettings
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 REGION = torch.zeros(1, 1, *SIZE)

@@ -12,7 +12,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_edges
 from depthcue.evaluation.rivals import NAMES, Stopwatch, choose_rivals
 from depthcue.evaluation.viewing import Viewing
-from depthcue.selection import DirectSettings, Means, Pictures
+from depthcue.scorers import DirectSettings, Means, Pictures
 
 
 def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from depthcue.evaluation.roughness import roughness
+from depthcue.evaluation.metrics import roughness
 
 
 def test_noise_is_one_and_a_flat_map_nothing(generator: torch.Generator) -> None:

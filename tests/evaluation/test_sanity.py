@@ -8,13 +8,20 @@ from torch import Tensor, nn
 from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.dial import setting_of
-from depthcue.evaluation.randomise import Randomised, cascade, layers_by_call, shuffle_weights
-from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
+from depthcue.evaluation.sanity import (
+    Randomised,
+    Sanity,
+    cascade,
+    check_sanity,
+    layers_by_call,
+    measure_sanity,
+    shuffle_weights,
+)
+from depthcue.evaluation.tally import setting_of
 from depthcue.evaluation.viewing import Viewing
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.base import DepthDescription, DepthNet
-from depthcue.selection import DirectSettings
+from depthcue.scorers import DirectSettings
 
 WIDTHS = (4, 4, 4, 4, 4)
 _PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

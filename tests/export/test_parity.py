@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_nets import TopShare
 
+from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
-from depthcue.export.module import DepthGraph, MaskGraph
+from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.export.parity import measure_parity
-from depthcue.export.precision import Tolerance
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 
 

@@ -8,14 +8,14 @@ from onnx import TensorProto
 from PIL import Image
 from torch import nn
 
+from depthcue.backends.precision import BF16, FP16, FP32, INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
-from depthcue.export.precision import BF16, FP16, FP32, INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_mask_net
 from depthcue.nets.checkpoint import save_net
 from depthcue.runtime import OnnxRunner
-from depthcue.runtime.graph_cache import cached_graph, graph_path
+from depthcue.runtime.compiled_cache import cached_graph, graph_path
 
 KIND = {FP32: TensorProto.FLOAT, FP16: TensorProto.FLOAT16, BF16: TensorProto.BFLOAT16, INT8: TensorProto.INT8}
 

@@ -6,10 +6,9 @@ import pytest
 from drawn_graphs import SIZE, conv, frames, node, picture_graph, run, weight_types
 from onnx import TensorProto
 
+from depthcue.backends.onnx_backend import feeds
 from depthcue.errors import DepthcueError
-from depthcue.export.quantise import quantisable, quantise
-from depthcue.export.ranges import largest_values
-from depthcue.export.running import feeds
+from depthcue.export.quantise import largest_values, quantisable, quantise
 from depthcue.export.versions import versions
 from depthcue.nets import MaskDescription
 

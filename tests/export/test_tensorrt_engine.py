@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 from tiny_nets import LastWord, TopShare
 
-from depthcue.errors import DepthcueError
-from depthcue.export import export_onnx
-from depthcue.export.tensorrt import (
-    EngineOptions,
-    EngineSession,
+from depthcue.backends.tensorrt_backend import EngineSession
+from depthcue.backends.tensorrt_library import (
     choose_library,
     find_gpu,
     is_installed,
     load_library,
     plan_shapes,
     read_engine_card,
-    write_engine,
 )
-from depthcue.nets.graph_card import read_graph_card
+from depthcue.errors import DepthcueError
+from depthcue.export import export_onnx
+from depthcue.export.tensorrt_engine import EngineOptions, write_engine
+from depthcue.nets.exported import read_graph_card
 
 VERSIONS = ("10.12.0.36", "11.4.0.16", "1.7.1.116")
 SMALL = EngineOptions(batch=(1, 2, 4))
@@ -184,7 +183,7 @@ def test_what_is_missing_is_told_with_what_to_install(monkeypatch):
     with pytest.raises(DepthcueError) as caught:
         load_library("tensorrt-rtx")
     assert "depthcue[tensorrt-rtx]" in (caught.value.hint or "")
-    monkeypatch.setattr("depthcue.export.tensorrt.library.is_installed", lambda name: False)
+    monkeypatch.setattr("depthcue.backends.tensorrt_library.is_installed", lambda name: False)
     with pytest.raises(DepthcueError, match="no TensorRT here") as caught:
         choose_library()
     assert "depthcue[tensorrt]" in (caught.value.hint or "") and "depthcue[tensorrt-rtx]" in (caught.value.hint or "")
@@ -243,8 +242,8 @@ RTX = EngineOptions(library="tensorrt-rtx", batch=(1, 2, 4))
 
 @needs_rtx
 def test_a_real_engine_is_built_without_a_gpu(graph, tmp_path, monkeypatch):
-    for module in ("engine", "library"):
-        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: False)
+    for module in ("export.tensorrt_engine", "backends.tensorrt_library"):
+        monkeypatch.setattr(f"depthcue.{module}.has_gpu", lambda: False)
     bar = Bar()
     card = write(graph, tmp_path / "mask.engine", RTX, progress=bar)
     assert card["bytes"] == (tmp_path / "mask.engine").stat().st_size > 1000
@@ -259,8 +258,8 @@ def test_a_real_engine_is_built_without_a_gpu(graph, tmp_path, monkeypatch):
 @needs_rtx
 def test_a_real_builder_takes_graphs_of_shares(tmp_path, monkeypatch):
     """Their threshold is found inside: by minimum, maximum, and steps of halving."""
-    for module in ("engine", "library"):
-        monkeypatch.setattr(f"depthcue.export.tensorrt.{module}.has_gpu", lambda: False)
+    for module in ("export.tensorrt_engine", "backends.tensorrt_library"):
+        monkeypatch.setattr(f"depthcue.{module}.has_gpu", lambda: False)
     export_onnx(TopShare(), tmp_path / "mask.onnx", [np.zeros((40, 50, 3), np.uint8)])
     # of one size: a builder that has to look for what is fastest at many takes minutes over the steps of halving
     card = write(tmp_path / "mask.onnx", tmp_path / "built.engine",

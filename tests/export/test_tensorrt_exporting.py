@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from tiny_nets import FirstLook, LastWord
 
+from depthcue.backends.tensorrt_library import is_installed
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
-from depthcue.export.tensorrt import EngineOptions, is_installed
-from depthcue.export.tensorrt.exporting import export_engine
+from depthcue.export.tensorrt_engine import EngineOptions, export_engine
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def by_name(monkeypatch):
     """The nets by name."""
-    for module in ("depthcue.export.tensorrt.exporting", "depthcue.export.job"):
+    for module in ("depthcue.export.tensorrt_engine", "depthcue.export.job"):
         monkeypatch.setattr(f"{module}.load_mask_net", lambda spec: LastWord("first-look"))
         monkeypatch.setattr(f"{module}.load_depth_net", lambda spec: FirstLook())
     monkeypatch.setattr("depthcue.export.job.load_target_of", lambda description, source: FirstLook())
@@ -88,12 +88,12 @@ def test_an_engine_that_computes_wrongly_is_not_written(folder, tmp_path, monkey
 
 
 def test_what_is_wrong_is_told_before_minutes_go_into_a_graph(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("depthcue.export.tensorrt.exporting.export_spec", lambda *_: pytest.fail("a graph was written"))
+    monkeypatch.setattr("depthcue.export.tensorrt_engine.export_spec", lambda *_: pytest.fail("a graph was written"))
     with pytest.raises(DepthcueError, match="takes one net"):
         export_engine("a", "b", tmp_path / "x.engine")
     with pytest.raises(DepthcueError, match=r"does not end in \.engine"):
         export_engine("a", None, tmp_path / "x.onnx")
-    monkeypatch.setattr("depthcue.export.tensorrt.library.is_installed", lambda name: False)
+    monkeypatch.setattr("depthcue.backends.tensorrt_library.is_installed", lambda name: False)
     with pytest.raises(DepthcueError, match="no TensorRT here"):
         export(folder, tmp_path, "last-word")
 

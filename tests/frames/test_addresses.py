@@ -4,7 +4,7 @@ import pytest
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs
-from depthcue.frames.addresses import live_name
+from depthcue.frames.kinds import live_name
 from depthcue.text import without_password
 
 

@@ -81,7 +81,7 @@ def test_a_script_is_refused(server, make_video, tmp_path, monkeypatch, script, 
     Path(name).write_text(script.replace("{port}", str(server.server_port)))
     with pytest.raises(DepthcueError, match="names other files"):
         count(Path(name))
-    monkeypatch.setattr("depthcue.frames.containers._SCRIPTS", (b"\0none",))  # nor does FFmpeg take it
+    monkeypatch.setattr("depthcue.frames.videos._SCRIPTS", (b"\0none",))  # nor does FFmpeg take it
     with pytest.raises(DepthcueError, match="not a video that can be read"):
         count(Path(name))
     assert server.asked == []

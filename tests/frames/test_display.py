@@ -86,7 +86,7 @@ def test_what_lies_below_white_keeps_its_look_and_highlights_their_steps(tmp_pat
 
 def test_a_build_that_cannot_says_so(tmp_path, monkeypatch):
     path = write_hdr(tmp_path / "a.mkv", np.full((HEIGHT, WIDTH, 3), 40.0), PQ, "ffv1")
-    monkeypatch.setattr("depthcue.frames.display._TARGET", "out_primaries=no such thing")
+    monkeypatch.setattr("depthcue.frames.decoded._TARGET", "out_primaries=no such thing")
     rgb, notes = shown(path)
     assert rgb.shape == (8, 3) and len(notes) == 1 and "washed out" in notes[0]
 

@@ -4,15 +4,15 @@ import av
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import encoders
-from depthcue.frames.encoders import ENCODERS, SOFTWARE, find_encoder
+from depthcue.frames import sinks
+from depthcue.frames.sinks import ENCODERS, SOFTWARE, find_encoder
 
 
 @pytest.fixture
 def working(monkeypatch):
     """Sets which encoders work; the others have no device."""
     def only(*names):
-        monkeypatch.setattr(encoders, "_complaint", lambda name, size: "" if name in names else "no device")
+        monkeypatch.setattr(sinks, "_complaint", lambda name, size: "" if name in names else "no device")
     return only
 
 

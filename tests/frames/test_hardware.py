@@ -4,7 +4,7 @@ import av
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import find_inputs, hardware, open_input
+from depthcue.frames import find_inputs, open_input, videos
 from depthcue.frames.videos import VideoSource
 
 
@@ -23,26 +23,26 @@ class FakeAcceleration:
 
 
 def test_the_cpu_needs_nothing():
-    assert hardware.hardware_decoding("cpu") is None
+    assert videos.hardware_decoding("cpu") is None
 
 
 def test_an_unknown_decoder_is_told():
     with pytest.raises(DepthcueError, match="no decoder 'nvdec'(?s:.*)cpu or gpu"):
-        hardware.check_decoder("nvdec")
+        videos.check_decoder("nvdec")
 
 
 @pytest.mark.parametrize(("platform", "kind"), [("linux", "cuda"), ("win32", "cuda"), ("darwin", "videotoolbox")])
 def test_the_gpu_decodes_what_it_can_and_the_cpu_the_rest(monkeypatch, platform, kind):
-    monkeypatch.setattr(hardware.sys, "platform", platform)
-    monkeypatch.setattr(hardware, "hwdevices_available", lambda: [kind])
-    monkeypatch.setattr(hardware, "HWAccel", FakeAcceleration)
-    made = hardware.hardware_decoding("gpu")
+    monkeypatch.setattr(videos.sys, "platform", platform)
+    monkeypatch.setattr(videos, "hwdevices_available", lambda: [kind])
+    monkeypatch.setattr(videos, "HWAccel", FakeAcceleration)
+    made = videos.hardware_decoding("gpu")
     assert made.kind == kind and made.fallback
 
 
 def test_a_missing_gpu_is_told_before_the_file_is_blamed(monkeypatch, make_video):
-    monkeypatch.setattr(hardware, "hwdevices_available", lambda: ["cuda", "videotoolbox"])
-    monkeypatch.setattr(hardware, "HWAccel", FakeAcceleration)
+    monkeypatch.setattr(videos, "hwdevices_available", lambda: ["cuda", "videotoolbox"])
+    monkeypatch.setattr(videos, "HWAccel", FakeAcceleration)
     monkeypatch.setattr(FakeAcceleration, "works", False)
     with pytest.raises(DepthcueError, match="no GPU here decodes video(?s:.*)--decoder"):
         with open_input(find_inputs([str(make_video())])[0], decoder="gpu"):
@@ -50,9 +50,9 @@ def test_a_missing_gpu_is_told_before_the_file_is_blamed(monkeypatch, make_video
 
 
 def test_a_library_without_it_says_so(monkeypatch):
-    monkeypatch.setattr(hardware, "hwdevices_available", lambda: [])
+    monkeypatch.setattr(videos, "hwdevices_available", lambda: [])
     with pytest.raises(DepthcueError, match="decodes nothing on a GPU"):
-        hardware.hardware_decoding("gpu")
+        videos.hardware_decoding("gpu")
 
 
 @pytest.mark.gpu

@@ -11,7 +11,7 @@ from PIL import Image
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs, load_picture, open_input
-from depthcue.frames.nvjpeg import check_nvjpeg
+from depthcue.frames.pictures import check_nvjpeg
 
 
 @pytest.fixture

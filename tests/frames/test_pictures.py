@@ -15,7 +15,7 @@ from PIL import Image, features
 
 import depthcue
 from depthcue import imaging
-from depthcue.data.decoding import read_depth_png
+from depthcue.data.stored import read_depth_png
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs
 from depthcue.frames.pictures import load_picture

@@ -11,7 +11,7 @@ import pytest
 from numbered_frames import numbered_picture
 from PIL import Image
 
-from depthcue import atomic
+from depthcue import files
 from depthcue.errors import DepthcueError
 from depthcue.frames import ENCODINGS, Frame, ImageSink, VideoSink, find_inputs, open_input
 from depthcue.frames.videos import VideoSource
@@ -23,7 +23,7 @@ def frame(index: int = 0, time: Fraction | None = None, name: str = "frame_00012
     return Frame(np.zeros((1, 1, 3), np.uint8), index, time, name)
 
 
-def files(folder: Path) -> list[str]:
+def written(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
@@ -51,7 +51,7 @@ def test_a_sequence_becomes_a_file_a_frame(tmp_path):
     sink = ImageSink(tmp_path / "walk" / "mask.png", "png8", per_frame=True)
     for number in (3, 12):
         sink.write(RAMP, frame(name=f"frame_{number:05d}"))
-    assert files(tmp_path) == ["walk/frame_00003_mask.png", "walk/frame_00012_mask.png"]
+    assert written(tmp_path) == ["walk/frame_00003_mask.png", "walk/frame_00012_mask.png"]
 
 
 def test_a_wrong_suffix_is_a_bug_told_early(tmp_path):
@@ -141,9 +141,9 @@ def test_nothing_is_left_when_the_work_stops(tmp_path):
         with pytest.raises(stop if isinstance(stop, type) else type(stop)):
             with VideoSink(tmp_path / "a.mp4", Fraction(25), (16, 16)) as sink:
                 sink.write(np.zeros((16, 16), np.uint8), frame())
-                assert files(tmp_path) != ["a.mp4"]  # hidden until whole
+                assert written(tmp_path) != ["a.mp4"]  # hidden until whole
                 raise stop
-        assert files(tmp_path) == []
+        assert written(tmp_path) == []
 
 
 def test_an_earlier_result_survives_a_failed_one(tmp_path):
@@ -156,7 +156,7 @@ def test_an_earlier_result_survives_a_failed_one(tmp_path):
 def test_a_video_of_no_frames_is_an_error(tmp_path):
     with pytest.raises(DepthcueError, match="no frame"), VideoSink(tmp_path / "a.mp4", Fraction(25), (16, 16)):
         pass
-    assert files(tmp_path) == []
+    assert written(tmp_path) == []
 
 
 def test_a_frame_of_another_size_is_a_bug(tmp_path):
@@ -175,10 +175,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
         with VideoSink(tmp_path / "a.mp4", Fraction(25), (16, 16)) as sink:
             for number in range(40):
                 sink.write(np.zeros((16, 16), np.uint8), frame(number))
-    monkeypatch.setattr(atomic.os, "replace", no_space)
+    monkeypatch.setattr(files.os, "replace", no_space)
     with pytest.raises(DepthcueError, match=r"no space left.*a\.png"):
         ImageSink(tmp_path / "a.png", "png8").write(RAMP, frame())
-    assert files(tmp_path) == []
+    assert written(tmp_path) == []
 
 
 @pytest.mark.parametrize("count", [8, 60])  # found on closing, and while frames are being written
@@ -196,7 +196,7 @@ def test_a_write_that_the_system_refuses(tmp_path, count):
             ImageSink(tmp_path / "a.png", "rgb-png").write(generator.integers(0, 256, (300, 300, 3), np.uint8), frame())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert files(tmp_path) == []
+    assert written(tmp_path) == []
 
 
 def test_an_unwritable_folder(tmp_path):

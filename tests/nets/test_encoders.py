@@ -11,10 +11,9 @@ from torch import nn
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.nets.backbones import IMAGENET
 from depthcue.nets.catalog import DEPTH_NETS, MASK_NETS
 from depthcue.nets.checkpoint import modern_keys, save_net
-from depthcue.nets.encoders import DenseNetEncoder, Encoder, ResNetEncoder, SENetEncoder, senet154
+from depthcue.nets.encoders import IMAGENET, DenseNetEncoder, Encoder, ResNetEncoder, SENetEncoder, senet154
 
 
 @pytest.mark.parametrize(("encoder", "classifier"), [

@@ -5,7 +5,7 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import build_depth_net
-from depthcue.nets.fill import BLUR_CELL_PX, FILLS, background, draw_background, hide
+from depthcue.nets.units import BLUR_CELL_PX, FILLS, background, draw_background, hide
 
 NET = build_depth_net("compact", config={"widths": (4, 4, 4, 4, 4)}, height=32, width=48)
 

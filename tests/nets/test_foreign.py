@@ -15,8 +15,7 @@ from depthcue.export import export_onnx
 from depthcue.nets import DepthDescription, DepthNet, depth_from, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.nets.foreign import is_foreign
-from depthcue.nets.foreign.adapter import ForeignDepthNet
-from depthcue.nets.foreign.statement import split_spec, statement
+from depthcue.nets.foreign.adapter import ForeignDepthNet, split_spec, statement
 
 CODE = '''
 import torch

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet
-from depthcue.nets.foreign.adapter import ForeignDepthNet
-from depthcue.nets.foreign.statement import Statement
+from depthcue.nets.foreign.adapter import ForeignDepthNet, Statement
 from depthcue.nets.guard import check_depth_net
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

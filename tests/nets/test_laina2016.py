@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depthcue.nets import build_depth_net
-from depthcue.nets.laina2016 import UpProjectionUnpooled, conv_of_unpooled
+from depthcue.nets.published import UpProjectionUnpooled, conv_of_unpooled
 
 
 def unpooled(x: Tensor) -> Tensor:

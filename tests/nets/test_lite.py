@@ -9,8 +9,8 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import build_depth_net, build_mask_net, load_mask_net
-from depthcue.nets.backbones import IMAGENET
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.encoders import IMAGENET
 from depthcue.nets.lite import LiteEncoder, LiteMaskNet
 
 KEEPS: dict[str, Any] = {"target": "t", "keep_range": (0.04, 0.8)}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net
-from depthcue.nets.monodepth2 import Monodepth2ResNet18
+from depthcue.nets.published import Monodepth2ResNet18
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.nets import build_depth_net, build_mask_net, load_depth_net, load_mask_net
 from depthcue.nets.catalog import DEPTH_NETS, MASK_NETS
-from depthcue.nets.checkpoint import modern_keys, save_net
-from depthcue.nets.recognise import LAYOUTS, recognise
+from depthcue.nets.checkpoint import LAYOUTS, modern_keys, recognise, save_net
 from depthcue.nets.released import read_released
 
 

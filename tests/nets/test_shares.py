@@ -2,7 +2,7 @@
 
 import torch
 
-from depthcue.nets.shares import normalised_to, seen_binary, standardised, threshold
+from depthcue.nets.lite import normalised_to, seen_binary, standardised, threshold
 
 
 def scores(seed: int = 0) -> torch.Tensor:

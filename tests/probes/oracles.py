@@ -14,7 +14,7 @@ from torch import Tensor
 
 from depthcue.nets import DepthDescription, DepthNet
 from depthcue.probes.contract import RENDERED, Dropped
-from depthcue.probes.scene import LineUp, Pose, Shown
+from depthcue.probes.stage import LineUp, Pose, Shown
 from depthcue.scenes import Turn
 
 HEIGHT, WIDTH, HORIZON_ROW, FOCAL_PX = 60, 96, 24.5, 60.0

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from depthcue.nets import DepthDescription, DepthNet
 from depthcue.nets.base import METRIC_DEPTH
-from depthcue.probes.compositing import blur
+from depthcue.probes import cues
+from depthcue.probes.appearance import luma
 from depthcue.probes.contract import Case
-from depthcue.probes.experiments import haze, occlusion
-from depthcue.probes.focus import APERTURE, blurred
-from depthcue.probes.following import Compared
-from depthcue.probes.looks import luma
-from depthcue.probes.painted import LINES_M
-from depthcue.probes.rendered import RenderedScene
+from depthcue.probes.cutouts import blur
+from depthcue.probes.following import LINES_M, Compared
+from depthcue.probes.reading import APERTURE, blurred
+from depthcue.probes.stage import RenderedScene
 from depthcue.scenes import Turn
 from depthcue.scenes.staging import Show
 
@@ -172,7 +171,7 @@ class OrderOracle(SceneOracle):
         first_wins, second_wins = ((between - colour).abs().amax() < 0.04 for colour in (one, other))
         if bool(first_wins) == bool(second_wins):
             return depth
-        step = math.sqrt(occlusion.STEP) ** (-1 if first_wins else 1)
+        step = math.sqrt(cues.STEP) ** (-1 if first_wins else 1)
         depth = torch.where(self.first, self.scene.nearest_m * step, depth)
         return torch.where(self.second, self.scene.nearest_m / step, depth)
 
@@ -221,7 +220,7 @@ class HazeOracle(SceneOracle):
     def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
         if float(luma(rgb).quantile(0.02)) < 0.1:
             return depth  # clear air leaves something dark somewhere
-        more = (self.optical_depth(rgb) - self.start) / haze.VEILED
+        more = (self.optical_depth(rgb) - self.start) / cues.VEILED
         return torch.where(self.obstacle, self.scene.nearest_m * (1 + more), depth)
 
 

@@ -8,14 +8,13 @@ import torch
 from probes.scene_oracles import SceneOracle
 from torch import Tensor
 
+from depthcue.probes import appearance, pose
 from depthcue.probes.contract import PHOTOGRAPHS, Chance
 from depthcue.probes.cutouts import CutOut
-from depthcue.probes.examples import ExampleKeeper
-from depthcue.probes.experiments import appearance, viewpoint
 from depthcue.probes.photographs import FrameScene, Photographs
-from depthcue.probes.rendered import Rendered
-from depthcue.probes.running import measure
-from depthcue.probes.sight import Sight
+from depthcue.probes.reading import Sight
+from depthcue.probes.running import ExampleKeeper, measure
+from depthcue.probes.stage import Rendered
 from depthcue.progress import Silent
 from depthcue.scenes import Turn
 
@@ -43,17 +42,17 @@ def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, A
 
 def test_the_scale_follows_where_the_camera_is_known(stage: Rendered, tmp_path: Path) -> None:
     pictures, depths = [], []
-    scene, thing = next(placed for placed in stage.familiar([viewpoint.AHEAD]) if isinstance(placed, tuple))
-    turns = [Turn(), *(turn for _, _, turn in viewpoint.turns_of(scene))]
-    for shown in scene.turned(thing, [(turn, viewpoint.AHEAD) for turn in turns]):
+    scene, thing = next(placed for placed in stage.familiar([pose.AHEAD]) if isinstance(placed, tuple))
+    turns = [Turn(), *(turn for _, _, turn in pose.turns_of(scene))]
+    for shown in scene.turned(thing, [(turn, pose.AHEAD) for turn in turns]):
         assert shown.depth_m is not None
         pictures.append(shown.rgb)
         depths.append(shown.depth_m[0])
     knowing = Knowing(scene, {})
     knowing.teach(pictures, depths)
-    known = run(viewpoint.EXPERIMENT, stage, knowing, tmp_path)
-    blind = run(viewpoint.EXPERIMENT, stage, SceneOracle(scene, {}), tmp_path)
-    for what in (viewpoint.HEIGHT, viewpoint.FOCAL):
+    known = run(pose.VIEWPOINT_EXPERIMENT, stage, knowing, tmp_path)
+    blind = run(pose.VIEWPOINT_EXPERIMENT, stage, SceneOracle(scene, {}), tmp_path)
+    for what in (pose.HEIGHT, pose.FOCAL):
         assert known[f"share of the change of scale that is followed, {what}"] == pytest.approx(1.0, abs=0.02)
         assert known[f"mean change of an obstacle's distance, {what}"] < 0.02
         assert blind[f"share of the change of scale that is followed, {what}"] == pytest.approx(0.0, abs=1e-6)

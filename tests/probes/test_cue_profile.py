@@ -11,14 +11,12 @@ from probes.scene_oracles import ORACLES, InOtherUnits, RelativeSizeOracle, Reli
 
 from depthcue.nets import DepthNet
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
+from depthcue.probes import position_size
 from depthcue.probes.contract import Case, Chance, Dropped, Readings
-from depthcue.probes.examples import ExampleKeeper
-from depthcue.probes.experiments import position_size
 from depthcue.probes.following import RATIO, TOLD, TRUE, conclude_cue, share_followed
-from depthcue.probes.registry import EXPERIMENTS
-from depthcue.probes.rendered import Rendered
-from depthcue.probes.running import measure
-from depthcue.probes.sight import Sight
+from depthcue.probes.reading import Sight
+from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
+from depthcue.probes.stage import Rendered
 from depthcue.progress import Silent
 
 CUES = ("position-size", "perspective", "relative-size", "occlusion", "texture-gradient", "shading", "haze", "blur")

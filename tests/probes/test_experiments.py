@@ -23,11 +23,9 @@ from probes.oracles import (
 
 from depthcue.nets import MaskDescription, MaskNet
 from depthcue.probes.contract import Chance
-from depthcue.probes.examples import ExampleKeeper
-from depthcue.probes.experiments.parts import parts_of
-from depthcue.probes.registry import EXPERIMENTS
-from depthcue.probes.running import measure
-from depthcue.probes.sight import Sight
+from depthcue.probes.obstacles import parts_of
+from depthcue.probes.reading import Sight
+from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
 from depthcue.progress import Silent
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from depthcue.probes.contract import Unreadable
-from depthcue.probes.horizon import read_horizon, read_roll
 from depthcue.probes.photographs import road_ahead
+from depthcue.probes.reading import read_horizon, read_roll
 
 HEIGHT, WIDTH = 96, 160
 

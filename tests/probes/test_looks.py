@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from depthcue.probes import looks
-from depthcue.probes.focus import blurred, focused
+from depthcue.probes import appearance
+from depthcue.probes.reading import blurred, focused
 
 
 @pytest.fixture
@@ -13,41 +13,41 @@ def rgb() -> torch.Tensor:
 
 
 def test_grayscale_keeps_brightness_alone(rgb: torch.Tensor) -> None:
-    grey = looks.grayscale(rgb)
-    assert torch.allclose(looks.luma(grey), looks.luma(rgb)) and torch.equal(grey[0], grey[2])
+    grey = appearance.grayscale(rgb)
+    assert torch.allclose(appearance.luma(grey), appearance.luma(rgb)) and torch.equal(grey[0], grey[2])
 
 
 def test_false_colours_keep_the_value(rgb: torch.Tensor) -> None:
     source = torch.tensor([0.8, 0.4, 0.2])[:, None, None].expand(3, 7, 9)
-    false = looks.false_colours(rgb, source)
+    false = appearance.false_colours(rgb, source)
     assert torch.allclose(false.amax(0), rgb.amax(0), atol=1e-5)
     assert torch.allclose(false[1], false[0] / 2, atol=1e-5) and torch.allclose(false[2], false[0] / 4, atol=1e-5)
 
 
 def test_classes_take_their_mean() -> None:
     rgb = torch.tensor([0.2, 0.4, 0.9]).expand(3, 1, 3)
-    means = looks.class_means(rgb, torch.tensor([[[5, 5, 7]]]))
+    means = appearance.class_means(rgb, torch.tensor([[[5, 5, 7]]]))
     assert torch.allclose(means[0, 0], torch.tensor([0.3, 0.3, 0.9]))
 
 
 def test_inverting_twice_is_nothing() -> None:
     rgb = torch.full((3, 4, 4), 0.5) + torch.tensor([0.1, 0.0, -0.1])[:, None, None]
-    once = looks.inverted(rgb)
-    assert torch.allclose(looks.luma(once), 1 - looks.luma(rgb), atol=1e-5)
-    assert torch.allclose(looks.inverted(once), rgb, atol=1e-5)
+    once = appearance.inverted(rgb)
+    assert torch.allclose(appearance.luma(once), 1 - appearance.luma(rgb), atol=1e-5)
+    assert torch.allclose(appearance.inverted(once), rgb, atol=1e-5)
 
 
 def test_edges_alone_are_left() -> None:
     rgb = torch.zeros(3, 12, 12)
     rgb[:, :, 6:] = 1.0
-    edges = looks.edges_only(rgb)
+    edges = appearance.edges_only(rgb)
     assert edges[:, :, 5:7].min() > 0.99 and edges[:, :, :4].max() == 0 and edges[:, :, 8:].max() == 0
 
 
 def test_haze_hides_by_its_depth(rgb: torch.Tensor) -> None:
     depth = torch.zeros(1, 20, 30)
     depth[:, :, 15:] = 50.0
-    hazy = looks.in_haze(rgb, depth)
+    hazy = appearance.in_haze(rgb, depth)
     assert torch.allclose(hazy[:, :, :15], rgb[:, :, :15])
     assert hazy[:, :, 15:].flatten(1).std(1).max() < 1e-5 and hazy[:, :, 15:].min() > 0.5
 
@@ -55,9 +55,9 @@ def test_haze_hides_by_its_depth(rgb: torch.Tensor) -> None:
 def test_unshaded_keeps_sky_and_brightness(rgb: torch.Tensor) -> None:
     valid = torch.ones(1, 20, 30, dtype=torch.bool)
     valid[:, :5] = False
-    flat = looks.unshaded(0.2 * rgb, rgb, valid)
+    flat = appearance.unshaded(0.2 * rgb, rgb, valid)
     assert torch.equal(flat[:, :5], rgb[:, :5])
-    assert looks.luma(flat)[valid].mean() == pytest.approx(float(looks.luma(rgb)[valid].mean()), rel=0.05)
+    assert appearance.luma(flat)[valid].mean() == pytest.approx(float(appearance.luma(rgb)[valid].mean()), rel=0.05)
 
 
 def test_what_is_in_focus_stays_sharp(rgb: torch.Tensor) -> None:

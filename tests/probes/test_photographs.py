@@ -11,12 +11,11 @@ from probes.oracles import CueOracle, RowOracle, TiltOracle
 
 from depthcue import scenes
 from depthcue.errors import DepthcueError
-from depthcue.probes.compositing import contact_shadow, layer, paste
 from depthcue.probes.contract import Dropped
-from depthcue.probes.cutouts import FRAME_CENTRE_X, FRAME_HORIZON, CutOut, read_cutouts
+from depthcue.probes.cutouts import FRAME_CENTRE_X, FRAME_HORIZON, CutOut, contact_shadow, layer, paste, read_cutouts
 from depthcue.probes.photographs import FrameScene, Photographs
 from depthcue.probes.running import Settings, probe
-from depthcue.probes.scene import Pose
+from depthcue.probes.stage import Pose
 
 RED = (255, 0, 0)
 

@@ -9,9 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from depthcue.probes.contract import Unreadable
-from depthcue.probes.horizon import read_horizon
 from depthcue.probes.photographs import road_ahead
-from depthcue.probes.presence import Presence, presence
+from depthcue.probes.reading import Presence, presence, read_horizon
 
 SIZE = (375, 1242)
 FRAME = "000147_10"

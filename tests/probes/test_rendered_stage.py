@@ -7,11 +7,10 @@ from probes.oracles import SizeOracle
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription
 from depthcue.probes.contract import Dropped
-from depthcue.probes.experiments.position_size import BOTH, LIFTED, POSITION, SIZE, pose_of
-from depthcue.probes.horizon import read_horizon, read_roll
 from depthcue.probes.photographs import road_ahead
-from depthcue.probes.rendered import Rendered, RenderedScene, Thing
-from depthcue.probes.scene import Pose, Shown
+from depthcue.probes.position_size import BOTH, LIFTED, POSITION, SIZE, pose_of
+from depthcue.probes.reading import read_horizon, read_roll
+from depthcue.probes.stage import Pose, Rendered, RenderedScene, Shown, Thing
 from depthcue.scenes import Turn
 from depthcue.scenes.staging import Prop, Show, photograph
 

@@ -4,10 +4,9 @@ import copy
 
 import pytest
 
-from depthcue.report.bench import section, sentences
-from depthcue.report.bench_tables import jobs_table, limits_table, net_table
+from depthcue.report.bench import jobs_table, limits_table, net_table, section, sentences
+from depthcue.report.page import section_of
 from depthcue.report.section import draw_plots
-from depthcue.report.sections import section_of
 
 REFERENCE = "torch as given fp32"
 

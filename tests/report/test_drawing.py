@@ -14,9 +14,9 @@ from comparison_results import comparison_results
 from PIL import Image, ImageColor
 
 from depthcue.errors import DepthcueError
-from depthcue.report.comparison import section
+from depthcue.report.compare_edges import section
 from depthcue.report.figures import DARK, LIGHT, draw_comparison
-from depthcue.report.panels import TILE_WIDTH, draw_examples
+from depthcue.report.gallery import TILE_WIDTH, draw_examples
 from depthcue.report.section import draw_plots
 
 
@@ -86,11 +86,11 @@ def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(_with_examples(tmp_path, (64, 48))))
     program = (
         "import sys; from pathlib import Path\n"
-        "from depthcue.report.comparison import section; from depthcue.report.results import read_results\n"
+        "from depthcue.report.compare_edges import section; from depthcue.report.provenance import read_results\n"
         "from depthcue.report.section import draw_plots\n"
-        "from depthcue.report import page, tables\n"
+        "from depthcue.report import page, compare_edges\n"
         "folder = Path(sys.argv[1]); results = read_results(folder)\n"
-        "draw_plots(section(results, folder), folder); tables.comparison_tables(results)\n"
+        "draw_plots(section(results, folder), folder); compare_edges.comparison_tables(results)\n"
         "assert 'torch' not in sys.modules, 'a report imported torch'\n")
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

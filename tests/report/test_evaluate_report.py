@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from depthcue.report.evaluate import in_words, section
-from depthcue.report.evaluate_tables import (
+from depthcue.report.evaluate import (
     beside_the_papers,
     character_table,
     evaluation_tables,
+    in_words,
+    section,
     table_1,
     under_fills_table,
 )
 from depthcue.report.figures import DARK, LIGHT
-from depthcue.report.results import TARGET, TRUTH
+from depthcue.report.provenance import TARGET, TRUTH
 from depthcue.report.section import draw_plots
 
 MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from depthcue.report.figures import DARK
-from depthcue.report.findings import section, size_names
-from depthcue.report.findings_words import in_words, verdict
+from depthcue.report.findings import in_words, section, size_names, verdict
 from depthcue.report.section import draw_plots
 
 

@@ -203,10 +203,10 @@ def test_different_data_in_one_page_has_to_be_asked_for(tmp_path: Path, capsys: 
 
 
 def test_a_section_need_not_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from depthcue.report import sections
+    from depthcue.report import page
     from depthcue.report.section import Section
 
-    monkeypatch.setitem(sections.SECTIONS, "bake", lambda results, folder: Section("Baking", ("Bread rises.",)))
+    monkeypatch.setitem(page.SECTIONS, "bake", lambda results, folder: Section("Baking", ("Bread rises.",)))
     folder = tmp_path / "bake"
     folder.mkdir()
     (folder / "results.json").write_text(json.dumps({"schema": 1, "command": "bake"}))

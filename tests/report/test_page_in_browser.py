@@ -9,9 +9,8 @@ import pytest
 from gallery_results import MEANS, SIZE, results_folder
 from PIL import Image
 
-from depthcue.report.page import write_page
+from depthcue.report.page import SECTIONS, write_page
 from depthcue.report.section import Picture, Section
-from depthcue.report.sections import SECTIONS
 from depthcue.report.tables import Table
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from depthcue.report.probe_cues import (
+from depthcue.report.probe import (
     appearance,
     beside_others,
     camera,

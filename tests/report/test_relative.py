@@ -2,8 +2,7 @@
 
 from comparison_results import comparison_results
 
-from depthcue.report.relative import with_note
-from depthcue.report.section import Section
+from depthcue.report.section import Section, with_note
 
 SECTION = Section("Title", ("A sentence.",))
 NET = {"name": "midas", "sha256": None, "relative": True, "predicts": "inverse depth", "aligned": "so"}

@@ -7,7 +7,7 @@ import pytest
 from comparison_results import comparison_results
 
 from depthcue.errors import DepthcueError
-from depthcue.report.results import read_results
+from depthcue.report.provenance import read_results
 
 
 def test_a_file_and_its_folder_read_alike(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from comparison_results import SHARES, comparison_results
 
-from depthcue.report.results import TARGET, TRUTH
+from depthcue.report.provenance import TARGET, TRUTH
 from depthcue.report.tables import Table, comparison_tables, curves_table, in_words
 
 

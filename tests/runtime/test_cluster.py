@@ -17,8 +17,7 @@ from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster, cluster_ray, mask_sources
 from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
 from depthcue.runtime.cluster_ray import Slots
-from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_tasks import from_text
+from depthcue.runtime.cluster_storage import Store, from_text
 from depthcue.runtime.cluster_worker import SIGN, MaskWorker
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")

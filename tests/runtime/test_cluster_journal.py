@@ -6,9 +6,9 @@ import json
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime import cluster_journal
-from depthcue.runtime.cluster_journal import PARTS, Journal, copy_summary, read_earlier
+from depthcue.runtime import cluster_worker
 from depthcue.runtime.cluster_storage import Store
+from depthcue.runtime.cluster_worker import PARTS, Journal, copy_summary, read_earlier
 from depthcue.runtime.summary import SUMMARY
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
@@ -23,7 +23,7 @@ def store(tmp_path):
 @pytest.fixture
 def often(monkeypatch):
     """A part for every portion of entries."""
-    monkeypatch.setattr(cluster_journal, "PART_BYTES", 1)
+    monkeypatch.setattr(cluster_worker, "PART_BYTES", 1)
 
 
 def entry(name, error=None, resumed=False, frames=1):

@@ -3,8 +3,7 @@
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_tasks import Item, find_items, from_text, portions, to_text
+from depthcue.runtime.cluster_storage import Item, Store, find_items, from_text, portions, to_text
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
 

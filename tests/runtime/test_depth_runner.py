@@ -6,9 +6,9 @@ import torch
 from tiny_nets import FirstLook
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime import depth_runner, graph_cache
+from depthcue.runtime import compiled_cache, depth_runner
+from depthcue.runtime.compiled_cache import cached_graph, has_graph
 from depthcue.runtime.depth_runner import DepthRunner, open_depth_runner
-from depthcue.runtime.graph_cache import cached_graph, has_graph
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def graphs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         pictures = list(np.random.default_rng(5).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8))
-        patch.setattr(graph_cache, "rendered_pictures", lambda: pictures)
+        patch.setattr(compiled_cache, "rendered_pictures", lambda: pictures)
         yield
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.encoders import ENCODERS, SOFTWARE
+from depthcue.frames.sinks import ENCODERS, SOFTWARE
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.catalog import SHIPPED
 from depthcue.nets.checkpoint import save_net
@@ -121,8 +121,8 @@ def test_a_cache_that_cannot_be_written_is_told_and_does_not_hinder(shipped, tmp
 def test_tensorrt_is_tried_by_building_and_running_a_tiny_engine(monkeypatch, tmp_path, version, gpu, words):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     fake_tensorrt.install(monkeypatch, version, gpu)
-    monkeypatch.setattr("depthcue.export.tensorrt.trial.has_gpu", lambda: gpu is not None)
-    monkeypatch.setattr("depthcue.export.tensorrt.trial.find_gpu", lambda: fake_tensorrt.install.gpu)
+    monkeypatch.setattr("depthcue.export.tensorrt_engine.has_gpu", lambda: gpu is not None)
+    monkeypatch.setattr("depthcue.export.tensorrt_engine.find_gpu", lambda: fake_tensorrt.install.gpu)
     name = fake_tensorrt.NAMES[version].replace("_", "-")
     monkeypatch.setattr(doctor, "is_installed", lambda each: each == name)
     found = {each.what: each for each in doctor._tensorrt()}
@@ -134,7 +134,7 @@ def test_tensorrt_is_tried_by_building_and_running_a_tiny_engine(monkeypatch, tm
 def test_a_tensorrt_that_does_not_build_is_broken(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     fake_tensorrt.install(monkeypatch, fault="build")
-    monkeypatch.setattr("depthcue.export.tensorrt.trial.has_gpu", lambda: True)
+    monkeypatch.setattr("depthcue.export.tensorrt_engine.has_gpu", lambda: True)
     monkeypatch.setattr(doctor, "is_installed", lambda each: each == "tensorrt")
     found = {each.what: each for each in doctor._tensorrt()}["tensorrt"]
     assert found.status == "broken" and "OutOfMemory" in found.detail

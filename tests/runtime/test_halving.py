@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from depthcue.backends.session import Halving, OutOfDeviceMemory, halving, telling_out_of_memory
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, open_input
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, Runner, TorchRunner, mask_sources
-from depthcue.runtime.depth_through_mask import DepthThroughMask
-from depthcue.runtime.halving import Halving, OutOfDeviceMemory, halving, telling_out_of_memory
+from depthcue.runtime.depth_runner import DepthThroughMask
 
 
 class Limited:

@@ -16,7 +16,7 @@ from depthcue.errors import DepthcueError
 from depthcue.frames import Input, VideoSink, open_input
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, mask_sources
-from depthcue.runtime.live import Latencies
+from depthcue.runtime.saving import Latencies
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, TorchRunner, mask_job, mask_sources, masking
-from depthcue.runtime.depth_through_mask import DepthThroughMask
+from depthcue.runtime.depth_runner import DepthThroughMask
 
 
 def noise(height, width, seed=0):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from fake_tensorrt import HostLane
 
+from depthcue.backends import onnx_backend
+from depthcue.backends.device_memory import Seats
+from depthcue.backends.session import Halving, OutOfDeviceMemory
 from depthcue.errors import DepthcueError
-from depthcue.export.seats import Seats
-from depthcue.runtime import OnnxRunner, onnx_cuda
-from depthcue.runtime.halving import Halving, OutOfDeviceMemory
+from depthcue.runtime import OnnxRunner
 
 COMPLAINT = "Failed to load libcurand.so.10: cannot open shared object file\nPlease follow https://example.org\n"
 
@@ -19,20 +20,21 @@ COMPLAINT = "Failed to load libcurand.so.10: cannot open shared object file\nPle
 @pytest.fixture(autouse=True)
 def preloading(monkeypatch):
     """Nothing is remembered of what other tests have loaded."""
-    onnx_cuda.preload_libraries.cache_clear()
+    onnx_backend.preload_libraries.cache_clear()
     yield
-    onnx_cuda.preload_libraries.cache_clear()
+    onnx_backend.preload_libraries.cache_clear()
 
 
 @pytest.fixture
 def without_cuda(monkeypatch):
     """ONNX Runtime with a CUDA provider whose libraries are not here."""
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(COMPLAINT), raising=False)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [onnx_cuda.PROVIDER, "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "get_available_providers",
+                        lambda: [onnx_backend.CUDA_PROVIDER, "CPUExecutionProvider"])
     session = onnxruntime.InferenceSession
 
     def open_session(graph, options, providers, enable_fallback):
-        return session(graph, options, providers=[each for each in providers if each[0] != onnx_cuda.PROVIDER]
+        return session(graph, options, providers=[each for each in providers if each[0] != onnx_backend.CUDA_PROVIDER]
                        or ["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
@@ -50,7 +52,7 @@ def wanted(net, frames, lam):
 
 def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
     session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
-    binding = onnx_cuda.Binding(session, (3, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
+    binding = onnx_backend.Binding(session, (3, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
     first = None
     for lam in (2.0, 5.0):
         masks = binding.run(noise(3), lam)
@@ -62,7 +64,7 @@ def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
 
 def test_frames_put_on_the_device_are_run_there(tiny_graph, tiny_net):
     session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
-    binding = onnx_cuda.Binding(session, (2, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
+    binding = onnx_backend.Binding(session, (2, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
     run = binding.staged(noise(2), 3.0)
     run()
     # the masks lie on the device, made of what was put there
@@ -95,7 +97,7 @@ def test_libraries_are_looked_for_once_and_in_silence(monkeypatch, capfd, caplog
     calls = []
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: calls.append(1) or print(COMPLAINT), raising=False)
     with caplog.at_level(logging.DEBUG, "depthcue"):
-        assert {onnx_cuda.preload_libraries() for _ in range(3)} == {"libcurand.so.10 does not load"}
+        assert {onnx_backend.preload_libraries() for _ in range(3)} == {"libcurand.so.10 does not load"}
     assert len(calls) == 1 and capfd.readouterr().out == "" and "libcurand" in caplog.text
 
 
@@ -112,9 +114,9 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
                                    "to allocate memory for requested buffer of size 4294967296")
             return self.session.run(None, {"frames": frames, "lambda": np.full(len(frames), lam, np.float32)})[0]
 
-    monkeypatch.setattr("depthcue.runtime.onnx_runner.OnGpu", Full)
+    monkeypatch.setattr("depthcue.backends.onnx_backend.OnGpu", Full)
     cpu = OnnxRunner(tiny_graph)
-    monkeypatch.setattr("depthcue.runtime.onnx_runner.open_session", lambda *wish: onnxruntime.InferenceSession(
+    monkeypatch.setattr("depthcue.backends.onnx_backend.open_session", lambda *wish: onnxruntime.InferenceSession(
         tiny_graph, providers=["CPUExecutionProvider"]))
     with OnnxRunner(tiny_graph, device="cuda") as runner, pytest.raises(OutOfDeviceMemory):
         runner.infer(noise(8))

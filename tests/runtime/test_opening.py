@@ -68,7 +68,7 @@ def test_tensorrt_without_what_it_needs_is_told_before_an_export(weights, export
 
 
 def test_openvino_that_is_not_there_is_told_before_an_export(weights, exported, monkeypatch):
-    monkeypatch.setattr("depthcue.runtime.openvino_runner.has_openvino", lambda: False)
+    monkeypatch.setattr("depthcue.backends.openvino_backend.has_openvino", lambda: False)
     with pytest.raises(DepthcueError, match="not installed"):
         open_runner(str(weights), backend="openvino", device="cpu")
     assert exported == []
@@ -175,7 +175,7 @@ def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and exports that are compared on one small picture."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("depthcue.runtime.graph_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
+    monkeypatch.setattr("depthcue.runtime.compiled_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
     return tmp_path
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from depthcue.backends.session import Dial
+from depthcue.backends.tensorrt_backend import TensorRtRunner
 from depthcue.errors import DepthcueError
-from depthcue.export.tensorrt import EngineOptions, write_engine
+from depthcue.export.tensorrt_engine import EngineOptions, write_engine
 from depthcue.imaging import top_pixels
-from depthcue.nets.graph_card import read_graph_card
+from depthcue.nets.exported import read_graph_card
 from depthcue.runtime import OnnxRunner, OpenVinoRunner, Runner, TorchRunner
-from depthcue.runtime.runner import Dial
-from depthcue.runtime.tensorrt_runner import TensorRtRunner
 
 KINDS = ("torch", "onnx", "openvino", "tensorrt")
 
@@ -290,6 +290,6 @@ def test_int8_that_openvino_gets_wrong_is_refused(said_to_be_in_int8, frames, mo
 
 
 def test_openvino_that_is_missing_is_told(tiny_graph, monkeypatch):
-    monkeypatch.setattr("depthcue.runtime.openvino_runner.has_openvino", lambda: False)
+    monkeypatch.setattr("depthcue.backends.openvino_backend.has_openvino", lambda: False)
     with pytest.raises(DepthcueError, match=r"(?s)not installed.*depthcue\[openvino\]"):
         OpenVinoRunner(tiny_graph)

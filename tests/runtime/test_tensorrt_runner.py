@@ -10,12 +10,12 @@ import pytest
 import torch
 from fake_tensorrt import HostLane
 
+from depthcue.backends.session import Halving, OutOfDeviceMemory
+from depthcue.backends.tensorrt_backend import TensorRtRunner
 from depthcue.errors import DepthcueError
-from depthcue.export.tensorrt import EngineOptions, write_engine
-from depthcue.nets.graph_card import read_graph_card
+from depthcue.export.tensorrt_engine import EngineOptions, write_engine
+from depthcue.nets.exported import read_graph_card
 from depthcue.runtime import Runner
-from depthcue.runtime.halving import Halving, OutOfDeviceMemory
-from depthcue.runtime.tensorrt_runner import TensorRtRunner
 
 VERSIONS = ("10.12.0.36", "11.4.0.16", "1.7.1.116")
 
@@ -166,7 +166,7 @@ def test_memory_that_other_shapes_hold_is_given_up_first(build, tiny_net, monkey
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().device(shape, dtype)
 
-    monkeypatch.setattr("depthcue.export.tensorrt.session.CudaLane", Little)
+    monkeypatch.setattr("depthcue.backends.tensorrt_backend.CudaLane", Little)
     with TensorRtRunner(build()) as runner:
         for count in (1, 2, 3):
             frames = noise(count)
@@ -218,7 +218,7 @@ def test_what_the_library_finds_wrong_with_an_engine_is_passed_on(build, monkeyp
     harmed = path.read_bytes()[:-50]
     card = json.loads(path.with_suffix(".json").read_text())
     path.write_bytes(harmed)
-    from depthcue.nets.graph_card import file_sha256
+    from depthcue.nets.exported import file_sha256
     path.with_suffix(".json").write_text(json.dumps({**card, "sha256": file_sha256(path), "bytes": len(harmed)}))
     with pytest.raises(DepthcueError, match=f"cannot load .*{words}"), TensorRtRunner(path):
         pass
@@ -250,7 +250,7 @@ def test_an_engine_runs_on_a_gpu_alone(build, monkeypatch):
 def test_making_a_runner_touches_no_device(build, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     path = build()
-    monkeypatch.setattr("depthcue.export.tensorrt.session.find_gpu", lambda device: pytest.fail("the GPU was opened"))
+    monkeypatch.setattr("depthcue.backends.tensorrt_backend.find_gpu", lambda device: pytest.fail("the GPU was opened"))
     TensorRtRunner(path)
 
 
@@ -264,15 +264,15 @@ def test_logging_is_quiet(build, monkeypatch, caplog):
 @pytest.fixture
 def engines(tiny_net, tiny_graph, monkeypatch):
     """Counts builds; the cache compares on one picture."""
-    from depthcue.runtime import engine_cache
+    from depthcue.runtime import compiled_cache
 
-    monkeypatch.setattr(engine_cache, "rendered_pictures", lambda: [noise(1)[0]])
-    monkeypatch.setattr(engine_cache, "depth_net_of", lambda description, source: None)
-    monkeypatch.setattr(engine_cache, "find_gpu", lambda device: fake_tensorrt.install.gpu)
+    monkeypatch.setattr(compiled_cache, "rendered_pictures", lambda: [noise(1)[0]])
+    monkeypatch.setattr(compiled_cache, "depth_net_of", lambda description, source: None)
+    monkeypatch.setattr(compiled_cache, "find_gpu", lambda device: fake_tensorrt.install.gpu)
     built = []
-    write = engine_cache.write_engine
-    monkeypatch.setattr(engine_cache, "write_engine", lambda *args: built.append(args[2]) or write(*args))
-    return built, lambda **options: engine_cache.cached_engine(tiny_graph, EngineOptions(**options), tiny_net)
+    write = compiled_cache.write_engine
+    monkeypatch.setattr(compiled_cache, "write_engine", lambda *args: built.append(args[2]) or write(*args))
+    return built, lambda **options: compiled_cache.cached_engine(tiny_graph, EngineOptions(**options), tiny_net)
 
 
 def test_an_engine_is_built_once_for_a_graph_its_shapes_and_a_gpu(engines, monkeypatch, cache):

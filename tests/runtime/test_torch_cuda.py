@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthcue.runtime.torch_cuda import OnGpu
+from depthcue.backends.torch_backend import OnGpu
 
 
 class Lane:

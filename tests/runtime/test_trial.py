@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from depthcue.backends.session import OutOfDeviceMemory
 from depthcue.errors import DepthcueError
-from depthcue.runtime import trial
-from depthcue.runtime.halving import OutOfDeviceMemory
-from depthcue.runtime.trial import fastest
+from depthcue.runtime import opening
+from depthcue.runtime.opening import fastest
 
 FRAMES = np.zeros((2, 8, 8, 3), np.uint8)
 
@@ -17,7 +17,7 @@ FRAMES = np.zeros((2, 8, 8, 3), np.uint8)
 def clock(monkeypatch):
     """A clock that only runners move."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(opening, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
 
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.scenes import Rendering, Turn
-from depthcue.scenes.materials import Material
-from depthcue.scenes.paint import Paint, on_slant
+from depthcue.scenes.materials import Material, Paint, on_slant
 from depthcue.scenes.render import render_worlds
 from depthcue.scenes.turns import turned
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from depthcue.training.memory import keeping_freed_memory
+from depthcue.training.engine import keeping_freed_memory
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
 

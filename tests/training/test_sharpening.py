@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from depthcue.training.sharpening import SHARES, sharpen
+from depthcue.training.mask import SHARES, sharpen
 
 
 def _mask(generator: torch.Generator, count: int = 6) -> torch.Tensor:

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthDescription, DepthNet, blocks, build_depth_net, load_depth_net, load_mask_net
+from depthcue.nets import DepthDescription, DepthNet, base, build_depth_net, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.nets.exchange.live import upsampled_conv
+from depthcue.nets.upsampling import upsampled_conv
 from depthcue.progress import Silent
 from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, train_depth
 from depthcue.training.engine import Optimisation, _groups, _moving_average
@@ -225,7 +225,7 @@ def test_up_projections_convolve_before_they_upsample(pictures: str, target: str
         calls.append(1)
         return upsampled_conv(*given, **named)
 
-    monkeypatch.setattr(blocks, "upsampled_conv", counted)
+    monkeypatch.setattr(base, "upsampled_conv", counted)
     depth = train_depth(depth_training(pictures, net="hu-resnet50", size=(32, 32), batch_size=2, average=0.0, steps=1),
                         tmp_path / "depth", device="cpu")
     assert len(calls) == 8  # four in the decoder, four in the fusion

@@ -15,23 +15,21 @@ from typing import Any, Protocol
 
 import torch
 
-from depthcue import record
+from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
-from depthcue.evaluation.dial import setting_for_share, setting_of
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES
-from depthcue.evaluation.findings.edges import EdgeKinds
 from depthcue.evaluation.findings.far import FarRegion
-from depthcue.evaluation.findings.objects import ObjectSizes
+from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
 from depthcue.evaluation.findings.seeing import Seen, see_all
-from depthcue.evaluation.pair import described, load_pair
-from depthcue.evaluation.tally import short
-from depthcue.evaluation.viewing import Viewing
+from depthcue.evaluation.statistics import short
+from depthcue.evaluation.tally import setting_for_share, setting_of
+from depthcue.evaluation.viewing import Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
-from depthcue.selection import build_method
+from depthcue.scorers import build_method
 
 
 class Finding(Protocol):
@@ -100,13 +98,13 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     settings = settings or Settings()
     progress = progress or Silent()
     _check(mask_net, data, settings)
-    record.begin(out)  # now, and not when the work is done
+    files.begin(out)  # now, and not when the work is done
     with torch.inference_mode():
         entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
-    results = record.document(
+    results = files.document(
         "findings", weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
         images=sum(entry["images"] for entry in entries), share=settings.share, data=entries)
-    record.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return results
 
 

@@ -4,6 +4,14 @@ An object is the pixels that show it, wherever they lie; floors, walls and roads
 is the share of the picture that it covers. Inside means that the next pixel of another object is more than
 BAND steps away, so that neither a Sobel filter nor a slightly blurred mask reaches it from the boundary. Since a
 pixel inside a small object is never far from the boundary, small and large are also compared at equal distance from it.
+
+What kind of edge a pixel lies on: by cause on rendered scenes, by depth on pictures with dense depth.
+
+First finding: edges are chosen by their use for geometry, not by their strength.
+
+Hu et al. saw that masks hold some edges and not others. Here every pixel has an edge strength (the slope of brightness)
+and a kind (which edge it lies on, see `kinds`). Asked is what attention each kind gets at equal strength, and how much
+of the attention strength and kind explain (see `explained`).
 """
 
 from typing import Any
@@ -13,9 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.evaluation.findings.cells import NOWHERE, Cells, Chosen, Table, cell_of
+from depthcue.data import SceneTruth
+from depthcue.evaluation.findings.cells import NOWHERE, Cells, Chosen, Table, cell_of, explained
 from depthcue.evaluation.findings.seeing import EDGES, MASK, Seen
-from depthcue.selection.oracles import object_boundaries
+from depthcue.scorers.oracles import LEAST_KNOWN, depth_bends, object_boundaries
 
 SIZES = (0.001, 0.003, 0.01, 0.03, 0.1)
 """Bounds of the bins of size, in shares of the picture."""
@@ -121,3 +130,156 @@ def steps_from(marks: Tensor, most: int) -> Tensor:
         steps[grown & ~reached] = step
         reached = grown
     return steps
+
+
+INSIDE = "inside"
+CAUSES = ("occlusion", "crease", "shadow", "texture", INSIDE)
+"""Kinds on rendered scenes, in the order in which they are looked for: a pixel on two edges is of the first kind."""
+BY_DEPTH = ("depth edge", "image edge", INSIDE)
+"""Kinds on pictures with dense depth."""
+GEOMETRY = ("occlusion", "crease", "depth edge")
+"""Kinds that the shape of the scene makes."""
+APPEARANCE = ("shadow", "texture", "image edge")
+"""Kinds that only the picture has."""
+
+DEPTH_JUMP = 0.05
+"""Of `depth_bends`: a depth that jumps by a tenth, or a crease as sharp."""
+IMAGE_EDGE = 0.032
+"""Strength (share of black to white a pixel) from which a pixel off all depth edges is an edge of the picture; a bound
+of the bins of strength, so that this kind tells nothing that strength does not."""
+
+HOW = {
+    CAUSES: "by cause, as the renderer knows it; a pixel beside an edge counts as on it, its Sobel filter sees it",
+    BY_DEPTH: f"depth edges where inverse depth bends by more than {DEPTH_JUMP:g} of itself, a pixel to each side "
+              "included; image edges are all other pixels with a strong slope of brightness: textures and shadows, and "
+              "creases too slight to be seen in the depth",
+}
+
+
+def kinds_by_cause(truth: SceneTruth) -> Tensor:
+    """The place in CAUSES of every pixel, int64 (B, 1, H, W); a Sobel filter reaches one pixel beyond an edge."""
+    kinds = truth.object_id.new_full(truth.object_id.shape, CAUSES.index(INSIDE))
+    # the later are overwritten by the earlier
+    for place, cause in reversed(list(enumerate(CAUSES[:-1]))):
+        kinds[widened(truth.edges[cause])] = place
+    return kinds
+
+
+def kinds_by_depth(seen: Seen) -> Tensor | None:
+    """The place in BY_DEPTH of every pixel, int64 (B, 1, H, W), NOWHERE where depth is unknown; None without depth.
+
+    Pictures whose depth is too sparse to tell neighbours apart are NOWHERE all over.
+    """
+    if seen.depth_as_stored is None:
+        return None
+    bends, known = depth_bends(*seen.depth_as_stored)
+    dense = known.float().mean(dim=(1, 2, 3), keepdim=True) >= LEAST_KNOWN
+    # the frame of the depth has no neighbours on one side; the pixels beside it tell of it as well
+    told = functional.interpolate(widened(known & dense).float(), size=seen.size, mode="nearest-exact") > 0
+    jumps = functional.adaptive_max_pool2d((bends > DEPTH_JUMP).float(), seen.size) > 0
+    strong = seen.strength >= IMAGE_EDGE
+    kinds = strong.long() * BY_DEPTH.index("image edge") + (~strong).long() * BY_DEPTH.index(INSIDE)
+    kinds[widened(jumps)] = BY_DEPTH.index("depth edge")
+    kinds[~told] = NOWHERE
+    return kinds
+
+
+def widened(marks: Tensor) -> Tensor:
+    """Marks and the eight pixels around each, bool (B, 1, H, W)."""
+    return functional.max_pool2d(marks.float(), 3, stride=1, padding=1) > 0
+
+
+STRENGTHS = tuple(round(0.002 * 2 ** (half / 2), 9) for half in range(16))
+"""Bounds of the bins of strength, each √2 of the one before; IMAGE_EDGE is one of them."""
+_SQUARE, _STRENGTH = "square", "strength"
+
+
+class EdgeKinds:
+    """Attention by kind and strength of edges, picture by picture."""
+
+    def __init__(self) -> None:
+        self.kinds: tuple[str, ...] = ()
+        self._cells: Cells | None = None
+        self._reason = "the data has no depth: which edges are edges of the scene is not known"
+
+    def see(self, seen: Seen) -> None:
+        """Add pictures; those of which no kinds are known are left out."""
+        if seen.truth is not None:
+            self.kinds, kinds = CAUSES, kinds_by_cause(seen.truth)
+        else:
+            by_depth = kinds_by_depth(seen)
+            if by_depth is None:
+                return
+            self.kinds, kinds = BY_DEPTH, by_depth
+            self._reason = "the depth of the data is too sparse for depth edges"
+        if self._cells is None:
+            self._cells = Cells((len(STRENGTHS) + 1, len(self.kinds)),
+                                (MASK, EDGES, _SQUARE, _STRENGTH, *(_kept(name) for name in seen.kept)))
+        known = (kinds >= 0).flatten(1).any(dim=1)
+        if not known.any():
+            return
+        attention = seen.attention[MASK]
+        maps = {**seen.attention, _SQUARE: attention.square(), _STRENGTH: seen.strength,
+                **{_kept(name): kept.double() for name, kept in seen.kept.items()}}
+        self._cells.see([cell_of(seen.strength[known], STRENGTHS), kinds[known]],
+                        {name: values[known] for name, values in maps.items()})
+
+    def results(self, draws: int, seed: int) -> dict[str, Any]:
+        """What was found, or `left_out` with the reason.
+
+        `images`; `kinds` and `how` they are known; `by_kind`, for each its `share` of the pixels, mean `strength`, mean
+        attention of the mask and the share of the kept pixels that are of it, chosen by the mask, by edge strength,
+        and the difference (`kept`); `by_strength`, the bounds and the attention of each kind in each bin;
+        `at_equal_strength`, differences of attention between kinds, bin by bin; `explained`, for all pixels and for
+        those on edges.
+        """
+        if self._cells is None or not len(self._cells):
+            return {"left_out": self._reason}
+        table = self._cells.table(draws, seed)
+        return {
+            "images": len(self._cells), "kinds": list(self.kinds), "how": HOW[self.kinds],
+            "by_kind": [self._of_kind(table, kind) for kind in self.kinds],
+            "by_strength": {"bounds": list(STRENGTHS), "attention": {
+                kind: [table.mean(MASK, self._chosen((kind,), place)).entry() for place in range(len(STRENGTHS) + 1)]
+                for kind in self.kinds}},
+            "at_equal_strength": self._contrasts(table),
+            "explained": {"all pixels": self._explained(table, self.kinds),
+                          "on edges": self._explained(table, [kind for kind in self.kinds if kind != INSIDE])},
+        }
+
+    def _of_kind(self, table: Table, kind: str) -> dict[str, Any]:
+        chosen = self._chosen((kind,))
+        by_mask, by_edges = (table.share(chosen, _kept(name)) for name in (MASK, EDGES))
+        return {"kind": kind, "share": table.share(chosen).entry(), "strength": table.mean(_STRENGTH, chosen).entry(),
+                "attention": table.mean(MASK, chosen).entry(),
+                "kept": {MASK: by_mask.entry(), EDGES: by_edges.entry(), "difference": (by_mask - by_edges).entry()}}
+
+    def _contrasts(self, table: Table) -> list[dict[str, Any]]:
+        groups = [(GEOMETRY, APPEARANCE), *(((kind,), APPEARANCE) for kind in GEOMETRY),
+                  *(((kind,), (INSIDE,)) for kind in (*GEOMETRY, *APPEARANCE))]
+        found: list[dict[str, Any]] = []
+        for first, second in groups:
+            names = [[kind for kind in group if kind in self.kinds] for group in (first, second)]
+            if not all(names) or any(entry["of"] == names[0] and entry["minus"] == names[1] for entry in found):
+                continue
+            first_kinds, second_kinds = (np.isin(np.array(self.kinds), group) for group in names)
+            difference = table.matched(MASK, first_kinds, second_kinds).entry()
+            if difference is not None:
+                found.append({"of": names[0], "minus": names[1], "difference": difference})
+        return found
+
+    def _explained(self, table: Table, kinds: tuple[str, ...] | list[str]) -> dict[str, Any]:
+        assert self._cells is not None
+        counts, sums = self._cells.per_picture()
+        here = np.isin(np.array(self.kinds), kinds)
+        return explained(counts[..., here], sums[MASK][..., here], sums[_SQUARE][..., here], table.weights)
+
+    def _chosen(self, kinds: tuple[str, ...], strength: int | None = None) -> Chosen:
+        chosen = np.zeros((len(STRENGTHS) + 1, len(self.kinds)), dtype=np.bool_)
+        rows = slice(None) if strength is None else strength
+        chosen[rows, np.isin(np.array(self.kinds), kinds)] = True
+        return chosen
+
+
+def _kept(name: str) -> str:
+    return f"kept by {name}"

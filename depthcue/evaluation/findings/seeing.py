@@ -9,8 +9,8 @@ from torch import Tensor
 from depthcue.data import KnownScenes, SceneTruth
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import resize
-from depthcue.selection import Pictures, Score, keep_top
-from depthcue.selection.edges import gray, gray_gradient
+from depthcue.scorers import Pictures, Score, keep_top
+from depthcue.scorers.edges import gray, gray_gradient
 
 MASK, EDGES = "mask", "edges"
 """The two maps that every finding looks at: the mask M, and Sobel edges to compare with."""

@@ -32,9 +32,8 @@ from depthcue import scenes
 from depthcue.documents import refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH, DepthNet, restore_mode
-from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
-from depthcue.nets.foreign.statement import RGB, RGB255, statement
-from depthcue.nets.view import resize
+from depthcue.nets.foreign.adapter import RGB, RGB255, ForeignDepthNet, state_sha256, statement
+from depthcue.nets.guard import resize
 
 _ROOM_SIZE, _ROAD_SIZE = (480, 640), (352, 1216)
 """Pictures of NYU-v2 and of KITTI, for processors that leave pictures as large as they are."""

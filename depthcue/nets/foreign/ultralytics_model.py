@@ -21,12 +21,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from depthcue.cache import cache_folder
 from depthcue.documents import parse, refuse_placeholder
 from depthcue.errors import DepthcueError
+from depthcue.files import cache_folder
 from depthcue.nets.base import METRIC_DEPTH
-from depthcue.nets.foreign.adapter import ForeignDepthNet, state_sha256
-from depthcue.nets.foreign.statement import RGB, statement
+from depthcue.nets.foreign.adapter import RGB, ForeignDepthNet, state_sha256, statement
 
 _INSTALL = "pip install 'depthcue[ultralytics]' (Ultralytics is licensed under the AGPL)"
 _FORM = "ultralytics:FILE.pt, or ultralytics:yolo26n-depth.yaml for random weights"

@@ -9,8 +9,16 @@ from seen_pictures import scene_truth, seen_pictures
 from torch import Tensor
 
 from depthcue.evaluation.findings.cells import NOWHERE
-from depthcue.evaluation.findings.edges import STRENGTHS, EdgeKinds
-from depthcue.evaluation.findings.kinds import BY_DEPTH, CAUSES, IMAGE_EDGE, kinds_by_cause, kinds_by_depth, widened
+from depthcue.evaluation.findings.objects import (
+    BY_DEPTH,
+    CAUSES,
+    IMAGE_EDGE,
+    STRENGTHS,
+    EdgeKinds,
+    kinds_by_cause,
+    kinds_by_depth,
+    widened,
+)
 from depthcue.evaluation.findings.seeing import edge_strength
 
 COUNT, HEIGHT, WIDTH = 8, 40, 60

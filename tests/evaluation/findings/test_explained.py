@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from depthcue.evaluation.findings.cells import Floats
-from depthcue.evaluation.findings.explained import BOTH, KIND, STRENGTH, explained, left_out_errors
+from depthcue.evaluation.findings.cells import BOTH, KIND, STRENGTH, Floats, explained, left_out_errors
 from depthcue.evaluation.statistics import resampling_weights
 
 PICTURES, STRENGTHS, KINDS, PIXELS = 5, 4, 3, 120

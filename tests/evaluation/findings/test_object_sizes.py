@@ -8,7 +8,7 @@ from seen_pictures import scene_truth, seen_pictures
 from torch import Tensor
 
 from depthcue.evaluation.findings.objects import SIZES, ObjectSizes, object_sizes, steps_from
-from depthcue.selection.oracles import object_boundaries
+from depthcue.scorers.oracles import object_boundaries
 
 COUNT, HEIGHT, WIDTH = 8, 60, 100
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import KnownScenes, open_data
-from depthcue.evaluation.findings.vanishing_point import find_vanishing_point
+from depthcue.evaluation.findings.far import find_vanishing_point
 
 
 def _star(x: float, y: float, height: int = 96, width: int = 320) -> Tensor:

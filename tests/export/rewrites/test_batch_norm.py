@@ -5,8 +5,8 @@ import torch
 from rewritten_nets import stirred
 from torch import nn
 
-from depthcue.export.rewrites.batch_norm import fold_batch_norms
 from depthcue.nets.encoders import DenseNetEncoder, ResNetEncoder
+from depthcue.nets.rewriting import fold_batch_norms
 
 
 @pytest.mark.parametrize(("encoder", "folded"), [(ResNetEncoder(18), 20), (ResNetEncoder(50), 53)])

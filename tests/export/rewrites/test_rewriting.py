@@ -11,10 +11,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from depthcue.errors import DepthcueError
-from depthcue.export.rewrites import rewritten, up_projection
-from depthcue.export.rewrites.up_projection import rewrite_up_projections
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_depth_net, build_mask_net
-from depthcue.nets.blocks import UpProjection
+from depthcue.nets import (
+    DepthDescription,
+    DepthNet,
+    MaskDescription,
+    MaskNet,
+    build_depth_net,
+    build_mask_net,
+    rewriting,
+)
+from depthcue.nets.base import UpProjection
+from depthcue.nets.rewriting import rewrite_up_projections, rewritten
 
 TINY = {"widths": (8, 8, 16, 16, 24)}
 
@@ -85,7 +92,7 @@ def test_every_form_of_an_up_projection_is_the_same(align_corners: bool, strides
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_the_form_for_any_size_is_taken_where_it_pays(align_corners: bool, generator: torch.Generator,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up_projection, "WORTH", float("inf"))
+    monkeypatch.setattr(rewriting, "WORTH", float("inf"))
     net = stirred(ThreeLevels(align_corners)).double()
     faster = copy.deepcopy(net)
     assert {form for _, form, _ in rewrite_up_projections(faster, {}, exchange=True)} == {"any size"}

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from depthcue.export.rewrites.forms import ResizedConv
-from depthcue.nets.exchange.any_size import products, shifted_interpolation
+from depthcue.nets.rewriting import ResizedConv
+from depthcue.nets.upsampling import products, shifted_interpolation
 
 SIZES = (((3, 5), (6, 10)), ((8, 10), (15, 19)), ((1, 1), (2, 2)), ((5, 4), (3, 9)), ((2, 3), (16, 24)),
          ((3, 3), (1, 1)))

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from depthcue.export.rewrites.forms import DoubledConv, UnpooledConv
+from depthcue.nets.rewriting import DoubledConv, UnpooledConv
 
 SIZES = ((1, 1), (1, 3), (2, 2), (3, 5), (7, 4))
 

@@ -1,0 +1,120 @@
+"""A CUDA stream and the memory that work on it goes through; all memory on the GPU is torch's, and counted by it.
+
+What threads need to run batches of one shape, kept for the next batch of that shape.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class CudaLane:
+    """Work queued on it, while it is active, runs in order and beside that of other lanes. One thread at a time."""
+
+    def __init__(self, device: str) -> None:
+        self._stream = torch.cuda.Stream(torch.device(device))
+
+    @property
+    def handle(self) -> int:
+        """The stream as other libraries take it, a `cudaStream_t`."""
+        return int(self._stream.cuda_stream)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make the stream, and the GPU it is on, the calling thread's: for all that follows."""
+        with torch.cuda.stream(self._stream):
+            yield
+
+    def host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Memory of the CPU that the GPU copies from and to on its own while others work."""
+        return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
+
+    def device(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Memory of the GPU; in the active lane.
+
+        Raises:
+            torch.OutOfMemoryError: there is too little left.
+        """
+        return torch.empty(tuple(shape), dtype=dtype, device=self._stream.device)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record what `work` queues, without running it, as a CUDA graph; what comes back runs it again, in one call.
+
+        Raises:
+            RuntimeError: `work` does what cannot be recorded.
+        """
+        graph = torch.cuda.CUDAGraph()
+        # other lanes go on meanwhile, and may allocate
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            work()
+        finally:
+            graph.capture_end()
+        return graph.replay
+
+    def wait(self) -> None:
+        """Until all that was queued has run."""
+        self._stream.synchronize()
+
+
+Shape = tuple[int, ...]
+Seat = TypeVar("Seat")
+
+KEPT = 8
+"""How many are kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
+
+
+class Seats(Generic[Seat]):
+    """Seats on a device. A thread has one for itself as long as it runs a batch; the oldest are given up for new ones.
+    """
+
+    def __init__(self, make: Callable[[Shape], Seat], kept: int = KEPT) -> None:
+        """
+        Args:
+            make: a new seat for a shape; takes memory on the device.
+        """
+        self._make = make
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._free: list[tuple[Shape, Seat]] = []
+
+    @contextmanager
+    def taken(self, shape: Shape) -> Iterator[Seat]:
+        """A seat for this shape. One under which something fails is not used again: its state is unknown.
+
+        Raises:
+            Exception: what making one raises.
+        """
+        seat = self._find(shape) or self._new(shape)
+        yield seat
+        with self._lock:
+            self._free.append((shape, seat))
+            del self._free[:-self._kept]
+
+    def clear(self) -> int:
+        """Give up those that are free; how many there were."""
+        with self._lock:
+            count = len(self._free)
+            self._free.clear()
+            return count
+
+    def _find(self, shape: Shape) -> Seat | None:
+        with self._lock:
+            for index, (of, seat) in enumerate(self._free):
+                if of == shape:
+                    del self._free[index]
+                    return seat
+        return None
+
+    def _new(self, shape: Shape) -> Seat:
+        try:
+            return self._make(shape)
+        except RuntimeError:
+            # what other shapes hold may be the memory that is missing
+            if not self.clear():
+                raise
+        return self._make(shape)

@@ -1,0 +1,246 @@
+"""Pictures of a comparison: what the depth net was shown, and what depth it saw, for a few images.
+
+Tensors of a measurement as pictures to look at: colours as they are, depth on a scale of the image's own.
+
+Stills for a gallery: one picture, its edges, and for several settings the soft mask and the depth seen through it.
+
+Masks and edge maps are kept as 8 bit greys, at the size the nets work at, so that a page can threshold and colour them
+while a reader turns a slider. Depth is kept in colours: seeing it anew would need the net.
+
+Masks of several networks on one picture as pictures of one size, to be set side by side (Figs. 6, 7, 8).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from depthcue.evaluation.metrics import mean_squared_difference
+from depthcue.evaluation.statistics import short
+from depthcue.files import atomic_path
+from depthcue.imaging import Grey, Map, Rgb, colourise_depth, colourise_mask, grey8, resize_map, resize_rgb
+
+_LEAST_RANGE = 1.5
+"""The far end of a depth scale is at least this many times the near end, or noise would fill a flat scene's scale."""
+
+
+def picture_of(rgb: Tensor) -> Rgb:
+    """A picture (3, H, W) in [0, 1] as uint8 (H, W, 3)."""
+    return (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def map_of(values: Tensor) -> Map:
+    """A mask or a depth map (1, H, W) as float32 (H, W)."""
+    return values[0].float().cpu().numpy()
+
+
+def truth_map(depth_m: Tensor, valid: Tensor) -> Map:
+    """Ground truth (1, H, W) as float32 (H, W), NaN where it is not valid (bool, the same shape)."""
+    return map_of(torch.where(valid, depth_m, depth_m.new_tensor(torch.nan)))
+
+
+def depth_scale(depth_m: Map) -> tuple[float, float]:
+    """The near and far end in metres of a scale on which the image's nearest and farthest things can be told apart."""
+    near_m, far_m = (float(end) for end in np.nanpercentile(depth_m, (1, 99)))
+    return near_m, max(far_m, near_m * _LEAST_RANGE)
+
+
+def depth_tile(depth_m: Map, size: tuple[int, int], scale: tuple[float, float]) -> Rgb:
+    """A depth map in colours, uint8 (height, width, 3) of `size`; NaN is shown as unknown."""
+    # bilinear would smear the unknown into the known
+    sized = nearest(depth_m, size) if np.isnan(depth_m).any() else resize_map(depth_m, *size)
+    return colourise_depth(sized, *scale)
+
+
+def nearest(values: Map, size: tuple[int, int]) -> Map:
+    """A map (H, W) at `size` (height, width), every value one of its own."""
+    rows = np.arange(size[0]) * values.shape[0] // size[0]
+    columns = np.arange(size[1]) * values.shape[1] // size[1]
+    return values[rows[:, None], columns]
+
+
+SHOWN_WIDTH = 384
+"""Tiles are enlarged by a whole factor to at least this width, so that single pixels can be told apart."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """The pictures of one image, all of one size, by what they show.
+
+    Tiles: `picture`; `mask` (the soft mask); `kept_METHOD` (what the net was shown, the rest in its mean colour);
+    `depth_target` (from all pixels), `depth_METHOD`, and `depth_truth` where there is ground truth.
+    """
+
+    place: int
+    name: str
+    share: float
+    near_m: float
+    far_m: float
+    tiles: dict[str, Rgb]
+
+
+def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float], mask: Tensor,
+                 kept: Mapping[str, Tensor], depths_m: Mapping[str, Tensor],
+                 truth: tuple[Tensor, Tensor] | None) -> Example:
+    """Draw the pictures of one image.
+
+    Args:
+        rgb: (3, H, W) in [0, 1] at the nets' working size.
+        mean: the colour that a hidden pixel takes, as RGB in [0, 1].
+        mask: (1, H, W) in [0, 1].
+        kept: method to bool (1, H, W).
+        depths_m: `target` and methods to (1, h, w) metres.
+        truth: depth (1, h', w') in metres and where it is valid.
+    """
+    factor = ceil(SHOWN_WIDTH / rgb.shape[-1])
+    height, width = rgb.shape[-2] * factor, rgb.shape[-1] * factor
+    colour = rgb.new_tensor(mean).view(3, 1, 1)
+
+    maps = {f"depth_{method}": map_of(depth) for method, depth in depths_m.items()}
+    reference = maps["depth_target"]
+    if truth is not None:
+        maps["depth_truth"] = truth_map(*truth)
+        if truth[1].any():
+            reference = maps["depth_truth"]
+    near_m, far_m = depth_scale(reference)
+
+    tiles = {"picture": resize_rgb(picture_of(rgb), height, width),
+             "mask": colourise_mask(_enlarge(map_of(mask), factor))}
+    for method, pixels in kept.items():
+        tiles[f"kept_{method}"] = _enlarge(picture_of(torch.where(pixels, rgb, colour)), factor)
+    for label, depth in maps.items():
+        tiles[label] = depth_tile(depth, (height, width), (near_m, far_m))
+    return Example(place, name, share, near_m, far_m, tiles)
+
+
+def save_example(example: Example, out: Path) -> dict[str, Any]:
+    """Write the tiles under OUT/examples/; return their entry for the results document, paths relative to OUT."""
+    paths = {}
+    for label, tile in example.tiles.items():
+        paths[label] = f"examples/{example.place:06d}-{label.replace('_', '-')}.png"
+        with atomic_path(out / paths[label]) as partial:
+            Image.fromarray(tile).save(partial)
+    return {"name": example.name, "sparseness": example.share, "near_m": round(example.near_m, 3),
+            "far_m": round(example.far_m, 3), "tiles": paths}
+
+
+def _enlarge(pixels: np.ndarray[Any, Any], factor: int) -> Any:
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+WIDEST = 640
+"""Pictures wider than this are shrunk: a gallery is looked at on a page."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one setting does to one picture: the mask M (1, H, W) in [0, 1], and N(I ⊗ M), (1, h, w) metres."""
+
+    setting: Mapping[str, Any]
+    """`lambda`, and `keep` of a net of shares."""
+    mask: Tensor
+    seen_m: Tensor
+
+
+def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole_m: Tensor, steps: Sequence[Step],
+               truth: tuple[Tensor, Tensor] | None = None) -> dict[str, Any]:
+    """Write the pictures of one still under OUT/gallery/; return its entry for `gallery` in a results document.
+
+    Args:
+        key: begins the names of its files.
+        name: what a reader calls it.
+        rgb: the picture, (3, H', W') in [0, 1].
+        edges: an edge map (1, H, W) in [0, 1].
+        whole_m: N(I), (1, h, w) metres.
+        steps: one a setting, those that keep most first.
+        truth: ground truth (1, h', w') in metres, and where it is valid.
+
+    Returns:
+        `name`; `near_m` and `far_m`, the ends of the colours of depth; paths relative to OUT of `picture`, `edges`,
+        `depth` and, where there is ground truth, `depth_truth`; and `steps`, each with its setting, the `mean` of M,
+        the share of pixels with M above one half (`above_half`), the RMSE of the depth seen through M to the depth seen
+        in the whole picture (`difference_m`), and paths of `mask` and `depth`.
+    """
+    picture = picture_of(rgb)
+    if picture.shape[1] > WIDEST:
+        picture = resize_rgb(picture, round(picture.shape[0] * WIDEST / picture.shape[1]), WIDEST)
+    size = (picture.shape[0], picture.shape[1])
+    whole = map_of(whole_m)
+    known = None if truth is None else truth_map(*truth)
+    scale = depth_scale(whole if known is None or np.isnan(known).all() else known)
+    files: dict[str, Rgb | Grey] = {"picture.jpg": picture, "edges.png": grey8(map_of(edges)),
+                                    "depth.jpg": depth_tile(whole, size, scale)}
+    if known is not None:
+        # a LiDAR's single points would not live through jpeg
+        files["depth-truth.png"] = depth_tile(known, size, scale)
+    entries: list[dict[str, Any]] = []
+    for number, step in enumerate(steps):
+        mask, depth = f"mask-{number}.png", f"depth-{number}.jpg"
+        files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.seen_m), size, scale)}
+        difference = mean_squared_difference(step.seen_m[None], whole_m[None]).sqrt()
+        entries.append({**step.setting, "mean": short(float(step.mask.mean())),
+                        "above_half": short(float((step.mask > 0.5).float().mean())),
+                        "difference_m": short(float(difference)), "mask": mask, "depth": depth})
+    paths = _save(out, key, files)
+    still = {"name": name, "near_m": round(scale[0], 3), "far_m": round(scale[1], 3), "picture": paths["picture.jpg"],
+             "edges": paths["edges.png"], "depth": paths["depth.jpg"]}
+    if known is not None:
+        still["depth_truth"] = paths["depth-truth.png"]
+    return still | {"steps": [entry | {part: paths[entry[part]] for part in ("mask", "depth")} for entry in entries]}
+
+
+def _save(out: Path, key: str, files: Mapping[str, Rgb | Grey]) -> dict[str, str]:
+    paths = {name: f"gallery/{key}-{name}" for name in files}
+    for name, pixels in files.items():
+        with atomic_path(out / paths[name]) as partial:
+            Image.fromarray(pixels).save(partial, quality=90)
+    return paths
+
+
+def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: Sequence[Tensor],
+             whole_m: Sequence[Tensor], seen_m: Sequence[Tensor], truth: tuple[Tensor, Tensor] | None = None,
+             ) -> dict[str, Any]:
+    """Write the pictures of one row under OUT/examples/; return its entry for the results document.
+
+    Args:
+        key: begins the names of its files.
+        name: what a reader calls the picture.
+        rgb: (3, H', W') in [0, 1].
+        edges: an edge map (1, H, W) in [0, 1]; its size, times a whole factor, is that of all tiles.
+        masks: one a network, (1, h, w) in [0, 1], each of its own size.
+        whole_m, seen_m: one a network, depth from the whole picture and by its own mask, (1, h, w) metres.
+        truth: ground truth (1, h, w) in metres and where it is valid.
+
+    Returns:
+        `name`, `near_m` and `far_m` (the ends of the colours of depth), and paths relative to OUT: `picture`, `edges`,
+        lists `masks`, `whole` and `seen`, and `truth` where there is any.
+    """
+    factor = ceil(SHOWN_WIDTH / edges.shape[-1])
+    size = (edges.shape[-2] * factor, edges.shape[-1] * factor)
+    known = None if truth is None else truth_map(*truth)
+    scale = depth_scale(map_of(whole_m[0]) if known is None or np.isnan(known).all() else known)
+
+    def save(tile: Rgb, what: str) -> str:
+        path = f"examples/{key}-{what}.png"
+        with atomic_path(out / path) as partial:
+            Image.fromarray(tile).save(partial)
+        return path
+
+    def depths(maps: Sequence[Tensor], what: str) -> list[str]:
+        return [save(depth_tile(map_of(depth_m), size, scale), f"{what}-{number}")
+                for number, depth_m in enumerate(maps)]
+
+    # nearest: single pixels of a mask are to be seen as they are
+    row = {"name": name, "near_m": round(scale[0], 3), "far_m": round(scale[1], 3),
+           "picture": save(resize_rgb(picture_of(rgb), *size), "picture"),
+           "edges": save(colourise_mask(nearest(map_of(edges), size)), "edges"),
+           "masks": [save(colourise_mask(nearest(map_of(mask), size)), f"mask-{number}")
+                     for number, mask in enumerate(masks)],
+           "whole": depths(whole_m, "whole"), "seen": depths(seen_m, "seen")}
+    return row if known is None else row | {"truth": save(depth_tile(known, size, scale), "truth")}

@@ -1,0 +1,523 @@
+"""A net rewritten to less arithmetic with the same answers, and an account of what was done and what was not.
+
+Every rewrite is an identity of real numbers: in float64 the rewritten net agrees with the one given to 1e-9, in float32
+to rounding (sums in another order). Weights are folded in float64 and rounded once.
+
+Batch norms that follow a convolution become part of its weights.
+
+In eval mode a batch norm is a scale and a shift for each channel, and a convolution followed by them is another
+convolution: w' = w·s, b' = (b − mean)·s + beta with s = gamma / sqrt(variance + eps).
+
+The exchanged forms (`depthcue.nets.upsampling`) as modules with frozen kernels.
+
+Decoder stages of the compact nets, which double, join a skip and convolve, as a sum of two convolutions.
+
+A convolution of channels side by side is the sum of one over each part. The part that was doubled goes through
+`doubled`, a quarter of the products; the skip through the plain form. Neither the doubled map nor the joined one is
+ever written. The batch norm is folded. In a stage that λ modulates, scale and shift are both linear in the condition
+but for a constant, so what the batch norm adds folds into the layer that computes them; for one λ they are constants
+and fold into the convolution. In the stages of the lite nets, whose 1×1 convolutions are added
+and whose coarse one comes before the doubling as it is, they fold into both.
+
+Up-projections with their two 5×5 convolutions as one, applied before the upsampling wherever that is less work.
+
+The main branch and the shortcut of an up-projection begin with a 5×5 convolution of the same tensor: one convolution
+with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU and changes places
+with it: `doubled` where every allowed size doubles exactly, `any_size` elsewhere if the products are fewer.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.base import UpProjection
+from depthcue.nets.compact import CompactDepthNet, CompactMaskNet, DoubleStage, ModulatedStage, double_and_join
+from depthcue.nets.lite import LiteDepthNet, LiteMaskNet, LiteStage
+from depthcue.nets.published import DrnMaskNet, HuDepthNet, LainaResNet50, Monodepth2, UpProjectionUnpooled
+from depthcue.nets.upsampling import (
+    WORTH,
+    DoubledKernels,
+    doubled_conv,
+    doubled_kernels,
+    products,
+    resized_conv,
+    tap_rows,
+    unpooled_conv,
+    unpooled_kernels,
+)
+
+FOLLOWED_BY = {"conv": "bn", "conv0": "bn0", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3", "conv1_2": "bn1_2"}
+"""Names under which the blocks of depthcue's nets, of torchvision's ResNets and of timm's SENets hold a convolution and
+the batch norm that its output goes through, and nothing else does."""
+DENSE_LAYER = {"conv1": "norm2"}
+"""The same in torchvision's DenseNet, whose layers normalise before they convolve."""
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A batch norm in eval mode as x·scale + shift, both (C,)."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias
+    return scale, shift
+
+
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight (O, C, k, k) and bias (O,) of the one convolution that is `conv` and then `norm`."""
+    scale, shift = scale_and_shift(norm)
+    weight = conv.weight * scale.view(-1, 1, 1, 1)
+    return weight, shift if conv.bias is None else conv.bias * scale + shift
+
+
+def fold_batch_norms(net: nn.Module) -> int:
+    """Fold every batch norm of `net` that follows a convolution, in place; return how many.
+
+    A pair is known by its place: neighbours in an `nn.Sequential`, or the names of a block (see FOLLOWED_BY). A folded
+    batch norm's place is taken by an `nn.Identity`, so that the code of a block need not know.
+    """
+    count = 0
+    for module in list(net.modules()):
+        for conv, norm in _pairs(module):
+            found, after = module.get_submodule(conv), module.get_submodule(norm)
+            assert isinstance(found, nn.Conv2d) and isinstance(after, nn.BatchNorm2d)
+            weight, bias = folded(found, after)
+            module.set_submodule(conv, convolution(weight, bias, found))
+            module.set_submodule(norm, nn.Identity())
+            count += 1
+    return count
+
+
+def convolution(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv2d:
+    """A convolution with these weights, frozen, and with stride, padding, dilation and groups of `like`."""
+    conv = copy.deepcopy(like)
+    conv.out_channels, conv.in_channels = weight.shape[0], weight.shape[1] * like.groups
+    conv.weight = frozen(weight)
+    conv.bias = None if bias is None else frozen(bias)
+    return conv
+
+
+def frozen(values: Tensor) -> nn.Parameter:
+    """A parameter nobody trains, in an order of its own."""
+    return nn.Parameter(values.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)
+
+
+def _pairs(module: nn.Module) -> list[tuple[str, str]]:
+    children = dict(module.named_children())
+    names = list(children)
+    neighbours = list(zip(names, names[1:], strict=False))
+    candidates = neighbours if isinstance(module, nn.Sequential) else [*FOLLOWED_BY.items(), *DENSE_LAYER.items()]
+    return [(conv, norm) for conv, norm in candidates
+            if isinstance(children.get(conv), nn.Conv2d) and isinstance(children.get(norm), nn.BatchNorm2d)
+            and children[conv].out_channels == children[norm].num_features]
+
+
+class UnpooledConv(nn.Module):
+    """`unpooled_conv`: (B, C, h + 2, w + 2) to (B, O, 2h, 2w)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """
+        Args:
+            weight: (O, C, k, k), k 3 or 5.
+            bias: (O,).
+        """
+        super().__init__()
+        self.phases = nn.ParameterList(frozen(phase) for phase in unpooled_kernels(weight))
+        self.bias = None if bias is None else frozen(bias)
+
+    def forward(self, bordered: Tensor) -> Tensor:
+        return unpooled_conv(bordered, list(self.phases), self.bias)
+
+
+class DoubledConv(nn.Module):
+    """`doubled_conv`: (B, C, h, w) to (B, O, 2h, 2w)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """
+        Args:
+            weight: (O, C, k, k), k 3 or 5.
+            bias: (O,).
+        """
+        super().__init__()
+        kernels = doubled_kernels(weight)
+        self.phases = nn.ParameterList(frozen(phase) for phase in kernels.phases)
+        self.filter, self.rows, self.columns = frozen(kernels.filter), frozen(kernels.rows), frozen(kernels.columns)
+        self.bias = None if bias is None else frozen(bias)
+
+    def forward(self, x: Tensor, height: int | None = None, width: int | None = None) -> Tensor:
+        """`height` and `width`, where given, are what the caller takes the output's size for.
+
+        Raises:
+            ValueError: they are not twice the input's.
+        """
+        # a graph for every size cannot ask; whoever builds this form knows that sizes double
+        if height is not None and not torch.compiler.is_exporting() \
+                and (height, width) != (2 * x.shape[2], 2 * x.shape[3]):
+            raise ValueError(f"{tuple(x.shape[2:])} was to become ({height}, {width}), which is not twice as large")
+        return doubled_conv(x, DoubledKernels(list(self.phases), self.filter, self.rows, self.columns), self.bias)
+
+
+class ResizedConv(nn.Module):
+    """`resized_conv`: (B, C, h, w) to (B, O, H, W)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, align_corners: bool) -> None:
+        """
+        Args:
+            weight: (O, C, k, k), k odd.
+            bias: (O,).
+        """
+        super().__init__()
+        self.kernel, self.align_corners = weight.shape[2], align_corners
+        self.taps = frozen(tap_rows(weight))
+        self.bias = None if bias is None else frozen(bias.view(-1, 1, 1))
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        return resized_conv(x, self.taps, self.bias, height, width, kernel=self.kernel,
+                            align_corners=self.align_corners)
+
+
+class JoinedPlainly(nn.Module):
+    """Doubling, joining, and one convolution: the form to fall back on."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = frozen(weight)
+        self.bias = None if bias is None else frozen(bias)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return F.conv2d(double_and_join(x, skip), self.weight, self.bias, padding=1)
+
+
+class JoinedAsSum(nn.Module):
+    """The convolution of the doubled map plus the convolution of the skip."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, inputs: int, like: nn.Conv2d) -> None:
+        """
+        Args:
+            weight: (O, inputs + skips, 3, 3).
+        """
+        super().__init__()
+        self.doubled = DoubledConv(weight[:, :inputs])
+        self.skip = convolution(weight[:, inputs:], bias, like)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        total: Tensor = self.doubled(x, skip.shape[2], skip.shape[3]) + self.skip(skip)
+        return total
+
+
+class FoldedStage(nn.Module):
+    """A stage without a batch norm: joined convolution, ReLU. A condition is taken and not looked at."""
+
+    def __init__(self, joined: nn.Module) -> None:
+        super().__init__()
+        self.joined = joined
+
+    def forward(self, x: Tensor, skip: Tensor, condition: Tensor | None = None) -> Tensor:
+        return F.relu(self.joined(x, skip))
+
+
+class FoldedModulatedStage(nn.Module):
+    """Joined convolution, scale and shift from the condition, which hold the batch norm's too, ReLU."""
+
+    def __init__(self, joined: nn.Module, modulation: nn.Linear) -> None:
+        super().__init__()
+        self.joined, self.modulation = joined, modulation
+
+    def forward(self, x: Tensor, skip: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return F.relu(self.joined(x, skip) * scale + shift)
+
+
+def rewritten_stage(stage: DoubleStage | ModulatedStage, condition: Tensor | None, *, exchange: bool) -> nn.Module:
+    """The stage that is to take the place of `stage`.
+
+    Args:
+        condition: of the one λ that will be asked for, (width,); None where it stays an input.
+        exchange: whether doubling and convolution may change places.
+    """
+    doubled = stage.doubled if exchange else None
+    if isinstance(stage, DoubleStage):
+        conv, norm = stage[0], stage[1]
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        return FoldedStage(_joined(conv, *folded(conv, norm), doubled))
+    if condition is None:
+        # the trained weights as they are: a batch norm's scale goes where λ's is
+        return FoldedModulatedStage(_joined(stage.conv, stage.conv.weight, None, doubled), _modulation(stage))
+    scale, shift = _modulation(stage)(condition).chunk(2)
+    return FoldedStage(_joined(stage.conv, stage.conv.weight * scale.view(-1, 1, 1, 1), shift, doubled))
+
+
+def fix_lite_stage(stage: LiteStage, condition: Tensor) -> None:
+    """Fold the modulation by one condition, (width,), into both convolutions of a stage, in place.
+
+    (a + b)·s + t = a·s + (b·s + t), and doubling a constant leaves it as it is.
+    """
+    assert stage.modulation is not None
+    scale, shift = stage.modulation(condition).chunk(2)
+    for path, added in ((stage.coarse, None), (stage.skip, shift)):
+        conv, norm = path[0], path[1]
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        weight, bias = folded(conv, norm)
+        bias = bias * (1 + scale)
+        path[0] = convolution(weight * (1 + scale).view(-1, 1, 1, 1), bias if added is None else bias + added, conv)
+        path[1] = nn.Identity()
+    stage.modulation = None
+
+
+def _joined(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, doubled: int | None) -> nn.Module:
+    return JoinedPlainly(weight, bias) if doubled is None else JoinedAsSum(weight, bias, doubled, conv)
+
+
+def _modulation(stage: ModulatedStage) -> nn.Linear:
+    """(x·s + t)·(1 + a) + b = x·(s·(1 + a)) + (t·(1 + a) + b): both brackets linear in a and b, so one layer's."""
+    scale, shift = scale_and_shift(stage.bn)
+    given = stage.modulation
+    weight_a, weight_b = given.weight.chunk(2)
+    bias_a, bias_b = given.bias.chunk(2)
+    layer = nn.Linear(given.in_features, given.out_features, device="meta")
+    layer.weight = frozen(torch.cat([scale[:, None] * weight_a, shift[:, None] * weight_a + weight_b]))
+    layer.bias = frozen(torch.cat([scale * (1 + bias_a), shift * (1 + bias_a) + bias_b]))
+    return layer
+
+
+class ResizedPlainly(nn.Module):
+    """Bilinear resizing, then a convolution: the form to fall back on."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, align_corners: bool) -> None:
+        super().__init__()
+        self.weight, self.bias, self.align_corners = frozen(weight), frozen(bias), align_corners
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = F.interpolate(x, size=(height, width), mode="bilinear", align_corners=self.align_corners)
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[2] // 2)
+
+
+class MergedUpProjection(nn.Module):
+    """An up-projection whose first step makes main branch and shortcut together; called as the block it replaces."""
+
+    def __init__(self, both: nn.Module, second: nn.Conv2d) -> None:
+        """
+        Args:
+            both: (x, height, width) to (B, 2·O, height, width): the main branch's channels, then the shortcut's.
+            second: the main branch's 3×3 convolution.
+        """
+        super().__init__()
+        self.both, self.second = both, second
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        main, shortcut = self.both(x, height, width).chunk(2, dim=1)
+        return F.relu(self.second(F.relu(main)) + shortcut)
+
+
+class UnpooledBoth(nn.Module):
+    """Unpooling and both 5×5 convolutions, cut to a given size."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.unpooled = UnpooledConv(weight, bias)
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        both: Tensor = self.unpooled(F.pad(x, (1, 1, 1, 1)))
+        return both[:, :, :height, :width]
+
+
+def rewrite_up_projections(net: MaskNet | DepthNet, strides: dict[str, int], *,
+                           exchange: bool) -> Iterator[tuple[str, str, str | None]]:
+    """Replace every up-projection of `net`, in place; yield its name, the form it got, and why that is the plain one.
+
+    Args:
+        strides: for each up-projection by its name, the stride of the map it doubles, which is the map's share of the
+            picture: a map at stride s doubles for every size that is a multiple of s, since ⌈H/s⌉ · 2 = ⌈H / (s/2)⌉
+            then. 1 where it doubles whatever the size; absent where it does not double.
+        exchange: whether upsampling and convolution may change places.
+    """
+    sizes = _sizes_at_work(net)
+    for name, block in list(net.named_modules()):
+        if isinstance(block, UpProjectionUnpooled):
+            net.set_submodule(name, _merged(block, UnpooledBoth(*_both(block))))
+            yield name, "unpooled", None
+        elif isinstance(block, UpProjection):
+            both, form, reason = _form(block, strides.get(name), net.description.multiple, sizes[name], exchange)
+            net.set_submodule(name, _merged(block, both))
+            yield name, form, reason
+
+
+def _form(block: UpProjection, stride: int | None, multiple: int, sizes: tuple[tuple[int, int], tuple[int, int]],
+          exchange: bool) -> tuple[nn.Module, str, str | None]:
+    weight, bias = _both(block)
+    plain = ResizedPlainly(weight, bias, block.align_corners)
+    if not exchange:
+        return plain, "plain", "not asked for"
+    if stride is not None and multiple % stride == 0 and not block.align_corners:
+        return DoubledConv(weight, bias), "doubled", None
+    (outputs, inputs, size, _), (low, high) = weight.shape, sizes
+    share = products(inputs, outputs, size, low, high) / (outputs * inputs * size * size * high[0] * high[1])
+    if share < WORTH:
+        return ResizedConv(weight, bias, block.align_corners), "any size", None
+    why = "its weights want align_corners=True" if block.align_corners else \
+        f"its map does not double for every multiple of {multiple}"
+    return plain, "plain", f"{why}, and the form for any size takes {share:.0%} of the products"
+
+
+def _both(block: UpProjection | UpProjectionUnpooled) -> tuple[Tensor, Tensor]:
+    """The two 5×5 convolutions with their batch norms as one: weight (2·O, C, 5, 5), bias (2·O,)."""
+    main, shortcut = folded(block.conv1, block.bn1), folded(block.conv2, block.bn2)
+    return torch.cat([main[0], shortcut[0]]), torch.cat([main[1], shortcut[1]])
+
+
+def _merged(block: UpProjection | UpProjectionUnpooled, both: nn.Module) -> MergedUpProjection:
+    return MergedUpProjection(both, convolution(*folded(block.conv1_2, block.bn1_2), block.conv1_2))
+
+
+def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """For each up-projection, the sizes (height, width) it goes from and to at the net's working size."""
+    shadow = copy.deepcopy(net).to("meta")
+    found: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+
+    def note(name: str, x: Tensor, height: int, width: int) -> None:
+        found[name] = (x.shape[2], x.shape[3]), (height, width)
+
+    for name, block in shadow.named_modules():
+        if isinstance(block, UpProjection):
+            block.register_forward_pre_hook(lambda _, given, name=name: note(name, *given))
+    description, dtype = net.description, net.get_buffer("_mean").dtype
+    shadow(torch.zeros(1, 3, description.height, description.width, device="meta", dtype=dtype))
+    return found
+
+
+VERSION = 2
+"""To be raised with every change of what rewritten nets compute: graphs that are kept are known by it."""
+Net = TypeVar("Net", MaskNet, DepthNet)
+KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
+STRIDES: dict[type, dict[str, int]] = {
+    DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
+    HuDepthNet: {"D.up1": 32, "D.up2": 16, "D.up3": 8, "D.up4": 1, "MFF.up1": 1},
+}
+"""For `rewrite_up_projections`: up4 and MFF.up1 are asked for twice their input's size, whatever that is."""
+FORMS = {
+    "doubled": "both 5x5 convolutions in one and before the doubling, 25 products for 2x2 outputs instead of 100",
+    "any size": "both 5x5 convolutions in one and before the resizing, every tap applied at the low resolution",
+    "unpooled": "both 5x5 convolutions in one, its four phases cut out beforehand",
+    "plain": "both 5x5 convolutions in one, behind the resizing",
+}
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What was rewritten in a net, in short sentences for its card."""
+
+    applied: tuple[str, ...] = ()
+    kept_plain: tuple[str, ...] = ()
+    """What was left in its plain form, each with the reason."""
+
+    def as_json(self) -> dict[str, list[str]]:
+        """For cards and results."""
+        return {"applied": list(self.applied), "kept_plain": list(self.kept_plain)}
+
+
+def exchange_pays_in_torch(net: MaskNet | DepthNet) -> bool:
+    """Whether torch is faster where upsampling and the convolution after it change places (`polyphase`).
+
+    Not in the lite nets, whose convolutions come before the upsampling as they are; not in the compact nets, whose 3×3
+    convolutions are narrow: there it is no faster in float32, and slower in bfloat16
+    (`benchmarks/rewriting.py`). Exported graphs have it all the same; ONNX Runtime is somewhat slower by it there.
+    """
+    return not isinstance(net, (CompactMaskNet, CompactDepthNet, LiteMaskNet, LiteDepthNet))
+
+
+def rewritten(net: Net, *, polyphase: bool = True, dial: float | None = None) -> tuple[Net, Rewriting]:
+    """A rewritten copy of `net`, frozen and in eval mode, on its device and in its type; called as the net given.
+
+    It holds for every size that is a multiple of the description's, and is for inference: it passes no gradients to
+    its weights.
+
+    Args:
+        net: left as it is.
+        polyphase: whether upsampling and the convolution after it change places; False folds and merges only.
+        dial: for a mask net that takes a share or λ, the one to build in: its copy computes the scores for that one
+            whatever it is given, and its description says so.
+
+    Raises:
+        DepthcueError: a share or λ that the net does not take.
+    """
+    mean = net.get_buffer("_mean")
+    device, dtype = mean.device, mean.dtype
+    own = copy.deepcopy(net).eval().requires_grad_(False)
+    if not isinstance(own, KNOWN):
+        return own, Rewriting(kept_plain=(f"{net.description.name} is code of others and left as it is",))
+    own = own.cpu().double()
+    applied: list[str] = []
+    kept: list[str] = []
+    with torch.no_grad():
+        if isinstance(own, CompactDepthNet | CompactMaskNet):
+            _rewrite_compact(own, polyphase, dial, applied)
+        elif isinstance(own, LiteMaskNet):
+            _rewrite_lite(own, dial, applied)
+        elif not isinstance(own, LiteDepthNet):
+            _rewrite_up_projections(own, polyphase, applied, kept)
+        count = fold_batch_norms(own)
+    if count:
+        applied.append(f"batch norm folded into {count} convolutions")
+    if isinstance(own, Monodepth2):
+        kept.append("the decoder: it doubles to the nearest pixel and reflects its borders")
+    kept.append("the normalisation: the first convolution pads with the mean colour, which is zero behind it alone")
+    return own.to(device=device, dtype=dtype), Rewriting(tuple(applied), tuple(kept))
+
+
+def _rewrite_up_projections(net: MaskNet | DepthNet, exchange: bool, applied: list[str], kept: list[str]) -> None:
+    strides = next((table for kind, table in STRIDES.items() if isinstance(net, kind)), {})
+    forms: dict[str, list[str]] = {}
+    for name, form, reason in rewrite_up_projections(net, strides, exchange=exchange):
+        forms.setdefault(form, []).append(name)
+        if reason is not None:
+            kept.append(f"the resizing of {name}: {reason}")
+    applied += [f"{', '.join(names)}: {FORMS[form]}" for form, names in forms.items()]
+
+
+def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, dial: float | None,
+                     applied: list[str]) -> None:
+    setting = net.description.dial_name or "lambda"
+    condition = _fixed_condition(net, dial) if isinstance(net, CompactMaskNet) and dial is not None else None
+    names = []
+    for name, stage in list(net.named_children()):
+        if isinstance(stage, DoubleStage | ModulatedStage):
+            net.set_submodule(name, rewritten_stage(stage, condition, exchange=exchange))
+            names.append(name)
+    if exchange:
+        applied.append(f"{', '.join(names)}: the convolution of doubled and skipped channels as a sum, the doubled "
+                       "part before the doubling, 16 products for 2x2 outputs instead of 36")
+    if condition is not None:
+        applied.append(f"scale and shift of {setting} {dial:g} folded into {len(names)} convolutions")
+    elif isinstance(net, CompactMaskNet):
+        applied.append(f"batch norm folded into scale and shift of {setting} in {len(names)} stages")
+
+
+def _rewrite_lite(net: LiteMaskNet, dial: float | None, applied: list[str]) -> None:
+    if dial is None:
+        return
+    stages = [stage for stage in net.children() if isinstance(stage, LiteStage)]
+    name, condition = net.description.dial_name or "lambda", _fixed_condition(net, dial)
+    for stage in stages:
+        fix_lite_stage(stage, condition)
+    applied.append(f"scale and shift of {name} {dial:g} folded into {2 * len(stages)} convolutions")
+
+
+def _fixed_condition(net: CompactMaskNet | LiteMaskNet, dial: float) -> Tensor:
+    """The condition of one share or λ, (width,); the description is made to say so."""
+    dial = net.dial_value(keep=dial) if net.keeps_shares else net.check_lambda(dial)
+    # in float32, as the net takes it
+    feature = net.dial_feature(torch.tensor([dial], dtype=torch.float32)).double()
+    condition: Tensor = net.condition(feature[:, None])
+    fixed = ({"default_keep": dial, "keep_range": (dial, dial)} if net.keeps_shares
+             else {"default_lambda": dial, "lambda_range": None})
+    net.description = dataclasses.replace(net.description, **fixed)
+    return condition[0]

@@ -1,0 +1,304 @@
+"""Bilinear resizing to any size and the convolution after it, exchanged: every tap is applied before the resizing.
+
+A convolution is a sum over its taps of a 1×1 convolution that is shifted, and a 1×1 convolution does not care whether
+its map was resized before or after: W∗(A x) = Σ_k S_k A (w_k x), with A the interpolation and S_k the shift by tap k
+with zeros beyond the border. S_k A acts on rows and columns apart, so all taps are two matrix products. The channels
+are multiplied k² times for each *low* pixel; the two products cost k·(5·h·w/W + w) or so for each output, whatever the
+number of input channels. That holds for every ratio of sizes, odd ones too, for both conventions of align_corners, and
+at the borders, since the matrices hold them. For doubling, `doubled` needs less at large sizes.
+
+Odd convolutions of a map between whose pixels zeros were put, without touching the zeros.
+
+Unpooling puts x[i, j] at [2i, 2j] of a map twice as large and zeros elsewhere. An output pixel meets only every second
+row and column of the kernel, and which ones depends on the parity of its own: four phases, each a small convolution at
+the low resolution, together k² products for every low pixel where the plain form needs 4·k². A 5×5 kernel falls into
+3×3, 3×2, 2×3 and 2×2 (Laina et al., 3DV 2016, sec. 3.3).
+
+Bilinear doubling and the convolution after it, exchanged: the arithmetic is done at the low resolution.
+
+Doubling by bilinear interpolation (align_corners=False) is unpooling, zeros between the pixels, followed by a fixed
+filter B = (1, 3, 3, 1)/4 in each direction. Convolutions commute, W∗(B∗↑x) = B∗(W∗↑x), and W∗↑x needs no products with
+the zeros. B costs little, and costs it for each output channel whatever the number of inputs. As B is
+(1, 1)∗(1, 2, 1)/4, a part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low
+pixel, for each pair of channels:
+
+                                                      5×5   3×3
+    plain form                                        100    36
+    polyphase, all of B in the weights                 64    36
+    pixels doubled, (1, 1) in the weights              36    16    one convolution of 3×3 or 2×2 taps, four phases
+    unpooled, none of B in the weights                 25     9    four convolutions, one a phase
+
+Taken are the last for 5×5 kernels and the last but one for 3×3, which work on fewer channels: four convolutions and a
+filter of 5×5 taps cost more there than they save (`benchmarks/rewriting.py` times all of them).
+
+Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direction and no fewer (the pencil of the
+four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
+share. F(4, 3) on the four phases needs 9, and writes and reads more than two numbers for each output between its steps.
+It pays in float32 from 256 or 512 channels on, and loses a digit in every precision (`benchmarks/toom_cook.py` times it
+in every runner); of the paper's mask net one layer in three is that wide: by estimate it gains a tenth. Libraries
+have such forms for 3×3 inside one kernel, where nothing is written between the steps.
+
+Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
+exchanged form repeats it for the convolution too; what that adds to the outermost rows and columns, products of the
+kernel's outer taps with the border line, is computed apart and taken away.
+
+The exchanged forms with weights that are being trained: kernels are made anew from them in every pass.
+
+Making them costs nothing beside the convolution, and gradients go through it to the weights, so a net trains to the
+same numbers but for rounding. On two cores, forward and backward together, one of the paper's depth net's fusion
+blocks (2048 channels, ×16) runs more than a hundred times faster, its decoder and the mask net's about twice.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def tap_rows(weight: Tensor) -> Tensor:
+    """(O, C, k, k) to (O·k·k, C): for each output channel the taps of a column of the kernel together."""
+    return weight.permute(0, 3, 2, 1).reshape(-1, weight.shape[1])
+
+
+def resized_conv(x: Tensor, taps: Tensor, bias: Tensor | None, height: int, width: int, *, kernel: int,
+                 align_corners: bool) -> Tensor:
+    """Bilinear resizing to a given size, then a k×k convolution with zero padding k // 2: (B, C, h, w) to (B, O, H, W).
+
+    In float64 equal to the plain form to 1e-12 of its range.
+
+    Args:
+        taps: of `tap_rows`.
+        bias: (O, 1, 1).
+        kernel: k, odd.
+    """
+    outputs, (low_height, low_width) = len(taps) // kernel**2, x.shape[2:]
+    rows = shifted_interpolation(low_height, height, kernel, align_corners, x)  # (H, k·h)
+    columns = shifted_interpolation(low_width, width, kernel, align_corners, x)  # (W, k·w)
+    # a matrix product and no 1×1 convolution: what follows reads its result in this order
+    tapped = taps @ x.flatten(2)  # (B, O·k·k, h·w)
+    y = rows @ tapped.reshape(-1, outputs * kernel, kernel * low_height, low_width)  # (B, O·k, H, w), rows summed first
+    y = y.unflatten(1, (outputs, kernel)).transpose(2, 3).flatten(3, 4)  # (B, O, H, k·w)
+    y = y @ columns.T
+    return y if bias is None else y + bias  # (B, O, H, W)
+
+
+def shifted_interpolation(low: int, high: int, size: int, align_corners: bool, like: Tensor) -> Tensor:
+    """The matrix (high, size·low) that interpolates `size` lines of `low` pixels, shifts each by its tap, and sums.
+
+    Column k·low + i is the share of pixel i of line k: of the interpolated line's pixel n + k − size // 2 where that
+    exists, else 0. Shares are whole numbers over a common denominator, so they are rounded once, to the type of `like`.
+    """
+    output = torch.arange(high, device=like.device)[:, None]
+    seen = output + torch.arange(size, device=like.device)[None, :] - size // 2  # (high, size)
+    if align_corners:
+        denominator = max(high - 1, 1)
+        position = seen * (low - 1)
+    else:
+        denominator = 2 * high
+        position = (2 * seen + 1) * low - high
+    # the position in low pixels, in units of 1/denominator, kept within the map: the border pixel is repeated
+    position = position.clamp(min=0).minimum(torch.full_like(position, (low - 1) * denominator))
+    pixel = torch.arange(low, device=like.device) * denominator
+    shares = (denominator - (position[:, :, None] - pixel).abs()).clamp(min=0)  # (high, size, low)
+    inside = (seen >= 0) & (seen < high)
+    return ((shares * inside[:, :, None]).to(like.dtype) / denominator).flatten(1)
+
+
+def products(inputs: int, outputs: int, size: int, low: tuple[int, int], high: tuple[int, int]) -> int:
+    """Multiplications of `resized_conv` for one picture; of the plain form, inputs·outputs·size² for every output."""
+    (low_height, low_width), (height, width) = low, high
+    taps = inputs * outputs * size * size * low_height * low_width
+    rows = outputs * size * height * low_width * size * low_height
+    columns = outputs * height * width * size * low_width
+    return taps + rows + columns
+
+
+def unpooled_kernels(weight: Tensor) -> list[Tensor]:
+    """The kernels of the four phases, row parity first, cut out of `weight` (O, C, k, k), k 3 or 5."""
+    size = weight.shape[2]
+    if weight.shape[3] != size or size not in (3, 5):
+        raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is neither 3x3 nor 5x5")
+    taps = [_taps(size, parity) for parity in (0, 1)]
+    return [weight[:, :, rows][:, :, :, columns] for rows in taps for columns in taps]
+
+
+def unpooled_conv(bordered: Tensor, kernels: Sequence[Tensor], bias: Tensor | None = None) -> Tensor:
+    """k×k convolution of the unpooled map, for cells of 2×2 outputs: (B, C, h + 2, w + 2) to (B, O, 2h, 2w).
+
+    Args:
+        bordered: one more pixel on each side than there are cells. What those pixels hold is the caller's choice:
+            zeros for a zero-padded convolution.
+        kernels: of `unpooled_kernels`.
+        bias: (O,).
+    """
+    size = kernels[0].shape[2] + kernels[2].shape[2]  # the rows of both parities
+    # the first and last low pixel that a phase reads, counted from its cell
+    reach = [(_offset(size, own[0], parity), _offset(size, own[-1], parity))
+             for parity in (0, 1) for own in (_taps(size, parity),)]
+    cells = []
+    for number, kernel in enumerate(kernels):
+        (top, bottom), (left, right) = reach[number // 2], reach[number % 2]
+        rows = slice(1 + top, bordered.shape[2] - 1 + bottom)
+        columns = slice(1 + left, bordered.shape[3] - 1 + right)
+        cells.append(F.conv2d(bordered[:, :, rows, columns], kernel, bias))
+    return _shuffled(cells) if torch.compiler.is_exporting() else _interleaved(cells)
+
+
+def _interleaved(cells: list[Tensor]) -> Tensor:
+    """The four phases (B, O, h, w) side by side in cells of 2×2, written once, in the order of memory they have."""
+    batch, channels, height, width = cells[0].shape
+    last = cells[0].is_contiguous(memory_format=torch.channels_last) and not cells[0].is_contiguous()
+    whole = torch.empty((batch, channels, 2 * height, 2 * width), dtype=cells[0].dtype, device=cells[0].device,
+                        memory_format=torch.channels_last if last else torch.contiguous_format)
+    for number, cell in enumerate(cells):
+        whole[:, :, number // 2::2, number % 2::2] = cell
+    return whole
+
+
+def _shuffled(cells: list[Tensor]) -> Tensor:
+    """The same as graphs have it, which cannot write into a part of a tensor."""
+    return F.pixel_shuffle(torch.stack(cells, dim=2).flatten(1, 2), 2)
+
+
+def _taps(size: int, parity: int) -> list[int]:
+    """The kernel's rows that an output row of this parity meets: those that lie on even rows of the unpooled map."""
+    return [tap for tap in range(size) if (parity + tap - size // 2) % 2 == 0]
+
+
+def _offset(size: int, tap: int, parity: int) -> int:
+    """Which low pixel, counted from the output's own cell, a tap reads."""
+    return (parity + tap - size // 2) // 2
+
+
+AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
+"""Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
+AFTER_DOUBLED_PIXELS = (0.25, 0.5, 0.25)
+
+
+class DoubledKernels(NamedTuple):
+    """What `doubled_conv` multiplies with, all linear in the weights it was made from."""
+
+    phases: list[Tensor]
+    """Of the first step: four kernels after unpooling (5×5 weights), or one for doubled pixels (3×3)."""
+    filter: Tensor
+    """(O, 1, taps, taps): what is left of the interpolation."""
+    rows: Tensor
+    """What the outermost rows get from beyond the border, both borders in one grouped convolution:
+    (2·O·reach, C, 1, k), nearest the start first."""
+    columns: Tensor
+    """The same of columns: (2·O·reach, C, k, 1)."""
+
+
+def doubled_kernels(weight: Tensor) -> DoubledKernels:
+    """For a convolution with `weight` (O, C, k, k), k 3 or 5."""
+    size = weight.shape[2]
+    phases = [_doubled_pixels(weight)] if size == 3 else unpooled_kernels(weight)
+    taps = AFTER_UNPOOLED if size == 5 else AFTER_DOUBLED_PIXELS
+    line = torch.tensor(taps, dtype=weight.dtype, device=weight.device)
+    reach = range(size // 2)
+    first = [weight[:, :, :size // 2 - row].sum(2) for row in reach]
+    last = [weight[:, :, size // 2 + 1 + row:].sum(2) for row in reversed(reach)]
+    left = [weight[:, :, :, :size // 2 - column].sum(3) for column in reach]
+    right = [weight[:, :, :, size // 2 + 1 + column:].sum(3) for column in reversed(reach)]
+    return DoubledKernels(
+        phases, (line[:, None] * line)[None, None].repeat(len(weight), 1, 1, 1),
+        torch.cat([_strip(first), _strip(last)])[:, :, None, :],
+        torch.cat([_strip(left), _strip(right)])[:, :, :, None])
+
+
+def doubled_conv(x: Tensor, kernels: DoubledKernels, bias: Tensor | None = None) -> Tensor:
+    """Bilinear doubling (align_corners=False), then a k×k convolution with zero padding k // 2.
+
+    (B, C, h, w) to (B, O, 2h, 2w). In float64 equal to the plain form to 1e-12 of its range.
+    """
+    reach = kernels.rows.shape[3] // 2
+    bordered = F.pad(x, (reach,) * 4, mode="replicate")
+    if len(kernels.phases) == 1:  # the rows and columns −1 … 2h, 2w: one more on each side
+        y = F.pixel_shuffle(F.conv2d(bordered, kernels.phases[0]), 2)
+    else:
+        y = unpooled_conv(bordered, kernels.phases)
+    y = F.conv2d(y, kernels.filter, bias, groups=len(kernels.filter))  # (B, O, 2h, 2w)
+    first, last = _beyond_rows(x, kernels.rows, reach)
+    left, right = _beyond_columns(x, kernels.columns, reach)
+    take = _joined if torch.compiler.is_exporting() else _subtracted
+    return take(y, first, last, left, right, reach)
+
+
+def _doubled_pixels(weight: Tensor) -> Tensor:
+    """(O, C, 3, 3) to (O·4, C, 2, 2): its four phases over a map with every pixel twice in each direction."""
+    # an output row meets two low rows, and both parities meet the same two: the odd one twice the first of them
+    meets = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=weight.dtype,
+                         device=weight.device)  # (parity, low row, tap)
+    return torch.einsum("pak,qbl,ockl->opqcab", meets, meets, weight).flatten(0, 2)
+
+
+def _beyond_rows(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """What the first and the last rows got from beyond the border, each (B, O, reach, 2w)."""
+    lines = torch.cat([x[:, :, :1], x[:, :, -1:]], 1)  # (B, 2·C, 1, w)
+    lines = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
+    strips = F.conv2d(lines, kernel, padding=(0, reach), groups=2)  # (B, 2·O·reach, 1, 2w)
+    if reach > 1:  # one line is in its order already, and a graph is spared the arithmetic of shapes
+        strips = strips.unflatten(1, (-1, reach)).flatten(2, 3)
+    first, last = strips.chunk(2, dim=1)
+    return first, last
+
+
+def _beyond_columns(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """The same of the first and last columns, each (B, O, 2h, reach); the rows beyond the border were in it too."""
+    lines = torch.cat([x[..., :1], x[..., -1:]], 1)  # (B, 2·C, h, 1)
+    lines = F.interpolate(lines, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False)
+    lines = F.pad(lines, (0, 0, reach, reach), mode="replicate")
+    strips = F.conv2d(lines, kernel, groups=2)  # (B, 2·O·reach, 2h, 1)
+    if reach > 1:
+        strips = strips.unflatten(1, (-1, reach)).squeeze(-1).transpose(2, 3)
+    left, right = strips.chunk(2, dim=1)
+    return left, right
+
+
+def _strip(taps: list[Tensor]) -> Tensor:
+    """A kernel (O, C, k) for each of the outermost lines to one (O·lines, C, k)."""
+    return torch.stack(taps, dim=1).flatten(0, 1)
+
+
+def _subtracted(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
+    """The strips taken from the borders of `y`, in place: nothing else holds it."""
+    y[:, :, :reach] -= first
+    y[:, :, -reach:] -= last
+    y[..., :reach] -= left
+    y[..., -reach:] -= right
+    return y
+
+
+def _joined(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
+    """The same as graphs have it, which cannot write into a part of a tensor; for maps of 2·reach or more."""
+    y = torch.cat([y[:, :, :reach] - first, y[:, :, reach:-reach], y[:, :, -reach:] - last], 2)
+    return torch.cat([y[..., :reach] - left, y[..., reach:-reach], y[..., -reach:] - right], 3)
+
+
+MATRICES_AT_MOST = 0.25
+"""Of a doubling's products: the share that the matrices of `any_size` may take for it to be the faster form."""
+WORTH = 0.8
+"""Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
+
+
+def upsampled_conv(x: Tensor, weight: Tensor, height: int, width: int, *, align_corners: bool) -> Tensor:
+    """Bilinear resizing to a given size, then a convolution with zero padding: (B, C, h, w) to (B, O, height, width).
+
+    Args:
+        weight: (O, C, k, k), k 3 or 5.
+    """
+    outputs, inputs, kernel, _ = weight.shape
+    low, high = (x.shape[2], x.shape[3]), (height, width)
+    taps = outputs * inputs * kernel * kernel
+    exchanged = products(inputs, outputs, kernel, low, high)
+    doubles = high == (2 * low[0], 2 * low[1]) and not align_corners
+    at_low = taps * low[0] * low[1]
+    if exchanged - at_low < MATRICES_AT_MOST * at_low or \
+            (not doubles and exchanged < WORTH * taps * height * width):
+        return resized_conv(x, tap_rows(weight), None, height, width, kernel=kernel, align_corners=align_corners)
+    if doubles:
+        return doubled_conv(x, doubled_kernels(weight))
+    x = F.interpolate(x, size=high, mode="bilinear", align_corners=align_corners)
+    return F.conv2d(x, weight, padding=kernel // 2)

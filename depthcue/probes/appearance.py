@@ -1,0 +1,248 @@
+"""Appearance: which properties of colour, texture, light and air does the net's depth rest on?
+
+van Dijk and de Croon 2019, section 4.4, and more: the scene stays, how it looks is changed in one respect, and the
+error against ground truth is set beside that of the unmodified picture. How far the answer moves from that to the
+unmodified picture is told too: it shows what the net reacts to even where its error stays.
+
+The same picture in other colours: each takes one part of how things look away, or gives it another.
+
+Pictures are (3, H, W) in [0, 1], gamma encoded; all return the like.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from depthcue.probes.contract import (
+    PHOTOGRAPHS,
+    RENDERED,
+    Case,
+    Chance,
+    Dropped,
+    Experiment,
+    Findings,
+    Readings,
+    Seen,
+    Unreadable,
+    Variant,
+)
+from depthcue.probes.cutouts import blur
+from depthcue.probes.following import LINES_M, take
+from depthcue.probes.photographs import FrameScene, Photographs
+from depthcue.probes.reading import focused
+from depthcue.probes.stage import LEAST_PIXELS, Rendered, RenderedScene
+from depthcue.scenes import ObjectTurn, Turn
+from depthcue.scenes.materials import Paint
+from depthcue.scenes.staging import FLOOR, Show
+
+_SMOOTH_PX = 2.0
+_LUMA = (0.299, 0.587, 0.114)
+_FLOOR = 1e-3
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """Brightness (1, H, W) in [0, 1], as of ITU-R BT.601."""
+    return torch.tensordot(rgb.new_tensor(_LUMA), rgb, dims=1)[None]
+
+
+def grayscale(rgb: Tensor) -> Tensor:
+    """Brightness alone."""
+    return luma(rgb).expand_as(rgb).clone()
+
+
+def false_colours(rgb: Tensor, source: Tensor) -> Tensor:
+    """Hue and saturation of another picture of any size, value of its own, as van Dijk and de Croon colour theirs."""
+    sized = functional.interpolate(source[None], size=rgb.shape[1:], mode="bilinear", align_corners=False)
+    # the hue of what is nearly black is noise
+    return with_value(blur(sized, _SMOOTH_PX)[0], rgb.amax(0, keepdim=True))
+
+
+def with_value(colours: Tensor, value: Tensor) -> Tensor:
+    """Colours of which the largest channel becomes `value`, (1, H, W), while hue and saturation stay."""
+    return (colours * (value / colours.amax(0, keepdim=True).clamp_min(_FLOOR))).clamp(0, 1)
+
+
+def class_means(rgb: Tensor, classes: Tensor) -> Tensor:
+    """Every pixel in the mean colour of its class in this picture; classes: (1, H, W) of integers."""
+    result = torch.empty_like(rgb)
+    for number in classes.unique():
+        chosen = classes[0] == number
+        result[:, chosen] = rgb[:, chosen].mean(1, keepdim=True)
+    return result
+
+
+def inverted(rgb: Tensor) -> Tensor:
+    """Bright for dark, while what distinguishes the channels of a pixel stays."""
+    return (rgb + 1 - 2 * luma(rgb)).clamp(0, 1)
+
+
+def edges_only(rgb: Tensor) -> Tensor:
+    """The strength of brightness edges (Sobel), the strongest hundredth white, all else black."""
+    rows = rgb.new_tensor((1.0, 2.0, 1.0))[:, None] * rgb.new_tensor((-1.0, 0.0, 1.0))[None]
+    padded = functional.pad(luma(rgb)[None], (1, 1, 1, 1), mode="replicate")
+    slopes = functional.conv2d(padded, torch.stack((rows, rows.T))[:, None])
+    strength = torch.linalg.vector_norm(slopes, dim=1)  # (1, H, W)
+    return (strength / strength.flatten().quantile(0.99).clamp_min(_FLOOR)).clamp(0, 1).expand_as(rgb).clone()
+
+
+def in_haze(rgb: Tensor, optical_depth: Tensor) -> Tensor:
+    """The picture through haze of its own light, near white; optical_depth: (1, H, W), 0 and up."""
+    light = (0.5 + 0.5 * rgb.flatten(1).quantile(0.95, dim=1))[:, None, None]
+    return torch.lerp(light.expand_as(rgb), rgb, torch.exp(-optical_depth))
+
+
+def unshaded(albedo: Tensor, rgb: Tensor, valid: Tensor) -> Tensor:
+    """Surfaces in their own colours, as if light came evenly from everywhere; the sky stays.
+
+    Args:
+        albedo: (3, H, W), linear; rgb: the picture, whose mean brightness they get; valid: bool (1, H, W), not sky.
+    """
+    encoded = albedo.clamp_min(0) ** (1 / 2.2)
+    if valid.any():
+        encoded = encoded * (luma(rgb)[valid].mean() / luma(encoded)[valid].mean().clamp_min(_FLOOR))
+    return torch.where(valid, encoded, rgb).clamp(0, 1)
+
+
+UNMODIFIED = "unmodified"
+ERROR, CHANGE = "abs_rel", "change"
+RANGE_M = {"road": 80.0, "indoor": 10.0}
+"""Ground truth beyond is left out, as in the data sets of such scenes."""
+_LIGHT_DEG = 120.0
+_VEILED = 0.8
+"""Optical depth of the haze at the middle distance."""
+_MOST_SCALED = 6.0
+
+
+@dataclass(frozen=True)
+class Measured(Variant):
+    """A variant whose depth is known: (1, H, W) metres, and where, bool (1, H, W); None where there is no depth."""
+
+    depth_m: Tensor | None = None
+    known: Tensor | None = None
+
+
+def _rendered(stage: Any) -> Iterator[Case | Dropped]:
+    assert isinstance(stage, Rendered)
+    return take(stage, lambda scene, number: _rendered_case(stage, scene, number))
+
+
+def _rendered_case(stage: Rendered, scene: RenderedScene, number: int) -> Case | Dropped:
+    known = scene.valid & (scene.depth_m < RANGE_M[scene.kind])
+    if int(known.sum()) < LEAST_PIXELS:
+        return Dropped(scene.name, "nothing within the range")
+    other = stage.scene(number + 1).bare
+
+    def variants() -> Iterator[Variant]:
+        for condition, rgb in (*_in_other_colours(scene.bare, other), *_turned(scene)):
+            yield Measured(condition, 0.0, rgb, same=scene.valid, depth_m=scene.depth_m, known=known)
+
+    reference = Measured("", 0.0, scene.bare, depth_m=scene.depth_m, known=known)
+    return Case(scene.name, reference, variants(), (scene.depth_m, known))
+
+
+def _in_other_colours(rgb: Tensor, other: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """What needs no renderer."""
+    yield "grayscale", grayscale(rgb)
+    yield "false colours", false_colours(rgb, other)
+    yield "inverted brightness", inverted(rgb)
+    yield "edges only", edges_only(rgb)
+
+
+def _turned(scene: RenderedScene) -> Iterator[tuple[str, Tensor]]:
+    """What needs to know the scene."""
+    shows = {"texture removed": Turn(textures=False), "texture swapped, near for far": _swapped(scene),
+             "shadows removed": Turn(shadows=False), "light from elsewhere": Turn(light_yaw_deg=_LIGHT_DEG)}
+    rendering = scene.render([Show(), *(Show(turn) for turn in shows.values())])
+    classes = rendering.material_id[0].cpu()
+    means = class_means(scene.bare, classes)
+    yield "class-mean colours", means
+    yield "class colours, own value", with_value(means, scene.bare.amax(0, keepdim=True))
+    yield "flat shading", unshaded(rendering.albedo[0].cpu(), scene.bare, scene.valid)
+    yield from zip(shows, rendering.rgb[1:].cpu(), strict=True)
+    depth = scene.depth_m.clamp(max=RANGE_M[scene.kind])
+    middle = float(depth[scene.valid].log().mean().exp())
+    yield "haze", in_haze(scene.bare, _VEILED * depth / middle)
+    yield "haze turned, near for far", in_haze(scene.bare, _VEILED * middle / depth)
+    nearest = float(depth[scene.valid].quantile(0.02))
+    yield "blur beyond the focus", focused(scene.bare, depth, nearest)
+    yield "blur turned, near for far", focused(scene.bare, depth, nearest, turned=True)
+
+
+def _swapped(scene: RenderedScene) -> Turn:
+    """Every object's texture as fine as if it lay as much nearer than the middle distance as it lies beyond it, or the
+    other way round; the floor's grows coarser towards the horizon."""
+    rendering = scene.render([Show()])
+    ids = rendering.object_id[0, 0].cpu()
+    objects = rendering.objects[0]
+    found = {}
+    for number in ids.unique().tolist():
+        # what stands on something changes with it
+        if number >= 0 and objects[number].parent < 0 and objects[number].name not in FLOOR:
+            found[number] = float(scene.depth_m[0][ids == number].median())
+    middle = math.exp(float(np.mean(np.log(list(found.values()))))) if found else 1.0
+    near_m, far_m = LINES_M[scene.kind]
+    changes = tuple(ObjectTurn(number, texture_scale=min(max((depth / middle) ** 2, 1 / _MOST_SCALED), _MOST_SCALED))
+                    for number, depth in found.items())
+    return Turn(paint=Paint(FLOOR, near_m, far_m, math.sqrt(near_m / far_m)), objects=changes)
+
+
+def _photographs(stage: Any) -> Iterator[Case | Dropped]:
+    assert isinstance(stage, Photographs)
+    scenes = [stage.scene(number) for number in range(min(stage.count, len(stage.frames)))]
+    usable = [scene for scene in scenes if isinstance(scene, FrameScene)]
+    yield from (scene for scene in scenes if isinstance(scene, Dropped))
+    for number, scene in enumerate(usable):
+        other = usable[(number + 1) % len(usable)].bare if len(usable) > 1 else scene.bare.flip(2)
+        yield _photograph_case(scene, other)
+
+
+def _photograph_case(scene: FrameScene, other: Tensor) -> Case:
+    known = None if scene.depth_m is None else scene.depth_m > 0
+
+    def variants() -> Iterator[Variant]:
+        for condition, rgb in _in_other_colours(scene.bare, other):
+            yield Measured(condition, 0.0, rgb, same=torch.ones_like(scene.ground), depth_m=scene.depth_m, known=known)
+
+    anchor = scene.anchor if scene.depth_m is None or known is None else (scene.depth_m, known)
+    return Case(scene.name, Measured("", 0.0, scene.bare, depth_m=scene.depth_m, known=known), variants(), anchor)
+
+
+def read(variant: Variant, seen: Seen) -> dict[str, float]:
+    """`abs_rel` against ground truth where there is some; `change`: mean relative change against the reference."""
+    assert isinstance(variant, Measured)
+    numbers = {} if not variant.condition else {CHANGE: float((seen.depth / seen.reference - 1).abs().mean())}
+    if variant.depth_m is None or variant.known is None:
+        return numbers
+    if int(variant.known.sum()) < LEAST_PIXELS:
+        raise Unreadable("no ground truth within the range", **numbers)
+    true_m, depth = variant.depth_m[variant.known], seen.depth[variant.known[0]]
+    return numbers | {ERROR: float(((depth - true_m).abs() / true_m).mean())}
+
+
+def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """What every look adds to the error of the unmodified picture; as bars, the errors and how far the answers move."""
+    conditions = list(dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers))
+    errors = {condition: np.array([reading.get(condition, 0.0, ERROR) for reading in readings])
+              for condition in conditions}
+    changes = {condition: np.array([reading.get(condition, 0.0, CHANGE) for reading in readings])
+               for condition in conditions if condition}
+    findings = Findings()
+    if np.isfinite(errors.get("", np.array(np.nan))).any():
+        findings.values = [{"name": f"error, {UNMODIFIED}", "unit": "abs rel", **chance.mean(errors[""])}]
+        findings.values += [{"name": f"error more than {UNMODIFIED}, {condition}", "condition": condition,
+                             "unit": "abs rel", **chance.mean(errors[condition] - errors[""])} for condition in changes]
+    for label, columns in (("error against ground truth, abs rel", errors), ("change of the answer, share", changes)):
+        bars = [{"name": condition or UNMODIFIED, **chance.mean(column)} for condition, column in columns.items()]
+        if any(bar["n"] for bar in bars):
+            findings.bars.append({"y": label, "bars": bars})
+    return findings
+
+
+EXPERIMENT = Experiment("appearance", "Which properties of colour, texture, light and air does its depth rest on?",
+                        {RENDERED: _rendered, PHOTOGRAPHS: _photographs}, read, conclude)

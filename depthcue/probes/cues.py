@@ -1,0 +1,388 @@
+"""Linear perspective: does the floor recede for the net because lines on it converge?
+
+The floor is striped along the view, without any other texture. Nothing but how the stripes converge is turned: from
+not at all, as on a wall, through as they do on the floor as it lies, to more than that.
+
+Texture gradient: does the floor recede for the net because its texture gets finer?
+
+The floor is covered with blotches of unknown size, without lines or rows. Nothing but how their size falls towards the
+horizon is turned: from none, as on a wall, through that of the floor as it lies, to more than that.
+
+Light and shade: does a body bulge for the net because of how it is shaded?
+
+A matt, plain body, long in the direction of view, lies ahead; its outline is round and tells nothing of its depth. Its
+shading is turned and nothing else, to the pixel: upside down, as of a hollow lit from above (the reference), and as the
+light shades it, a bulge. Both are as bright and as full of shading at the rim as in the middle, so that a net which
+takes dark for far answers both alike, and follows nothing. Painted over with its mean colour the body is flat.
+
+Aerial perspective: is an obstacle farther for the net because there is more haze before it?
+
+An obstacle stands still in hazy air. What is turned is how much of the air's light lies over it: as much as at 1 to 3
+times its distance. Where it stands, how large it is seen, and all the rest of the picture stay.
+
+Focus: is an obstacle farther for the net because it is less sharp?
+
+The lens is focused on an obstacle, and what lies beyond is the less sharp the farther it is. The obstacle stands still;
+what is turned is its sharpness: as at 1 to 3 times its distance. All the rest of the picture stays.
+
+Relative size: of two figures that look the same, is the smaller one farther?
+
+Two flat figures of one shape and colour hang side by side in the air, their lower edges at one height, since a net that
+goes by where things stand would take a higher edge for a farther one. Nobody knows their size, but it may be the same;
+nothing but how large each is seen is turned.
+
+Occlusion: is a figure that covers part of another one nearer?
+
+Two flat figures of unlike colours hang in the air and overlap. Which of them covers the other is turned, and nothing
+else: they hang at one distance, a hair apart, so that light and outlines stay to the pixel. What covers is nearer, but
+by how much nothing tells; on the scale of the profile it is taken for a step of STEP times the distance.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthcue.probes.contract import (
+    RENDERED,
+    Case,
+    Chance,
+    Dropped,
+    Experiment,
+    Findings,
+    Readings,
+    Variant,
+    each_case,
+)
+from depthcue.probes.following import (
+    LEVELS,
+    RATIO,
+    TOLD,
+    TRUE,
+    Compared,
+    conclude_cue,
+    elsewhere,
+    painted_case,
+    read_ratio,
+    take,
+    unchanged,
+)
+from depthcue.probes.reading import APERTURE, blurred, focused
+from depthcue.probes.stage import LEAST_PIXELS, Card, Pose, Rendered, RenderedScene, Thing, alike, hang, hidden
+from depthcue.scenes import Turn
+from depthcue.scenes.materials import Material
+from depthcue.scenes.staging import Prop, Show, seen_props
+
+LINES = "lines"
+_STRIPE = 0.08
+"""Width of a stripe as a share of the distance of the near strip."""
+
+
+def perspective_pattern(near_m: float) -> Material:
+    """Stripes that run along the view."""
+    return Material("stone", (0.45, 0.44, 0.42), (0.10, 0.10, 0.11), cell=(_STRIPE * near_m, 0.0, 0.0),
+                    parity=(1.0, 0.0, 0.0))
+
+
+def _perspective_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+    return take(stage, lambda scene, _: painted_case(scene, LINES, perspective_pattern))
+
+
+def conclude_perspective(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    return conclude_cue("linear perspective", {LINES: "converging lines only"}, readings, chance)
+
+
+PERSPECTIVE_EXPERIMENT = Experiment(
+    "perspective", "Does the ground recede for it because lines on it converge?",
+    {RENDERED: _perspective_cases}, read_ratio, conclude_perspective)
+
+
+TEXTURE = "texture"
+_BLOTCH = 0.08
+"""Size of a blotch as a share of the distance of the near strip."""
+
+
+def texture_gradient_pattern(near_m: float) -> Material:
+    """Blotches, alike in all directions."""
+    return Material("stone", (0.55, 0.54, 0.52), (0.07, 0.07, 0.08), noise_period=(_BLOTCH * near_m,) * 3,
+                    noise_mix=1.0, sharpness=4.0)
+
+
+def _texture_gradient_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+    return take(stage, lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern))
+
+
+def conclude_texture_gradient(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    return conclude_cue("texture gradient", {TEXTURE: "texture gradient only"}, readings, chance)
+
+
+TEXTURE_GRADIENT_EXPERIMENT = Experiment(
+    "texture-gradient", "Does the ground recede for it because its texture gets finer?",
+    {RENDERED: _texture_gradient_cases}, read_ratio, conclude_texture_gradient)
+
+
+BULGE, FLAT = "shaded", "flat"
+_NEAREST_M = {"road": 6.0, "indoor": 2.4}
+_SIZE = {"road": 1.8, "indoor": 0.8}
+_INNER, _OUTER, _BAND = 0.4, (0.6, 0.9), 0.4
+"""The middle and the rim that are compared, as shares of the body's radius in the picture. Of the rim what lies left
+and right counts, within a band: above and below, what is far and near behind it shines through."""
+_LEAST_SHADING = 0.03
+
+
+def _shading_case(scene: RenderedScene, number: int) -> Case | Dropped:
+    body = Prop("egg", _NEAREST_M[scene.kind], scale=_SIZE[scene.kind], shadow=False, seed=scene.seed)
+    rendering = scene.render([Show(props=(body,))])
+    shaded, depth_m = rendering.rgb[0].cpu(), rendering.depth_m[0].cpu()
+    region = seen_props(rendering, scene.kind, scene.seed)[0].cpu()
+    middle, rim = _rings(region)
+    if min(int(middle.sum()), int(rim.sum())) < LEAST_PIXELS:
+        return Dropped(scene.name, "something of the scene stands before the body")
+    if float(shaded[:, region[0]].std(1).mean()) < _LEAST_SHADING:
+        return Dropped(scene.name, "the light leaves no shading on the body")
+    bulge = float(depth_m[rim].mean() / depth_m[middle].mean())
+    mean = shaded[:, region[0]].mean(1)[:, None, None]
+    pictures = {"": (torch.where(region, _upside_down(shaded, region, mean), shaded), 1 / bulge),
+                BULGE: (shaded, bulge), FLAT: (torch.where(region, mean, shaded), 1.0)}
+
+    def variant(condition: str) -> Variant:
+        rgb, told = pictures[condition]
+        return Compared(condition, told if condition else 0.0, rgb, rim, cue=region, same=~region,
+                        truth={TOLD: told, **({TRUE: bulge} if condition == BULGE else {})}, against=middle)
+
+    return Case(scene.name, variant(""), (variant(condition) for condition in (BULGE, FLAT)),
+                elsewhere(scene.anchor, region))
+
+
+def _rings(region: Tensor) -> tuple[Tensor, Tensor]:
+    """The middle and the rim of a round region, bool (1, H, W)."""
+    rows, columns = torch.nonzero(region[0], as_tuple=True)
+    if not len(rows):
+        return region, region
+    y, x = torch.meshgrid(torch.arange(region.shape[1]), torch.arange(region.shape[2]), indexing="ij")
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    down = (y - (top + bottom) / 2) / ((bottom - top + 1) / 2)
+    radius = torch.hypot(down, (x - (left + right) / 2) / ((right - left + 1) / 2))
+    aside = (radius > _OUTER[0]) & (radius < _OUTER[1])
+    return region & (radius < _INNER), region & aside & (down.abs() < _BAND)
+
+
+def _upside_down(rgb: Tensor, region: Tensor, filling: Tensor) -> Tensor:
+    """A picture (3, H, W) in which a region is turned by 180 degrees; `filling` where it is not symmetric."""
+    rows, columns = torch.nonzero(region[0], as_tuple=True)
+    box = slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
+    turned = rgb.clone()
+    turned[:, box[0], box[1]] = torch.where(region, rgb, filling)[:, box[0], box[1]].flip(1, 2)
+    return turned
+
+
+def _shading_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+    return take(stage, _shading_case)
+
+
+def conclude_shading(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told ratio between rim and middle that is followed, from hollow to bulge."""
+    return conclude_cue("light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, readings,
+                        chance, curves=())
+
+
+SHADING_EXPERIMENT = Experiment(
+    "shading", "Does a body bulge for it because of its shading?",
+    {RENDERED: _shading_cases}, read_ratio, conclude_shading)
+
+
+HAZE = "haze"
+VEILED = 0.25
+"""Optical depth of the air before the obstacle where nothing is turned: about the share of the air's light in it."""
+
+
+def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
+    ratios = (1.0, *LEVELS)
+    per_m = VEILED / scene.nearest_m
+    shows = list(scene.turned(thing, [(Turn(haze_per_m=per_m * ratio), Pose()) for ratio in ratios]))
+    region, depth_m = shows[0].region, shows[0].depth_m
+    assert depth_m is not None
+    seen_m = float(depth_m[region].mean())
+
+    def variant(number: int) -> Variant:
+        # haze grows with extinction times distance: n times the extinction is the haze at n times the distance
+        rgb = torch.where(region, shows[number].rgb, shows[0].rgb)
+        truth = {TOLD: ratios[number], **({} if number else {TRUE: seen_m})}
+        return Variant(HAZE if number else "", ratios[number] if number else 0.0, rgb, region, same=~region,
+                       truth=truth)
+
+    return Case(scene.name, variant(0), (variant(number) for number in range(1, len(ratios))),
+                elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
+
+
+def _haze_cases(stage: Any) -> Iterator[Case | Dropped]:
+    assert isinstance(stage, Rendered)
+    return each_case(stage.familiar([Pose()]), _haze_case)
+
+
+def conclude_haze(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told distance ratio of the obstacle that is followed."""
+    return conclude_cue("haze", {HAZE: "haze only"}, readings, chance)
+
+
+HAZE_EXPERIMENT = Experiment(
+    "haze", "Is a thing farther for it because there is more haze before it?",
+    {RENDERED: _haze_cases}, read_ratio, conclude_haze)
+
+
+BLUR = "blur"
+
+
+def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
+    shown = next(scene.show(thing, [Pose()]))
+    region, depth_m = shown.region, shown.depth_m
+    assert depth_m is not None
+    seen_m = float(depth_m[region].mean())
+    sharp = torch.where(region, shown.rgb, focused(shown.rgb, depth_m, seen_m))
+    widest = APERTURE * scene.size[1]
+
+    def variant(ratio: float) -> Variant:
+        rgb, own = sharp, ratio == 1.0
+        if not own:
+            rgb = torch.where(region, blurred(shown.rgb, region, widest * (1 - 1 / ratio)), sharp)
+        return Variant("" if own else BLUR, 0.0 if own else ratio, rgb, region, same=~region,
+                       truth={TOLD: ratio, **({TRUE: seen_m} if own else {})})
+
+    return Case(scene.name, variant(1.0), (variant(ratio) for ratio in LEVELS),
+                elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
+
+
+def _blur_cases(stage: Any) -> Iterator[Case | Dropped]:
+    assert isinstance(stage, Rendered)
+    return each_case(stage.familiar([Pose()]), _blur_case)
+
+
+def conclude_blur(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told distance ratio of the obstacle that is followed."""
+    return conclude_cue("blur", {BLUR: "blur only"}, readings, chance)
+
+
+BLUR_EXPERIMENT = Experiment(
+    "blur", "Is a thing farther for it because it is less sharp?",
+    {RENDERED: _blur_cases}, read_ratio, conclude_blur)
+
+
+SIZE, WORLD = "relative size", "as in the world"
+_PAIR_SIZE, _PAIR_ASIDE, _LOW = 0.15, 0.24, -0.1
+_WORLD_RATIO = 2.0
+"""At this ratio the figures also hang where their sizes tell, for the net's own error."""
+
+
+def relative_size_pair(scene: RenderedScene, number: int, told: float, true: float) -> list[Card]:
+    """The figure that is to look farther, then the other one; their sides change from scene to scene."""
+    aside = _PAIR_ASIDE if number % 2 else -_PAIR_ASIDE
+    cards = []
+    for way in (1, -1):
+        size = _PAIR_SIZE / math.sqrt(told) ** way
+        cards.append(Card(scene.seed, aside * way, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** way))
+    return cards
+
+
+def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
+    plan = [("", 1.0, 1.0), *((SIZE, level, 1.0) for level in LEVELS), (WORLD, _WORLD_RATIO, _WORLD_RATIO)]
+    cards = [relative_size_pair(scene, number, told, true) for _, told, true in plan]
+    rendering, regions = hang(scene, cards)
+    if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
+        return Dropped(scene.name, "something of the scene stands before the figures")
+    pictures = rendering.rgb.cpu()
+    # read where each figure is in every picture, or what is behind them would be read by shares that change
+    far, near = (torch.stack([seen[which] for seen in regions]).all(0) for which in (0, 1))
+    if alike(pictures[0], regions[0], scene.bare, each_other=False):
+        return Dropped(scene.name, "the figures cannot be told from what is behind them")
+
+    def variant(row: int) -> Variant:
+        condition, told, true = plan[row]
+        figures = regions[row][0] | regions[row][1]
+        same = unchanged(pictures[row], pictures[0]) & ~(figures | regions[0][0] | regions[0][1])
+        return Compared(condition, told if condition else 0.0, pictures[row], far, cue=figures, same=same,
+                        truth={TOLD: told, **({TRUE: true} if told == true else {})}, against=near)
+
+    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
+                elsewhere(scene.anchor, regions[0][0] | regions[0][1]))
+
+
+def _relative_size_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+    return take(stage, _relative_size_case)
+
+
+def conclude_relative_size(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told ratio between the two figures that is followed."""
+    return conclude_cue("relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"},
+                        readings, chance, curves=(SIZE,))
+
+
+RELATIVE_SIZE_EXPERIMENT = Experiment(
+    "relative-size", "Of two figures that look alike, is the smaller one farther for it?",
+    {RENDERED: _relative_size_cases}, read_ratio, conclude_relative_size)
+
+
+COVERED, STEPPED = "covered", "covered, as in the world"
+STEP = 1.5
+"""Distance of what is covered over that of what covers it, where the order alone is told."""
+_HAIR = 1.004
+_CARD_SIZE, _CARD_ASIDE, _UP = 0.24, 0.07, 0.04
+
+
+def occlusion_pair(scene: RenderedScene, number: int, step: float) -> list[Card]:
+    """Two figures, the first of them `step` times as far as the other (below 1: nearer)."""
+    way = 1 if number % 2 else -1
+    seeds = (2 * scene.seed, 2 * scene.seed + 1)
+    return [Card(seed, way * sign * _CARD_ASIDE, sign * _UP, _CARD_SIZE, scene.nearest_m * math.sqrt(step) ** sign)
+            for seed, sign in zip(seeds, (1, -1), strict=True)]
+
+
+def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
+    # in the reference the first figure covers the other; then it is covered; at last it hangs where that puts it
+    plan = [("", 1 / _HAIR, 1 / STEP), (COVERED, _HAIR, STEP), (STEPPED, STEP, STEP)]
+    cards = [occlusion_pair(scene, number, step) for _, step, _ in plan]
+    rendering, regions = hang(scene, cards)
+    if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
+        return Dropped(scene.name, "something of the scene stands before the figures")
+    pictures = rendering.rgb.cpu()
+    first, second = (regions[0][which] & regions[1][which] for which in (0, 1))
+    if alike(pictures[0], (first, second), scene.bare):
+        return Dropped(scene.name, "the figures cannot be told apart, or from what is behind them")
+    overlap = (regions[0][0] | regions[0][1]) & ~first & ~second
+
+    def variant(row: int) -> Variant:
+        condition, step, told = plan[row]
+        return Compared(condition, told if condition else 0.0, pictures[row], first, cue=overlap,
+                        same=unchanged(pictures[row], pictures[0]) & ~(overlap | first | second),
+                        truth={TOLD: told, **({TRUE: step} if step == told else {})}, against=second)
+
+    return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
+                elsewhere(scene.anchor, overlap | first | second))
+
+
+def _occlusion_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+    return take(stage, _occlusion_case)
+
+
+def conclude_occlusion(readings: Sequence[Readings], chance: Chance) -> Findings:
+    """The share of the told step that is followed, and how often the order is seen right."""
+    findings = conclude_cue("occlusion", {COVERED: "occlusion only", STEPPED: "with the step, light included"},
+                            readings, chance, curves=())
+    findings.values.append({"name": "share of pictures in which what covers is seen nearer", "condition": COVERED,
+                            **chance.mean([_seen_right(reading) for reading in readings])})
+    return findings
+
+
+def _seen_right(reading: Readings) -> float:
+    """The share of both orders that is seen as told; NaN where one was not read."""
+    covering, covered = reading.get("", 0.0, RATIO), reading.get(COVERED, STEP, RATIO)
+    return float(np.mean([covering < 1, covered > 1])) if np.isfinite([covering, covered]).all() else float("nan")
+
+
+OCCLUSION_EXPERIMENT = Experiment(
+    "occlusion", "Is what covers another thing nearer for it?",
+    {RENDERED: _occlusion_cases}, read_ratio, conclude_occlusion)

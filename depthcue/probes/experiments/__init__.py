@@ -1,1 +1,0 @@
-"""The cue experiments, one a module; `registry.EXPERIMENTS` knows them by name."""

@@ -1,0 +1,151 @@
+"""The section of compare-edges: its plots, its table, and the pictures each choice of pixels keeps."""
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter
+
+from depthcue.report.figures import LIGHT, Theme, draw_comparison, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.gallery import draw_examples
+from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for, too_few
+from depthcue.report.section import Column, Example, Picture, Plot, Section
+from depthcue.report.tables import Table, comparison_tables, in_words, label_of
+
+SHARE = 0.2
+"""The share of pixels at which ways are set against each other."""
+
+
+def choices_table(results: Results, share: float = SHARE) -> Table:
+    """Every way to choose at about `share` of the pixels, best first: its RMSE, how far above the mask, its cost."""
+    reference, position = _reference(results), _position(results, share)
+    error, difference = fields_for(reference)
+    rows = []
+    for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):
+        low, high = entry[f"{difference}_ci95"]
+        above = "" if method == "mask" else f"{entry[difference]:+.3f} ({low:+.3f} to {high:+.3f})"
+        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results["cost_ms"][method]["median"])))
+    kept = results["curves"]["mask"][position]["sparseness"]
+    return Table(f"{kept:.0%} of the pixels, chosen in {len(rows)} ways: RMSE in metres against {reference}, and what "
+                 "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
+
+
+def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+    """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
+
+    Args:
+        results: a compare-edges document with costs.
+        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
+    """
+    reference = _reference(results)
+    error, _ = fields_for(reference)
+    entries = _at(results, _position(results, SHARE))
+    figure = new_figure(6.4, 4.2, theme)
+    axes = figure.subplots()
+    costs = {method: results["cost_ms"][method]["median"] for method in entries}
+    for position, (method, entry) in enumerate(entries.items()):
+        low, high = entry[f"{error}_ci95"]
+        colour = method_colour(position, theme)
+        axes.plot([costs[method]] * 2, [low, high], color=colour, linewidth=1.2, alpha=0.55)
+        axes.plot([costs[method]], [entry[error]], color=colour, marker="o", markersize=7 if method == "mask" else 5,
+                  zorder=4)
+    axes.set_xscale("log")
+    # room for the names, which stand to the right of the points
+    axes.set_xlim(min(costs.values()) / 2, max(costs.values()) * 12)
+    bottom, top = axes.get_ylim()
+    heights = _apart([(entry[error], method) for method, entry in entries.items()], costs, (top - bottom) / 24)
+    for method, height in heights.items():
+        axes.annotate(label_of(method), (costs[method] * 1.18, height), color=theme.ink, fontsize=8.5, va="center",
+                      fontweight="bold" if method == "mask" else "normal",
+                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other intervals
+    axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
+    axes.set_xlabel("time to choose, a picture", color=theme.ink, fontsize=9)
+    axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    style_axes(axes, theme)
+    save_figure(figure, paths)
+
+
+def cost_in_words(results: Results) -> tuple[str, ...]:
+    """How much longer the slowest way takes than the mask; nothing where none is clearly slower."""
+    costs = results["cost_ms"]
+    slowest = max(costs, key=lambda method: float(costs[method]["median"]))
+    mask, other = costs["mask"], costs[slowest]
+    if other["quartiles"][0] <= mask["quartiles"][1]:
+        return ()
+    return (f"Choosing takes {duration(mask['median'])} a picture with the mask and {duration(other['median'])} with "
+            f"{label_of(slowest)}, {other['median'] / mask['median']:.3g} times as long.",)
+
+
+def left_out_in_words(results: Results) -> tuple[str, ...]:
+    """Ways that could not work here, and why."""
+    return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results["left_out"].items())
+
+
+def duration(milliseconds: float) -> str:
+    """A duration in the unit that suits it, two or three digits: 0.42 ms, 85 ms, 1.3 s, 250 s."""
+    value, unit = (milliseconds, "ms") if milliseconds < 1000 else (milliseconds / 1000, "s")
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+
+
+def _reference(results: Results) -> str:
+    return TRUTH if results["ground_truth"] else TARGET
+
+
+def _position(results: Results, share: float) -> int:
+    """Where the sparseness nearest to `share` stands in every curve."""
+    entries = results["curves"]["mask"]
+    return min(range(len(entries)), key=lambda position: abs(entries[position]["sparseness"] - share))
+
+
+def _at(results: Results, position: int) -> dict[str, Results]:
+    return {method: entries[position] for method, entries in results["curves"].items()}
+
+
+def _apart(wanted: list[tuple[float, str]], costs: dict[str, float], gap: float) -> dict[str, float]:
+    """Heights for names near the wanted ones, pushed up until no name touches one of about the same cost."""
+    placed: dict[str, float] = {}
+    for height, method in sorted(wanted):
+        for other, taken in sorted(placed.items(), key=lambda item: item[1]):
+            near = max(costs[method], costs[other]) < 12 * min(costs[method], costs[other])
+            if near and abs(height - taken) < gap:
+                height = taken + gap
+        placed[method] = height
+    return placed
+
+
+SHOWN_RIVALS = 2
+"""Of more ways to choose, examples show the first: what fits in one row of a page."""
+_CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
+
+
+def section(results: Results, folder: Path) -> Section:
+    """The section of a compare-edges document that lies in `folder`."""
+    panel = Picture("examples.png", "What the depth net was shown and what it saw",
+                    partial(draw_examples, results, folder), on_page=False)
+    sentences, tables = [in_words(results)], comparison_tables(results)
+    plots = [Plot("comparison", "RMSE against the share of pixels seen, with 95% intervals over images",
+                  partial(draw_comparison, results))]
+    if "cost_ms" in results:  # results of earlier versions have none
+        sentences += [*cost_in_words(results), *left_out_in_words(results)]
+        tables.insert(0, choices_table(results))
+        plots.append(Plot("choices", "RMSE with a fifth of the pixels against what choosing them costs",
+                          partial(draw_choices, results)))
+    return Section(
+        "Mask against edges and chance", (*sentences, *too_few(results)), tuple(tables), tuple(plots),
+        (panel,) if results["examples"] else (),
+        "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
+        "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",
+        gallery=tuple(results.get("gallery", ())),
+        examples=tuple(_example(example, results) for example in results["examples"]))
+
+
+def _example(example: Results, results: Results) -> Example:
+    share, tiles = f"{example['sparseness']:.0%}", example["tiles"]
+    columns = [Column("the whole picture", tiles["picture"], tiles["depth_target"])]
+    for method in list(results["curves"])[:1 + SHOWN_RIVALS]:
+        caption = f"{share}, {_CHOSEN_BY.get(method, f'chosen by {label_of(method)}')}"
+        columns.append(Column(caption, tiles[f"kept_{method}"], tiles[f"depth_{method}"]))
+    known = "; the true depth" if "depth_truth" in tiles else ""
+    columns.append(Column(f"the mask itself{known}", tiles["mask"], tiles.get("depth_truth")))
+    return Example(example["name"], tuple(columns))

@@ -1,0 +1,194 @@
+"""Attributions of summed depth to pixels, by Captum: gradient, SmoothGrad, integrated gradients, occlusion.
+
+What is attributed is the sum of N(I) over all its pixels, in its own unit; a pixel's score is the sum over colours of
+the attribution's size. Hidden means the mean colour here as it does for masks: that is the baseline of integrated
+gradients (Sundararajan et al. 2017) and what covers a window in occlusion (Zeiler and Fergus 2014). SmoothGrad is the
+mean gradient over noisy copies (Smilkov et al. 2017).
+
+Gradients through a borrowed depth net, whatever mode the caller measures in.
+
+Attention rollout: which patches the layers of a transformer draw on, all layers taken together.
+
+Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020). A layer passes on half of what it gets by its
+skip connection and half by its attention W, the mean over heads; through all layers that is the product of
+
+    A = (W + I) / 2                                                                    sec. 3
+
+from the last layer to the first, whose row i says how much of each input token is in output token i. Deviations: the
+paper reads the row of the token that a class is made of. A depth map has no such token: every patch of it is a query,
+so a patch scores the mean over the rows of all patches. What flows through the summary token and the registers counts;
+what ends in them belongs to no pixel and is left out. Scores of patches are resized bilinearly to pixels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.nets import DepthNet, require_gradients, resize, restore_mode
+from depthcue.nets.foreign.transformers_model import attention_of, check_attention
+from depthcue.scorers.keeping import Means, Pictures, Score
+
+
+@contextmanager
+def gradients_through(net: DepthNet, rgb: Tensor) -> Iterator[Tensor]:
+    """Pictures (B, 3, H, W) in [0, 1] normalised for `net`, in a context in which gradients can be taken.
+
+    The net's own weights are frozen meanwhile: only the gradient to the picture is paid for.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), restore_mode(net):
+        # a tensor made in inference mode can never be part of a gradient; its copy can
+        yield net.normalise(rgb.clone()).detach()
+
+
+def depth_net_of(means: Means, gradients_for: str | None = None) -> DepthNet:
+    """The depth net that a method was given.
+
+    Args:
+        gradients_for: the method's name where it takes gradients.
+
+    Raises:
+        DepthcueError: it takes gradients, and the net passes none on.
+        ValueError: no net was given.
+    """
+    if means.depth_net is None:
+        raise ValueError("this way to choose pixels needs the depth net")
+    if gradients_for is not None:
+        require_gradients(means.depth_net, gradients_for)
+    return means.depth_net
+
+
+NOISY_COPIES = 16
+NOISE = 0.15
+"""Deviation of SmoothGrad's noise as a share of the picture's range of values."""
+PATH_STEPS = 20
+"""Points on integrated gradients' path from the mean colour to the picture."""
+WINDOW = 1 / 6
+"""Side of occlusion's window as a share of the picture's height; it moves by half of itself."""
+AT_ONCE = 16
+"""Pictures that Captum shows N together, at least."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def gradient(means: Means) -> Score:
+    """The gradient at the picture itself."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        return captum.Saliency(forward).attribute(normalised, abs=False)
+
+    return _scored(depth_net_of(means, "gradient"), attribute)
+
+
+def smoothgrad(means: Means) -> Score:
+    """The mean gradient over noisy copies of the picture."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, pictures: Pictures) -> Tensor:
+        tunnel = captum.NoiseTunnel(captum.Saliency(forward))
+        # one at a time, so that the noise is the picture's and not its batch's
+        return torch.cat([
+            _noisy(tunnel, normalised[row:row + 1], means.seed * 1_000_003 + place)
+            for row, place in enumerate(pictures.places)])
+
+    return _scored(depth_net_of(means, "smoothgrad"), attribute)
+
+
+def integrated_gradients(means: Means) -> Score:
+    """Gradients along the path from a picture of the mean colour, times the way."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        return captum.IntegratedGradients(forward).attribute(
+            normalised, baselines=0.0, n_steps=PATH_STEPS, internal_batch_size=max(AT_ONCE, len(normalised)))
+
+    return _scored(depth_net_of(means, "integrated-gradients"), attribute)
+
+
+def occlusion(means: Means) -> Score:
+    """How much the depth changes when a square window is covered, over all windows that hold the pixel."""
+    captum = _captum()
+
+    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
+        side = max(round(normalised.shape[2] * WINDOW), 1)
+        step = max(side // 2, 1)
+        return captum.Occlusion(forward).attribute(
+            normalised, sliding_window_shapes=(3, side, side), strides=(3, step, step), baselines=0.0,
+            perturbations_per_eval=max(AT_ONCE // len(normalised), 1))
+
+    return _scored(depth_net_of(means), attribute)
+
+
+def _scored(net: DepthNet, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Score:
+    """An attribution (B, 3, H, W) of any sign as a score."""
+
+    def summed_depth(normalised: Tensor) -> Tensor:
+        # as predicted where the net is relative: in units found anew for each picture, nothing would ever grow
+        return net.to_depth_m(net(normalised)).sum(dim=(1, 2, 3))  # (B,)
+
+    def score(pictures: Pictures) -> Tensor:
+        with gradients_through(net, pictures.rgb) as normalised:
+            values = attribute(summed_depth, normalised.requires_grad_(), pictures).detach()
+        size = values.abs().sum(dim=1, keepdim=True).to(pictures.rgb.dtype)  # (B, 1, H, W)
+        return size / size.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
+
+    return score
+
+
+def _noisy(tunnel: Any, normalised: Tensor, seed: int) -> Tensor:
+    # Captum draws from torch's own generators; they are given back as they were
+    devices = [normalised.device] if normalised.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        spread = NOISE * float(normalised.detach().max() - normalised.detach().min())
+        return tunnel.attribute(normalised, nt_type="smoothgrad", nt_samples=NOISY_COPIES, stdevs=spread, abs=False)
+
+
+def _captum() -> Any:
+    try:
+        import captum.attr
+    except ImportError:
+        raise DepthcueError("attributions need the package captum", "Install it with: pip install "
+                            "'depthcue[attribution]'") from None
+    return captum.attr
+
+
+def rollout(means: Means) -> Score:
+    """How much of each patch is in the last layer's patches, resized to pixels.
+
+    Raises:
+        DepthcueError: the depth net has no attention that can be rolled out.
+    """
+    net = depth_net_of(means)
+    check_attention(net)
+
+    def score(pictures: Pictures) -> Tensor:
+        maps = []
+        # one at a time: all layers' attention is held at once
+        for rgb in pictures.rgb.split(1):
+            attention = attention_of(net, net.normalise(rgb))
+            maps.append(patch_scores(attention.layers, attention.grid))
+        height, width = pictures.rgb.shape[-2:]
+        scores = resize(torch.cat(maps), (height, width))
+        return scores / scores.amax(dim=(2, 3), keepdim=True)
+
+    return score
+
+
+def patch_scores(layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+    """The rollout of attention (B, heads, T, T), from the first layer, as a map of patches (B, 1, h, w).
+
+    Args:
+        grid: (h, w); the last h·w of the T tokens are the patches.
+    """
+    rolled = torch.eye(layers[0].shape[-1], device=layers[0].device)
+    for attention in layers:
+        # softmax rows sum to 1, and so do these halves
+        rolled = (attention.float().mean(dim=1) + torch.eye(attention.shape[-1], device=attention.device)) / 2 @ rolled
+    height, width = grid
+    patches = rolled[:, -height * width:, -height * width:]
+    return patches.mean(dim=1).view(-1, 1, height, width)

@@ -1,0 +1,105 @@
+"""The ways to choose pixels, by the name they have on the command line."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from depthcue.errors import DepthcueError
+from depthcue.scorers import attribution
+from depthcue.scorers.attribution import depth_net_of, rollout
+from depthcue.scorers.edges import canny_edges, hed, nearness, sobel_edges
+from depthcue.scorers.keeping import Means, Pictures, Score, centre_scores, grid_scores, random_scores
+from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, optimise_masks
+
+PAPER_LAMBDA = 5.0
+"""What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
+
+
+def build_method(name: str, means: Means) -> Score:
+    """The scoring function called `name` in METHODS.
+
+    Raises:
+        DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
+            pictures without the truth that it needs.
+    """
+    if name not in METHODS:
+        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(METHODS)}.")
+    return METHODS[name](means)
+
+
+def _mask(means: Means) -> Score:
+    net = means.mask_net
+    if net is None:
+        raise ValueError("the mask is asked for without a mask net")
+    dial = net.dial_value(means.keep, means.lam if means.keep is None else None)
+
+    def score(pictures: Pictures) -> Tensor:
+        dials = torch.full((len(pictures.rgb),), dial, device=pictures.rgb.device)
+        mask: Tensor = net(net.normalise(pictures.rgb), dials)
+        return mask
+
+    return score
+
+
+def _direct(means: Means) -> Score:
+    net = depth_net_of(means, "direct")
+    lam = means.lam
+    if lam is None:
+        lam = PAPER_LAMBDA if means.mask_net is None else means.mask_net.description.default_lambda
+    return lambda pictures: optimise_masks(net, pictures, lam, means.direct)
+
+
+def _sobel(means: Means) -> Score:
+    return lambda pictures: sobel_edges(pictures.rgb)
+
+
+def _canny(means: Means) -> Score:
+    # its lines are few pixels; where more are asked for, those nearest to a line come next
+    return lambda pictures: nearness(canny_edges(pictures.rgb))
+
+
+def _contrast(means: Means) -> Score:
+    """How far a pixel's colour is from the one that the depth net hides pixels under, the mean colour."""
+    net = depth_net_of(means)
+
+    def score(pictures: Pictures) -> Tensor:
+        # normalised, the mean colour is 0
+        distance = torch.linalg.vector_norm(net.normalise(pictures.rgb), dim=1, keepdim=True)
+        return distance / distance.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(distance.dtype).tiny)
+
+    return score
+
+
+def _random(means: Means) -> Score:
+    def score(pictures: Pictures) -> Tensor:
+        height, width = pictures.rgb.shape[-2:]
+        return random_scores(pictures.places, height, width, means.seed).to(pictures.rgb.device)
+
+    return score
+
+
+def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Score]:
+    def build(means: Means) -> Score:
+        def score(pictures: Pictures) -> Tensor:
+            count, _, height, width = pictures.rgb.shape
+            return layout(height, width).to(pictures.rgb.device).expand(count, -1, -1, -1)
+
+        return score
+
+    return build
+
+
+METHODS: dict[str, Callable[[Means], Score]] = {
+    "mask": _mask, "direct": _direct,
+    "sobel": _sobel, "canny": _canny, "hed": hed, "contrast": _contrast,
+    "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),
+    "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
+    "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,
+    "integrated-gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion,
+    "rollout": rollout,
+}
+"""The ways to choose pixels, by the name they have on the command line."""
+
+ORACLES = ("object-boundaries", "depth-edges")
+"""Those that need ground truth: the others work on any picture."""
