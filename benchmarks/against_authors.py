@@ -37,7 +37,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from depthcue import files
-from depthcue.bench.contenders import Contender, mask_contenders, mask_net_of
+from depthcue.bench.candidates import Candidate, mask_candidates, mask_net_of
 from depthcue.bench.end_to_end import Job, write_sources
 from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
@@ -99,7 +99,7 @@ def dial_of(net: MaskNet, device: str) -> tuple[torch.Tensor, ...]:
 class Race:
     """Both ways on the same sources, in turns; a context manager that holds our nets."""
 
-    def __init__(self, net: MaskNet, spec: str, sources: dict[str, str], contenders: Sequence[Contender],
+    def __init__(self, net: MaskNet, spec: str, sources: dict[str, str], candidates: Sequence[Candidate],
                  options: argparse.Namespace) -> None:
         self.net = net.to(options.device).eval()
         self.size = (net.description.height, net.description.width)
@@ -107,7 +107,7 @@ class Race:
         self.device = options.device
         self.workers = options.workers
         self.threads = torch.get_num_threads()
-        self.jobs = {contender.name: Job(contender, spec) for contender in contenders}
+        self.jobs = {candidate.name: Job(candidate, spec) for candidate in candidates}
 
     def __enter__(self) -> "Race":
         with ExitStack() as stack:
@@ -132,39 +132,39 @@ class Race:
                 count = authors_way(self.net, loader, self.device, Path(folder))
             return count, time.perf_counter() - start
 
-    def ours(self, contender: Contender, name: str) -> tuple[int, float]:
+    def ours(self, candidate: Candidate, name: str) -> tuple[int, float]:
         """Frames and seconds of ours."""
-        return self.jobs[contender.name].mask(self.sources[name])
+        return self.jobs[candidate.name].mask(self.sources[name])
 
 
-def checked(net: MaskNet, contenders: Sequence[Contender]) -> tuple[list[Contender], dict[str, dict[str, Any]]]:
-    """The contenders with right answers, and what was found of each."""
+def checked(net: MaskNet, candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, dict[str, Any]]]:
+    """The candidates with right answers, and what was found of each."""
     answers = Answers(net, None, rendered_pictures()[:4], (net.description.height, net.description.width))
     right, found = [], {}
-    for contender in contenders:
+    for candidate in candidates:
         try:
-            with contender.open() as runner:
-                agreement = answers.agreement(runner.infer(answers.frames), contender.precision)
+            with candidate.open() as session:
+                agreement = answers.agreement(session.run(answers.frames), candidate.precision)
         except (DepthcueError, RuntimeError, ImportError) as error:
-            found[contender.name] = {"reason": str(error).splitlines()[0]}
-            print(f"{contender.name}: does not run here: {found[contender.name]['reason']}", flush=True)
+            found[candidate.name] = {"reason": str(error).splitlines()[0]}
+            print(f"{candidate.name}: does not run here: {found[candidate.name]['reason']}", flush=True)
             continue
-        found[contender.name] = agreement.as_json()
+        found[candidate.name] = agreement.as_json()
         verdict = "right" if agreement.right else "WRONG"
-        print(f"{contender.name}: {verdict}, largest difference {agreement.max_abs}", flush=True)
+        print(f"{candidate.name}: {verdict}, largest difference {agreement.max_abs}", flush=True)
         if agreement.right:
-            right.append(contender)
+            right.append(candidate)
     return right, found
 
 
-def raced(race: Race, contenders: Sequence[Contender], rounds: int) -> list[dict[str, Any]]:
+def raced(race: Race, candidates: Sequence[Candidate], rounds: int) -> list[dict[str, Any]]:
     """Frames a second of every way on every source, and how many times as fast as theirs it is."""
     rates: dict[tuple[str, str], list[float]] = {}
     frames: dict[str, int] = {}
     for number in range(rounds + 1):
         for source in race.sources:
             found = {"authors": race.authors(source)}
-            found |= {each.name: race.ours(each, source) for each in [*contenders[number:], *contenders[:number]]}
+            found |= {each.name: race.ours(each, source) for each in [*candidates[number:], *candidates[:number]]}
             frames[source] = found["authors"][0]
             for name, (done, seconds) in found.items():
                 if done != frames[source]:
@@ -174,7 +174,7 @@ def raced(race: Race, contenders: Sequence[Contender], rounds: int) -> list[dict
     rows = []
     for (name, source), own in rates.items():
         ratios = [mine / theirs for mine, theirs in zip(own, rates["authors", source], strict=True)]
-        precision = next((each.precision for each in contenders if each.name == name), "fp32")
+        precision = next((each.precision for each in candidates if each.name == name), "fp32")
         rows.append({"name": name, "precision": precision, "source": source, "frames": frames[source],
                      "frames_per_second": round(median(own), 3), "all": [round(rate, 3) for rate in own],
                      "times_as_fast": round(median(ratios), 3)})
@@ -211,7 +211,7 @@ def main() -> None:
         sources = {name: str(path) for name, path in (("video", options.video), ("pictures", options.pictures)) if path}
         sources = sources or write_sources(Path(folder), (net.description.height, net.description.width),
                                            options.frames)
-        ways = [way for way in mask_contenders(net, spec, None, options.device, torch.get_num_threads())
+        ways = [way for way in mask_candidates(net, spec, None, options.device, torch.get_num_threads())
                 if way.in_jobs]
         right, found = checked(net, ways)
         with Race(net, spec, sources, right, options) as race:

@@ -2,7 +2,7 @@
 
     python benchmarks/mask_throughput.py VIDEO [--weights compact-road] [--rounds 5]
 
-The bare runner is what `open_runner` gives, fed one batch after the other with frames that were decoded and resized
+The bare runner is what `open_session` gives, fed one batch after the other with frames that were decoded and resized
 before the clock starts: all a program could do that neither reads nor writes. It is also timed with as many batches
 side by side as the command uses. The command runs as a process of its own; its time is taken twice: of the job (from
 opening the net to the last file, as summary.json has it) and of the whole process with its start. Rounds take turns,
@@ -29,7 +29,7 @@ import numpy as np
 from depthcue import files
 from depthcue.frames import find_inputs, open_input
 from depthcue.imaging import fit_size, resize_rgb
-from depthcue.runtime import open_runner
+from depthcue.runtime import open_session
 from depthcue.runtime.opening import torch_threads
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -95,7 +95,7 @@ def row(length: int, save: tuple[str, ...], measured: list[dict[str, Any]], bare
 
 def working_frames(video: Path, weights: str) -> np.ndarray:
     """All frames as the net sees them: uint8 (N, h, w, 3)."""
-    description = open_runner(weights, backend="torch" if not weights.endswith(".onnx") else "onnx").description
+    description = open_session(weights, backend="torch" if not weights.endswith(".onnx") else "onnx").description
     with open_input(find_inputs([str(video)])[0]) as source:
         size = fit_size(*source.size, (description.height, description.width), description.multiple)
         return np.stack([resize_rgb(frame.rgb, *size) for frame in source])
@@ -106,11 +106,11 @@ def bare_fps(frames: np.ndarray, weights: str, backend: str, streams: int | None
     streams = streams or 1
     threads = max((os.cpu_count() or 1) // streams, 1)
     batches = [frames[start:start + BARE_BATCH] for start in range(0, len(frames), BARE_BATCH)]
-    with torch_threads(threads), open_runner(weights, backend=backend, threads=threads) as runner, \
+    with torch_threads(threads), open_session(weights, backend=backend, threads=threads) as runner, \
             ThreadPoolExecutor(streams) as pool:
-        list(pool.map(runner.infer, batches[:2 * streams]))
+        list(pool.map(runner.run, batches[:2 * streams]))
         began = time.perf_counter()
-        masks = list(pool.map(runner.infer, batches))
+        masks = list(pool.map(runner.run, batches))
         seconds = time.perf_counter() - began
     if not all(np.isfinite(mask).all() for mask in masks):
         raise SystemExit("the runner gives NaN")

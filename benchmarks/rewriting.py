@@ -28,8 +28,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from depthcue import files
-from depthcue.export.graph_module import DepthGraph, MaskGraph
-from depthcue.nets import MaskNet, build_depth_net, build_mask_net, load_depth_net, load_mask_net
+from depthcue.nets import NetOnFrames, build_depth_net, build_mask_net, load_depth_net, load_mask_net
 from depthcue.nets.rewriting import rewritten
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -94,8 +93,9 @@ def measure_net(name: str, net: Any, size: tuple[int, int], rounds: int, threads
         "torch bf16": {way: in_torch(each, frames, torch.bfloat16) for way, each in pair.items()},
     }
     with tempfile.TemporaryDirectory() as folder:
-        runners["onnxruntime fp32"] = {way: in_onnxruntime(graph_of(each), frames, Path(folder, f"{way}.onnx"), threads)
-                                       for way, each in pair.items()}
+        runners["onnxruntime fp32"] = {
+            way: in_onnxruntime(NetOnFrames(each).eval(), frames, Path(folder, f"{way}.onnx"), threads)
+            for way, each in pair.items()}
         times = {runner: in_turns(ways, rounds) for runner, ways in runners.items()}
     return {"net": name, "size": {"height": size[0], "width": size[1]}, **rewriting.as_json(),
             "gflop": {way: count / 1e9 for way, count in flops.items()},
@@ -132,10 +132,6 @@ def last_convolution(net: nn.Module, picture: Tensor) -> Tensor:
     for handle in handles:
         handle.remove()
     return found[-1]
-
-
-def graph_of(net: Any) -> MaskGraph | DepthGraph:
-    return (MaskGraph(net) if isinstance(net, MaskNet) else DepthGraph(net)).eval()
 
 
 def in_torch(net: Any, frames: Tensor, dtype: torch.dtype) -> Callable[[], object]:

@@ -19,11 +19,11 @@ from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import Settings, compare_specs
 from depthcue.evaluation.images import Step, picture_of, save_still
-from depthcue.evaluation.tally import Setting, setting_of
+from depthcue.evaluation.tally import means_of, setting_of
 from depthcue.evaluation.viewing import load_pair
 from depthcue.files import make_folder, write_bytes
 from depthcue.frames import ENCODINGS, Frame, VideoSink
-from depthcue.nets import MaskNet, depth_from, fit
+from depthcue.nets import MaskNet, Setting, depth_from, fit
 from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
 from depthcue.report.page import write_page
@@ -187,4 +187,4 @@ def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
 
 
 def _mask(mask_net: MaskNet, rgb: Tensor, setting: Setting) -> Tensor:
-    return build_method("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)
+    return build_method("mask", means_of(mask_net, setting))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)

@@ -22,7 +22,7 @@ from tiny_nets import LastWord, save_small_pair
 
 from depthcue import documents
 from depthcue.errors import DepthcueError
-from depthcue.export.graph_module import graph_card
+from depthcue.export.onnx import graph_card
 from depthcue.frames import Input
 from depthcue.nets import load_depth_net, load_mask_net
 from depthcue.nets.exported import described_mask_net, file_sha256, read_graph_card

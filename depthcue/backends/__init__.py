@@ -1,1 +1,1 @@
-"""Running a net: torch, ONNX Runtime, OpenVINO and TensorRT, each behind one runner; precision and device memory."""
+"""Running a net: torch, ONNX Runtime, OpenVINO and TensorRT, behind one session; precision and device memory."""

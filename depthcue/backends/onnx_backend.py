@@ -1,10 +1,7 @@
-"""Exported mask nets run by ONNX Runtime, on a CPU or an NVIDIA GPU.
+"""Exported nets run by ONNX Runtime, on a CPU or an NVIDIA GPU.
 
-ONNX Runtime on an NVIDIA GPU: its libraries found in the installed wheels, frames through pinned memory.
-
-Exported graphs opened in ONNX Runtime, on a CPU or an NVIDIA GPU, with the settings that all who run them share.
-
-Running a graph on the CPU while it is made and checked: how it is opened, and what it is fed.
+On a GPU its libraries are found in the installed wheels, and frames go through pinned memory. Running a graph on the
+CPU while it is made and checked: how it is opened, and what it is fed.
 """
 
 import io
@@ -16,20 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from depthcue.backends.device_memory import CudaLane, Seats
-from depthcue.backends.session import Frames, Masks, check_dial, check_frames, telling_out_of_memory
+from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb
 from depthcue.nets import DepthDescription, MaskDescription
-from depthcue.nets.exported import check_runs_on_cpu, described_mask_net, dial_input, read_graph_card
+from depthcue.nets.exported import Kind, check_runs_on_cpu, read_graph_card
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not"
@@ -54,74 +51,87 @@ def preload_libraries() -> str:
 
 
 class OnGpu:
-    """Runs a session that computes on a GPU, from any number of threads."""
+    """Runs a graph on a GPU, from any number of threads."""
 
-    def __init__(self, session: Any, device: str, dial_input: str | None) -> None:
-        place = "cuda", int(device.partition(":")[2] or 0)
+    def __init__(self, runtime: Any, device: str, dial_input: str | None) -> None:
+        where = "cuda", int(device.partition(":")[2] or 0)
 
         def make(shape: tuple[int, ...]) -> Binding:
-            return Binding(session, shape, dial_input, CudaLane(device), place)
+            return Binding(runtime, shape, dial_input, CudaLane(device), where)
 
         self._make = make
         self._seats = Seats(make)
 
-    def run(self, frames: Frames, dial: float) -> Masks:
-        """The masks of frames uint8 (B, H, W, 3), float32 (B, H, W)."""
+    def run(self, frames: Frames, dial: float | None) -> Maps:
+        """The maps of frames uint8 (B, H, W, 3), the caller's own."""
         with self._seats.taken(frames.shape) as binding:
             return binding.run(frames, dial)
 
-    def staged(self, frames: Frames, dial: float) -> Callable[[], None]:
-        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
+    def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
+        """As `Session.staged`."""
         return self._make(frames.shape).staged(frames, dial)
 
 
 class Binding:
-    """Inputs and outputs of one shape, bound to memory where the session computes."""
+    """Inputs and outputs of one shape, bound to memory where the graph computes."""
 
-    def __init__(self, session: Any, shape: tuple[int, ...], dial_input: str | None, lane: Any,
-                 place: tuple[str, int]) -> None:
+    def __init__(self, runtime: Any, shape: tuple[int, ...], dial_input: str | None, lane: Any,
+                 where: tuple[str, int]) -> None:
         """
         Args:
             dial_input: what the graph calls its input for a share or λ; None where it has none.
-            place: what ONNX Runtime calls the device, and its number.
+            where: what ONNX Runtime calls the device, and its number.
         """
-        self._session = session
+        self._runtime = runtime
         self._lane = lane
-        self._binding = session.io_binding()
-        with lane.active():
-            self._frames = lane.host(shape, torch.uint8), lane.device(shape, torch.uint8)
-            self._dial = lane.host(shape[:1], torch.float32), lane.device(shape[:1], torch.float32)
-            self._mask = lane.host(shape[:3], torch.float32), lane.device(shape[:3], torch.float32)
-        self._binding.bind_input("frames", *place, np.uint8, shape, self._frames[1].data_ptr())
+        self._where = where
+        self._output = runtime.get_outputs()[0].name
+        self._binding = runtime.io_binding()
+        self._inputs: dict[str, tuple[Tensor, Tensor]] = {}
+        wanted: dict[str, tuple[tuple[int, ...], torch.dtype, Any]] = {"frames": (shape, torch.uint8, np.uint8)}
         if dial_input is not None:
-            self._binding.bind_input(dial_input, *place, np.float32, shape[:1], self._dial[1].data_ptr())
-        self._binding.bind_output("mask", *place, np.float32, shape[:3], self._mask[1].data_ptr())
+            wanted[dial_input] = (shape[:1], torch.float32, np.float32)
+        with lane.active():
+            for name, (size, dtype, numpy_dtype) in wanted.items():
+                self._inputs[name] = lane.host(size, dtype), lane.device(size, dtype)
+                self._binding.bind_input(name, *where, numpy_dtype, size, self._inputs[name][1].data_ptr())
+        self._maps: tuple[Tensor, Tensor] | None = None
+        """Made by the first run, which shows how large they are."""
 
-    def run(self, frames: Frames, dial: float) -> Masks:
+    def run(self, frames: Frames, dial: float | None) -> Maps:
         """Copy in, run, copy out."""
         with self._lane.active():
             self._bring(frames, dial)
-            self._session.run_with_iobinding(self._binding)
-            self._mask[0].copy_(self._mask[1], non_blocking=True)
+            on_host, on_device = self._compute()
+            on_host.copy_(on_device, non_blocking=True)
             self._lane.wait()
-        return self._mask[0].numpy().copy()
+        return on_host.numpy().copy()
 
-    def staged(self, frames: Frames, dial: float) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
         """As `OnGpu.staged`."""
         with self._lane.active():
             self._bring(frames, dial)
 
         def compute() -> None:
             with self._lane.active():
-                self._session.run_with_iobinding(self._binding)
+                self._compute()
 
         return compute
 
-    def _bring(self, frames: Frames, dial: float) -> None:
-        """Copy in, and wait: the session has a stream of its own. It returns when its work is done."""
-        self._frames[0].numpy()[...] = frames
-        self._dial[0].fill_(dial)
-        for on_host, on_device in (self._frames, self._dial):
+    def _compute(self) -> tuple[Tensor, Tensor]:
+        if self._maps is None:
+            self._binding.bind_output(self._output, *self._where)
+            self._runtime.run_with_iobinding(self._binding)
+            size = tuple(self._binding.get_outputs()[0].shape())
+            self._maps = self._lane.host(size, torch.float32), self._lane.device(size, torch.float32)
+            self._binding.bind_output(self._output, *self._where, np.float32, size, self._maps[1].data_ptr())
+        self._runtime.run_with_iobinding(self._binding)
+        return self._maps
+
+    def _bring(self, frames: Frames, dial: float | None) -> None:
+        """Copy in, and wait: the graph has a stream of its own. It returns when its work is done."""
+        for name, (on_host, on_device) in self._inputs.items():
+            on_host.numpy()[...] = frames if name == "frames" else dial
             on_device.copy_(on_host, non_blocking=True)
         self._lane.wait()
 
@@ -129,8 +139,8 @@ class Binding:
 CPU_PROVIDER = "CPUExecutionProvider"
 
 
-def open_session(graph: Path, device: str, threads: int | None) -> Any:
-    """A session on the device; None where ONNX Runtime has no CUDA that loads.
+def open_graph(graph: Path, device: str, threads: int | None) -> Any:
+    """A graph in ONNX Runtime on the device; None where ONNX Runtime has no CUDA that loads.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -166,91 +176,68 @@ def open_session(graph: Path, device: str, threads: int | None) -> Any:
     return session if providers[0][0] in session.get_providers() else None
 
 
-def without_cuda(also: str = "") -> DepthcueError:
-    """What to raise where `open_session` gave None; `also` is added to what can be done."""
-    return DepthcueError(f"ONNX Runtime cannot use CUDA: {why_no_cuda()}", f"{REMEDY}; see depthcue doctor.{also}")
-
-
 def why_no_cuda() -> str:
-    """In a few words."""
+    """Why ONNX Runtime cannot use CUDA, in a few words."""
     return preload_libraries() or "its libraries or its GPU are not here"
 
 
-class OnnxRunner:
-    """Runs an exported graph that has its card beside it."""
+class OnnxSession(FileSession):
+    """Runs an exported graph."""
 
-    def __init__(self, graph: str | Path, dial: float | None = None, device: str = "cpu",
-                 threads: int | None = None, cpu_fallback: bool = False) -> None:
+    def __init__(self, graph: str | Path, dial: float | None = None, device: str = "cpu", threads: int | None = None,
+                 cpu_fallback: bool = False, kind: Kind = "mask") -> None:
         """
         Args:
-            dial: the share to keep or λ, whichever the net takes; None for its own default.
+            graph: with its card beside it.
+            dial: see `Session`.
             device: `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads of one operation; None leaves it to ONNX Runtime (one a core).
             cpu_fallback: where CUDA does not load, go on with the CPU and say so; else that is an error.
+            kind: what the graph must be of.
 
         Raises:
             DepthcueError: no graph, no card or a foreign one, a share or λ that the net does not take, a device that
                 ONNX Runtime has not, a precision that it cannot run there.
         """
-        card = read_graph_card(graph, "mask")
-        self.graph = Path(graph)
-        self.identity = card["net_identity"]
-        self.description = described_mask_net(card)
-        self.dial = check_dial(self.description, dial)
+        card = read_graph_card(graph, kind)
         if device.partition(":")[0] not in ("cpu", "cuda"):
             raise DepthcueError(f"ONNX Runtime does not run on {device!r} here", "Choose --device cpu or cuda.")
         if device == "cpu":
             check_runs_on_cpu(card, graph)
-        self.device = device
+        self._precision = "" if card.get("precision", "fp32") == "fp32" else f" {card['precision']}"
+        super().__init__(graph, card, f"onnx {device}{self._precision}", device, dial)
         self._threads = threads
         self._cpu_fallback = cpu_fallback
         self._on_gpu: OnGpu | None = None
-        self._dial_input = dial_input(card)
-        self._session: Any = None
-        self._precision = "" if card.get("precision", "fp32") == "fp32" else f" {card['precision']}"
-        self.name = f"onnx {device}{self._precision}"
+        self._runtime: Any = None
 
-    def __enter__(self) -> Self:
-        self._session = open_session(self.graph, self.device, self._threads)
-        if self._session is None:
+    def _open(self) -> None:
+        self._runtime = open_graph(self.path, self.device, self._threads)
+        if self._runtime is None:
             if not self._cpu_fallback:
-                raise without_cuda(" --cpu-fallback goes on with the CPU.")
+                raise DepthcueError(f"ONNX Runtime cannot use CUDA: {why_no_cuda()}",
+                                    f"{REMEDY}; see depthcue doctor. --cpu-fallback goes on with the CPU.")
             log.warning("ONNX Runtime cannot use CUDA (%s); going on with the CPU", why_no_cuda())
             self.device, self.name = "cpu", f"onnx cpu{self._precision}"
-            self._session = open_session(self.graph, self.device, self._threads)
+            self._runtime = open_graph(self.path, self.device, self._threads)
         if self.device != "cpu":
-            self._on_gpu = OnGpu(self._session, self.device, self._dial_input)
-        return self
+            self._on_gpu = OnGpu(self._runtime, self.device, self._dial_input)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        # what is bound to the session before the session
-        self._on_gpu = self._session = None
+    def _close(self) -> None:
+        # what is bound to the graph before the graph
+        self._on_gpu = self._runtime = None
 
-    def infer(self, frames: Frames) -> Masks:
-        """As `Runner.infer`."""
-        if self._session is None:
-            raise RuntimeError("the runner is not entered")
-        check_frames(frames, self.description.multiple)
-        with telling_out_of_memory():
-            if self._on_gpu is not None:
-                return self._on_gpu.run(frames, self.dial)
-            feeds: dict[str, Any] = {"frames": np.ascontiguousarray(frames)}
-            if self._dial_input is not None:
-                feeds[self._dial_input] = np.full(len(frames), self.dial, np.float32)
-            masks: Masks = self._session.run(None, feeds)[0]
-            return masks
-
-    def staged(self, frames: Frames) -> Callable[[], None]:
-        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
-        check_frames(frames, self.description.multiple)
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
         if self._on_gpu is not None:
-            return self._on_gpu.staged(frames, self.dial)
+            return self._on_gpu.run(frames, dial)
+        feeds: dict[str, Any] = {"frames": np.ascontiguousarray(frames)}
+        if self._dial_input is not None:
+            feeds[self._dial_input] = np.full(len(frames), dial, np.float32)
+        maps: Maps = self._runtime.run(None, feeds)[0]
+        return maps
 
-        def run() -> None:
-            self.infer(frames)
-
-        return run
+    def _staged(self, frames: Frames) -> Callable[[], None]:
+        return super()._staged(frames) if self._on_gpu is None else self._on_gpu.staged(frames, self.dial)
 
 
 """What graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""

@@ -1,19 +1,20 @@
-"""Exported mask nets run by OpenVINO, on a CPU (extra `openvino`)."""
+"""Exported nets run by OpenVINO, on a CPU (extra `openvino`)."""
 
 import importlib.util
 import os
+import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from depthcue.backends.onnx_backend import OnnxRunner
+from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.precision import INT8, TOLERANCES
-from depthcue.backends.session import Frames, Masks, check_dial, check_frames, telling_out_of_memory
+from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import resize_rgb
-from depthcue.nets.exported import described_mask_net, dial_input, read_graph_card
+from depthcue.nets import MaskDescription
+from depthcue.nets.exported import Kind, read_graph_card
 from depthcue.scenes.api import rendered_pictures
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -39,98 +40,95 @@ def require_openvino(precision: str, device: str = "cpu") -> None:
         raise DepthcueError("OpenVINO is not installed", "pip install 'depthcue[openvino]', or leave --backend out.")
 
 
-class OpenVinoRunner:
-    """Runs an exported graph that has its card beside it. It may be called by several threads at the same time."""
+class OpenVinoSession(FileSession):
+    """Runs an exported graph."""
 
     def __init__(self, graph: str | Path, dial: float | None = None, threads: int | None = None,
-                 precision: str = "fp32") -> None:
+                 precision: str = "fp32", kind: Kind = "mask") -> None:
         """
         Args:
-            dial: the share to keep or λ, whichever the net takes; None for its own default.
+            graph: with its card beside it.
+            dial: see `Session`. It is compiled into the graph; another one for a call takes the seconds to compile it.
             threads: CPU threads of one call, as many calls side by side as there are cores for; None gives all cores
                 to one call.
             precision: what a graph in float32 is computed in: `fp32`, or `bf16` on a CPU that has it. A graph in
                 another precision is computed as it says.
+            kind: what the graph must be of.
 
         Raises:
             DepthcueError: no graph, no card or a foreign one, a share or λ that the net does not take, no such
                 precision, no OpenVINO.
         """
         require_openvino(precision)
-        card = read_graph_card(graph, "mask")
-        self.graph = Path(graph)
-        self.identity = card["net_identity"]
-        self.description = described_mask_net(card)
-        self.dial = check_dial(self.description, dial)
-        self._dial_input = dial_input(card)
-        self.device = "cpu"
+        card = read_graph_card(graph, kind)
         own = card.get("precision", "fp32")
         self.precision = precision if own == "fp32" else own
-        self.name = f"openvino cpu {self.precision}"
-        # int8 is said by the nodes of the graph; what is around them stays in float32
-        self._hint = "bf16" if self.precision == "bf16" else "fp32"
+        super().__init__(graph, card, f"openvino cpu {self.precision}", "cpu", dial)
         self._threads = threads
-        self._compiled: Any = None
-        self._idle: list[Any] = []
-        """Inference requests that no thread uses; each holds the memory of one call."""
+        self._lock = threading.Lock()
+        self._compiled: dict[float | None, tuple[Any, list[Any]]] = {}
+        """For each dial the graph, and inference requests that no thread uses; each holds the memory of one call."""
 
-    def __enter__(self) -> Self:
-        import openvino
-
-        core = openvino.Core()
-        if self._hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise DepthcueError("this CPU does not compute in bf16", "Use --precision fp32.")
-        try:
-            model = core.read_model(self.graph)
-            if self._dial_input is not None:
-                _fix_dial(model, self._dial_input, self.dial)
-            self._compiled = core.compile_model(model, "CPU", configuration(self._hint, self._threads))
-        except RuntimeError as error:
-            raise DepthcueError(f"OpenVINO cannot load {self.graph}: {error}",
-                                "Use another --backend, or see depthcue doctor.") from error
+    def _open(self) -> None:
+        self._compile(self.dial)
         if self.precision == INT8:
             self._check_answers()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        self._idle = []
-        self._compiled = None
+    def _close(self) -> None:
+        self._compiled = {}
 
-    def infer(self, frames: Frames) -> Masks:
-        """As `Runner.infer`."""
-        if self._compiled is None:
-            raise RuntimeError("the runner is not entered")
-        check_frames(frames, self.description.multiple)
-        with telling_out_of_memory():
-            try:
-                request = self._idle.pop()
-            except IndexError:
-                request = self._compiled.create_infer_request()
-            # the frames are not copied in; the masks are copied out, for the request's own memory is used again
-            masks: Masks = request.infer([np.ascontiguousarray(frames)], share_inputs=True)[0]
-        self._idle.append(request)
-        return masks
+    def _compile(self, dial: float | None) -> tuple[Any, list[Any]]:
+        import openvino
 
+        # int8 is said by the nodes of the graph; what is around them stays in float32
+        hint = "bf16" if self.precision == "bf16" else "fp32"
+        core = openvino.Core()
+        if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise DepthcueError("this CPU does not compute in bf16", "Use --precision fp32.")
+        try:
+            model = core.read_model(self.path)
+            if self._dial_input is not None:
+                _fix_dial(model, self._dial_input, dial)
+            compiled = core.compile_model(model, "CPU", configuration(hint, self._threads))
+        except RuntimeError as error:
+            raise DepthcueError(f"OpenVINO cannot load {self.path}: {error}",
+                                "Use another --backend, or see depthcue doctor.") from error
+        return self._compiled.setdefault(dial, (compiled, []))
+
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
+        with self._lock:
+            compiled, idle = self._compiled.get(dial) or self._compile(dial)
+        try:
+            request = idle.pop()
+        except IndexError:
+            request = compiled.create_infer_request()
+        # the frames are not copied in; the maps are copied out, for the request's own memory is used again
+        maps: Maps = request.infer([np.ascontiguousarray(frames)], share_inputs=True)[0]
+        idle.append(request)
+        return maps
 
     def _check_answers(self) -> None:
         """Look whether a graph in int8 is computed as it says: OpenVINO 2026.4 gets joined maps in int8 wrong.
 
         Raises:
-            DepthcueError: ONNX Runtime, with which the graph was checked when it was exported, gives other masks.
+            DepthcueError: ONNX Runtime, with which the graph was checked when it was exported, gives other maps.
         """
         size = self.description.height, self.description.width
         frames = np.stack([resize_rgb(picture, *size) for picture in rendered_pictures(1)])
-        with OnnxRunner(self.graph, self.dial, threads=self._threads) as checked:
-            wanted = checked.infer(frames)
-        difference, allowed = float(np.abs(self.infer(frames) - wanted).mean()), TOLERANCES[INT8].mean_abs
-        if not difference <= allowed:
-            self.__exit__(None, None, None)
-            raise DepthcueError(f"OpenVINO computes {self.graph} in int8 wrongly: masks are off by {difference:.2g} in "
-                                f"the mean, {allowed:.2g} is allowed", "Use --backend onnx.")
+        kind: Kind = "mask" if isinstance(self.description, MaskDescription) else "depth"
+        with OnnxSession(self.path, self.dial, threads=self._threads, kind=kind) as checked:
+            wanted = checked.run(frames)
+        limit, difference = TOLERANCES[INT8], np.abs(self._run(frames, self.dial) - wanted)
+        if kind == "depth":
+            limit, difference = limit.for_depths(), difference / np.maximum(wanted, 1.0)
+        off = float(difference.mean())
+        if not off <= limit.mean_abs:
+            self._close()
+            raise DepthcueError(f"OpenVINO computes {self.path} in int8 wrongly: {kind}s are off by {off:.2g} in the "
+                                f"mean, {limit.mean_abs:.2g} is allowed", "Use --backend onnx.")
 
 
-def _fix_dial(model: Any, name: str, value: float) -> None:
+def _fix_dial(model: Any, name: str, value: float | None) -> None:
     """Make the share or λ a constant, one for all frames: scale and shift made of it then go into the convolutions."""
     from openvino import opset13
 

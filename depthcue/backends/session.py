@@ -1,61 +1,127 @@
-"""What every way of running a mask net has in common, so that one can stand for another.
+"""What every way of running a net has in common, so that one can stand for another, for masks and depths alike.
 
-A runner is a context manager. Making one opens no device; entering it loads the net onto its device, leaving it frees
-that again. The dial, a share or λ, is fixed when it is made.
+A session is a context manager. Making one opens no device; entering it loads the net onto its device, leaving it frees
+that again.
 
-A device out of memory: halve the batch, say so, go on.
-
-How many frames fit is known only once they did not: it depends on the GPU, on what else runs on it and on the frames'
-size. So batches are tried as they come. One that does not fit is done in halves, and no later one is larger than what
-did fit. Batches inferred at the same time share the memory, so from the first failure on they take turns.
+A device out of memory: halve the batch, say so, go on. How many frames fit is known only once they did not: it depends
+on the GPU, on what else runs on it and on the frames' size. So batches are tried as they come. One that does not fit is
+done in halves, and no later one is larger than what did fit. Batches inferred at the same time share the memory, so
+from the first failure on they take turns.
 """
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import MaskDescription, MaskNet
+from depthcue.nets import DepthDescription, MaskDescription
+from depthcue.nets.exported import described_net, dial_input
 
 Frames = NDArray[np.uint8]
 """uint8 RGB (B, H, W, 3)."""
-Masks = NDArray[np.float32]
-"""float32 (B, H, W) in [0, 1]."""
+Maps = NDArray[np.float32]
+"""float32: masks (B, H, W) in [0, 1]; or depths (B, h, w) in metres, of a relative net in units of its own."""
 
 
-@runtime_checkable
-class Runner(Protocol):
-    """Frames in, masks out."""
+class Session(ABC):
+    """A net opened by one backend: frames in, masks or depths out, from any number of threads."""
 
-    name: str
-    """What runs and where, as `torch cpu fp32` or `onnx cpu`."""
-    device: str
-    identity: str
-    """What tells the net from every other: `net_identity`."""
-    description: MaskDescription
-    dial: float
-    """What the net is set to: see `Dial.value`."""
+    def __init__(self, name: str, device: str, identity: str, description: MaskDescription | DepthDescription,
+                 dial: float | None) -> None:
+        """
+        Args:
+            name: what runs and where, as `torch cpu fp32` or `onnx cpu`.
+            identity: what tells the net from every other: `net_identity`.
+            dial: of a mask net, the share to keep or λ, whichever it takes; None for its own default.
 
-    def __enter__(self) -> Self: ...
+        Raises:
+            DepthcueError: a share or λ that the net does not take.
+        """
+        self.name = name
+        self.device = device
+        self.identity = identity
+        self.description = description
+        self.dial = self._checked(dial)
+        """What a mask net is set to where a call does not say; None of a depth net."""
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        self._open()
+        self._entered = True
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None: ...
+                 traceback: TracebackType | None) -> None:
+        self._entered = False
+        self._close()
 
-    def infer(self, frames: Frames) -> Masks:
-        """The masks of `frames` uint8 (B, H, W, 3): float32 (B, H, W) in [0, 1], an array of the caller's own.
+    def run(self, frames: Frames, dial: float | None = None) -> Maps:
+        """The maps of `frames` uint8 (B, H, W, 3), an array of the caller's own: masks (B, H, W) or depths (B, h, w).
+
+        Args:
+            dial: the share to keep or λ for this call; None for what the session was made with.
 
         Raises:
             ValueError: another type or shape, or sides that are no multiples of the description's.
             RuntimeError: outside the context.
+            OutOfDeviceMemory: a smaller batch may fit.
+            DepthcueError: a share or λ that the net does not take.
         """
+        self._check_entered()
+        check_frames(frames, self.description.multiple)
+        dial = self.dial if dial is None else self._checked(dial)
+        with telling_out_of_memory():
+            return self._run(frames, dial)
+
+    def staged(self, frames: Frames) -> Callable[[], None]:
+        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
+        self._check_entered()
+        check_frames(frames, self.description.multiple)
+        with telling_out_of_memory():
+            return self._staged(frames)
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Load the net onto the device."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Free what `_open` took."""
+
+    @abstractmethod
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
+        """As `run`, of frames and a dial that have been checked."""
+
+    def _staged(self, frames: Frames) -> Callable[[], None]:
+        def run() -> None:
+            self._run(frames, self.dial)
+
+        return run
+
+    def _check_entered(self) -> None:
+        if not self._entered:
+            raise RuntimeError("the session is not entered")
+
+    def _checked(self, dial: float | None) -> float | None:
+        return self.description.check_dial(dial) if isinstance(self.description, MaskDescription) else None
+
+
+class FileSession(Session):
+    """A session of an exported graph or an engine, which has its card beside it."""
+
+    def __init__(self, path: str | Path, card: dict[str, Any], name: str, device: str, dial: float | None) -> None:
+        self.path = Path(path)
+        self._dial_input = dial_input(card)
+        super().__init__(name, device, card["net_identity"], described_net(card), dial)
 
 
 def check_frames(frames: Frames, multiple: int) -> None:
@@ -67,45 +133,7 @@ def check_frames(frames: Frames, multiple: int) -> None:
                          f"{multiple}")
 
 
-@dataclass(frozen=True)
-class Dial:
-    """What a mask net is set to."""
-
-    value: float
-    """What the net takes: the share to keep, or λ; of a net that takes neither, its own λ."""
-    keep: float | None
-    """The share of pixels that is kept, exactly; None where λ decides how many are."""
-    lam: float | None
-    """λ of Eq. (4); of a net that takes shares the one that its share answers to, None where its card says none."""
-
-    @classmethod
-    def of(cls, description: MaskDescription, keep: float | None = None, lam: float | None = None) -> Self:
-        """The setting for a share or for λ; for the net's own default where both are None.
-
-        Raises:
-            DepthcueError: both are given, or one is outside of what the net takes.
-        """
-        net = MaskNet(description)
-        value = net.dial_value(keep, lam)
-        if not net.keeps_shares:
-            return cls(value, keep, value)
-        return cls(value, value, net.lambda_at(value) if lam is None else lam)
-
-
-def check_dial(description: MaskDescription, dial: float | None) -> float:
-    """What to set a net to that is known by its description alone: `dial`, or its own default where None.
-
-    Raises:
-        DepthcueError: the net takes no such share or λ.
-    """
-    net = MaskNet(description)
-    return net.dial_value(keep=dial) if net.keeps_shares else net.check_lambda(dial)
-
-
 log = logging.getLogger(__name__)
-
-Maps = Sequence[NDArray[np.float32]]
-"""What inference gives, each (B, …)."""
 
 _TELLING = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
             "can't allocate memory", "not enough memory", "could not be allocated", "bad_alloc")
@@ -114,7 +142,7 @@ class for it but torch, and torch raises it only where its own allocator failed.
 
 
 class OutOfDeviceMemory(RuntimeError):
-    """What a runner raises where a batch does not fit into its device's memory; a smaller one may."""
+    """What a session raises where a batch does not fit into its device's memory; a smaller one may."""
 
 
 @contextmanager
@@ -129,37 +157,7 @@ def telling_out_of_memory() -> Iterator[None]:
         raise OutOfDeviceMemory((str(error).strip().splitlines() or ["out of memory"])[0]) from error
 
 
-class Halving:
-    """A runner around another that goes on with smaller batches when the device runs out of memory."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self.name = runner.name
-        self.device = runner.device
-        self.identity = runner.identity
-        self.description = runner.description
-        self.dial = runner.dial
-        self._infer = halving(lambda frames: (runner.infer(frames),), runner.device)
-
-    def __enter__(self) -> Self:
-        self._runner.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        self._runner.__exit__(kind, error, traceback)
-
-    def infer(self, frames: Frames) -> Masks:
-        """As `Runner.infer`.
-
-        Raises:
-            DepthcueError: not even one frame fits.
-        """
-        masks: Masks = self._infer(frames)[0]
-        return masks
-
-
-def halving(infer: Callable[[Frames], Maps], device: str) -> Callable[[Frames], Maps]:
+def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[[Frames], Sequence[Maps]]:
     """`infer` with batches halved as long as it raises `OutOfDeviceMemory`; may be called by several threads.
 
     Args:
@@ -171,8 +169,8 @@ def halving(infer: Callable[[Frames], Maps], device: str) -> Callable[[Frames], 
     """
     fitting = _Fitting(device)
 
-    def infer_what_fits(frames: Frames) -> Maps:
-        done: list[Maps] = []
+    def infer_what_fits(frames: Frames) -> Sequence[Maps]:
+        done: list[Sequence[Maps]] = []
         start = 0
         while start < len(frames):
             reason = None

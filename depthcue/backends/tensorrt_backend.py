@@ -1,6 +1,4 @@
-"""Mask nets as TensorRT engines, on an NVIDIA GPU.
-
-An engine on a GPU: frames in, masks or depths out, any number of threads at a time.
+"""Exported nets as TensorRT engines, on an NVIDIA GPU: frames in, masks or depths out, any number of threads at a time.
 
 An execution context of TensorRT belongs to one shape once its work is recorded as a CUDA graph, and to one thread. So
 there is a seat for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
@@ -17,11 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.backends.device_memory import CudaLane, Seats
-from depthcue.backends.session import Frames, Masks, check_dial, check_frames, telling_out_of_memory
+from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.backends.tensorrt_library import (
     Gpu,
     Library,
@@ -36,94 +33,65 @@ from depthcue.backends.tensorrt_library import (
 from depthcue.errors import DepthcueError
 from depthcue.files import cache_folder, write_bytes
 from depthcue.imaging import resize_map, resize_rgb
-from depthcue.nets.exported import described_mask_net, dial_input
+from depthcue.nets import MaskDescription
+from depthcue.nets.exported import Kind
 
 log = logging.getLogger(__name__)
 
 
-class TensorRtRunner:
-    """Runs an engine that has its card beside it.
+class TensorRtSession(FileSession):
+    """Runs an engine.
 
-    Frames of a size that the engine was not built for are brought to the nearest that it was, and their masks back;
-    that is said once for each size.
+    Frames of a size that the engine of a mask net was not built for are brought to the nearest that it was, and their
+    masks back; that is said once for each size.
     """
 
-    def __init__(self, engine: str | Path, dial: float | None = None, device: str = "cuda") -> None:
+    def __init__(self, engine: str | Path, dial: float | None = None, device: str = "cuda",
+                 kind: Kind = "mask") -> None:
         """
         Args:
-            dial: the share to keep or λ, whichever the net takes; None for its own default.
+            engine: with its card beside it.
+            dial: see `Session`.
             device: `cuda` or `cuda:N`.
+            kind: what the engine must be of.
 
         Raises:
             DepthcueError: no engine, no card or a foreign one, a file cut short, a share or λ that the net does not
                 take.
         """
-        card, making = read_engine_card(engine, "mask")
-        self.engine = Path(engine)
-        self.identity = card["net_identity"]
-        self.description = described_mask_net(card)
-        self.dial = check_dial(self.description, dial)
+        card, making = read_engine_card(engine, kind)
+        super().__init__(engine, card, f"{making.library} {device} {making.precision}", device, dial)
         if device.partition(":")[0] != "cuda":
             raise DepthcueError(f"{engine} is an engine: it runs on an NVIDIA GPU, not on {device!r}",
                                 "Use --device cuda where there is one; elsewhere the net's .onnx or .safetensors.")
-        self.device = device
-        self.name = f"{making.library} {device} {making.precision}"
-        self._card = card
         self._shapes = making.shapes
-        self._making = making
-        self._session: EngineSession | None = None
+        self._engine = Engine(self.path, making, device, dial_input=self._dial_input, sha256=card["sha256"])
         self._told: set[tuple[int, int]] = set()
 
-    def __enter__(self) -> Self:
-        session = EngineSession(self.engine, self._making, self.device, dial_input=dial_input(self._card),
-                                sha256=self._card["sha256"])
-        self._session = session.__enter__()
-        return self
+    def _open(self) -> None:
+        self._engine.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.__exit__(kind, error, traceback)
+    def _close(self) -> None:
+        self._engine.__exit__(None, None, None)
 
-    def infer(self, frames: Frames) -> Masks:
-        """As `Runner.infer`."""
-        if self._session is None:
-            raise RuntimeError("the runner is not entered")
-        check_frames(frames, self.description.multiple)
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
         given = frames.shape[1], frames.shape[2]
         taken = self._shapes.nearest(*given)
-        if taken == given:
-            return self._run(frames)
-        self._tell(given, taken)
-        masks = self._run(np.stack([resize_rgb(frame, *taken) for frame in frames]))
-        return np.stack([resize_map(mask, *given) for mask in masks])
-
-    def staged(self, frames: Frames) -> Callable[[], None]:
-        """Put `frames`, of a shape within the engine's, on the GPU; what is returned runs the net on them there, and
-        returns when it is done."""
-        if self._session is None:
-            raise RuntimeError("the runner is not entered")
-        with telling_out_of_memory():
-            return self._session.staged(frames, self.dial)
-
-    def _run(self, frames: Frames) -> Masks:
-        assert self._session is not None
-        with telling_out_of_memory():
-            return self._session.run(frames, self.dial)
-
-    def _tell(self, given: tuple[int, int], taken: tuple[int, int]) -> None:
+        if taken == given or not isinstance(self.description, MaskDescription):
+            return self._engine.run(frames, dial)
         if given not in self._told:
             self._told.add(given)
-            log.warning("%s was built for %s: frames of %dx%d are seen at %dx%d", self.engine, self._shapes,
+            log.warning("%s was built for %s: frames of %dx%d are seen at %dx%d", self.path, self._shapes,
                         given[1], given[0], taken[1], taken[0])
+        masks = self._engine.run(np.stack([resize_rgb(frame, *taken) for frame in frames]), dial)
+        return np.stack([resize_map(mask, *given) for mask in masks])
+
+    def _staged(self, frames: Frames) -> Callable[[], None]:
+        return self._engine.staged(frames, self.dial)
 
 
-Maps = NDArray[np.float32]
-
-
-class EngineSession:
-    """Runs an engine; a context manager that holds the GPU's memory."""
+class Engine:
+    """An engine file as it is, with or without its card; a context manager that holds the GPU's memory."""
 
     def __init__(self, engine: Path, making: Making, device: str = "cuda", *, dial_input: str | None,
                  sha256: str | None = None) -> None:
@@ -174,7 +142,7 @@ class EngineSession:
             RuntimeError: outside of the context, or TensorRT fails; out of memory among others.
         """
         if self._loaded is None:
-            raise RuntimeError("the session is not entered")
+            raise RuntimeError("the engine is not entered")
         shapes = self.making.shapes
         height, width = frames.shape[1:3]
         if shapes.nearest(height, width) != (height, width):
@@ -328,7 +296,7 @@ class _Seat:
         return self._output[0].numpy().copy()
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
-        """As `EngineSession.staged`."""
+        """As `Engine.staged`."""
         self._fill(frames, dial)
         with self._lane.active():
             self._work()  # brings the frames, and sets up what cannot be recorded

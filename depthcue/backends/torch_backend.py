@@ -1,42 +1,40 @@
-"""Mask nets run by torch, on any device it has.
+"""Nets run by torch, on any device it has: rewritten, behind their preprocessing, channels last, in a precision.
 
-A torch module on an NVIDIA GPU: frames through pinned memory, each shape recorded once as a CUDA graph.
-
-A net of some sixty small kernels waits for Python at every one of them; recorded, they are started in one call, copies
-included. Threads have streams of their own, so that one's copies run while another computes.
-
-A mask net made ready for torch: rewritten, behind its preprocessing, channels last, in the precision asked for.
+On an NVIDIA GPU frames go through pinned memory, and each shape is recorded once as a CUDA graph. A net of some sixty
+small kernels waits for Python at every one of them; recorded, they are started in one call, copies included. Threads
+have streams of their own, so that one's copies run while another computes.
 """
 
+import copy
 import logging
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from depthcue.backends.device_memory import CudaLane, Seats
-from depthcue.backends.session import Frames, Masks, check_dial, check_frames, telling_out_of_memory
+from depthcue.backends.session import Frames, Maps, Session, telling_out_of_memory
 from depthcue.errors import DepthcueError
-from depthcue.nets import MaskNet
+from depthcue.nets import DepthNet, MaskNet, NetOnFrames
 from depthcue.nets.exported import net_identity
 from depthcue.nets.rewriting import rewritten
 
 log = logging.getLogger(__name__)
 
-Module = Callable[[Tensor], Tensor]
+Module = Callable[[Tensor, Tensor | None], Tensor]
+"""Frames uint8 (B, H, W, 3), and the dial (1,) of a mask net, to maps float32 (B, h, w)."""
 
 
 class OnGpu:
-    """Runs a module from frames to masks, from any number of threads."""
+    """Runs a module from frames to maps, from any number of threads."""
 
-    def __init__(self, module: nn.Module | Module, device: str, lane: Callable[[str], Any] = CudaLane) -> None:
+    def __init__(self, module: Module, device: str, lane: Callable[[str], Any] = CudaLane) -> None:
         """
         Args:
-            module: on the device; frames uint8 (B, H, W, 3) to masks float32 (B, H, W).
+            module: on the device.
             lane: what the work goes through.
         """
         self._make_seat: Callable[[tuple[int, ...]], _Seat] = lambda shape: _Seat(module, shape, lane(device))
@@ -44,28 +42,28 @@ class OnGpu:
         self._largest = 0
         self._lock = threading.Lock()
 
-    def run(self, frames: Frames) -> Masks:
-        """The masks of frames uint8 (B, H, W, 3), the caller's own.
+    def run(self, frames: Frames, dial: float | None = None) -> Maps:
+        """The maps of frames uint8 (B, H, W, 3), the caller's own.
 
         Raises:
             RuntimeError: out of memory, after what other shapes had taken was given back.
         """
         try:
-            return self._run(frames)
+            return self._run(frames, dial)
         except torch.OutOfMemoryError:
             # what is recorded holds its memory; another shape may have what this one lacks
             if not self._seats.clear():
                 self._largest = 0  # so that the next, smaller batch is not rounded up again
                 raise
-        return self._run(frames)
+        return self._run(frames, dial)
 
-    def _run(self, frames: Frames) -> Masks:
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
         with self._seats.taken((self._rounded(len(frames)), *frames.shape[1:])) as seat:
-            return seat.run(frames)
+            return seat.run(frames, dial)
 
-    def staged(self, frames: Frames) -> Callable[[], None]:
-        """Put `frames` on the device; what is returned runs the module on them there, and returns when it is done."""
-        return self._make_seat(frames.shape).staged(frames)
+    def staged(self, frames: Frames, dial: float | None = None) -> Callable[[], None]:
+        """As `Session.staged`."""
+        return self._make_seat(frames.shape).staged(frames, dial)
 
     def _rounded(self, count: int) -> int:
         """The batch to run `count` frames in: a power of two, or the largest that has come.
@@ -89,12 +87,19 @@ class _Seat:
         self._replay: Callable[[], None] | None = None
         with lane.active():
             self._frames = lane.host(shape, torch.uint8), lane.device(shape, torch.uint8)
-            self._masks = lane.host(shape[:3], torch.float32), lane.device(shape[:3], torch.float32)
+            self._dial: tuple[Tensor, Tensor] | None = (lane.host((1,), torch.float32),
+                                                        lane.device((1,), torch.float32))
+        self._maps: tuple[Tensor, Tensor] | None = None
+        """Made by the first run, which shows how large they are."""
         self._frames[0].zero_()  # a batch may leave its end as it is
 
-    def run(self, frames: Frames) -> Masks:
+    def run(self, frames: Frames, dial: float | None) -> Maps:
         """Copy in, run, copy out, wait; fewer frames than there is room for are run with whatever was there before."""
         self._frames[0].numpy()[:len(frames)] = frames
+        if dial is None:
+            self._dial = None
+        elif self._dial is not None:
+            self._dial[0].fill_(dial)
         with self._lane.active(), torch.inference_mode():
             (self._replay or self._all)()
             self._lane.wait()
@@ -103,11 +108,12 @@ class _Seat:
             if self._runs == 1:
                 self._replay = self._recorded(self._all)
         self._runs += 1
-        return self._masks[0][:len(frames)].numpy().copy()
+        assert self._maps is not None
+        return self._maps[0][:len(frames)].numpy().copy()
 
-    def staged(self, frames: Frames) -> Callable[[], None]:
+    def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
         """As `OnGpu.staged`."""
-        self.run(frames)  # chooses algorithms
+        self.run(frames, dial)  # chooses algorithms
         with self._lane.active(), torch.inference_mode():
             replay = self._recorded(self._compute) or self._compute
 
@@ -129,11 +135,17 @@ class _Seat:
 
     def _all(self) -> None:
         self._frames[1].copy_(self._frames[0], non_blocking=True)
+        if self._dial is not None:
+            self._dial[1].copy_(self._dial[0], non_blocking=True)
         self._compute()
-        self._masks[0].copy_(self._masks[1], non_blocking=True)
+        assert self._maps is not None
+        self._maps[0].copy_(self._maps[1], non_blocking=True)
 
     def _compute(self) -> None:
-        self._masks[1].copy_(self._module(self._frames[1]))
+        maps = self._module(self._frames[1], None if self._dial is None else self._dial[1])
+        if self._maps is None:
+            self._maps = self._lane.host(maps.shape, torch.float32), self._lane.device(maps.shape, torch.float32)
+        self._maps[1].copy_(maps)
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,156 +163,143 @@ class _InFloat32(nn.Module):
         return scores
 
 
-class MaskModule(nn.Module):
-    """`frames` uint8 (B, H, W, 3) RGB to mask float32 (B, H, W), for one share or λ.
+class _Autocast(nn.Module):
+    """Convolutions in 16 bit, whatever the net does between them."""
 
-    Below float32 the weights themselves are 16 bit wide, so that no call has to cast them, as autocast does. Bytes are
-    brought to [0, 1] and normalised in float32, where their digits are needed; what sums and means accumulate in is
-    float32 by torch's own choice.
-    """
-
-    dial: Tensor
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: MaskNet, dial: float, precision: str) -> None:
-        """
-        Args:
-            net: left as it is; a copy is rewritten.
-            dial: the share to keep or λ, whichever the net takes.
-            precision: `fp32`, `bf16` or `fp16`.
-
-        Raises:
-            DepthcueError: weights too large for fp16.
-        """
+    def __init__(self, module: NetOnFrames, dtype: torch.dtype) -> None:
         super().__init__()
-        self.dtype = DTYPES[precision]
-        self.net, rewriting = rewritten(net)
-        log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
-        description = net.description
-        # one for all frames: what is computed from it is computed once, not for each frame
-        self.register_buffer("dial", torch.tensor([dial]))
-        self.register_buffer("mean", torch.tensor(description.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(description.std).view(1, 3, 1, 1))
-        self.net.to(self.dtype)
-        if self.net.keeps_shares and isinstance(head := getattr(self.net, "head", None), nn.Conv2d):
-            self.net.set_submodule("head", _InFloat32(head))
-        for name, value in self.net.state_dict().items():
-            if precision == "fp16" and value.isinf().any():
-                raise DepthcueError(f"{description.name} does not fit into {precision}: {name} holds weights that are "
-                                    "too large for it", "Use --precision bf16, which has the range of fp32, or fp32.")
-        self.to(memory_format=torch.channels_last)
+        self.module, self.dtype = module, dtype
 
-    def forward(self, frames: Tensor) -> Tensor:
-        # what arrives in channels-last order stays so: this moves nothing
-        rgb = frames.permute(0, 3, 1, 2).float() / 255.0  # (B, 3, H, W)
-        normalised = ((rgb - self.mean) / self.std).to(self.dtype)
-        mask: Tensor = self.net(normalised, self.dial)
-        return mask[:, 0].float()  # (B, H, W)
+    def forward(self, frames: Tensor, dial: Tensor | None = None) -> Tensor:
+        with torch.autocast(frames.device.type, self.dtype, cache_enabled=False):
+            maps: Tensor = self.module(frames, dial)
+        return maps
 
 
-PRECISIONS = tuple(DTYPES)
+def prepared(net: MaskNet | DepthNet, precision: str = "fp32", *, as_given: bool = False) -> nn.Module:
+    """A copy of the net behind its preprocessing, in eval mode, as a `TorchSession` runs it; the net is left as it is.
+
+    Raises:
+        DepthcueError: weights too large for fp16.
+    """
+    dtype = DTYPES[precision]
+    if as_given:
+        module = NetOnFrames(copy.deepcopy(net)).eval().requires_grad_(False)
+        return module if precision == "fp32" else _Autocast(module, dtype)
+    own, rewriting = rewritten(net)
+    log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
+    module = NetOnFrames(own)
+    if isinstance(own, MaskNet) and precision != "fp32":
+        _to_sixteen_bit(module, dtype)
+    module = module.to(memory_format=torch.channels_last)
+    return _Autocast(module, dtype) if isinstance(own, DepthNet) and precision != "fp32" else module
 
 
-class TorchRunner:
-    """Runs a mask net in torch; the net given is copied and stays as it is."""
+def _to_sixteen_bit(module: NetOnFrames, dtype: torch.dtype) -> None:
+    """Make the weights themselves 16 bit wide, in place, so that no call has to cast them, as autocast does.
 
-    def __init__(self, net: MaskNet, dial: float | None = None, device: str = "cpu", precision: str = "fp32", *,
-                 compiled: bool = False) -> None:
+    What sums and means accumulate in is float32 by torch's own choice.
+    """
+    net = module.net
+    exact = {name: net.get_buffer(name) for name in ("_mean", "_std")}
+    net.to(dtype)
+    for name, value in exact.items():
+        net.register_buffer(name, value, persistent=False)
+    module.dtype = dtype
+    if net.description.dial_name == "keep" and isinstance(head := getattr(net, "head", None), nn.Conv2d):
+        net.set_submodule("head", _InFloat32(head))
+    for name, value in net.state_dict().items():
+        if dtype == torch.float16 and value.isinf().any():
+            raise DepthcueError(f"{net.description.name} does not fit into fp16: {name} holds weights that are too "
+                                "large for it", "Use --precision bf16, which has the range of fp32, or fp32.")
+
+
+class TorchSession(Session):
+    """Runs a mask net or a depth net in torch; the net given is copied and stays as it is."""
+
+    def __init__(self, net: MaskNet | DepthNet, dial: float | None = None, device: str = "cpu",
+                 precision: str = "fp32", *, compiled: bool = False, as_given: bool = False) -> None:
         """
         Args:
-            dial: the share to keep or λ, whichever the net takes; None for its own default.
+            dial: see `Session`.
             device: `cpu`, `cuda`, `cuda:N` or `mps`.
-            precision: `fp32`; `bf16` or, on a GPU, `fp16` for weights and features in it.
+            precision: `fp32`; `bf16` or, on a GPU, `fp16` for convolutions in it.
             compiled: let torch's compiler write the kernels when the first batch of a size comes: half a minute and
                 more, and a C++ compiler on a CPU.
+            as_given: run it as whoever has the net and torch would write down first: neither rewritten nor recorded.
 
         Raises:
             DepthcueError: a share or λ that the net does not take, or no such precision.
         """
-        if precision not in PRECISIONS:
-            raise DepthcueError(f"torch runs no precision {precision!r} here", f"Choose {', '.join(PRECISIONS)}.")
+        if precision not in DTYPES:
+            raise DepthcueError(f"torch runs no precision {precision!r} here", f"Choose {', '.join(DTYPES)}.")
         if precision == "fp16" and device == "cpu":
             raise DepthcueError("fp16 is for GPUs; few CPUs compute in it", "Use --precision bf16 or fp32.")
-        self.description = net.description
-        self.dial = check_dial(net.description, dial)
-        self.device = device
+        super().__init__(f"torch {device} {precision}" + (" compiled" if compiled else "")
+                         + (" as given" if as_given else ""), device, net_identity(net), net.description, dial)
         self.precision = precision
-        self.identity = net_identity(net)
-        self.name = f"torch {device} {precision}" + (" compiled" if compiled else "")
         self._net = net
         self._compiled = compiled
-        self._module: Callable[[Tensor], Tensor] | None = None
+        self._as_given = as_given
+        self._module: Module | None = None
         self._on_gpu: OnGpu | None = None
         self._benchmark_before = False
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         device = torch.device(self.device)
         if device.type == "cuda" and not torch.cuda.is_available():
             raise DepthcueError(f"torch sees no GPU for --device {self.device}",
                                 "Use --device cpu, or see depthcue doctor.")
-        module = MaskModule(self._net, self.dial, self.precision)
+        module = prepared(self._net, self.precision, as_given=self._as_given)
         try:
             with telling_out_of_memory():
                 module = module.to(device)
         except RuntimeError as error:
             raise DepthcueError(f"torch cannot use --device {self.device}: {error}", "See depthcue doctor.") from error
         self._module = torch.compile(module, **_COMPILING[device.type]) if self._compiled else module
-        if device.type == "cuda":
+        if device.type == "cuda" and not self._as_given:
             self._on_gpu = OnGpu(self._module, self.device)
             # let cuDNN try which algorithm is fastest for each shape
             self._benchmark_before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def _close(self) -> None:
         if self._on_gpu is not None:
             torch.backends.cudnn.benchmark = self._benchmark_before
         self._module = self._on_gpu = None
 
-    def infer(self, frames: Frames) -> Masks:
-        """As `Runner.infer`.
-
-        Raises:
-            OutOfDeviceMemory: a smaller batch may fit.
-            DepthcueError: the net computes what is no number in this precision.
-        """
-        module = self._entered()
-        check_frames(frames, self.description.multiple)
-        with telling_out_of_memory():
-            try:
-                masks = self._on_gpu.run(frames) if self._on_gpu is not None else self._run(module, frames)
-            except torch._dynamo.exc.TorchDynamoException as error:
-                raise _uncompilable(error) from error
-        if np.isnan(masks.min()):
+    def _run(self, frames: Frames, dial: float | None) -> Maps:
+        assert self._module is not None
+        try:
+            if self._on_gpu is not None:
+                maps = self._on_gpu.run(frames, dial)
+            else:
+                with torch.inference_mode():
+                    maps = self._module(*self._inputs(frames, dial)).cpu().numpy()
+        except torch._dynamo.exc.TorchDynamoException as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DepthcueError(f"torch cannot compile the net here: {first}", "Leave --compile out.") from error
+        if np.isnan(maps.min()):
             raise DepthcueError(f"{self.description.name} computes NaN in {self.precision}",
                                 "Its numbers are too large for it. Use --precision bf16, or fp32.")
-        return masks
+        return maps
 
-    def staged(self, frames: Frames) -> Callable[[], None]:
-        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
-        module = self._entered()
+    def _staged(self, frames: Frames) -> Callable[[], None]:
         if self._on_gpu is not None:
-            return self._on_gpu.staged(frames)
-        batch = torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(self.device)
+            return self._on_gpu.staged(frames, self.dial)
+        module, inputs = self._module, self._inputs(frames, self.dial)
+        assert module is not None
 
         def run() -> None:
             with torch.inference_mode():
-                module(batch)[:, :1].cpu()  # a value that is asked for has been computed
+                module(*inputs)[:, :1].cpu()  # a value that is asked for has been computed
 
         return run
 
-    def _entered(self) -> Callable[[Tensor], Tensor]:
-        if self._module is None:
-            raise RuntimeError("the runner is not entered")
-        return self._module
-
-    def _run(self, module: Callable[[Tensor], Tensor], frames: Frames) -> Masks:
-        with torch.inference_mode():
-            # torch takes neither mirrored nor read-only arrays
-            batch = torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(self.device)
-            masks: Masks = module(batch).cpu().numpy()
-        return masks
+    def _inputs(self, frames: Frames, dial: float | None) -> tuple[Tensor, Tensor | None]:
+        # torch takes neither mirrored nor read-only arrays
+        batch = torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(self.device)
+        # one for all frames: what is computed from it is computed once, not for each frame
+        return batch, None if dial is None else torch.full((1,), dial, device=self.device)
 
 
 _COMPILING: dict[str, dict[str, Any]] = {
@@ -309,8 +308,3 @@ _COMPILING: dict[str, dict[str, Any]] = {
     "cuda": {},
     "mps": {},
 }
-
-
-def _uncompilable(error: BaseException) -> DepthcueError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return DepthcueError(f"torch cannot compile the net here: {first}", "Leave --compile out.")

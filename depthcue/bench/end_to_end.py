@@ -1,4 +1,4 @@
-"""Whole jobs timed: from files to masks on disk, as `depthcue mask` does it, with each contender in turn.
+"""Whole jobs timed: from files to masks on disk, as `depthcue mask` does it, with each candidate in turn.
 
 A video and a folder of pictures to time whole jobs on, made here: a camera that glides over rendered scenes.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthcue import scenes
-from depthcue.bench.contenders import Contender
+from depthcue.bench.candidates import Candidate
 from depthcue.bench.measure import reason_of
 from depthcue.errors import DepthcueError
 from depthcue.files import write_bytes
@@ -34,11 +34,11 @@ _LONG = 1000
 class Job:
     """The nets of one way of masking, and masking with them, again and again; a context manager."""
 
-    def __init__(self, contender: Contender, spec: str, lam: float | None = None,
+    def __init__(self, candidate: Candidate, spec: str, lam: float | None = None,
                  size: tuple[int, int] | None = None, keep: float | None = None) -> None:
         """
         Args:
-            contender: one of `in_jobs`.
+            candidate: one of `in_jobs`.
             spec: of the mask net.
             lam, keep: λ, or the share to keep; None for the net's own.
             size: (height, width) to work at; None for the net's own.
@@ -46,9 +46,9 @@ class Job:
         Raises:
             DepthcueError: the net cannot be opened so.
         """
-        options = checked(MaskOptions(weights=spec, keep=keep, lam=lam, save=("mask",), backend=contender.backend,
-                                      device=contender.device, precision=contender.precision, size=size))
-        self._masking = Masking(options, Plan.for_device(contender.device, None), _LONG)
+        options = checked(MaskOptions(weights=spec, keep=keep, lam=lam, save=("mask",), backend=candidate.backend,
+                                      device=candidate.device, precision=candidate.precision, size=size))
+        self._masking = Masking(options, Plan.for_device(candidate.device, None), _LONG)
 
     def __enter__(self) -> "Job":
         self._masking.__enter__()
@@ -77,9 +77,9 @@ class Job:
         return sum(outcome.frames for outcome in outcomes), seconds
 
 
-def time_jobs(contenders: Sequence[Contender], opened: Callable[[Contender], Job], sources: Mapping[str, str],
+def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Job], sources: Mapping[str, str],
               progress: Progress) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Mask every source with every contender, ROUNDS times, in turns, after one round that does not count.
+    """Mask every source with every candidate, ROUNDS times, in turns, after one round that does not count.
 
     Nets are open before the clock starts, as they are in all but the first seconds of a long job. Masks alone are
     saved.
@@ -88,26 +88,26 @@ def time_jobs(contenders: Sequence[Contender], opened: Callable[[Contender], Job
         sources: what to call it, and the path.
 
     Returns:
-        An entry for each contender and source that went well: `name`, `source`, `frames`, `frames_per_second` (the
+        An entry for each candidate and source that went well: `name`, `source`, `frames`, `frames_per_second` (the
         median) and `all`; and `name`, `source` and `reason` of those that did not.
     """
     taken: dict[tuple[str, str], list[float]] = {}
     frames: dict[str, int] = {}
     failed: dict[tuple[str, str], str] = {}
-    progress.start("timing whole jobs", (ROUNDS + 1) * len(sources) * len(contenders))
+    progress.start("timing whole jobs", (ROUNDS + 1) * len(sources) * len(candidates))
     with ExitStack() as stack:
         jobs: dict[str, Job] = {}
         for number in range(ROUNDS + 1):
             for source, path in sources.items():
-                for contender in [*contenders[number:], *contenders[:number]]:
-                    key = contender.name, source
+                for candidate in [*candidates[number:], *candidates[:number]]:
+                    key = candidate.name, source
                     progress.advance()
                     if key in failed:
                         continue
                     try:
-                        if contender.name not in jobs:
-                            jobs[contender.name] = stack.enter_context(opened(contender))
-                        frames[source], seconds = jobs[contender.name].mask(_inputs(path))
+                        if candidate.name not in jobs:
+                            jobs[candidate.name] = stack.enter_context(opened(candidate))
+                        frames[source], seconds = jobs[candidate.name].mask(_inputs(path))
                     except Exception as error:  # as when it was checked: libraries raise what they like
                         failed[key] = reason_of(error)
                         continue

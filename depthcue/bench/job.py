@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from depthcue import files
 from depthcue.backends.precision import TOLERANCES
-from depthcue.bench.contenders import Contender, depth_contenders, depth_net_of, mask_contenders, mask_net_of
+from depthcue.bench.candidates import Candidate, depth_candidates, depth_net_of, mask_candidates, mask_net_of
 from depthcue.bench.end_to_end import Job, time_jobs, write_sources
 from depthcue.bench.limits import flops_per_frame, highest, measure_limits
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure
@@ -31,7 +31,7 @@ from depthcue.scenes.api import rendered_pictures
 BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 32), "mps": (1, 4, 16)}
 SECONDS = 3.0
 JOB_SECONDS = 1.2
-"""About how long the fastest contender's job is to take."""
+"""About how long the fastest candidate's job is to take."""
 JOB_FRAMES = (12, 240)
 """The fewest and the most frames of a job."""
 
@@ -107,15 +107,15 @@ class _Work:
     def run(self, mask_net: MaskNet, spec: str, depth_net: DepthNet | None) -> dict[str, Any]:
         """The parts of the document that are measured."""
         largest, size = max(self.batch_sizes), self.settings.size
-        contenders = mask_contenders(mask_net, spec, self.settings.lam, self.device, self.threads, largest, size,
+        candidates = mask_candidates(mask_net, spec, self.settings.lam, self.device, self.threads, largest, size,
                                      self.settings.keep)
-        precisions = tuple(dict.fromkeys(contender.precision for contender in contenders))
+        precisions = tuple(dict.fromkeys(candidate.precision for candidate in candidates))
         limits = self._limits(precisions)
-        of_masks = self._measure(mask_net, contenders)
+        of_masks = self._measure(mask_net, candidates)
         limits = highest(limits, self._limits(precisions))
         of_depths = None
         if depth_net is not None:
-            ways = depth_contenders(depth_net, self.device, self.threads, largest, size)
+            ways = depth_candidates(depth_net, self.device, self.threads, largest, size)
             of_depths = self._measure(depth_net, ways)
             limits = highest(limits, self._limits(precisions))
         nets = [self._net_part("mask", mask_net, of_masks, limits)]
@@ -128,10 +128,10 @@ class _Work:
         self.progress.start("measuring what the hardware can do")
         return measure_limits(self.device, precisions)
 
-    def _measure(self, net: MaskNet | DepthNet, contenders: Sequence[Contender]) -> Measured:
+    def _measure(self, net: MaskNet | DepthNet, candidates: Sequence[Candidate]) -> Measured:
         dial = net.dial_value(self.settings.keep, self.settings.lam) if isinstance(net, MaskNet) else None
         subject = Subject(net, _size(net, self.settings), dial, self.pictures)
-        return measure(subject, contenders, self.batch_sizes, self.settings.seconds, self.progress)
+        return measure(subject, candidates, self.batch_sizes, self.settings.seconds, self.progress)
 
     def _net_part(self, kind: str, net: MaskNet | DepthNet, measured: Measured,
                   limits: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +139,8 @@ class _Work:
         flops = {name: flops_per_frame(net, size, rewrite=rewrite)
                  for name, rewrite in (("as_given", False), ("rewritten", True))}
         for entry in measured.entries:
-            done = flops["rewritten" if entry.contender.rewritten else "as_given"]
-            limit = limits["matmul_tflops"].get(entry.contender.precision)
+            done = flops["rewritten" if entry.candidate.rewritten else "as_given"]
+            limit = limits["matmul_tflops"].get(entry.candidate.precision)
             for timing in entry.timings:
                 timing["share_of_limit"] = None if done is None or limit is None else float(
                     f"{done * timing['frames_per_second'] / (1e12 * limit):.3g}")
@@ -149,14 +149,14 @@ class _Work:
         return {"kind": kind, "name": net.description.name, "height": size[0], "width": size[1],
                 "file": None if net.graph_file is None else net.graph_file.name, "reference": measured.reference,
                 "parameters": sum(parameter.numel() for parameter in net.parameters()) or None,
-                "flops_per_frame": flops, "ranking": [entry.contender.name for entry in ranked],
+                "flops_per_frame": flops, "ranking": [entry.candidate.name for entry in ranked],
                 "contenders": [entry.as_json() for entry in measured.entries], "failed": measured.failed,
                 "left_out": measured.left_out}
 
     def _jobs(self, mask_net: MaskNet, spec: str, entries: Sequence[Entry]) -> dict[str, Any]:
         jobs = [entry for entry in entries
-                if entry.contender.in_jobs and entry.agreement.right and entry.best() is not None]
-        bare = {entry.contender.name: _frames_per_second(entry) for entry in jobs}
+                if entry.candidate.in_jobs and entry.agreement.right and entry.best() is not None]
+        bare = {entry.candidate.name: _frames_per_second(entry) for entry in jobs}
         if not jobs:
             return {"jobs": [], "failed": []}
         if self.settings.source is not None:
@@ -166,10 +166,10 @@ class _Work:
             count = int(np.clip(JOB_SECONDS * max(bare.values()), *JOB_FRAMES))
             sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
 
-        def opened(contender: Contender) -> Job:
-            return Job(contender, spec, self.settings.lam, self.settings.size, self.settings.keep)
+        def opened(candidate: Candidate) -> Job:
+            return Job(candidate, spec, self.settings.lam, self.settings.size, self.settings.keep)
 
-        done, failed = time_jobs([entry.contender for entry in jobs], opened, sources, self.progress)
+        done, failed = time_jobs([entry.candidate for entry in jobs], opened, sources, self.progress)
         for job in done:
             job["share_of_runner"] = float(f"{job['frames_per_second'] / bare[job['name']]:.3g}")
         return {"jobs": done, "failed": failed}
@@ -236,7 +236,7 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     Beside the fields every document has: `weights` and `target_net` (None where there is none, then `without_target`
     says why), `trained`, `device`, `settings`, `threads`, `scopes` (what each scope is), `memory_batch`, `tolerances`
     by precision, `limits` (see `limits.measure_limits`); `measured`, for each net: its size and arithmetic, the `file`
-    where it is an exported graph, `reference` (the contender that ratios are to), `ranking` (names with right answers,
+    where it is an exported graph, `reference` (the candidate that ratios are to), `ranking` (names with right answers,
     fastest first), `contenders` with agreement, memory and `timings` (a batch size and scope each, see
     `timing.Timed.as_json`, and `share_of_limit`: arithmetic done a second over the matrix-product rate), `failed` and
     `left_out` with reasons; and `end_to_end`, see `end_to_end.time_jobs`, where `share_of_runner` is over the runner's

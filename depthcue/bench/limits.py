@@ -9,7 +9,6 @@ The arithmetic of a net: floating-point operations a frame, a multiplication and
 Peak memory of a piece of work: what it adds to this process, and what it takes on a GPU.
 """
 
-import copy
 import ctypes
 import gc
 import sys
@@ -22,7 +21,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from depthcue.bench.contenders import dial_tensor, graph_of
+from depthcue.backends.torch_backend import prepared
 from depthcue.nets import DepthNet, MaskNet
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -118,12 +117,12 @@ def flops_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: 
     Args:
         size: (height, width) of the frame.
     """
-    dial = net.dial_value() if isinstance(net, MaskNet) else None
+    dial = torch.full((1,), net.dial_value(), device="meta") if isinstance(net, MaskNet) else None
     frames = torch.zeros(1, *size, 3, dtype=torch.uint8, device="meta")
     try:
-        graph = copy.deepcopy(graph_of(net, rewrite=rewrite)).to("meta")
+        module = prepared(net, as_given=not rewrite).to("meta")
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            graph(frames, *dial_tensor(dial, frames))
+            module(frames, dial)
     except Exception:  # a net of others may leave torch, or ask for values, in whatever way it likes
         return None
     return int(counter.get_total_flops()) or None

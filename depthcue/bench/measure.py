@@ -1,4 +1,4 @@
-"""Measuring the contenders for one net: right answers first, then memory, then time over batch sizes.
+"""Measuring the candidates for one net: right answers first, then memory, then time over batch sizes.
 
 Timing several ways to do the same thing, in turns, so that a disturbance of the machine hits all of them.
 
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -23,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthcue.backends.precision import TOLERANCES
-from depthcue.backends.session import Frames, Masks
-from depthcue.bench.contenders import Contender, Runs, Staging, TorchGraph
+from depthcue.backends.session import Frames, Maps, Session
+from depthcue.backends.torch_backend import TorchSession
+from depthcue.bench.candidates import Candidate
 from depthcue.bench.limits import peak_memory_mib
 from depthcue.errors import DepthcueError
 from depthcue.export.parity import kept_pixels
@@ -105,10 +107,6 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-Maps = NDArray[np.float32]
-"""Masks or depths, float32 (B, h, w)."""
-
-
 @dataclass(frozen=True)
 class Agreement:
     """How far answers are from those of the net as given."""
@@ -139,8 +137,8 @@ class Answers:
         self.frames: Frames = np.stack([resize_rgb(picture, *size) for picture in pictures])
         self._of_masks = isinstance(net, MaskNet)
         self._keep = dial if isinstance(net, MaskNet) and net.keeps_shares else None
-        with TorchGraph(net, dial) as graph:
-            self.maps = np.concatenate([graph.infer(self.frames[row:row + 1]) for row in range(len(self.frames))])
+        with TorchSession(net, dial, as_given=True) as session:
+            self.maps = np.concatenate([session.run(self.frames[row:row + 1]) for row in range(len(self.frames))])
 
     def agreement(self, maps: Maps, precision: str) -> Agreement:
         """How far `maps`, made of the same frames in `precision`, are from these."""
@@ -185,9 +183,9 @@ class Subject:
 
 @dataclass
 class Entry:
-    """What is known of one contender."""
+    """What is known of one candidate."""
 
-    contender: Contender
+    candidate: Candidate
     agreement: Agreement
     host_mib: float | None
     device_mib: float | None
@@ -201,7 +199,7 @@ class Entry:
         return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
     def as_json(self) -> dict[str, Any]:
-        way = self.contender
+        way = self.candidate
         return {"name": way.name, "backend": way.backend, "device": way.device, "precision": way.precision,
                 "rewritten": way.rewritten, "agreement": self.agreement.as_json(), "host_mib": _whole(self.host_mib),
                 "device_mib": _whole(self.device_mib), "timings": self.timings, "left_out": self.left_out}
@@ -209,48 +207,48 @@ class Entry:
 
 @dataclass(frozen=True)
 class Measured:
-    """All contenders for a net: those that ran, and why the others did not."""
+    """All candidates for a net: those that ran, and why the others did not."""
 
     entries: list[Entry]
     failed: list[dict[str, str]]
     left_out: list[dict[str, Any]]
     """Batch sizes that would have taken too long."""
     reference: str
-    """The contender that ratios are to."""
+    """The candidate that ratios are to."""
 
 
-def measure(subject: Subject, contenders: Sequence[Contender], batch_sizes: Sequence[int], seconds: float,
+def measure(subject: Subject, candidates: Sequence[Candidate], batch_sizes: Sequence[int], seconds: float,
             progress: Progress) -> Measured:
-    """Open every contender, check its answers, and time all that run, in turns, at every batch size.
+    """Open every candidate, check its answers, and time all that run, in turns, at every batch size.
 
     Those with wrong answers are timed too, so that it can be seen what the error buys; they are marked.
 
     Args:
-        contenders: all on one device; the first is the reference.
+        candidates: all on one device; the first is the reference.
         seconds: about how long to time one batch size in one scope.
     """
     what = "mask net" if isinstance(subject.net, MaskNet) else "depth net"
-    reference = contenders[0].name
+    reference = candidates[0].name
     answers = Answers(subject.net, subject.dial, subject.pictures, subject.size)
     with ExitStack() as stack:
-        progress.start(f"checking the {what}", len(contenders))
+        progress.start(f"checking the {what}", len(candidates))
         entries: list[Entry] = []
-        running: dict[str, Runs] = {}
+        running: dict[str, Session] = {}
         failed: list[dict[str, str]] = []
-        for contender in contenders:
+        for candidate in candidates:
             try:
-                entry, runs = _opened(contender, answers, stack)
+                entry, session = _opened(candidate, answers, stack)
                 entries.append(entry)
-                running[contender.name] = runs
+                running[candidate.name] = session
             except Exception as error:  # whatever a library raises that is half installed or lacks an algorithm
                 reason = reason_of(error)
-                log.info("%s does not run here: %s", contender.name, reason)
-                failed.append({"name": contender.name, "reason": reason})
+                log.info("%s does not run here: %s", candidate.name, reason)
+                failed.append({"name": candidate.name, "reason": reason})
             progress.advance()
         # on a CPU frames are where the net computes already: one scope says it all
-        with_staging = contenders[0].device != "cpu"
+        with_staging = candidates[0].device != "cpu"
         left_out: list[dict[str, Any]] = []
-        by_name = {entry.contender.name: entry for entry in entries}
+        by_name = {entry.candidate.name: entry for entry in entries}
         expected_s = 0.0
         for batch in sorted(batch_sizes):
             if expected_s * batch * MIN_ROUNDS > PATIENCE * seconds:
@@ -276,36 +274,33 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-def _opened(contender: Contender, answers: Answers, stack: ExitStack) -> tuple[Entry, Runs]:
-    """Enter a contender, for as long as `stack` lasts, and see what it answers and how much memory that takes."""
-    kind = contender.device.partition(":")[0]
+def _opened(candidate: Candidate, answers: Answers, stack: ExitStack) -> tuple[Entry, Session]:
+    """Enter a candidate, for as long as `stack` lasts, and see what it answers and how much memory that takes."""
+    kind = candidate.device.partition(":")[0]
     batch = USUAL_BATCH[kind]
-    runs = contender.open()  # exports or builds where that was not done before, which is no memory of running
+    session = candidate.open()  # exports or builds where that was not done before, which is no memory of running
 
     def start() -> None:
-        stack.enter_context(runs)
-        runs.infer(_batch_of(answers.frames, batch))
+        stack.enter_context(session)
+        session.run(_batch_of(answers.frames, batch))
 
-    host, device = peak_memory_mib(start, contender.device, contender.backend == "torch")
-    chunks = [runs.infer(answers.frames[row:row + batch]) for row in range(0, len(answers.frames), batch)]
-    return Entry(contender, answers.agreement(np.concatenate(chunks), contender.precision), host, device), runs
+    host, device = peak_memory_mib(start, candidate.device, candidate.backend == "torch")
+    chunks = [session.run(answers.frames[row:row + batch]) for row in range(0, len(answers.frames), batch)]
+    return Entry(candidate, answers.agreement(np.concatenate(chunks), candidate.precision), host, device), session
 
 
-def _scopes(running: dict[str, Runs], frames: Frames, with_staging: bool,
+def _scopes(running: dict[str, Session], frames: Frames, with_staging: bool,
             failing: Callable[[str, Exception], None]) -> dict[str, dict[str, Callable[[], object]]]:
-    """What to time, by scope and contender."""
-    def infer(runs: Runs) -> Callable[[], Masks]:
-        return lambda: runs.infer(frames)
-
-    scopes: dict[str, dict[str, Callable[[], object]]] = {RUNNER: {name: infer(runs) for name, runs in running.items()}}
+    """What to time, by scope and candidate."""
+    scopes: dict[str, dict[str, Callable[[], object]]] = {
+        RUNNER: {name: partial(session.run, frames) for name, session in running.items()}}
     if with_staging:
         scopes[NETWORK] = {}
-        for name, runs in running.items():
-            if isinstance(runs, Staging):
-                try:
-                    scopes[NETWORK][name] = runs.staged(frames)
-                except Exception as error:  # as in timing: memory or a shape that is missing, in any class
-                    failing(name, error)
+        for name, session in running.items():
+            try:
+                scopes[NETWORK][name] = session.staged(frames)
+            except Exception as error:  # as in timing: memory or a shape that is missing, in any class
+                failing(name, error)
     return scopes
 
 

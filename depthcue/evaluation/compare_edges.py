@@ -26,9 +26,9 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import Example, Step, draw_example, save_example, save_still
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
-from depthcue.evaluation.tally import Setting, Summary, Sweep, Tally, setting_of, sweep_dial
+from depthcue.evaluation.tally import Summary, Sweep, Tally, means_of, setting_of, sweep_dial
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
-from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets import DepthNet, MaskNet, Setting
 from depthcue.progress import Progress, Silent
 from depthcue.scorers import (
     THRESHOLD,
@@ -157,7 +157,7 @@ class _Comparison:
         return sorted(set(self.asked.values()), key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
     def _mask(self, pictures: Pictures, setting: Setting) -> Tensor:
-        return build_method("mask", setting.means(self.mask_net, self.settings.seed))(pictures)  # (B, 1, H, W)
+        return build_method("mask", means_of(self.mask_net, setting, self.settings.seed))(pictures)  # (B, 1, H, W)
 
     def measure(self, view: View, progress: Progress) -> list[Example]:
         """Add one batch to what is collected; give the examples wanted of it."""

@@ -151,7 +151,7 @@ class _Observer:
 
     def masks(self, pictures: Pictures) -> Tensor:
         """M = G(I), (B, 1, h, w) at this network's working size."""
-        return build_method("mask", self.setting.means(self.mask_net))(pictures)
+        return build_method("mask", tally.means_of(self.mask_net, self.setting))(pictures)
 
 
 class _Comparison:

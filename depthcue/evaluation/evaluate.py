@@ -38,9 +38,9 @@ from depthcue.evaluation.fills import (
 from depthcue.evaluation.metrics import spearman
 from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
-from depthcue.evaluation.tally import Setting, Summary, Tally, setting_of, settings_for
+from depthcue.evaluation.tally import Summary, Tally, means_of, setting_of, settings_for
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
-from depthcue.nets import DepthNet, MaskNet, load_mask_net
+from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.nets.units import FILLS, check_fill
 from depthcue.progress import Progress, Silent
 from depthcue.scorers import (
@@ -117,7 +117,7 @@ class Asked:
         Raises:
             DepthcueError: the net gives something else.
         """
-        mask = build_method("mask", self.setting.means(self.mask_net))(pictures)
+        mask = build_method("mask", means_of(self.mask_net, self.setting))(pictures)
         if not (torch.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
             raise DepthcueError(f"the mask net {self.mask_net.description.name} gives values outside [0, 1] at "
                                 f"{self.setting}, or none that are numbers",
@@ -239,8 +239,8 @@ class _Evaluation:
                                multiple=lcm(*(one.mask_net.description.multiple for one in asked)),
                                scenes=bool(settings.shares) and wants_scenes(settings.against))
         self.in_question = min(asked, key=lambda one: one.distance(settings.keep, settings.lam))
-        means = replace(self.in_question.setting.means(self.in_question.mask_net, settings.seed), depth_net=depth_net,
-                        direct=replace(settings.direct, seed=settings.seed))
+        means = replace(means_of(self.in_question.mask_net, self.in_question.setting, settings.seed),
+                        depth_net=depth_net, direct=replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
         self.scores = self.rivals.scores | {name: build_method(name, means) for name in ALWAYS}
         self.at: dict[float, Setting] = {}

@@ -23,8 +23,9 @@ from torch import Tensor
 from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import image_errors, root
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Setting, Summary, Tally
+from depthcue.evaluation.tally import Summary, Tally
 from depthcue.evaluation.viewing import View
+from depthcue.nets import Setting
 from depthcue.scorers import keep_first
 
 INSERTION_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -177,7 +177,7 @@ class _Search:
         objective = judged.objective
         if way == OPPOSITE:
             assert self.nets.opposite is not None
-            objective = -judged.difference + self.nets.opposite.check_lambda(None) * (1 - judged.mean)
+            objective = -judged.difference + self.nets.opposite.description.default_lambda * (1 - judged.mean)
         return dict(zip(MEASURES, (objective, judged.difference, judged.mean, total_variation(mask), roughness(mask)),
                         strict=True))
 

@@ -40,9 +40,9 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement, mean_squared_difference
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Setting
+from depthcue.evaluation.tally import means_of
 from depthcue.evaluation.viewing import Viewing
-from depthcue.nets import DepthNet, MaskNet, depth_from, restore_mode
+from depthcue.nets import DepthNet, MaskNet, Setting, depth_from, restore_mode
 from depthcue.nets.base import require_gradients
 from depthcue.objective import l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
@@ -238,7 +238,7 @@ class _Check:
         with torch.no_grad():
             self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
                              for _, pictures in viewing.pictures(self.places)]
-            scores = {name: build_method(name, setting.means(mask_net, sanity.seed)) for name in ORDERS}
+            scores = {name: build_method(name, means_of(mask_net, setting, sanity.seed)) for name in ORDERS}
             self.masks = [scores["mask"](pictures) for pictures in self.pictures]
             self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
                          for name, score in scores.items()}
@@ -326,7 +326,7 @@ class _Check:
                 mask_objective(l_dif(seen, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
                 adam.step()
         with torch.no_grad():
-            score = build_method("mask", self.setting.means(learner.eval()))
+            score = build_method("mask", means_of(learner.eval(), self.setting))
             return [score(pictures) for pictures in self.pictures]
 
     def _agreement(self, masks: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, Any] | None:

@@ -23,9 +23,7 @@ from depthcue.evaluation.statistics import (
     short,
 )
 from depthcue.evaluation.viewing import View, Viewing
-from depthcue.nets import (
-    MaskNet,
-)
+from depthcue.nets import MaskNet, Setting
 from depthcue.progress import Progress
 from depthcue.scorers import Means, build_method
 
@@ -175,25 +173,9 @@ class Sweep:
                 for lam, mean in zip(self.lambdas, self.means, strict=True)]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What a mask net is asked for: a share to keep where it takes shares, else λ."""
-
-    lam: float | None
-    """λ, or what a share answers to; None where the card of a net of shares does not say."""
-    keep: float | None = None
-
-    def means(self, mask_net: MaskNet, seed: int = 0) -> Means:
-        """For `selection.build_method`."""
-        return Means(mask_net, self.lam, seed, keep=self.keep)
-
-    def entry(self) -> dict[str, Any]:
-        """As a results document has it."""
-        named = {} if self.keep is None else {"keep": short(self.keep)}
-        return named | {"lambda": None if self.lam is None else short(self.lam)}
-
-    def __str__(self) -> str:
-        return f"lambda {self.lam:g}" if self.keep is None else f"a share of {self.keep:g}"
+def means_of(mask_net: MaskNet, setting: Setting, seed: int = 0) -> Means:
+    """What `scorers.build_method` takes, for the masks of one setting."""
+    return Means(mask_net, setting.lam, seed, keep=setting.keep)
 
 
 def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None = None) -> Setting:
@@ -202,10 +184,8 @@ def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None =
     Raises:
         DepthcueError: both are given, or one is out of range.
     """
-    dial = mask_net.dial_value(keep, lam)
-    if not mask_net.keeps_shares:
-        return Setting(dial)
-    return Setting(mask_net.lambda_at(dial) if lam is None else lam, dial)
+    setting = Setting.of(mask_net.description, keep, lam)
+    return setting if mask_net.keeps_shares else Setting(setting.lam)
 
 
 def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: float | None,

@@ -16,7 +16,6 @@ from depthcue.export.versions import LEAST_CALIBRATION
 from depthcue.nets import DepthNet, MaskDescription, load_depth_net, load_mask_net, load_target_of
 from depthcue.scenes.api import SCENES_PER_KIND, rendered_pictures
 
-FORMATS = ("onnx",)
 PICTURES = 16
 """How many pictures of --data are compared on."""
 CALIBRATION = 32

@@ -2,9 +2,13 @@
 
 The file appears under its name after it was checked by `onnx.checker` and found to agree with torch (`parity.py`);
 until then there is no file.
+
+The card is a JSON file with the graph's name (`NAME.onnx`, `NAME.json`). Nothing depthcue needs is hidden in the graph
+file itself, so other tools may rewrite that file, and the sha256 tells when they have.
 """
 
 import copy
+import dataclasses
 import logging
 import os
 import warnings
@@ -20,15 +24,15 @@ from numpy.typing import NDArray
 
 from depthcue.backends.onnx_backend import CPU_PROVIDER, open_cpu_session
 from depthcue.backends.precision import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
+from depthcue.documents import GRAPH_SCHEMA
 from depthcue.errors import DepthcueError
-from depthcue.export.graph_module import DepthGraph, MaskGraph, graph_card
 from depthcue.export.parity import Exported, Frames, Maps, Parity, measure_parity
 from depthcue.export.versions import Version, versions
 from depthcue.files import atomic_path, revision, write_json
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.exported import file_sha256, net_identity
-from depthcue.nets.rewriting import Rewriting, rewritten
+from depthcue.nets.exported import Kind, file_sha256, net_identity
+from depthcue.nets.rewriting import rewritten
 
 OPSET = 18
 """What torch's exporter writes without converting, and old enough for ONNX Runtime and TensorRT of the last years."""
@@ -64,7 +68,9 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         calibration = pictures if precision in SIXTEEN_BIT else []
     module = graph_module(net)
     description = module.net.description
-    graph, rewriting = _rewritten_graph(module, precision)
+    # in int8 products are cheap and what lies between them is not
+    own, rewriting = rewritten(module.net, polyphase=precision != INT8)
+    graph = NetOnFrames(own).eval()
     with atomic_path(path) as partial:
         # inside: a folder that cannot be written is told before the seconds that this takes
         traced = _traced(graph)
@@ -80,7 +86,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         (way, parity), runs_here = list(checks.items())[-1], CPU_PROVIDER in checks
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
-            "mask" if isinstance(module, MaskGraph) else "depth", description,
+            "mask" if isinstance(module.net, MaskNet) else "depth", description,
             one_size=getattr(module.net, "fixed", False), opset=version.model.opset_import[0].version,
             sha256=file_sha256(partial), bytes=partial.stat().st_size,
             precision=precision, lowering=version.facts, runs_in_onnxruntime_on_cpu=runs_here,
@@ -98,7 +104,7 @@ def _ways_to_run(version: Version, path: Path, precision: str,
     """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
     ways: dict[str, Exported] = {}
     try:
-        ways[CPU_PROVIDER] = _runner(open_cpu_session(str(path)), description)
+        ways[CPU_PROVIDER] = in_onnxruntime(open_cpu_session(str(path)), description)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
         if precision != BF16:
@@ -106,7 +112,7 @@ def _ways_to_run(version: Version, path: Path, precision: str,
                                 "Nothing was written.") from error
     if version.emulated is not None:
         emulated = open_cpu_session(version.emulated.SerializeToString())
-        ways[f"{CPU_PROVIDER}, each result rounded to {precision}"] = _runner(emulated, description)
+        ways[f"{CPU_PROVIDER}, each result rounded to {precision}"] = in_onnxruntime(emulated, description)
     return ways
 
 
@@ -118,25 +124,12 @@ def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
                          f"Nothing was written.{other}")
 
 
-def graph_module(net: MaskNet | DepthNet) -> MaskGraph | DepthGraph:
+def graph_module(net: MaskNet | DepthNet) -> NetOnFrames:
     """The net with its preprocessing as it was trained: what the file is compared with."""
-    own = copy.deepcopy(net.for_export()).cpu().eval()
-    module = MaskGraph(own) if isinstance(own, MaskNet) else DepthGraph(own)
-    return module.requires_grad_(False).eval()
+    return NetOnFrames(copy.deepcopy(net.for_export())).cpu().requires_grad_(False).eval()
 
 
-def _rewritten_graph(module: MaskGraph | DepthGraph, precision: str) -> tuple[MaskGraph | DepthGraph, Rewriting]:
-    """The same with the net rewritten to less arithmetic: what is written."""
-    # in int8 products are cheap and what lies between them is not
-    polyphase = precision != INT8
-    if isinstance(module, MaskGraph):
-        mask_net, rewriting = rewritten(module.net, polyphase=polyphase)
-        return MaskGraph(mask_net).eval(), rewriting
-    depth_net, rewriting = rewritten(module.net, polyphase=polyphase)
-    return DepthGraph(depth_net).eval(), rewriting
-
-
-def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
+def _traced(module: NetOnFrames) -> onnx.ModelProto:
     """The graph in float32."""
     description = module.net.description
     multiple = description.multiple
@@ -147,11 +140,11 @@ def _traced(module: MaskGraph | DepthGraph) -> onnx.ModelProto:
     args: tuple[torch.Tensor, ...] = (frames,)
     shapes: tuple[Any, ...] = ({0: batch, **sides},)
     names = ["frames"]
-    if isinstance(module, MaskGraph) and (dial := module.net.description.dial_name) is not None:
-        args += (torch.full((2,), module.net.description.default_dial),)
+    if isinstance(description, MaskDescription) and (dial := description.dial_name) is not None:
+        args += (torch.full((2,), description.default_dial),)
         shapes += ({0: batch},)
         names.append(dial)
-    output = "mask" if isinstance(module, MaskGraph) else "depth"
+    output = "mask" if isinstance(description, MaskDescription) else "depth"
     with warnings.catch_warnings():
         # about dimension names it did not need, and about its own use of deprecated parts of torch
         warnings.simplefilter("ignore")
@@ -216,13 +209,14 @@ def _read_frames_once(graph: onnx.GraphProto) -> None:
     graph.node.insert(0, first)
 
 
-def _runner(session: onnxruntime.InferenceSession, description: DepthDescription | MaskDescription) -> Exported:
+def in_onnxruntime(graph: onnxruntime.InferenceSession, description: DepthDescription | MaskDescription) -> Exported:
+    """Runs an exported graph to compare it."""
     def run(frames: Frames, dial: float | None) -> Maps:
         feeds: dict[str, Any] = {"frames": frames}
         if description.dial_name is not None:
             feeds[description.dial_name] = np.full(len(frames), dial, np.float32)
         try:
-            return session.run(None, feeds)[0]
+            return graph.run(None, feeds)[0]
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
             raise DepthcueError(f"ONNX Runtime cannot run the graph of {description.name} on frames "
                                 f"{frames.shape}: {error}",
@@ -231,3 +225,51 @@ def _runner(session: onnxruntime.InferenceSession, description: DepthDescription
 
     return run
 
+
+DIALS = {"keep": "share of the pixels to keep, above 0 and below 1; the net was trained for",
+         "lambda": "weight of sparseness,"}
+
+
+def graph_card(kind: Kind, description: MaskDescription | DepthDescription, **fields: Any) -> dict[str, Any]:
+    """A card: inputs and outputs with their names, types, shapes and ranges, then `fields` as they are."""
+    dial = description.dial_name
+    lambda_range: Any = getattr(description, "lambda_range", None)
+    keep_range: Any = getattr(description, "keep_range", None)
+    inputs = [{"name": "frames", "dtype": "uint8", "shape": ["batch", "height", "width", 3],
+               "meaning": "RGB, upright; mean and deviation are applied inside"}]
+    if dial is not None:
+        low, high = lambda_range if keep_range is None else keep_range
+        inputs.append({"name": dial, "dtype": "float32", "shape": ["batch"],
+                       "meaning": f"{DIALS[dial]} {low:g} to {high:g}"})
+    if kind == "mask":
+        output = {"name": "mask", "dtype": "float32", "shape": ["batch", "height", "width"],
+                  "meaning": "share of each pixel kept, 0 to 1" + ("; its mean is keep" if dial == "keep" else "")}
+    else:
+        output = {"name": "depth", "dtype": "float32", "shape": ["batch", "depth_height", "depth_width"],
+                  "meaning": _depth_unit(description)}
+    return {
+        "graph_schema": GRAPH_SCHEMA,
+        "kind": kind,
+        "name": description.name,
+        "inputs": inputs,
+        "outputs": [output],
+        "height_and_width_are_multiples_of": description.multiple,
+        "working_size": {"height": description.height, "width": description.width},
+        "keep_range": None if keep_range is None else list(keep_range),
+        "default_keep": None if keep_range is None else getattr(description, "default_keep", None),
+        "lambda_range": None if lambda_range is None else list(lambda_range),
+        "default_lambda": getattr(description, "default_lambda", None),
+        "target": getattr(description, "target", None),
+        "licence": description.licence,
+        "source": description.source,
+        "description": dataclasses.asdict(description),
+        **fields,
+    }
+
+
+def _depth_unit(description: MaskDescription | DepthDescription) -> str:
+    if not getattr(description, "relative", False):
+        return "metres"
+    assert isinstance(description, DepthDescription)
+    unknown = "a scale and a shift" if description.shift_unknown else "a scale"
+    return f"{description.predicts} up to {unknown}, as the net predicts it"

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
-from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.imaging import fit_size, resize_rgb, top_pixels
-from depthcue.nets import DepthNet, MaskDescription, depth_from, see_whole
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames, depth_from, see_whole
 from depthcue.nets.guard import fit, resize
 from depthcue.nets.units import own_units
 
@@ -86,7 +85,7 @@ class Parity:
         return [(name, value, allowed) for name, value, allowed in measured if value is not None]
 
 
-def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures: Sequence[NDArray[np.uint8]],
+def measure_parity(module: NetOnFrames, exported: Exported, pictures: Sequence[NDArray[np.uint8]],
                    depth_net: DepthNet | None = None, tolerance: Tolerance | None = None, seed: int = 0, *,
                    reference: Exported | None = None, nearest: Nearest = _any) -> Parity:
     """Compare the exported graph with torch on `pictures` and on random frames.
@@ -107,9 +106,9 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
     if not pictures:
         raise DepthcueError("no pictures to compare the exported graph on", "Give --data with some pictures.")
     tolerance = tolerance or Tolerance()
-    if isinstance(module, MaskGraph) and module.net.keeps_shares:
+    if isinstance(module.net, MaskNet) and module.net.keeps_shares:
         tolerance = tolerance.for_shares()
-    if isinstance(module, DepthGraph):
+    if isinstance(module.net, DepthNet):
         tolerance = tolerance.for_depths().for_range(module.net.description.depth_range)
     elif depth_net is not None:
         tolerance = tolerance.for_range(depth_net.description.depth_range)
@@ -127,16 +126,16 @@ def measure_parity(module: MaskGraph | DepthGraph, exported: Exported, pictures:
         cases += 1
         if not real and not tolerance.on_noise:
             continue
-        if isinstance(module, DepthGraph):
-            got, wanted = _comparable(module, got, wanted)
+        if isinstance(module.net, DepthNet):
+            got, wanted = _comparable(module.net.description, got, wanted)
         difference = np.abs(got - wanted)
-        if isinstance(module, DepthGraph):
+        if isinstance(module.net, DepthNet):
             # of noise a net may see depths far outside of its range; their rounding is felt where it sees small ones
             far = 1.0 if real else _NEAR * float(wanted.max())
             difference = difference / np.maximum(wanted, max(far, 1.0))
         largest = max(largest, float(difference.max()))
         means.append(float(difference.mean()))
-        if isinstance(module, DepthGraph):
+        if isinstance(module.net, DepthNet):
             squares.append(float(np.mean(np.square(got - wanted, dtype=np.float64))))
         elif real:
             keep = dial if module.net.keeps_shares else None
@@ -156,7 +155,7 @@ def kept_pixels(masks: Maps, keep: float | None) -> NDArray[np.bool_]:
     return masks > THRESHOLD if keep is None else np.stack([top_pixels(mask, keep) for mask in masks])
 
 
-def _cases(module: MaskGraph | DepthGraph, pictures: Sequence[NDArray[np.uint8]],
+def _cases(module: NetOnFrames, pictures: Sequence[NDArray[np.uint8]],
            seed: int, nearest: Nearest) -> Iterator[tuple[Frames, float | None, bool]]:
     """Batches of 1, 2, 3 … frames with their share or λ; the flag says whether they are real pictures."""
     description = module.net.description
@@ -187,19 +186,17 @@ def _whole(side: int, multiple: int) -> int:
     return max(side // multiple, 2) * multiple
 
 
-def _in_torch(module: MaskGraph | DepthGraph, batch: Frames, dial: float | None) -> Maps:
-    frames = torch.from_numpy(batch)
+def _in_torch(module: NetOnFrames, batch: Frames, dial: float | None) -> Maps:
     with torch.inference_mode():
-        if isinstance(module, DepthGraph):
-            return module(frames).numpy()
-        return module(frames, None if dial is None else torch.full((len(batch),), dial)).numpy()
+        maps: Maps = module(torch.from_numpy(batch), None if dial is None else torch.full((len(batch),), dial)).numpy()
+    return maps
 
 
-def _comparable(module: DepthGraph, got: Maps, wanted: Maps) -> tuple[Maps, Maps]:
+def _comparable(description: DepthDescription, got: Maps, wanted: Maps) -> tuple[Maps, Maps]:
     """Depths that tolerances in metres fit: those of a relative net in the units of what torch predicts."""
-    if not module.net.description.relative:
+    if not description.relative:
         return got, wanted
-    units = own_units(module.net.description, torch.from_numpy(wanted)[:, None])
+    units = own_units(description, torch.from_numpy(wanted)[:, None])
     depths = [units.to_depth(torch.from_numpy(maps)[:, None])[:, 0].numpy() for maps in (got, wanted)]
     return depths[0], depths[1]
 

@@ -24,7 +24,7 @@ from onnx import TensorProto, helper
 from depthcue.backends.device_memory import CudaLane
 from depthcue.backends.onnx_backend import open_cpu_session
 from depthcue.backends.precision import FP32, TOLERANCES
-from depthcue.backends.tensorrt_backend import EngineSession
+from depthcue.backends.tensorrt_backend import Engine
 from depthcue.backends.tensorrt_library import (
     SUFFIX,
     Gpu,
@@ -40,18 +40,16 @@ from depthcue.backends.tensorrt_library import (
     plan_shapes,
 )
 from depthcue.errors import DepthcueError
-from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.export.job import PICTURES, depth_net_of, export_spec, stored_pictures
-from depthcue.export.onnx import graph_module
-from depthcue.export.parity import Exported, Frames, Maps, measure_parity
+from depthcue.export.onnx import graph_module, in_onnxruntime
+from depthcue.export.parity import Exported, measure_parity
 from depthcue.export.tensorrt_build import build_engine
 from depthcue.files import atomic_path, cache_folder, revision, write_json
-from depthcue.nets import DepthNet, MaskDescription, MaskNet, load_depth_net, load_mask_net
+from depthcue.nets import DepthNet, MaskDescription, MaskNet, NetOnFrames, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import card_path
 from depthcue.nets.exported import (
     Kind,
-    described_depth_net,
-    described_mask_net,
+    described_net,
     dial_input,
     file_sha256,
     read_graph_card,
@@ -59,7 +57,7 @@ from depthcue.nets.exported import (
 from depthcue.progress import Progress, Silent
 from depthcue.scenes.api import rendered_pictures
 
-Compare = Callable[[EngineSession], dict[str, Any]]
+Compare = Callable[[Engine], dict[str, Any]]
 """Compares an engine, entered, with what it was exported from; gives what goes into the card as `parity`.
 
 Raises DepthcueError where they do not agree."""
@@ -157,7 +155,7 @@ def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Li
         return None, "; ".join(misfits)
     if compare is None:
         return None, "it was not asked for"
-    with EngineSession(engine, making, gpu.device, dial_input=dial_input(card)) as session:
+    with Engine(engine, making, gpu.device, dial_input=dial_input(card)) as session:
         return compare(session), None
 
 
@@ -169,9 +167,9 @@ Judge = Callable[[MaskDescription, str], DepthNet | None]
 
 def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures, judge: Judge) -> Compare:
     """Compare engines with the net in torch, by the limits of the engine's precision."""
-    def compare(session: EngineSession) -> dict[str, Any]:
+    def compare(engine: Engine) -> dict[str, Any]:
         depth_net = judge(net.description, net.description.name) if isinstance(net, MaskNet) else None
-        return _measured(session, graph_module(net), None, pictures(), depth_net)
+        return _measured(engine, graph_module(net), None, pictures(), depth_net)
 
     return compare
 
@@ -181,36 +179,24 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
     if not card.get("runs_in_onnxruntime_on_cpu", True):
         return None
 
-    def compare(session: EngineSession) -> dict[str, Any]:
+    def compare(engine: Engine) -> dict[str, Any]:
         # a net without weights, which says what the graph takes and gives
-        if card["kind"] == "mask":
-            description = described_mask_net(dict(card))
-            described: MaskGraph | DepthGraph = MaskGraph(MaskNet(description))
+        description = described_net(dict(card))
+        depth_net = None
+        if isinstance(description, MaskDescription):
+            described = NetOnFrames(MaskNet(description))
             depth_net = judge(description, str(graph))
         else:
-            described, depth_net = DepthGraph(DepthNet(described_depth_net(dict(card)))), None
-        return _measured(session, described, _in_onnxruntime(graph, dial_input(card)), pictures(), depth_net)
+            described = NetOnFrames(DepthNet(description))
+        return _measured(engine, described, in_onnxruntime(open_cpu_session(graph), description), pictures(), depth_net)
 
     return compare
 
 
-def _in_onnxruntime(graph: Path, name: str | None) -> Exported:
-    runtime = open_cpu_session(graph)
-
-    def run(frames: Frames, dial: float | None) -> Maps:
-        feeds: dict[str, Any] = {"frames": frames}
-        if name is not None:
-            feeds[name] = np.full(len(frames), dial, np.float32)
-        maps: Maps = runtime.run(None, feeds)[0]
-        return maps
-
-    return run
-
-
-def _measured(session: EngineSession, module: MaskGraph | DepthGraph, reference: Exported | None,
+def _measured(engine: Engine, module: NetOnFrames, reference: Exported | None,
               pictures: Sequence[NDArray[np.uint8]], depth_net: DepthNet | None) -> dict[str, Any]:
-    making = session.making
-    parity = measure_parity(module, session.run, pictures, depth_net, TOLERANCES[making.precision],
+    making = engine.making
+    parity = measure_parity(module, engine.run, pictures, depth_net, TOLERANCES[making.precision],
                             reference=reference, nearest=making.shapes.nearest)
     if not parity.holds():
         raise DepthcueError(f"the engine of {making.library} {making.version} in {making.precision} does not agree "
@@ -292,7 +278,7 @@ def try_library(name: str) -> str:
         }, engine, EngineOptions(library=name, batch=(1, 1, 1), sizes=((SIDE, SIDE),)))
         if not has_gpu():
             return f"{library.version} builds engines; there is no GPU to run them"
-        with EngineSession(engine, Making.of(card), dial_input=None) as session:
+        with Engine(engine, Making.of(card), dial_input=None) as session:
             maps = session.run(np.full((1, SIDE, SIDE, 3), 100, np.uint8), None)
     if not (maps == 100).all():
         raise RuntimeError("it computes wrongly")

@@ -5,6 +5,8 @@ from depthcue.nets.base import (
     DepthNet,
     MaskDescription,
     MaskNet,
+    NetOnFrames,
+    Setting,
     exchanging,
     require_gradients,
     restore_mode,
@@ -13,7 +15,7 @@ from depthcue.nets.catalog import build_depth_net, build_mask_net, load_depth_ne
 from depthcue.nets.guard import depth_from, fit, resize, see_whole, working_size
 
 __all__ = [
-    "DepthDescription", "DepthNet", "MaskDescription", "MaskNet", "build_depth_net", "build_mask_net", "depth_from",
-    "exchanging", "fit", "load_depth_net", "load_mask_net", "load_target_of", "require_gradients", "resize",
-    "restore_mode", "see_whole", "working_size",
+    "DepthDescription", "DepthNet", "MaskDescription", "MaskNet", "NetOnFrames", "Setting", "build_depth_net",
+    "build_mask_net", "depth_from", "exchanging", "fit", "load_depth_net", "load_mask_net", "load_target_of",
+    "require_gradients", "resize", "restore_mode", "see_whole", "working_size",
 ]

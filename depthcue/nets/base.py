@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -81,6 +81,16 @@ class MaskDescription:
     source: str = "unknown"
 
     @property
+    def keeps_shares(self) -> bool:
+        """Whether the dial is the share of pixels to keep."""
+        return self.keep_range is not None
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether the net takes a share or λ as an input."""
+        return self.keeps_shares or self.lambda_range is not None
+
+    @property
     def dial_name(self) -> Literal["keep", "lambda"] | None:
         """What the net takes beside the picture, as exported graphs name it; None where it takes the picture alone."""
         if self.keep_range is not None:
@@ -96,6 +106,103 @@ class MaskDescription:
     def default_dial(self) -> float:
         """Its own share, or its own λ."""
         return self.default_lambda if self.keep_range is None else self.default_keep
+
+    def dial_value(self, keep: float | None = None, lam: float | None = None) -> float:
+        """What the dial is set to for a share, or for a λ; for the net's own default where both are None.
+
+        A net without shares has one answer for all of them: its mask at its own λ, whose pixels can be ranked.
+
+        Raises:
+            DepthcueError: both are given, the share is not between 0 and 1, or λ is outside the net's range.
+        """
+        if keep is not None and lam is not None:
+            raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+        if keep is not None and not 0 < keep < 1:
+            raise DepthcueError(f"--keep must be above 0 and below 1, got {keep:g}", "For example --keep 0.2.")
+        if not self.keeps_shares:
+            return self.check_lambda(lam)
+        if lam is not None:
+            return self.keep_of(self.check_lambda(lam))
+        return self.default_keep if keep is None else keep
+
+    def lambda_of(self, keep: float) -> float | None:
+        """The λ of Eq. (4) that a share answers to; None where the net's card has none."""
+        pairs = self.lambda_at
+        if not pairs:
+            return None
+        shares, lambdas = zip(*pairs, strict=True)
+        return float(np.exp(np.interp(keep, shares, np.log(lambdas))))
+
+    def keep_of(self, lam: float) -> float:
+        """The share that answers to a λ within the net's range."""
+        shares, lambdas = zip(*self.lambda_at, strict=True)
+        return float(np.interp(-np.log(lam), -np.log(lambdas), shares))
+
+    def check_lambda(self, lam: float | None) -> float:
+        """The λ to use: `lam`, or the net's own where None.
+
+        Raises:
+            DepthcueError: λ is outside what the net was trained for.
+        """
+        if lam is None:
+            return self.default_lambda
+        span = self.lambda_range
+        if self.keeps_shares:
+            if not self.lambda_at:
+                raise DepthcueError(f"{self.name} takes a share, and its card does not say which lambda that is",
+                                    "Give --keep, such as --keep 0.2.")
+            span = (self.lambda_at[-1][1], self.lambda_at[0][1])
+        if span is None:
+            # not "farther than": NaN is no lambda either
+            if not abs(lam - self.default_lambda) <= 1e-6 * self.default_lambda:
+                raise DepthcueError(
+                    f"{self.name} was trained for lambda {self.default_lambda:g} alone; "
+                    f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
+            return lam
+        low, high = span
+        if not low <= lam <= high:
+            raise DepthcueError(f"lambda {lam:g} is outside the range of {self.name}",
+                                f"Choose --lambda between {low:g} and {high:g}.")
+        return lam
+
+    def check_dial(self, dial: float | None) -> float:
+        """The share or λ to set the net to, whichever it takes: `dial`, or its own default where None.
+
+        Raises:
+            DepthcueError: the net takes no such share or λ.
+        """
+        return self.dial_value(keep=dial) if self.keeps_shares else self.check_lambda(dial)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a mask net is set to: a share to keep, or λ."""
+
+    lam: float | None
+    """λ of Eq. (4), or what the share answers to; None where the card of a net of shares does not say."""
+    keep: float | None = None
+    """The share of pixels that is kept, exactly; None where λ decides how many are."""
+
+    @classmethod
+    def of(cls, description: MaskDescription, keep: float | None = None, lam: float | None = None) -> Self:
+        """The setting for a share or for λ; for the net's own default where both are None.
+
+        Raises:
+            DepthcueError: both are given, or one is outside of what the net takes.
+        """
+        value = description.dial_value(keep, lam)
+        if not description.keeps_shares:
+            return cls(value, keep)
+        return cls(description.lambda_of(value) if lam is None else lam, value)
+
+    def entry(self) -> dict[str, Any]:
+        """As a results document has it."""
+        named = {name: None if value is None else float(f"{value:.6g}")
+                 for name, value in (("keep", self.keep), ("lambda", self.lam))}
+        return named if self.keep is not None else {"lambda": named["lambda"]}
+
+    def __str__(self) -> str:
+        return f"lambda {self.lam:g}" if self.keep is None else f"a share of {self.keep:g}"
 
 
 def description_from(kind: type[Described], fields: Mapping[str, Any]) -> Described:
@@ -201,72 +308,17 @@ class MaskNet(_PictureNet):
 
     @property
     def keeps_shares(self) -> bool:
-        """Whether the dial is the share of pixels to keep."""
-        return self.description.keep_range is not None
+        """See `MaskDescription.keeps_shares`."""
+        return self.description.keeps_shares
 
     @property
     def has_dial(self) -> bool:
-        """Whether the net takes a share or λ as an input."""
-        return self.keeps_shares or self.description.lambda_range is not None
+        """See `MaskDescription.has_dial`."""
+        return self.description.has_dial
 
     def dial_value(self, keep: float | None = None, lam: float | None = None) -> float:
-        """What the dial is set to for a share, or for a λ; for the net's own default where both are None.
-
-        A net without shares has one answer for all of them: its mask at its own λ, whose pixels can be ranked.
-
-        Raises:
-            DepthcueError: both are given, the share is not between 0 and 1, or λ is outside the net's range.
-        """
-        if keep is not None and lam is not None:
-            raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
-        if keep is not None and not 0 < keep < 1:
-            raise DepthcueError(f"--keep must be above 0 and below 1, got {keep:g}", "For example --keep 0.2.")
-        if not self.keeps_shares:
-            return self.check_lambda(lam)
-        if lam is not None:
-            return self.keep_at(self.check_lambda(lam))
-        return self.description.default_keep if keep is None else keep
-
-    def lambda_at(self, keep: float) -> float | None:
-        """The λ of Eq. (4) that a share answers to; None where the net's card has none."""
-        pairs = self.description.lambda_at
-        if not pairs:
-            return None
-        shares, lambdas = zip(*pairs, strict=True)
-        return float(np.exp(np.interp(keep, shares, np.log(lambdas))))
-
-    def keep_at(self, lam: float) -> float:
-        """The share that answers to a λ within the net's range."""
-        shares, lambdas = zip(*self.description.lambda_at, strict=True)
-        return float(np.interp(-np.log(lam), -np.log(lambdas), shares))
-
-    def check_lambda(self, lam: float | None) -> float:
-        """The λ to use: `lam`, or the net's own where None.
-
-        Raises:
-            DepthcueError: λ is outside what the net was trained for.
-        """
-        description = self.description
-        if lam is None:
-            return description.default_lambda
-        span = description.lambda_range
-        if self.keeps_shares:
-            if not description.lambda_at:
-                raise DepthcueError(f"{description.name} takes a share, and its card does not say which lambda that is",
-                                    "Give --keep, such as --keep 0.2.")
-            span = (description.lambda_at[-1][1], description.lambda_at[0][1])
-        if span is None:
-            # not "farther than": NaN is no lambda either
-            if not abs(lam - description.default_lambda) <= 1e-6 * description.default_lambda:
-                raise DepthcueError(
-                    f"{description.name} was trained for lambda {description.default_lambda:g} alone; "
-                    f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
-            return lam
-        low, high = span
-        if not low <= lam <= high:
-            raise DepthcueError(f"lambda {lam:g} is outside the range of {description.name}",
-                                f"Choose --lambda between {low:g} and {high:g}.")
-        return lam
+        """See `MaskDescription.dial_value`."""
+        return self.description.dial_value(keep, lam)
 
     def dial_of(self, normalised: Tensor, dial: Tensor | None) -> Tensor:
         """The dial of each picture, (B,) float32; the net's default where None."""
@@ -279,6 +331,29 @@ class MaskNet(_PictureNet):
         if self.description.keep_range is not None:
             return torch.logit(dial.clamp(*self.description.keep_range))
         return dial.log()
+
+
+class NetOnFrames(nn.Module):
+    """A net with its preprocessing: `frames` uint8 (B, H, W, 3) RGB to masks (B, H, W) or depths (B, h, w), float32.
+
+    Depths are metres, or as a relative net predicts them. A mask net takes its dial too, (B,) or (1,) for all.
+    """
+
+    def __init__(self, net: MaskNet | DepthNet) -> None:
+        super().__init__()
+        self.net = net
+        self.dtype = torch.float32
+        """What the net takes its picture in; bytes are normalised in float32, where their digits are needed."""
+
+    def forward(self, frames: Tensor, dial: Tensor | None = None) -> Tensor:
+        # the cast must be a graph's first node: TensorRT takes uint8 into a cast and nothing else
+        rgb = frames.float().permute(0, 3, 1, 2) / 255.0  # (B, 3, H, W)
+        normalised = self.net.normalise(rgb).to(self.dtype)
+        if isinstance(self.net, MaskNet):
+            maps: Tensor = self.net(normalised, dial)
+        else:
+            maps = self.net.to_depth_m(self.net(normalised))
+        return maps[:, 0].float()
 
 
 def restore_mode(net: nn.Module) -> "_Restored":

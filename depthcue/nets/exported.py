@@ -80,6 +80,11 @@ def described_depth_net(card: dict[str, Any]) -> DepthDescription:
     return description_from(DepthDescription, card["description"])
 
 
+def described_net(card: dict[str, Any]) -> MaskDescription | DepthDescription:
+    """The description in a card, of whichever kind its net is."""
+    return described_mask_net(card) if card["kind"] == "mask" else described_depth_net(card)
+
+
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with open(path, "rb") as stream:

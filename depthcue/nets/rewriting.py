@@ -323,7 +323,8 @@ def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
     mean = net.get_buffer("_mean")
     device, dtype = mean.device, mean.dtype
     own = copy.deepcopy(net).eval().requires_grad_(False)
-    if not isinstance(own, KNOWN):
+    is_known = isinstance(own, KNOWN)
+    if not is_known:
         return own, Rewriting(kept_plain=(f"{net.description.name} is code of others and left as it is",))
     own = own.cpu().double()
     applied: list[str] = []
@@ -333,7 +334,7 @@ def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
         count = fold_batch_norms(own)
     if count:
         applied.append(f"batch norm folded into {count} convolutions")
-    if isinstance(own, Monodepth2):
+    if isinstance(net, Monodepth2):
         kept.append("the decoder: it doubles to the nearest pixel and reflects its borders")
     kept.append("the normalisation: the first convolution pads with the mean colour, which is zero behind it alone")
     return own.to(device=device, dtype=dtype), Rewriting(tuple(applied), tuple(kept))

@@ -1,6 +1,6 @@
 """What bench found: how fast each way of running the nets is on one machine, and how much of it can be had.
 
-The tables of a bench: contenders by speed, whole jobs, and what the hardware can do.
+The tables of a bench: candidates by speed, whole jobs, and what the hardware can do.
 
 The figures of a bench: frames a second over batch sizes, and whole jobs beside the bare runner.
 """
@@ -20,24 +20,24 @@ from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table
 
 NETWORK, RUNNER = "network", "runner"
-"""Scopes, as `bench.measure` names them. Contenders are compared in the second, which every one of them has."""
+"""Scopes, as `bench.measure` names them. Candidates are compared in the second, which every one of them has."""
 
 
 def best_timing(entry: Results, scope: str = RUNNER) -> dict[str, Any] | None:
-    """The timing of a contender with most frames a second."""
+    """The timing of a candidate with most frames a second."""
     timings = [timing for timing in entry["timings"] if timing["scope"] == scope]
     return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
 
 def in_order(part: Results) -> list[Results]:
-    """The contenders that were timed: those with right answers, fastest first, then the others."""
+    """The candidates that were timed: those with right answers, fastest first, then the others."""
     entries = {entry["name"]: entry for entry in part["contenders"]}
     rest = [entry for entry in part["contenders"] if entry["name"] not in part["ranking"] and entry["timings"]]
     return [*(entries[name] for name in part["ranking"]), *rest]
 
 
 def net_table(results: Results, part: Results) -> Table:
-    """A row for every contender: the least batch, the best one, the share of the limit, against the net as given, peak
+    """A row for every candidate: the least batch, the best one, the share of the limit, against the net as given, peak
     memory, largest difference of answers."""
     staged = any(timing["scope"] == NETWORK for entry in part["contenders"] for timing in entry["timings"])
     on_gpu = results["machine"].get("gpu") is not None and results["device"].startswith("cuda")
@@ -61,7 +61,7 @@ def net_table(results: Results, part: Results) -> Table:
 
 
 def jobs_table(results: Results) -> Table:
-    """A row for every contender, a column for every source: frames a second, and as a share of the bare runner."""
+    """A row for every candidate, a column for every source: frames a second, and as a share of the bare runner."""
     jobs = results["end_to_end"]["jobs"]
     sources = list(dict.fromkeys(job["source"] for job in jobs))
     found = {(job["name"], job["source"]): job for job in jobs}

@@ -1,13 +1,8 @@
-"""Running mask nets: runners with one contract, the threaded pipeline, and what `depthcue mask` does."""
+"""Masking pictures, videos and live streams: choosing a backend, the threaded pipeline, what `depthcue mask` does."""
 
-from depthcue.backends.onnx_backend import OnnxRunner
-from depthcue.backends.openvino_backend import OpenVinoRunner
-from depthcue.backends.session import Runner
-from depthcue.backends.tensorrt_backend import TensorRtRunner
-from depthcue.backends.torch_backend import TorchRunner
+from depthcue.backends.session import Session
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
-from depthcue.runtime.opening import open_runner
+from depthcue.runtime.opening import open_session
 
-__all__ = ["MaskOptions", "OnnxRunner", "OpenVinoRunner", "Runner", "TensorRtRunner", "TorchRunner", "mask_sources",
-           "open_runner"]
+__all__ = ["MaskOptions", "Session", "mask_sources", "open_session"]

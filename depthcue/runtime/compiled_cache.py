@@ -40,7 +40,8 @@ from depthcue.scenes.api import rendered_pictures
 log = logging.getLogger(__name__)
 
 
-def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | None = None, kind: Kind = "mask") -> Path:
+def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet | None = None,
+                  kind: Kind = "mask") -> Path:
     """The engine of an exported net for the GPU here, built (and compared) unless there is one that fits.
 
     Args:

@@ -15,20 +15,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from depthcue.backends.session import Dial, Runner, halving
+from depthcue.backends.session import Frames, Maps, Session, halving, telling_out_of_memory
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.frames.pictures import check_nvjpeg
 from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
-from depthcue.imaging import fit_size
-from depthcue.nets import MaskDescription, load_depth_net, load_target_of
-from depthcue.runtime.depth_runner import DepthThroughMask
-from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
-from depthcue.runtime.opening import open_runner, torch_threads
+from depthcue.imaging import fit_size, top_pixels
+from depthcue.nets import DepthNet, MaskDescription, Setting, depth_from, load_depth_net, load_target_of, see_whole
+from depthcue.runtime.jobs import Infer, Outcome, Prepared
+from depthcue.runtime.opening import open_session, torch_threads
 from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver, check_kinds
 from depthcue.runtime.summary import fingerprint, finished_entry
@@ -189,11 +188,50 @@ class MaskJob:
             kept = Kept(frame if self._keeps_picture else frame.without_picture(), (height, width))
             yield Prepared(small, kept, small.nbytes + kept.frame.nbytes)
 
-    def render(self, frame: Prepared, maps: Maps) -> Rendered:
+    def render(self, frame: Prepared, maps: tuple[Maps, ...]) -> Rendered:
         return self.saver.render(frame, maps)
 
     def open_sink(self) -> Saver:
         return self.saver
+
+
+class DepthThroughMask:
+    """A depth net in torch, on whole and on masked pictures; a context manager, as sessions are."""
+
+    def __init__(self, net: DepthNet, device: str = "cpu", keep: float | None = None) -> None:
+        """
+        Args:
+            keep: the share of pixels that is seen, those where a mask is highest; None: all, each as far as its mask
+                says.
+        """
+        self._keep = keep
+        self.description = net.description
+        self.device = device
+        self._net = net
+
+    def __enter__(self) -> Self:
+        self._net = self._net.to(self.device).eval()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._net = self._net.to("cpu")
+
+    def depths(self, frames: Frames, masks: Maps) -> tuple[Maps, Maps]:
+        """Depth from frames uint8 (B, H, W, 3), and from the same under masks (B, H, W).
+
+        Raises:
+            OutOfDeviceMemory: the batch is too large.
+        """
+        if self._keep is not None:
+            masks = np.stack([top_pixels(mask, self._keep) for mask in masks]).astype(np.float32)
+        with telling_out_of_memory(), torch.inference_mode():
+            rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
+            normalised = self._net.normalise(rgb)
+            mask = torch.from_numpy(masks).to(self.device)[:, None]
+            whole, units = see_whole(self._net, normalised)
+            masked = depth_from(self._net, normalised, mask, units=units)
+        return whole[:, 0].cpu().numpy(), masked[:, 0].cpu().numpy()
 
 
 class Masking:
@@ -210,18 +248,20 @@ class Masking:
         self._options = options
         self._plan = replace(plan, fill=plan.fill and frames > 1)
         with torch_threads(plan.threads):
-            self._runner, self._depth = _open_nets(options, plan, frames)
-        dial = Dial.of(self._runner.description, options.keep, options.lam)
-        self._cut = _cut(options, dial, self._runner.description)
-        self._working, self._multiple = _working_size(self._runner, self._depth, options.size)
+            self._session, self._depth = _open_nets(options, plan, frames)
+        description = self._session.description
+        assert isinstance(description, MaskDescription)
+        setting = Setting.of(description, options.keep, options.lam)
+        self._cut = _cut(options, setting, description)
+        self._working, self._multiple = _working_size(description, self._depth, options.size)
         self._metres = self._depth is None or not self._depth.description.relative
         self._inside = ExitStack()
-        self.name = self._runner.name
+        self.name = self._session.name
         """What runs and where; once entered, what really does."""
         self.record = {
-            "weights": options.weights, "weights_identity": self._runner.identity, "keep": dial.keep,
-            "lambda": dial.lam, "save": list(options.save),
-            "threshold": self._cut.threshold if dial.keep is None else None,
+            "weights": options.weights, "weights_identity": self._session.identity, "keep": setting.keep,
+            "lambda": setting.lam, "save": list(options.save),
+            "threshold": self._cut.threshold if setting.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
         }
@@ -230,11 +270,11 @@ class Masking:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(torch_threads(self._plan.threads))
-            stack.enter_context(self._runner)
-            self.name = self._runner.name
+            stack.enter_context(self._session)
+            self.name = self._session.name
             if self._depth is not None:
                 stack.enter_context(self._depth)
-            self._infer = _inference(self._runner, self._depth)
+            self._infer = _inference(self._session, self._depth)
             self._inside = stack.pop_all()
         return self
 
@@ -269,39 +309,40 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
         live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
 
 
-def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, DepthThroughMask | None]:
+def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Session, DepthThroughMask | None]:
     device = resolve_device(options.device)
-    runner = open_runner(options.weights, backend=options.backend, device=device, precision=options.precision,
-                         keep=options.keep, lam=options.lam, batch_size=plan.batch_size, size=options.size,
-                         frames=frames, threads=plan.threads, compiled=options.compiled,
-                         cpu_fallback=options.cpu_fallback)
+    session = open_session(options.weights, backend=options.backend, device=device, precision=options.precision,
+                           keep=options.keep, lam=options.lam, batch_size=plan.batch_size, size=options.size,
+                           frames=frames, threads=plan.threads, compiled=options.compiled,
+                           cpu_fallback=options.cpu_fallback)
+    description = session.description
+    assert isinstance(description, MaskDescription)
     if not any(kind in DEPTH_KINDS for kind in options.save):
-        return runner, None
+        return session, None
     try:
         depth_net = (load_depth_net(options.target) if options.target
-                     else load_target_of(runner.description, options.weights))
-        keep = Dial.of(runner.description, options.keep, options.lam).keep
+                     else load_target_of(description, options.weights))
+        keep = Setting.of(description, options.keep, options.lam).keep
     except DepthcueError as error:
         saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
-        names_one = runner.description.target and not options.target
+        names_one = description.target and not options.target
         another = "Or name another with --target, or save other kinds." if names_one else "Or save other kinds."
         raise error.within(f"--save {saved} needs the depth net", another) from error
-    return runner, DepthThroughMask(depth_net, device, keep)
+    return session, DepthThroughMask(depth_net, device, keep)
 
 
-def _cut(options: MaskOptions, dial: Dial, description: MaskDescription) -> Cut:
-    if dial.keep is None:
+def _cut(options: MaskOptions, setting: Setting, description: MaskDescription) -> Cut:
+    if setting.keep is None:
         return Cut(THRESHOLD if options.threshold is None else options.threshold)
     if options.threshold is not None:
-        raise DepthcueError(f"{description.name} keeps a share of the pixels, {dial.keep:g}; --threshold is for masks "
-                            "of a lambda alone", "Leave --threshold out, and give --keep for another share.")
-    return Cut(keep=dial.keep, is_binary=description.keep_range is None)
+        raise DepthcueError(f"{description.name} keeps a share of the pixels, {setting.keep:g}; --threshold is for "
+                            "masks of a lambda alone", "Leave --threshold out, and give --keep for another share.")
+    return Cut(keep=setting.keep, is_binary=description.keep_range is None)
 
 
-def _working_size(runner: Runner, depth: DepthThroughMask | None,
+def _working_size(description: MaskDescription, depth: DepthThroughMask | None,
                   size: tuple[int, int] | None) -> tuple[tuple[int, int], int]:
     """(height, width) to work at, and what sides must be multiples of, so that each net in use can take the frames."""
-    description = runner.description
     multiple = description.multiple if depth is None else lcm(description.multiple, depth.description.multiple)
     height, width = size or (description.height, description.width)
     near = _nearest(height, multiple), _nearest(width, multiple)
@@ -315,9 +356,9 @@ def _nearest(side: int, multiple: int) -> int:
     return max(round(side / multiple), 1) * multiple
 
 
-def _inference(runner: Runner, depth: DepthThroughMask | None) -> Infer:
-    def infer(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        masks = runner.infer(frames)
+def _inference(session: Session, depth: DepthThroughMask | None) -> Infer:
+    def infer(frames: Frames) -> tuple[Maps, ...]:
+        masks = session.run(frames)
         return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
 
-    return halving(infer, runner.device)
+    return halving(infer, session.device)

@@ -1,6 +1,6 @@
-"""From a weights spec and a backend's name to a runner.
+"""From a net, or the spec of one, and a backend's name to a session, for mask nets and depth nets alike.
 
-Which of several runners is the fastest here, found by a short trial of all on frames like those to come.
+Which of several candidates is the fastest here is found by a short trial of all on frames like those to come.
 """
 
 import logging
@@ -14,37 +14,37 @@ from statistics import median
 import numpy as np
 import torch
 
-from depthcue.backends.onnx_backend import OnnxRunner
-from depthcue.backends.openvino_backend import OpenVinoRunner, has_openvino, require_openvino
+from depthcue.backends.onnx_backend import OnnxSession
+from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
 from depthcue.backends.precision import INT8, check_precision
-from depthcue.backends.session import Dial, Frames, OutOfDeviceMemory, Runner
-from depthcue.backends.tensorrt_backend import TensorRtRunner
+from depthcue.backends.session import Frames, OutOfDeviceMemory, Session
+from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
-from depthcue.backends.tensorrt_library import choose_library, find_gpu, read_engine_card
-from depthcue.backends.torch_backend import TorchRunner
+from depthcue.backends.tensorrt_library import choose_library, find_gpu
+from depthcue.backends.torch_backend import TorchSession
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt_engine import EngineOptions
-from depthcue.nets import MaskDescription, MaskNet, load_mask_net
-from depthcue.nets.exported import described_mask_net, read_graph_card
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, load_depth_net, load_mask_net
+from depthcue.nets.exported import Kind, described_net, read_graph_card
 from depthcue.runtime.compiled_cache import cached_engine, cached_graph, has_graph
 
 ROUNDS = 5
 LONGEST_S = 3.0
 """After so long no further round is begun: what takes longer is told apart by one."""
 HOPELESS = 2.0
-"""Times the best's time from which a runner is not tried again."""
+"""Times the best's time from which a session is not tried again."""
 FASTER = 0.95
-"""Share of another's time a runner must need to be called faster: less is noise."""
+"""Share of another's time a session must need to be called faster: less is noise."""
 
 log = logging.getLogger(__name__)
 
 
-def fastest(makes: Sequence[Callable[[], Runner]], frames: Frames) -> Runner:
-    """The fastest of the runners that work here, not entered; of those about as fast, the first.
+def fastest(makes: Sequence[Callable[[], Session]], frames: Frames) -> Session:
+    """The fastest of the sessions that work here, not entered; of those about as fast, the first.
 
     Args:
-        makes: each makes a runner; one alone is made and not tried.
+        makes: each makes a session; one alone is made and not tried.
         frames: uint8 (B, H, W, 3).
 
     Raises:
@@ -52,51 +52,51 @@ def fastest(makes: Sequence[Callable[[], Runner]], frames: Frames) -> Runner:
     """
     if len(makes) == 1:
         return makes[0]()
-    runners, taken_s = _times(makes, frames)
+    sessions, taken_s = _times(makes, frames)
     chosen = 0
-    for number in range(1, len(runners)):
+    for number in range(1, len(sessions)):
         if taken_s[number] < FASTER * taken_s[chosen]:
             chosen = number
-    log.info("%s; taking %s", ", ".join(f"{runner.name}: {1e3 * seconds / len(frames):.1f} ms a frame"
-                                        for runner, seconds in zip(runners, taken_s, strict=True)),
-             runners[chosen].name)
-    return runners[chosen]
+    log.info("%s; taking %s", ", ".join(f"{session.name}: {1e3 * seconds / len(frames):.1f} ms a frame"
+                                        for session, seconds in zip(sessions, taken_s, strict=True)),
+             sessions[chosen].name)
+    return sessions[chosen]
 
 
-def _times(makes: Sequence[Callable[[], Runner]], frames: Frames) -> tuple[list[Runner], list[float]]:
-    """The runners that work and the median seconds that each takes for `frames`.
+def _times(makes: Sequence[Callable[[], Session]], frames: Frames) -> tuple[list[Session], list[float]]:
+    """The sessions that work and the median seconds that each takes for `frames`.
 
     They run in turns, so that what disturbs one disturbs all.
     """
-    runners: list[Runner] = []
+    sessions: list[Session] = []
     times: list[list[float]] = []
     errors: list[DepthcueError | OutOfDeviceMemory] = []
     with ExitStack() as stack:
         start = time.perf_counter()
         for make in makes:
             try:
-                runner = make()
-                stack.enter_context(runner)
-                runner.infer(frames)  # the first call allocates and chooses algorithms
+                session = make()
+                stack.enter_context(session)
+                session.run(frames)  # the first call allocates and chooses algorithms
             except (DepthcueError, OutOfDeviceMemory) as error:
                 log.info("left out: %s", error)
                 errors.append(error)
                 continue
-            runners.append(runner)
+            sessions.append(session)
             times.append([])
-        if not runners:
+        if not sessions:
             raise errors[0]
-        in_it = list(range(len(runners)))
+        in_it = list(range(len(sessions)))
         for _ in range(ROUNDS):
             for number in in_it:
                 begun = time.perf_counter()
-                runners[number].infer(frames)
+                sessions[number].run(frames)
                 times[number].append(time.perf_counter() - begun)
             best_s = min(min(times[number]) for number in in_it)
             in_it = [number for number in in_it if min(times[number]) < HOPELESS * best_s]
             if len(in_it) == 1 or time.perf_counter() - start > LONGEST_S:
                 break
-    return runners, [median(each) for each in times]
+    return sessions, [median(each) for each in times]
 
 
 BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
@@ -109,18 +109,18 @@ _WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp3
 """Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
 
 
-
-def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", precision: str = "fp32",
-                keep: float | None = None, lam: float | None = None, batch_size: int = 2,
-                size: tuple[int, int] | None = None, frames: int = WORTH_EXPORTING, threads: int | None = None,
-                compiled: bool = False, cpu_fallback: bool = False) -> Runner:
-    """A runner, not entered yet, for a mask net spec, an exported .onnx file or an .engine file.
+def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend: str = "auto", device: str = "auto",
+                 precision: str = "fp32", keep: float | None = None, lam: float | None = None, batch_size: int = 2,
+                 size: tuple[int, int] | None = None, frames: int = WORTH_EXPORTING, threads: int | None = None,
+                 compiled: bool = False, cpu_fallback: bool = False) -> Session:
+    """A session, not entered yet, of a net, the spec of one, an exported .onnx file or an .engine file.
 
     Args:
+        kind: of what a spec or file names.
         backend: `auto` takes torch on a GPU, and on a CPU the one that a short trial finds fastest of those installed.
         precision: of a net fp32, bf16, fp16 (GPUs) or auto, which takes a lower one where a short trial finds it
             faster. A file computes in its own, which auto and fp32 leave as it is.
-        keep, lam: the share of pixels to keep, or λ; None for the net's own.
+        keep, lam: for a mask net the share of pixels to keep, or λ; None for the net's own.
         batch_size, size: (height, width) of the frames to come, for trials and engines; by default the net's working
             size.
         frames: about how many are to come. For few there is no trial: they are done before it would be.
@@ -136,24 +136,21 @@ def open_runner(weights: str, *, backend: str = "auto", device: str = "auto", pr
         raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
     if precision != "auto":
         check_precision(precision)
-    if compiled and (backend not in ("auto", "torch") or weights.endswith((".onnx", ENGINE_SUFFIX))):
+    file = net if isinstance(net, str) and net.endswith((".onnx", ENGINE_SUFFIX)) else None
+    if compiled and (backend not in ("auto", "torch") or file is not None):
         raise DepthcueError("only nets run by torch are compiled", "Leave --compile out, or use --backend torch.")
-    wish = _Wish(resolve_device(device), precision, keep, lam, batch_size, size, frames, threads, compiled,
-                 cpu_fallback)
-    if weights.endswith(ENGINE_SUFFIX):
-        if backend not in ("auto", "tensorrt"):
-            raise DepthcueError(f"{weights} is an engine; {backend} cannot run it",
-                                "Leave --backend out, or give the .onnx or .safetensors.")
-        described = described_mask_net(read_engine_card(weights, "mask")[0])
-        return TensorRtRunner(weights, wish.dial(described), wish.device)
-    if weights.endswith(".onnx"):
-        return _open_graph(weights, backend, wish)
-    return _open_net(load_mask_net(weights), backend, wish)
+    options = _Options(resolve_device(device), precision, keep, lam, batch_size, size, frames, threads, compiled,
+                       cpu_fallback)
+    if file is not None:
+        return _open_file(file, kind, backend, options)
+    if isinstance(net, str):
+        net = load_mask_net(net) if kind == "mask" else load_depth_net(net)
+    return _open_net(net, backend, options)
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What `open_runner` was asked for."""
+class _Options:
+    """What `open_session` was called with."""
 
     device: str
     precision: str
@@ -167,102 +164,109 @@ class _Wish:
     cpu_fallback: bool
 
     @property
-    def kind(self) -> str:
-        return self.device.partition(":")[0]
+    def on_cpu(self) -> bool:
+        return self.device == "cpu"
 
-    def dial(self, description: MaskDescription) -> float:
-        """What to set a net to.
+    def dial(self, description: MaskDescription | DepthDescription) -> float | None:
+        """What to set a mask net to; None for a depth net.
 
         Raises:
             DepthcueError: it takes no such share or λ.
         """
-        return Dial.of(description, self.keep, self.lam).value
+        return description.dial_value(self.keep, self.lam) if isinstance(description, MaskDescription) else None
 
-    def trial(self, height: int, width: int) -> np.ndarray:
-        """Frames like those to come, of a net that works at (height, width)."""
-        shape = (self.batch_size, *(self.size or (height, width)), 3)
-        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    def fastest(self, makes: Sequence[Callable[[], Session]], description: MaskDescription | DepthDescription
+                ) -> Session:
+        """The fastest on frames like those to come."""
+        shape = (self.batch_size, *(self.size or (description.height, description.width)), 3)
+        return fastest(makes, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
 
-def _open_net(net: MaskNet, backend: str, wish: _Wish) -> Runner:
-    wish.dial(net.description)  # before seconds go into an export
-    if wish.precision == INT8 and backend != "torch":
+def _open_net(net: MaskNet | DepthNet, backend: str, options: _Options) -> Session:
+    options.dial(net.description)  # before seconds go into an export
+    if options.precision == INT8 and backend != "torch":
         cached_graph(net, INT8)  # which says how a graph in int8 is made
-    precisions = _WORTH_TRYING[wish.kind] if wish.precision == "auto" else (wish.precision,)
-    if wish.frames < WORTH_A_TRIAL:
+    precisions: tuple[str, ...] = (options.precision,)
+    if options.precision == "auto":
+        precisions = _WORTH_TRYING[options.device.partition(":")[0]]
+    if options.frames < WORTH_A_TRIAL:
         precisions = precisions[:1]
+    candidates = [_candidate(net, "torch" if backend == "auto" else backend, precision, options)
+                  for precision in precisions]
     if backend != "auto":
-        return _fastest([_way(net, backend, precision, wish) for precision in precisions], net, wish)
-    ways = [_way(net, "torch", precision, wish) for precision in precisions]
-    if wish.frames < WORTH_A_TRIAL:
-        log.info("backend torch: for %d frames a trial would not pay", wish.frames)
-    elif wish.kind == "cpu" and not wish.compiled:
-        if "fp32" in precisions and _worth_a_graph(net, wish):
-            ways.append(_way(net, "onnx", "fp32", wish))
-        if has_openvino() and _worth_a_graph(net, wish):
-            ways += [_way(net, "openvino", precision, wish) for precision in precisions]
-    return _fastest(ways, net, wish)
+        return options.fastest(candidates, net.description)
+    if options.frames < WORTH_A_TRIAL:
+        log.info("backend torch: for %d frames a trial would not pay", options.frames)
+    elif options.on_cpu and not options.compiled and (options.frames >= WORTH_EXPORTING or has_graph(net)):
+        if "fp32" in precisions:
+            candidates.append(_candidate(net, "onnx", "fp32", options))
+        if has_openvino():
+            candidates += [_candidate(net, "openvino", precision, options) for precision in precisions]
+    return options.fastest(candidates, net.description)
 
 
-def _worth_a_graph(net: MaskNet, wish: _Wish) -> bool:
-    return wish.frames >= WORTH_EXPORTING or has_graph(net)
+def _candidate(net: MaskNet | DepthNet, backend: str, precision: str, options: _Options) -> Callable[[], Session]:
+    """Makes the session of a net by one backend in one precision."""
+    kind: Kind = "mask" if isinstance(net, MaskNet) else "depth"
 
-
-def _way(net: MaskNet, backend: str, precision: str, wish: _Wish) -> Callable[[], Runner]:
-    """Makes the runner of a net by one backend in one precision."""
-    def make() -> Runner:
-        dial = wish.dial(net.description)
+    def make() -> Session:
+        dial = options.dial(net.description)
         if backend == "torch":
-            return TorchRunner(net, dial, wish.device, precision, compiled=wish.compiled)
+            return TorchSession(net, dial, options.device, precision, compiled=options.compiled)
         if backend == "onnx":
-            return OnnxRunner(cached_graph(net, precision), dial, wish.device, wish.threads, wish.cpu_fallback)
+            return OnnxSession(cached_graph(net, precision), dial, options.device, options.threads,
+                               options.cpu_fallback, kind)
         if backend == "openvino":
-            require_openvino(precision, wish.device)
-            return OpenVinoRunner(cached_graph(net), dial, wish.threads, precision)
-        return _tensorrt(lambda: cached_graph(net, precision), net, dial, wish)
+            require_openvino(precision, options.device)
+            return OpenVinoSession(cached_graph(net), dial, options.threads, precision, kind)
+        return _tensorrt(lambda: cached_graph(net, precision), net, kind, dial, options)
 
     return make
 
 
-def _open_graph(graph: str, backend: str, wish: _Wish) -> Runner:
-    """A runner of an exported file; of backends on a CPU, those that compute as the file says."""
-    card = read_graph_card(graph, "mask")
+def _open_file(file: str, kind: Kind, backend: str, options: _Options) -> Session:
+    """A session of an exported file; of backends on a CPU, those that compute as the file says."""
+    is_engine = file.endswith(ENGINE_SUFFIX)
+    if is_engine and backend not in ("auto", "tensorrt"):
+        raise DepthcueError(f"{file} is an engine; {backend} cannot run it",
+                            "Leave --backend out, or give the .onnx or .safetensors.")
+    card = read_graph_card(file, kind, "engine" if is_engine else "graph")
+    description = described_net(card)
     own = card.get("precision", "fp32")
     if backend == "torch":
-        raise DepthcueError(f"{graph} is an exported graph; torch cannot run it",
+        raise DepthcueError(f"{file} is an exported graph; torch cannot run it",
                             "Use --backend onnx, or give the .safetensors it was exported from.")
-    if wish.precision not in ("auto", "fp32", own):
-        raise DepthcueError(f"{graph} computes in {own}; {wish.precision} was asked for",
-                            f"Leave --precision out, or export it with --precision {wish.precision}.")
-    dial = wish.dial(described_mask_net(card))
+    if not is_engine and options.precision not in ("auto", "fp32", own):
+        raise DepthcueError(f"{file} computes in {own}; {options.precision} was asked for",
+                            f"Leave --precision out, or export it with --precision {options.precision}.")
+    dial = options.dial(description)
+    if is_engine:
+        return TensorRtSession(file, dial, options.device, kind)
     if backend == "tensorrt":
-        return _tensorrt(lambda: Path(graph), None, dial, wish)
+        return _tensorrt(lambda: Path(file), None, kind, dial, options)
 
-    def in_openvino() -> Runner:
-        require_openvino("fp32", wish.device)
-        return OpenVinoRunner(graph, dial, wish.threads)
+    def in_openvino() -> Session:
+        require_openvino("fp32", options.device)
+        return OpenVinoSession(file, dial, options.threads, kind=kind)
 
-    def in_onnxruntime() -> Runner:
-        return OnnxRunner(graph, dial, wish.device, wish.threads, wish.cpu_fallback)
+    def in_onnxruntime() -> Session:
+        return OnnxSession(file, dial, options.device, options.threads, options.cpu_fallback, kind)
 
     if backend == "openvino":
         return in_openvino()
-    if backend == "onnx" or wish.kind != "cpu" or wish.frames < WORTH_A_TRIAL or not has_openvino():
+    if backend == "onnx" or not options.on_cpu or options.frames < WORTH_A_TRIAL or not has_openvino():
         return in_onnxruntime()
-    size = card["working_size"]
-    return fastest([in_onnxruntime, in_openvino], wish.trial(size["height"], size["width"]))
+    return options.fastest([in_onnxruntime, in_openvino], description)
 
 
-def _tensorrt(graph: Callable[[], Path], net: MaskNet | None, dial: float, wish: _Wish) -> Runner:
+def _tensorrt(graph: Callable[[], Path], net: MaskNet | DepthNet | None, kind: Kind, dial: float | None,
+              options: _Options) -> Session:
     # what is missing is told before a graph is exported for it
     choose_library()
-    find_gpu(wish.device)
-    options = EngineOptions(batch=(1, wish.batch_size, wish.batch_size), around=wish.size, device=wish.device)
-    return TensorRtRunner(cached_engine(graph(), options, net), dial, wish.device)
-
-
-def _fastest(ways: list[Callable[[], Runner]], net: MaskNet, wish: _Wish) -> Runner:
-    return fastest(ways, wish.trial(net.description.height, net.description.width))
+    find_gpu(options.device)
+    wanted = EngineOptions(batch=(1, options.batch_size, options.batch_size), around=options.size,
+                           device=options.device)
+    return TensorRtSession(cached_engine(graph(), wanted, net, kind), dial, options.device, kind)
 
 
 @contextmanager

@@ -181,7 +181,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
                         for extra in range(-(-TABLE_PICTURES // what.batch_size))]
             table = lambda_table(net, target, pictures, what.loss)
             net.description = dataclasses.replace(net.description, lambda_at=table)
-            at_default = net.lambda_at(net.description.default_keep)
+            at_default = net.description.lambda_of(net.description.default_keep)
             if at_default is not None:
                 net.description = dataclasses.replace(net.description, default_lambda=round(at_default, 3))
 

@@ -6,7 +6,8 @@ import torch
 from tiny_nets import TopShare
 
 from depthcue.backends.precision import TOLERANCES
-from depthcue.bench.contenders import TorchGraph, depth_net_of, mask_net_of
+from depthcue.backends.torch_backend import TorchSession
+from depthcue.bench.candidates import depth_net_of, mask_net_of
 from depthcue.bench.limits import flops_per_frame
 from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
@@ -114,16 +115,16 @@ def test_specs_of_trained_nets_are_loaded(small_pair):
         mask_net_of("nonsense", pictures)
 
 
-def test_a_graph_in_torch_is_a_runner(mask_net, pictures):
+def test_a_net_is_run_in_torch_as_given(mask_net, pictures):
     answers = Answers(mask_net, None, pictures, SIZE)
-    for options in ({"rewrite": True}, {"precision": "bf16"}):
-        with TorchGraph(mask_net, **options) as graph:
-            maps = graph.infer(answers.frames)
-            graph.staged(answers.frames)()
+    for options in ({"as_given": True}, {}, {"precision": "bf16"}, {"precision": "bf16", "as_given": True}):
+        with TorchSession(mask_net, **options) as session:
+            maps = session.run(answers.frames)
+            session.staged(answers.frames)()
         assert maps.dtype == np.float32
         # bfloat16 has 8 bits of mantissa
-        np.testing.assert_allclose(maps, answers.maps, atol=1e-5 if "rewrite" in options else 3e-2)
+        np.testing.assert_allclose(maps, answers.maps, atol=3e-2 if "precision" in options else 1e-5)
     with pytest.raises(RuntimeError, match="not entered"):
-        graph.infer(answers.frames)
+        session.run(answers.frames)
     with pytest.raises(DepthcueError, match="no precision"):
-        TorchGraph(mask_net, precision="int4")
+        TorchSession(mask_net, precision="int4")

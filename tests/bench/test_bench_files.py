@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_nets import SIZE, FirstLook, LastWord
 
 from depthcue.bench import end_to_end, job
-from depthcue.bench.contenders import depth_contenders, mask_contenders
+from depthcue.bench.candidates import depth_candidates, mask_candidates
 from depthcue.bench.job import Settings, bench_specs
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
@@ -53,10 +53,10 @@ def test_files_are_measured_as_they_are(quick, files, tmp_path):
 
 def test_on_a_gpu_engines_are_built_of_files_and_elsewhere_nothing_runs_them(files):
     net, depth_net = load_mask_net(str(files / "mask.onnx")), load_depth_net(str(files / "depth.onnx"))
-    for ways in (mask_contenders(net, "mask.onnx", None, "cuda", 1), depth_contenders(depth_net, "cuda", 1)):
+    for ways in (mask_candidates(net, "mask.onnx", None, "cuda", 1), depth_candidates(depth_net, "cuda", 1)):
         assert [way.name for way in ways] == ["onnx fp32", "tensorrt fp32"]
     with pytest.raises(DepthcueError, match="not run on mps"):
-        mask_contenders(net, "mask.onnx", None, "mps", 1)
+        mask_candidates(net, "mask.onnx", None, "mps", 1)
 
 
 def test_graphs_of_others_are_left_to_other_commands(quick, files, tmp_path):

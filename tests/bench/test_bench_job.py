@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from depthcue.bench import end_to_end, job
-from depthcue.bench.contenders import REFERENCE, Contender
+from depthcue.bench.candidates import REFERENCE, Candidate
 from depthcue.bench.job import Settings, bench_specs
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs, open_input
@@ -18,14 +18,14 @@ QUICK = Settings(seconds=1e-6, batch_sizes=(1, 2))
 
 @pytest.fixture
 def quick(monkeypatch, patient, pictures, tmp_path):
-    """Few and small pictures, in place of rendered ones, and few contenders; the folder of the pictures."""
+    """Few and small pictures, in place of rendered ones, and few candidates; the folder of the pictures."""
     monkeypatch.setattr(job, "rendered_pictures", lambda: [picture[:32, :48] for picture in pictures])
     monkeypatch.setattr(job, "measure_limits", lambda device, precisions: {
         "device": device, "matrix_side": 8, "matmul_tflops": {"fp32": 0.001}, "memory_gb_s": 1.0})
     monkeypatch.setattr(end_to_end, "ROUNDS", 1)
     # without an export, which would take longer than all the rest
-    monkeypatch.setattr("depthcue.bench.contenders._OTHERS", {"cpu": (("openvino", "int4"),)})
-    monkeypatch.setattr("depthcue.bench.contenders._TORCH", {"cpu": ("fp32",)})
+    monkeypatch.setattr("depthcue.bench.candidates._OTHERS", {"cpu": (("openvino", "int4"),)})
+    monkeypatch.setattr("depthcue.bench.candidates._TORCH", {"cpu": ("fp32",)})
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number, picture in enumerate(pictures):
@@ -77,7 +77,7 @@ def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target,
     assert not (tmp_path / "out").exists()
 
 
-TORCH = Contender("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
+TORCH = Candidate("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
 
 
 def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatc
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     done, failed = end_to_end.time_jobs(
-        [TORCH], lambda contender: end_to_end.Job(contender, str(small_pair[0])),
+        [TORCH], lambda candidate: end_to_end.Job(candidate, str(small_pair[0])),
         {"source": str(tmp_path / "nowhere"), "pictures": str(broken)}, Silent())
     assert done == []
     assert [(each["name"], each["source"]) for each in failed] == [("torch fp32", "source"), ("torch fp32", "pictures")]

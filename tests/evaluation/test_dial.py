@@ -6,9 +6,9 @@ import pytest
 from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.tally import IMAGES, Setting, setting_of, settings_for
+from depthcue.evaluation.tally import IMAGES, setting_of, settings_for
 from depthcue.evaluation.viewing import Viewing
-from depthcue.nets import build_mask_net
+from depthcue.nets import Setting, build_mask_net
 from depthcue.progress import Silent
 
 SHARES = (0.1, 0.2, 0.5)

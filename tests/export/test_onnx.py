@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_nets import SHARES_OF_LAMBDAS, LastWord, TopShare
 
+from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, export_onnx, read_graph_card
 from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.runtime import OnnxRunner
 
 NARROW = (8, 8, 8, 8, 8)
 
@@ -105,9 +105,9 @@ def test_a_card_of_the_first_schema_is_still_read(exported, tmp_path):
     del card["keep_range"], card["default_keep"]
     (tmp_path / "mask.onnx").write_bytes(path.read_bytes())
     (tmp_path / "mask.json").write_text(json.dumps(card | {"graph_schema": 1}))
-    with OnnxRunner(tmp_path / "mask.onnx", 3.0) as runner, OnnxRunner(path, 3.0) as today:
+    with OnnxSession(tmp_path / "mask.onnx", 3.0) as runner, OnnxSession(path, 3.0) as today:
         frames = np.full((1, 32, 48, 3), 90, np.uint8)
-        np.testing.assert_array_equal(runner.infer(frames), today.infer(frames))
+        np.testing.assert_array_equal(runner.run(frames), today.run(frames))
     (tmp_path / "mask.json").write_text(json.dumps(card | {"graph_schema": 3}))
     with pytest.raises(DepthcueError, match="schema 1 to 2"):
         read_graph_card(tmp_path / "mask.onnx", "mask")

@@ -7,9 +7,8 @@ from tiny_nets import TopShare
 
 from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
-from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.export.parity import measure_parity
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames
 
 
 class BrightMask(MaskNet):
@@ -55,18 +54,18 @@ def check_parity(*given):
 
 def test_a_depth_net_of_other_multiples_sees_frames_of_its_own(pictures):
     """Blocks of 8 for the mask, patches of 14 for the depth: a transformer explained by a convolutional mask net."""
-    module = MaskGraph(BrightMask()).eval()
+    module = NetOnFrames(BrightMask()).eval()
     patches = MeanDepth(multiple=14, height=28, width=42)
     assert measure_parity(module, in_torch(module), pictures, patches).task_rmse_m == 0
     assert measure_parity(module, in_torch(module, lambda maps: 0 * maps), pictures, patches).task_rmse_m > 0.1
 
 
 def test_the_same_graph_passes_and_reports_zeros(pictures):
-    module = MaskGraph(BrightMask()).eval()
+    module = NetOnFrames(BrightMask()).eval()
     parity = check_parity(module, in_torch(module), pictures, MeanDepth())
     assert parity.max_abs == parity.mean_abs == parity.changed_side == parity.task_rmse_m == parity.task_change_m == 0
     assert parity.frames == 5 + 1 + 2 + 3 and parity.cases > 5
-    depth = DepthGraph(MeanDepth()).eval()
+    depth = NetOnFrames(MeanDepth()).eval()
     assert check_parity(depth, in_torch(depth), pictures).task_rmse_m == 0
 
 
@@ -77,20 +76,20 @@ def test_the_same_graph_passes_and_reports_zeros(pictures):
     (lambda maps: np.zeros_like(maps), "side"),
 ])
 def test_a_wrong_graph_is_refused_with_numbers(pictures, change, complaint):
-    module = MaskGraph(BrightMask()).eval()
+    module = NetOnFrames(BrightMask()).eval()
     with pytest.raises(DepthcueError, match=complaint):
         check_parity(module, in_torch(module, change), pictures, MeanDepth())
 
 
 def test_a_graph_that_ignores_lambda_is_refused(pictures):
-    module = MaskGraph(BrightMask()).eval()
+    module = NetOnFrames(BrightMask()).eval()
     always_two = in_torch(module)
     with pytest.raises(DepthcueError, match="largest difference"):
         check_parity(module, lambda frames, lam: always_two(frames, 2.0), pictures)
 
 
 def test_masks_of_a_share_count_as_the_pixels_they_keep(pictures):
-    module = MaskGraph(TopShare()).eval()
+    module = NetOnFrames(TopShare()).eval()
     own = in_torch(module)
     parity = check_parity(module, own, pictures, MeanDepth())
     assert parity.changed_side == parity.task_rmse_m == 0 and parity.tolerance == Tolerance().for_shares()
@@ -112,13 +111,13 @@ def test_pixels_that_cross_the_threshold_count_though_they_move_little(pictures)
         def forward(self, normalised, lam=None):
             return torch.full_like(normalised[:, :1], 0.0251)
 
-    module = MaskGraph(Near()).eval()
+    module = NetOnFrames(Near()).eval()
     with pytest.raises(DepthcueError, match="change side 1,"):
         check_parity(module, in_torch(module, lambda maps: maps - np.float32(0.0002)), pictures)
 
 
 def test_a_depth_is_judged_relative_to_itself(pictures):
-    module = DepthGraph(MeanDepth()).eval()
+    module = NetOnFrames(MeanDepth()).eval()
     with pytest.raises(DepthcueError, match="task RMSE"):
         check_parity(module, in_torch(module, lambda maps: maps * np.float32(1.01)), pictures)
 
@@ -137,7 +136,7 @@ def test_rounding_of_depths_that_only_noise_has_is_forgiven(pictures):
             return maps
         return in_torch(module, change)
 
-    module = DepthGraph(Far()).eval()
+    module = NetOnFrames(Far()).eval()
     grey = [np.full((32, 48, 3), 128, np.uint8)]
     parity = measure_parity(module, off_where_far(40), grey)
     assert 0 < parity.max_abs < 1e-3 and parity.holds()
@@ -146,6 +145,6 @@ def test_rounding_of_depths_that_only_noise_has_is_forgiven(pictures):
 
 
 def test_it_wants_pictures():
-    module = DepthGraph(MeanDepth()).eval()
+    module = NetOnFrames(MeanDepth()).eval()
     with pytest.raises(DepthcueError, match="no pictures"):
         check_parity(module, in_torch(module), [])

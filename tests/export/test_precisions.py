@@ -8,13 +8,13 @@ from onnx import TensorProto
 from PIL import Image
 from torch import nn
 
+from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.precision import BF16, FP16, FP32, INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.runtime import OnnxRunner
 from depthcue.runtime.compiled_cache import cached_graph, graph_path
 
 KIND = {FP32: TensorProto.FLOAT, FP16: TensorProto.FLOAT16, BF16: TensorProto.BFLOAT16, INT8: TensorProto.INT8}
@@ -112,8 +112,8 @@ def test_cards_say_what_was_measured_and_allowed(exported):
 def test_masks_are_the_nets_in_every_precision_that_runs_here(exported, pictures, precision):
     path, _ = exported[precision]
     frames = np.stack(pictures[4:7])
-    with OnnxRunner(path, 3.0) as runner:
-        got = runner.infer(frames)
+    with OnnxSession(path, 3.0) as runner:
+        got = runner.run(frames)
     assert runner.name == ("onnx cpu" if precision == FP32 else f"onnx cpu {precision}")
     net = SmallMask().eval()
     with torch.inference_mode():
@@ -124,7 +124,7 @@ def test_masks_are_the_nets_in_every_precision_that_runs_here(exported, pictures
 
 def test_bf16_is_refused_where_nothing_can_run_it(exported):
     with pytest.raises(DepthcueError, match=r"computes in bf16, for which ONNX Runtime has no kernels on a CPU"):
-        OnnxRunner(exported[BF16][0])
+        OnnxSession(exported[BF16][0])
 
 
 def test_a_net_that_needs_its_digits_is_refused(pictures, tmp_path):

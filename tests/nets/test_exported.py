@@ -49,14 +49,15 @@ def test_it_answers_as_the_net_did(pair, rgb):
     torch.testing.assert_close(again(again.normalise(rgb)), net(net.normalise(rgb), torch.full((2,), 2.0)), atol=1e-5,
                                rtol=0)
     with pytest.raises(DepthcueError, match="outside the range"):
-        again.check_lambda(7.0)
+        again.description.check_lambda(7.0)
 
 
 def test_a_graph_of_shares_is_a_net_of_shares(tmp_path, rgb):
     net = TopShare("first-look")
     export_onnx(net, tmp_path / "mask.onnx", [np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)])
     again = load_mask_net(str(tmp_path / "mask.onnx"))
-    assert again.keeps_shares and again.description == net.description and again.keep_at(1.0) == pytest.approx(0.4)
+    assert again.keeps_shares and again.description == net.description
+    assert again.description.keep_of(1.0) == pytest.approx(0.4)
     keep = torch.tensor([0.1, 0.6])
     torch.testing.assert_close(again(again.normalise(rgb), keep), net(net.normalise(rgb), keep), atol=1e-4, rtol=0)
     assert again(again.normalise(rgb)).mean() == pytest.approx(0.2, abs=1e-4)

@@ -109,8 +109,8 @@ def test_settings_a_share_a_lambda_and_the_nets_own(tmp_path: Path) -> None:
     assert net.dial_value() == net.description.default_keep == 0.2
     assert net.dial_value(keep=0.33) == 0.33
     assert net.dial_value(lam=2.0) == pytest.approx(0.3)
-    assert net.lambda_at(0.3) == pytest.approx(2.0)
-    assert net.keep_at(4.0) == pytest.approx(0.2)  # halfway in ln λ
+    assert net.description.lambda_of(0.3) == pytest.approx(2.0)
+    assert net.description.keep_of(4.0) == pytest.approx(0.2)  # halfway in ln λ
     for wrong in ({"keep": 0.2, "lam": 2.0}, {"keep": 0.0}, {"keep": 1.0}, {"keep": float("nan")}, {"lam": 9.0}):
         with pytest.raises(DepthcueError):
             net.dial_value(**wrong)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_nets import SHARES_OF_LAMBDAS, TopShare, save_small_pair
+from tiny_nets import SHARES_OF_LAMBDAS, FirstLook, TopShare, save_small_pair
 
 from depthcue.export import export_onnx
 from depthcue.nets import MaskDescription, MaskNet
@@ -46,6 +46,18 @@ def share_net():
 def share_graph(share_net, tmp_path_factory):
     path = tmp_path_factory.mktemp("graphs") / "share.onnx"
     export_onnx(share_net, path, [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_depth_net():
+    return FirstLook()
+
+
+@pytest.fixture(scope="session")
+def depth_graph(small_depth_net, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graphs") / "depth.onnx"
+    export_onnx(small_depth_net, path, [np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)])
     return path
 
 

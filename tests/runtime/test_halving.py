@@ -1,28 +1,25 @@
-"""Running out of memory, with the failure injected at the border: a runner that holds so many frames and no more."""
+"""Running out of memory, with the failure injected at the border: a session that holds so many frames and no more."""
 
 import threading
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from depthcue.backends.session import Halving, OutOfDeviceMemory, halving, telling_out_of_memory
+from depthcue.backends.session import OutOfDeviceMemory, halving, telling_out_of_memory
+from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, open_input
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
-from depthcue.runtime import MaskOptions, Runner, TorchRunner, mask_sources
-from depthcue.runtime.depth_runner import DepthThroughMask
+from depthcue.runtime import MaskOptions, mask_sources
+from depthcue.runtime.masking import DepthThroughMask
 
 
 class Limited:
     """Gives each frame's red corner as its mask; fails where the frames it holds at one time are more than fit."""
-
-    name, device, identity, dial = "limited cuda", "cuda", "0" * 64, 2.0
-    description = SimpleNamespace(multiple=1)
 
     def __init__(self, fits, rendezvous=None):
         self.fits = fits
@@ -31,14 +28,11 @@ class Limited:
         self._held = 0
         self._lock = threading.Lock()
 
-    def __enter__(self):
-        self.entered = True
-        return self
+    def halved(self):
+        whole = halving(lambda frames: (self.run(frames),), "cuda")
+        return lambda frames: whole(frames)[0]
 
-    def __exit__(self, *error):
-        self.entered = False
-
-    def infer(self, frames):
+    def run(self, frames):
         with self._lock:
             self.tried.append(len(frames))
             self._held += len(frames)
@@ -61,28 +55,25 @@ def batch(count, first=0):
 
 
 def test_what_fits_is_passed_on_as_it_is(caplog):
-    runner = Limited(fits=8)
-    with Halving(runner) as halved:
-        assert isinstance(halved, Runner) and runner.entered
-        assert (halved.name, halved.device, halved.identity, halved.dial) == ("limited cuda", "cuda", "0" * 64, 2.0)
-        assert halved.infer(batch(8)).shape == (8, 1, 2)
-    assert runner.tried == [8] and not runner.entered and not caplog.records
+    limited = Limited(fits=8)
+    assert limited.halved()(batch(8)).shape == (8, 1, 2)
+    assert limited.tried == [8] and not caplog.records
 
 
 def test_a_batch_that_does_not_fit_is_halved_said_once_and_no_larger_one_tried_again(caplog):
-    runner = Limited(fits=5)
-    with Halving(runner) as halved:
-        for first in (0, 16):
-            masks = halved.infer(batch(13, first))
-            np.testing.assert_array_equal(masks[:, 0, 0], np.arange(first, first + 13))
+    limited = Limited(fits=5)
+    run = limited.halved()
+    for first in (0, 16):
+        masks = run(batch(13, first))
+        np.testing.assert_array_equal(masks[:, 0, 0], np.arange(first, first + 13))
     # 13 and 7 are too many; then fours, with one left over, and nothing larger in the second batch
-    assert runner.tried == [13, 7, 4, 4, 4, 1, 4, 4, 4, 1]
+    assert limited.tried == [13, 7, 4, 4, 4, 1, 4, 4, 4, 1]
     assert [record.message for record in caplog.records] == ["cuda is out of memory: going on with batches of 4 frames"]
 
 
 def test_one_frame_too_many_is_told():
-    with Halving(Limited(fits=0)) as halved, pytest.raises(DepthcueError, match=r"6x4.*cuda.*20.00 MiB(?s:.*)--size"):
-        halved.infer(batch(4))
+    with pytest.raises(DepthcueError, match=r"6x4.*cuda.*20.00 MiB(?s:.*)--size"):
+        Limited(fits=0).halved()(batch(4))
 
 
 def test_other_failures_pass():
@@ -94,33 +85,31 @@ def test_other_failures_pass():
 
 
 def test_every_output_is_put_together():
-    runner = Limited(fits=2)
-    whole, first = halving(lambda frames: (runner.infer(frames), frames[:, 0, 0, 0]), "cuda")(batch(5))
+    limited = Limited(fits=2)
+    whole, first = halving(lambda frames: (limited.run(frames), frames[:, 0, 0, 0]), "cuda")(batch(5))
     assert whole.shape == (5, 1, 2) and first.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_streams_that_do_not_fit_side_by_side_take_turns():
     # one frame fits, but two streams of one frame each do not: that must not end the run
-    runner = Limited(fits=1, rendezvous=threading.Barrier(2))
+    run = Limited(fits=1, rendezvous=threading.Barrier(2)).halved()
     results = {}
-    with Halving(runner) as halved:
-        threads = [threading.Thread(target=lambda n=n: results.update({n: halved.infer(batch(1, n))}), daemon=True)
-                   for n in (1, 2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+    threads = [threading.Thread(target=lambda n=n: results.update({n: run(batch(1, n))}), daemon=True) for n in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
     assert {number: mask[0, 0, 0] for number, mask in results.items()} == {1: 1.0, 2: 2.0}
 
 
-@pytest.mark.parametrize("short", [TorchRunner, DepthThroughMask])
+@pytest.mark.parametrize("short", [TorchSession, DepthThroughMask])
 def test_a_mask_run_goes_on_with_smaller_batches(weights, tmp_path, monkeypatch, caplog, short):
     """The whole job, on a device that holds two frames of one of the nets at a time, and at first none."""
     generator = np.random.default_rng(0)
     for number in range(9):
         picture = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    name = {TorchRunner: "infer", DepthThroughMask: "depths"}[short]
+    name = {TorchSession: "run", DepthThroughMask: "depths"}[short]
     whole = getattr(short, name)
 
     calls = []
@@ -137,10 +126,10 @@ def test_a_mask_run_goes_on_with_smaller_batches(weights, tmp_path, monkeypatch,
     summary = mask_sources([str(tmp_path)], tmp_path / "out", options, Silent())
     assert summary["totals"]["failed"] == 0 and summary["totals"]["frames"] == 9
     assert caplog.records[-1].message.startswith("cpu is out of memory: going on with batches of ")
-    with TorchRunner(load_mask_net(str(weights))) as runner:
+    with TorchSession(load_mask_net(str(weights))) as session:
         for number in range(9):
             with open_input(Input(tmp_path / f"{number}.png", "image", "")) as stream:
-                mask = runner.infer(np.stack([frame.rgb for frame in stream]))[0]
+                mask = session.run(np.stack([frame.rgb for frame in stream]))[0]
             written = np.asarray(Image.open(tmp_path / "out" / f"{number}_raw.png"))
             np.testing.assert_allclose(written, 65535 * mask, atol=1)
 

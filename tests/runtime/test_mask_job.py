@@ -13,12 +13,13 @@ from PIL import Image
 from tiny_nets import FirstLook
 
 from depthcue import imaging
+from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
 from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
-from depthcue.runtime import MaskOptions, TorchRunner, mask_job, mask_sources, masking
-from depthcue.runtime.depth_runner import DepthThroughMask
+from depthcue.runtime import MaskOptions, mask_job, mask_sources, masking
+from depthcue.runtime.masking import DepthThroughMask
 
 
 def noise(height, width, seed=0):
@@ -50,8 +51,8 @@ def mask_of(weights, frame, dial=None):
     """The mask of a frame as the net gives it, at the size it works at for this picture."""
     net = load_mask_net(str(weights))
     size = imaging.fit_size(*frame.size, (net.description.height, net.description.width), net.description.multiple)
-    with TorchRunner(net, dial) as runner:
-        return runner.infer(frame.resized(*size)[None])[0]
+    with TorchSession(net, dial) as session:
+        return session.run(frame.resized(*size)[None])[0]
 
 
 def frames_of(path):
@@ -329,8 +330,8 @@ def test_resume_retries_what_failed_and_survives_a_damaged_summary(mask_all, tmp
 
 def test_size_sets_how_large_the_net_sees(mask_all, tmp_path, monkeypatch):
     seen = []
-    infer = TorchRunner.infer
-    monkeypatch.setattr(TorchRunner, "infer", lambda self, frames: seen.append(frames.shape) or infer(self, frames))
+    run = TorchSession.run
+    monkeypatch.setattr(TorchSession, "run", lambda self, frames: seen.append(frames.shape) or run(self, frames))
     Image.fromarray(noise(80, 120)).save(tmp_path / "a.png")
     mask_all([tmp_path / "a.png"])
     mask_all([tmp_path / "a.png"], size=(64, 96))
@@ -383,7 +384,7 @@ def test_a_threshold_for_a_net_of_shares_is_refused(mask_all, share_weights, tmp
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(mask_all, tmp_path, monkeypatch):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     (tmp_path / "out").write_text("a file")
-    monkeypatch.setattr(TorchRunner, "infer", lambda *_: pytest.fail("it has begun to work"))
+    monkeypatch.setattr(TorchSession, "run", lambda *_: pytest.fail("it has begun to work"))
     with pytest.raises(DepthcueError, match="is not a folder"):
         mask_all([tmp_path / "a.png"])
 
@@ -406,8 +407,8 @@ def test_real_pictures_and_videos(mask_all, shared_data, tmp_path):
 
 def test_a_picture_gives_the_same_bytes_among_whatever_others(mask_all, tmp_path, monkeypatch):
     """Nets round differently in batches of other sizes; here that is large enough to be seen."""
-    infer = TorchRunner.infer
-    monkeypatch.setattr(TorchRunner, "infer", lambda runner, frames: infer(runner, frames) * (0.5 + len(frames) / 100))
+    run = TorchSession.run
+    monkeypatch.setattr(TorchSession, "run", lambda session, frames: run(session, frames) * (0.5 + len(frames) / 100))
     generator = np.random.default_rng(0)
     load = pictures.load_picture
     monkeypatch.setattr(pictures, "load_picture",
@@ -459,8 +460,8 @@ def test_entries_of_an_earlier_run_stay_until_their_inputs_have_had_their_turn(m
     for source in sources[:2]:
         os.utime(source, ns=(1, 1))
     seen = []
-    infer = TorchRunner.infer
-    monkeypatch.setattr(TorchRunner, "infer", lambda *given: seen.append(finished(out)) or infer(*given))
+    run = TorchSession.run
+    monkeypatch.setattr(TorchSession, "run", lambda *given: seen.append(finished(out)) or run(*given))
     monkeypatch.setattr(mask_job, "LISTED_FIRST", 1)
     assert mask_all(sources, resume=True)["totals"]["resumed"] == 2
     assert {"c", "d"} <= set(seen[0])

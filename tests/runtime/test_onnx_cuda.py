@@ -10,9 +10,10 @@ from fake_tensorrt import HostLane
 
 from depthcue.backends import onnx_backend
 from depthcue.backends.device_memory import Seats
-from depthcue.backends.session import Halving, OutOfDeviceMemory
+from depthcue.backends.onnx_backend import OnnxSession
+from depthcue.backends.session import OutOfDeviceMemory, halving
+from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
-from depthcue.runtime import OnnxRunner
 
 COMPLAINT = "Failed to load libcurand.so.10: cannot open shared object file\nPlease follow https://example.org\n"
 
@@ -62,18 +63,27 @@ def test_bound_memory_gives_the_nets_own_masks(tiny_graph, tiny_net):
     np.testing.assert_allclose(first, wanted(tiny_net, noise(3), 2.0), atol=1e-5)
 
 
+def test_depths_have_a_size_of_their_own(depth_graph, small_depth_net):
+    runtime = onnxruntime.InferenceSession(depth_graph, providers=["CPUExecutionProvider"])
+    binding = onnx_backend.Binding(runtime, (2, 32, 48, 3), None, HostLane("cpu"), ("cpu", 0))
+    with TorchSession(small_depth_net, as_given=True) as given:
+        wanted = given.run(noise(2))
+    for _ in range(2):
+        np.testing.assert_allclose(binding.run(noise(2), None), wanted, rtol=1e-4)
+
+
 def test_frames_put_on_the_device_are_run_there(tiny_graph, tiny_net):
     session = onnxruntime.InferenceSession(tiny_graph, providers=["CPUExecutionProvider"])
     binding = onnx_backend.Binding(session, (2, 32, 48, 3), "lambda", HostLane("cpu"), ("cpu", 0))
     run = binding.staged(noise(2), 3.0)
     run()
     # the masks lie on the device, made of what was put there
-    np.testing.assert_allclose(binding._mask[1].numpy(), wanted(tiny_net, noise(2), 3.0), atol=1e-5)
+    np.testing.assert_allclose(binding._maps[1].numpy(), wanted(tiny_net, noise(2), 3.0), atol=1e-5)
 
 
 def test_cuda_that_does_not_load_is_an_error_that_names_the_library(tiny_graph, without_cuda, capfd):
     with pytest.raises(DepthcueError, match=r"cannot use CUDA: libcurand\.so\.10 does not load") as caught, \
-            OnnxRunner(tiny_graph, device="cuda"):
+            OnnxSession(tiny_graph, device="cuda"):
         pass
     assert "depthcue[cuda]" in (caught.value.hint or "") and "--cpu-fallback" in (caught.value.hint or "")
     assert capfd.readouterr().out == "", "stdout is for results"
@@ -82,14 +92,14 @@ def test_cuda_that_does_not_load_is_an_error_that_names_the_library(tiny_graph, 
 def test_an_onnxruntime_built_without_cuda_is_told_too(tiny_graph, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
-    with pytest.raises(DepthcueError, match="cannot use CUDA"), OnnxRunner(tiny_graph, device="cuda"):
+    with pytest.raises(DepthcueError, match="cannot use CUDA"), OnnxSession(tiny_graph, device="cuda"):
         pass
 
 
 def test_the_cpu_is_used_only_when_told_and_that_is_said(tiny_graph, tiny_net, without_cuda, caplog):
-    with OnnxRunner(tiny_graph, device="cuda", cpu_fallback=True) as runner:
-        np.testing.assert_allclose(runner.infer(noise(2)), wanted(tiny_net, noise(2), 2.0), atol=1e-5)
-    assert runner.device == "cpu" and runner.name == "onnx cpu"
+    with OnnxSession(tiny_graph, device="cuda", cpu_fallback=True) as session:
+        np.testing.assert_allclose(session.run(noise(2)), wanted(tiny_net, noise(2), 2.0), atol=1e-5)
+    assert session.device == "cpu" and session.name == "onnx cpu"
     assert "going on with the CPU" in caplog.text and "libcurand" in caplog.text
 
 
@@ -115,13 +125,14 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
             return self.session.run(None, {"frames": frames, "lambda": np.full(len(frames), lam, np.float32)})[0]
 
     monkeypatch.setattr("depthcue.backends.onnx_backend.OnGpu", Full)
-    cpu = OnnxRunner(tiny_graph)
-    monkeypatch.setattr("depthcue.backends.onnx_backend.open_session", lambda *wish: onnxruntime.InferenceSession(
+    cpu = OnnxSession(tiny_graph)
+    monkeypatch.setattr("depthcue.backends.onnx_backend.open_graph", lambda *wish: onnxruntime.InferenceSession(
         tiny_graph, providers=["CPUExecutionProvider"]))
-    with OnnxRunner(tiny_graph, device="cuda") as runner, pytest.raises(OutOfDeviceMemory):
-        runner.infer(noise(8))
-    with Halving(OnnxRunner(tiny_graph, device="cuda")) as runner:
-        np.testing.assert_allclose(runner.infer(noise(8)), wanted(tiny_net, noise(8), cpu.dial), atol=1e-5)
+    with OnnxSession(tiny_graph, device="cuda") as session, pytest.raises(OutOfDeviceMemory):
+        session.run(noise(8))
+    with OnnxSession(tiny_graph, device="cuda") as session:
+        (masks,) = halving(lambda part: (session.run(part),), "cuda")(noise(8))
+    np.testing.assert_allclose(masks, wanted(tiny_net, noise(8), cpu.dial), atol=1e-5)
     assert "batches of 2 frames" in caplog.text
 
 
@@ -147,11 +158,11 @@ def test_a_seat_under_which_something_failed_is_not_used_again():
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_nets_own_masks(tiny_graph, tiny_net):
-    with OnnxRunner(tiny_graph, device="cuda") as runner:
+    with OnnxSession(tiny_graph, device="cuda") as session:
         for count, height, width in ((2, 32, 48), (3, 24, 64), (2, 32, 48)):
             frames = noise(count, height, width)
             # float32 sums in another order
-            np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 2.0), atol=1e-4)
+            np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames, 2.0), atol=1e-4)
 
 
 def test_the_summary_says_what_really_ran(tiny_graph, without_cuda, tmp_path):

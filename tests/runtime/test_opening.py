@@ -1,4 +1,4 @@
-"""Which runner a spec, a backend and a precision open."""
+"""Which session a spec, a backend and a precision open."""
 
 import json
 
@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from depthcue.backends.onnx_backend import OnnxSession
+from depthcue.backends.openvino_backend import OpenVinoSession
+from depthcue.backends.torch_backend import TorchSession
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
-from depthcue.runtime import OnnxRunner, OpenVinoRunner, TorchRunner, open_runner, opening
+from depthcue.runtime import open_session, opening
 
 has_openvino = opening.has_openvino()
 needs_openvino = pytest.mark.skipif(not has_openvino, reason="needs the extra openvino")
@@ -21,9 +24,9 @@ def tried(monkeypatch):
     names = []
 
     def last(makes, frames):
-        runners = [make() for make in makes]
-        names.append([runner.name for runner in runners])
-        return runners[-1]
+        sessions = [make() for make in makes]
+        names.append([session.name for session in sessions])
+        return sessions[-1]
 
     monkeypatch.setattr(opening, "fastest", last)
     return names
@@ -55,30 +58,30 @@ def exported(monkeypatch, tiny_graph):
     ({"backend": "onnx", "compiled": True}, "run by torch"),
     ({"backend": "openvino", "device": "cuda"}, "runs on the CPU"),
 ])
-def test_wrong_wishes_are_told(weights, options, complaint):
+def test_wrong_options_are_told(weights, options, complaint):
     with pytest.raises(DepthcueError, match=complaint):
-        open_runner(str(weights), **options)
+        open_session(str(weights), **options)
 
 
 @needs_no_gpu
 def test_tensorrt_without_what_it_needs_is_told_before_an_export(weights, exported):
     with pytest.raises(DepthcueError, match=r"TensorRT|GPU"):
-        open_runner(str(weights), backend="tensorrt")
+        open_session(str(weights), backend="tensorrt")
     assert exported == []
 
 
 def test_openvino_that_is_not_there_is_told_before_an_export(weights, exported, monkeypatch):
     monkeypatch.setattr("depthcue.backends.openvino_backend.has_openvino", lambda: False)
     with pytest.raises(DepthcueError, match="not installed"):
-        open_runner(str(weights), backend="openvino", device="cpu")
+        open_session(str(weights), backend="openvino", device="cpu")
     assert exported == []
 
 
 @needs_openvino
 def test_auto_tries_what_is_installed(weights, exported, tried):
-    open_runner(str(weights), device="cpu", frames=10_000)
-    open_runner(str(weights), device="cpu", frames=10_000, precision="bf16")
-    open_runner(str(weights), device="cpu", frames=10_000, precision="auto")
+    open_session(str(weights), device="cpu", frames=10_000)
+    open_session(str(weights), device="cpu", frames=10_000, precision="bf16")
+    open_session(str(weights), device="cpu", frames=10_000, precision="auto")
     assert tried == [
         ["torch cpu fp32", "onnx cpu", "openvino cpu fp32"],
         ["torch cpu bf16", "openvino cpu bf16"],
@@ -90,32 +93,32 @@ def test_auto_tries_what_is_installed(weights, exported, tried):
 
 def test_auto_does_without_what_is_not_installed(weights, exported, tried, monkeypatch):
     monkeypatch.setattr(opening, "has_openvino", lambda: False)
-    open_runner(str(weights), device="cpu", frames=10_000, precision="auto")
+    open_session(str(weights), device="cpu", frames=10_000, precision="auto")
     assert tried == [["torch cpu fp32", "torch cpu bf16", "onnx cpu"]]
 
 
 def test_for_few_frames_there_is_neither_trial_nor_export(weights, exported, tried):
     for precision in ("fp32", "auto"):
-        open_runner(str(weights), device="cpu", frames=3, precision=precision)
+        open_session(str(weights), device="cpu", frames=3, precision=precision)
     assert tried == [["torch cpu fp32"]] * 2
-    open_runner(str(weights), device="cpu", frames=300)
+    open_session(str(weights), device="cpu", frames=300)
     assert tried[-1] == ["torch cpu fp32"] and exported == []
 
 
 def test_for_some_frames_a_graph_that_is_there_is_tried(weights, exported, tried, monkeypatch):
     monkeypatch.setattr(opening, "has_graph", lambda net: True)
-    open_runner(str(weights), device="cpu", frames=300)
+    open_session(str(weights), device="cpu", frames=300)
     assert tried[-1][:2] == ["torch cpu fp32", "onnx cpu"]
 
 
 def test_compiled_is_torch_alone(weights, exported, tried):
-    runner = open_runner(str(weights), device="cpu", frames=10_000, compiled=True)
-    assert tried == [["torch cpu fp32 compiled"]] and isinstance(runner, TorchRunner)
+    session = open_session(str(weights), device="cpu", frames=10_000, compiled=True)
+    assert tried == [["torch cpu fp32 compiled"]] and isinstance(session, TorchSession)
 
 
 def test_on_a_gpu_auto_is_torch_and_fp16_where_it_is_faster(weights, exported, tried):
-    open_runner(str(weights), device="cuda", precision="auto", frames=10_000)
-    open_runner(str(weights), device="cuda", precision="fp16", frames=10_000)
+    open_session(str(weights), device="cuda", precision="auto", frames=10_000)
+    open_session(str(weights), device="cuda", precision="fp16", frames=10_000)
     assert tried == [["torch cuda fp32", "torch cuda fp16"], ["torch cuda fp16"]] and exported == []
 
 
@@ -124,20 +127,20 @@ def test_on_a_gpu_auto_is_torch_and_fp16_where_it_is_faster(weights, exported, t
 def test_a_backend_that_is_named_is_taken(weights, exported, backend, precision, graph_in):
     if backend == "openvino" and not has_openvino:
         pytest.skip("needs the extra openvino")
-    runner = open_runner(str(weights), backend=backend, device="cpu", precision=precision)
-    assert runner.name.startswith(backend) and exported == [graph_in]
+    session = open_session(str(weights), backend=backend, device="cpu", precision=precision)
+    assert session.name.startswith(backend) and exported == [graph_in]
 
 
 def test_an_exported_file_is_weights_too(tiny_graph):
-    assert isinstance(open_runner(str(tiny_graph), backend="onnx"), OnnxRunner)
-    assert isinstance(open_runner(str(tiny_graph), frames=3), OnnxRunner)
+    assert isinstance(open_session(str(tiny_graph), backend="onnx"), OnnxSession)
+    assert isinstance(open_session(str(tiny_graph), frames=3), OnnxSession)
     with pytest.raises(DepthcueError, match="torch cannot run it"):
-        open_runner(str(tiny_graph), backend="torch")
+        open_session(str(tiny_graph), backend="torch")
 
 
 @needs_openvino
 def test_auto_tries_both_runners_of_a_file(tiny_graph, tried):
-    assert isinstance(open_runner(str(tiny_graph), device="cpu"), OpenVinoRunner)
+    assert isinstance(open_session(str(tiny_graph), device="cpu"), OpenVinoSession)
     assert tried == [["onnx cpu", "openvino cpu fp32"]]
 
 
@@ -147,18 +150,18 @@ def test_the_precision_of_a_file_is_its_own(tiny_graph, tmp_path):
     card = json.loads(tiny_graph.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**card, "precision": "int8"}))
     for precision in ("fp32", "auto", "int8"):
-        assert open_runner(str(path), backend="onnx", precision=precision).name == "onnx cpu int8"
+        assert open_session(str(path), backend="onnx", precision=precision).name == "onnx cpu int8"
     with pytest.raises(DepthcueError, match=r"computes in int8; bf16 was asked for"):
-        open_runner(str(path), precision="bf16")
+        open_session(str(path), precision="bf16")
     if has_openvino:
-        assert open_runner(str(path), backend="openvino", device="cpu").name == "openvino cpu int8"
+        assert open_session(str(path), backend="openvino", device="cpu").name == "openvino cpu int8"
 
 
 def test_an_engine_is_for_tensorrt_alone(tmp_path):
     with pytest.raises(DepthcueError, match="onnx cannot run it"):
-        open_runner(str(tmp_path / "net.engine"), backend="onnx")
+        open_session(str(tmp_path / "net.engine"), backend="onnx")
     with pytest.raises(DepthcueError, match=r"net\.engine"):
-        open_runner(str(tmp_path / "net.engine"))
+        open_session(str(tmp_path / "net.engine"))
 
 
 def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
@@ -168,7 +171,7 @@ def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
     for content, complaint in ((whole[:-100], "cut short"), (whole[:-1] + b"?", "sha256 differs")):
         copied.write_bytes(content)
         with pytest.raises(DepthcueError, match=complaint):
-            open_runner(str(copied))
+            open_session(str(copied))
 
 
 @pytest.fixture
@@ -181,17 +184,17 @@ def cache(tmp_path, monkeypatch):
 
 def test_a_net_is_exported_once_for_all_that_run_its_graph(weights, cache):
     frames = np.random.default_rng(1).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
-    runner = open_runner(str(weights), backend="onnx", device="cpu")
+    session = open_session(str(weights), backend="onnx", device="cpu")
     graphs = list(cache.rglob("*.onnx"))
     assert len(graphs) == 1
     made = graphs[0].stat().st_mtime_ns
-    with runner, open_runner(str(weights), backend="torch", device="cpu") as other:
-        np.testing.assert_allclose(runner.infer(frames), other.infer(frames), atol=1e-4)
+    with session, open_session(str(weights), backend="torch", device="cpu") as other:
+        np.testing.assert_allclose(session.run(frames), other.run(frames), atol=1e-4)
     if has_openvino:
-        with open_runner(str(weights), backend="openvino", device="cpu") as third, other:
-            np.testing.assert_allclose(third.infer(frames), other.infer(frames), atol=1e-4)
+        with open_session(str(weights), backend="openvino", device="cpu") as third, other:
+            np.testing.assert_allclose(third.run(frames), other.run(frames), atol=1e-4)
     # a true trial of all of them
-    assert open_runner(str(weights), device="cpu", frames=60).name.endswith(("fp32", "onnx cpu"))
+    assert open_session(str(weights), device="cpu", frames=60).name.endswith(("fp32", "onnx cpu"))
     assert list(cache.rglob("*.onnx")) == graphs and graphs[0].stat().st_mtime_ns == made
 
 
@@ -199,10 +202,29 @@ def test_a_cache_that_cannot_be_written_is_told_and_auto_goes_without(weights, c
     (cache / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
     with pytest.raises(DepthcueError, match=r"(?s)exporting small.*XDG_CACHE_HOME"):
-        open_runner(str(weights), backend="onnx", device="cpu")
-    assert open_runner(str(weights), device="cpu", frames=10_000).name == "torch cpu fp32"
+        open_session(str(weights), backend="onnx", device="cpu")
+    assert open_session(str(weights), device="cpu", frames=10_000).name == "torch cpu fp32"
 
 
 def test_devices_are_named():
     assert resolve_device("cuda:1") == "cuda:1"
     assert resolve_device("auto") in ("cpu", "cuda")
+
+
+def test_depth_nets_are_opened_by_the_same_door(depth_graph, small_depth_net, weights, cache, monkeypatch):
+    frames = np.random.default_rng(1).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
+    spec = str(weights.with_name("depth.safetensors"))
+    assert isinstance(open_session(spec, "depth", device="cpu", frames=3), TorchSession)
+    with open_session(small_depth_net, backend="torch", device="cpu") as in_torch, \
+            open_session(small_depth_net, backend="onnx", device="cpu") as in_onnx, \
+            open_session(str(depth_graph), "depth", backend="onnx", device="cpu") as of_file:
+        assert (in_torch.dial, in_onnx.name, in_torch.identity) == (None, "onnx cpu", of_file.identity)
+        wanted = in_torch.run(frames)
+        assert wanted.shape == (3, 16, 24) and wanted.std() > 0.1
+        for session in (in_onnx, of_file):
+            np.testing.assert_allclose(session.run(frames), wanted, rtol=1e-4)
+    assert len(list(cache.rglob("*.onnx"))) == 1
+    with pytest.raises(DepthcueError, match="is a depth net; a mask net is wanted"):
+        open_session(str(depth_graph))
+    with pytest.raises(DepthcueError, match="does not run on 'mps'"):
+        open_session(str(depth_graph), "depth", backend="onnx", device="mps")

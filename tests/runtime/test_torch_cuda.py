@@ -1,4 +1,4 @@
-"""What a GPU runner does with shapes, threads and failures, on a lane that stands in for a GPU's streams."""
+"""What a GPU session does with shapes, threads and failures, on a lane that stands in for a GPU's streams."""
 
 import threading
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ class Red:
         self.fits = fits
         self.seen = []
 
-    def __call__(self, frames):
+    def __call__(self, frames, dial=None):
         self.seen.append(tuple(frames.shape))
         if len(frames) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -70,6 +70,16 @@ def test_masks_are_right_however_often_and_the_callers_own():
     for first, masks in enumerate(kept):
         assert masks.shape == (3, 4, 6) and masks[:, 0, 0].tolist() == [first, first + 1, first + 2]
     assert Lane.made == 1
+
+
+def test_every_run_takes_its_own_dial_and_maps_may_be_smaller_than_frames():
+    def module(frames, dial):
+        return frames[:, ::2, ::2, 0].float() * dial
+
+    on_gpu = OnGpu(module, "cuda", Lane)
+    for dial in (1.0, 2.0, 3.0, 4.0):
+        maps = on_gpu.run(frames_of(2, 5), dial)
+        assert maps.shape == (2, 2, 3) and maps[:, 0, 0].tolist() == [5 * dial, 6 * dial]
 
 
 def test_a_shape_is_recorded_when_it_has_come_twice():
@@ -107,7 +117,7 @@ def test_batches_of_every_size_are_run_in_few_shapes():
 def test_memory_held_for_other_shapes_is_given_back_before_a_batch_is_said_not_to_fit():
     held = []
 
-    def module(frames):
+    def module(frames, dial=None):
         if Lane.made == 2 and not held:
             held.append(True)
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -130,7 +140,7 @@ def test_after_a_batch_too_many_the_smaller_ones_are_not_rounded_up():
 def test_threads_do_not_share_a_seat():
     barrier = threading.Barrier(2)
 
-    def module(frames):
+    def module(frames, dial=None):
         barrier.wait(20)  # passes only if both are inside at the same time
         return frames[..., 0].float()
 
@@ -163,14 +173,14 @@ def test_staged_frames_stay_on_the_device():
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_recorded_or_not_a_gpu_gives_the_same_masks(weights, precision):
+    from depthcue.backends.torch_backend import TorchSession
     from depthcue.nets import load_mask_net
-    from depthcue.runtime import TorchRunner
 
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
     net = load_mask_net(str(weights))
-    with TorchRunner(net) as on_cpu, TorchRunner(net, device="cuda", precision=precision) as runner:
-        wanted = on_cpu.infer(frames)
+    with TorchSession(net) as on_cpu, TorchSession(net, device="cuda", precision=precision) as session:
+        wanted = on_cpu.run(frames)
         for _ in range(4):
             # TF32 and fp16 have 10 bits of mantissa, bf16 has 7
-            np.testing.assert_allclose(runner.infer(frames), wanted, atol=5e-2 if precision == "bf16" else 1e-2)
-        np.testing.assert_allclose(runner.infer(frames[:2]), wanted[:2], atol=5e-2)
+            np.testing.assert_allclose(session.run(frames), wanted, atol=5e-2 if precision == "bf16" else 1e-2)
+        np.testing.assert_allclose(session.run(frames[:2]), wanted[:2], atol=5e-2)

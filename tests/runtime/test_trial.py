@@ -1,4 +1,4 @@
-"""The short trial, among runners that take as long as they are told to, on a clock of their own."""
+"""The short trial, among sessions that take as long as they are told to, on a clock of their own."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ FRAMES = np.zeros((2, 8, 8, 3), np.uint8)
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only runners move."""
+    """A clock that only sessions move."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(opening, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
@@ -37,7 +37,7 @@ class Timed:
     def __exit__(self, *error):
         self.inside = False
 
-    def infer(self, frames):
+    def run(self, frames):
         assert self.inside
         if self.error is not None:
             raise self.error
@@ -45,9 +45,9 @@ class Timed:
         self.clock.now += self.seconds if self.calls > 1 else self.first_s
 
 
-def chosen(*runners):
-    found = fastest([lambda runner=runner: runner for runner in runners], FRAMES)
-    assert not any(runner.inside for runner in runners)
+def chosen(*sessions):
+    found = fastest([lambda session=session: session for session in sessions], FRAMES)
+    assert not any(session.inside for session in sessions)
     return found.name
 
 
@@ -61,8 +61,8 @@ def test_of_those_about_as_fast_the_first_is_taken(clock):
 
 
 def test_one_alone_is_not_tried(clock):
-    runner = Timed(clock, "torch", 0.1)
-    assert chosen(runner) == "torch" and runner.calls == 0
+    session = Timed(clock, "torch", 0.1)
+    assert chosen(session) == "torch" and session.calls == 0
 
 
 def test_the_hopeless_are_not_tried_again(clock):
@@ -72,8 +72,8 @@ def test_the_hopeless_are_not_tried_again(clock):
 
 
 def test_a_trial_of_slow_nets_ends_early(clock):
-    runners = [Timed(clock, name, seconds) for name, seconds in (("torch", 2.0), ("onnx", 1.5))]
-    assert chosen(*runners) == "onnx" and [runner.calls for runner in runners] == [2, 2]
+    sessions = [Timed(clock, name, seconds) for name, seconds in (("torch", 2.0), ("onnx", 1.5))]
+    assert chosen(*sessions) == "onnx" and [session.calls for session in sessions] == [2, 2]
 
 
 def test_what_does_not_work_here_is_left_out(clock, caplog):

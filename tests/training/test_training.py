@@ -142,7 +142,7 @@ def test_a_net_of_shares_learns_and_its_card_says_what_a_share_costs(pictures: s
     assert net.keeps_shares and net.description.keep_range == KEEP_RANGE
     shares, lambdas = zip(*net.description.lambda_at, strict=True)
     assert list(shares) == sorted(shares) and list(lambdas) == sorted(lambdas, reverse=True) and min(lambdas) > 0
-    assert net.description.default_lambda == pytest.approx(net.lambda_at(0.2), abs=1e-3)
+    assert net.description.default_lambda == pytest.approx(net.description.lambda_of(0.2), abs=1e-3)
     rgb = torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         few, many = (net(net.normalise(rgb), torch.full((4,), share)).mean(dim=(1, 2, 3)) for share in (0.1, 0.5))

@@ -25,7 +25,7 @@ from depthcue.evaluation.findings.far import FarRegion
 from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
 from depthcue.evaluation.findings.seeing import Seen, see_all
 from depthcue.evaluation.statistics import short
-from depthcue.evaluation.tally import setting_for_share, setting_of
+from depthcue.evaluation.tally import means_of, setting_for_share, setting_of
 from depthcue.evaluation.viewing import Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
@@ -126,7 +126,7 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
     viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                       multiple=mask_net.description.multiple)
     setting = setting_for_share(mask_net, viewing, settings.share, settings.lam, progress)
-    score = build_method("mask", setting.means(mask_net))
+    score = build_method("mask", means_of(mask_net, setting))
     findings = {name: FINDINGS[name](viewing) for name in dict.fromkeys(settings.findings)}
     names: list[str] = []
     means: list[float] = []

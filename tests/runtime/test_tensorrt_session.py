@@ -1,4 +1,4 @@
-"""Engines run as every runner does; what does not fit is told, and a machine's own engines are made again."""
+"""Engines run as every session does; what does not fit is told, and a machine's own engines are made again."""
 
 import json
 import logging
@@ -10,12 +10,11 @@ import pytest
 import torch
 from fake_tensorrt import HostLane
 
-from depthcue.backends.session import Halving, OutOfDeviceMemory
-from depthcue.backends.tensorrt_backend import TensorRtRunner
+from depthcue.backends.session import OutOfDeviceMemory, Session, halving
+from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt_engine import EngineOptions, write_engine
 from depthcue.nets.exported import read_graph_card
-from depthcue.runtime import Runner
 
 VERSIONS = ("10.12.0.36", "11.4.0.16", "1.7.1.116")
 
@@ -51,14 +50,14 @@ def wanted(net, frames, lam=2.0):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_masks_are_the_nets_own_in_every_version(build, tiny_net, monkeypatch, version):
     fake_tensorrt.install(monkeypatch, version)
-    runner = TensorRtRunner(build(), dial=3.0)
-    assert isinstance(runner, Runner) and runner.dial == 3.0 and runner.description.name == "tiny"
-    with runner:
+    session = TensorRtSession(build(), dial=3.0)
+    assert isinstance(session, Session) and session.dial == 3.0 and session.description.name == "tiny"
+    with session:
         for round_number in range(3):
             # the first run of a shape is plain, the second recorded, the third a replay
             for count, height, width in ((3, 32, 48), (1, 24, 72)):
                 frames = noise(count, height, width, round_number)
-                np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames, 3.0), atol=1e-5)
+                np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames, 3.0), atol=1e-5)
     # RTX records by itself
     assert HostLane.recorded == (0 if version.startswith("1.7") else 2)
 
@@ -66,36 +65,36 @@ def test_masks_are_the_nets_own_in_every_version(build, tiny_net, monkeypatch, v
 @pytest.mark.parametrize("version", VERSIONS)
 def test_frames_on_the_device_are_run_there_again_and_again(build, tiny_net, monkeypatch, version):
     api = fake_tensorrt.install(monkeypatch, version)
-    with TensorRtRunner(build()) as runner:
+    with TensorRtSession(build()) as session:
         frames = noise(2)
-        run = runner.staged(frames)
+        run = session.staged(frames)
         context = api.contexts[-1]
         before = context.runs
         run()
         run()
         assert context.runs == before + 2
-        np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames), atol=1e-5)
+        np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames), atol=1e-5)
         with pytest.raises(RuntimeError, match="outside of the profile|refused"):
-            runner.staged(noise(5))
+            session.staged(noise(5))
     with pytest.raises(RuntimeError, match="not entered"):
-        runner.staged(frames)
+        session.staged(frames)
 
 
 def test_batches_of_any_length_are_cut_and_filled_up(build, tiny_net, monkeypatch):
     fake_tensorrt.install(monkeypatch)
-    with TensorRtRunner(build(batch=(3, 3, 4))) as runner:
+    with TensorRtSession(build(batch=(3, 3, 4))) as session:
         for count in (1, 2, 3, 4, 5, 8, 11):
             frames = noise(count)
-            masks = runner.infer(frames)
+            masks = session.run(frames)
             assert masks.base is None or not masks.base.shape[0] > count
             np.testing.assert_allclose(masks, wanted(tiny_net, frames), atol=1e-5)
 
 
 def test_frames_the_engine_was_not_built_for_are_brought_to_its_size_and_that_is_said_once(build, monkeypatch, caplog):
     fake_tensorrt.install(monkeypatch)
-    with TensorRtRunner(build(sizes=((32, 48),))) as runner:
+    with TensorRtSession(build(sizes=((32, 48),))) as session:
         for _ in range(2):
-            assert runner.infer(noise(2, 64, 48)).shape == (2, 64, 48)
+            assert session.run(noise(2, 64, 48)).shape == (2, 64, 48)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "frames of 48x64 are seen at 48x32" in caplog.text
 
@@ -108,11 +107,11 @@ def test_threads_have_contexts_of_their_own(build, tiny_net, monkeypatch):
         try:
             for turn in range(20):
                 frames = noise(1 + turn % 3, seed=seed * 100 + turn)
-                np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames), atol=1e-5)
+                np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames), atol=1e-5)
         except BaseException as error:
             failures.append(error)
 
-    with TensorRtRunner(build()) as runner:
+    with TensorRtSession(build()) as session:
         threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
         for thread in threads:
             thread.start()
@@ -124,10 +123,10 @@ def test_threads_have_contexts_of_their_own(build, tiny_net, monkeypatch):
 
 def test_shapes_that_come_no_more_give_up_their_memory(build, monkeypatch):
     fake_tensorrt.install(monkeypatch)
-    with TensorRtRunner(build(sizes=((16, 16), (32, 48), (96, 96)))) as runner:
+    with TensorRtSession(build(sizes=((16, 16), (32, 48), (96, 96)))) as session:
         for side in range(16, 97, 8):
-            runner.infer(noise(1, side, side))
-        assert runner._session._seats.clear() == 8
+            session.run(noise(1, side, side))
+        assert session._engine._seats.clear() == 8
 
 
 @pytest.mark.parametrize("where", ["allocation", "run"])
@@ -146,10 +145,11 @@ def test_out_of_memory_is_told_as_such_and_the_batch_is_halved(build, tiny_net, 
             return run(self, stream)
 
         monkeypatch.setattr(fake_tensorrt.Context, "execute_async_v3", fail_large)
-    with TensorRtRunner(path) as runner, pytest.raises(OutOfDeviceMemory):
-        runner.infer(frames)
-    with Halving(TensorRtRunner(path)) as runner:
-        np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames), atol=1e-5)
+    with TensorRtSession(path) as session, pytest.raises(OutOfDeviceMemory):
+        session.run(frames)
+    with TensorRtSession(path) as session:
+        (masks,) = halving(lambda part: (session.run(part),), "cuda")(frames)
+    np.testing.assert_allclose(masks, wanted(tiny_net, frames), atol=1e-5)
     assert "batches of 2 frames" in caplog.text
 
 
@@ -162,15 +162,15 @@ def test_memory_that_other_shapes_hold_is_given_up_first(build, tiny_net, monkey
 
         def device(self, shape, dtype):
             made.append(shape)
-            if len(shape) == 4 and len(runner._session._seats._free) > 0:
+            if len(shape) == 4 and len(session._engine._seats._free) > 0:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().device(shape, dtype)
 
     monkeypatch.setattr("depthcue.backends.tensorrt_backend.CudaLane", Little)
-    with TensorRtRunner(build()) as runner:
+    with TensorRtSession(build()) as session:
         for count in (1, 2, 3):
             frames = noise(count)
-            np.testing.assert_allclose(runner.infer(frames), wanted(tiny_net, frames), atol=1e-5)
+            np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames), atol=1e-5)
     assert len(made) > 9, "nothing was tried again"
 
 
@@ -181,10 +181,10 @@ def test_an_engine_of_another_version_or_gpu_is_refused_with_the_reason(build, m
             ("11.4.0.16", "NVIDIA L4", "8.9", r"built by tensorrt 10\.12\.0\.36; 11\.4\.0\.16 is here"),
             ("10.12.0.36", "NVIDIA H200", "9.0", r"on NVIDIA L4 \(compute capability 8\.9\); here is NVIDIA H200")):
         fake_tensorrt.install(monkeypatch, version, gpu, capability)
-        with pytest.raises(DepthcueError, match=complaint), TensorRtRunner(path):
+        with pytest.raises(DepthcueError, match=complaint), TensorRtSession(path):
             pass
     fake_tensorrt.install(monkeypatch, "1.7.1.116")
-    with pytest.raises(DepthcueError, match="tensorrt is not installed"), TensorRtRunner(path):
+    with pytest.raises(DepthcueError, match="tensorrt is not installed"), TensorRtSession(path):
         pass
 
 
@@ -192,8 +192,8 @@ def test_a_gpu_of_the_same_capability_is_taken_with_a_word(build, monkeypatch, c
     fake_tensorrt.install(monkeypatch)
     path = build()
     fake_tensorrt.install(monkeypatch, gpu="NVIDIA RTX 4090")
-    with TensorRtRunner(path) as runner:
-        runner.infer(noise(1))
+    with TensorRtSession(path) as session:
+        session.run(noise(1))
     assert "tuned on NVIDIA L4; here is NVIDIA RTX 4090" in caplog.text
 
 
@@ -201,12 +201,12 @@ def test_an_rtx_engine_runs_on_the_gpus_it_was_built_for(build, monkeypatch, cap
     fake_tensorrt.install(monkeypatch, "1.7.1.116")
     path = build(targets=("8.9", "12.0"))
     fake_tensorrt.install(monkeypatch, "1.7.1.116", "NVIDIA RTX 5090", "12.0")
-    with TensorRtRunner(path) as runner:
-        runner.infer(noise(1))
+    with TensorRtSession(path) as session:
+        session.run(noise(1))
     assert not caplog.records
     fake_tensorrt.install(monkeypatch, "1.7.1.116", "NVIDIA RTX 3090", "8.6")
     with pytest.raises(DepthcueError, match=r"for compute capability 8\.9 and 12\.0; NVIDIA RTX 3090 has 8\.6"), \
-            TensorRtRunner(path):
+            TensorRtSession(path):
         pass
 
 
@@ -220,7 +220,7 @@ def test_what_the_library_finds_wrong_with_an_engine_is_passed_on(build, monkeyp
     path.write_bytes(harmed)
     from depthcue.nets.exported import file_sha256
     path.with_suffix(".json").write_text(json.dumps({**card, "sha256": file_sha256(path), "bytes": len(harmed)}))
-    with pytest.raises(DepthcueError, match=f"cannot load .*{words}"), TensorRtRunner(path):
+    with pytest.raises(DepthcueError, match=f"cannot load .*{words}"), TensorRtSession(path):
         pass
 
 
@@ -229,8 +229,8 @@ def test_what_rtx_compiles_is_kept_for_the_next_time(build, monkeypatch, cache):
     path = build()
     for expected in (None, b"compiled"):
         fake_tensorrt.RuntimeCache.read = None
-        with TensorRtRunner(path) as runner:
-            runner.infer(noise(1))
+        with TensorRtSession(path) as session:
+            session.run(noise(1))
         assert fake_tensorrt.RuntimeCache.read == expected
     (kept,) = (cache / "kernels").iterdir()
     assert "NVIDIA-L4" in kept.name
@@ -240,24 +240,24 @@ def test_an_engine_runs_on_a_gpu_alone(build, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     path = build()
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU, not on 'cpu'"):
-        TensorRtRunner(path, device="cpu")
+        TensorRtSession(path, device="cpu")
     with pytest.raises(DepthcueError, match="outside the range"):
-        TensorRtRunner(path, dial=60.0)
+        TensorRtSession(path, dial=60.0)
     with pytest.raises(RuntimeError, match="not entered"):
-        TensorRtRunner(path).infer(noise(1))
+        TensorRtSession(path).run(noise(1))
 
 
 def test_making_a_runner_touches_no_device(build, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     path = build()
     monkeypatch.setattr("depthcue.backends.tensorrt_backend.find_gpu", lambda device: pytest.fail("the GPU was opened"))
-    TensorRtRunner(path)
+    TensorRtSession(path)
 
 
 def test_logging_is_quiet(build, monkeypatch, caplog):
     fake_tensorrt.install(monkeypatch)
-    with caplog.at_level(logging.INFO, logger="depthcue"), TensorRtRunner(build()) as runner:
-        runner.infer(noise(2))
+    with caplog.at_level(logging.INFO, logger="depthcue"), TensorRtSession(build()) as session:
+        session.run(noise(2))
     assert caplog.text == ""
 
 
@@ -307,8 +307,8 @@ def test_an_engine_that_does_not_fit_any_more_is_built_again_and_the_reason_said
         harm(path)
     assert make() == path and len(built) == 2
     assert "again" in caplog.text and reason in caplog.text
-    with TensorRtRunner(path) as runner:
-        assert runner.infer(noise(1)).shape == (1, 32, 48)
+    with TensorRtSession(path) as session:
+        assert session.run(noise(1)).shape == (1, 32, 48)
 
 
 def test_a_build_that_fails_names_other_ways(engines, monkeypatch):
