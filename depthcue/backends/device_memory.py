@@ -62,37 +62,36 @@ class CudaLane:
 
 
 Shape = tuple[int, ...]
-Seat = TypeVar("Seat")
+Slot = TypeVar("Slot")
 
 KEPT = 8
 """How many are kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
 
 
-class Seats(Generic[Seat]):
-    """Seats on a device. A thread has one for itself as long as it runs a batch; the oldest are given up for new ones.
-    """
+class SlotPool(Generic[Slot]):
+    """Buffers on a device, one slot a thread for as long as it runs a batch; the oldest are given up for new ones."""
 
-    def __init__(self, make: Callable[[Shape], Seat], kept: int = KEPT) -> None:
+    def __init__(self, make: Callable[[Shape], Slot], kept: int = KEPT) -> None:
         """
         Args:
-            make: a new seat for a shape; takes memory on the device.
+            make: a new slot for a shape; takes memory on the device.
         """
         self._make = make
         self._kept = kept
         self._lock = threading.Lock()
-        self._free: list[tuple[Shape, Seat]] = []
+        self._free: list[tuple[Shape, Slot]] = []
 
     @contextmanager
-    def taken(self, shape: Shape) -> Iterator[Seat]:
-        """A seat for this shape. One under which something fails is not used again: its state is unknown.
+    def taken(self, shape: Shape) -> Iterator[Slot]:
+        """A slot for this shape. One under which something fails is not used again: its state is unknown.
 
         Raises:
             Exception: what making one raises.
         """
-        seat = self._find(shape) or self._new(shape)
-        yield seat
+        slot = self._find(shape) or self._new(shape)
+        yield slot
         with self._lock:
-            self._free.append((shape, seat))
+            self._free.append((shape, slot))
             del self._free[:-self._kept]
 
     def clear(self) -> int:
@@ -102,15 +101,15 @@ class Seats(Generic[Seat]):
             self._free.clear()
             return count
 
-    def _find(self, shape: Shape) -> Seat | None:
+    def _find(self, shape: Shape) -> Slot | None:
         with self._lock:
-            for index, (of, seat) in enumerate(self._free):
+            for index, (of, slot) in enumerate(self._free):
                 if of == shape:
                     del self._free[index]
-                    return seat
+                    return slot
         return None
 
-    def _new(self, shape: Shape) -> Seat:
+    def _new(self, shape: Shape) -> Slot:
         try:
             return self._make(shape)
         except RuntimeError:

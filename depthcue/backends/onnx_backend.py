@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depthcue.backends.device_memory import CudaLane, Seats
+from depthcue.backends.device_memory import CudaLane, SlotPool
 from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb
@@ -50,7 +50,7 @@ def preload_libraries() -> str:
     return f"{', '.join(dict.fromkeys(missing))} does not load" if missing else ""
 
 
-class OnGpu:
+class GraphOnGpu:
     """Runs a graph on a GPU, from any number of threads."""
 
     def __init__(self, runtime: Any, device: str, dial_input: str | None) -> None:
@@ -60,11 +60,11 @@ class OnGpu:
             return Binding(runtime, shape, dial_input, CudaLane(device), where)
 
         self._make = make
-        self._seats = Seats(make)
+        self._slots = SlotPool(make)
 
     def run(self, frames: Frames, dial: float | None) -> Maps:
         """The maps of frames uint8 (B, H, W, 3), the caller's own."""
-        with self._seats.taken(frames.shape) as binding:
+        with self._slots.taken(frames.shape) as binding:
             return binding.run(frames, dial)
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
@@ -108,7 +108,7 @@ class Binding:
         return on_host.numpy().copy()
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
-        """As `OnGpu.staged`."""
+        """As `GraphOnGpu.staged`."""
         with self._lane.active():
             self._bring(frames, dial)
 
@@ -208,7 +208,7 @@ class OnnxSession(FileSession):
         super().__init__(graph, card, f"onnx {device}{self._precision}", device, dial)
         self._threads = threads
         self._cpu_fallback = cpu_fallback
-        self._on_gpu: OnGpu | None = None
+        self._on_gpu: GraphOnGpu | None = None
         self._runtime: Any = None
 
     def _open(self) -> None:
@@ -221,7 +221,7 @@ class OnnxSession(FileSession):
             self.device, self.name = "cpu", f"onnx cpu{self._precision}"
             self._runtime = open_graph(self.path, self.device, self._threads)
         if self.device != "cpu":
-            self._on_gpu = OnGpu(self._runtime, self.device, self._dial_input)
+            self._on_gpu = GraphOnGpu(self._runtime, self.device, self._dial_input)
 
     def _close(self) -> None:
         # what is bound to the graph before the graph

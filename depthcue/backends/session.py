@@ -79,14 +79,14 @@ class Session(ABC):
         self._check_entered()
         check_frames(frames, self.description.multiple)
         dial = self.dial if dial is None else self._checked(dial)
-        with telling_out_of_memory():
+        with catch_out_of_memory():
             return self._run(frames, dial)
 
     def staged(self, frames: Frames) -> Callable[[], None]:
         """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
         self._check_entered()
         check_frames(frames, self.description.multiple)
-        with telling_out_of_memory():
+        with catch_out_of_memory():
             return self._staged(frames)
 
     @abstractmethod
@@ -135,7 +135,7 @@ def check_frames(frames: Frames, multiple: int) -> None:
 
 log = logging.getLogger(__name__)
 
-_TELLING = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
+_PHRASES = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
             "can't allocate memory", "not enough memory", "could not be allocated", "bad_alloc")
 """What libraries say: torch, cuDNN and cuBLAS (…_ALLOC_FAILED), ONNX Runtime's arenas, TensorRT, C++ itself. None has a
 class for it but torch, and torch raises it only where its own allocator failed."""
@@ -146,13 +146,13 @@ class OutOfDeviceMemory(RuntimeError):
 
 
 @contextmanager
-def telling_out_of_memory() -> Iterator[None]:
+def catch_out_of_memory() -> Iterator[None]:
     """Raise what a library raises when memory runs out, in whatever class and words, as `OutOfDeviceMemory`."""
     try:
         yield
     except Exception as error:
         known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and not any(words in str(error).lower() for words in _TELLING):
+        if not known and not any(words in str(error).lower() for words in _PHRASES):
             raise
         raise OutOfDeviceMemory((str(error).strip().splitlines() or ["out of memory"])[0]) from error
 
@@ -186,7 +186,7 @@ def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[
                 continue
             start += len(part)
             if limit is not None:
-                fitting.tell()
+                fitting.report()
         return done[0] if len(done) == 1 else [np.concatenate(maps) for maps in zip(*done, strict=True)]
 
     return infer_what_fits
@@ -200,7 +200,7 @@ class _Fitting:
         self._left = threading.Condition()
         self._running = 0
         self._limit: int | None = None
-        self._told: int | None = None
+        self._reported: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[int | None]:
@@ -234,11 +234,11 @@ class _Fitting:
             # another thread may have found a lower one meanwhile
             self._limit = min((len(part) + 1) // 2, self._limit or len(part))
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Say what it goes on with, once for each limit."""
         with self._left:
-            if self._limit == self._told:
+            if self._limit == self._reported:
                 return
-            self._told = self._limit
-        log.warning("%s is out of memory: going on with batches of %d frame%s", self._device, self._told,
-                    "" if self._told == 1 else "s")
+            self._reported = self._limit
+        log.warning("%s is out of memory: going on with batches of %d frame%s", self._device, self._reported,
+                    "" if self._reported == 1 else "s")

@@ -1,7 +1,7 @@
 """Exported nets as TensorRT engines, on an NVIDIA GPU: frames in, masks or depths out, any number of threads at a time.
 
 An execution context of TensorRT belongs to one shape once its work is recorded as a CUDA graph, and to one thread. So
-there is a seat for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
+there is a slot for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
 the host and memory on the GPU. The memory of a context's intermediate results is torch's too, just what the shape
 needs, so that running out of it is told as torch tells it.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue.backends.device_memory import CudaLane, Seats
+from depthcue.backends.device_memory import CudaLane, SlotPool
 from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.backends.tensorrt_library import (
     Gpu,
@@ -25,10 +25,10 @@ from depthcue.backends.tensorrt_library import (
     Making,
     find_gpu,
     load_library,
+    logged_reason,
     make_log,
     plain,
     read_engine_card,
-    said,
 )
 from depthcue.errors import DepthcueError
 from depthcue.files import cache_folder, write_bytes
@@ -66,7 +66,7 @@ class TensorRtSession(FileSession):
                                 "Use --device cuda where there is one; elsewhere the net's .onnx or .safetensors.")
         self._shapes = making.shapes
         self._engine = Engine(self.path, making, device, dial_input=self._dial_input, sha256=card["sha256"])
-        self._told: set[tuple[int, int]] = set()
+        self._warned: set[tuple[int, int]] = set()
 
     def _open(self) -> None:
         self._engine.__enter__()
@@ -79,8 +79,8 @@ class TensorRtSession(FileSession):
         taken = self._shapes.nearest(*given)
         if taken == given or not isinstance(self.description, MaskDescription):
             return self._engine.run(frames, dial)
-        if given not in self._told:
-            self._told.add(given)
+        if given not in self._warned:
+            self._warned.add(given)
             log.warning("%s was built for %s: frames of %dx%d are seen at %dx%d", self.path, self._shapes,
                         given[1], given[0], taken[1], taken[0])
         masks = self._engine.run(np.stack([resize_rgb(frame, *taken) for frame in frames]), dial)
@@ -106,7 +106,7 @@ class Engine:
         self.device = device
         self._dial_input = dial_input
         self._sha256 = sha256
-        self._seats = Seats(self._make_seat)
+        self._slots = SlotPool(self._make_slot)
         self._loaded: _Loaded | None = None
 
     def __enter__(self) -> Self:
@@ -128,7 +128,7 @@ class Engine:
                  traceback: TracebackType | None) -> None:
         loaded, self._loaded = self._loaded, None
         # contexts before their engine, the engine before its runtime
-        self._seats.clear()
+        self._slots.clear()
         if loaded is not None:
             loaded.keep_runtime_cache()
 
@@ -159,19 +159,19 @@ class Engine:
         Raises:
             RuntimeError: as `run`; a batch that the engine was not built for.
         """
-        return self._make_seat(frames.shape).staged(frames, dial)
+        return self._make_slot(frames.shape).staged(frames, dial)
 
     def _run_batch(self, frames: Frames, dial: float | None) -> Maps:
         missing = self.making.shapes.batch.least - len(frames)
         if missing > 0:
             filled = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
             return self._run_batch(filled, dial)[:len(frames)].copy()
-        with self._seats.taken(frames.shape) as seat:
-            return seat.run(frames, dial)
+        with self._slots.taken(frames.shape) as slot:
+            return slot.run(frames, dial)
 
-    def _make_seat(self, shape: tuple[int, ...]) -> "_Seat":
+    def _make_slot(self, shape: tuple[int, ...]) -> "_EngineSlot":
         assert self._loaded is not None
-        return _Seat(self._loaded, shape, self._dial_input, CudaLane(self.device))
+        return _EngineSlot(self._loaded, shape, self._dial_input, CudaLane(self.device))
 
 
 class _Loaded:
@@ -209,7 +209,7 @@ class _Loaded:
 
     def failure(self, otherwise: str) -> RuntimeError:
         """What to raise where a call has failed: TensorRT says so by what it returns, and why in its log."""
-        reason = said(self.messages, otherwise)
+        reason = logged_reason(self.messages, otherwise)
         self.messages.errors.clear()
         return RuntimeError(f"{self.library}: {reason}")
 
@@ -240,10 +240,10 @@ class _Loaded:
             diagnostics = self._runtime.get_engine_validity(content)[1]
             members = self.library.api.EngineInvalidityDiagnostics.__members__
             found = [name.lower().replace("_", " ") for name, bit in members.items() if diagnostics & int(bit)]
-        return ", ".join(found) or said(self.messages, "it does not say why")
+        return ", ".join(found) or logged_reason(self.messages, "it does not say why")
 
 
-class _Seat:
+class _EngineSlot:
     """What one thread needs to run batches of one shape."""
 
     def __init__(self, loaded: _Loaded, shape: tuple[int, ...], dial_input: str | None, lane: Any) -> None:
@@ -254,9 +254,9 @@ class _Seat:
         self._replay: Callable[[], None] | None = None
         self._dial_input = dial_input
         with lane.active():
-            self._furnish()
+            self._prepare()
 
-    def _furnish(self) -> None:
+    def _prepare(self) -> None:
         """Make the context, and give it its shape and its memory."""
         loaded, lane, shape = self._loaded, self._lane, self.shape
         context = self._context = loaded.context()

@@ -164,7 +164,7 @@ def make_log(library: Library) -> Any:
     return Log()
 
 
-def said(messages: Any, otherwise: str) -> str:
+def logged_reason(messages: Any, otherwise: str) -> str:
     """The first of the errors that a log holds, in one line: what comes after it are its consequences."""
     first = next(iter(messages.errors), None) or otherwise
     return " ".join(first.split())[:400]

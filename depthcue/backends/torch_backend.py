@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from depthcue.backends.device_memory import CudaLane, Seats
-from depthcue.backends.session import Frames, Maps, Session, telling_out_of_memory
+from depthcue.backends.device_memory import CudaLane, SlotPool
+from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, NetOnFrames
 from depthcue.nets.exported import net_identity
@@ -28,7 +28,7 @@ Module = Callable[[Tensor, Tensor | None], Tensor]
 """Frames uint8 (B, H, W, 3), and the dial (1,) of a mask net, to maps float32 (B, h, w)."""
 
 
-class OnGpu:
+class ModuleOnGpu:
     """Runs a module from frames to maps, from any number of threads."""
 
     def __init__(self, module: Module, device: str, lane: Callable[[str], Any] = CudaLane) -> None:
@@ -37,8 +37,8 @@ class OnGpu:
             module: on the device.
             lane: what the work goes through.
         """
-        self._make_seat: Callable[[tuple[int, ...]], _Seat] = lambda shape: _Seat(module, shape, lane(device))
-        self._seats = Seats(self._make_seat)
+        self._make_slot: Callable[[tuple[int, ...]], _ModuleSlot] = lambda shape: _ModuleSlot(module, shape, lane(device))
+        self._slots = SlotPool(self._make_slot)
         self._largest = 0
         self._lock = threading.Lock()
 
@@ -52,18 +52,18 @@ class OnGpu:
             return self._run(frames, dial)
         except torch.OutOfMemoryError:
             # what is recorded holds its memory; another shape may have what this one lacks
-            if not self._seats.clear():
+            if not self._slots.clear():
                 self._largest = 0  # so that the next, smaller batch is not rounded up again
                 raise
         return self._run(frames, dial)
 
     def _run(self, frames: Frames, dial: float | None) -> Maps:
-        with self._seats.taken((self._rounded(len(frames)), *frames.shape[1:])) as seat:
-            return seat.run(frames, dial)
+        with self._slots.taken((self._rounded(len(frames)), *frames.shape[1:])) as slot:
+            return slot.run(frames, dial)
 
     def staged(self, frames: Frames, dial: float | None = None) -> Callable[[], None]:
         """As `Session.staged`."""
-        return self._make_seat(frames.shape).staged(frames, dial)
+        return self._make_slot(frames.shape).staged(frames, dial)
 
     def _rounded(self, count: int) -> int:
         """The batch to run `count` frames in: a power of two, or the largest that has come.
@@ -76,7 +76,7 @@ class OnGpu:
             return min(1 << (count - 1).bit_length(), self._largest)
 
 
-class _Seat:
+class _ModuleSlot:
     """What one thread needs to run batches of one shape."""
 
     def __init__(self, module: Module, shape: tuple[int, ...], lane: Any) -> None:
@@ -112,7 +112,7 @@ class _Seat:
         return self._maps[0][:len(frames)].numpy().copy()
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
-        """As `OnGpu.staged`."""
+        """As `ModuleOnGpu.staged`."""
         self.run(frames, dial)  # chooses algorithms
         with self._lane.active(), torch.inference_mode():
             replay = self._recorded(self._compute) or self._compute
@@ -242,7 +242,7 @@ class TorchSession(Session):
         self._compiled = compiled
         self._as_given = as_given
         self._module: Module | None = None
-        self._on_gpu: OnGpu | None = None
+        self._on_gpu: ModuleOnGpu | None = None
         self._benchmark_before = False
 
     def _open(self) -> None:
@@ -252,13 +252,13 @@ class TorchSession(Session):
                                 "Use --device cpu, or see depthcue doctor.")
         module = prepared(self._net, self.precision, as_given=self._as_given)
         try:
-            with telling_out_of_memory():
+            with catch_out_of_memory():
                 module = module.to(device)
         except RuntimeError as error:
             raise DepthcueError(f"torch cannot use --device {self.device}: {error}", "See depthcue doctor.") from error
         self._module = torch.compile(module, **_COMPILING[device.type]) if self._compiled else module
         if device.type == "cuda" and not self._as_given:
-            self._on_gpu = OnGpu(self._module, self.device)
+            self._on_gpu = ModuleOnGpu(self._module, self.device)
             # let cuDNN try which algorithm is fastest for each shape
             self._benchmark_before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
 

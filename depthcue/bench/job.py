@@ -73,7 +73,7 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
         DepthcueError: a wrong spec, device or setting; nowhere to write.
     """
     settings, progress = settings or Settings(), progress or Silent()
-    place = str(pick_device(device))
+    device = str(pick_device(device))
     pictures = rendered_pictures()
     mask_net, trained = mask_net_of(weights, _as_batch(pictures))
     mask_net.dial_value(settings.keep, settings.lam)
@@ -83,10 +83,10 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
             _check_size(settings.size, net)
     files.begin(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
-        work = _Work(settings, place, pictures, Path(folder), progress)
+        work = _Work(settings, device, pictures, Path(folder), progress)
         spec = weights if trained else _stored(mask_net, weights, Path(folder))
         results = work.run(mask_net, spec, depth_net)
-    results = _document(results, mask_net, depth_net, without_depth, trained, settings, place)
+    results = _document(results, mask_net, depth_net, without_depth, trained, settings, device)
     files.write_json(out / "results.json", results)
     return results
 

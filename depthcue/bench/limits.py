@@ -37,13 +37,13 @@ def measure_limits(device: str, precisions: Sequence[str]) -> dict[str, Any]:
     The products of a precision that the device lacks are left out. `memory_gb_s` counts each byte twice, read and
     written; `to_device_gb_s` and `from_device_gb_s`, from and to pinned memory, are there on a GPU alone.
     """
-    place = torch.device(device)
-    kind = "cuda" if place.type == "cuda" else "cpu"
-    product = {precision: _matmul_tflops(place, _TYPES[precision], _SIDE[kind])
+    torch_device = torch.device(device)
+    kind = "cuda" if torch_device.type == "cuda" else "cpu"
+    product = {precision: _matmul_tflops(torch_device, _TYPES[precision], _SIDE[kind])
                for precision in precisions if precision in _TYPES}
     return {"device": device, "matrix_side": _SIDE[kind],
             "matmul_tflops": {precision: rate for precision, rate in product.items() if rate is not None},
-            **_copies(place, _COPY_BYTES[kind])}
+            **_copies(torch_device, _COPY_BYTES[kind])}
 
 
 def highest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

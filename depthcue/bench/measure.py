@@ -199,9 +199,9 @@ class Entry:
         return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
     def as_json(self) -> dict[str, Any]:
-        way = self.candidate
-        return {"name": way.name, "backend": way.backend, "device": way.device, "precision": way.precision,
-                "rewritten": way.rewritten, "agreement": self.agreement.as_json(), "host_mib": _whole(self.host_mib),
+        one = self.candidate
+        return {"name": one.name, "backend": one.backend, "device": one.device, "precision": one.precision,
+                "rewritten": one.rewritten, "agreement": self.agreement.as_json(), "host_mib": _whole(self.host_mib),
                 "device_mib": _whole(self.device_mib), "timings": self.timings, "left_out": self.left_out}
 
 

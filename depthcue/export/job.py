@@ -66,7 +66,7 @@ def _pictures(data: str | None, precision: str) -> tuple[list[Picture], list[Pic
         raise DepthcueError(f"{data} holds {len(stored)} picture{'' if len(stored) == 1 else 's'}; int8 needs at least "
                             f"{least}, two thirds to calibrate on and the others to compare on",
                             "Give --data more pictures, of the kind that the net will see.")
-    return stored[::3], [picture for place, picture in enumerate(stored) if place % 3]
+    return stored[::3], [picture for index, picture in enumerate(stored) if index % 3]
 
 
 def stored_pictures(data: str, count: int) -> list[Picture]:

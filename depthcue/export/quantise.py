@@ -87,9 +87,9 @@ def rounding(model: onnx.ModelProto) -> onnx.ModelProto:
             for attribute in computed.attribute:
                 if attribute.name == "to" and attribute.i in _SIXTEEN_BIT:
                     attribute.i = TensorProto.FLOAT
-        for place, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if types.get(name) in _SIXTEEN_BIT:
-                computed.output[place] = f"{name}_exact"
+                computed.output[index] = f"{name}_exact"
                 graph.node.append(helper.make_node("Cast", [f"{name}_exact"], [f"{name}_rounded"], to=types[name]))
                 graph.node.append(helper.make_node("Cast", [f"{name}_rounded"], [name], to=TensorProto.FLOAT))
     return result
@@ -117,23 +117,23 @@ def away_from_features(model: onnx.ModelProto) -> list[str | None]:
         features.update(node.output if works else ())
         reasons.append(None if works else BEFORE if sees else APART)
     needed = set[str]()
-    for place in reversed(range(len(graph.node))):
-        node = graph.node[place]
+    for index in reversed(range(len(graph.node))):
+        node = graph.node[index]
         if node.op_type in PRODUCTS or any(name in needed for name in node.output):
             needed.update(node.input)
-        elif reasons[place] is None:
-            reasons[place] = AFTER
+        elif reasons[index] is None:
+            reasons[index] = AFTER
     return reasons
 
 
 def last_products(model: onnx.ModelProto) -> set[int]:
     """Places of the products that no other product follows: they make the output."""
     followed, last = set[str](), set[int]()
-    for place in reversed(range(len(model.graph.node))):
-        node = model.graph.node[place]
+    for index in reversed(range(len(model.graph.node))):
+        node = model.graph.node[index]
         feeds_product = any(name in followed for name in node.output)
         if node.op_type in PRODUCTS and not feeds_product:
-            last.add(place)
+            last.add(index)
         if node.op_type in PRODUCTS or feeds_product:
             followed.update(node.input)
     return last
@@ -167,8 +167,8 @@ def quantisable(model: onnx.ModelProto) -> list[str]:
     fixed = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     last = last_products(model)
     away = away_from_features(model)
-    return [node.input[1] for place, node in enumerate(model.graph.node)
-            if node.op_type in ("Conv", "Gemm", "MatMul") and away[place] is None and place not in last
+    return [node.input[1] for index, node in enumerate(model.graph.node)
+            if node.op_type in ("Conv", "Gemm", "MatMul") and away[index] is None and index not in last
             and node.input[1] in fixed and node.input[0] not in fixed]
 
 
@@ -236,7 +236,7 @@ class _Writer:
     def _weight(self, tensor: TensorProto, axis: int) -> str:
         name = tensor.name
         values = numpy_helper.to_array(tensor).astype(np.float64)
-        others = tuple(place for place in range(values.ndim) if place != axis)
+        others = tuple(index for index in range(values.ndim) if index != axis)
         scales = _scale(np.abs(values).max(axis=others))  # (channels,)
         steps = np.rint(values / np.expand_dims(scales, others)).astype(np.int8)
         self.constants += [numpy_helper.from_array(steps, f"{name}_q"),

@@ -72,7 +72,7 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
     if precision == BF16:
         model = onnx.version_converter.convert_version(model, BF16_OPSET)
     reasons = _reasons_to_stay(model, precision, largest, last_products(model) if gives_scores else set())
-    result = _Rewriter(model, precision, {place for place, reason in enumerate(reasons) if reason is None}).run()
+    result = _Rewriter(model, precision, {index for index, reason in enumerate(reasons) if reason is None}).run()
     lowered = Counter(node.op_type for node, reason in zip(model.graph.node, reasons, strict=True) if reason is None)
     kept: dict[str, Counter[str]] = {}
     for node, reason in zip(model.graph.node, reasons, strict=True):
@@ -87,10 +87,10 @@ def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     types = value_types(model)
 
-    def reason(place: int, node: onnx.NodeProto, away: str | None) -> str | None:
+    def reason(index: int, node: onnx.NodeProto, away: str | None) -> str | None:
         if away is not None:
             return away
-        if place in scores:
+        if index in scores:
             return "its scores order the pixels"
         if types.get(node.output[0]) != TensorProto.FLOAT:
             return "no float"
@@ -100,8 +100,8 @@ def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, 
             return "values outside the range of fp16"
         return None
 
-    return [reason(place, node, away)
-            for place, (node, away) in enumerate(zip(model.graph.node, away_from_features(model), strict=True))]
+    return [reason(index, node, away)
+            for index, (node, away) in enumerate(zip(model.graph.node, away_from_features(model), strict=True))]
 
 
 def _fits(node: onnx.NodeProto, types: dict[str, int], weights: dict[str, TensorProto],
@@ -126,8 +126,8 @@ def _typed_inputs(node: onnx.NodeProto) -> list[str]:
     kind = schema.outputs[0].type_str
     formal = schema.inputs
     # a last input that can be given several times stands for all that follow
-    return [name for place, name in enumerate(node.input)
-            if name and formal[min(place, len(formal) - 1)].type_str == kind]
+    return [name for index, name in enumerate(node.input)
+            if name and formal[min(index, len(formal) - 1)].type_str == kind]
 
 
 class _Rewriter:
@@ -145,10 +145,10 @@ class _Rewriter:
 
     def run(self) -> onnx.ModelProto:
         in_float32 = self._wanted_in_float32()
-        for place, node in enumerate(self.model.graph.node):
+        for index, node in enumerate(self.model.graph.node):
             copied = onnx.NodeProto()
             copied.CopyFrom(node)
-            if place in self.lowered:
+            if index in self.lowered:
                 typed = set(_typed_inputs(node))
                 del copied.input[:]
                 copied.input.extend(self._in_16_bit(name) if name in typed else name for name in node.input)
@@ -167,8 +167,8 @@ class _Rewriter:
     def _wanted_in_float32(self) -> set[str]:
         """Names that some node, subgraph or output takes as they are."""
         wanted = {output.name for output in self.model.graph.output}
-        for place, node in enumerate(self.model.graph.node):
-            typed = set(_typed_inputs(node)) if place in self.lowered else set()
+        for index, node in enumerate(self.model.graph.node):
+            typed = set(_typed_inputs(node)) if index in self.lowered else set()
             wanted.update(name for name in node.input if name not in typed)
             wanted.update(_captured(node))
         return wanted

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depthcue.backends.tensorrt_library import Gpu, Library, Shapes, make_log, said
+from depthcue.backends.tensorrt_library import Gpu, Library, Shapes, logged_reason, make_log
 from depthcue.errors import DepthcueError
 from depthcue.files import write_bytes
 from depthcue.nets.exported import DIAL_INPUTS
@@ -160,7 +160,7 @@ def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None,
     try:
         builder = library.api.Builder(messages)
     except (TypeError, RuntimeError) as error:  # the bindings raise one or the other where the driver is of no use
-        raise DepthcueError(f"{library} does not start: {said(messages, str(error))}",
+        raise DepthcueError(f"{library} does not start: {logged_reason(messages, str(error))}",
                             "See depthcue doctor.") from error
     network = _read_graph(graph, builder, library, messages)
     config = builder.create_builder_config()
@@ -177,7 +177,8 @@ def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None,
     with interrupting(build):
         engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise DepthcueError(f"{library} cannot build an engine of {graph}: {said(messages, 'it does not say why')}",
+        reason = logged_reason(messages, "it does not say why")
+        raise DepthcueError(f"{library} cannot build an engine of {graph}: {reason}",
                             "A larger --workspace, a smaller --batch or --size may help; -v says more.")
     build.complete()
     if times is not None and timing_cache is not None:
@@ -193,7 +194,8 @@ def _read_graph(graph: Path, builder: Any, library: Library, messages: Any) -> A
     parser = library.api.OnnxParser(network, messages)
     if not parser.parse_from_file(str(graph)):
         reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise DepthcueError(f"{library} does not understand {graph}: {(reasons or [said(messages, 'no reason')])[0]}",
+        reason = reasons[0] if reasons else logged_reason(messages, "no reason")
+        raise DepthcueError(f"{library} does not understand {graph}: {reason}",
                             "Try --precision fp32, or a newer version of the library.")
     names = {network.get_input(index).name for index in range(network.num_inputs)}
     if "frames" not in names or len(names) > 2 or not names <= {"frames", *DIAL_INPUTS}:

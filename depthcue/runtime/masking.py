@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from depthcue.backends.session import Frames, Maps, Session, halving, telling_out_of_memory
+from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory, halving
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
@@ -225,7 +225,7 @@ class DepthThroughMask:
         """
         if self._keep is not None:
             masks = np.stack([top_pixels(mask, self._keep) for mask in masks]).astype(np.float32)
-        with telling_out_of_memory(), torch.inference_mode():
+        with catch_out_of_memory(), torch.inference_mode():
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)
             mask = torch.from_numpy(masks).to(self.device)[:, None]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from depthcue.backends.session import OutOfDeviceMemory, halving, telling_out_of_memory
+from depthcue.backends.session import OutOfDeviceMemory, catch_out_of_memory, halving
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, open_input
@@ -116,7 +116,7 @@ def test_a_mask_run_goes_on_with_smaller_batches(weights, tmp_path, monkeypatch,
 
     def limited(self, frames, *more):
         calls.append(len(frames))
-        with telling_out_of_memory():
+        with catch_out_of_memory():
             if len(frames) > 2 or len(calls) == 1:  # how many frames a batch has is chance
                 raise torch.OutOfMemoryError("CUDA out of memory.")
         return whole(self, frames, *more)
@@ -148,7 +148,7 @@ def test_a_mask_run_goes_on_with_smaller_batches(weights, tmp_path, monkeypatch,
     MemoryError(),
 ])
 def test_what_libraries_say_is_understood(error):
-    with pytest.raises(OutOfDeviceMemory) as told, telling_out_of_memory():
+    with pytest.raises(OutOfDeviceMemory) as told, catch_out_of_memory():
         raise error
     assert "\n" not in str(told.value) and str(told.value)
 
@@ -158,7 +158,7 @@ def test_the_memory_is_free_when_a_smaller_batch_is_tried():
 
     def infer(frames):
         assert not held, "what the failed batch had allocated is still held"
-        with telling_out_of_memory():
+        with catch_out_of_memory():
             allocated = torch.zeros(len(frames))
             held.add(allocated)
             if len(frames) > 1:
@@ -169,6 +169,6 @@ def test_the_memory_is_free_when_a_smaller_batch_is_tried():
 
 
 def test_other_errors_keep_their_class():
-    with pytest.raises(RuntimeError, match="mat1 and mat2") as told, telling_out_of_memory():
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as told, catch_out_of_memory():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     assert not isinstance(told.value, OutOfDeviceMemory)

@@ -9,7 +9,7 @@ import torch
 from fake_tensorrt import HostLane
 
 from depthcue.backends import onnx_backend
-from depthcue.backends.device_memory import Seats
+from depthcue.backends.device_memory import SlotPool
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.session import OutOfDeviceMemory, halving
 from depthcue.backends.torch_backend import TorchSession
@@ -124,7 +124,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
                                    "to allocate memory for requested buffer of size 4294967296")
             return self.session.run(None, {"frames": frames, "lambda": np.full(len(frames), lam, np.float32)})[0]
 
-    monkeypatch.setattr("depthcue.backends.onnx_backend.OnGpu", Full)
+    monkeypatch.setattr("depthcue.backends.onnx_backend.GraphOnGpu", Full)
     cpu = OnnxSession(tiny_graph)
     monkeypatch.setattr("depthcue.backends.onnx_backend.open_graph", lambda *wish: onnxruntime.InferenceSession(
         tiny_graph, providers=["CPUExecutionProvider"]))
@@ -138,22 +138,22 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny_graph, tiny_net, monkeypatch,
 
 def test_seats_go_to_one_at_a_time_and_are_used_again():
     made = []
-    seats = Seats(lambda shape: made.append(shape) or object(), kept=2)
-    with seats.taken((1,)) as one, seats.taken((1,)) as other:
+    slots = SlotPool(lambda shape: made.append(shape) or object(), kept=2)
+    with slots.taken((1,)) as one, slots.taken((1,)) as other:
         assert one is not other
-    with seats.taken((1,)) as again:
+    with slots.taken((1,)) as again:
         assert again in (one, other)
     for shape in ((2,), (3,)):
-        with seats.taken(shape):
+        with slots.taken(shape):
             pass
-    assert seats.clear() == 2 and made == [(1,), (1,), (2,), (3,)]
+    assert slots.clear() == 2 and made == [(1,), (1,), (2,), (3,)]
 
 
 def test_a_seat_under_which_something_failed_is_not_used_again():
-    seats = Seats(lambda shape: object())
-    with pytest.raises(ValueError), seats.taken((1,)):
+    slots = SlotPool(lambda shape: object())
+    with pytest.raises(ValueError), slots.taken((1,)):
         raise ValueError
-    assert seats.clear() == 0
+    assert slots.clear() == 0
 
 
 @pytest.mark.gpu

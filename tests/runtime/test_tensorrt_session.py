@@ -126,7 +126,7 @@ def test_shapes_that_come_no_more_give_up_their_memory(build, monkeypatch):
     with TensorRtSession(build(sizes=((16, 16), (32, 48), (96, 96)))) as session:
         for side in range(16, 97, 8):
             session.run(noise(1, side, side))
-        assert session._engine._seats.clear() == 8
+        assert session._engine._slots.clear() == 8
 
 
 @pytest.mark.parametrize("where", ["allocation", "run"])
@@ -158,11 +158,11 @@ def test_memory_that_other_shapes_hold_is_given_up_first(build, tiny_net, monkey
     made = []
 
     class Little(HostLane):
-        """One seat fits."""
+        """One slot fits."""
 
         def device(self, shape, dtype):
             made.append(shape)
-            if len(shape) == 4 and len(session._engine._seats._free) > 0:
+            if len(shape) == 4 and len(session._engine._slots._free) > 0:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().device(shape, dtype)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthcue.backends.torch_backend import OnGpu
+from depthcue.backends.torch_backend import ModuleOnGpu
 
 
 class Lane:
@@ -65,7 +65,7 @@ class Red:
 
 
 def test_masks_are_right_however_often_and_the_callers_own():
-    on_gpu = OnGpu(Red(), "cuda", Lane)
+    on_gpu = ModuleOnGpu(Red(), "cuda", Lane)
     kept = [on_gpu.run(frames_of(3, first)) for first in range(5)]
     for first, masks in enumerate(kept):
         assert masks.shape == (3, 4, 6) and masks[:, 0, 0].tolist() == [first, first + 1, first + 2]
@@ -76,7 +76,7 @@ def test_every_run_takes_its_own_dial_and_maps_may_be_smaller_than_frames():
     def module(frames, dial):
         return frames[:, ::2, ::2, 0].float() * dial
 
-    on_gpu = OnGpu(module, "cuda", Lane)
+    on_gpu = ModuleOnGpu(module, "cuda", Lane)
     for dial in (1.0, 2.0, 3.0, 4.0):
         maps = on_gpu.run(frames_of(2, 5), dial)
         assert maps.shape == (2, 2, 3) and maps[:, 0, 0].tolist() == [5 * dial, 6 * dial]
@@ -89,7 +89,7 @@ def test_a_shape_is_recorded_when_it_has_come_twice():
         lanes.append(Lane(device))
         return lanes[-1]
 
-    on_gpu = OnGpu(Red(), "cuda", lane)
+    on_gpu = ModuleOnGpu(Red(), "cuda", lane)
     counts = []
     for _ in range(4):
         on_gpu.run(frames_of(2))
@@ -101,14 +101,14 @@ def test_a_shape_is_recorded_when_it_has_come_twice():
                                    torch.OutOfMemoryError("CUDA out of memory")])
 def test_what_cannot_be_recorded_is_run_as_it_is(error):
     Lane.fails = error
-    on_gpu = OnGpu(Red(), "cuda", Lane)
+    on_gpu = ModuleOnGpu(Red(), "cuda", Lane)
     for first in range(4):
         assert on_gpu.run(frames_of(2, first))[:, 0, 0].tolist() == [first, first + 1]
 
 
 def test_batches_of_every_size_are_run_in_few_shapes():
     module = Red()
-    on_gpu = OnGpu(module, "cuda", Lane)
+    on_gpu = ModuleOnGpu(module, "cuda", Lane)
     for count in (24, 1, 2, 3, 5, 7, 9, 15, 17, 23, 24):
         assert on_gpu.run(frames_of(count, 3))[:, 1, 1].tolist() == list(range(3, 3 + count))
     assert sorted({shape[0] for shape in module.seen}) == [1, 2, 4, 8, 16, 24]
@@ -123,14 +123,14 @@ def test_memory_held_for_other_shapes_is_given_back_before_a_batch_is_said_not_t
             raise torch.OutOfMemoryError("CUDA out of memory")
         return frames[..., 0].float()
 
-    on_gpu = OnGpu(module, "cuda", Lane)
+    on_gpu = ModuleOnGpu(module, "cuda", Lane)
     on_gpu.run(frames_of(2, side=4))
     assert on_gpu.run(frames_of(2, 5, side=8))[:, 0, 0].tolist() == [5, 6]
 
 
 def test_after_a_batch_too_many_the_smaller_ones_are_not_rounded_up():
     module = Red(fits=6)
-    on_gpu = OnGpu(module, "cuda", Lane)
+    on_gpu = ModuleOnGpu(module, "cuda", Lane)
     with pytest.raises(torch.OutOfMemoryError):
         on_gpu.run(frames_of(12))
     assert on_gpu.run(frames_of(6)).shape == (6, 4, 6)
@@ -144,7 +144,7 @@ def test_threads_do_not_share_a_seat():
         barrier.wait(20)  # passes only if both are inside at the same time
         return frames[..., 0].float()
 
-    on_gpu = OnGpu(module, "cuda", Lane)
+    on_gpu = ModuleOnGpu(module, "cuda", Lane)
     results = {}
     threads = [threading.Thread(target=lambda n=n: results.update({n: on_gpu.run(frames_of(2, n))[:, 0, 0].tolist()}))
                for n in (10, 20)]
@@ -163,7 +163,7 @@ def test_staged_frames_stay_on_the_device():
         lanes.append(Lane(device))
         return lanes[-1]
 
-    run = OnGpu(module, "cuda", lane).staged(frames_of(3))
+    run = ModuleOnGpu(module, "cuda", lane).staged(frames_of(3))
     before = len(module.seen)
     run()
     run()
