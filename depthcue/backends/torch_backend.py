@@ -37,7 +37,8 @@ class ModuleOnGpu:
             module: on the device.
             lane: what the work goes through.
         """
-        self._make_slot: Callable[[tuple[int, ...]], _ModuleSlot] = lambda shape: _ModuleSlot(module, shape, lane(device))
+        self._make_slot: Callable[[tuple[int, ...]], _ModuleSlot] = (
+            lambda shape: _ModuleSlot(module, shape, lane(device)))
         self._slots = SlotPool(self._make_slot)
         self._largest = 0
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ the products are fewer. The narrow 3×3 convolutions of the compact nets stay wh
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -322,9 +322,8 @@ def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
     """
     mean = net.get_buffer("_mean")
     device, dtype = mean.device, mean.dtype
-    own = copy.deepcopy(net).eval().requires_grad_(False)
-    is_known = isinstance(own, KNOWN)
-    if not is_known:
+    own: Any = copy.deepcopy(net).eval().requires_grad_(False)
+    if not isinstance(net, KNOWN):
         return own, Rewriting(kept_plain=(f"{net.description.name} is code of others and left as it is",))
     own = own.cpu().double()
     applied: list[str] = []
