@@ -9,6 +9,7 @@ REPORTS_OFF = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, from 1.29 on of every model
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
 }
 """Settings by which libraries that depthcue uses send no reports home. They are made here, and not where those
 libraries are imported, for each looks once, as it is imported: a user's own import between the two would be too soon.
