@@ -39,7 +39,7 @@ _NARROW_INCHES = 4.4
 """Width of a narrow figure: what a phone shows with letters that can be read."""
 
 
-def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
 
     One plot against ground truth, where there is any, and one against N(I).
@@ -57,7 +57,7 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
     else:
         legend_outside(figure, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def method_colour(position: int, theme: Theme) -> str:
@@ -133,10 +133,11 @@ def style_axes(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.ink)
 
 
-def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure to every path; the suffix says which kind (.png, .svg, .pdf)."""
+def save_figure(figure: Figure, paths: Sequence[Path]) -> Figure:
+    """Write a figure to every path, the suffix says which kind (.png, .svg, .pdf); return it."""
     for path in paths:
         # without a date in it, the same results give the same file
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with atomic_path(path) as partial, rc_context({"svg.hashsalt": "depthcue"}):
             figure.savefig(partial, dpi=_DPI, metadata=metadata)
+    return figure

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
@@ -67,7 +69,7 @@ class PlotUris:
     narrow_dark: str
 
 
-def plot_uris(draw: Callable[[Sequence[Path], Theme], None], workplace: Path) -> PlotUris:
+def plot_uris(draw: Callable[[Sequence[Path], Theme], Figure], workplace: Path) -> PlotUris:
     """A plot for every page that it may stand on."""
     uris = []
     for narrow in (False, True):
@@ -103,8 +105,8 @@ class Plot:
     name: str
     """Of its files, without a suffix."""
     caption: str
-    draw: Callable[[Sequence[Path], Theme], None]
-    """Draws into every path; the suffix says which kind (.png, .svg, .pdf)."""
+    draw: Callable[[Sequence[Path], Theme], Figure]
+    """Draws into every path, the suffix says which kind (.png, .svg, .pdf), and returns what was drawn."""
 
 
 @dataclass(frozen=True)
