@@ -86,7 +86,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def page(browser: Any, address: str) -> Any:
     """The browser with the page open."""
     browser.get(address)
-    _until(lambda: _find(browser, "#share input[type=range]"))
+    _until(browser, lambda: _find(browser, "#share input[type=range]"))
     return browser
 
 
@@ -101,17 +101,17 @@ def _find(browser: Any, selector: str) -> list[Any]:
     return browser.find_elements("css selector", selector)
 
 
-def _until(true: Callable[[], Any]) -> Any:
+def _until(browser: Any, true: Callable[[], Any]) -> Any:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         if answer := true():
             return answer
         time.sleep(0.2)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"waited in vain before: {_text(browser, 'body')[:2000]}")
 
 
 def _text(browser: Any, selector: str) -> str:
-    return str(browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
+    return str(browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
 
 
 def _source(browser: Any, name: str) -> str:
@@ -133,7 +133,7 @@ def _tab(browser: Any, label: str) -> None:
 
 
 def _upload(browser: Any, name: str, path: str) -> None:
-    _until(lambda: _find(browser, f"#{name} input[type=file]"))[0].send_keys(path)
+    _until(browser, lambda: _find(browser, f"#{name} input[type=file]"))[0].send_keys(path)
 
 
 def _snapshot(browser: Any, name: str) -> None:
@@ -145,15 +145,15 @@ def _snapshot(browser: Any, name: str) -> None:
 
 def test_a_picture_goes_through_and_the_slider_moves_it(page: Any, picture: str) -> None:
     _upload(page, "picture-input", picture)
-    _until(lambda: "20.0% of the pixels are kept" in _text(page, "#sentence"))
+    _until(page, lambda: "20.0% of the pixels are kept" in _text(page, "#sentence"))
     names = ("overlay", "mask", "shown", "depth", "seen", "difference")
-    _until(lambda: all(_source(page, name) for name in names))
+    _until(page, lambda: all(_source(page, name) for name in names))
     before = {name: _source(page, name) for name in names}
     assert len(set(before.values())) == 6
     _snapshot(page, "picture")
     _slide(page, "share", 0.5)
-    _until(lambda: "50.0% of the pixels are kept" in _text(page, "#sentence"))
-    _until(lambda: _source(page, "shown") != before["shown"])
+    _until(page, lambda: "50.0% of the pixels are kept" in _text(page, "#sentence"))
+    _until(page, lambda: _source(page, "shown") != before["shown"])
     # half of the pixels are as they were, the others have the one colour that hides
     pixels = np.asarray(page.execute_async_script("""
         const done = arguments[0], image = document.querySelector("#shown img");
@@ -168,14 +168,14 @@ def test_a_picture_goes_through_and_the_slider_moves_it(page: Any, picture: str)
     assert len(pixels) == 288 * 192 and counts.max() / len(pixels) == pytest.approx(0.5, abs=0.02)
     assert colours[counts.argmax()] == pytest.approx([124, 116, 104], abs=1)
     page.execute_script("document.querySelector('#make-files').click()")
-    _until(lambda: "depth_from_kept.npy" in _text(page, "#files") and "overlay" in _text(page, "#files"))
+    _until(page, lambda: "depth_from_kept" in _text(page, "#files") and "overlay" in _text(page, "#files"))
 
 
 def test_two_networks_side_by_side(page: Any, picture: str, nets: tuple[str, str]) -> None:
     _tab(page, "Two networks")
     _upload(page, "pair-input", picture)
-    _until(lambda: "by chance it would be 20%" in _text(page, "#overlap"))
-    _until(lambda: all(_source(page, f"{side}-{name}") for side in ("left", "right") for name in ("kept", "depth")))
+    _until(page, lambda: "by chance it would be 20%" in _text(page, "#overlap"))
+    _until(page, lambda: all(_source(page, f"{side}-{name}") for side in ("left", "right") for name in ("kept", "depth")))
     assert _source(page, "left-kept") != _source(page, "right-kept")
     _snapshot(page, "pair")
 
@@ -191,10 +191,10 @@ def test_a_video_is_masked(page: Any, tmp_path: Path) -> None:
         file.mux(stream.encode())
     _tab(page, "Video")
     _upload(page, "video-input", str(tmp_path / "short.mp4"))
-    _until(lambda: "short" in _text(page, "#video-input"))
+    _until(page, lambda: "short" in _text(page, "#video-input"))
     page.execute_script("document.querySelector('#video-start').click()")
-    _until(lambda: "3 frames in" in _text(page, "#video-sentence"))
-    _until(lambda: "overlay" in _text(page, "#video-files"))
+    _until(page, lambda: "3 frames in" in _text(page, "#video-sentence"))
+    _until(page, lambda: "overlay" in _text(page, "#video-files"))
     assert "20.0% of the pixels kept" in _text(page, "#video-sentence")
 
 
@@ -202,15 +202,15 @@ def test_a_profile_from_a_file(page: Any) -> None:
     results = PACKAGE.parent / "benchmarks" / "results" / "probe-compact-indoor.json"
     _tab(page, "Cue profile")
     _upload(page, "probe-results", str(results))
-    _until(lambda: "compact-indoor" in _text(page, "#profile-sentences"))
-    _until(lambda: _find(page, "#plots img"))
+    _until(page, lambda: "compact-indoor" in _text(page, "#profile-sentences"))
+    _until(page, lambda: _find(page, "#plots img"))
     _snapshot(page, "profile")
 
 
 def test_a_mistake_is_told_on_the_page(page: Any, nets: tuple[str, str]) -> None:
     _tab(page, "Cue profile")
     _upload(page, "probe-results", str(Path(nets[0]).with_suffix(".json")))
-    _until(lambda: "results" in _text(page, ".toast-wrap, [data-testid=toast-body]"))
+    _until(page, lambda: "results" in _text(page, ".toast-wrap, [data-testid=toast-body]"))
 
 
 def test_it_was_silent_and_nothing_left_the_machine(page: Any, record: Path) -> None:
