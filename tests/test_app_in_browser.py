@@ -175,7 +175,8 @@ def test_two_networks_side_by_side(page: Any, picture: str, nets: tuple[str, str
     _tab(page, "Two networks")
     _upload(page, "pair-input", picture)
     _until(page, lambda: "by chance it would be 20%" in _text(page, "#overlap"))
-    _until(page, lambda: all(_source(page, f"{side}-{name}") for side in ("left", "right") for name in ("kept", "depth")))
+    tiles = [f"{side}-{name}" for side in ("left", "right") for name in ("kept", "depth", "seen")]
+    _until(page, lambda: all(_source(page, name) for name in tiles))
     assert _source(page, "left-kept") != _source(page, "right-kept")
     _snapshot(page, "pair")
 
