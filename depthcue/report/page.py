@@ -34,6 +34,7 @@ from depthcue.report.provenance import (
 )
 from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
 from depthcue.report.tables import setting_name
+from depthcue.report.verdicts import INTERVALS
 
 
 def section(results: Results, folder: Path) -> Section:
@@ -126,7 +127,8 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
             section["title"] += f": {', '.join(data_specs(part.results))}"
     write_text(out, _environment().get_template("page.html.j2").render(
         title=title, sections=sections, warnings=warnings, version=__version__, colours=colour_tables(),
-        depth_gradient=depth_gradient(), newcomer=any(part.results["command"] == "demo" for part in parts)))
+        depth_gradient=depth_gradient(), intervals=INTERVALS,
+        newcomer=any(part.results["command"] == "demo" for part in parts)))
     return warnings
 
 

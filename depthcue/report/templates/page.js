@@ -128,7 +128,7 @@
     },
     seen: async (context, { step, cut }) => {
       await fill(context, step.depth);
-      return "the depth that the net sees through the soft mask at this λ" +
+      return "the depth that the net sees through this soft mask" +
         (cut === null ? "" : " (not through the binary one: for that the net would have to run)");
     },
     depth_truth: async (context, { still }) => {
