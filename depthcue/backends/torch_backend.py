@@ -183,6 +183,7 @@ class MaskModule(nn.Module):
         self.register_buffer("mean", torch.tensor(description.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(description.std).view(1, 3, 1, 1))
         self.net.to(self.dtype)
+        self.net.sees_normalised = True  # see `forward`
         if self.net.keeps_shares and isinstance(head := getattr(self.net, "head", None), nn.Conv2d):
             self.net.set_submodule("head", _InFloat32(head))
         for name, value in self.net.state_dict().items():

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
@@ -30,7 +31,7 @@ def choices_table(results: Results, share: float = SHARE) -> Table:
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
 
-def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
@@ -63,7 +64,7 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     style_axes(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def cost_in_words(results: Results) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
 from depthcue.report.gallery import draw_rows, example_of
 from depthcue.report.provenance import Results
@@ -120,7 +122,7 @@ def _changes_table(results: Results) -> Table:
                  ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
 
 
-def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     measured, losses = _measured(results), results["losses"]
     figure = new_figure(2.9 * len(measured) + 0.4, 3.2, theme)
     for axes, measure in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
@@ -135,4 +137,4 @@ def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
         axes.set_xlim(-0.5, len(losses) - 0.5)
         axes.set_title(MEASURES[measure].replace(" on ", "\non "), fontsize=9.5, color=theme.ink, loc="left")
         style_axes(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)

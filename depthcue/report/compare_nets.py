@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure
 from depthcue.report.gallery import draw_rows, example_of
@@ -39,7 +40,7 @@ class Matrix:
     columns_are: str = ""
 
 
-def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw matrices side by side into every path; the suffix says which kind (.png, .svg, .pdf)."""
     widths = [_CELL_INCHES * len(matrix.columns) + _MARGIN_INCHES for matrix in matrices]
     height = _CELL_INCHES * 0.8 * max(len(matrix.rows) for matrix in matrices) + _MARGIN_INCHES
@@ -47,7 +48,7 @@ def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Them
     every = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
     for axes, matrix in zip(every, matrices, strict=True):
         _draw(axes, matrix, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _draw(axes: Axes, matrix: Matrix, theme: Theme) -> None:

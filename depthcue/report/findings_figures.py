@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
@@ -15,7 +16,7 @@ Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))
 
 
-def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention against strength for every kind of edge, and what strength and kind explain."""
     figure = new_figure(9.6, 3.7, theme)
     curves, bars = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -46,10 +47,10 @@ def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> N
     bars.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
     _name(bars, theme, "variance of the mask explained", "", "share of the variance within pictures")
     _legend(bars, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention of mask and edges inside objects and at their boundary, against the size of the object."""
     figure = new_figure(6.6, 3.9, theme)
     axes = figure.subplots()
@@ -66,10 +67,10 @@ def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) ->
           "attention")
     _at_one(axes, theme)
     _legend(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention of mask and edges against distance from the vanishing point, depth, and row: what there is of them."""
     near, deep, rows = found["by_distance"], found["by_depth"], found["by_row"]
     panels = [panel for panel in (near, deep, rows) if panel is not None]
@@ -98,7 +99,7 @@ def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Non
     for axes in figure.axes:
         _at_one(axes, theme)
     _legend(figure.axes[0], theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _both(axes: Axes, places: Sequence[float], bins: Sequence[dict[str, Any]], theme: Theme) -> None:

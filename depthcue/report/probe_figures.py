@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
@@ -157,7 +158,7 @@ MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
 _SAME_TRUTH = 0.06
 
 
-def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
 
     Curves have shaded 95% intervals, bars have lines; the truth is dashed.
@@ -185,7 +186,7 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
         axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
         style_axes(axes, theme)
         axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best", handlelength=3.0)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def drawable(entry: dict[str, Any]) -> bool:
@@ -277,7 +278,7 @@ def _draw_published(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) 
 
 
 def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths: Sequence[Path],
-                 theme: Theme = LIGHT) -> None:
+                 theme: Theme = LIGHT) -> Figure:
     """Draw weights of cues as bars with 95% intervals, one colour a network, so that networks can be laid side by side.
 
     Args:
@@ -299,7 +300,7 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
               for _, profile in profiles]
     _draw_rows(axes, names, series, [network for network, _ in profiles], theme)
     _draw_weight_axis(axes, "share of the true change of depth that is followed when this cue alone tells it", theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
@@ -310,7 +311,7 @@ def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
 
 
 def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]], paths: Sequence[Path],
-                     theme: Theme = LIGHT) -> None:
+                     theme: Theme = LIGHT) -> Figure:
     """Draw the weights of cues beside how densely the mask lies on the pixels that carry them.
 
     Args:
@@ -325,7 +326,7 @@ def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
     _draw_weight_axis(left, "weight of the cue", theme)
     right.axvline(1.0, color=theme.ink, linewidth=0.8, linestyle=(0, (4, 3)))
     right.set_xlabel("mask on its pixels, times an even one", color=theme.ink, fontsize=9)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def profiles_of(results: Results) -> list[tuple[str, list[dict[str, Any]]]]:
