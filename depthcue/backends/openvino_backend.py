@@ -19,6 +19,8 @@ from depthcue.scenes.api import rendered_pictures
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 """Our precisions and what OpenVINO calls them."""
+KEPT = 4
+"""Shares or λ for which a session keeps its graph compiled."""
 
 
 def has_openvino() -> bool:
@@ -67,7 +69,8 @@ class OpenVinoSession(FileSession):
         self._threads = threads
         self._lock = threading.Lock()
         self._compiled: dict[float | None, tuple[Any, list[Any]]] = {}
-        """For each dial the graph, and inference requests that no thread uses; each holds the memory of one call."""
+        """For each of the last dials the graph, and inference requests that no thread uses, each with the memory of
+        one call."""
 
     def _open(self) -> None:
         self._compile(self.dial)
@@ -93,6 +96,8 @@ class OpenVinoSession(FileSession):
         except RuntimeError as error:
             raise DepthcueError(f"OpenVINO cannot load {self.path}: {error}",
                                 "Use another --backend, or see depthcue doctor.") from error
+        if len(self._compiled) >= KEPT:
+            del self._compiled[next(iter(self._compiled))]
         return self._compiled.setdefault(dial, (compiled, []))
 
     def _run(self, frames: Frames, dial: float | None) -> Maps:

@@ -40,13 +40,13 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement, mean_squared_difference
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import means_of
+from depthcue.evaluation.tally import inputs_of
 from depthcue.evaluation.viewing import Viewing
 from depthcue.nets import DepthNet, MaskNet, Setting, depth_from, restore_mode
 from depthcue.nets.base import require_gradients
 from depthcue.objective import l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
-from depthcue.scorers import DirectSettings, Pictures, build_method, keep_top, optimise_masks
+from depthcue.scorers import DirectSettings, Pictures, build_scorer, keep_top, optimise_masks
 
 Layer = tuple[str, nn.Module]
 """A module that has weights of its own, and its name in the net."""
@@ -238,7 +238,7 @@ class _Check:
         with torch.no_grad():
             self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
                              for _, pictures in viewing.pictures(self.places)]
-            scores = {name: build_method(name, means_of(mask_net, setting, sanity.seed)) for name in ORDERS}
+            scores = {name: build_scorer(name, inputs_of(mask_net, setting, sanity.seed)) for name in ORDERS}
             self.masks = [scores["mask"](pictures) for pictures in self.pictures]
             self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
                          for name, score in scores.items()}
@@ -326,7 +326,7 @@ class _Check:
                 mask_objective(l_dif(seen, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
                 adam.step()
         with torch.no_grad():
-            score = build_method("mask", means_of(learner.eval(), self.setting))
+            score = build_scorer("mask", inputs_of(learner.eval(), self.setting))
             return [score(pictures) for pictures in self.pictures]
 
     def _agreement(self, masks: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from depthcue.evaluation.statistics import (
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import MaskNet, Setting
 from depthcue.progress import Progress
-from depthcue.scorers import Means, build_method
+from depthcue.scorers import ScorerInputs, build_scorer
 
 TARGET = "target"
 """The key of what the net sees in whole pictures."""
@@ -59,7 +59,7 @@ class Tally:
                 self.add(key, measure, values)
 
 
-class Summary:
+class TallySummary:
     """Numbers over images, with 95% bootstrap intervals, from those of each image."""
 
     def __init__(self, tally: Tally, draws: int = DRAWS, seed: int = 0) -> None:
@@ -173,9 +173,9 @@ class Sweep:
                 for lam, mean in zip(self.lambdas, self.means, strict=True)]
 
 
-def means_of(mask_net: MaskNet, setting: Setting, seed: int = 0) -> Means:
-    """What `scorers.build_method` takes, for the masks of one setting."""
-    return Means(mask_net, setting.lam, seed, keep=setting.keep)
+def inputs_of(mask_net: MaskNet, setting: Setting, seed: int = 0) -> ScorerInputs:
+    """What `scorers.build_scorer` takes, for the masks of one setting."""
+    return ScorerInputs(mask_net, setting.lam, seed, keep=setting.keep)
 
 
 def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None = None) -> Setting:
@@ -228,7 +228,7 @@ def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps
     if span is None:
         raise ValueError(f"{mask_net.description.name} has no dial to turn")
     lambdas = np.geomspace(*span, steps).clip(*span).tolist()
-    methods = [build_method("mask", Means(mask_net, lam)) for lam in lambdas]
+    methods = [build_scorer("mask", ScorerInputs(mask_net, lam)) for lam in lambdas]
     totals = np.zeros(steps)
     for _, pictures in viewing.pictures(places):
         for step, method in enumerate(methods):
