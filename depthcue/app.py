@@ -42,7 +42,7 @@ PROFILE_AT_FIRST = ("perspective", "relative-size", "occlusion", "texture-gradie
 _SEED = 1_500_000_000
 """Scenes from here on are in no training or test set."""
 _CSS = """
-.tiles img { image-rendering: auto; }
+.tiles { padding-top: 2rem !important; } /* names stand above pictures, not on them */
 footer { display: none !important; }
 """
 
@@ -68,8 +68,8 @@ class Sight:
     depth: Rgb
     depth_from_kept: Rgb
     difference: Rgb
-    depth_label: str
-    difference_label: str
+    scales: str
+    """What the colours of depth and difference stand for."""
     sentence: str
     kept: np.ndarray[Any, np.dtype[np.bool_]]
     """bool (H, W)."""
@@ -109,10 +109,11 @@ class Desk:
             note = stranger_note(masker, target)
         difference = np.abs(seen - depth)
         near, far = depth_ends(depth)
-        most = max(float(np.percentile(difference, 99)), 1e-6)
+        median = float(np.median(depth))
+        # of a difference that is next to nothing, the rounding should not glow
+        most = max(float(np.percentile(difference, 99)), 0.01 * median, 1e-6)
         unit = " m" if result.metric else " (relative units)"
         rmse = float(np.sqrt(np.mean(np.square(seen - depth, dtype=np.float64))))
-        median = float(np.median(depth))
         sentence = (f"{result.keep:.1%} of the pixels are kept. From them alone, the depth is {rmse:.2f}{unit} (RMSE) "
                     f"away from what the net sees in the whole picture, whose median is {median:.2f}{unit}: "
                     f"{rmse / max(median, 1e-6):.0%} of it.{note}")
@@ -120,8 +121,8 @@ class Desk:
         return Sight(np.asarray(result.overlay()), colourise_mask(result.mask), shown,
                      colourise_depth(depth, near, far), colourise_depth(seen, near, far),
                      colourise_mask((difference / most).astype(np.float32)),
-                     f"{near:.1f} (pale) to {far:.1f}{unit} (dark)", f"0 (black) to {most:.2f}{unit} (pale)",
-                     sentence, result.kept)
+                     f"Mask: black is hidden, pale is kept. Depth: {near:.1f}{unit} is pale, {far:.1f}{unit} dark. "
+                     f"Difference: 0 is black, {most:.2f}{unit} and more pale.", sentence, result.kept)
 
 
 def fitted(picture: Rgb) -> Rgb:
@@ -271,23 +272,23 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
         with gradio.Column(scale=2, min_width=300):
             with gradio.Row():
                 overlay = _tile(gradio, "What is kept", "overlay")
-                mask = _tile(gradio, "Mask: black is hidden, pale is kept", "mask")
                 shown = _tile(gradio, "What the depth net is shown", "shown")
             with gradio.Row():
                 depth = _tile(gradio, "Depth from all pixels", "depth")
                 seen = _tile(gradio, "Depth from kept pixels", "seen")
-                difference = _tile(gradio, "Difference", "difference")
+            with gradio.Row():
+                mask = _tile(gradio, "Mask", "mask")
+                difference = _tile(gradio, "Difference of the depths", "difference")
+            scales = gradio.Markdown(elem_id="scales")
             make = gradio.Button("Make files: mask, kept pixels, overlay, panel, both depths", elem_id="make-files")
             files = gradio.Files(label="Downloads", interactive=False, elem_id="files", visible=False)
 
     def look(picture: Rgb | None, share: float, weights: str, target: str) -> tuple[Any, ...]:
         if picture is None:
-            return (*[gradio.skip()] * 6, "No picture.")
+            return (*[gradio.skip()] * 7, "No picture.")
         sight = desk.sight(picture, share, weights, target)
-        return (sight.overlay, sight.mask, sight.shown,
-                gradio.update(value=sight.depth, label=f"Depth from all pixels: {sight.depth_label}"),
-                gradio.update(value=sight.depth_from_kept, label=f"Depth from kept pixels: {sight.depth_label}"),
-                gradio.update(value=sight.difference, label=f"Difference: {sight.difference_label}"), sight.sentence)
+        return (sight.overlay, sight.mask, sight.shown, sight.depth, sight.depth_from_kept, sight.difference,
+                sight.scales, sight.sentence)
 
     def make_files(picture: Rgb | None, share: float, weights: str, target: str) -> Any:
         if picture is None:
@@ -303,7 +304,7 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
 
     given = [picture, share, weights, target]
     gradio.on([each.change for each in given], _told(gradio, look), given,
-              [overlay, mask, shown, depth, seen, difference, sentence], trigger_mode="always_last",
+              [overlay, mask, shown, depth, seen, difference, scales, sentence], trigger_mode="always_last",
               show_progress="minimal", show_progress_on=[sentence])
     make.click(_told(gradio, make_files), given, files)
 
@@ -354,8 +355,8 @@ def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
         for side, first in (("left", nets.weights), ("right", next(net for net in SHIPPED if net != nets.weights))):
             with gradio.Column(min_width=300):
                 weights, target = _net_choices(gradio, nets, first, f"{side.capitalize()}: ")
-                tiles = [_tile(gradio, label, f"{side}-{label.split()[0].lower()}") for label in (
-                    "Kept pixels", "Depth from all pixels", "Seen from kept pixels")]
+                tiles = [_tile(gradio, label, f"{side}-{name}") for name, label in (
+                    ("kept", "What is kept"), ("depth", "Depth from all pixels"), ("seen", "Depth from kept pixels"))]
                 sides.append((weights, target, tiles, gradio.Markdown(elem_id=f"{side}-sentence")))
 
     def compare(picture: Rgb | None, share: float, *specs: str) -> tuple[Any, ...]:
@@ -365,10 +366,7 @@ def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
                   for weights, target in zip(specs[::2], specs[1::2], strict=True)]
         answers: list[Any] = []
         for sight in sights:
-            answers += [sight.overlay,
-                        gradio.update(value=sight.depth, label=f"Depth from all pixels: {sight.depth_label}"),
-                        gradio.update(value=sight.depth_from_kept,
-                                      label=f"Depth from kept pixels: {sight.depth_label}"), sight.sentence]
+            answers += [sight.overlay, sight.depth, sight.depth_from_kept, f"{sight.sentence} {sight.scales}"]
         return (*answers, overlap_sentence(*sights))
 
     given = [picture, share, *[net for weights, target, _, _ in sides for net in (weights, target)]]
