@@ -23,9 +23,9 @@ from depthcue.masker import Masker
 from depthcue.nets.catalog import SHIPPED
 from depthcue.probes.running import EXPERIMENTS, probe_specs
 from depthcue.probes.running import Settings as ProbeSettings
+from depthcue.report.figures import LIGHT
 from depthcue.report.page import section_of
 from depthcue.report.provenance import read_results
-from depthcue.report.section import draw_plots
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
 
@@ -399,15 +399,15 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
 
     def shown(document: dict[str, Any], out: Path) -> tuple[Any, ...]:
         section = section_of(document, out)
-        drawn = draw_plots(section, out)
-        captions = {plot.name: plot.caption for plot in section.plots}
-        pictures = [(str(path), captions[path.stem]) for path in drawn if path.suffix == ".png"]
+        pictures = [(str(out / f"{plot.name}.png"), plot.caption) for plot in section.plots]
+        for plot, (path, _) in zip(section.plots, pictures, strict=True):
+            plot.draw([Path(path)], LIGHT)
         words = "\n\n".join(section.sentences) or "Nothing can be said from so few cases."
         first = section.tables[0] if section.tables else None
         made = [path for path in (out / "results.json",) if path.exists()]
         return (f"**{document['target_net']['name']}**\n\n{words}", pictures,
                 None if first is None else {"headers": list(first.columns), "data": [list(row) for row in first.rows]},
-                [str(path) for path in (*made, *drawn)])
+                [*map(str, made), *(path for path, _ in pictures)])
 
     def show_file(path: str | None) -> tuple[Any, ...]:
         if path is None:

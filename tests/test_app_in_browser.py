@@ -27,7 +27,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 DRIVER = shutil.which("chromedriver")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None or DRIVER is None,
                                                    reason="chromium and its driver are not installed")]
-PATIENCE_S = 240
+PATIENCE_S = 400
 """On a machine that is busy with other things."""
 
 
