@@ -266,9 +266,9 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
             picture = _picture_input(gradio, "picture")
             _samples(gradio, picture)
             share = _share_slider(gradio, "share")
-            weights, target = _net_choices(gradio, nets)
             sentence = gradio.Markdown("Drop a picture, paste one, take one with the webcam, or take a rendered one.",
                                        elem_id="sentence")
+            weights, target = _net_choices(gradio, nets)
         with gradio.Column(scale=2, min_width=300):
             with gradio.Row():
                 overlay = _tile(gradio, "What is kept", "overlay")
