@@ -395,7 +395,7 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
             plots = gradio.Gallery(label="Plots", columns=1, object_fit="contain", interactive=False, elem_id="plots",
                                    format="png")
             table = gradio.Dataframe(label="The profile", interactive=False, wrap=True, elem_id="profile-table")
-            files = gradio.Files(label="Downloads", interactive=False)
+            files = gradio.Files(label="Downloads", interactive=False, elem_id="profile-files")
 
     def shown(document: dict[str, Any], out: Path) -> tuple[Any, ...]:
         section = section_of(document, out)
@@ -417,7 +417,7 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
     def measure(target: str, names: list[str], cases: float,
                 progress: Any = gradio.Progress()) -> tuple[Any, ...]:  # noqa: B008
         if not names:
-            raise DepthcueError("no experiment was chosen", "Tick at least one.")
+            raise DepthcueError("no experiment was chosen", "Tick one at least.")
         out = Path(tempfile.mkdtemp(prefix="profile-", dir=folder))
         settings = ProbeSettings(stage="rendered", limit=int(cases), draws=500)
         return shown(probe_specs(names, target.strip(), out, settings, None, nets.device, _Bar(progress)), out)
