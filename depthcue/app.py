@@ -21,8 +21,7 @@ from depthcue.errors import DepthcueError
 from depthcue.imaging import Map, Rgb, colourise_depth, colourise_mask, resize_rgb
 from depthcue.masker import Masker
 from depthcue.nets.catalog import SHIPPED
-from depthcue.probes.running import EXPERIMENTS, probe_specs
-from depthcue.probes.running import Settings as ProbeSettings
+from depthcue.probes.running import EXPERIMENTS, ProbeSettings, probe_specs
 from depthcue.report.figures import LIGHT
 from depthcue.report.page import section_of
 from depthcue.report.provenance import read_results

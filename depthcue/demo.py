@@ -17,7 +17,7 @@ from torch import Tensor
 from depthcue import files, scenes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.compare_edges import Settings, compare_specs
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_specs
 from depthcue.evaluation.images import Step, picture_of, save_still
 from depthcue.evaluation.tally import Setting, setting_of
 from depthcue.evaluation.viewing import load_pair
@@ -30,7 +30,7 @@ from depthcue.report.gallery import START_MEAN
 from depthcue.report.page import write_page
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
-from depthcue.scorers import Pictures, build_method, sobel_edges
+from depthcue.scorers import Pictures, build_scorer, sobel_edges
 
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
@@ -57,8 +57,9 @@ class Tour:
     dial_steps: int = 9
     compared: Mapping[str, int] = field(default_factory=lambda: {"indoor": 24, "road": 12})
     """How many pictures the mask is compared with edges on."""
-    comparison: Settings = Settings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False, sweep_steps=12, sweep_images=8,
-                                    examples=2, gallery=False)
+    comparison: CompareEdgesSettings = CompareEdgesSettings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False,
+                                                            sweep_steps=12, sweep_images=8,
+                                                            examples=2, gallery=False)
     drive_frames: int = 50
     drive_rate: int = 10
     drive_metres_a_frame: float = 0.9
@@ -210,4 +211,4 @@ def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
 
 
 def _mask(mask_net: MaskNet, rgb: Tensor, setting: Setting) -> Tensor:
-    return build_method("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)
+    return build_scorer("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)
