@@ -22,9 +22,9 @@ from depthcue.imaging import Map, Rgb, colourise_depth, colourise_mask, resize_r
 from depthcue.masker import Masker
 from depthcue.nets.catalog import SHIPPED
 from depthcue.probes.running import EXPERIMENTS, ProbeSettings, probe_specs
+from depthcue.report.figures import LIGHT
 from depthcue.report.page import section_of
 from depthcue.report.provenance import read_results
-from depthcue.report.section import draw_plots
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
 
@@ -41,7 +41,7 @@ PROFILE_AT_FIRST = ("perspective", "relative-size", "occlusion", "texture-gradie
 _SEED = 1_500_000_000
 """Scenes from here on are in no training or test set."""
 _CSS = """
-.tiles img { image-rendering: auto; }
+.tiles { padding-top: 2rem !important; } /* names stand above pictures, not on them */
 footer { display: none !important; }
 """
 
@@ -67,8 +67,8 @@ class Sight:
     depth: Rgb
     depth_from_kept: Rgb
     difference: Rgb
-    depth_label: str
-    difference_label: str
+    scales: str
+    """What the colours of depth and difference stand for."""
     sentence: str
     kept: np.ndarray[Any, np.dtype[np.bool_]]
     """bool (H, W)."""
@@ -108,10 +108,11 @@ class Desk:
             note = stranger_note(masker, target)
         difference = np.abs(seen - depth)
         near, far = depth_ends(depth)
-        most = max(float(np.percentile(difference, 99)), 1e-6)
+        median = float(np.median(depth))
+        # of a difference that is next to nothing, the rounding should not glow
+        most = max(float(np.percentile(difference, 99)), 0.01 * median, 1e-6)
         unit = " m" if result.metric else " (relative units)"
         rmse = float(np.sqrt(np.mean(np.square(seen - depth, dtype=np.float64))))
-        median = float(np.median(depth))
         sentence = (f"{result.keep:.1%} of the pixels are kept. From them alone, the depth is {rmse:.2f}{unit} (RMSE) "
                     f"away from what the net sees in the whole picture, whose median is {median:.2f}{unit}: "
                     f"{rmse / max(median, 1e-6):.0%} of it.{note}")
@@ -119,8 +120,8 @@ class Desk:
         return Sight(np.asarray(result.overlay()), colourise_mask(result.mask), shown,
                      colourise_depth(depth, near, far), colourise_depth(seen, near, far),
                      colourise_mask((difference / most).astype(np.float32)),
-                     f"{near:.1f} (pale) to {far:.1f}{unit} (dark)", f"0 (black) to {most:.2f}{unit} (pale)",
-                     sentence, result.kept)
+                     f"Mask: black is hidden, pale is kept. Depth: {near:.1f}{unit} is pale, {far:.1f}{unit} dark. "
+                     f"Difference: 0 is black, {most:.2f}{unit} and more pale.", sentence, result.kept)
 
 
 def fitted(picture: Rgb) -> Rgb:
@@ -264,29 +265,29 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
             picture = _picture_input(gradio, "picture")
             _samples(gradio, picture)
             share = _share_slider(gradio, "share")
-            weights, target = _net_choices(gradio, nets)
             sentence = gradio.Markdown("Drop a picture, paste one, take one with the webcam, or take a rendered one.",
                                        elem_id="sentence")
+            weights, target = _net_choices(gradio, nets)
         with gradio.Column(scale=2, min_width=300):
             with gradio.Row():
                 overlay = _tile(gradio, "What is kept", "overlay")
-                mask = _tile(gradio, "Mask: black is hidden, pale is kept", "mask")
                 shown = _tile(gradio, "What the depth net is shown", "shown")
             with gradio.Row():
                 depth = _tile(gradio, "Depth from all pixels", "depth")
                 seen = _tile(gradio, "Depth from kept pixels", "seen")
-                difference = _tile(gradio, "Difference", "difference")
+            with gradio.Row():
+                mask = _tile(gradio, "Mask", "mask")
+                difference = _tile(gradio, "Difference of the depths", "difference")
+            scales = gradio.Markdown(elem_id="scales")
             make = gradio.Button("Make files: mask, kept pixels, overlay, panel, both depths", elem_id="make-files")
             files = gradio.Files(label="Downloads", interactive=False, elem_id="files", visible=False)
 
     def look(picture: Rgb | None, share: float, weights: str, target: str) -> tuple[Any, ...]:
         if picture is None:
-            return (*[gradio.skip()] * 6, "No picture.")
+            return (*[gradio.skip()] * 7, "No picture.")
         sight = desk.sight(picture, share, weights, target)
-        return (sight.overlay, sight.mask, sight.shown,
-                gradio.update(value=sight.depth, label=f"Depth from all pixels: {sight.depth_label}"),
-                gradio.update(value=sight.depth_from_kept, label=f"Depth from kept pixels: {sight.depth_label}"),
-                gradio.update(value=sight.difference, label=f"Difference: {sight.difference_label}"), sight.sentence)
+        return (sight.overlay, sight.mask, sight.shown, sight.depth, sight.depth_from_kept, sight.difference,
+                sight.scales, sight.sentence)
 
     def make_files(picture: Rgb | None, share: float, weights: str, target: str) -> Any:
         if picture is None:
@@ -302,7 +303,7 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
 
     given = [picture, share, weights, target]
     gradio.on([each.change for each in given], _told(gradio, look), given,
-              [overlay, mask, shown, depth, seen, difference, sentence], trigger_mode="always_last",
+              [overlay, mask, shown, depth, seen, difference, scales, sentence], trigger_mode="always_last",
               show_progress="minimal", show_progress_on=[sentence])
     make.click(_told(gradio, make_files), given, files)
 
@@ -353,8 +354,8 @@ def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
         for side, first in (("left", nets.weights), ("right", next(net for net in SHIPPED if net != nets.weights))):
             with gradio.Column(min_width=300):
                 weights, target = _net_choices(gradio, nets, first, f"{side.capitalize()}: ")
-                tiles = [_tile(gradio, label, f"{side}-{label.split()[0].lower()}") for label in (
-                    "Kept pixels", "Depth from all pixels", "Seen from kept pixels")]
+                tiles = [_tile(gradio, label, f"{side}-{name}") for name, label in (
+                    ("kept", "What is kept"), ("depth", "Depth from all pixels"), ("seen", "Depth from kept pixels"))]
                 sides.append((weights, target, tiles, gradio.Markdown(elem_id=f"{side}-sentence")))
 
     def compare(picture: Rgb | None, share: float, *specs: str) -> tuple[Any, ...]:
@@ -364,10 +365,7 @@ def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
                   for weights, target in zip(specs[::2], specs[1::2], strict=True)]
         answers: list[Any] = []
         for sight in sights:
-            answers += [sight.overlay,
-                        gradio.update(value=sight.depth, label=f"Depth from all pixels: {sight.depth_label}"),
-                        gradio.update(value=sight.depth_from_kept,
-                                      label=f"Depth from kept pixels: {sight.depth_label}"), sight.sentence]
+            answers += [sight.overlay, sight.depth, sight.depth_from_kept, f"{sight.sentence} {sight.scales}"]
         return (*answers, overlap_sentence(*sights))
 
     given = [picture, share, *[net for weights, target, _, _ in sides for net in (weights, target)]]
@@ -396,19 +394,19 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
             plots = gradio.Gallery(label="Plots", columns=1, object_fit="contain", interactive=False, elem_id="plots",
                                    format="png")
             table = gradio.Dataframe(label="The profile", interactive=False, wrap=True, elem_id="profile-table")
-            files = gradio.Files(label="Downloads", interactive=False)
+            files = gradio.Files(label="Downloads", interactive=False, elem_id="profile-files")
 
     def shown(document: dict[str, Any], out: Path) -> tuple[Any, ...]:
         section = section_of(document, out)
-        drawn = draw_plots(section, out)
-        captions = {plot.name: plot.caption for plot in section.plots}
-        pictures = [(str(path), captions[path.stem]) for path in drawn if path.suffix == ".png"]
+        pictures = [(str(out / f"{plot.name}.png"), plot.caption) for plot in section.plots]
+        for plot, (path, _) in zip(section.plots, pictures, strict=True):
+            plot.draw([Path(path)], LIGHT)
         words = "\n\n".join(section.sentences) or "Nothing can be said from so few cases."
         first = section.tables[0] if section.tables else None
         made = [path for path in (out / "results.json",) if path.exists()]
         return (f"**{document['target_net']['name']}**\n\n{words}", pictures,
                 None if first is None else {"headers": list(first.columns), "data": [list(row) for row in first.rows]},
-                [str(path) for path in (*made, *drawn)])
+                [*map(str, made), *(path for path, _ in pictures)])
 
     def show_file(path: str | None) -> tuple[Any, ...]:
         if path is None:
@@ -418,7 +416,7 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
     def measure(target: str, names: list[str], cases: float,
                 progress: Any = gradio.Progress()) -> tuple[Any, ...]:  # noqa: B008
         if not names:
-            raise DepthcueError("no experiment was chosen", "Tick at least one.")
+            raise DepthcueError("no experiment was chosen", "Tick one at least.")
         out = Path(tempfile.mkdtemp(prefix="profile-", dir=folder))
         settings = ProbeSettings(stage="rendered", limit=int(cases), draws=500)
         return shown(probe_specs(names, target.strip(), out, settings, None, nets.device, _Bar(progress)), out)

@@ -115,8 +115,9 @@ class _Stacked(Figure):
         """As Figure.subplots has it, and the same axes in the same shape."""
         if nrows > 1 or ncols == 1:
             return super().subplots(nrows, ncols, **how)
-        for ratios in (how, how.get("gridspec_kw", {})):
-            ratios.pop("width_ratios", None)
+        how.pop("width_ratios", None)
+        how["gridspec_kw"] = {name: value for name, value in (how.get("gridspec_kw") or {}).items()
+                              if name != "width_ratios"}
         self.set_size_inches(self.get_figwidth(), self.get_figheight() * ncols)
         return super().subplots(ncols, 1, **how).T
 

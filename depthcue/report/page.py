@@ -45,8 +45,8 @@ def section(results: Results, folder: Path) -> Section:
         f" Of what is kept, {where[0]:.0%} lies in the upper third of the picture, {where[1]:.0%} in the middle and "
         f"{where[2]:.0%} in the lower third.")
     film = Picture(video["overlay"], (
-        f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. What is kept glows, what "
-        f"is hidden is dark.{lies} With the mask itself, and the depth seen with and without it: {video['panel']}, "
+        f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. What is hidden is dark "
+        f"and grey.{lies} With the mask itself, and the depth seen with and without it: {video['panel']}, "
         "beside this page."), poster=video.get("poster"))
     return Section(
         "Turn the dial", (),

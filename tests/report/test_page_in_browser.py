@@ -218,7 +218,7 @@ def test_a_phone_folds_what_a_desk_shows(browser: Any, page: Path) -> None:
     height = browser.execute_script("return document.documentElement.scrollHeight")
     _open(browser, page)
     assert all(browser.execute_script(folded))
-    # two galleries and three sections of a few screens each
+    # three sections, two of them with a gallery of two screens
     assert height < 9 * PHONE[1]
 
 

@@ -82,7 +82,7 @@
       const share = mask.data[at] / 255;
       for (let channel = 0; channel < 3; channel += 1) {
         image.data[at + channel] = Math.round(
-          share * colours.kept[light][channel] + (1 - share) * colours.hidden[light][channel]);
+          share * colours.kept[image.data[at + channel]][channel] + (1 - share) * colours.hidden[light][channel]);
       }
     }
     context.putImageData(image, 0, 0);
@@ -120,7 +120,7 @@
     overlay: async (context, { still, step, cut }) => {
       const [under, mask] = await Promise.all([picture(still.picture), levels(step.mask)]);
       overlay(context, under, mask, cut);
-      return "the picture under the mask: what is kept glows, what is hidden is dark";
+      return "the picture under the mask: what is hidden is dark and grey";
     },
     depth: async (context, { still }) => {
       await fill(context, still.depth);
