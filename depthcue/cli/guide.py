@@ -1,13 +1,13 @@
 """`depthcue guide`: the guides that come with depthcue, on the terminal."""
 
 import difflib
+import re
 import sys
 from importlib.resources import files
 from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import say
 from depthcue.errors import DepthcueError
 
 GUIDES = {
@@ -33,15 +33,17 @@ def guide(topic: TopicArgument = None) -> None:
     """Show a guide: formatted on a terminal, as plain Markdown text where the output is piped."""
     if topic is None:
         width = max(map(len, GUIDES))
-        say("\n".join(f"{name:<{width}}  {about}" for name, about in GUIDES.items()))
-        return say("\nShow one with: depthcue guide TOPIC")
-    text = guide_text(topic)
+        return print(*(f"{name:<{width}}  {about}" for name, about in GUIDES.items()),
+                     "\nShow one with: depthcue guide TOPIC", sep="\n")
+    text = re.sub(r"<!--.*?-->\n?", "", guide_text(topic)).rstrip("\n")
     if not sys.stdout.isatty():
-        return say(text)
+        return print(text)
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
-    Console().print(Markdown(text))
+    # no black boxes behind code: they are hard to read on a light terminal
+    Console(theme=Theme({"markdown.code": "bold cyan"})).print(Markdown(text, code_theme="ansi_dark"))
 
 
 def guide_text(topic: str) -> str:
