@@ -5,7 +5,7 @@
 #
 # NYU is the folder with nyu2_train.csv and nyu2_test.csv; RUNS keeps the trainings (default runs/paper), and a training
 # that is there already is not done again. Made for a CUDA machine, where it has not run yet. The results that are kept
-# come from two cores, at a small size (README says what of the paper's shape they show):
+# come from two cores, at a small size (RESULTS.md says what of the paper's shape they show):
 #
 #     SIZE=96x72 BATCH=8 DEVICE=cpu TEACH_STEPS=1500 TEACH_DEPTH_STEPS=600 TEACH_MASK_STEPS=300 ORDER_STEPS=600 \
 #         STEPS=0 MASK_STEPS=300 FIGURE_LIMIT=100 benchmarks/paper_tables.sh NYU

@@ -70,4 +70,4 @@ for kind in depth mask; do
     python weights/ship.py weights/compact-indoor-$kind.safetensors compact-indoor \
         --results benchmarks/results/compare-edges-nyu.json
 done
-python benchmarks/fill_readme.py
+python benchmarks/fill_results.py

@@ -59,8 +59,9 @@ def covering_box(size: Size, frame_size: Size, anchor: Anchor = "centre") -> Box
     height, width = size
     scale = min(height / frame_size[0], width / frame_size[1])
     box_height, box_width = frame_size[0] * scale, frame_size[1] * scale
-    left = (width - box_width) / 2
-    top = height - box_height if anchor == "bottom" else (height - box_height) / 2
+    # rounding may leave a side a hair larger than the file, which Pillow refuses
+    left = max((width - box_width) / 2, 0.0)
+    top = max(height - box_height if anchor == "bottom" else (height - box_height) / 2, 0.0)
     return left, top, min(left + box_width, width), min(top + box_height, height)
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from depthcue.data.folder import open_pictures
+from depthcue.data.stored import covering_box
 from depthcue.errors import DepthcueError
 
 
@@ -47,3 +48,12 @@ def test_a_video_is_no_picture(folder: Path) -> None:
     (folder / "film.mp4").write_bytes(b"0")
     with pytest.raises(DepthcueError, match="no single picture"):
         open_pictures([str(folder / "film.mp4")])
+
+
+@pytest.mark.parametrize("anchor", ["centre", "bottom"])
+def test_the_box_that_covers_a_frame_never_leaves_the_picture(anchor: str) -> None:
+    for size in ((124, 170), (500, 741), (100, 143), (333, 999)):
+        # frames of about the picture's own aspect ratio are where rounding errs
+        for frame in ((240, 320), (216, 320), (size[0] * 3 // 7, size[1] * 3 // 7), (96, 288)):
+            left, top, right, bottom = covering_box(size, frame, anchor)  # type: ignore[arg-type]
+            assert 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]

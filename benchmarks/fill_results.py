@@ -1,9 +1,10 @@
-"""Fill the README's blocks: numbers from the result files, the tree from the modules' own first lines.
+"""Fill the published numbers: blocks of RESULTS.md, of the README and of the guides, from the result files.
 
-    python benchmarks/fill_readme.py [--check]
+    python benchmarks/fill_results.py [--check]
 
-A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. With --check nothing
-is written and the exit status is 1 when the README says something else than the files.
+A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. The tree of the code
+comes from the modules' own first lines. With --check nothing is written, and the exit status is 1 and the documents are
+named where one says something else than the files.
 """
 
 import ast
@@ -25,7 +26,7 @@ from depthcue.report.probe_figures import where_the_mask_lies
 from depthcue.report.tables import label_of
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+DOCUMENTS = (HERE.parent / "README.md", HERE / "RESULTS.md", HERE.parent / "depthcue" / "guides" / "developing.md")
 PACKAGE = HERE.parent / "depthcue"
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """Of pixels kept, where they were measured."""
@@ -67,6 +68,24 @@ def comparison(name: str, to_target: bool = False) -> str:
     against = "ground truth" if truth else "what the net sees in the whole picture"
     return "\n".join([f"{whole}{results['images']} images; RMSE in metres against {against}; in brackets the 95% "
                       "interval of the paired difference to the mask.", "", *lines])
+
+
+def short_comparison() -> str:
+    """The README's one table: RMSE of the shipped indoor net with equally many pixels by several scorers."""
+    results = read("compare-edges-nyu")
+    scorers = {"mask": "mask", "sobel": "Sobel edges", "hed": "HED edges", "contrast": "contrast", "random": "random"}
+    lines = [f"| pixels kept | {' | '.join(scorers.values())} |", "|---:" * (1 + len(scorers)) + "|"]
+    clear = True
+    for share in SHARES:
+        points = {name: next(point for point in results["curves"][name] if abs(point["sparseness"] - share) < 1e-6)
+                  for name in scorers}
+        clear = clear and all(points[name]["minus_mask_ci95"][0] > 0 for name in scorers if name != "mask")
+        cells = " | ".join(f"{point['rmse']:.2f}" for point in points.values())
+        lines.append(f"| {share:.0%} | {cells} |")
+    verdict = ("The mask is clearly ahead in every row: the 95% interval of each paired difference is above 0."
+               if clear else "The mask is not clearly ahead in every row.")
+    return "\n".join([*lines, "", f"RMSE in metres on {results['images']} NYU-v2 test pictures; from the whole picture "
+                      f"{results['target']['rmse']:.2f} m. {verdict}"])
 
 
 def findings(name: str) -> str:
@@ -239,6 +258,7 @@ def tree() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "nyu-short": short_comparison,
     "nyu": lambda: comparison("compare-edges-nyu"),
     "fastdepth": lambda: comparison("compare-edges-fastdepth"),
     "fastdepth-to-target": lambda: comparison("compare-edges-fastdepth", to_target=True),
@@ -272,12 +292,18 @@ def filled(text: str) -> str:
 
 
 def main() -> int:
-    before = README.read_text()
-    after = filled(before)
-    if "--check" in sys.argv[1:]:
-        return int(before != after)
-    README.write_text(after)
-    return 0
+    stale = []
+    for document in DOCUMENTS:
+        before = document.read_text()
+        after = filled(before)
+        if before == after:
+            continue
+        stale.append(document)
+        if "--check" not in sys.argv[1:]:
+            document.write_text(after)
+    for document in stale:
+        print(f"{document.name} {'differs from the files' if '--check' in sys.argv[1:] else 'filled'}")
+    return int("--check" in sys.argv[1:] and bool(stale))
 
 
 if __name__ == "__main__":
