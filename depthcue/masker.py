@@ -47,6 +47,8 @@ from depthcue.runtime.saving import Cut
 
 PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """What is taken as one picture; see `as_rgb`."""
+Several = list[Any] | tuple[Any, ...]
+"""Several pictures: no other sequence, for a string is one too."""
 Network = Union[str, nn.Module, Callable[[Tensor], Any], "DepthModel"]
 """What is taken as a depth net: a spec, a torch module, a function from pictures to depth, or a `DepthModel`."""
 
@@ -230,10 +232,10 @@ class Masker:
                  ) -> MaskResult: ...
 
     @overload
-    def __call__(self, pictures: Sequence[PictureLike], keep: float | None = None, *, lam: float | None = None,
+    def __call__(self, pictures: Several, keep: float | None = None, *, lam: float | None = None,
                  ) -> list[MaskResult]: ...
 
-    def __call__(self, pictures: PictureLike | Sequence[PictureLike], keep: float | None = None, *,
+    def __call__(self, pictures: PictureLike | Several, keep: float | None = None, *,
                  lam: float | None = None) -> MaskResult | list[MaskResult]:
         """Mask a picture, or each of a list.
 
@@ -294,7 +296,7 @@ class Masker:
     def _masked(self, pictures: Sequence[tuple[Rgb, str]], dial: Dial) -> list[MaskResult]:
         description = self.mask_net.description
         working = description.height, description.width
-        small = [imaging.resize_rgb(rgb, *fit_size(*rgb.shape[:2], working, description.multiple))
+        small = [imaging.resize_rgb(rgb, *fit_size(rgb.shape[0], rgb.shape[1], working, description.multiple))
                  for rgb, _ in pictures]
         masks: dict[int, Map] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -332,9 +334,9 @@ class Masker:
         if dial not in self._runners:
             while len(self._runners) >= _OPEN_AT_ONCE:
                 self._runners.pop(next(iter(self._runners)))[1].close()
-            takes = {"keep" if self.mask_net.keeps_shares else "lam": dial} if self.mask_net.has_dial else {}
-            runner = open_runner(self._spec, backend=self.backend, device=self.device, batch_size=BATCH_SIZE,
-                                 frames=1, **takes)
+            shares = self.mask_net.keeps_shares
+            runner = open_runner(self._spec, backend=self.backend, device=self.device, batch_size=BATCH_SIZE, frames=1,
+                                 keep=dial if shares else None, lam=None if shares else dial)
             stack = ExitStack()
             stack.enter_context(runner)
             self._runners[dial] = runner, stack
@@ -378,9 +380,9 @@ class DepthModel:
     def __call__(self, pictures: PictureLike, *, mask: NDArray[Any] | None = None) -> DepthResult: ...
 
     @overload
-    def __call__(self, pictures: Sequence[PictureLike]) -> list[DepthResult]: ...
+    def __call__(self, pictures: Several) -> list[DepthResult]: ...
 
-    def __call__(self, pictures: PictureLike | Sequence[PictureLike], *, mask: NDArray[Any] | None = None,
+    def __call__(self, pictures: PictureLike | Several, *, mask: NDArray[Any] | None = None,
                  ) -> DepthResult | list[DepthResult]:
         """The depth of a picture, or of each of a list.
 

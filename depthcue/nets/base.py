@@ -138,7 +138,7 @@ class _PictureNet(nn.Module):
             DepthcueError: no (B, 3, H, W) of real numbers, a side that is no multiple of the description's, or a
                 picture that was not normalised.
         """
-        if args and isinstance(args[0], Tensor) and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        if args and isinstance(args[0], Tensor) and not torch.compiler.is_compiling():
             self._check(args[0])
         return super().__call__(*args, **kwargs)
 

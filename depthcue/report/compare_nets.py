@@ -211,15 +211,15 @@ def _transfer_fields(reference: str) -> tuple[str, str]:
     return ("rmse", "minus_own") if reference == TRUTH else ("rmse_to_target", "to_target_minus_own")
 
 
-def _draw_agreement(results: Results, paths: Any, theme: Any) -> None:
+def _draw_agreement(results: Results, paths: Any, theme: Any) -> Figure:
     names = tuple(results["columns"])
-    draw_matrices([Matrix(
+    return draw_matrices([Matrix(
         MEASURES[measure], names, names,
         tuple(tuple(_plain(value) for value in row) for row in results["agreement"][measure]["mean"]),
         tuple(tuple(row) for row in results["agreement"][measure]["mean"])) for measure in MEASURES], paths, theme)
 
 
-def _draw_transfer(results: Results, paths: Any, theme: Any) -> None:
+def _draw_transfer(results: Results, paths: Any, theme: Any) -> Figure:
     columns, labels = tuple(results["columns"]), tuple(results["transfer"])
     matrices = []
     for reference in measured_against(results):
@@ -232,4 +232,4 @@ def _draw_transfer(results: Results, paths: Any, theme: Any) -> None:
         matrices.append(Matrix(
             f"against {reference}", labels, columns, tuple(tuple(f"{value:.2f}" for value in row) for row in values),
             tuple(tuple(row) for row in strengths), "seen by", "chosen by"))
-    draw_matrices(matrices, paths, theme)
+    return draw_matrices(matrices, paths, theme)

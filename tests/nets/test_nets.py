@@ -44,7 +44,7 @@ def test_mask_depends_on_lambda_and_each_picture_has_its_own(generator: torch.Ge
     net = tiny_mask_net().eval()
     torch.nn.init.normal_(net.up1.modulation.weight, generator=generator)  # type: ignore[union-attr, arg-type]
     torch.nn.init.normal_(net.head.weight, generator=generator)  # type: ignore[union-attr, arg-type]
-    rgb = torch.rand(1, 3, 32, 48, generator=generator).expand(2, -1, -1, -1)
+    rgb = net.normalise(torch.rand(1, 3, 32, 48, generator=generator)).expand(2, -1, -1, -1)
     with torch.inference_mode():
         low, high = net(rgb, torch.tensor([0.5, 8.0]))
         alone = net(rgb[:1], torch.tensor([8.0]))[0]
@@ -150,14 +150,14 @@ class Constant(DepthNet):
 
 
 def test_depth_through_a_mask_sees_the_mean_colour_where_hidden() -> None:
-    net = Constant(DepthDescription("toy", 32, 32, 16))
+    net = Constant(DepthDescription("toy", 32, 32, 4))
     normalised = torch.full((1, 3, 4, 4), 2.0)
     mask = torch.ones(1, 1, 4, 4)
     mask[..., 0, 0] = 0
     depth = depth_from(net, normalised, mask)
     assert float(depth[0, 0, 1, 1]) == 2.0
     assert float(depth[0, 0, 0, 0]) == pytest.approx(1e-3)
-    inverse = Constant(DepthDescription("toy", 32, 32, 16, predicts="inverse depth"))
+    inverse = Constant(DepthDescription("toy", 32, 32, 4, predicts="inverse depth"))
     assert float(depth_from(inverse, normalised)[0, 0, 1, 1]) == 0.5
 
 
