@@ -8,13 +8,12 @@ settings by their names in the measurement's own `Settings`.
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from depthcue import files
+from depthcue import results
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
@@ -42,7 +41,7 @@ class Measurement:
     """What a measurement found: numbers, sentences, figures, and files.
 
     Attributes:
-        document: what results.json holds, as `--json` prints it; `measurement["curves"]` is a part of it.
+        result: the typed document of the command; `measurement["curves"]` is a part of it by its name in results.json.
         folder: where the pictures lie that the document names; a temporary one ends with this object.
 
     Example:
@@ -56,15 +55,16 @@ class Measurement:
         'results.json'
     """
 
-    def __init__(self, document: dict[str, Any], folder: Path, workplace: "TemporaryDirectory[str] | None" = None,
-                 ) -> None:
-        self.document, self.folder, self._workplace = document, folder, workplace
+    def __init__(self, document: dict[str, Any] | results.Result, folder: Path,
+                 workplace: "TemporaryDirectory[str] | None" = None) -> None:
+        self.result = results.result_of(document, folder) if isinstance(document, dict) else document
+        self.folder, self._workplace = folder, workplace
 
     def __repr__(self) -> str:
-        return f"<depthcue.Measurement of {self.document['command']}: {self.sentences[0] if self.sentences else ''}>"
+        return f"<depthcue.Measurement of {self.result.command}: {self.sentences[0] if self.sentences else ''}>"
 
     def __getitem__(self, name: str) -> Any:
-        return self.document[name]
+        return self.result[name]
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class Measurement:
 
         plots = {plot.name: plot for plot in self._section().plots}
         if not plots:
-            raise DepthcueError(f"these results of {self.document['command']} have no figure", "Print the sentences.")
+            raise DepthcueError(f"these results of {self.result.command} have no figure", "Print the sentences.")
         if name is not None and name not in plots:
             raise DepthcueError(f"there is no figure called {name!r}", f"Choose {', '.join(plots)}.")
         return plots[name or next(iter(plots))].draw((), LIGHT)
@@ -104,14 +104,9 @@ class Measurement:
         """
         from depthcue.report.section import draw_plots
 
-        out = files.make_folder(out)
-        if out.resolve() != self.folder.resolve():
-            try:
-                shutil.copytree(self.folder, out, dirs_exist_ok=True)
-            except OSError as error:
-                raise DepthcueError(f"{out} cannot be written: {error}", "Choose another folder.") from error
-        draw_plots(self._section(), out)
-        return out / "results.json"
+        file = self.result.save(out)
+        draw_plots(self._section(), file.parent)
+        return file
 
     def _repr_png_(self) -> bytes | None:
         from depthcue.answers import png_of
@@ -121,7 +116,7 @@ class Measurement:
     def _section(self) -> "Section":
         from depthcue.report.page import section_of
 
-        return section_of(self.document, self.folder)
+        return section_of(self.result.to_dict(), self.folder)
 
 
 def compare_edges(masker: MaskerLike, data: Data, against: Sequence[str] = ("sobel", "random"), *,
@@ -300,7 +295,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
 
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],
-              measure: Callable[[Path], dict[str, Any]]) -> Measurement:
+              measure: Callable[[Path], dict[str, Any] | results.Result]) -> Measurement:
     """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
     workplace = TemporaryDirectory(prefix="depthcue-") if out is None else None
     folder = Path(workplace.name if workplace is not None else out or "")

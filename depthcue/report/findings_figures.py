@@ -10,11 +10,10 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
 from depthcue.report.provenance import TRUTH, Results
+from depthcue.report.verdicts import ENOUGH
 
 Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))
-_ENOUGH = 4
-"""A bin that fewer images have is noise and is not drawn, where others have more."""
 
 
 def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
@@ -110,8 +109,8 @@ def _both(axes: Axes, places: Sequence[float], bins: Sequence[dict[str, Any]], t
 
 def _curve(axes: Axes, places: Sequence[float], entries: Entries, colour: str, label: str,
            dashed: bool = False) -> None:
-    """A line with its interval shaded, over the bins that have one."""
-    least = min(_ENOUGH, max((entry["images"] for entry in entries if entry is not None), default=0))
+    """A line with its interval shaded, over the bins that have one; of too few images only where no bin has enough."""
+    least = min(ENOUGH, max((entry["images"] for entry in entries if entry is not None), default=0))
     there = [(place, entry) for place, entry in zip(places, entries, strict=True)
              if entry is not None and entry["images"] >= least]
     if not there:

@@ -10,9 +10,8 @@ from matplotlib.lines import Line2D
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
 from depthcue.report.provenance import Results
+from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
 
-ENOUGH = 5
-"""Cases below which an interval over them is no ground for a sentence."""
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
@@ -23,7 +22,12 @@ _MOST_NAMED = 4
 
 def supported(value: dict[str, Any]) -> bool:
     """Whether a number comes from enough cases to be spoken of."""
-    return bool(value["ci95"]) and int(value["n"]) >= ENOUGH
+    return judged(value) is not Verdict.TOO_FEW
+
+
+def judged(value: dict[str, Any], reference: float = 0.0) -> Verdict:
+    """The verdict on a number over cases."""
+    return verdict(value["ci95"], value["n"], reference)
 
 
 def digits(number: float, places: int = 2) -> str:
@@ -49,14 +53,14 @@ def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
 def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
     """Which looks add to the error, and which do not; the published errors beside them."""
     added = [value for value in entry["values"] if "condition" in value and supported(value)]
-    worse = sorted((value for value in added if value["ci95"][0] > 0), key=lambda value: -value["value"])
+    worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
     sentences = []
     if worse:
         named = ", ".join(f"{value['condition']} (+{value['value']:.3f})" for value in worse[:_MOST_NAMED])
         sentences.append(f"Its error ({entry['stage']}) grows most with: {named}.")
-    unmoved = [value["condition"] for value in added if value["ci95"][0] <= 0 <= value["ci95"][1]]
+    unmoved = [value["condition"] for value in added if judged(value) is Verdict.NOT_CLEAR]
     if unmoved:
-        sentences.append(f"No change of its error ({entry['stage']}) is found with: {', '.join(unmoved)}.")
+        sentences.append(f"No clear change of its error ({entry['stage']}) with: {', '.join(unmoved)}.")
     if sentences and on_roads:
         published = ", ".join(f"{look} {error:.3f}" for look, error in APPEARANCE_ABS_REL.items())
         sentences.append(f"Published abs rel of MonoDepth on KITTI frames: {published}.")
@@ -66,11 +70,10 @@ def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
 def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
     """Whether the order that overlap tells is seen more often than by chance."""
     right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
-    if right is None or not supported(right) or right["ci95"][0] <= 0.5 <= right["ci95"][1]:
+    if right is None or not judged(right, 0.5).clear:
         return []
-    than = "more" if right["value"] > 0.5 else "less"
-    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), {than} "
-            "often than by chance."]
+    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), "
+            f"{judged(right, 0.5).value} often than by chance."]
 
 
 def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
@@ -80,11 +83,11 @@ def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
             if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]
     sentences = [f"Of obstacles with their shadow ({entry['stage']}) it sees: {', '.join(seen)}."] if seen else []
     shadow = values.get("share of an obstacle's pixels seen, unfamiliar, what the shadow adds")
-    if shadow and (shadow["ci95"][0] > 0 or shadow["ci95"][1] < 0):
+    if shadow and judged(shadow).clear:
         sentences.append(f"The shadow {'adds' if shadow['value'] > 0 else 'takes'} {digits(abs(shadow['value']))} "
                          f"of an unfamiliar thing's pixels ({bounds(shadow)}; {entry['stage']}).")
     elif shadow:
-        sentences.append(f"No effect of the shadow on unfamiliar things is found ({bounds(shadow)} of their pixels; "
+        sentences.append(f"No clear effect of the shadow on unfamiliar things ({bounds(shadow)} of their pixels; "
                          f"{entry['stage']}).")
     return sentences
 
@@ -109,11 +112,10 @@ def beside_others(results: Results) -> list[str]:
                   if supported(weight) and weight["stage"] in same}
         pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results["profile"]
                  if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
-        for word, cues in (("more", [one for one, two in pairs if one["ci95"][0] > two["ci95"][1]]),
-                           ("less", [one for one, two in pairs if one["ci95"][1] < two["ci95"][0]])):
-            if cues:
-                named = ", ".join(f"{weight['cue']} ({weight['stage']})" for weight in cues)
-                sentences.append(f"{name} follows {named} {word} than {other['target_net']['name']}.")
+        found = sorted_out((f"{one['cue']} ({one['stage']})",
+                            apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
+        sentences += [f"{name} follows {', '.join(cues)} {each.value} than {other['target_net']['name']}."
+                      for each, cues in found.items() if each.clear and cues]
     return sentences
 
 
@@ -138,17 +140,10 @@ def seen_and_believed(results: Results) -> list[tuple[str, dict[str, Any], dict[
 
 def where_the_mask_lies(results: Results) -> list[str]:
     """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
-    densely: dict[str, list[str]] = {"more": [], "less": []}
-    for name, weight, lift in seen_and_believed(results):
-        if not (supported(weight) and supported(lift)):
-            continue
-        named = f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})"
-        if lift["ci95"][0] > 1:
-            densely["more"].append(named)
-        elif lift["ci95"][1] < 1:
-            densely["less"].append(named)
-    return [f"Its mask lies on the pixels of a turned cue {word} densely than evenly for: {', '.join(cues)}."
-            for word, cues in densely.items() if cues]
+    found = sorted_out((f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})", judged(lift, 1.0))
+                       for name, weight, lift in seen_and_believed(results) if supported(weight))
+    return [f"Its mask lies on the pixels of a turned cue {each.value} densely than evenly for: {', '.join(cues)}."
+            for each, cues in found.items() if each.clear and cues]
 
 POSITION_SIZE_AT_3 = {"MonoDepth": {"both": 3.16, "position": 3.37, "size": 1.08},
                       "DPT-Hybrid": {"both": 3.01, "position": 1.99, "size": 1.06}}
