@@ -122,7 +122,7 @@ def _changes_table(results: Results) -> Table:
                  ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
 
 
-def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     measured, losses = _measured(results), results["losses"]
     figure = new_figure(2.9 * len(measured) + 0.4, 3.2, theme)
     for axes, measure in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
