@@ -170,7 +170,7 @@ class _PictureNet(nn.Module):
                                 hint)
         if self.sees_normalised:
             return
-        if not self.training:
+        if not (self.training or picture.is_meta):
             low, high = (float(end) for end in picture.detach().aminmax())
             plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
             # of normalised pictures those of one dull colour alone lie in 0 to 1, and span little of it
