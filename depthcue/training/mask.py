@@ -49,8 +49,8 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
-from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
-from depthcue.nets.lite import seen_binary, threshold
+from depthcue.nets.catalog import GENERAL, MASK_DEFAULTS, MASK_NETS
+from depthcue.nets.lite import LiteMaskNet, seen_binary, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
@@ -61,6 +61,7 @@ from depthcue.training.run import RunFolder
 from depthcue.training.validation import (
     COOL_DOWN,
     FEWEST,
+    PATIENCE,
     REPORTED,
     Budget,
     Course,
@@ -112,6 +113,8 @@ FAR = 0.95
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
 TABLE_PICTURES = 48
 DEFAULT_MINUTES = 10.0
+STARTS_FROM_GENERAL = ("lite0",)
+"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
 MOMENTS, STEPS_BETWEEN = 10, 15
 """How often the error on pictures kept aside is measured in a training, and after how many steps at the most often."""
 
@@ -138,6 +141,8 @@ class MaskTraining(TrainingOptions):
     """Time that all of the training may take, where `steps` and `epochs` are None."""
     aside: float = 0.0
     """Share of the pictures kept aside, on which the error through 20% of the pixels is measured (`validation`)."""
+    patience: int = PATIENCE
+    """Measurements without a fall of that error after which training ends; 0: never."""
 
     def check(self) -> None:
         super().check()
@@ -158,7 +163,8 @@ class TrainedMask:
     Attributes:
         weights: the file; its card lies beside it.
         target: the depth net, on the device of the training and in eval mode.
-        aside: pictures kept aside, up to as many as there is time for; None where none were.
+        aside: pictures kept aside, up to as many as there is time for; None where none were, and in all processes but
+            the first.
         summary: `steps` made, `kept_step` whose weights are kept, `ended` ("steps", "minutes" or "no fall"), `planned`
             steps where it ended early, `errors` (pairs of a step and the error through 20% of the pixels), `seconds`.
     """
@@ -209,7 +215,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
 
     depth_range = target.description.depth_range
     with restore_mode(target), exchanging(target):
-        watch = _Watch(engine, target, aside, budget, what.batch_size)
+        watch = _Watch(engine, target, aside, budget, what)
         for batch in engine.batches(loader):
             watch.before()
             chance = engine.generator()
@@ -252,18 +258,21 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     kept_aside = {} if aside is None else {"kept_aside": {
         "pictures": len(aside), **{key: summary[key] for key in ("errors", "kept_step", "ended", "planned")}}}
     what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"), **kept_aside)
-    return TrainedMask(weights, target, None if aside is None else aside.limited(watch.at_end(REPORTED)), summary)
+    shown = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
+    return TrainedMask(weights, target, shown, summary)
 
 
 class _Watch:
     """What goes on beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
 
     def __init__(self, engine: Engine, target: DepthNet, aside: KeptAside | None, budget: Budget | None,
-                 batch_size: int) -> None:
+                 what: MaskTraining) -> None:
+        self.patience = what.patience
         self.engine, self.budget, self.course = engine, budget, Course()
         self.started = time.monotonic()
         self.net: MaskNet = engine.bare  # type: ignore[assignment]
-        self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device, batch_size)
+        self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device,
+                                                                  what.batch_size)
         self.guides = self.net.keeps_shares
         """Whether the error decides when training ends: it says nothing of the level of a net of λ's masks."""
         self.ran_out = False
@@ -300,7 +309,8 @@ class _Watch:
             return
         self.number = self._due() + 1
         self._measure()
-        if self.guides and self.course.planned is None and engine.step < engine.steps and self.course.stalled():
+        going_on = self.course.planned is None and engine.step < engine.steps
+        if self.guides and going_on and self.course.stalled(self.patience):
             more = max(round(COOL_DOWN * engine.step), 1)
             if engine.step + more < engine.steps:
                 self.course.planned = engine.steps
@@ -422,6 +432,14 @@ def usual_minutes(net: str, minutes: float | None, steps: int | None, epochs: in
     return DEFAULT_MINUTES if net in OURS and minutes is None and steps is None and epochs is None else minutes
 
 
+def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:
+    """What a mask net starts from: as given (`none`: nothing), or the general mask net where that can help."""
+    if init is not None:
+        return None if init == "none" else init
+    fits = net in STARTS_FROM_GENERAL and backbone == "none" and not lam and equation == "4"
+    return GENERAL if fits else None
+
+
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     """A mask net that takes pictures as its target does."""
     seen = target.description
@@ -436,7 +454,10 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
         if type(start) is not type(net) or start.config != net.config:
             raise DepthcueError(f"--init {what.init} is not a {what.net} of the same shape",
                                 "Start from a net of the same architecture.")
-        net.load_state_dict(start.state_dict())
+        if isinstance(net, LiteMaskNet) and isinstance(start, LiteMaskNet):
+            net.start_from(start)
+        else:
+            net.load_state_dict(start.state_dict())
     return net
 
 

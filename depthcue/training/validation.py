@@ -1,6 +1,6 @@
 """Pictures kept aside while a mask net learns: the error through 20% of the pixels there, and when it ends a training.
 
-    error = sqrt(mean over pictures of the mean of (N(I) - N(I kept))²),   kept: the 20% of the pixels that G ranks first
+    error = sqrt(mean over pictures of the mean of (N(I) - N(I kept))²),   kept: the 20% of pixels that G ranks first
 
 It is against N(I), so pictures need no depth. It is measured at a few moments of a training, on the weights that would
 be kept then. When it has not fallen for some moments, the learning rate is brought down and the training ends; the
@@ -33,7 +33,7 @@ LOOKED_AT = 24
 REPORTED = 100
 """Pictures that it is measured on at the end."""
 PATIENCE, FALL = 3, 0.01
-"""Moments without a fall by this share of the error after which a training ends."""
+"""Measurements after which a training ends, unless one of them fell by this share of the error."""
 COOL_DOWN = 0.15
 """Steps in which the learning rate is brought down then, as a share of those made."""
 
@@ -89,7 +89,8 @@ class KeptAside:
         for part, index in (self._pictures[at] for at in indices):
             frames = part.frames([index], device)
             views.append(training_batch(frames, self.size, None, NONE, torch.Generator().manual_seed(0)))
-        return Batch(torch.cat([view.rgb for view in views]), None, None, [name for view in views for name in view.names])
+        names = [name for view in views for name in view.names]
+        return Batch(torch.cat([view.rgb for view in views]), None, None, names)
 
 
 def split(datasets: Sequence[RgbdData], share: float, size: tuple[int, int]) -> tuple[list[RgbdData], KeptAside | None]:
@@ -189,10 +190,10 @@ class Course:
             self.best = {name: value.detach().clone() for name, value in weights().items()}
         return lowest
 
-    def stalled(self) -> bool:
-        """Whether the last PATIENCE errors fell by less than FALL below the lowest before them."""
+    def stalled(self, patience: int) -> bool:
+        """Whether the last errors, `patience` of them, fell by less than FALL below the lowest before them."""
         found = [error for _, error in self.errors]
-        return len(found) > PATIENCE and min(found[-PATIENCE:]) > (1 - FALL) * min(found[:-PATIENCE])
+        return 0 < patience < len(found) and min(found[-patience:]) > (1 - FALL) * min(found[:-patience])
 
     def state(self) -> dict[str, Any]:
         """All of it, as a checkpoint holds it."""
