@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 Data = str | os.PathLike[str] | RgbdData
 MaskerLike = Masker | str | os.PathLike[str] | MaskNet
 SettingsType = TypeVar("SettingsType")
-_RECIPE = ("steps", "epochs", "minutes", "learning_rate", "schedule", "average", "sharpen")
+ASIDE = 0.1
+"""Share of the pictures that a training keeps aside, to know when to stop."""
+_RECIPE = ("epochs", "learning_rate", "schedule", "average", "sharpen")
 """Options of a training whose default is the net's own."""
 
 
@@ -247,21 +249,21 @@ def probe(network: Network | Masker, experiments: Sequence[str] = (), *, limit: 
 
 
 def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-               steps: int | None = None, *, out: str | os.PathLike[str] | None = None, resume: bool = False,
-               device: str = "auto", net: str = "compact", progress: Progress | None = None,
-               **options: Any) -> Masker:
+               steps: int | None = None, *, minutes: float | None = None,
+               out: str | os.PathLike[str] | None = None, resume: bool = False, device: str = "auto",
+               net: str = "lite0", progress: Progress | None = None, **options: Any) -> Masker:
     """Train a mask net for a depth net of yours, and load it. Pictures need no depth.
 
     Args:
         network: what `depthcue.load_depth` takes or gives; it has to pass gradients on.
         data: specs of the pictures, or paths of folders; of several every batch draws in equal parts.
-        steps: optimiser steps; None for the net's usual.
+        steps, minutes: optimiser steps, or the time that all of it may take; without either, ten minutes.
         out: the run folder; None for a new one under runs/. It holds mask.safetensors, which `depthcue.load` takes
             again with `target=network`.
         resume: whether to go on with the run in `out`.
-        net: compact, lite0, lite1, lite2, or drn22 (the paper's).
+        net: lite0, which starts from the general mask net shipped, lite1, lite2, compact, or drn22 (the paper's).
         options: of `training.mask.MaskTraining`, with the names of `depthcue train`: `batch_size`, `learning_rate`,
-            `keep_range`, `lam`, `loss`, `limit`, `seed`, `init`, …
+            `keep_range`, `lam`, `loss`, `limit`, `seed`, `aside`, `init` ("none": from nothing), …
 
     Raises:
         DepthcueError: a network that passes no gradients, wrong data or options, a run that is there already.
@@ -272,7 +274,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
         >>> masker("room.png", keep=0.3).keep
         0.3
     """
-    from depthcue.training.mask import MaskTraining, mask_recipe
+    from depthcue.training.mask import MaskTraining, mask_recipe, usual_init, usual_minutes
     from depthcue.training.mask import train_mask as train
     from depthcue.training.run import new_run_folder
 
@@ -280,11 +282,15 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     unknown = sorted(set(options) - known)
     if unknown:
         raise DepthcueError(f"train_mask takes no {unknown[0]}", f"Options: {', '.join(sorted(known))}.")
-    recipe = {name: options.pop(name, None) for name in _RECIPE if name in known and name != "steps"}
+    recipe = {name: options.pop(name, None) for name in _RECIPE}
     folders = [data] if isinstance(data, str | os.PathLike) else data
     by_spec = isinstance(network, str)
     target = None if by_spec else depth_net_of(network)
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    recipe["minutes"] = usual_minutes(net, minutes, steps, recipe["epochs"])
+    given: dict[str, Any] = {"aside": ASIDE} | {key: tuple(value) if isinstance(value, list) else value
+                                                for key, value in options.items()}
+    given["init"] = usual_init(net, given.get("init"), given.get("backbone", "none"), given.get("lam", ()),
+                               given.get("equation", "4"))
     what = MaskTraining(
         target=str(network) if target is None else target.description.name,
         data=tuple(_data_spec(each) for each in folders), net=net,
