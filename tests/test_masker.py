@@ -264,27 +264,35 @@ EXAMPLES = [("masker", "load"), ("masker", "load_depth"), ("masker", "Masker"), 
                                                "probe", "train_mask")), ("publishing", "publish")]
 
 
-@pytest.mark.slow
-def test_every_example_gives_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documented = {name.split(".")[0] for _, name in EXAMPLES} | {"DepthcueError"}
-    assert documented == set(depthcue.__all__)
-    monkeypatch.chdir(tmp_path)
+def test_every_public_name_has_an_example() -> None:
+    assert {name.split(".")[0] for _, name in EXAMPLES} | {"DepthcueError"} == set(depthcue.__all__)
+
+
+@pytest.fixture(scope="module")
+def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with room.png and drive.mp4, which the examples speak of."""
+    folder = tmp_path_factory.mktemp("examples")
     room = scenes.render("indoor", [3], 96, 128).rgb[0]
-    Image.fromarray((room.permute(1, 2, 0) * 255).round().byte().numpy()).save("room.png")
-    with VideoSink(Path("drive.mp4"), Fraction(5), (96, 320)) as sink:
+    Image.fromarray((room.permute(1, 2, 0) * 255).round().byte().numpy()).save(folder / "room.png")
+    with VideoSink(folder / "drive.mp4", Fraction(5), (96, 320)) as sink:
         for index in range(3):
             road = scenes.render("road", [index], 96, 320).rgb[0]
             sink.write((road.permute(1, 2, 0) * 255).round().byte().numpy(),
                        Frame(None, index, Fraction(index, 5), f"{index:06d}"))
-    finder = doctest.DocTestFinder(recurse=False)
-    told: list[str] = []
-    for module, name in EXAMPLES:
-        thing: Any = importlib.import_module(f"depthcue.{module}")
-        for part in name.split("."):
-            thing = getattr(thing, part)
-        tests = [test for test in finder.find(thing, name, globs={"depthcue": depthcue, "np": np}) if test.examples]
-        assert tests, f"{name} has no example"
-        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
-        for test in tests:
-            runner.run(test, out=told.append)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "name"), EXAMPLES)
+def test_examples_give_what_they_say(module: str, name: str, example_files: Path,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example_files)
+    thing: Any = importlib.import_module(f"depthcue.{module}")
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    finder, told = doctest.DocTestFinder(recurse=False), []  # type: ignore[var-annotated]
+    tests = [test for test in finder.find(thing, name, globs={"depthcue": depthcue, "np": np}) if test.examples]
+    assert tests, f"{name} has no example"
+    for test in tests:
+        doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=told.append)
     assert not told, "".join(told)

@@ -94,10 +94,11 @@ mine = depthcue.load_depth(LowIsNear(), predicts="inverse", relative=True, takes
 mine(picture)
 
 # %% [markdown]
-# Training a mask net for it needs pictures and no depth. A thousand steps are a first look; `out` is the run folder.
+# Training a mask net for it needs pictures and no depth. It starts from a general mask net that is shipped, so that a
+# few hundred steps are a first look; `minutes=10` gives it ten minutes. `out` is the run folder.
 
 # %%
-mask_of_mine = depthcue.train_mask(mine, "scenes:indoor", steps=2 if QUICK else 1000, batch_size=4)
+mask_of_mine = depthcue.train_mask(mine, "scenes:indoor", steps=2 if QUICK else 300, batch_size=4)
 mask_of_mine(picture, keep=0.2)
 
 # %% [markdown]
