@@ -16,7 +16,8 @@ PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
     ("errors", "progress", "text"), ("device", "documents"), ("files",), ("imaging", "results"), ("frames", "scenes"),
     ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
-    ("runtime",), ("bench",), ("report",), ("answers",), ("masker",), ("measuring", "publishing"), ("demo",), ("cli",),
+    ("runtime",), ("bench",), ("report",), ("answers",), ("masker",), ("measurements", "publishing"), ("demo",), ("app",),
+    ("cli",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
@@ -82,7 +83,7 @@ sys.addaudithook(note)
 """For every Python process that is started: what it asks a resolver, and whom it calls."""
 
 
-@pytest.mark.parametrize("library", ["onnxruntime", "openvino", "huggingface_hub", "ray"])
+@pytest.mark.parametrize("library", ["onnxruntime", "openvino", "huggingface_hub", "ray", "gradio"])
 def test_nothing_is_sent_home(library: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")

@@ -260,7 +260,7 @@ def test_the_public_names_are_there_and_load_nothing_before_they_are_used() -> N
 
 EXAMPLES = [("masker", "load"), ("masker", "load_depth"), ("masker", "Masker"), ("masker", "DepthModel"),
             ("masker", "Masker.video"), ("answers", "MaskResult"), ("answers", "DepthResult"),
-            *(("measuring", name) for name in ("Measurement", "compare_edges", "evaluate", "findings", "compare_nets",
+            *(("measurements", name) for name in ("Measurement", "compare_edges", "evaluate", "findings", "compare_nets",
                                                "probe", "train_mask")), ("publishing", "publish")]
 
 

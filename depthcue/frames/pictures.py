@@ -172,14 +172,14 @@ def decode_on_gpu(path: Path, opened: Image.Image) -> Rgb | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class StillPicture:
     """A decoded picture: uint8 RGB (H, W, 3), upright, and what was done to it that a user would want to know."""
 
     rgb: Rgb
     notes: tuple[str, ...] = ()
 
 
-def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
+def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
     """Decode a picture file.
 
     The EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted (16 bit scaled by 1/257, not
@@ -200,7 +200,7 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
         with path.open("rb") as file, _open(file, path, notes) as image:
             on_gpu = decode_on_gpu(path, image) if decoder == "gpu" else None
             if on_gpu is not None:
-                return Picture(on_gpu, tuple(notes))
+                return StillPicture(on_gpu, tuple(notes))
             image.load()
             return _converted(_upright(image, notes), path, notes)
     except (DepthcueError, MemoryError):
@@ -251,7 +251,7 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
         return image
 
 
-def _converted(image: Image.Image, path: Path, notes: list[str]) -> Picture:
+def _converted(image: Image.Image, path: Path, notes: list[str]) -> StillPicture:
     if image.mode.startswith("I;16") or image.mode == "I":
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
@@ -274,7 +274,7 @@ def _converted(image: Image.Image, path: Path, notes: list[str]) -> Picture:
             notes.append("transparent: shown on mid-grey")
     else:
         rgb = np.array(image.convert("RGB"))  # a copy, which may be written to
-    return Picture(rgb, tuple(notes))
+    return StillPicture(rgb, tuple(notes))
 
 
 def _from_grey(values: Rgb) -> Rgb:

@@ -56,7 +56,7 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
                 shares, errors = [row.sparseness for row in TABLE_1], [row.rmse_binary for row in TABLE_1]
                 axes.plot([1, *shares], [ORIGINAL_RMSE, *errors], color=theme.methods[2], marker="^", markersize=4,
                           linewidth=1, linestyle=":", label="M′, the paper's")
-        _name(axes, theme, f"against {reference}", _SHARE_SEEN, "RMSE (m)")
+        _name(axes, theme, f"against {reference}", "mean of M, or share of pixels in M′", "RMSE (m)")
         axes.set_xlim(0, 1.04)
     _legend(figure.axes[0], theme)
     return save_figure(figure, paths)
@@ -85,9 +85,10 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
     axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
                   elinewidth=0.8, capsize=2, alpha=1 if named else 0.5, label=name if named else None)
     for entry, at, value, beside in zip(entries, shares, values, cycle(besides)):
-        axes.annotate(setting_name(entry), (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
-                      color=colour, zorder=5,
-                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines
+        # over other lines
+        axes.annotate(f"{entry['keep']:.0%}" if "keep" in entry else f"λ {setting_name(entry)}", (at, value),
+                      textcoords="offset points", xytext=beside, fontsize=7.5, color=colour, zorder=5,
+                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])
 
 
 def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:

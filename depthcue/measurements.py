@@ -19,7 +19,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
 from depthcue.evaluation import compare_nets as nets
 from depthcue.evaluation import evaluate as table
-from depthcue.evaluation.findings import job as found
+from depthcue.evaluation.findings import measuring as found
 from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
 from depthcue.probes import running
@@ -131,7 +131,7 @@ def compare_edges(masker: MaskerLike, data: Data, against: Sequence[str] = ("sob
         masker, data, limit, out, progress: see above.
         against: scorers: sobel, random, canny, contrast, gradient, …, or all.
         keep: shares of the pixels.
-        settings: of `evaluation.compare_edges.Settings`: `lam`, `batch_size`, `seed`, `soft_maps`, `examples`, …
+        settings: of `CompareEdgesSettings`: `lam`, `batch_size`, `seed`, `soft_maps`, `examples`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown scorer or setting, a share out of range.
@@ -142,7 +142,7 @@ def compare_edges(masker: MaskerLike, data: Data, against: Sequence[str] = ("sob
         ['mask', 'sobel']
     """
     masker = _masker(masker)
-    how = _settings(edges.Settings, settings, against=tuple(against), shares=tuple(keep))
+    how = _settings(edges.CompareEdgesSettings, settings, against=tuple(against), shares=tuple(keep))
     return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: edges.compare_edges(
         masker.mask_net, masker.depth_net, _data(data, limit), folder, how, masker.device, progress))
 
@@ -154,7 +154,7 @@ def evaluate(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
     Args:
         masker, data, limit, out, progress: see above.
         closely: whether to measure more than the table: thresholds, fills, orders, what kind of selection the mask is.
-        settings: of `evaluation.evaluate.Settings`: `keeps`, `lambdas`, `fill`, `batch_size`, `seed`, …
+        settings: of `evaluation.evaluate.EvaluateSettings`: `keeps`, `lambdas`, `fill`, `batch_size`, `seed`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown setting, a share or λ out of range.
@@ -165,7 +165,7 @@ def evaluate(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
         2
     """
     masker = _masker(masker)
-    how = _settings(table.Settings, settings)
+    how = _settings(table.EvaluateSettings, settings)
     return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: table.evaluate(
         [masker.mask_net], masker.depth_net, _data(data, limit), folder,
         how if closely else how.without_closer_look(), masker.device, progress))
@@ -177,7 +177,7 @@ def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
 
     Args:
         masker, data, limit, out, progress: see above.
-        settings: of `evaluation.findings.job.Settings`: `share`, `lam`, `batch_size`, `seed`, …
+        settings: of `evaluation.findings.measuring.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown setting.
@@ -188,7 +188,7 @@ def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
         2
     """
     masker = _masker(masker)
-    how = _settings(found.Settings, settings)
+    how = _settings(found.FindingsSettings, settings)
     return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: found.measure_findings(
         masker.mask_net, masker.depth_net, [_data(data, limit)], folder, how, masker.device, progress))
 
@@ -201,7 +201,7 @@ def compare_nets(maskers: Sequence[MaskerLike], data: Data, *, limit: int | None
     Args:
         maskers: at least two.
         data, limit, out, progress: see above.
-        settings: of `evaluation.compare_nets.Settings`: `share`, `lam`, `batch_size`, `seed`, `examples`.
+        settings: of `evaluation.compare_nets.CompareNetsSettings`: `share`, `lam`, `batch_size`, `seed`, `examples`.
 
     Raises:
         DepthcueError: nets or data that cannot be opened, fewer than two maskers, an unknown setting.
@@ -212,7 +212,7 @@ def compare_nets(maskers: Sequence[MaskerLike], data: Data, *, limit: int | None
         2
     """
     opened = [_masker(each) for each in maskers]
-    how = _settings(nets.Settings, settings)
+    how = _settings(nets.CompareNetsSettings, settings)
     networks = [(each.mask_net, each.depth_net) for each in opened]
     device = opened[0].device if opened else "cpu"
     return _measured(out, [net for pair in networks for net in pair], lambda folder: nets.compare_nets(
@@ -229,7 +229,7 @@ def probe(network: Network | Masker, experiments: Sequence[str] = (), *, limit: 
         experiments: names, as `depthcue probe --list` has them; none for all.
         limit: cases of each experiment.
         out, progress: see above.
-        settings: of `probes.running.Settings`: `stage`, `scenes`, `frames`, `objects`, `seed`, `batch_size`, …
+        settings: of `probes.running.ProbeSettings`: `stage`, `scenes`, `frames`, `objects`, `seed`, `batch_size`, …
 
     Raises:
         DepthcueError: a network that cannot be opened, an unknown experiment or setting.
@@ -239,7 +239,7 @@ def probe(network: Network | Masker, experiments: Sequence[str] = (), *, limit: 
         >>> [experiment["name"] for experiment in profile["experiments"]]
         ['pitch']
     """
-    how = _settings(running.Settings, settings, limit=limit)
+    how = _settings(running.ProbeSettings, settings, limit=limit)
     mask_net = network.mask_net if isinstance(network, Masker) else None
     net = network.depth_net if isinstance(network, Masker) else depth_net_of(network)
     device = net.get_buffer("_mean").device
