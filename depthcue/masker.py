@@ -75,7 +75,7 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, d
 
     Example:
         >>> masker = depthcue.load("compact-indoor", device="cpu")
-        >>> masker("room.png", keep=0.2).kept.mean().round(2)
+        >>> round(masker("room.png", keep=0.2).keep, 2)
         0.2
     """
     if backend not in BACKENDS:
@@ -179,7 +179,7 @@ class Masker:
     Example:
         >>> masker = depthcue.load("compact-indoor", device="cpu")
         >>> few, many = masker(["room.png", "room.png"], keep=0.1), masker("room.png", keep=0.5)
-        >>> [round(float(result.keep), 2) for result in (*few, many)]
+        >>> [round(result.keep, 2) for result in (*few, many)]
         [0.1, 0.1, 0.5]
     """
 

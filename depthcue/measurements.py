@@ -3,7 +3,7 @@
 Wherever a masker is taken, so is what `depthcue.load` takes; wherever a depth net is, what `depthcue.load_depth` takes.
 Data is a spec (`folder:PATH`, `nyu:PATH`, `kitti:PATH`, `scenes:indoor`), the path of a folder, or data opened before.
 Each call takes `limit` (that many pictures), `out` (a folder to work in; None for a temporary one), `progress`, and
-settings by their names in the measurement's own `Settings`.
+settings by their names in the measurement's own settings class.
 """
 
 import dataclasses
@@ -271,7 +271,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     Example:
         >>> masker = depthcue.train_mask("compact-indoor", "scenes:indoor", steps=2, batch_size=2, out="run",
         ...                              device="cpu")
-        >>> masker("room.png", keep=0.3).keep
+        >>> round(masker("room.png", keep=0.3).keep, 2)
         0.3
     """
     from depthcue.training.mask import MaskTraining, mask_recipe, usual_init, usual_minutes
