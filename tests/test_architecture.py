@@ -17,7 +17,7 @@ FLOORS = (
     ("errors", "progress", "text"), ("device", "documents"), ("files",), ("imaging", "results"), ("frames", "scenes"),
     ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
     ("runtime",), ("bench",), ("report",), ("answers",), ("masker",), ("measurements", "publishing"), ("demo",),
-    ("app",), ("cli",),
+    ("app",), ("cli", "guides"),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
