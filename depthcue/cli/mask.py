@@ -95,7 +95,9 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):
         raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
-    if weights is None and (weights := mask_net_for(target)) == GENERAL and not quiet:
+    chosen = weights is not None
+    weights = weights or mask_net_for(target)
+    if weights == GENERAL and not (chosen or quiet):
         say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
             f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
     options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),

@@ -108,7 +108,7 @@ def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
     verdict = ("The mask is clearly better than edges." if low > 0 else
                f"The mask is clearly worse than edges, and not to be trusted: {more}" if high < 0 else
                f"The mask is not clearly better than edges: {more}")
-    return ended, in_words(results), verdict, *too_few(results)
+    return ended, in_words(results), verdict, *too_few(results["images"])
 
 
 def _reference(results: Results) -> str:
