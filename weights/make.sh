@@ -39,12 +39,12 @@ python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
 
 # masks for FastDepth, and from these the masks for the shipped net (of the 795 training frames,
 # every thirteenth was kept aside for the first, to choose settings on)
-depthcue train --net lite0 --backbone imagenet --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
+depthcue train --net lite0 --backbone imagenet --aside 0 --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
     --data "folder:$walk" --steps 1600 --batch-size 8 --sharpen 0.75 --average 0.998 --half --name fastdepth \
     --out $runs/mask-fastdepth
 python weights/ship.py $runs/mask-fastdepth/mask.safetensors fastdepth
-depthcue train --net lite0 --target compact-indoor --init $runs/mask-fastdepth/mask.safetensors --data "nyu:$nyu" \
-    --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 \
+depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-fastdepth/mask.safetensors \
+    --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 \
     --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
 python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
 
