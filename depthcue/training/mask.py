@@ -72,6 +72,7 @@ from depthcue.training.validation import (
 )
 
 TEMPERATURES = (0.03, 0.6)
+"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.lite`."""
 SHARES = (0.05, 0.75)
 
 
@@ -104,7 +105,6 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
-"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
@@ -195,10 +195,13 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     started = time.monotonic() if started is None else started
     what.check()
     accelerator = accelerator_for(device)
+    run = RunFolder(out, what.config(), resume)
     judge = load_depth_net(what.target, accelerator.device)
     judge.to(memory_format=torch.channels_last)
     target = judge
     if what.surrogate:
+        if accelerator.is_main_process and not resume:
+            run.begin()  # so that a run that is stopped before its own first step can be gone on with
         surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
                              Named(progress or Silent(), "a surrogate"))
         target = load_depth_net(str(surrogate), accelerator.device).to(memory_format=torch.channels_last)
@@ -210,7 +213,6 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     if what.aside and aside is None:
         log.warning("No pictures are kept aside: each data set has fewer than %d.", FEWEST)
     loader = what.loader(datasets, size, None, accelerator)
-    run = RunFolder(out, what.config(), resume)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
     if budget is not None:

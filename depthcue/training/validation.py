@@ -339,8 +339,10 @@ class Watch:
 
     def at_end(self, pictures: int) -> int:
         """How many of so many pictures there is time for after the last step: a tenth of the whole, at least 8."""
-        if self.budget is None or self.validation is None:
+        if self.budget is None:
             return pictures
+        if self.validation is None:
+            return 8
         return max(8, min(pictures, round(pictures * 0.1 * self.budget.total_s / self._whole_end_s())))
 
     def summary(self) -> dict[str, Any]:
@@ -376,14 +378,15 @@ class Watch:
 
     def _whole_end_s(self) -> float:
         """Seconds after the last step with all pictures: what the net is asked for its card, and the report."""
-        if self.validation is None:
-            return 1.0
+        if self.validation is None:  # nothing was timed
+            return 0.0 if self.budget is None else 0.05 * self.budget.total_s
         table = self.passes_at_end * self.validation.mask_s
         return 1.2 * (table + REPORTED * (self.validation.mask_s + 3 * self.validation.whole_s))
 
     def _end_s(self) -> float:
         """Seconds to keep for what comes after the last step."""
-        return 2.0 + self._whole_end_s() * self.at_end(REPORTED) / REPORTED
+        part = 1.0 if self.validation is None else self.at_end(REPORTED) / REPORTED
+        return 3.0 + part * self._whole_end_s()
 
 
 def check_minutes(minutes: float | None) -> None:
