@@ -95,10 +95,11 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):
         raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
-    if weights is None and (weights := mask_net_for(target)) == GENERAL and not quiet:
+    mask_net = mask_net_for(target) if weights is None else weights
+    if weights is None and mask_net == GENERAL and not quiet:
         say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
             f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
-    options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
+    options = MaskOptions(weights=mask_net, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,

@@ -266,8 +266,8 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     kept_aside = {} if aside is None else {"kept_aside": {
         "pictures": len(aside), **{key: summary[key] for key in ("errors", "kept_step", "ended", "planned")}}}
     what.save(engine, weights, datasets, target_sha256=judge.card.get("sha256"), **kept_aside)
-    shown = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
-    return TrainedMask(weights, judge, shown, summary)
+    measured = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
+    return TrainedMask(weights, judge, measured, summary)
 
 
 @torch.no_grad()

@@ -290,7 +290,7 @@ class Watch:
         self.patience, self.passes_at_end = patience, passes_at_end
         self.engine, self.budget, self.course = engine, budget, Course()
         self.started = time.monotonic()
-        self.net: MaskNet = engine.bare  # type: ignore[assignment]
+        self.net: MaskNet = engine.bare
         self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device, batch_size)
         self.guides = self.net.keeps_shares
         """Whether the error decides when training ends: it says nothing of the level of a net of λ's masks."""
