@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import torch
@@ -143,16 +144,16 @@ class Validation:
         self.count = len(pictures)
         self._views: list[tuple[torch.Tensor, torch.Tensor, Units | None]] = []
         self.mask_s = 0.0
-        spent_s = 0.0
+        taken_s: list[float] = []
         for start in range(0, self.count, batch_size):
             rgb = pictures.evaluation_batch(range(start, min(start + batch_size, self.count)), device).rgb
             normalised = target.normalise(rgb.contiguous(memory_format=torch.channels_last))
             begun = time.monotonic()
             with torch.no_grad():
                 whole, units = see_whole(target, normalised)
-            spent_s += time.monotonic() - begun
+            taken_s.append((time.monotonic() - begun) / len(rgb))
             self._views.append((normalised, whole, units))
-        self.whole_s = spent_s / self.count
+        self.whole_s = median(taken_s)  # the first batch fills memory
 
     @torch.no_grad()
     def error(self, net: MaskNet) -> float:
@@ -160,19 +161,21 @@ class Validation:
 
         The mask net is measured in eval mode, and left in the mode of each of its modules.
         """
-        begun = time.monotonic()
         modes = [(module, module.training) for module in net.modules()]
         net.eval()
         span = net.description.keep_range
         dial = net.description.default_dial if span is None else min(max(SHARE, span[0]), span[1])
         squares: list[float] = []
+        taken_s: list[float] = []
         for normalised, whole, units in self._views:
+            begun = time.monotonic()
             mask = net(normalised, torch.full((len(normalised),), dial, device=normalised.device)).float()
             through = depth_from(self.target, normalised, keep_top(mask, SHARE).to(normalised.dtype), units=units)
             squares += (through - whole).double().square().mean(dim=(1, 2, 3)).tolist()
+            taken_s.append((time.monotonic() - begun) / len(normalised))
         for module, training in modes:
             module.training = training
-        self.mask_s = (time.monotonic() - begun) / self.count
+        self.mask_s = median(taken_s)
         return math.sqrt(sum(squares) / len(squares))
 
 
@@ -227,7 +230,7 @@ class Budget:
         self.idle = True
         """No step is timed yet."""
         self.reserve_s = 0.0
-        """Seconds kept for what comes after the last step."""
+        """Seconds kept for what comes after the last step; whoever measures them brings them up to date."""
         self._step, self._at = 0, time.monotonic()
         self._step_s: float | None = None
         self._next = 0
@@ -312,13 +315,13 @@ class Watch:
         if self.budget is not None and self.budget.idle:
             if self.validation is not None and not self.validation.mask_s:  # of a run that is gone on with
                 self.validation.error(self.engine.newest())  # type: ignore[arg-type]
-            self.budget.reserve_s = self._end_s()
             self.budget.begin(self.engine.step)
 
     def after(self) -> None:
         """What is due after a step: a new plan, and the error."""
         engine, budget = self.engine, self.budget
         if budget is not None and self.course.planned is None:
+            budget.reserve_s = self._end_s()
             self.ran_out |= budget.steer(engine, (1 - engine.position) * MOMENTS * self._moment_s())
         if self.validation is None or (self._due() < self.number and engine.step < engine.steps):
             return
