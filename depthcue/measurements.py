@@ -286,6 +286,9 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     folders = [data] if isinstance(data, str | os.PathLike) else data
     by_spec = isinstance(network, str)
     target = None if by_spec else depth_net_of(network)
+    if target is not None and options.get("surrogate"):
+        raise DepthcueError("a surrogate is trained for a network that is named by a spec",
+                            "Give python:MODULE:FUNCTION, where the function makes it.")
     recipe["minutes"] = usual_minutes(net, minutes, steps, recipe["epochs"])
     given: dict[str, Any] = {"aside": ASIDE} | {key: tuple(value) if isinstance(value, list) else value
                                                 for key, value in options.items()}

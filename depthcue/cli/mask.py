@@ -25,7 +25,8 @@ SourcesArgument = Annotated[
                               "http://HOST/PATH.", show_default=False)]
 MaskWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, general, "
-                             "a .safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH. Default: the "
+                             "a .safetensors, .onnx or .engine file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME "
+                              "of the Hugging Face hub. Default: the "
                              "one shipped for --target; general, a first guess, for a net without one; compact-indoor "
                              "without --target.", show_default=False)]
 SaveOption = Annotated[
@@ -95,12 +96,11 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):
         raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
-    chosen = weights is not None
-    weights = weights or mask_net_for(target)
-    if weights == GENERAL and not (chosen or quiet):
+    mask_net = mask_net_for(target) if weights is None else weights
+    if weights is None and mask_net == GENERAL and not quiet:
         say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
             f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
-    options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
+    options = MaskOptions(weights=mask_net, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,

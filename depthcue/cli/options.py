@@ -82,8 +82,8 @@ MinutesOption = Annotated[float | None, typer.Option(
     "--minutes", metavar="M", help="Time for all of it, opening the data and the report at the end included. Default "
     "for nets of ours, where neither --steps nor --epochs is given: 10.", show_default=False)]
 AsideOption = Annotated[float, typer.Option("--aside", metavar="SHARE", help="Share of the pictures kept aside: the "
-                                            "error is measured on them, and training ends when it no longer falls. "
-                                            "0: none, and all steps are made.")]
+                                            "error is measured on them, and training ends when it no longer falls "
+                                            "there. 0: none, and all steps are made.")]
 PatienceOption = Annotated[int, typer.Option("--patience", metavar="N", min=0, help="Measurements of that error, ten "
                                              "in a training, without a fall after which it ends. 0: never.")]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the data; give "

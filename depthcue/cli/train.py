@@ -47,6 +47,10 @@ def train(
         "so that the best pixels alone are worth something. 0 is the paper's, and the default for drn22; else 0.6.")
         ] = None,
     loss: LossOption = "depth+grad+normal", augmentation: AugmentationOption = "published",
+    surrogate: Annotated[bool, typer.Option(
+        "--surrogate", help="For a depth net without gradients: teach a lite0 depth net to answer as it does, on whole "
+        "and on masked pictures, and train through that one. What is measured is measured on the depth net itself. "
+        "Takes half of the time, or as many steps again.")] = False,
     aside: AsideOption = 0.1, patience: PatienceOption = 3, *, words: TrainingWords,
 ) -> None:
     """Train a mask net G for a depth net N (Hu et al. 2019, Algorithm 1). Pictures need no depth.
@@ -62,7 +66,7 @@ def train(
     time_for_it = usual_minutes(net, minutes, words.steps, words.epochs)
     what = MaskTraining(
         target=target, data=tuple(data), net=net, lam=tuple(lam or ()), keep_range=parse_range(keep_range),
-        equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience,
+        equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
         **words.settled() | {"init": usual_init(net, words.init, words.backbone, lam or (), equation)},
         **mask_recipe(net, sharpen=sharpen, minutes=time_for_it, **said))
     if time_for_it != minutes and not words.quiet:

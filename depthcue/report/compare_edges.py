@@ -97,8 +97,9 @@ def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
         summary: `training.mask.TrainedMask.summary`.
     """
     steps, planned, kept = summary["steps"], summary["planned"], summary["kept_step"]
-    ended = (f"Training ended after {steps} of {planned} steps: the error through 20% of the pixels no longer fell."
-             if summary["ended"] == "no fall" else f"Training took {steps} steps.")
+    ended = f"Training took {steps} steps and {summary['seconds'] / 60:.1f} minutes."
+    if summary["ended"] == "no fall":
+        ended += f" Of {planned} steps it ended there, since the error through 20% of the pixels no longer fell."
     if kept != steps:
         ended += (" No step lowered the error, so the weights are those it started from." if kept == 0 else
                   f" The weights are those after step {kept}, where the error was lowest.")

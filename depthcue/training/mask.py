@@ -49,30 +49,30 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
-from depthcue.nets.catalog import GENERAL, MASK_DEFAULTS, MASK_NETS
+from depthcue.nets.catalog import DEPTH_DEFAULTS, GENERAL, MASK_DEFAULTS, MASK_NETS, SHIPPED
 from depthcue.nets.lite import LiteMaskNet, seen_binary, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
-from depthcue.progress import Progress, Silent
+from depthcue.progress import Named, Progress, Silent
 from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
+from depthcue.training.surrogate import FILL_SHARES
 from depthcue.training.validation import (
-    COOL_DOWN,
     FEWEST,
     PATIENCE,
     REPORTED,
     Budget,
-    Course,
     KeptAside,
-    Validation,
+    Watch,
     check_aside,
     check_minutes,
     split,
 )
 
 TEMPERATURES = (0.03, 0.6)
+"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.lite`."""
 SHARES = (0.05, 0.75)
 
 
@@ -105,18 +105,15 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
-FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
-"""How likely each fill is where shares are trained."""
-"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
 TABLE_PICTURES = 48
 DEFAULT_MINUTES = 10.0
+MASKED = 0.75
+"""Share of the pictures that a surrogate is taught through masks."""
 STARTS_FROM_GENERAL = ("lite0",)
 """The nets that start from the general mask net where nothing else is said: those of its architecture."""
-MOMENTS, STEPS_BETWEEN = 10, 15
-"""How often the error on pictures kept aside is measured in a training, and after how many steps at the most often."""
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +138,8 @@ class MaskTraining(TrainingOptions):
     """Time that all of the training may take, where `steps` and `epochs` are None."""
     aside: float = 0.0
     """Share of the pictures kept aside, on which the error through 20% of the pixels is measured (`validation`)."""
+    surrogate: bool = False
+    """Explain a depth net without gradients through another that is taught to answer as it does."""
     patience: int = PATIENCE
     """Measurements without a fall of that error after which training ends; 0: never."""
 
@@ -200,17 +199,25 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     started = time.monotonic() if started is None else started
     what.check()
     accelerator = accelerator_for(device)
-    target = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
+    run = RunFolder(out, what.config(), resume)
+    judge = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
         accelerator.device)
-    require_gradients(target, "training a mask net")
-    target.to(memory_format=torch.channels_last)
-    net = _net(what, target)
+    judge.to(memory_format=torch.channels_last)
+    target = judge
+    if what.surrogate:
+        if accelerator.is_main_process and not resume:
+            run.begin()  # so that a run that is stopped before its own first step can be gone on with
+        surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
+                             Named(progress or Silent(), "a surrogate"))
+        target = load_depth_net(str(surrogate), accelerator.device).to(memory_format=torch.channels_last)
+    else:
+        require_gradients(target, "training a mask net", "Or add --surrogate.")
+    net = _net(what, judge)
     size = (net.description.height, net.description.width)
     datasets, aside = split(what.open_data(what.data, size), what.aside, size)
     if what.aside and aside is None:
         log.warning("No pictures are kept aside: each data set has fewer than %d.", FEWEST)
     loader = what.loader(datasets, size, None, accelerator)
-    run = RunFolder(out, what.config(), resume)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
     if budget is not None:
@@ -219,8 +226,9 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
                     shows_losses=aside is None)
 
     depth_range = target.description.depth_range
-    with restore_mode(target), exchanging(target):
-        watch = _Watch(engine, target, aside, budget, what)
+    with restore_mode(judge), restore_mode(target), exchanging(target):
+        watch = Watch(engine, judge, aside, budget, patience=what.patience, batch_size=what.batch_size,
+                      passes_at_end=TABLE_PICTURES * len(TABLE_SHARES) if net.keeps_shares else 0)
         for batch in engine.batches(loader):
             watch.before()
             chance = engine.generator()
@@ -244,7 +252,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
             with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units, shown=shown)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
-            difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
+            difference = l_dif(depth_from_mask, depth, _near(judge, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
             watch.after()
@@ -253,7 +261,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
         if net.keeps_shares and accelerator.is_main_process:
             pictures = [loader.batch(engine.steps + extra).rgb
                         for extra in range(-(-watch.at_end(TABLE_PICTURES) // what.batch_size))]
-            table = lambda_table(net, target, pictures, what.loss)
+            table = lambda_table(net, judge, pictures, what.loss)
             net.description = dataclasses.replace(net.description, lambda_at=table)
             at_default = net.lambda_at(net.description.default_keep)
             if at_default is not None:
@@ -262,118 +270,9 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     weights, summary = Path(out) / "mask.safetensors", watch.summary()
     kept_aside = {} if aside is None else {"kept_aside": {
         "pictures": len(aside), **{key: summary[key] for key in ("errors", "kept_step", "ended", "planned")}}}
-    what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"), **kept_aside)
-    reported = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
-    return TrainedMask(weights, target, reported, summary)
-
-
-class _Watch:
-    """What goes on beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
-
-    def __init__(self, engine: Engine, target: DepthNet, aside: KeptAside | None, budget: Budget | None,
-                 what: MaskTraining) -> None:
-        self.patience = what.patience
-        self.engine, self.budget, self.course = engine, budget, Course()
-        self.started = time.monotonic()
-        self.net: MaskNet = engine.bare  # type: ignore[assignment]
-        self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device,
-                                                                  what.batch_size)
-        self.guides = self.net.keeps_shares
-        """Whether the error decides when training ends: it says nothing of the level of a net of λ's masks."""
-        self.ran_out = False
-        engine.extra = lambda: {"course": self.course.state(), "ran_out": self.ran_out,
-                                "spent_s": 0.0 if budget is None else budget.spent_s()}
-        if engine.resumed:
-            self.course.take(engine.resumed["course"])
-            self.ran_out = engine.resumed["ran_out"]
-            if budget is not None:
-                budget.go_on(engine.resumed["spent_s"])
-        self.number = self._due() + 1
-        """The next of the moments at which the error is measured."""
-
-    def before(self) -> None:
-        """Measure what the net is good for before its first step, and begin to time steps."""
-        if self.validation is not None and not self.course.errors:
-            self._measure()
-        if self.budget is not None and self.budget.idle:
-            if self.validation is not None and not self.validation.mask_s:  # of a run that is gone on with
-                self.validation.error(self.engine.newest())  # type: ignore[arg-type]
-            self.budget.reserve_s = self._end_s()
-            self.budget.begin(self.engine.step)
-
-    def after(self) -> None:
-        """What is due after a step: a new plan, and the error."""
-        engine, budget = self.engine, self.budget
-        if budget is not None and self.course.planned is None and budget.due(engine.step):
-            left = 0 if self.validation is None else (1 - engine.position) * MOMENTS * self._moment_s()
-            steps = int(engine.agreed(budget.plan(engine.step, left)))
-            budget.planned(engine.step, steps)
-            self.ran_out = True
-            engine.replan(steps)
-        if self.validation is None or (self._due() < self.number and engine.step < engine.steps):
-            return
-        self.number = self._due() + 1
-        self._measure()
-        going_on = self.course.planned is None and engine.step < engine.steps
-        if self.guides and going_on and self.course.stalled(self.patience):
-            more = max(round(COOL_DOWN * engine.step), 1)
-            if engine.step + more < engine.steps:
-                self.course.planned = engine.steps
-                log.info("The error through 20%% of the pixels no longer falls: training ends after step %d of %d.",
-                         engine.step + more, engine.steps)
-                engine.replan(engine.step + more)
-
-    def weights_to_keep(self) -> dict[str, torch.Tensor] | None:
-        """The weights with the lowest error; None for the newest."""
-        return self.course.best if self.guides and self.course.best_step != self.engine.step else None
-
-    def at_end(self, pictures: int) -> int:
-        """How many of so many pictures there is time for after the last step: a tenth of the whole, at least 8."""
-        if self.budget is None or self.validation is None:
-            return pictures
-        return max(8, min(pictures, round(pictures * 0.1 * self.budget.total_s / self._whole_end_s())))
-
-    def summary(self) -> dict[str, Any]:
-        """See `TrainedMask`."""
-        kept = self.course.best_step if self.weights_to_keep() is not None else self.engine.step
-        ended = "no fall" if self.course.planned is not None else "minutes" if self.ran_out else "steps"
-        return {"steps": self.engine.step, "kept_step": kept, "ended": ended, "planned": self.course.planned,
-                "errors": [[step, round(error, 5)] for step, error in self.course.errors],
-                "seconds": round(time.monotonic() - self.started if self.budget is None else self.budget.spent_s(), 1)}
-
-    def _due(self) -> int:
-        """How many moments lie behind: MOMENTS in all, fewer where there are few steps."""
-        moments = max(1, min(MOMENTS, self.engine.steps // STEPS_BETWEEN))
-        return int(self.engine.position * moments + 1e-9)
-
-    def _measure(self) -> None:
-        if self.validation is None:
-            return
-        engine, begun = self.engine, time.monotonic()
-        newest: MaskNet = engine.newest()  # type: ignore[assignment]
-        error = engine.agreed(self.validation.error(newest))
-        self.course.add(engine.step, error, newest.state_dict if self.guides else dict)
-        log.info("step %d of %d: error through 20%% of the pixels %.4g on %d pictures kept aside", engine.step,
-                 engine.steps, error, self.validation.count)
-        if engine.accelerator.is_main_process:
-            engine.run.log(engine.step, {"error_through_20": error})
-        engine.progress.advance(0, **{"error through 20%": error})
-        if self.budget is not None:
-            self.budget.pause(time.monotonic() - begun)
-
-    def _moment_s(self) -> float:
-        return 0.0 if self.validation is None else self.validation.count * self.validation.mask_s
-
-    def _whole_end_s(self) -> float:
-        """Seconds after the last step with all pictures: the table of λ, and mask, edges and chance compared."""
-        if self.validation is None:
-            return 1.0
-        table = TABLE_PICTURES * len(TABLE_SHARES) * self.validation.mask_s if self.guides else 0.0
-        return 1.2 * (table + REPORTED * (self.validation.mask_s + 3 * self.validation.whole_s))
-
-    def _end_s(self) -> float:
-        """Seconds to keep for what comes after the last step."""
-        return 2.0 + self._whole_end_s() * self.at_end(REPORTED) / REPORTED
+    what.save(engine, weights, datasets, target_sha256=judge.card.get("sha256"), **kept_aside)
+    measured = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
+    return TrainedMask(weights, judge, measured, summary)
 
 
 @torch.no_grad()
@@ -435,6 +334,22 @@ def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
 def usual_minutes(net: str, minutes: float | None, steps: int | None, epochs: int | None) -> float | None:
     """The time for a training: as given, or DEFAULT_MINUTES for nets of ours where no length is given at all."""
     return DEFAULT_MINUTES if net in OURS and minutes is None and steps is None and epochs is None else minutes
+
+
+def surrogate_training(what: MaskTraining, judge: DepthNet) -> DepthTraining:
+    """The training of a surrogate: a depth net that is taught what `judge` answers to whole and to masked pictures.
+
+    It takes as many steps as the mask net, or half of the time; it starts from the shipped net for rooms where that
+    takes pictures alike.
+    """
+    seen, start = judge.description, DEPTH_DEFAULTS["lite0"]
+    alike = (seen.mean, seen.std) == (start.mean, start.std)
+    return DepthTraining(
+        data=(), teacher=what.target, taught=what.data, masked=MASKED, aside=what.aside, net="lite0",
+        name=f"surrogate of {seen.name}", init=SHIPPED[0] if alike else None, loss="depth+grad+normal",
+        size=working_size(seen, start.multiple), augmentation=what.augmentation, steps=what.steps, epochs=what.epochs,
+        minutes=None if what.minutes is None else what.minutes / 2, batch_size=what.batch_size, learning_rate=6e-4,
+        weight_decay=1e-5, average=0.995, precision=what.precision, limit=what.limit, seed=what.seed)
 
 
 def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:

@@ -10,10 +10,12 @@ What a training may take in time: steps are timed while they are made, and the p
 the learning rate ends when the time does.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, depth_from, see_whole
 from depthcue.nets.units import Units
 from depthcue.scorers import keep_top
+from depthcue.training.engine import Engine
 
 SHARE = 0.2
 """Share of the pixels through which the error is measured."""
@@ -34,8 +37,13 @@ REPORTED = 100
 """Pictures that it is measured on at the end."""
 PATIENCE, FALL = 3, 0.01
 """Measurements after which a training ends, unless one of them fell by this share of the error."""
+MOMENTS, STEPS_BETWEEN = 10, 15
+"""How often the error is measured in a training, and after how many steps at the most often."""
 COOL_DOWN = 0.15
 """Steps in which the learning rate is brought down then, as a share of those made."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Part:
@@ -136,16 +144,16 @@ class Validation:
         self.count = len(pictures)
         self._views: list[tuple[torch.Tensor, torch.Tensor, Units | None]] = []
         self.mask_s = 0.0
-        spent_s = 0.0
+        taken_s: list[float] = []
         for start in range(0, self.count, batch_size):
             rgb = pictures.evaluation_batch(range(start, min(start + batch_size, self.count)), device).rgb
             normalised = target.normalise(rgb.contiguous(memory_format=torch.channels_last))
             begun = time.monotonic()
             with torch.no_grad():
                 whole, units = see_whole(target, normalised)
-            spent_s += time.monotonic() - begun
+            taken_s.append((time.monotonic() - begun) / len(rgb))
             self._views.append((normalised, whole, units))
-        self.whole_s = spent_s / self.count
+        self.whole_s = median(taken_s)  # the first batch fills memory
 
     @torch.no_grad()
     def error(self, net: MaskNet) -> float:
@@ -153,19 +161,21 @@ class Validation:
 
         The mask net is measured in eval mode, and left in the mode of each of its modules.
         """
-        begun = time.monotonic()
         modes = [(module, module.training) for module in net.modules()]
         net.eval()
         span = net.description.keep_range
         dial = net.description.default_dial if span is None else min(max(SHARE, span[0]), span[1])
         squares: list[float] = []
+        taken_s: list[float] = []
         for normalised, whole, units in self._views:
+            begun = time.monotonic()
             mask = net(normalised, torch.full((len(normalised),), dial, device=normalised.device)).float()
             through = depth_from(self.target, normalised, keep_top(mask, SHARE).to(normalised.dtype), units=units)
             squares += (through - whole).double().square().mean(dim=(1, 2, 3)).tolist()
+            taken_s.append((time.monotonic() - begun) / len(normalised))
         for module, training in modes:
             module.training = training
-        self.mask_s = (time.monotonic() - begun) / self.count
+        self.mask_s = median(taken_s)
         return math.sqrt(sum(squares) / len(squares))
 
 
@@ -220,7 +230,7 @@ class Budget:
         self.idle = True
         """No step is timed yet."""
         self.reserve_s = 0.0
-        """Seconds kept for what comes after the last step."""
+        """Seconds kept for what comes after the last step; whoever measures them brings them up to date."""
         self._step, self._at = 0, time.monotonic()
         self._step_s: float | None = None
         self._next = 0
@@ -241,10 +251,6 @@ class Budget:
         """Leave out seconds that were spent on something else than steps."""
         self._at += seconds
 
-    def due(self, step: int) -> bool:
-        """Whether the plan is to be made anew after this step."""
-        return step >= self._next
-
     def plan(self, step: int, moments_s: float) -> int:
         """Steps of the whole training, at least `step`, from what the last ones took.
 
@@ -260,13 +266,130 @@ class Budget:
         self._step, self._at = step, now
         return steps
 
-    def planned(self, step: int, steps: int) -> None:
-        """Say what the plan is, after which step; the next is due after a twentieth of what is left."""
-        self._next = step + max(5, (steps - step) // 20)
+    def steer(self, engine: Engine, moments_s: float = 0.0) -> bool:
+        """Plan anew where that is due, in all processes alike; whether it was. See `plan`."""
+        if self.idle or engine.step < self._next:
+            return False
+        steps = int(engine.agreed(self.plan(engine.step, moments_s)))
+        # the next is due after a twentieth of what is left
+        self._next = engine.step + max(5, (steps - engine.step) // 20)
+        engine.replan(steps)
+        return True
 
     def spent_s(self) -> float:
         """Seconds since the training began, those of earlier processes included."""
         return time.monotonic() - self._started
+
+
+class Watch:
+    """What goes on beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
+
+    def __init__(self, engine: Engine, target: DepthNet, aside: KeptAside | None, budget: Budget | None, *,
+                 patience: int, batch_size: int, passes_at_end: int) -> None:
+        """
+        Args:
+            passes_at_end: how many masks and looks of the depth net follow the last step, beside the report.
+        """
+        self.patience, self.passes_at_end = patience, passes_at_end
+        self.engine, self.budget, self.course = engine, budget, Course()
+        self.started = time.monotonic()
+        self.net: MaskNet = engine.bare
+        self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device, batch_size)
+        self.guides = self.net.keeps_shares
+        """Whether the error decides when training ends: it says nothing of the level of a net of λ's masks."""
+        self.ran_out = False
+        engine.extra = lambda: {"course": self.course.state(), "ran_out": self.ran_out,
+                                "spent_s": 0.0 if budget is None else budget.spent_s()}
+        if engine.resumed:
+            self.course.take(engine.resumed["course"])
+            self.ran_out = engine.resumed["ran_out"]
+            if budget is not None:
+                budget.go_on(engine.resumed["spent_s"])
+        self.number = self._due() + 1
+        """The next of the moments at which the error is measured."""
+
+    def before(self) -> None:
+        """Measure what the net is good for before its first step, and begin to time steps."""
+        if self.validation is not None and not self.course.errors:
+            self._measure()
+        if self.budget is not None and self.budget.idle:
+            if self.validation is not None and not self.validation.mask_s:  # of a run that is gone on with
+                self.validation.error(self.engine.newest())  # type: ignore[arg-type]
+            self.budget.begin(self.engine.step)
+
+    def after(self) -> None:
+        """What is due after a step: a new plan, and the error."""
+        engine, budget = self.engine, self.budget
+        if budget is not None and self.course.planned is None:
+            budget.reserve_s = self._end_s()
+            self.ran_out |= budget.steer(engine, (1 - engine.position) * MOMENTS * self._moment_s())
+        if self.validation is None or (self._due() < self.number and engine.step < engine.steps):
+            return
+        self.number = self._due() + 1
+        self._measure()
+        going_on = self.course.planned is None and engine.step < engine.steps
+        if self.guides and going_on and self.course.stalled(self.patience):
+            more = max(round(COOL_DOWN * engine.step), 1)
+            if engine.step + more < engine.steps:
+                self.course.planned = engine.steps
+                log.info("The error through 20%% of the pixels no longer falls: training ends after step %d of %d.",
+                         engine.step + more, engine.steps)
+                engine.replan(engine.step + more)
+
+    def weights_to_keep(self) -> dict[str, torch.Tensor] | None:
+        """The weights with the lowest error; None for the newest."""
+        return self.course.best if self.guides and self.course.best_step != self.engine.step else None
+
+    def at_end(self, pictures: int) -> int:
+        """How many of so many pictures there is time for after the last step: a tenth of the whole, at least 8."""
+        if self.budget is None:
+            return pictures
+        if self.validation is None:
+            return 8
+        return max(8, min(pictures, round(pictures * 0.1 * self.budget.total_s / self._whole_end_s())))
+
+    def summary(self) -> dict[str, Any]:
+        """See `TrainedMask`."""
+        kept = self.course.best_step if self.weights_to_keep() is not None else self.engine.step
+        ended = "no fall" if self.course.planned is not None else "minutes" if self.ran_out else "steps"
+        return {"steps": self.engine.step, "kept_step": kept, "ended": ended, "planned": self.course.planned,
+                "errors": [[step, round(error, 5)] for step, error in self.course.errors],
+                "seconds": round(time.monotonic() - self.started if self.budget is None else self.budget.spent_s(), 1)}
+
+    def _due(self) -> int:
+        """How many moments lie behind: MOMENTS in all, fewer where there are few steps."""
+        moments = max(1, min(MOMENTS, self.engine.steps // STEPS_BETWEEN))
+        return int(self.engine.position * moments + 1e-9)
+
+    def _measure(self) -> None:
+        if self.validation is None:
+            return
+        engine, begun = self.engine, time.monotonic()
+        newest: MaskNet = engine.newest()  # type: ignore[assignment]
+        error = engine.agreed(self.validation.error(newest))
+        self.course.add(engine.step, error, newest.state_dict if self.guides else dict)
+        log.info("step %d of %d: error through 20%% of the pixels %.4g on %d pictures kept aside", engine.step,
+                 engine.steps, error, self.validation.count)
+        if engine.accelerator.is_main_process:
+            engine.run.log(engine.step, {"error_through_20": error})
+        engine.progress.advance(0, **{"error through 20%": error})
+        if self.budget is not None:
+            self.budget.pause(time.monotonic() - begun)
+
+    def _moment_s(self) -> float:
+        return 0.0 if self.validation is None else self.validation.count * self.validation.mask_s
+
+    def _whole_end_s(self) -> float:
+        """Seconds after the last step with all pictures: what the net is asked for its card, and the report."""
+        if self.validation is None:  # nothing was timed
+            return 0.0 if self.budget is None else 0.05 * self.budget.total_s
+        table = self.passes_at_end * self.validation.mask_s
+        return 1.2 * (table + REPORTED * (self.validation.mask_s + 3 * self.validation.whole_s))
+
+    def _end_s(self) -> float:
+        """Seconds to keep for what comes after the last step."""
+        part = 1.0 if self.validation is None else self.at_end(REPORTED) / REPORTED
+        return 3.0 + part * self._whole_end_s()
 
 
 def check_minutes(minutes: float | None) -> None:
