@@ -53,7 +53,8 @@ fi
 # second training after the first (450 steps, λ 3) lost some of the order again, on training frames. λ 1 has 0.6 because
 # it was trained before 0.9 had proved the better on them.
 train_mask() {  # λ, steps, share of nearly binary masks, where it starts
-    [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --target "$depth" --lambda "$1" --steps "$2" \
+    [ -f "$runs/mask-$1/mask.safetensors" ] || depthcue train --net drn22 --aside 0 --target "$depth" --lambda "$1" \
+        --steps "$2" \
         --sharpen "$3" --learning-rate 2e-4 --schedule cosine "${@:4}" "${usual[@]}" --out "$runs/mask-$1"
 }
 start=(--backbone "$mask_backbone")

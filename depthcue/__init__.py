@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from depthcue.masker import Masker as Masker
     from depthcue.masker import load as load
     from depthcue.masker import load_depth as load_depth
-    from depthcue.measuring import Measurement as Measurement
-    from depthcue.measuring import compare_edges as compare_edges
-    from depthcue.measuring import compare_nets as compare_nets
-    from depthcue.measuring import evaluate as evaluate
-    from depthcue.measuring import findings as findings
-    from depthcue.measuring import probe as probe
-    from depthcue.measuring import train_mask as train_mask
+    from depthcue.measurements import Measurement as Measurement
+    from depthcue.measurements import compare_edges as compare_edges
+    from depthcue.measurements import compare_nets as compare_nets
+    from depthcue.measurements import evaluate as evaluate
+    from depthcue.measurements import findings as findings
+    from depthcue.measurements import probe as probe
+    from depthcue.measurements import train_mask as train_mask
     from depthcue.publishing import publish as publish
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _HOMES = {
     **dict.fromkeys(("load", "load_depth", "Masker", "DepthModel"), "masker"),
     **dict.fromkeys(("MaskResult", "DepthResult"), "answers"),
     **dict.fromkeys(("Measurement", "compare_edges", "compare_nets", "evaluate", "findings", "probe", "train_mask"),
-                    "measuring"),
+                    "measurements"),
     "publish": "publishing", "DepthcueError": "errors",
 }
 """The module of each public name."""

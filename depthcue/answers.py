@@ -253,7 +253,7 @@ def _axes(shape: tuple[int, ...], names: Sequence[str]) -> "tuple[Figure, dict[s
     rows = -(-len(names) // columns)
     width = 4.8 if columns == 2 else 3.9
     height = width * min(max(1 / ratio, 0.2), 1.6)
-    heights = [height + 0.3 + (0.55 if row or rows == 1 else 0.0) for row in range(rows)]
+    heights = [height + 0.35 + (0.6 if row or rows == 1 else 0.0) for row in range(rows)]
     figure = new_figure(width * columns, sum(heights), LIGHT)
     figure.dpi = _DPI
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -263,6 +263,7 @@ def _axes(shape: tuple[int, ...], names: Sequence[str]) -> "tuple[Figure, dict[s
 def _titled(axes: "Axes", title: str) -> None:
     axes.set_title(title, fontsize=9.5, loc="left")
     axes.set_axis_off()
+    axes.set_anchor("N")
 
 
 def _show_picture(axes: "Axes", picture: Rgb, title: str) -> None:

@@ -47,6 +47,8 @@ from depthcue.runtime.saving import Cut
 
 PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """What is taken as one picture; see `as_rgb`."""
+Several = list[Any] | tuple[Any, ...]
+"""Several pictures: no other sequence, for a string is one too."""
 Network = Union[str, nn.Module, Callable[[Tensor], Any], "DepthModel"]
 """What is taken as a depth net: a spec, a torch module, a function from pictures to depth, or a `DepthModel`."""
 
@@ -71,7 +73,7 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, d
 
     Example:
         >>> masker = depthcue.load("compact-indoor", device="cpu")
-        >>> masker("room.png", keep=0.2).kept.mean().round(2)
+        >>> round(masker("room.png", keep=0.2).keep, 2)
         0.2
     """
     if backend not in BACKENDS:
@@ -175,7 +177,7 @@ class Masker:
     Example:
         >>> masker = depthcue.load("compact-indoor", device="cpu")
         >>> few, many = masker(["room.png", "room.png"], keep=0.1), masker("room.png", keep=0.5)
-        >>> [round(float(result.keep), 2) for result in (*few, many)]
+        >>> [round(result.keep, 2) for result in (*few, many)]
         [0.1, 0.1, 0.5]
     """
 
@@ -229,10 +231,10 @@ class Masker:
                  ) -> MaskResult: ...
 
     @overload
-    def __call__(self, pictures: Sequence[PictureLike], keep: float | None = None, *, lam: float | None = None,
+    def __call__(self, pictures: Several, keep: float | None = None, *, lam: float | None = None,
                  ) -> list[MaskResult]: ...
 
-    def __call__(self, pictures: PictureLike | Sequence[PictureLike], keep: float | None = None, *,
+    def __call__(self, pictures: PictureLike | Several, keep: float | None = None, *,
                  lam: float | None = None) -> MaskResult | list[MaskResult]:
         """Mask a picture, or each of a list.
 
@@ -294,7 +296,7 @@ class Masker:
     def _masked(self, pictures: Sequence[tuple[Rgb, str]], setting: Setting) -> list[MaskResult]:
         description = self.mask_net.description
         working = description.height, description.width
-        small = [imaging.resize_rgb(rgb, *fit_size(*rgb.shape[:2], working, description.multiple))
+        small = [imaging.resize_rgb(rgb, *fit_size(rgb.shape[0], rgb.shape[1], working, description.multiple))
                  for rgb, _ in pictures]
         dial = setting.keep if self.mask_net.keeps_shares else setting.lam
         assert dial is not None
@@ -374,9 +376,9 @@ class DepthModel:
     def __call__(self, pictures: PictureLike, *, mask: NDArray[Any] | None = None) -> DepthResult: ...
 
     @overload
-    def __call__(self, pictures: Sequence[PictureLike]) -> list[DepthResult]: ...
+    def __call__(self, pictures: Several) -> list[DepthResult]: ...
 
-    def __call__(self, pictures: PictureLike | Sequence[PictureLike], *, mask: NDArray[Any] | None = None,
+    def __call__(self, pictures: PictureLike | Several, *, mask: NDArray[Any] | None = None,
                  ) -> DepthResult | list[DepthResult]:
         """The depth of a picture, or of each of a list.
 

@@ -41,13 +41,13 @@ python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
 
 # masks for FastDepth, and from these the masks for the shipped net (of the 795 training frames,
 # every thirteenth was kept aside for the first, to choose settings on)
-depthcue train --net lite0 --backbone imagenet --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
+depthcue train --net lite0 --backbone imagenet --aside 0 --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
     --data "folder:$walk" --steps 1600 --batch-size 8 --sharpen 0.75 --average 0.998 --half --name fastdepth \
     --out $runs/mask-fastdepth
 python weights/ship.py $runs/mask-fastdepth/mask.safetensors fastdepth
-depthcue train --net lite0 --target compact-indoor --init $runs/mask-fastdepth/mask.safetensors --data "nyu:$nyu" \
-    --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 \
-    --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
+depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-fastdepth/mask.safetensors \
+    --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
 python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
 
 # roads: depth from rendered ones, and PyDNet's answers for real and other pictures
@@ -59,9 +59,9 @@ depthcue train-depth --net lite0 --init $runs/depth-road-first/depth.safetensors
     --taught scenes:road:1400 --taught "nyu:$nyu" --loss depth+grad+normal --steps 900 --batch-size 15 \
     --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 --out $runs/depth-road
 python weights/ship.py $runs/depth-road/depth.safetensors compact-road
-depthcue train --net lite0 --target compact-road --init $runs/mask-fastdepth/mask.safetensors --data "folder:$drive" \
-    --data "folder:$drive" --data scenes:road:700 --steps 900 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 \
-    --average 0.998 --half --name compact-road --out $runs/mask-road
+depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-fastdepth/mask.safetensors \
+    --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 --steps 900 --batch-size 8 --learning-rate 7e-4 \
+    --sharpen 0.75 --average 0.998 --half --name compact-road --out $runs/mask-road
 python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
 measure nyu --weights compact-indoor --data "nyu:$nyu"

@@ -78,9 +78,17 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more o
 
 # training
 StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.")]
+MinutesOption = Annotated[float | None, typer.Option(
+    "--minutes", metavar="M", help="Time for all of it, opening the data and the report at the end included. Default "
+    "for nets of ours, where neither --steps nor --epochs is given: 10.", show_default=False)]
+AsideOption = Annotated[float, typer.Option("--aside", metavar="SHARE", help="Share of the pictures kept aside: the "
+                                            "error is measured on them, and training ends when it no longer falls "
+                                            "there. 0: none, and all steps are made.")]
+PatienceOption = Annotated[int, typer.Option("--patience", metavar="N", min=0, help="Measurements of that error, ten "
+                                             "in a training, without a fall after which it ends. 0: never.")]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the data; give "
-                                                  "this or --steps. Default: 5000 steps for compact; for the paper's "
-                                                  "nets 10 epochs of a mask net, 20 of a depth net.")]
+                                                  "this or --steps. Default: of a depth net of ours 5000 steps; for "
+                                                  "the paper's nets 10 epochs of a mask net, 20 of a depth net.")]
 RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", help="Run folder; the weights end up in "
                                                 "it. Default: a new one under runs/.")]
 ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
@@ -88,7 +96,10 @@ LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, dep
 DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal "
                                                       "or l1. Default: l1 for compact and laina-resnet50, all three "
                                                       "for the others.")]
-InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights.")]
+InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights: a net of the "
+                                                "same architecture; for mask nets also general, which lite0 starts "
+                                                "from unless --backbone or --lambda is given, or none.",
+                                                show_default=False)]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
                                              "(downloaded once) or a file: of a classifier, or of a net with this "
                                              "encoder.")]

@@ -245,7 +245,7 @@ class _PictureNet(nn.Module):
             DepthcueError: no (B, 3, H, W) of real numbers, a side that is no multiple of the description's, or a
                 picture that was not normalised.
         """
-        if args and isinstance(args[0], Tensor) and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        if args and isinstance(args[0], Tensor) and not torch.compiler.is_compiling():
             self._check(args[0])
         return super().__call__(*args, **kwargs)
 
@@ -277,7 +277,7 @@ class _PictureNet(nn.Module):
                                 hint)
         if self.sees_normalised:
             return
-        if not self.training:
+        if not (self.training or picture.is_meta):
             low, high = (float(end) for end in picture.detach().aminmax())
             plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
             # of normalised pictures those of one dull colour alone lie in 0 to 1, and span little of it
@@ -322,16 +322,16 @@ class DepthNet(_PictureNet):
         return 1.0 / prediction.clamp(1.0 / 1e4, 1.0 / MIN_DEPTH_M)
 
 
-def require_gradients(net: DepthNet, purpose: str) -> None:
-    """Refuse a net that passes no gradients on.
+def require_gradients(net: DepthNet, purpose: str, way_out: str = "") -> None:
+    """Refuse a net that passes no gradients on; `way_out` is a sentence on what helps besides.
 
     Raises:
         DepthcueError: it does not; says what the gradients are for.
     """
     if not net.differentiable:
+        hint = " ".join(part for part in (net.gradients_hint, way_out) if part)
         raise DepthcueError(f"{net.description.name} passes no gradients back to the picture, and {purpose} needs them",
-                            f"{net.gradients_hint} Without gradients it can be measured: evaluate, compare-edges, "
-                            "mask.")
+                            f"{hint} Without gradients it can be measured: evaluate, compare-edges, mask.")
 
 
 class MaskNet(_PictureNet):

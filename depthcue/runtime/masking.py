@@ -26,11 +26,15 @@ from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size, top_pixels
 from depthcue.nets import DepthNet, MaskDescription, Setting, depth_from, load_depth_net, load_target_of, see_whole
+from depthcue.nets.catalog import GENERAL
 from depthcue.runtime.jobs import Infer, Outcome, Prepared
 from depthcue.runtime.opening import open_session, torch_threads
 from depthcue.runtime.pipeline import Pipeline
 from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver, check_kinds
 from depthcue.runtime.summary import fingerprint, finished_entry
+
+FIRST_GUESS = "a first guess"
+"""What the masks of the general mask net are, which was not trained for the depth net."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +268,7 @@ class Masking:
             "threshold": self._cut.threshold if setting.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
+            **({"note": FIRST_GUESS} if options.weights == GENERAL else {}),
         }
         """What decides the results, for the summary."""
 

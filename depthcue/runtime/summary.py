@@ -304,7 +304,8 @@ def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[s
     Inputs are worked on side by side: their seconds add up to more than the run took.
     """
     totals = summary["totals"]
-    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked, {totals['frames']} frames in "
+    note = f" ({summary['options']['note']})" if "note" in summary["options"] else ""
+    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked{note}, {totals['frames']} frames in "
              f"{totals['seconds']:.1f} s ({summary['backend']}), written to {out}")
     if totals["skipped"]:
         title += f"; {totals['skipped']} left out, of kinds that are not read"

@@ -10,6 +10,8 @@ good teacher is patient and consistent, CVPR 2022). The answer of a teacher that
 to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
 """
 
+import dataclasses
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,15 +20,17 @@ import torch
 
 from depthcue.data import RgbdBatch
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, build_depth_net, fit, load_depth_net, resize
+from depthcue.nets import DepthNet, build_depth_net, fit, load_depth_net, load_mask_net, resize
 from depthcue.nets.base import METRIC_DEPTH
-from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS
+from depthcue.nets.catalog import DEPTH_DEFAULTS, DEPTH_NETS, GENERAL
 from depthcue.nets.units import aligned_units
-from depthcue.objective import l_dif
+from depthcue.objective import REFERENCE_RANGE_M, l_dif
 from depthcue.progress import Progress, Silent
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
+from depthcue.training.surrogate import lesson
+from depthcue.training.validation import Budget, split
 
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
@@ -47,6 +51,12 @@ class DepthTraining(TrainingOptions):
     """Spec of a depth net that answers for the pictures of `taught`."""
     taught: tuple[str, ...] = ()
     """Data whose pictures the teacher answers for; depth beside them is not used."""
+    masked: float = 0.0
+    """Share of the pictures of `taught` that teacher and net see through a mask: a surrogate, which needs no `data`."""
+    minutes: float | None = None
+    """Time for the steps, where `steps` and `epochs` are None."""
+    aside: float = 0.0
+    """Share of the pictures of `taught` that are kept aside for others (`validation.split`)."""
 
     def check(self) -> None:
         super().check()
@@ -54,6 +64,9 @@ class DepthTraining(TrainingOptions):
         if (self.teacher is None) != (not self.taught):
             raise DepthcueError("--teacher and --taught need each other",
                                 "Give a depth net with --teacher and the pictures it answers for with --taught.")
+        if not self.data and not (self.taught and self.masked) or self.data and self.masked:
+            raise DepthcueError("training a depth net needs pictures with depth, and a surrogate needs none",
+                                "Give --data.")
         if self.net not in DEPTH_NETS:
             raise DepthcueError(f"there is no depth net called {self.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
 
@@ -68,19 +81,38 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     """
     what.check()
     accelerator = accelerator_for(device)
+    started = time.monotonic()
     size = what.size or (DEPTH_DEFAULTS[what.net].height, DEPTH_DEFAULTS[what.net].width)
-    labelled, taught = what.open_data(what.data, size), what.open_data(what.taught, size)
+    labelled, (taught, _) = what.open_data(what.data, size), split(what.open_data(what.taught, size), what.aside, size)
     datasets = [*labelled, *taught]
-    net = _net(what, size, max_depth_m=max(data.max_depth_m for data in labelled))
     teacher = None if what.teacher is None else load_depth_net(what.teacher, accelerator.device)
+    net = _net(what, size, max((data.max_depth_m for data in labelled), default=REFERENCE_RANGE_M), teacher)
+    general = load_mask_net(GENERAL, accelerator.device) if what.masked else None
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
     run = RunFolder(out, what.config(), resume)
-    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
-                    frozen=what.frozen(net))
+    budget = None if what.minutes is None else Budget(what.minutes, started)
+    how = what.optimisation(loader.epoch_length)
+    how = how if budget is None else dataclasses.replace(how, steps=budget.first_plan())
+    engine = Engine(net, how, run, accelerator, progress or Silent(), frozen=what.frozen(net))
+    if budget is not None:
+        engine.extra = lambda: {"spent_s": budget.spent_s()}
+        budget.go_on(engine.resumed.get("spent_s", 0.0))
 
     for batch in engine.batches(loader):
+        if budget is not None and budget.idle:
+            budget.begin(engine.step)
+        if teacher is not None and general is not None:
+            rgb = _mixed(channels_last(batch.rgb), engine.generator())
+            seen, answer_m = lesson(teacher, general, rgb, what.masked, engine.generator())
+            with engine.autocast():
+                prediction = engine.net(seen)
+            predicted_m = resize(prediction.float(), (answer_m.shape[-2], answer_m.shape[-1]))
+            engine.update(l_dif(predicted_m, answer_m, None, what.loss))
+            if budget is not None:
+                budget.steer(engine)
+            continue
         depth_m, valid = _target(batch, net.description.max_depth_m)
         if teacher is not None:
             batch.rgb[loader.labelled:] = _mixed(batch.rgb[loader.labelled:], engine.generator())
@@ -134,9 +166,11 @@ def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
     return recipe(published, {"loss": "l1"}, net, **asked)
 
 
-def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float) -> DepthNet:
+def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float, teacher: DepthNet | None) -> DepthNet:
     changes: dict[str, Any] = {"name": what.name or what.net, "max_depth_m": max_depth_m, "height": size[0],
                                "width": size[1]}
+    if what.masked and teacher is not None:  # a surrogate sees the very pictures that its teacher sees
+        changes |= {"mean": teacher.description.mean, "std": teacher.description.std}
     # most of what is seen lies at about a quarter of the range
     config = {"typical_depth_m": max_depth_m / 4} if what.net in OURS else None
     net = build_depth_net(what.net, backbone=what.backbone, seed=what.seed, config=config, **changes)

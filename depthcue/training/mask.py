@@ -23,7 +23,9 @@ nearly binary, at a sparseness drawn by chance: they teach the order of the pixe
 """
 
 import dataclasses
+import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,17 +49,30 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
-from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
-from depthcue.nets.lite import seen_binary, threshold
+from depthcue.nets.catalog import DEPTH_DEFAULTS, GENERAL, MASK_DEFAULTS, MASK_NETS, SHIPPED
+from depthcue.nets.lite import LiteMaskNet, seen_binary, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
-from depthcue.progress import Progress, Silent
+from depthcue.progress import Named, Progress, Silent
 from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
+from depthcue.training.surrogate import FILL_SHARES
+from depthcue.training.validation import (
+    FEWEST,
+    PATIENCE,
+    REPORTED,
+    Budget,
+    KeptAside,
+    Watch,
+    check_aside,
+    check_minutes,
+    split,
+)
 
 TEMPERATURES = (0.03, 0.6)
+"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.lite`."""
 SHARES = (0.05, 0.75)
 
 
@@ -90,13 +105,17 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
-FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
-"""How likely each fill is where shares are trained."""
-"""Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.shares`."""
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
 TABLE_PICTURES = 48
+DEFAULT_MINUTES = 10.0
+MASKED = 0.75
+"""Share of the pictures that a surrogate is taught through masks."""
+STARTS_FROM_GENERAL = ("lite0",)
+"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,15 +134,44 @@ class MaskTraining(TrainingOptions):
     """Share of the pictures that the target sees through a binary mask; with λ nearly binary, reached half-way."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
+    minutes: float | None = None
+    """Time that all of the training may take, where `steps` and `epochs` are None."""
+    aside: float = 0.0
+    """Share of the pictures kept aside, on which the error through 20% of the pixels is measured (`validation`)."""
+    surrogate: bool = False
+    """Explain a depth net without gradients through another that is taught to answer as it does."""
+    patience: int = PATIENCE
+    """Measurements without a fall of that error after which training ends; 0: never."""
 
     def check(self) -> None:
         super().check()
+        check_minutes(self.minutes)
+        check_aside(self.aside)
         check_loss(self.loss)
         if self.net not in MASK_NETS:
             raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
         if self.equation not in EQUATIONS:
             raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
         _dial(self)
+
+
+@dataclass(frozen=True)
+class TrainedMask:
+    """What a training of a mask net leaves.
+
+    Attributes:
+        weights: the file; its card lies beside it.
+        target: the depth net, on the device of the training and in eval mode.
+        aside: pictures kept aside, up to as many as there is time for; None where none were, and in all processes but
+            the first.
+        summary: `steps` made, `kept_step` whose weights are kept, `ended` ("steps", "minutes" or "no fall"), `planned`
+            steps where it ended early, `errors` (pairs of a step and the error through 20% of the pixels), `seconds`.
+    """
+
+    weights: Path
+    target: DepthNet
+    aside: KeptAside | None
+    summary: dict[str, Any]
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
@@ -137,23 +185,52 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
+    return run_mask_training(what, out, resume=resume, device=device, progress=progress, target_net=target_net).weights
+
+
+def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
+                      progress: Progress | None = None, started: float | None = None,
+                      target_net: DepthNet | None = None) -> TrainedMask:
+    """As `train_mask`, with what else a training leaves.
+
+    Args:
+        started: `time.monotonic()` from which `minutes` count; now where None.
+    """
+    started = time.monotonic() if started is None else started
     what.check()
     accelerator = accelerator_for(device)
-    target = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
-        accelerator.device)
-    require_gradients(target, "training a mask net")
-    target.to(memory_format=torch.channels_last)
-    net = _net(what, target)
-    size = (net.description.height, net.description.width)
-    datasets = what.open_data(what.data, size)
-    loader = what.loader(datasets, size, None, accelerator)
     run = RunFolder(out, what.config(), resume)
-    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
-                    frozen=what.frozen(net))
+    judge = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
+        accelerator.device)
+    judge.to(memory_format=torch.channels_last)
+    target = judge
+    if what.surrogate:
+        if accelerator.is_main_process and not resume:
+            run.begin()  # so that a run that is stopped before its own first step can be gone on with
+        surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
+                             Named(progress or Silent(), "a surrogate"))
+        target = load_depth_net(str(surrogate), accelerator.device).to(memory_format=torch.channels_last)
+    else:
+        require_gradients(target, "training a mask net", "Or add --surrogate.")
+    net = _net(what, judge)
+    size = (net.description.height, net.description.width)
+    datasets, aside = split(what.open_data(what.data, size), what.aside, size)
+    if what.aside and aside is None:
+        log.warning("No pictures are kept aside: each data set has fewer than %d.", FEWEST)
+    loader = what.loader(datasets, size, None, accelerator)
+    budget = None if what.minutes is None else Budget(what.minutes, started)
+    how = what.optimisation(loader.epoch_length)
+    if budget is not None:
+        how = dataclasses.replace(how, steps=budget.first_plan())
+    engine = Engine(net, how, run, accelerator, progress or Silent(), frozen=what.frozen(net),
+                    shows_losses=aside is None)
 
     depth_range = target.description.depth_range
-    with restore_mode(target), exchanging(target):
+    with restore_mode(judge), restore_mode(target), exchanging(target):
+        watch = Watch(engine, judge, aside, budget, patience=what.patience, batch_size=what.batch_size,
+                      passes_at_end=TABLE_PICTURES * len(TABLE_SHARES) if net.keeps_shares else 0)
         for batch in engine.batches(loader):
+            watch.before()
             chance = engine.generator()
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), engine.autocast():
@@ -169,29 +246,33 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
             else:
                 with engine.autocast():
                     mask = engine.net(normalised, dial).float()
-                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
+                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.position), chance)
                 # at a sparseness that is given there is nothing for lambda to weigh
                 lam, shown = dial.masked_fill(sharpened, 0.0), None
             with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units, shown=shown)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
-            difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
+            difference = l_dif(depth_from_mask, depth, _near(judge, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
+            watch.after()
+        if accelerator.is_main_process:
+            engine.trained(watch.weights_to_keep())
         if net.keeps_shares and accelerator.is_main_process:
-            net.eval()
-            engine.trained()
-            pictures = [loader.batch(engine.how.steps + extra).rgb
-                        for extra in range(-(-TABLE_PICTURES // what.batch_size))]
-            table = lambda_table(net, target, pictures, what.loss)
+            pictures = [loader.batch(engine.steps + extra).rgb
+                        for extra in range(-(-watch.at_end(TABLE_PICTURES) // what.batch_size))]
+            table = lambda_table(net, judge, pictures, what.loss)
             net.description = dataclasses.replace(net.description, lambda_at=table)
             at_default = net.description.lambda_of(net.description.default_keep)
             if at_default is not None:
                 net.description = dataclasses.replace(net.description, default_lambda=round(at_default, 3))
 
-    weights = Path(out) / "mask.safetensors"
-    what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"))
-    return weights
+    weights, summary = Path(out) / "mask.safetensors", watch.summary()
+    kept_aside = {} if aside is None else {"kept_aside": {
+        "pictures": len(aside), **{key: summary[key] for key in ("errors", "kept_step", "ended", "planned")}}}
+    what.save(engine, weights, datasets, target_sha256=judge.card.get("sha256"), **kept_aside)
+    measured = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
+    return TrainedMask(weights, judge, measured, summary)
 
 
 @torch.no_grad()
@@ -236,9 +317,47 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
-    """The optimisation of a mask net with what is not said filled in (see `options.recipe`)."""
-    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
-                  {"sharpen": 0.6}, net, **asked)
+    """The optimisation of a mask net with what is not said filled in (see `options.recipe`).
+
+    Raises:
+        DepthcueError: more than one of minutes, steps and epochs is given.
+    """
+    found = recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
+                   {"sharpen": 0.6}, net, **asked)
+    if asked.get("minutes") is None:
+        return found
+    if asked["steps"] is not None or asked["epochs"] is not None:
+        raise DepthcueError("--minutes was given with --steps or --epochs", "Give one of the three.")
+    return found | {"steps": None, "epochs": None}
+
+
+def usual_minutes(net: str, minutes: float | None, steps: int | None, epochs: int | None) -> float | None:
+    """The time for a training: as given, or DEFAULT_MINUTES for nets of ours where no length is given at all."""
+    return DEFAULT_MINUTES if net in OURS and minutes is None and steps is None and epochs is None else minutes
+
+
+def surrogate_training(what: MaskTraining, judge: DepthNet) -> DepthTraining:
+    """The training of a surrogate: a depth net that is taught what `judge` answers to whole and to masked pictures.
+
+    It takes as many steps as the mask net, or half of the time; it starts from the shipped net for rooms where that
+    takes pictures alike.
+    """
+    seen, start = judge.description, DEPTH_DEFAULTS["lite0"]
+    alike = (seen.mean, seen.std) == (start.mean, start.std)
+    return DepthTraining(
+        data=(), teacher=what.target, taught=what.data, masked=MASKED, aside=what.aside, net="lite0",
+        name=f"surrogate of {seen.name}", init=SHIPPED[0] if alike else None, loss="depth+grad+normal",
+        size=working_size(seen, start.multiple), augmentation=what.augmentation, steps=what.steps, epochs=what.epochs,
+        minutes=None if what.minutes is None else what.minutes / 2, batch_size=what.batch_size, learning_rate=6e-4,
+        weight_decay=1e-5, average=0.995, precision=what.precision, limit=what.limit, seed=what.seed)
+
+
+def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:
+    """What a mask net starts from: as given (`none`: nothing), or the general mask net where that can help."""
+    if init is not None:
+        return None if init == "none" else init
+    fits = net in STARTS_FROM_GENERAL and backbone == "none" and not lam and equation == "4"
+    return GENERAL if fits else None
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
@@ -255,7 +374,10 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
         if type(start) is not type(net) or start.config != net.config:
             raise DepthcueError(f"--init {what.init} is not a {what.net} of the same shape",
                                 "Start from a net of the same architecture.")
-        net.load_state_dict(start.state_dict())
+        if isinstance(net, LiteMaskNet) and isinstance(start, LiteMaskNet):
+            net.start_from(start)
+        else:
+            net.load_state_dict(start.state_dict())
     return net
 
 

@@ -50,6 +50,19 @@ def test_pictures_are_masked_and_a_table_printed(pictures, weights, tmp_path, ca
         ["summary.json", *(f"{number}_{kind}.png" for number in range(3) for kind in ("mask", "overlay"))])
 
 
+def test_a_depth_net_without_a_mask_net_gets_a_first_guess(pictures, tmp_path, capfd):
+    net = build_depth_net("compact", config={"widths": [8] * 5}, height=32, width=48)
+    save_net(net, tmp_path / "own.safetensors", architecture="compact")
+    assert mask(pictures, "--target", tmp_path / "own.safetensors", "--size", "64x32", "--out", tmp_path / "out") == 0
+    out, err = capfd.readouterr()
+    assert "3 of 3 masked (a first guess)" in out
+    assert "a first guess" in err and f"depthcue train --target {tmp_path / 'own.safetensors'}" in err
+    options = json.loads((tmp_path / "out" / "summary.json").read_text())["options"]
+    assert options["weights"] == "general" and options["note"] == "a first guess"
+    assert mask(pictures / "0.png", "--target", "compact-indoor", "--size", "64x32", "--out", tmp_path / "shipped") == 0
+    assert "guess" not in "".join(capfd.readouterr())
+
+
 def test_json_is_the_summary_alone(pictures, weights, tmp_path, capfd):
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--json", "--save", "npy",
                 "--lambda", "4", "--size", "96x64") == 0

@@ -12,6 +12,8 @@ from depthcue.cli.main import main
 from depthcue.cli.options import TrainingWords
 from depthcue.cli.train import train
 from depthcue.cli.train_depth import train_depth
+from depthcue.nets import build_depth_net
+from depthcue.nets.checkpoint import save_net
 
 
 @pytest.fixture
@@ -32,7 +34,9 @@ def test_a_depth_net_and_its_mask_net(data: str, tmp_path: Path, capsys: pytest.
     weights = capsys.readouterr().out.strip()
     assert weights == str(tmp_path / "depth" / "depth.safetensors")
     assert main(["train", *alike, "--target", weights, "--out", str(tmp_path / "mask"), "--lambda", "3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"weights": str(tmp_path / "mask" / "mask.safetensors")}
+    said = json.loads(capsys.readouterr().out)
+    assert said["weights"] == str(tmp_path / "mask" / "mask.safetensors")
+    assert said["training"]["steps"] == 1 and said["through_20"] == {}  # of two pictures none is kept aside
     for kind, loss in (("depth", "depth"), ("mask", "depth+grad+normal")):
         said = json.loads((tmp_path / kind / "config.json").read_text())
         assert (said["name"], said["seed"], said["batch_size"], said["loss"]) == ("tiny", 3, 2, loss)
@@ -48,3 +52,34 @@ def test_steps_and_epochs_exclude_each_other(data: str, tmp_path: Path, capsys: 
     assert main(["train-depth", "--data", data, "--steps", "1", "--epochs", "1", "--out", str(tmp_path / "run")]) == 1
     assert "not both" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_ends_with_what_the_mask_is_worth_and_the_next_command(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    for number in range(10):
+        Image.fromarray(draws.integers(0, 255, (32, 48, 3), np.uint8)).save(folder / f"{number}.png")
+    net = build_depth_net("compact", config={"widths": [8] * 5}, height=32, width=48)
+    save_net(net, tmp_path / "n.safetensors", architecture="compact")
+    assert main(["train", "--target", str(tmp_path / "n.safetensors"), "--data", f"folder:{folder}", "--steps", "2",
+                 "--batch-size", "2", "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for part in ("mask", "edges", "random", "RMSE", "With only 1 images", "Training took 2 steps"):
+        assert part in out, part
+    weights = tmp_path / "run" / "mask.safetensors"
+    assert f"Weights: {weights}" in out
+    assert f"Next: depthcue mask '{folder}' --weights {weights} --out {tmp_path / 'run' / 'masks'}" in out
+    card = json.loads((tmp_path / "run" / "mask.json").read_text())
+    assert card["training"]["init"] == "general" and card["training"]["net"] == "lite0"
+    assert card["kept_aside"]["pictures"] == 1
+    results = json.loads((tmp_path / "run" / "check" / "results.json").read_text())
+    assert set(results["curves"]) == {"mask", "sobel", "random"} and results["images"] == 1
+
+
+def test_how_long_a_training_takes_is_given_once(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--target", "compact-indoor", "--data", data, "--minutes", "1", "--steps", "1", "--out",
+                 str(tmp_path / "run")]) == 1
+    assert "--minutes" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def test_mask_depends_on_lambda_and_each_picture_has_its_own(generator: torch.Ge
     net = tiny_mask_net().eval()
     torch.nn.init.normal_(net.up1.modulation.weight, generator=generator)  # type: ignore[union-attr, arg-type]
     torch.nn.init.normal_(net.head.weight, generator=generator)  # type: ignore[union-attr, arg-type]
-    rgb = torch.rand(1, 3, 32, 48, generator=generator).expand(2, -1, -1, -1)
+    rgb = net.normalise(torch.rand(1, 3, 32, 48, generator=generator)).expand(2, -1, -1, -1)
     with torch.inference_mode():
         low, high = net(rgb, torch.tensor([0.5, 8.0]))
         alone = net(rgb[:1], torch.tensor([8.0]))[0]
@@ -150,14 +150,14 @@ class Constant(DepthNet):
 
 
 def test_depth_through_a_mask_sees_the_mean_colour_where_hidden() -> None:
-    net = Constant(DepthDescription("toy", 32, 32, 16))
+    net = Constant(DepthDescription("toy", 32, 32, 4))
     normalised = torch.full((1, 3, 4, 4), 2.0)
     mask = torch.ones(1, 1, 4, 4)
     mask[..., 0, 0] = 0
     depth = depth_from(net, normalised, mask)
     assert float(depth[0, 0, 1, 1]) == 2.0
     assert float(depth[0, 0, 0, 0]) == pytest.approx(1e-3)
-    inverse = Constant(DepthDescription("toy", 32, 32, 16, predicts="inverse depth"))
+    inverse = Constant(DepthDescription("toy", 32, 32, 4, predicts="inverse depth"))
     assert float(depth_from(inverse, normalised)[0, 0, 1, 1]) == 0.5
 
 
@@ -191,3 +191,24 @@ def test_shipped_weights_load_and_are_what_their_cards_say(name: str) -> None:
         assert path.stat().st_size < 10_000_000
         assert card["licence"] and card["results"] and card["training"]["command"]
     assert load_mask_net(name).card["target_sha256"] == load_depth_net(name).card["sha256"]
+
+
+def test_a_picture_given_by_hand_is_normalised_and_sized_or_refused(generator: torch.Generator) -> None:
+    rgb = torch.rand(1, 3, 32, 48, generator=generator)
+    dial = torch.tensor([1.0])
+    net = tiny_mask_net().eval()
+    for raw, says in ((rgb, "normalised"), (rgb * 255, "normalised"), ((rgb * 255).byte(), "real numbers"),
+                      (rgb[0], "real numbers"), (rgb[:, :1], "real numbers"),
+                      (net.normalise(rgb)[..., :40], "multiples")):
+        fresh = tiny_mask_net().eval()
+        with torch.inference_mode(), pytest.raises(DepthcueError, match=says) as refused:
+            fresh(raw, dial)
+        assert "net.normalise(rgb)" in str(refused.value.hint)
+    with pytest.raises(DepthcueError, match="255|real numbers"):
+        net.normalise((rgb * 255).byte())
+    with torch.inference_mode():
+        wanted = net(net.normalise(rgb), dial)
+        torch.testing.assert_close(tiny_mask_net().eval()(net.normalise(rgb), dial), wanted)  # another's `normalise`
+        net(rgb, dial)  # whoever uses `normalise` knows of it: no values are looked at in a loop
+        tiny_mask_net().train()(rgb.expand(2, -1, -1, -1), dial.expand(2))  # nor in training
+        tiny_mask_net().eval()(torch.full((1, 3, 32, 48), 0.5), dial)  # a plain picture, normalised, is no raw one

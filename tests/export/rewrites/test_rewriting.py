@@ -58,7 +58,7 @@ class ThreeLevels(MaskNet):
     """Three up-projections in a row, to sizes 2x, then 3x, then 5x + 1."""
 
     def __init__(self, align_corners: bool) -> None:
-        super().__init__(MaskDescription("levels", "t", 12, 16, 4, default_lambda=1.0))
+        super().__init__(MaskDescription("levels", "t", 12, 16, 1, default_lambda=1.0))
         self.up1 = UpProjection(3, 4, align_corners)
         self.up2 = UpProjection(4, 4, align_corners)
         self.up3 = UpProjection(4, 4, align_corners)

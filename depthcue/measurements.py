@@ -3,18 +3,17 @@
 Wherever a masker is taken, so is what `depthcue.load` takes; wherever a depth net is, what `depthcue.load_depth` takes.
 Data is a spec (`folder:PATH`, `nyu:PATH`, `kitti:PATH`, `scenes:indoor`), the path of a folder, or data opened before.
 Each call takes `limit` (that many pictures), `out` (a folder to work in; None for a temporary one), `progress`, and
-settings by their names in the measurement's own `Settings`.
+settings by their names in the measurement's own settings class.
 """
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from depthcue import files
+from depthcue import results
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
@@ -34,7 +33,9 @@ if TYPE_CHECKING:
 Data = str | os.PathLike[str] | RgbdData
 MaskerLike = Masker | str | os.PathLike[str] | MaskNet
 SettingsType = TypeVar("SettingsType")
-_RECIPE = ("steps", "epochs", "minutes", "learning_rate", "schedule", "average", "sharpen")
+ASIDE = 0.1
+"""Share of the pictures that a training keeps aside, to know when to stop."""
+_RECIPE = ("epochs", "learning_rate", "schedule", "average", "sharpen")
 """Options of a training whose default is the net's own."""
 
 
@@ -42,7 +43,7 @@ class Measurement:
     """What a measurement found: numbers, sentences, figures, and files.
 
     Attributes:
-        document: what results.json holds, as `--json` prints it; `measurement["curves"]` is a part of it.
+        result: the typed document of the command; `measurement["curves"]` is a part of it by its name in results.json.
         folder: where the pictures lie that the document names; a temporary one ends with this object.
 
     Example:
@@ -56,15 +57,16 @@ class Measurement:
         'results.json'
     """
 
-    def __init__(self, document: dict[str, Any], folder: Path, workplace: "TemporaryDirectory[str] | None" = None,
-                 ) -> None:
-        self.document, self.folder, self._workplace = document, folder, workplace
+    def __init__(self, document: dict[str, Any] | results.Result, folder: Path,
+                 workplace: "TemporaryDirectory[str] | None" = None) -> None:
+        self.result = results.result_of(document, folder) if isinstance(document, dict) else document
+        self.folder, self._workplace = folder, workplace
 
     def __repr__(self) -> str:
-        return f"<depthcue.Measurement of {self.document['command']}: {self.sentences[0] if self.sentences else ''}>"
+        return f"<depthcue.Measurement of {self.result.command}: {self.sentences[0] if self.sentences else ''}>"
 
     def __getitem__(self, name: str) -> Any:
-        return self.document[name]
+        return self.result[name]
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class Measurement:
 
         plots = {plot.name: plot for plot in self._section().plots}
         if not plots:
-            raise DepthcueError(f"these results of {self.document['command']} have no figure", "Print the sentences.")
+            raise DepthcueError(f"these results of {self.result.command} have no figure", "Print the sentences.")
         if name is not None and name not in plots:
             raise DepthcueError(f"there is no figure called {name!r}", f"Choose {', '.join(plots)}.")
         return plots[name or next(iter(plots))].draw((), LIGHT)
@@ -104,14 +106,9 @@ class Measurement:
         """
         from depthcue.report.section import draw_plots
 
-        out = files.make_folder(out)
-        if out.resolve() != self.folder.resolve():
-            try:
-                shutil.copytree(self.folder, out, dirs_exist_ok=True)
-            except OSError as error:
-                raise DepthcueError(f"{out} cannot be written: {error}", "Choose another folder.") from error
-        draw_plots(self._section(), out)
-        return out / "results.json"
+        file = self.result.save(out)
+        draw_plots(self._section(), file.parent)
+        return file
 
     def _repr_png_(self) -> bytes | None:
         from depthcue.answers import png_of
@@ -121,7 +118,7 @@ class Measurement:
     def _section(self) -> "Section":
         from depthcue.report.page import section_of
 
-        return section_of(self.document, self.folder)
+        return section_of(self.result.to_dict(), self.folder)
 
 
 def compare_edges(masker: MaskerLike, data: Data, against: Sequence[str] = ("sobel", "random"), *,
@@ -252,21 +249,21 @@ def probe(network: Network | Masker, experiments: Sequence[str] = (), *, limit: 
 
 
 def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-               steps: int | None = None, *, out: str | os.PathLike[str] | None = None, resume: bool = False,
-               device: str = "auto", net: str = "compact", progress: Progress | None = None,
-               **options: Any) -> Masker:
+               steps: int | None = None, *, minutes: float | None = None,
+               out: str | os.PathLike[str] | None = None, resume: bool = False, device: str = "auto",
+               net: str = "lite0", progress: Progress | None = None, **options: Any) -> Masker:
     """Train a mask net for a depth net of yours, and load it. Pictures need no depth.
 
     Args:
         network: what `depthcue.load_depth` takes or gives; it has to pass gradients on.
         data: specs of the pictures, or paths of folders; of several every batch draws in equal parts.
-        steps: optimiser steps; None for the net's usual.
+        steps, minutes: optimiser steps, or the time that all of it may take; without either, ten minutes.
         out: the run folder; None for a new one under runs/. It holds mask.safetensors, which `depthcue.load` takes
             again with `target=network`.
         resume: whether to go on with the run in `out`.
-        net: compact, lite0, lite1, lite2, or drn22 (the paper's).
+        net: lite0, which starts from the general mask net shipped, lite1, lite2, compact, or drn22 (the paper's).
         options: of `training.mask.MaskTraining`, with the names of `depthcue train`: `batch_size`, `learning_rate`,
-            `keep_range`, `lam`, `loss`, `limit`, `seed`, `init`, …
+            `keep_range`, `lam`, `loss`, `limit`, `seed`, `aside`, `init` ("none": from nothing), …
 
     Raises:
         DepthcueError: a network that passes no gradients, wrong data or options, a run that is there already.
@@ -274,10 +271,10 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     Example:
         >>> masker = depthcue.train_mask("compact-indoor", "scenes:indoor", steps=2, batch_size=2, out="run",
         ...                              device="cpu")
-        >>> masker("room.png", keep=0.3).keep
+        >>> round(masker("room.png", keep=0.3).keep, 2)
         0.3
     """
-    from depthcue.training.mask import MaskTraining, mask_recipe
+    from depthcue.training.mask import MaskTraining, mask_recipe, usual_init, usual_minutes
     from depthcue.training.mask import train_mask as train
     from depthcue.training.run import new_run_folder
 
@@ -285,22 +282,29 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     unknown = sorted(set(options) - known)
     if unknown:
         raise DepthcueError(f"train_mask takes no {unknown[0]}", f"Options: {', '.join(sorted(known))}.")
-    recipe = {name: options.pop(name, None) for name in _RECIPE if name in known and name != "steps"}
+    recipe = {name: options.pop(name, None) for name in _RECIPE}
     folders = [data] if isinstance(data, str | os.PathLike) else data
     by_spec = isinstance(network, str)
     target = None if by_spec else depth_net_of(network)
+    if target is not None and options.get("surrogate"):
+        raise DepthcueError("a surrogate is trained for a network that is named by a spec",
+                            "Give python:MODULE:FUNCTION, where the function makes it.")
+    recipe["minutes"] = usual_minutes(net, minutes, steps, recipe["epochs"])
+    given: dict[str, Any] = {"aside": ASIDE} | {key: tuple(value) if isinstance(value, list) else value
+                                                for key, value in options.items()}
+    given["init"] = usual_init(net, given.get("init"), given.get("backbone", "none"), given.get("lam", ()),
+                               given.get("equation", "4"))
     what = MaskTraining(
         target=str(network) if target is None else target.description.name,
         data=tuple(_data_spec(each) for each in folders), net=net,
-        **mask_recipe(net, steps=steps, **recipe),
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        **mask_recipe(net, steps=steps, **recipe), **given)
     weights = train(what, Path(out) if out is not None else new_run_folder("mask", net), resume=resume, device=device,
                     progress=progress, target_net=target)
     return Masker(weights, device=device, target=network if target is None else DepthModel(target))
 
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],
-              measure: Callable[[Path], dict[str, Any]]) -> Measurement:
+              measure: Callable[[Path], dict[str, Any] | results.Result]) -> Measurement:
     """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
     workplace = TemporaryDirectory(prefix="depthcue-") if out is None else None
     folder = Path(workplace.name if workplace is not None else out or "")
