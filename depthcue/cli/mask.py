@@ -25,9 +25,10 @@ SourcesArgument = Annotated[
                               "http://HOST/PATH.", show_default=False)]
 MaskWeightsOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, general, "
-                             "a .safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH. Default: the "
-                             "one shipped for --target; general, a first guess, for a net without one; compact-indoor "
-                             "without --target.", show_default=False)]
+                             "a .safetensors, .onnx or .engine file, a released checkpoint, NAME:PATH, or "
+                             "hub:OWNER/NAME of the Hugging Face hub. Default: the one shipped for --target; general, "
+                             "a first guess, for a net without one; compact-indoor without --target.",
+                             show_default=False)]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "

@@ -175,18 +175,22 @@ class TrainedMask:
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-               progress: Progress | None = None) -> Path:
+               progress: Progress | None = None, target_net: DepthNet | None = None) -> Path:
     """Train a mask net and write OUT/mask.safetensors with its card; returns that path.
+
+    Args:
+        target_net: the depth net itself, where `what.target` is no more than its name.
 
     Raises:
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
-    return run_mask_training(what, out, resume=resume, device=device, progress=progress).weights
+    return run_mask_training(what, out, resume=resume, device=device, progress=progress, target_net=target_net).weights
 
 
 def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-                      progress: Progress | None = None, started: float | None = None) -> TrainedMask:
+                      progress: Progress | None = None, target_net: DepthNet | None = None,
+                      started: float | None = None) -> TrainedMask:
     """As `train_mask`, with what else a training leaves.
 
     Args:
@@ -196,10 +200,13 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     what.check()
     accelerator = accelerator_for(device)
     run = RunFolder(out, what.config(), resume)
-    judge = load_depth_net(what.target, accelerator.device)
+    judge = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
+        accelerator.device)
     judge.to(memory_format=torch.channels_last)
     target = judge
     if what.surrogate:
+        if target_net is not None:
+            raise DepthcueError("a surrogate is taught by a depth net that its spec opens", "Give --target a spec.")
         if accelerator.is_main_process and not resume:
             run.begin()  # so that a run that is stopped before its own first step can be gone on with
         surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
