@@ -289,11 +289,11 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     folders = [data] if isinstance(data, str | os.PathLike) else data
     by_spec = isinstance(network, str)
     target = None if by_spec else depth_net_of(network)
+    others: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     what = MaskTraining(
         target=str(network) if target is None else target.description.name,
         data=tuple(_data_spec(each) for each in folders), net=net,
-        **mask_recipe(net, steps=steps, **recipe),
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        **mask_recipe(net, steps=steps, **recipe), **others)
     weights = train(what, Path(out) if out is not None else new_run_folder("mask", net), resume=resume, device=device,
                     progress=progress, target_net=target)
     return Masker(weights, device=device, target=network if target is None else DepthModel(target))
