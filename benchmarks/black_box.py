@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from depthcue.data import RgbdData, open_data
-from depthcue.evaluation.compare_edges import Settings, compare_edges
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
 from depthcue.evaluation.metrics import mean_squared_difference
 from depthcue.evaluation.viewing import Viewing
 from depthcue.files import document, write_public
@@ -47,7 +47,7 @@ def main() -> None:
         folder = chosen.out / name.replace(" ", "-")
         trained = run_mask_training(what, folder, device="cpu", resume=(folder / "config.json").exists())
         found = compare_edges(load_mask_net(str(trained.weights)), trained.target, test, folder / "check",
-                              Settings(shares=SHARES, soft_maps=False, gallery=False, examples=0,
+                              CompareEdgesSettings(shares=SHARES, soft_maps=False, gallery=False, examples=0,
                                        against=() if curves else ("sobel", "random")))
         curves |= {name if way == "mask" else way: [{key: entry[key] for key in (
             "sparseness", "rmse_to_target", "rmse_to_target_ci95")} for entry in entries]

@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from depthcue.evaluation.compare_edges import Settings, compare_edges
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
 from depthcue.files import document, write_public
 from depthcue.nets import load_mask_net
 from depthcue.training.mask import MaskTraining, mask_recipe, run_mask_training
@@ -33,7 +33,7 @@ def measure(target: str, data: str, start: str, out: Path, steps: int, batch_siz
     trained = run_mask_training(what, out, device="cpu")
     assert trained.aside is not None
     check = compare_edges(load_mask_net(str(trained.weights)), trained.target, trained.aside, out / "check",
-                          Settings(shares=(SHARE,), soft_maps=False, gallery=False, examples=0))
+                          CompareEdgesSettings(shares=(SHARE,), soft_maps=False, gallery=False, examples=0))
     return {"curve": trained.summary["errors"], "pictures_aside": len(trained.aside),
             "seconds": trained.summary["seconds"],
             "at_the_end": {way: {key: entry[key] for key in ("rmse_to_target", "rmse_to_target_ci95",

@@ -12,7 +12,7 @@ from depthcue.report.gallery import draw_examples
 from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import Table, comparison_tables, in_words, label_of
-from depthcue.report.verdicts import number, too_few
+from depthcue.report.verdicts import Verdict, number, too_few, verdict
 
 SHARE = 0.2
 """The share of pixels at which ways are set against each other."""
@@ -104,12 +104,13 @@ def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
         ended += (" No step lowered the error, so the weights are those it started from." if kept == 0 else
                   f" The weights are those after step {kept}, where the error was lowest.")
     (edges,) = results["curves"]["sobel"]
-    low, high = edges["to_target_minus_mask_ci95"]
     more = "train longer, or on more pictures like those it is for."
-    verdict = ("The mask is clearly better than edges." if low > 0 else
-               f"The mask is clearly worse than edges, and not to be trusted: {more}" if high < 0 else
-               f"The mask is not clearly better than edges: {more}")
-    return ended, in_words(results), verdict, *too_few(results["images"])
+    said = {Verdict.MORE: "The mask is clearly better than edges.",
+            Verdict.LESS: f"The mask is clearly worse than edges, and not to be trusted: {more}",
+            Verdict.NOT_CLEAR: f"The mask is not clearly better than edges: {more}",
+            Verdict.TOO_FEW: "Whether the mask is better than edges cannot be told: give more pictures."}
+    found = verdict(edges["to_target_minus_mask_ci95"], results["images"])
+    return ended, in_words(results), said[found], *too_few(results["images"])
 
 
 def _reference(results: Results) -> str:
