@@ -14,7 +14,7 @@ import depthcue
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress", "text"), ("device", "documents"), ("files",), ("imaging",), ("frames", "scenes"), ("data",),
+    ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging",), ("frames", "scenes"), ("data",),
     ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
     ("runtime",), ("bench",), ("report",), ("demo",), ("cli",),
 )

@@ -5,8 +5,8 @@ from depthcue.cli.options import (
     BatchSizeOption,
     DataOption,
     DeviceOption,
+    FixedLambdaOption,
     JsonOption,
-    LambdaOption,
     LimitOption,
     OutDirOption,
     QuietOption,
@@ -19,7 +19,7 @@ from depthcue.cli.options import (
 
 
 def compare_nets(weights: WeightsListOption, data: DataOption, out: OutDirOption, target: TargetListOption = None,
-                 share: ShareOption = 0.2, lam: LambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
+                 share: ShareOption = 0.2, lam: FixedLambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
                  batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
                  quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Compare what several networks look at: do their masks agree, and can one network use another's mask?

@@ -14,7 +14,7 @@ from depthcue.errors import DepthcueError
 from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, live_name, tell_skipped, why_unread
 from depthcue.text import NOT_UTF8, without_password
 
-RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy")
+RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy", "points")
 """How names of results end: `room_mask.png` of `room.jpg`."""
 
 Kind = Literal["image", "video", "sequence", "live"]

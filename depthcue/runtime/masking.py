@@ -5,10 +5,11 @@ How a machine's cores are shared out between decoding, inference and encoding.
 What is told of a live source: how long its frames took from arrival to file, in memory that does not grow.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import lcm
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,19 @@ from depthcue.runtime.depth_runner import DepthThroughMask
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
 from depthcue.runtime.opening import open_runner, torch_threads
 from depthcue.runtime.pipeline import Pipeline
-from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver, check_kinds
+from depthcue.runtime.point_clouds import Recording, check_field_of_view
+from depthcue.runtime.saving import (
+    DEPTH_KINDS,
+    PICTURE_KINDS,
+    THRESHOLD,
+    USUAL_DRAWING,
+    Cut,
+    Drawing,
+    Kept,
+    Rendered,
+    Saver,
+    check_kinds,
+)
 from depthcue.runtime.summary import fingerprint, finished_entry
 
 
@@ -67,6 +80,15 @@ class MaskOptions:
     """How long to read live sources; None: until Ctrl-C."""
     stall_s: float = 10.0
     """After how long without a frame a live source counts as gone."""
+    drawing: Drawing = USUAL_DRAWING
+    """How overlays, panels and points are drawn."""
+    rerun: Path | None = None
+    """A recording for Rerun's viewer to write beside the files."""
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether something is to be made that needs the depth net."""
+        return self.rerun is not None or any(kind in DEPTH_KINDS for kind in self.save)
 
 
 def checked(options: MaskOptions) -> MaskOptions:
@@ -87,6 +109,8 @@ def checked(options: MaskOptions) -> MaskOptions:
     if options.keep is not None and options.threshold is not None:
         raise DepthcueError("--keep and --threshold were both given", "A share says which pixels are kept: leave "
                             "--threshold out.")
+    options.drawing.look.checked()
+    check_field_of_view(options.drawing.field_of_view_deg)
     check_encoder(options.encoder)
     check_decoder(options.decoder)
     for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
@@ -152,7 +176,7 @@ class MaskJob:
     """One input for the pipeline, as `jobs.Job`."""
 
     def __init__(self, source: Input, out: Path, options: MaskOptions, cut: Cut, working: tuple[int, int],
-                 multiple: int, metres: bool, live: LiveOptions) -> None:
+                 multiple: int, metres: bool, live: LiveOptions, recording: Recording | None = None) -> None:
         self.source = source
         self.is_video = source.kind != "image"
         self.is_live = source.kind == "live"
@@ -161,12 +185,12 @@ class MaskJob:
         """What is told of a live source alone."""
         self.stamp: dict[str, int] | None = None
         """By what the source was known when it was opened."""
-        self.saver = Saver(source, out, options.save, cut, metres, options.encoder)
+        self.saver = Saver(source, out, options.save, cut, metres, options.encoder, options.drawing, recording)
         self._live_options = live
         self._decoder = options.decoder
         self._working = working
         self._multiple = multiple
-        self._keeps_picture = any(kind in PICTURE_KINDS for kind in options.save)
+        self._keeps_picture = recording is not None or any(kind in PICTURE_KINDS for kind in options.save)
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:
@@ -215,6 +239,8 @@ class Masking:
         self._cut = _cut(options, dial, self._runner.description)
         self._working, self._multiple = _working_size(self._runner, self._depth, options.size)
         self._metres = self._depth is None or not self._depth.description.relative
+        self._recording = (None if options.rerun is None
+                           else Recording(options.rerun, options.drawing.field_of_view_deg))
         self._inside = ExitStack()
         self.name = self._runner.name
         """What runs and where; once entered, what really does."""
@@ -224,6 +250,7 @@ class Masking:
             "threshold": self._cut.threshold if dial.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
+            "drawing": asdict(options.drawing),
         }
         """What decides the results, for the summary."""
 
@@ -234,6 +261,8 @@ class Masking:
             self.name = self._runner.name
             if self._depth is not None:
                 stack.enter_context(self._depth)
+            if self._recording is not None:
+                stack.enter_context(self._recording)
             self._infer = _inference(self._runner, self._depth)
             self._inside = stack.pop_all()
         return self
@@ -246,7 +275,7 @@ class Masking:
             make: type[MaskJob] = MaskJob) -> MaskJob:
         """The job of one input, whose results go to the folder `out`."""
         return make(source, out, self._options, self._cut, self._working, self._multiple, self._metres,
-                    reading or LiveOptions())
+                    reading or LiveOptions(), self._recording)
 
     def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -263,7 +292,9 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
     saver, frames = job.saver, outcome.frames
     return finished_entry(
         job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
-        mean_mask=saver.mask_sum / frames if frames else None, seconds=outcome.seconds,
+        mean_mask=saver.mask_sum / frames if frames else None,
+        depth_change=math.sqrt(saver.change_sum / frames) if frames and saver.change_sum else None,
+        seconds=outcome.seconds,
         outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
         output_bytes=saver.sizes if outcome.complete else [], notes=job.notes, error=outcome.error, stamp=job.stamp,
         live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
@@ -275,17 +306,17 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
                          keep=options.keep, lam=options.lam, batch_size=plan.batch_size, size=options.size,
                          frames=frames, threads=plan.threads, compiled=options.compiled,
                          cpu_fallback=options.cpu_fallback)
-    if not any(kind in DEPTH_KINDS for kind in options.save):
+    if not options.needs_depth:
         return runner, None
     try:
         depth_net = (load_depth_net(options.target) if options.target
                      else load_target_of(runner.description, options.weights))
         keep = Dial.of(runner.description, options.keep, options.lam).keep
     except DepthcueError as error:
-        saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
+        what = [f"--save {kind}" for kind in options.save if kind in DEPTH_KINDS] or ["--rerun"]
         names_one = runner.description.target and not options.target
         another = "Or name another with --target, or save other kinds." if names_one else "Or save other kinds."
-        raise error.within(f"--save {saved} needs the depth net", another) from error
+        raise error.within(f"{' and '.join(what)} needs the depth net", another) from error
     return runner, DepthThroughMask(depth_net, device, keep)
 
 
