@@ -12,6 +12,9 @@ class Progress(Protocol):
         Called once more under the same name when the number has become known, what was done stays.
         """
 
+    def change(self, total: int) -> None:
+        """Correct the number of steps of the current piece of work; what was done stays."""
+
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Report `steps` more steps done, and figures worth showing beside the bar (a loss, a rate)."""
 
@@ -20,6 +23,8 @@ class Silent:
     """Shows nothing."""
 
     def start(self, what: str, total: int | None = None) -> None: ...
+
+    def change(self, total: int) -> None: ...
 
     def advance(self, steps: int = 1, **figures: float) -> None: ...
 
@@ -32,6 +37,9 @@ class Named:
 
     def start(self, what: str, total: int | None = None) -> None:
         self.progress.start(f"{what} {self.name}", total)
+
+    def change(self, total: int) -> None:
+        self.progress.change(total)
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         self.progress.advance(steps, **figures)

@@ -27,8 +27,9 @@ from depthcue.cli.options import (
     parse_size,
 )
 
-NetOption = Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL, help="Depth net to train: lite0, lite1, "
-                                        "lite2, compact, or one of the paper's, as hu-resnet50.")]
+NetOption = Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL,
+                                        help="Depth net to train: lite0, lite1, lite2, compact, or one of the "
+                                        "paper's, as hu-resnet50.")]
 MaskNetOption = Annotated[str | None, typer.Option("--mask-net", metavar="G", rich_help_panel=MODEL, help="Mask net "
                                                    "to train for each: lite0, lite1, lite2, compact or drn22. Default: "
                                                    "the depth net's own kind, drn22 for the paper's.")]

@@ -147,6 +147,10 @@ class _Bar:
             self.display.remove_task(self.task)
         self.task = self.display.add_task(what, total=total, rate="", figures="")
 
+    def change(self, total: int) -> None:
+        if self.task is not None:
+            self.display.update(self.task, total=total)
+
     def advance(self, steps: int = 1, **figures: float) -> None:
         if self.task is None:
             return

@@ -1,11 +1,12 @@
 """`depthcue mask`: which pixels a depth net rests on, for pictures, videos and cameras."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from depthcue.cli.console import configure, print_json, print_table, progress_bar
+from depthcue.cli.console import configure, print_json, print_table, progress_bar, say
 from depthcue.cli.options import (
     DeviceOption,
     JsonOption,
@@ -23,8 +24,10 @@ SourcesArgument = Annotated[
                               "frame pattern such as frame_%05d.png, or live: camera:0, rtsp://HOST/PATH, "
                               "http://HOST/PATH.", show_default=False)]
 MaskWeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
-                      ".safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH.")]
+    str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, general, "
+                             "a .safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH. Default: the "
+                             "one shipped for --target; general, a first guess, for a net without one; compact-indoor "
+                             "without --target.", show_default=False)]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "
@@ -67,7 +70,7 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, metavar="
                                                    "for each GPU, else one for every four cores.", show_default=False)]
 
 
-def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = "compact-indoor",
+def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = None,
          keep: KeepOption = None, lam: LambdaOption = None, save: SaveOption = None,
          threshold: ThresholdOption = None,
          target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
@@ -82,15 +85,19 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
 
     The folder also gets a summary.json. Of live sources the newest frame is masked, and Ctrl-C finishes the files.
     """
+    from depthcue.nets.catalog import GENERAL, mask_net_for
     from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import mask_sources
-    from depthcue.runtime.masking import MaskOptions
+    from depthcue.runtime.masking import FIRST_GUESS, MaskOptions
     from depthcue.runtime.summary import summary_table
     from depthcue.text import without_password
 
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):
         raise typer.BadParameter("several workers and object stores need --cluster", param_hint="--workers or --out")
+    if weights is None and (weights := mask_net_for(target)) == GENERAL and not quiet:
+        say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
+            f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
     options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,

@@ -21,10 +21,12 @@ from depthcue.cli.options import (
     VerboseOption,
 )
 
-PicturesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Pictures, folders, globs; or give --data.",
+PicturesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Pictures, folders, globs; "
+                                                              "or give --data.",
                                                               show_default=False)]
 PictureDataOption = Annotated[
-    str | None, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help=f"In place of SOURCE: {DATA}.")]
+    str | None, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help="In place of SOURCE: "
+                             f"{DATA}.")]
 LearnedOption = Annotated[
     str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net trained by Eq. (4), "
                              "whose masks are shown and measured beside the ones that are searched. Default: the "
@@ -42,10 +44,11 @@ RateOption = Annotated[float, typer.Option("--learning-rate", metavar="R", rich_
                                          help="Step size of the search's optimiser, Adam.")]
 RestartsOption = Annotated[int, typer.Option("--restarts", min=1, metavar="N", rich_help_panel=MEASURING,
                                            help="How often to search anew from another start; the best mask counts.")]
-VariationOption = Annotated[float, typer.Option("--tv", min=0, metavar="X", rich_help_panel=MEASURING, help="Weight of the mask's total "
-                                                "variation: what makes it smooth.")]
-BlurOption = Annotated[float, typer.Option("--blur", min=0, metavar="PX", rich_help_panel=MEASURING, help="Blur the mask by a Gaussian of this "
-                                           "deviation, so that no pixel is free of its neighbours.")]
+VariationOption = Annotated[float, typer.Option("--tv", min=0, metavar="X", rich_help_panel=MEASURING,
+                                                help="Weight of the mask's total variation: what makes it smooth.")]
+BlurOption = Annotated[float, typer.Option("--blur", min=0, metavar="PX", rich_help_panel=MEASURING,
+                                           help="Blur the mask by a Gaussian of this deviation, so that no pixel is "
+                                           "free of its neighbours.")]
 
 
 def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureDataOption = None,

@@ -103,10 +103,22 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", rich_help_panel=
 # training
 StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", rich_help_panel=TRAINING,
                                                  help="How long to train: optimiser steps of one batch each.")]
+MinutesOption = Annotated[float | None, typer.Option("--minutes", metavar="M", rich_help_panel=TRAINING,
+                                                     help="How long to train: time for all of it, opening the data "
+                                                     "and the report at the end included. Default: 10 for lite and "
+                                                     "compact nets, where neither --steps nor --epochs is "
+                                                     "given.", show_default=False)]
+AsideOption = Annotated[float, typer.Option("--aside", metavar="SHARE", rich_help_panel=TRAINING,
+                                            help="Share of the pictures kept aside to measure the error on while "
+                                            "training, which ends when the error no longer falls. 0: none, and all "
+                                            "steps are made.")]
+PatienceOption = Annotated[int, typer.Option("--patience", metavar="N", min=0, rich_help_panel=TRAINING,
+                                             help="Measurements of the error on pictures kept aside, ten in a "
+                                             "training, without a fall after which it ends. 0: never.")]
 EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", rich_help_panel=TRAINING,
                                                   help="How long to train: passes over the data, in place of --steps. "
-                                                  "Default: 5000 steps for compact and lite nets; for the paper's nets "
-                                                  "10 epochs of a mask net, 20 of a depth net.")]
+                                                  "Default: 5000 steps of a compact or lite depth net; for the "
+                                                  "paper's nets 10 epochs of a mask net, 20 of a depth net.")]
 RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", rich_help_panel=OUTPUT, help="Run "
                                                 "folder, which the weights end up in. Default: a new one under runs/.")]
 ResumeRunOption = Annotated[bool, typer.Option("--resume", rich_help_panel=OUTPUT,
@@ -116,9 +128,11 @@ LossOption = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=
 DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="depth, "
                                                      "depth+grad, depth+grad+normal or l1. Default: l1 for compact, "
                                                      "lite and laina-resnet50, depth+grad+normal for the others.")]
-InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", rich_help_panel=TRAINING, help="Start from "
-                                                "the weights of this net, of the same architecture. Default: random "
-                                                "weights.")]
+InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", rich_help_panel=TRAINING,
+                                                help="Start from the weights of this net, of the same architecture. "
+                                                "Mask nets can also start from general, which lite0 does by itself "
+                                                "without --backbone and --lambda; none: random "
+                                                "weights.", show_default=False)]
 BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", rich_help_panel=TRAINING, help="What the "
                                              "encoder starts from: none (random weights), imagenet (downloaded once) "
                                              "or a file of a classifier or of a net with this encoder.")]
@@ -190,23 +204,24 @@ class Library(StrEnum):
 
 
 EngineBatchOption = Annotated[
-    str | None, typer.Option("--batch", "-b", metavar="LEAST,BEST,MOST", rich_help_panel=SPEED, help="Engine: frames per batch that it takes, and "
-                             "is fastest at; one number for up to that many. Default: 1,8,32.")]
+    str | None, typer.Option("--batch", "-b", metavar="LEAST,BEST,MOST", rich_help_panel=SPEED,
+                             help="Engine: frames per batch that it takes, and is fastest at; one number for up to "
+                             "that many. Default: 1,8,32.")]
 EngineSizeOption = Annotated[
     str | None, typer.Option("--size", metavar="WxH,...", rich_help_panel=SPEED, help="Engine: the one size of "
                              "pictures that it takes; or three, the least, the best and the most. Default: any shape "
                              "up to four to one, fastest at the net's working size.")]
 WorkspaceOption = Annotated[
-    int | None, typer.Option("--workspace", min=1, metavar="MIB", rich_help_panel=ADVANCED, help="Engine: most memory for intermediate results, "
-                             "in MiB. Default: no limit.")]
+    int | None, typer.Option("--workspace", min=1, metavar="MIB", rich_help_panel=ADVANCED,
+                             help="Engine: most memory for intermediate results, in MiB. Default: no limit.")]
 LibraryOption = Annotated[
-    Library, typer.Option("--library", rich_help_panel=ADVANCED, help="Engine: what builds it. tensorrt builds on the GPU, for that GPU; "
-                          "tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first with a GPU here, the "
-                          "second without one.")]
+    Library, typer.Option("--library", rich_help_panel=ADVANCED, help="Engine: what builds it. tensorrt builds on the "
+                          "GPU, for that GPU; tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first "
+                          "with a GPU here, the second without one.")]
 CapabilityOption = Annotated[
-    list[str] | None, typer.Option("--compute-capability", metavar="X.Y,...", rich_help_panel=ADVANCED, help="Engine of "
-                                   f"tensorrt-rtx: the GPUs that it is for, as 8.9. {LISTED} Default: all from 8.0 "
-                                   "on.")]
+    list[str] | None, typer.Option("--compute-capability", metavar="X.Y,...", rich_help_panel=ADVANCED,
+                                   help=f"Engine of tensorrt-rtx: the GPUs that it is for, as 8.9. {LISTED} Default: "
+                                   "all from 8.0 on.")]
 
 
 def engine_options(batch: str | None, size: str | None, workspace: int | None, library: Library,

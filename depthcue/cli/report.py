@@ -12,11 +12,13 @@ ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="
                                                        "wrote, or the folders they are in; shown in this order.")]
 TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", rich_help_panel=OUTPUT,
                                                  help="Title of the page.")]
-PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", rich_help_panel=OUTPUT, help="Whether to show pictures and films; "
-                                              "results kept without theirs need --no-pictures.")]
+PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", rich_help_panel=OUTPUT,
+                                              help="Whether to show pictures and films; results kept without theirs "
+                                              "need --no-pictures.")]
 
-MixedOption = Annotated[bool, typer.Option("--mixed", rich_help_panel=INPUT, help="Take results of one command that were measured on "
-                                           "different data too; the page says that they are no comparison.")]
+MixedOption = Annotated[bool, typer.Option("--mixed", rich_help_panel=INPUT, help="Take results of one command that "
+                                           "were measured on different data too; the page says that they are no "
+                                           "comparison.")]
 
 
 def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,

@@ -27,8 +27,8 @@ PictureSizeOption = Annotated[str | None, typer.Option("--size", metavar="WxH", 
                                                        "rooms, 640x192 of roads.")]
 
 
-def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: PictureSizeOption = None, seed: SeedOption = 0,
-           truth: TruthOption = False, device: DeviceOption = "cpu", as_json: JsonOption = False,
+def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: PictureSizeOption = None,
+           seed: SeedOption = 0, truth: TruthOption = False, device: DeviceOption = "cpu", as_json: JsonOption = False,
            quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Render rooms or roads whose depth is known.
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from depthcue.evaluation.images import Example, Step, draw_example, save_example
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
 from depthcue.evaluation.tally import Setting, Summary, Sweep, Tally, setting_of, sweep_dial
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
-from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets import DepthNet, MaskNet, load_mask_net
 from depthcue.progress import Progress, Silent
 from depthcue.scorers import (
     THRESHOLD,
@@ -43,6 +43,9 @@ from depthcue.scorers import (
     sobel_edges,
     sparseness,
 )
+
+if TYPE_CHECKING:
+    from depthcue.training.mask import TrainedMask
 
 SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 
@@ -121,6 +124,20 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     results = _document(comparison, saved, stills)
     files.write_json(out / "results.json", results)
     return results
+
+
+def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+    """`compare_edges` at 20% of the pixels on the pictures that a training kept aside: what its mask net is good for.
+
+    Raises:
+        ValueError: it kept none aside.
+    """
+    if trained.aside is None:
+        raise ValueError("no pictures were kept aside")
+    device = trained.target.get_buffer("_mean").device
+    settings = Settings(shares=(Settings.example_share,), soft_maps=False, gallery=False, examples=2, seed=seed)
+    return compare_edges(load_mask_net(str(trained.weights), device), trained.target, trained.aside, out, settings,
+                         device, progress)
 
 
 class _Comparison:

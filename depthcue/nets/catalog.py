@@ -42,6 +42,10 @@ from depthcue.nets.released import Released, digest, read_released
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
+GENERAL, GENERAL_FILE = "general", "compact-indoor-mask.safetensors"
+"""The name, and the file among the shipped weights, of the mask net that others start from; for a depth net that has no
+mask net of its own, its masks are a first guess."""
+
 DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
     **{size: partial(LiteDepthNet, size=size) for size in SCALES}, "compact": CompactDepthNet,
     "hu-resnet50": HuResNet50, "hu-densenet161": HuDenseNet161, "hu-senet154": HuSENet154,
@@ -132,6 +136,17 @@ def load_target_of(description: MaskDescription, source: str, device: str | torc
     return load_depth_net(spec_from_file(description.target, source), device)
 
 
+def mask_net_for(target: str | None) -> str:
+    """The spec of the mask net for a depth net where none is named: its own of the shipped ones, else the general one.
+
+    Args:
+        target: spec of the depth net; the shipped net for rooms where None.
+    """
+    if target is None:
+        return SHIPPED[0]
+    return target if target in SHIPPED else GENERAL
+
+
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
     """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
@@ -182,6 +197,8 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
     """The architecture (None: the card says it) and the file a spec names."""
     if spec in SHIPPED:
         return None, weights_folder() / f"{spec}-{kind}.safetensors"
+    if spec == GENERAL and kind == "mask":
+        return None, weights_folder() / GENERAL_FILE
     if is_foreign(spec):
         raise DepthcueError(f"{spec} is the spec of a depth net; a {kind} net is wanted here",
                             "Give a .safetensors file, or an .onnx that depthcue export wrote.")

@@ -206,18 +206,25 @@ class LiteEncoder(nn.Module):
             body = {key: value for key, value in state.items() if not key.startswith(("_conv_head", "_bn1.", "_fc."))}
             if len(body) == len(own):
                 state = dict(zip(own, body.values(), strict=True))
-                _renormalise(state, mean, std)
+                _renormalise(state, "stem.1", "stem.2", (_TENSORFLOW_MEAN,) * 3, (_TENSORFLOW_STD,) * 3, mean, std)
         load_strict(self, state, source)
 
 
-def _renormalise(state: State, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Fold the change from `mean` and `std` to TensorFlow's into the stem's convolution and batch norm."""
-    weight = state["stem.1.weight"]  # (32, 3, 3, 3)
-    scale = weight.new_tensor([deviation / _TENSORFLOW_STD for deviation in std]).view(1, 3, 1, 1)
-    shift = weight.new_tensor([(value - _TENSORFLOW_MEAN) / _TENSORFLOW_STD for value in mean]).view(1, 3, 1, 1)
+def _renormalise(state: State, convolution: str, norm: str, old_mean: Sequence[float], old_std: Sequence[float],
+                 mean: Sequence[float], std: Sequence[float]) -> None:
+    """Fold another normalisation of the picture into a convolution that sees it, and the batch norm behind it.
+
+    Args:
+        old_mean, old_std: of each channel, what the weights were trained with.
+        mean, std: what they are to take.
+    """
+    weight = state[f"{convolution}.weight"]  # (O, 3, k, k)
+    old, spread = weight.new_tensor(old_mean), weight.new_tensor(old_std)
+    scale = (weight.new_tensor(std) / spread).view(1, 3, 1, 1)
+    shift = ((weight.new_tensor(mean) - old) / spread).view(1, 3, 1, 1)
     # conv(x · scale + shift): the shift adds a constant, which the running mean takes up
-    state["stem.2.running_mean"] = state["stem.2.running_mean"] - (weight * shift).sum(dim=(1, 2, 3))
-    state["stem.1.weight"] = weight * scale
+    state[f"{norm}.running_mean"] = state[f"{norm}.running_mean"] - (weight * shift).sum(dim=(1, 2, 3))
+    state[f"{convolution}.weight"] = weight * scale
 
 
 def _rounded(channels: float) -> int:
@@ -343,3 +350,11 @@ class LiteMaskNet(ScoredMaskNet):
     def load_backbone(self, state: State, source: str) -> None:
         """Take an encoder's weights; see `LiteEncoder.load_classifier`."""
         self.encoder.load_classifier(state, source, self.description.mean, self.description.std)
+
+    def start_from(self, other: "LiteMaskNet") -> None:
+        """Take the weights of a net of the same configuration, whatever normalisation of the picture it takes."""
+        state = dict(other.state_dict())
+        for convolution, norm in (("encoder.stem.1", "encoder.stem.2"), ("detail.0", "detail.1")):
+            _renormalise(state, convolution, norm, other.description.mean, other.description.std,
+                         self.description.mean, self.description.std)
+        self.load_state_dict(state)

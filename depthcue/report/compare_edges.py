@@ -88,6 +88,28 @@ def duration(milliseconds: float) -> str:
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
 
 
+def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
+    """What a training came to: how it ended, and what the mask is worth on the pictures kept aside.
+
+    Args:
+        results: a compare-edges document on these pictures at one share.
+        summary: `training.mask.TrainedMask.summary`.
+    """
+    steps, planned, kept = summary["steps"], summary["planned"], summary["kept_step"]
+    ended = (f"Training ended after {steps} of {planned} steps: the error through 20% of the pixels no longer fell."
+             if summary["ended"] == "no fall" else f"Training took {steps} steps.")
+    if kept != steps:
+        ended += (" No step lowered the error, so the weights are those it started from." if kept == 0 else
+                  f" The weights are those after step {kept}, where the error was lowest.")
+    (edges,) = results["curves"]["sobel"]
+    low, high = edges["to_target_minus_mask_ci95"]
+    more = "train longer, or on more pictures like those it is for."
+    verdict = ("The mask is clearly better than edges." if low > 0 else
+               f"The mask is clearly worse than edges, and not to be trusted: {more}" if high < 0 else
+               f"The mask is not clearly better than edges: {more}")
+    return ended, in_words(results), verdict, *too_few(results)
+
+
 def _reference(results: Results) -> str:
     return TRUTH if results["ground_truth"] else TARGET
 

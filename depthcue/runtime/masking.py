@@ -27,6 +27,7 @@ from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size
 from depthcue.nets import MaskDescription, load_depth_net, load_target_of
+from depthcue.nets.catalog import GENERAL
 from depthcue.runtime.depth_runner import DepthThroughMask
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
 from depthcue.runtime.opening import open_runner, torch_threads
@@ -45,6 +46,9 @@ from depthcue.runtime.saving import (
     check_kinds,
 )
 from depthcue.runtime.summary import fingerprint, finished_entry
+
+FIRST_GUESS = "a first guess"
+"""What the masks of the general mask net are, which was not trained for the depth net."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,7 @@ class Masking:
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
             "drawing": asdict(options.drawing),
+            **({"note": FIRST_GUESS} if options.weights == GENERAL else {}),
         }
         """What decides the results, for the summary."""
 

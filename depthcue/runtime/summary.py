@@ -316,7 +316,8 @@ def _fingerprint_files(source: Input) -> list[Path]:
 def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[str], list[list[str]]]:
     """The summary for a person: title, columns and rows; of many inputs the first and those that failed."""
     totals = summary["totals"]
-    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked, {totals['frames']} frames in "
+    note = f" ({summary['options']['note']})" if "note" in summary["options"] else ""
+    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked{note}, {totals['frames']} frames in "
              f"{totals['seconds']:.1f} s ({summary['backend']}), written to {out}")
     if totals["skipped"]:
         title += f"; {totals['skipped']} left out, of kinds that are not read"

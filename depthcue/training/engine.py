@@ -15,13 +15,14 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -92,17 +93,28 @@ class Engine:
     """Drives `net` through its steps; the loops say what one step computes."""
 
     def __init__(self, net: nn.Module, how: Optimisation, run: RunFolder, accelerator: Accelerator,
-                 progress: Progress, frozen: nn.Module | None = None) -> None:
-        """`frozen` is the part of the net that stays as it is, its batch statistics too."""
+                 progress: Progress, frozen: nn.Module | None = None, shows_losses: bool = True) -> None:
+        """`frozen` is the part of the net that stays as it is, its batch statistics too.
+
+        `shows_losses` is whether the progress shows what `update` is given; metrics.jsonl always has it.
+        """
+        self.shows_losses = shows_losses
         self.frozen = frozen.requires_grad_(False) if frozen is not None else None
         self.how, self.run, self.accelerator, self.progress = how, run, accelerator, progress
         self.bare = net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.Adam(_groups(net, how), lr=how.learning_rate, weight_decay=how.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate(how))
+        self.steps = how.steps
+        """Steps of the whole training; `replan` changes them."""
+        self._anchor = (0, 0.0)
+        """A step, and how far the training was then, from 0 to 1; from there it goes evenly to the last step."""
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
         self.averaged = AveragedModel(net, multi_avg_fn=_moving_average(how.average), use_buffers=True) \
             if how.average else None
         self.step = 0
         self._sums: dict[str, Tensor] = {}
+        self.extra: Callable[[], dict[str, Any]] = dict
+        """What a loop adds to checkpoints; `resumed` is what it added to the one gone on with."""
+        self.resumed: dict[str, Any] = {}
         if run.resume:
             self._restore()
         prepared: Callable[..., Tensor] = accelerator.prepare_model(net)
@@ -118,20 +130,24 @@ class Engine:
             if not self.run.resume:
                 self.run.begin()
             self.run.keep_metrics_before(self.step)
-        self.progress.start("training", self.how.steps)
+        self.progress.start("training", self.steps)
         self.progress.advance(self.step)
+        if self.step >= self.steps:
+            return self._save()
         self.bare.train()
         if self.frozen is not None:
             self.frozen.eval()
         saved_at = time.monotonic()
         with _stop_requests() as stop, exchanging(self.bare), \
                 keeping_freed_memory(self.accelerator.device.type), \
-                closing(loader.batches(self.step, self.how.steps)) as batches:
+                closing(loader.batches(self.step)) as batches:
             for batch in batches:
                 yield batch
                 if stop.is_set():
                     self._save()
                     raise KeyboardInterrupt
+                if self.step >= self.steps:
+                    break
                 if time.monotonic() - saved_at > self.how.checkpoint_every_s:
                     self._save()
                     saved_at = time.monotonic()
@@ -163,15 +179,62 @@ class Engine:
         for name, value in measured.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
         shown: dict[str, float] = {}
-        if self.step % _LOG_EVERY == 0 or self.step == self.how.steps:
+        if self.step % _LOG_EVERY == 0 or self.step == self.steps:
             shown = self._log()
-        self.progress.advance(1, **shown)
+        self.progress.advance(1, **(shown if self.shows_losses else {}))
 
-    def trained(self) -> nn.Module:
-        """The net with the weights to keep, in eval mode."""
-        if self.averaged is not None:
+    @property
+    def position(self) -> float:
+        """How far the training is, from 0 to 1."""
+        return self._position(self.step)
+
+    def replan(self, steps: int) -> None:
+        """Let the training end after `steps`; the schedule goes on from where it is, and ends with it.
+
+        All processes have to call it after the same step, with the same number (see `agreed`).
+        """
+        steps = max(steps, self.step)
+        if steps == self.steps:
+            return
+        self._anchor, self.steps = (self.step, self.position), steps
+        if self.step == steps and self._sums:
+            self._log()
+        self.progress.change(steps)
+
+    def agreed(self, value: float) -> float:
+        """What the main process has in place of `value`: clocks differ, and processes have to do alike."""
+        if self.accelerator.num_processes == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.accelerator.device)
+        return float(broadcast(shared)[0])
+
+    def newest(self) -> nn.Module:
+        """The net with the weights that would be kept now; for a look, not to be trained."""
+        return self.bare if self.averaged is None else self.averaged.module
+
+    def trained(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """The net with the weights to keep, in eval mode: `weights`, or the newest."""
+        if weights is not None:
+            self.bare.load_state_dict(weights)
+            self.averaged = None
+        elif self.averaged is not None:
             self.bare.load_state_dict(self.averaged.module.state_dict())
         return self.bare.eval()
+
+    def _position(self, step: int) -> float:
+        since, done = self._anchor
+        return min(1.0, done + (1 - done) * (step - since) / max(self.steps - since, 1))
+
+    def _rate(self, step: int) -> float:
+        """Factor of the learning rate at a step."""
+        if self.how.schedule == "constant":
+            return 1.0
+        if self.how.schedule == "step":
+            return 0.1 ** min(3, math.floor(4 * self._position(step) + 1e-9))
+        if self.how.schedule == "cosine":
+            warm = max(1, round(0.03 * self.steps))
+            return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * self._position(step)))
+        raise DepthcueError(f"unknown schedule {self.how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
 
     def _log(self) -> dict[str, float]:
         count = (self.step - 1) % _LOG_EVERY + 1
@@ -194,6 +257,8 @@ class Engine:
             "schedule": {"last_epoch": self.schedule.last_epoch},
             "averaged": self.averaged.state_dict() if self.averaged is not None else {},
             "sums": self._sums,
+            "plan": (self.steps, *self._anchor),
+            "extra": self.extra(),
         })
 
     def _restore(self) -> None:
@@ -209,14 +274,17 @@ class Engine:
 
     def _take(self, state: dict[str, Any]) -> None:
         self.step = state["step"]
+        self.steps, *since = state["plan"]
+        self._anchor = (since[0], since[1])
         self.bare.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.last_epoch = state["schedule"]["last_epoch"]
-        for group, rate in zip(self.optimiser.param_groups, self.schedule.lr_lambdas, strict=True):
-            group["lr"] = self.how.learning_rate * rate(self.schedule.last_epoch)
+        for group, base in zip(self.optimiser.param_groups, self.schedule.base_lrs, strict=True):
+            group["lr"] = base * self._rate(self.schedule.last_epoch)
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self._sums = state["sums"]
+        self.resumed = state["extra"]
 
 
 def accelerator_for(device: str) -> Accelerator:
@@ -263,18 +331,6 @@ def _groups(net: nn.Module, how: Optimisation) -> list[dict[str, Any]]:
 def channels_last(rgb: Tensor) -> Tensor:
     """The memory layout in which convolutions are fastest."""
     return rgb.contiguous(memory_format=torch.channels_last)
-
-
-def _rate(how: Optimisation) -> Callable[[int], float]:
-    """Factor of the learning rate at a step."""
-    if how.schedule == "constant":
-        return lambda step: 1.0
-    if how.schedule == "step":
-        return lambda step: 0.1 ** min(3, 4 * step // max(1, how.steps))
-    if how.schedule == "cosine":
-        warm = max(1, round(0.03 * how.steps))
-        return lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / how.steps)))
-    raise DepthcueError(f"unknown schedule {how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
 
 
 def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:

@@ -23,7 +23,9 @@ nearly binary, at a sparseness drawn by chance: they teach the order of the pixe
 """
 
 import dataclasses
+import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +49,8 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
-from depthcue.nets.catalog import MASK_DEFAULTS, MASK_NETS
-from depthcue.nets.lite import seen_binary, threshold
+from depthcue.nets.catalog import GENERAL, MASK_DEFAULTS, MASK_NETS
+from depthcue.nets.lite import LiteMaskNet, seen_binary, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
@@ -56,6 +58,19 @@ from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
+from depthcue.training.validation import (
+    COOL_DOWN,
+    FEWEST,
+    PATIENCE,
+    REPORTED,
+    Budget,
+    Course,
+    KeptAside,
+    Validation,
+    check_aside,
+    check_minutes,
+    split,
+)
 
 TEMPERATURES = (0.03, 0.6)
 SHARES = (0.05, 0.75)
@@ -97,6 +112,13 @@ FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
 TABLE_PICTURES = 48
+DEFAULT_MINUTES = 10.0
+STARTS_FROM_GENERAL = ("lite0",)
+"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
+MOMENTS, STEPS_BETWEEN = 10, 15
+"""How often the error on pictures kept aside is measured in a training, and after how many steps at the most often."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,15 +137,42 @@ class MaskTraining(TrainingOptions):
     """Share of the pictures that the target sees through a binary mask; with λ nearly binary, reached half-way."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
+    minutes: float | None = None
+    """Time that all of the training may take, where `steps` and `epochs` are None."""
+    aside: float = 0.0
+    """Share of the pictures kept aside, on which the error through 20% of the pixels is measured (`validation`)."""
+    patience: int = PATIENCE
+    """Measurements without a fall of that error after which training ends; 0: never."""
 
     def check(self) -> None:
         super().check()
+        check_minutes(self.minutes)
+        check_aside(self.aside)
         check_loss(self.loss)
         if self.net not in MASK_NETS:
             raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
         if self.equation not in EQUATIONS:
             raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
         _dial(self)
+
+
+@dataclass(frozen=True)
+class TrainedMask:
+    """What a training of a mask net leaves.
+
+    Attributes:
+        weights: the file; its card lies beside it.
+        target: the depth net, on the device of the training and in eval mode.
+        aside: pictures kept aside, up to as many as there is time for; None where none were, and in all processes but
+            the first.
+        summary: `steps` made, `kept_step` whose weights are kept, `ended` ("steps", "minutes" or "no fall"), `planned`
+            steps where it ended early, `errors` (pairs of a step and the error through 20% of the pixels), `seconds`.
+    """
+
+    weights: Path
+    target: DepthNet
+    aside: KeptAside | None
+    summary: dict[str, Any]
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
@@ -134,6 +183,17 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
+    return run_mask_training(what, out, resume=resume, device=device, progress=progress).weights
+
+
+def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
+                      progress: Progress | None = None, started: float | None = None) -> TrainedMask:
+    """As `train_mask`, with what else a training leaves.
+
+    Args:
+        started: `time.monotonic()` from which `minutes` count; now where None.
+    """
+    started = time.monotonic() if started is None else started
     what.check()
     accelerator = accelerator_for(device)
     target = load_depth_net(what.target, accelerator.device)
@@ -141,15 +201,23 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)
     size = (net.description.height, net.description.width)
-    datasets = what.open_data(what.data, size)
+    datasets, aside = split(what.open_data(what.data, size), what.aside, size)
+    if what.aside and aside is None:
+        log.warning("No pictures are kept aside: each data set has fewer than %d.", FEWEST)
     loader = what.loader(datasets, size, None, accelerator)
     run = RunFolder(out, what.config(), resume)
-    engine = Engine(net, what.optimisation(loader.epoch_length), run, accelerator, progress or Silent(),
-                    frozen=what.frozen(net))
+    budget = None if what.minutes is None else Budget(what.minutes, started)
+    how = what.optimisation(loader.epoch_length)
+    if budget is not None:
+        how = dataclasses.replace(how, steps=budget.first_plan())
+    engine = Engine(net, how, run, accelerator, progress or Silent(), frozen=what.frozen(net),
+                    shows_losses=aside is None)
 
     depth_range = target.description.depth_range
     with restore_mode(target), exchanging(target):
+        watch = _Watch(engine, target, aside, budget, what)
         for batch in engine.batches(loader):
+            watch.before()
             chance = engine.generator()
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), engine.autocast():
@@ -165,7 +233,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
             else:
                 with engine.autocast():
                     mask = engine.net(normalised, dial).float()
-                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.step / engine.how.steps), chance)
+                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.position), chance)
                 # at a sparseness that is given there is nothing for lambda to weigh
                 lam, shown = dial.masked_fill(sharpened, 0.0), None
             with engine.autocast():
@@ -174,20 +242,133 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
             difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
+            watch.after()
+        if accelerator.is_main_process:
+            engine.trained(watch.weights_to_keep())
         if net.keeps_shares and accelerator.is_main_process:
-            net.eval()
-            engine.trained()
-            pictures = [loader.batch(engine.how.steps + extra).rgb
-                        for extra in range(-(-TABLE_PICTURES // what.batch_size))]
+            pictures = [loader.batch(engine.steps + extra).rgb
+                        for extra in range(-(-watch.at_end(TABLE_PICTURES) // what.batch_size))]
             table = lambda_table(net, target, pictures, what.loss)
             net.description = dataclasses.replace(net.description, lambda_at=table)
             at_default = net.lambda_at(net.description.default_keep)
             if at_default is not None:
                 net.description = dataclasses.replace(net.description, default_lambda=round(at_default, 3))
 
-    weights = Path(out) / "mask.safetensors"
-    what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"))
-    return weights
+    weights, summary = Path(out) / "mask.safetensors", watch.summary()
+    kept_aside = {} if aside is None else {"kept_aside": {
+        "pictures": len(aside), **{key: summary[key] for key in ("errors", "kept_step", "ended", "planned")}}}
+    what.save(engine, weights, datasets, target_sha256=target.card.get("sha256"), **kept_aside)
+    shown = None if aside is None or not accelerator.is_main_process else aside.limited(watch.at_end(REPORTED))
+    return TrainedMask(weights, target, shown, summary)
+
+
+class _Watch:
+    """What goes on beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
+
+    def __init__(self, engine: Engine, target: DepthNet, aside: KeptAside | None, budget: Budget | None,
+                 what: MaskTraining) -> None:
+        self.patience = what.patience
+        self.engine, self.budget, self.course = engine, budget, Course()
+        self.started = time.monotonic()
+        self.net: MaskNet = engine.bare  # type: ignore[assignment]
+        self.validation = None if aside is None else Validation(aside, target, engine.accelerator.device,
+                                                                  what.batch_size)
+        self.guides = self.net.keeps_shares
+        """Whether the error decides when training ends: it says nothing of the level of a net of λ's masks."""
+        self.ran_out = False
+        engine.extra = lambda: {"course": self.course.state(), "ran_out": self.ran_out,
+                                "spent_s": 0.0 if budget is None else budget.spent_s()}
+        if engine.resumed:
+            self.course.take(engine.resumed["course"])
+            self.ran_out = engine.resumed["ran_out"]
+            if budget is not None:
+                budget.go_on(engine.resumed["spent_s"])
+        self.number = self._due() + 1
+        """The next of the moments at which the error is measured."""
+
+    def before(self) -> None:
+        """Measure what the net is good for before its first step, and begin to time steps."""
+        if self.validation is not None and not self.course.errors:
+            self._measure()
+        if self.budget is not None and self.budget.idle:
+            if self.validation is not None and not self.validation.mask_s:  # of a run that is gone on with
+                self.validation.error(self.engine.newest())  # type: ignore[arg-type]
+            self.budget.reserve_s = self._end_s()
+            self.budget.begin(self.engine.step)
+
+    def after(self) -> None:
+        """What is due after a step: a new plan, and the error."""
+        engine, budget = self.engine, self.budget
+        if budget is not None and self.course.planned is None and budget.due(engine.step):
+            left = 0 if self.validation is None else (1 - engine.position) * MOMENTS * self._moment_s()
+            steps = int(engine.agreed(budget.plan(engine.step, left)))
+            budget.planned(engine.step, steps)
+            self.ran_out = True
+            engine.replan(steps)
+        if self.validation is None or (self._due() < self.number and engine.step < engine.steps):
+            return
+        self.number = self._due() + 1
+        self._measure()
+        going_on = self.course.planned is None and engine.step < engine.steps
+        if self.guides and going_on and self.course.stalled(self.patience):
+            more = max(round(COOL_DOWN * engine.step), 1)
+            if engine.step + more < engine.steps:
+                self.course.planned = engine.steps
+                log.info("The error through 20%% of the pixels no longer falls: training ends after step %d of %d.",
+                         engine.step + more, engine.steps)
+                engine.replan(engine.step + more)
+
+    def weights_to_keep(self) -> dict[str, torch.Tensor] | None:
+        """The weights with the lowest error; None for the newest."""
+        return self.course.best if self.guides and self.course.best_step != self.engine.step else None
+
+    def at_end(self, pictures: int) -> int:
+        """How many of so many pictures there is time for after the last step: a tenth of the whole, at least 8."""
+        if self.budget is None or self.validation is None:
+            return pictures
+        return max(8, min(pictures, round(pictures * 0.1 * self.budget.total_s / self._whole_end_s())))
+
+    def summary(self) -> dict[str, Any]:
+        """See `TrainedMask`."""
+        kept = self.course.best_step if self.weights_to_keep() is not None else self.engine.step
+        ended = "no fall" if self.course.planned is not None else "minutes" if self.ran_out else "steps"
+        return {"steps": self.engine.step, "kept_step": kept, "ended": ended, "planned": self.course.planned,
+                "errors": [[step, round(error, 5)] for step, error in self.course.errors],
+                "seconds": round(time.monotonic() - self.started if self.budget is None else self.budget.spent_s(), 1)}
+
+    def _due(self) -> int:
+        """How many moments lie behind: MOMENTS in all, fewer where there are few steps."""
+        moments = max(1, min(MOMENTS, self.engine.steps // STEPS_BETWEEN))
+        return int(self.engine.position * moments + 1e-9)
+
+    def _measure(self) -> None:
+        if self.validation is None:
+            return
+        engine, begun = self.engine, time.monotonic()
+        newest: MaskNet = engine.newest()  # type: ignore[assignment]
+        error = engine.agreed(self.validation.error(newest))
+        self.course.add(engine.step, error, newest.state_dict if self.guides else dict)
+        log.info("step %d of %d: error through 20%% of the pixels %.4g on %d pictures kept aside", engine.step,
+                 engine.steps, error, self.validation.count)
+        if engine.accelerator.is_main_process:
+            engine.run.log(engine.step, {"error_through_20": error})
+        engine.progress.advance(0, **{"error through 20%": error})
+        if self.budget is not None:
+            self.budget.pause(time.monotonic() - begun)
+
+    def _moment_s(self) -> float:
+        return 0.0 if self.validation is None else self.validation.count * self.validation.mask_s
+
+    def _whole_end_s(self) -> float:
+        """Seconds after the last step with all pictures: the table of λ, and mask, edges and chance compared."""
+        if self.validation is None:
+            return 1.0
+        table = TABLE_PICTURES * len(TABLE_SHARES) * self.validation.mask_s if self.guides else 0.0
+        return 1.2 * (table + REPORTED * (self.validation.mask_s + 3 * self.validation.whole_s))
+
+    def _end_s(self) -> float:
+        """Seconds to keep for what comes after the last step."""
+        return 2.0 + self._whole_end_s() * self.at_end(REPORTED) / REPORTED
 
 
 @torch.no_grad()
@@ -232,9 +413,31 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
-    """The optimisation of a mask net with what is not said filled in (see `options.recipe`)."""
-    return recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
-                  {"sharpen": 0.6}, net, **asked)
+    """The optimisation of a mask net with what is not said filled in (see `options.recipe`).
+
+    Raises:
+        DepthcueError: more than one of minutes, steps and epochs is given.
+    """
+    found = recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
+                   {"sharpen": 0.6}, net, **asked)
+    if asked.get("minutes") is None:
+        return found
+    if asked["steps"] is not None or asked["epochs"] is not None:
+        raise DepthcueError("--minutes was given with --steps or --epochs", "Give one of the three.")
+    return found | {"steps": None, "epochs": None}
+
+
+def usual_minutes(net: str, minutes: float | None, steps: int | None, epochs: int | None) -> float | None:
+    """The time for a training: as given, or DEFAULT_MINUTES for nets of ours where no length is given at all."""
+    return DEFAULT_MINUTES if net in OURS and minutes is None and steps is None and epochs is None else minutes
+
+
+def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:
+    """What a mask net starts from: as given (`none`: nothing), or the general mask net where that can help."""
+    if init is not None:
+        return None if init == "none" else init
+    fits = net in STARTS_FROM_GENERAL and backbone == "none" and not lam and equation == "4"
+    return GENERAL if fits else None
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
@@ -251,7 +454,10 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
         if type(start) is not type(net) or start.config != net.config:
             raise DepthcueError(f"--init {what.init} is not a {what.net} of the same shape",
                                 "Start from a net of the same architecture.")
-        net.load_state_dict(start.state_dict())
+        if isinstance(net, LiteMaskNet) and isinstance(start, LiteMaskNet):
+            net.start_from(start)
+        else:
+            net.load_state_dict(start.state_dict())
     return net
 
 

@@ -119,7 +119,7 @@ class TrainingOptions:
         if engine.accelerator.is_main_process:
             engine.trained()
             save_net(engine.bare, weights, architecture=self.net, half=self.half, **fields,
-                     training={**dataclasses.asdict(self), "steps": engine.how.steps,
+                     training={**dataclasses.asdict(self), "steps": engine.step,
                                "processes": engine.accelerator.num_processes,
                                "pictures": [len(data) for data in datasets], "command": arguments()})
             engine.run.finish()
