@@ -415,7 +415,7 @@ def _bar(bar: ColourBar, width: int, height: int, size: int) -> Rgb:
         draw.text((1, height - 1), "near", fill=_PANEL_TEXT, font=font, anchor="ld")
         draw.text((width - 1, height - 1), "far", fill=_PANEL_TEXT, font=font, anchor="rd")
         return np.array(strip)
-    used = -size
+    used = -float(size)
     for tick in _ticks(bar.near, bar.far):
         x = math.log(tick / bar.near) / math.log(bar.far / bar.near) * (width - 1)
         text = f"{tick:.6g} {bar.unit}"
@@ -433,7 +433,7 @@ def _ticks(near: float, far: float) -> list[float]:
     decades = range(math.floor(math.log10(near)), math.ceil(math.log10(far)) + 1)
     ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5) if near <= digit * 10.0**decade <= far]
     largest = math.ceil(math.log10(far - near))
-    steps = [digit * 10.0**decade for decade in range(largest, largest - 3, -1) for digit in (5, 2, 1)]
+    steps = [float(digit * 10.0**decade) for decade in range(largest, largest - 3, -1) for digit in (5, 2, 1)]
     for step in steps if len(ticks) < 3 else ():
         ticks = [number * step for number in range(math.ceil(near / step), math.floor(far / step) + 1)]
         if len(ticks) >= 3:

@@ -35,8 +35,8 @@ FindingOption = Annotated[
 def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
              target: TargetOption = None, finding: FindingOption = None, share: ShareOption = 0.2,
              lam: FixedLambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
-             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-             verbose: VerboseOption = False) -> None:
+             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto",
+             as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Put numbers on what the mask prefers: kinds of edges, small objects, the vanishing point and the far.
 
     Rendered scenes know what is what; of photographs only what their depth and their lines tell is measured, and the

@@ -161,6 +161,9 @@ CompileOption = Annotated[bool, typer.Option("--compile", rich_help_panel=SPEED,
                                              "minute at the start, faster steps on a GPU.")]
 HalfOption = Annotated[bool, typer.Option("--half", rich_help_panel=OUTPUT, help="Write the weights in 16-bit floats: "
                                           "half the file, nearly the same net.")]
+LogOption = Annotated[str | None, typer.Option("--log", metavar="TRACKER", rich_help_panel=OUTPUT, help="Show the "
+                                               "training in tensorboard (files in the run folder), wandb or trackio. "
+                                               "metrics.jsonl is written anyway.")]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", rich_help_panel=OUTPUT, help="Name of the "
                                                 "net on its card. Default: the architecture's.")]
 
@@ -286,6 +289,7 @@ class TrainingWords:
     compile: CompileOption = False
     half: HalfOption = False
     name: NameOption = None
+    log: LogOption = None
     device: DeviceOption = "auto"
     limit: LimitOption = None
     seed: SeedOption = 0
@@ -309,7 +313,7 @@ class TrainingWords:
 
         with progress_bar(self.quiet) as progress:
             weights = train(what, self.out or new_run_folder(kind, what.net), resume=self.resume, device=self.device,
-                            progress=progress)
+                            progress=progress, tracker=self.log)
         print_json({"weights": str(weights)}) if self.json else print(weights)
 
 

@@ -91,7 +91,7 @@ def _run(what: "MaskTraining", words: TrainingWords, started: float) -> None:
     folder = words.out or new_run_folder("mask", what.net)
     with progress_bar(words.quiet) as progress:
         trained = run_mask_training(what, folder, resume=words.resume, device=words.device, progress=progress,
-                                    started=started)
+                                    started=started, tracker=words.log)
         found = None if trained.aside is None else check_trained(trained, folder / "check", words.seed, progress)
     if words.json:
         curves = {} if found is None else {way: entry for way, (entry,) in found["curves"].items()}

@@ -35,6 +35,7 @@ from depthcue.files import atomic_path, write_bytes
 from depthcue.frames.frame import Frame
 from depthcue.frames.videos import create_file
 from depthcue.imaging import Yuv, grey8, grey16
+from depthcue.text import did_you_mean
 
 AUTO = "auto"
 
@@ -79,7 +80,8 @@ def check_encoder(name: str) -> None:
         DepthcueError: no encoder has this name.
     """
     if name != AUTO and name not in ENCODERS:
-        raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
+        raise DepthcueError(f"there is no encoder {name!r}",
+                            f"{did_you_mean(name, ENCODERS)}Choose {AUTO}, {', '.join(ENCODERS)}.")
 
 
 def find_encoder(name: str, size: tuple[int, int]) -> Encoder:
@@ -174,7 +176,7 @@ _PLY_TYPES = {"f4": "float", "u1": "uchar"}
 
 def _ply_bytes(points: Values) -> bytes:
     """A structured array (N,) as a point cloud of Stanford's format, little-endian."""
-    fields = points.dtype.fields or {}
+    fields: Any = points.dtype.fields or {}
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}",
              *(f"property {_PLY_TYPES[kind.str[1:]]} {name}" for name, (kind, *_) in fields.items()), "end_header"]
     return ("\n".join(lines) + "\n").encode() + points.tobytes()

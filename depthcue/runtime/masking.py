@@ -27,7 +27,7 @@ from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size
 from depthcue.nets import MaskDescription, load_depth_net, load_target_of
-from depthcue.nets.catalog import GENERAL
+from depthcue.nets.catalog import GENERAL, warn_of_other_target
 from depthcue.runtime.depth_runner import DepthThroughMask
 from depthcue.runtime.jobs import Infer, Maps, Outcome, Prepared
 from depthcue.runtime.opening import open_runner, torch_threads
@@ -311,6 +311,8 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Runner, D
                          keep=options.keep, lam=options.lam, batch_size=plan.batch_size, size=options.size,
                          frames=frames, threads=plan.threads, compiled=options.compiled,
                          cpu_fallback=options.cpu_fallback)
+    if options.target is not None:
+        warn_of_other_target(runner.description, options.weights, options.target)
     if not options.needs_depth:
         return runner, None
     try:

@@ -11,6 +11,7 @@ from depthcue.scorers.attribution import depth_net_of, rollout
 from depthcue.scorers.edges import canny_edges, hed, nearness, sobel_edges
 from depthcue.scorers.keeping import Means, Pictures, Score, centre_scores, grid_scores, random_scores
 from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, optimise_masks
+from depthcue.text import did_you_mean
 
 PAPER_LAMBDA = 5.0
 """What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
@@ -24,7 +25,8 @@ def build_method(name: str, means: Means) -> Score:
             pictures without the truth that it needs.
     """
     if name not in METHODS:
-        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(METHODS)}.")
+        raise DepthcueError(f"there is no way to choose pixels called {name!r}",
+                            f"{did_you_mean(name, METHODS)}There are: {', '.join(METHODS)}.")
     return METHODS[name](means)
 
 

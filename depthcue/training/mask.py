@@ -187,15 +187,17 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 
 
 def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-                      progress: Progress | None = None, started: float | None = None) -> TrainedMask:
+                      progress: Progress | None = None, started: float | None = None,
+                      tracker: str | None = None) -> TrainedMask:
     """As `train_mask`, with what else a training leaves.
 
     Args:
         started: `time.monotonic()` from which `minutes` count; now where None.
+        tracker: one of `engine.TRACKERS`, which shows the training while it goes on.
     """
     started = time.monotonic() if started is None else started
     what.check()
-    accelerator = accelerator_for(device)
+    accelerator = accelerator_for(device, tracker, out)
     target = load_depth_net(what.target, accelerator.device)
     require_gradients(target, "training a mask net")
     target.to(memory_format=torch.channels_last)
