@@ -14,8 +14,8 @@ import depthcue
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging",), ("frames", "scenes"), ("data",),
-    ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
+    ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging",), ("frames", "scenes"),
+    ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
     ("runtime",), ("bench",), ("report",), ("demo",), ("cli",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""

@@ -195,7 +195,7 @@ class _Lines:
         if self._work is None:
             return
         self._work.advance(steps, figures)
-        if time.monotonic() - self._last >= LINE_EVERY_S:
+        if steps and time.monotonic() - self._last >= LINE_EVERY_S:
             self._last = time.monotonic()
             print(f"{printable(self._what)}: {self._work.words()}", file=sys.stderr, flush=True)
 

@@ -84,7 +84,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="depthcue", cls=GroupedCommands, help="What a monocular depth network looks at, measured.",
         epilog="Begin with: depthcue demo, or depthcue mask PICTURES --out DIR. Every command explains itself: "
-               "depthcue COMMAND --help. After depthcue --install-completion, the Tab key completes commands and options.",
+               "depthcue COMMAND --help. After depthcue --install-completion, the Tab key completes words.",
         no_args_is_help=True,
         pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
     )

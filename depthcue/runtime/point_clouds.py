@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path
-from depthcue.imaging import Grey, Map, Rgb, resize_rgb, top_pixels
+from depthcue.imaging import Grey, Map, Rgb, resize_map, resize_rgb, top_pixels
 
 FIELD_OF_VIEW_DEG = 60.0
 """Between a phone's main camera and a webcam."""
@@ -39,18 +39,22 @@ def check_field_of_view(degrees: float) -> float:
 
 
 def cloud_of(depth: Map, rgb: Rgb, kept: NDArray[np.bool_], field_of_view_deg: float, stride: int = 1) -> NDArray[Any]:
-    """The points of a depth map, a record of POINT for each pixel whose depth is known.
+    """The points of a depth map, a record of POINT for each pixel of `kept` where the depth is known.
 
     Args:
-        depth: float32 (h, w), distance along the camera's axis.
+        depth: float32 (h, w), of any size, distance along the camera's axis.
         rgb: uint8 (H, W, 3), of any size.
-        kept: bool (h, w).
+        kept: bool (height, width).
         stride: every how many pixels one becomes a point.
 
     Returns:
         (N,) in the depth's unit; x to the right, y up, z towards the viewer, as viewers of .ply files have it.
     """
-    height, width = depth.shape
+    height, width = kept.shape
+    if np.isfinite(depth).all():
+        depth = resize_map(depth, height, width)
+    else:  # what is not known does not spread to its neighbours
+        depth = depth[np.arange(height) * depth.shape[0] // height][:, np.arange(width) * depth.shape[1] // width]
     focal_x = width / 2 / math.tan(math.radians(field_of_view_deg) / 2)
     focal_y = focal_x * (height / rgb.shape[0]) / (width / rgb.shape[1])  # nets may see the picture squeezed
     rows, columns = np.mgrid[0:height:stride, 0:width:stride]
@@ -135,7 +139,7 @@ class Recording:
             stream.log("name", rerun.TextDocument(name))
             stream.log("picture", rerun.Image(rgb).compress(jpeg_quality=85))
             stream.log("mask", rerun.Image(mask))
-            for entity, depth in zip(("depth", "depth from kept pixels"), depths, strict=True):
+            for entity, depth in zip(("depth/all", "depth/kept"), depths, strict=True):
                 stream.log(entity, rerun.DepthImage(depth, meter=1.0 if metres else None))
             stream.log("scene/all", rerun.Points3D(points, colors=colours))
             stream.log("scene/kept", rerun.Points3D(points[shown], colors=colours[shown]))
