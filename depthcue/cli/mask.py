@@ -33,8 +33,9 @@ SourcesArgument = Annotated[list[str], typer.Argument(metavar="SOURCE", help="Pi
 MaskWeightsOption = Annotated[str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL,
                                                        help="Mask net: compact-indoor, compact-road, general, a "
                                                        ".safetensors, .onnx or .engine file, a released checkpoint, "
-                                                       "or NAME:PATH. Default: the one shipped for --target; general, "
-                                                       "a first guess, for a net without one; compact-indoor without "
+                                                       "NAME:PATH, or hub:OWNER/NAME of the Hugging Face hub. "
+                                                       "Default: the one shipped for --target; general, a first "
+                                                       "guess, for a net without one; compact-indoor without "
                                                        "--target.", show_default=False)]
 SaveOption = Annotated[list[str] | None, typer.Option("--save", "-s", metavar="KIND,...", rich_help_panel=OUTPUT,
                                                       help="What to write. To look at: mask (grey), overlay (the "
@@ -146,10 +147,11 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
                                  param_hint="--show or --rerun")
     if show and as_json:
         raise typer.BadParameter("--json prints one document and nothing else", param_hint="--show")
-    if weights is None and (weights := mask_net_for(target)) == GENERAL and not quiet:
+    chosen = mask_net_for(target) if weights is None else weights
+    if weights is None and chosen == GENERAL and not quiet:
         say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
             f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
-    options = MaskOptions(weights=weights, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
+    options = MaskOptions(weights=chosen, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,

@@ -32,7 +32,8 @@ DATA = ("scenes:indoor or scenes:road (rendered; scenes:KIND:COUNT for COUNT pic
         "folder:DIR")
 
 WeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help=f"Mask net: {NETS}.")]
+    str, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help=f"Mask net: {NETS}; or "
+                      "hub:OWNER/NAME of the Hugging Face hub.")]
 TargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL, help=f"Depth net to look into: "
                              f"{NETS}, or a network of others: {FOREIGN}. Default: the one the mask net was trained "

@@ -17,15 +17,13 @@ from pathlib import Path, PurePosixPath
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import kind_of_name
-from depthcue.frames.kinds import why_unread
-from depthcue.imaging import open_picture
+from depthcue.frames.kinds import DEPTH_WORDS, is_deep_grey, why_unread, words_of
 
 DEPTH_SUFFIXES = frozenset((".exr", ".npy", ".npz", ".pgm", ".png", ".tif", ".tiff"))
 ARRAY_SUFFIXES = frozenset((".exr", ".npy", ".npz"))
 MAX_TIME_DIFFERENCE_S = 0.02
 """Between a picture and its depth in a recording; that of associate.py."""
 
-_DEPTH = frozenset(("depth", "depths", "depthmap", "depthmaps"))
 _PICTURE = frozenset(("rgb", "rgbs", "color", "colors", "colour", "colours", "image", "images", "img", "imgs", "photo",
                       "photos", "picture", "pictures", "pic", "pics", "frame",
                       "frames"))
@@ -35,7 +33,6 @@ _OTHER = frozenset(("label", "labels", "semantic", "semantics", "segmentation", 
                     "masks", "normal", "normals", "confidence", "disp", "disps", "disparity", "disparities", "flow",
                     "infrared"))
 """What lies beside pictures and depth and is neither."""
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TIME = re.compile(r"\d+\.\d+")
 _USUAL = ("{}_depth.png", "{}.npy", "depth/{}.png", "depth/{}_depth.png", "depth/{}.npy")
 """Depth maps of a picture's stem, the first counts where there are several."""
@@ -121,7 +118,7 @@ def _check_none_said(root: Path, depths: Sequence[Path], pictures: Sequence[Path
     Raises:
         DepthcueError: files are named as depth maps, and belong to no picture.
     """
-    named = [depth for depth in depths if _says(depth.relative_to(root), root, _DEPTH)]
+    named = [depth for depth in depths if _says(depth.relative_to(root), root, DEPTH_WORDS)]
     if named:
         beside = f", and the pictures there are named otherwise, the first {pictures[0]}" if pictures else ""
         raise DepthcueError(
@@ -141,43 +138,29 @@ def _role(relative: Path, root: Path) -> str | None:
         return "others"
     if suffix in ARRAY_SUFFIXES:
         return "depths"
-    if _says(relative, root, _DEPTH):
+    if _says(relative, root, DEPTH_WORDS):
         return "depths"
     return "pictures"
 
 
 def _says(relative: Path, root: Path, words: frozenset[str]) -> bool:
     """Whether a name says one of the words: the file's, a folder's on its way; the root's if the file is deep grey."""
-    if any(words & set(_words(part)) for part in (*relative.parts[:-1], relative.stem)):
+    if any(words & set(words_of(part)) for part in (*relative.parts[:-1], relative.stem)):
         return True
-    return words is _DEPTH and bool(words & set(_words(root.name))) and _is_deep_grey(root / relative)
-
-
-def _is_deep_grey(file: Path) -> bool:
-    if file.suffix.lower() not in (".pgm", ".png", ".tif", ".tiff"):
-        return False
-    try:
-        with open_picture(file, file) as image:
-            return image.mode.startswith("I") or image.mode == "F"
-    except (DepthcueError, OSError):
-        return False
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name)]
+    return words is DEPTH_WORDS and bool(words & set(words_of(root.name))) and is_deep_grey(root / relative)
 
 
 def _bare(name: str) -> tuple[str, ...]:
     """The words that tell one frame, or scene, from another."""
-    words = _words(name)
-    if _DEPTH & set(words):
+    words = words_of(name)
+    if DEPTH_WORDS & set(words):
         words = [word for word in words if word not in _SILENT]
-    return tuple(word for word in words if word not in _DEPTH | _PICTURE)
+    return tuple(word for word in words if word not in DEPTH_WORDS | _PICTURE)
 
 
 def _folder_key(relative: Path) -> Key:
     """The path of a file's scene: its folders without those that only say what lies in them."""
-    return tuple(bare for part in relative.parts[:-1] if not _OTHER & set(_words(part)) and (bare := _bare(part)))
+    return tuple(bare for part in relative.parts[:-1] if not _OTHER & set(words_of(part)) and (bare := _bare(part)))
 
 
 def _key(file: Path, root: Path) -> Key:

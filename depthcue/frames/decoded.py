@@ -30,7 +30,7 @@ _UNSPECIFIED = 2
 class Decoded:
     """One frame; `size` is (H, W), upright. Used by one thread at a time."""
 
-    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, turn: "Turn",
+    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, turn: "Orientation",
                  size: tuple[int, int] | None = None) -> None:
         """
         Args:
@@ -81,7 +81,7 @@ class Decoded:
         return Colorspace.ITU709 if self._frame.height >= 720 else Colorspace.ITU601  # what players assume
 
 
-class Turn:
+class Orientation:
     """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
 
     def __init__(self, a: int, b: int, c: int, d: int) -> None:
@@ -100,7 +100,7 @@ class Turn:
         return upright[::-1 if self._flips_rows else 1, ::-1 if self._flips_columns else 1]
 
 
-def turn_of(frame: VideoFrame) -> Turn:
+def orientation_of(frame: VideoFrame) -> Orientation:
     """The turn that a frame asks for.
 
     To be asked of a video's first frame alone: asking makes the frame refer to itself, and such frames stay in memory
@@ -109,9 +109,9 @@ def turn_of(frame: VideoFrame) -> Turn:
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
     except KeyError:
-        return Turn(1, 0, 0, 1)
+        return Orientation(1, 0, 0, 1)
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
-    return Turn(a, b, c, d)
+    return Orientation(a, b, c, d)
 
 
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.kinds import SUPPORTED, kind_of_file, kind_of_name, known_kind, live_name, tell_skipped, why_unread
+from depthcue.frames.kinds import (
+    SUPPORTED,
+    kind_of_file,
+    kind_of_name,
+    known_kind,
+    live_name,
+    tell_skipped,
+    why_left_out,
+)
 from depthcue.text import NOT_UTF8, without_password
 
 RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy", "points")
@@ -124,7 +132,7 @@ def _tell_skipped(skipped: Iterable[str], on_skip: Callable[[str, str], None] | 
     names = list(skipped)
     tell_skipped(names)
     for name in names:
-        why = why_unread(name)
+        why = why_left_out(name)
         if on_skip is not None and why is not None:
             on_skip(name, why[0])
 
@@ -183,8 +191,9 @@ def _expand(source: str, without: Path | None, skipped: dict[str, None]) -> Iter
 
 def _supported(files: Sequence[Path], skipped: dict[str, None]) -> list[Path]:
     """The pictures and videos among files; those of kinds that are not read are added to `skipped`."""
-    skipped.update((str(path), None) for path in sorted(files) if why_unread(path) is not None)
-    return [path for path in files if kind_of_file(path) is not None]
+    left_out = {path for path in files if why_left_out(path) is not None}
+    skipped.update((str(path), None) for path in sorted(left_out))
+    return [path for path in files if path not in left_out and kind_of_file(path) is not None]
 
 
 def _named(files: Sequence[Path]) -> set[Path]:
@@ -224,7 +233,7 @@ def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Itera
     supported = sorted(_supported(files, skipped),
                        key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not supported:
-        raise DepthcueError(f"{folder} holds no picture and no video: it holds {_described(files)}", SUPPORTED)
+        raise DepthcueError(f"{folder} holds no picture and no video: it holds {_described(files)}", _remedy(skipped))
     for path in supported:
         yield path, known_kind(path), path.relative_to(folder).with_suffix("").as_posix()
 
@@ -287,7 +296,8 @@ def _globbed(pattern: Path, without: Path | None, skipped: dict[str, None]) -> I
         supported = _without_results(supported)
     if not supported:
         if files:
-            raise DepthcueError(f"{pattern} matches {_described(files)} but no picture and no video", SUPPORTED)
+            raise DepthcueError(f"{pattern} matches {_described(files)} but no picture and no video",
+                                _remedy(skipped))
         raise DepthcueError(f"{pattern} matches nothing", "Check the folder, and put the pattern in quotes.")
     for path in sorted(supported, key=lambda path: natural_key(path.as_posix())):
         try:
@@ -371,6 +381,12 @@ def _list_folder(folder: Path) -> list[Path]:
         raise DepthcueError(f"{folder} is not a folder", "Check the path.") from None
     except PermissionError:
         raise DepthcueError(f"the folder {folder} cannot be read", "Change its rights.") from None
+
+
+def _remedy(skipped: Iterable[str]) -> str:
+    """What to do where all files were left out: by the reason for the first, or what is supported."""
+    why = next((why for name in skipped if (why := why_left_out(name)) is not None), None)
+    return SUPPORTED if why is None else f"Left out, as {why[0]}. {why[1]}"
 
 
 def _described(files: Sequence[Path]) -> str:

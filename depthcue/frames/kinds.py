@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from PIL import features
 
 from depthcue.errors import DepthcueError
-from depthcue.imaging import HEIF_HINT
+from depthcue.imaging import HEIF_HINT, open_picture
 from depthcue.text import HIDDEN, MAX_LABEL, without_password
 
 IMAGE_SUFFIXES = frozenset((".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
@@ -35,6 +35,9 @@ _LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TI
 _PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
 _HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
 _VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
+DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth",
+             "Name the file itself to mask it as a picture.")
+DEPTH_WORDS = frozenset(("depth", "depths", "depthmap", "depthmaps"))
 _PLAYLIST = ("lists of other files are not followed", "Name the files.")
 _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
     (".3fr .arq .arw .cr2 .cr3 .crw .dcr .dcs .dng .eip .erf .fff .gpr .iiq .k25 .kdc .mdc .mef .mos .mrw "
@@ -50,6 +53,7 @@ _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
 _NEEDED = {".avif": "avif", **dict.fromkeys((".j2k", ".jp2", ".jpc", ".jpf", ".jpx"), "jpg_2000"), ".webp": "webp"}
 """What of Pillow reads a picture, where Pillow may have been built without it."""
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TEXT_OR_VIDEO = frozenset((".mts", ".ts"))
 """TypeScript, translations of Qt; or MPEG transport streams."""
 _LOOKED_AT = 4096
@@ -100,11 +104,38 @@ def why_unread(name: str | PurePath) -> tuple[str, str] | None:
     return _UNREAD.get(suffix)
 
 
+def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
+    """Why a file of a folder or glob is left out and what to do: a kind that is not read, or a depth map.
+
+    A depth map is 16-bit grey, or float, under a name or in a folder that says depth.
+    """
+    if (why := why_unread(path)) is not None:
+        return why
+    named = any(DEPTH_WORDS & set(words_of(part)) for part in (PurePath(path).parent.name, PurePath(path).stem))
+    return DEPTH_MAP if named and is_deep_grey(Path(path)) else None
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case: `syncDepth_0007` has `sync`, `depth`, `0007`."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def is_deep_grey(file: Path) -> bool:
+    """Whether a picture is grey with more than 8 bits; False for what cannot be opened."""
+    if file.suffix.lower() not in (".pgm", ".png", ".tif", ".tiff"):
+        return False
+    try:
+        with open_picture(file, file) as image:
+            return image.mode.startswith("I") or image.mode == "F"
+    except (DepthcueError, OSError):
+        return False
+
+
 def tell_skipped(names: Sequence[str]) -> None:
     """Log which pictures and videos were left out, and why; a line for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name in names:
-        if (why := why_unread(name)) is not None:
+        if (why := why_left_out(name)) is not None:
             reasons.setdefault(why, []).append(name)
     for (what, remedy), left in reasons.items():
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")

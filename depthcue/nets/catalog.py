@@ -24,6 +24,7 @@ from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
+from depthcue.nets.hub import FORM, fetch_mask_net, is_published
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
 from depthcue.nets.published import (
@@ -170,9 +171,13 @@ def mask_net_for(target: str | None) -> str:
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
     """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
+    `hub:OWNER/NAME` is fetched from the Hugging Face hub (see `hub`).
+
     Raises:
-        DepthcueError: unknown name, missing file, weights that do not fit, a depth net.
+        DepthcueError: unknown name, missing file, weights that do not fit, a depth net, nothing on the hub.
     """
+    if is_published(spec):
+        spec = str(fetch_mask_net(spec))
     if spec.endswith(".onnx"):
         return ExportedMaskNet(Path(spec)).to(device).eval()
     name, path = _resolve(spec, "mask", MASK_NETS)
@@ -240,7 +245,7 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
         return None, Path(spec)
     if colon and (near := did_you_mean(name, [*registry, *KINDS])):  # a typing mistake before the colon
         raise DepthcueError(f"{spec!r} names no {kind} net: there is no {name}", near.strip())
-    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), *([SPECS] if kind == "depth" else [])]
+    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), SPECS if kind == "depth" else FORM]
     near = did_you_mean(spec, [*SHIPPED, *registry, *(str(each) for each in _beside(Path(spec)))])
     raise DepthcueError(f"{spec!r} names no {kind} net, and there is no such file",
                         f"{near}Give {', '.join(known)}, or the path of a checkpoint.")

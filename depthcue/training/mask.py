@@ -176,19 +176,22 @@ class TrainedMask:
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-               progress: Progress | None = None) -> Path:
+               progress: Progress | None = None, target_net: DepthNet | None = None) -> Path:
     """Train a mask net and write OUT/mask.safetensors with its card; returns that path.
+
+    Args:
+        target_net: the depth net itself, where `what.target` is no more than its name.
 
     Raises:
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
-    return run_mask_training(what, out, resume=resume, device=device, progress=progress).weights
+    return run_mask_training(what, out, resume=resume, device=device, progress=progress, target_net=target_net).weights
 
 
 def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
                       progress: Progress | None = None, started: float | None = None,
-                      tracker: str | None = None) -> TrainedMask:
+                      tracker: str | None = None, target_net: DepthNet | None = None) -> TrainedMask:
     """As `train_mask`, with what else a training leaves.
 
     Args:
@@ -198,7 +201,8 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     started = time.monotonic() if started is None else started
     what.check()
     accelerator = accelerator_for(device, tracker, out)
-    target = load_depth_net(what.target, accelerator.device)
+    target = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
+        accelerator.device)
     require_gradients(target, "training a mask net")
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)

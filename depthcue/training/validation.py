@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from depthcue.data import NONE, Batch, Frames, RgbdData, training_batch
+from depthcue.data import NONE, Frames, RgbdBatch, RgbdData, training_batch
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, depth_from, see_whole
 from depthcue.nets.units import Units
@@ -51,7 +51,7 @@ class Part:
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
         return self.data.frames([self.indices[index] for index in indices], device)
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         return self.data.evaluation_batch([self.indices[index] for index in indices], device)
 
 
@@ -84,13 +84,13 @@ class KeptAside:
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
         raise NotImplementedError("pictures kept aside are not trained on")
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         views = []
         for part, index in (self._pictures[at] for at in indices):
             frames = part.frames([index], device)
             views.append(training_batch(frames, self.size, None, NONE, torch.Generator().manual_seed(0)))
         names = [name for view in views for name in view.names]
-        return Batch(torch.cat([view.rgb for view in views]), None, None, names)
+        return RgbdBatch(torch.cat([view.rgb for view in views]), None, None, names)
 
 
 def split(datasets: Sequence[RgbdData], share: float, size: tuple[int, int]) -> tuple[list[RgbdData], KeptAside | None]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import kinds
@@ -347,3 +348,23 @@ def test_folders_that_differ_by_case_alone_in_a_stream(tmp_path):
         (tmp_path / name).touch()
     names = [each.name.casefold() for each in stream_inputs([str(tmp_path)])]
     assert len(set(names)) == len(names)
+
+
+def test_depth_maps_beside_photographs_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = tmp_path / "set"
+    for name, mode in (("color/0001.png", "RGB"), ("depth/0001.png", "I;16"), ("a_depth.tif", "I;16"),
+                       ("depth_of_field.png", "RGB"), ("x_ray.png", "I;16")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, (4, 4)).save(root / name)
+    told: list[tuple[str, str]] = []
+    for find in (find_inputs, lambda sources, **more: list(stream_inputs(sources, **more))):
+        told.clear()
+        found = find([str(root)], on_skip=lambda name, why: told.append((Path(name).name, why)))
+        assert {each.path.relative_to(root).as_posix() for each in found} == {
+            "color/0001.png", "depth_of_field.png", "x_ray.png"}
+        assert sorted(name for name, _ in told) == ["0001.png", "a_depth.tif"]
+    assert "depth maps are no photographs" in caplog.text
+    # one that the user names is what the user wants
+    assert len(find_inputs([str(root / "a_depth.tif")])) == 1
+    with pytest.raises(DepthcueError, match="holds no picture(.|\n)*depth maps are no photographs"):
+        find_inputs([str(root / "depth")])

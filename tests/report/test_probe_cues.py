@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from depthcue.report.probe import (
+from depthcue.report.probe_figures import (
     appearance,
     beside_others,
     camera,
     digits,
     occlusion,
+    profiles_of,
     seen_and_believed,
     unfamiliar,
     where_the_mask_lies,
 )
-from depthcue.report.probe_figures import profiles_of
 
 
 def number(value: float, low: float, high: float, n: int = 8, **more: Any) -> dict[str, Any]:

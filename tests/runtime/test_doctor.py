@@ -121,8 +121,6 @@ def test_a_cache_that_cannot_be_written_is_told_and_does_not_hinder(shipped, tmp
 def test_tensorrt_is_tried_by_building_and_running_a_tiny_engine(monkeypatch, tmp_path, version, gpu, words):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     fake_tensorrt.install(monkeypatch, version, gpu)
-    monkeypatch.setattr("depthcue.export.tensorrt_engine.has_gpu", lambda: gpu is not None)
-    monkeypatch.setattr("depthcue.export.tensorrt_engine.find_gpu", lambda: fake_tensorrt.install.gpu)
     name = fake_tensorrt.NAMES[version].replace("_", "-")
     monkeypatch.setattr(doctor, "is_installed", lambda each: each == name)
     found = {each.what: each for each in doctor._tensorrt()}
