@@ -15,9 +15,9 @@ import depthcue
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
     ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging", "results"),
-    ("frames", "scenes"), ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
-    ("runtime",), ("bench",), ("report",), ("answers",), ("masker",), ("measuring", "publishing"), ("demo",), ("app",),
-    ("cli",),
+    ("frames", "scenes"), ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"),
+    ("evaluation",), ("probes",), ("runtime",), ("bench",), ("report",), ("answers",), ("masker",),
+    ("measuring", "publishing"), ("demo",), ("app",), ("cli",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}

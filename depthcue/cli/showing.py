@@ -14,7 +14,7 @@ from depthcue.errors import DepthcueError
 SHOWN = 6
 """How many results are shown."""
 PREFERRED = ("panel", "overlay", "depth", "mask")
-"""Kinds that can be looked at; of each input the first that was saved is shown."""
+"""Kinds that can be looked at; of each input the first that was saved is shown, in a terminal the overlay first."""
 _LATEST_FRAME = 100
 Titled = tuple[str, Image.Image]
 
@@ -25,7 +25,8 @@ def show_results_of(summary: dict[str, Any], out: Path) -> None:
     Raises:
         DepthcueError: nothing was saved that can be looked at, or there is neither a display nor a terminal.
     """
-    found = list(_pictures(summary, out))
+    kinds = PREFERRED if has_display() else sorted(PREFERRED, key=lambda kind: kind != "overlay")
+    found = list(_pictures(summary, out, kinds))
     if not found:
         raise DepthcueError("--show: nothing was saved that can be looked at", f"Save {', '.join(PREFERRED)}.")
     if has_display():
@@ -95,7 +96,9 @@ def show_in_terminal(pictures: Sequence[Titled]) -> None:
         raise DepthcueError("--show: there is neither a display nor a terminal", "The files are written; open those.")
     for title, picture in pictures:
         console.print(Text(title, style="bold"))
-        console.print(_renderable(picture, console.width))
+        # as wide as the terminal, and no higher than most of it
+        width = min(console.width, round(2 * (console.height - 3) * picture.width / picture.height))
+        console.print(_renderable(picture, max(width, 10)))
 
 
 def _renderable(picture: Image.Image, width: int) -> Any:
@@ -126,12 +129,12 @@ def half_blocks(picture: Image.Image, width: int) -> Any:
     return Segments(segments)
 
 
-def _pictures(summary: dict[str, Any], out: Path) -> Iterator[Titled]:
+def _pictures(summary: dict[str, Any], out: Path, kinds: Sequence[str] = PREFERRED) -> Iterator[Titled]:
     from depthcue.frames import Input, open_input
 
     shown = 0
     for entry in summary["inputs"]:
-        for kind in PREFERRED:
+        for kind in kinds:
             paths = [out / each for each in entry["outputs"]]
             paths += [each for path in paths if path.is_dir() for each in sorted(path.glob(f"*_{kind}.png"))[:1]]
             path = next((each for each in paths if each.stem.endswith(f"_{kind}")), None)

@@ -18,7 +18,7 @@ PAPER_LAMBDA = 5.0
 
 
 def build_scorer(name: str, means: ScorerInputs) -> Scorer:
-    """The scoring function called `name` in METHODS.
+    """The scoring function called `name` in SCORERS.
 
     Raises:
         DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
