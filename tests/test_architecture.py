@@ -22,7 +22,8 @@ FLOORS = (
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 NEVER = {"runtime": {"training", "evaluation", "probes", "report"},
-         "report": set(RANK) - {"errors", "text", "documents", "files", "results", "imaging", "report", "progress"}}
+         "report": set(RANK) - {"errors", "text", "colours", "documents", "files", "results", "imaging", "report",
+                                "progress"}}
 
 
 def room_of(module: str) -> str:
