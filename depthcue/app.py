@@ -174,6 +174,7 @@ class _Bar:
 
     def change(self, total: int) -> None:
         self._total = total
+        self._tell()
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         self._done += steps

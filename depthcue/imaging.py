@@ -1,4 +1,4 @@
-"""The one place for colour order, scaling, resize geometry, colour maps, overlays and panels.
+"""The one place for colour order, scaling, resize geometry, overlays and panels; colours by name are in `colours`.
 
 Numpy in, numpy out; results may be written to. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a
 depth in metres) is float32 (H, W). Colours, curves and captions are decided here, so that files, videos and reports
@@ -8,6 +8,7 @@ look alike.
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
+from depthcue.colours import DEPTH_COLOURS, MASK_COLOURS, USUAL, Look, blend_of, colour_scale, outline, planes_of
 from depthcue.errors import DepthcueError
 
 Rgb = NDArray[np.uint8]
@@ -26,6 +28,8 @@ Map = NDArray[np.float32]
 """float32, (H, W)."""
 Yuv = tuple[Grey, Grey, Grey]
 """Luma (H, W) and blue and red chroma (H/2, W/2), BT.709 in limited range: what video files hold (yuv420p)."""
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 MAX_WORKING_PIXELS = 2**26
 """What a net may be made to work at: 8192x8192."""
@@ -44,16 +48,11 @@ BACKGROUND_GREY = 128
 UNKNOWN_GREY = 110
 """Grey of a depth that is not known (NaN or not positive)."""
 
-# Anchors of the two scales, evenly spaced; the first follows Matplotlib's inferno (CC0). Lightness changes steadily, so
-# that they read in print and to colour-blind eyes.
-_EMBER = ("#000004", "#160b39", "#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819", "#fca50a", "#f6d746",
-          "#fcffa4")
-_RANGE = ("#fdf3c4", "#fbd37b", "#f9a65a", "#ee7554", "#d24b62", "#a93577", "#7b2a85", "#4e2483", "#2a1a62", "#110d33")
-
 _PANEL_BACKGROUND = (24, 25, 28)
 _PANEL_TEXT = (236, 236, 232)
 _PANEL_GAP = 6
-_TILE_SIDES = (96, 1280)
+_SMALLEST_LETTERS = 10
+_TILE_SIDES = (200, 1280)
 """Panels enlarge tiles whose longer side is below the first figure and shrink those above the second."""
 _STRIP_PIXELS = 1 << 20
 _WIDE = 2.0
@@ -230,8 +229,8 @@ def top_pixels(scores: Map | NDArray[np.uint16], share: float, seed: int = 0) ->
     return kept.reshape(scores.shape)
 
 
-def overlay(rgb: Rgb, mask: Map | Grey) -> Rgb:
-    """The picture with the mask over it: what is hidden turns dark and grey, what is kept glows in amber.
+def overlay(rgb: Rgb, mask: Map | Grey, look: Look = USUAL) -> Rgb:
+    """The picture with the mask over it, in one of the styles of `colours.Look`.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -240,25 +239,32 @@ def overlay(rgb: Rgb, mask: Map | Grey) -> Rgb:
     Returns:
         uint8 (H, W, 3).
     """
-    light, colours = grey_of(rgb), _overlay_colours()
-    picture = np.empty((*light.shape, 3), np.uint8)
-    # in strips: looking up needs eight bytes a pixel, and pictures may have hundreds of millions
-    rows = max(_STRIP_PIXELS // light.shape[1], 1)
-    for top in range(0, light.shape[0], rows):
+    levels = outline(grey8(mask)) if look.style == "contour" else grey8(mask)
+    blend = blend_of(look)
+    kept, grey, ground = (np.round(table * 256).astype(np.uint16) for table in (blend.kept, blend.grey, blend.ground))
+    light, picture = grey_of(rgb), np.empty(rgb.shape, np.uint8)
+    # in strips, because pictures may have hundreds of millions of pixels; 255 · 256 fits in 16 bits
+    rows = max(_STRIP_PIXELS // rgb.shape[1], 1)
+    for top in range(0, rgb.shape[0], rows):
         strip = slice(top, top + rows)
-        picture[strip] = colours.take(_light_under_mask(light[strip], mask[strip]), axis=0)
+        at = levels[strip]
+        common = grey.take(at) * light[strip]
+        for channel in range(3):
+            mixed = kept.take(at) * rgb[strip, :, channel] + common + ground[:, channel].take(at)
+            picture[strip, :, channel] = np.minimum(mixed, 65407) + np.uint16(128) >> 8
     return picture
 
 
-def overlay_yuv(light: Grey, mask: Map | Grey) -> Yuv:
-    """`overlay` as video wants it, from the light (H, W) of a picture with even sides.
+def overlay_yuv(planes: Yuv, mask: Map | Grey, look: Look = USUAL) -> Yuv:
+    """`overlay` as video wants it, from the luma and chroma of a picture with even sides.
 
     Several times as fast as converting the result of `overlay`.
     """
-    at = _light_under_mask(light, mask)
-    luma, blue, red = _overlay_yuv_colours()
-    coarse = at[::2, ::2]
-    return luma.take(at), blue.take(coarse), red.take(coarse)
+    levels = outline(grey8(mask)) if look.style == "contour" else grey8(mask)
+    coarse = levels.reshape(levels.shape[0] // 2, 2, -1, 2).max(axis=(1, 3))  # a thin line keeps its colour
+    luma, blue, red = planes_of(look)
+    return (luma.take(_pairs(levels, planes[0])), blue.take(_pairs(coarse, planes[1])),
+            red.take(_pairs(coarse, planes[2])))
 
 
 def grey_yuv(grey: Grey) -> Yuv:
@@ -269,13 +275,13 @@ def grey_yuv(grey: Grey) -> Yuv:
     return luma, neutral, neutral
 
 
-def colourise_mask(mask: Map | Grey) -> Rgb:
-    """A mask float32 (H, W) in [0, 1], or its 8 bits, as a picture uint8 (H, W, 3): black, ember red, pale yellow."""
-    return _scale(_EMBER)[grey8(mask)]
+def colourise_mask(mask: Map | Grey, colours: str = MASK_COLOURS) -> Rgb:
+    """A mask float32 (H, W) in [0, 1], or its 8 bits, as a picture uint8 (H, W, 3) in the colours of that name."""
+    return colour_scale(colours)[grey8(mask)]
 
 
-def colourise_depth(depth_m: Map, near_m: float, far_m: float) -> Rgb:
-    """A depth map as a picture: pale and warm is near, dark violet is far, on a logarithmic scale.
+def colourise_depth(depth_m: Map, near_m: float, far_m: float, colours: str = DEPTH_COLOURS) -> Rgb:
+    """A depth map as a picture, on a logarithmic scale; by default pale and warm is near, dark violet is far.
 
     The ends are arguments and not taken from the map, so that the frames of a video keep their colours.
 
@@ -290,98 +296,146 @@ def colourise_depth(depth_m: Map, near_m: float, far_m: float) -> Rgb:
         raise DepthcueError(f"a depth scale from {near_m} m to {far_m} m", "Give ends with 0 < near < far.")
     known = depth_m > 0
     position = np.log(np.clip(np.where(known, depth_m, near_m), near_m, far_m) / near_m) / math.log(far_m / near_m)
-    picture = _scale(_RANGE)[(position * 255.0 + 0.5).astype(np.uint8)]
+    picture = colour_scale(colours)[(position * 255.0 + 0.5).astype(np.uint8)]
     picture[~known] = UNKNOWN_GREY
     return picture
 
 
-def panel(tiles: Sequence[Rgb], labels: Sequence[str]) -> Rgb:
-    """Pictures with small captions over them, side by side; wide ones (more than 2:1) stacked.
+@dataclass(frozen=True)
+class ColourBar:
+    """What stands under a tile of depth: its colours from near to far, with numbers."""
+
+    near: float
+    far: float
+    unit: str = "m"
+    """Empty where the numbers mean nothing: then it says near and far."""
+    colours: str = DEPTH_COLOURS
+
+
+def panel(tiles: Sequence[Rgb], labels: Sequence[str], bars: Sequence[ColourBar | None] = ()) -> Rgb:
+    """Pictures with captions over them and colour bars under them, side by side; wide ones (more than 2:1) stacked.
 
     Tiles take the first one's size (bounded, so that captions can be read and files stay reasonable); both sides of the
-    result are even, so that any video codec takes it, and depend on the first tile's size and the count alone.
+    result are even, so that any video codec takes it, and depend on the first tile's size, the captions and on which
+    tiles have a bar, not on what a bar says.
 
     Args:
         tiles: uint8 (H, W, 3) each.
-        labels: one caption a tile; one that is too long for its tile is set smaller, then shortened.
+        labels: one caption a tile; one that is too long for its tile is set smaller, then in two lines, then shortened.
+        bars: one a tile, None for none; empty for none at all.
 
     Returns:
         uint8 (H, W, 3).
     """
-    if not tiles or len(tiles) != len(labels):
-        raise ValueError(f"{len(tiles)} tiles with {len(labels)} labels")
+    if not tiles or len(tiles) != len(labels) or len(bars) not in (0, len(tiles)):
+        raise ValueError(f"{len(tiles)} tiles with {len(labels)} labels and {len(bars)} bars")
     height, width = tiles[0].shape[:2]
     scale = min(max(1.0, _TILE_SIDES[0] / max(height, width)), _TILE_SIDES[1] / max(height, width))
     height, width = max(round(height * scale), 1), max(round(width * scale), 1)
     stacked = width > _WIDE * height
-    size = min(max(round(min(height, width) / 20), 12), 26)
-    bar = round(size * 1.7)
-    rows, columns = (len(tiles), 1) if stacked else (1, len(tiles))
-    whole = (rows * (height + bar + _PANEL_GAP) + _PANEL_GAP, columns * (width + _PANEL_GAP) + _PANEL_GAP)
+    size, lines = _caption_size(tuple(labels), width, min(max(round(min(height, width) / 18), 13), 26))
+    above = round(size * (0.5 + 1.2 * lines))
+    below = [round(_bar_size(width, size) * 2.3) if bar is not None else 0 for bar in bars] or [0] * len(tiles)
+    below = below if stacked else [max(below)] * len(tiles)
+    step = above + height + _PANEL_GAP
+    tops = [_PANEL_GAP + number * step + sum(below[:number]) if stacked else _PANEL_GAP for number in range(len(tiles))]
+    whole = (tops[-1] + step + below[-1], (1 if stacked else len(tiles)) * (width + _PANEL_GAP) + _PANEL_GAP)
     canvas = np.empty((whole[0] + whole[0] % 2, whole[1] + whole[1] % 2, 3), np.uint8)
     canvas[:] = _PANEL_BACKGROUND
-    for position, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
-        top = _PANEL_GAP + (position if stacked else 0) * (height + bar + _PANEL_GAP)
-        left = _PANEL_GAP + (0 if stacked else position) * (width + _PANEL_GAP)
-        canvas[top:top + bar, left:left + width] = _caption(label, width, bar, size)
-        canvas[top + bar:top + bar + height, left:left + width] = resize_rgb(tile, height, width)
+    for number, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
+        top, left = tops[number], _PANEL_GAP + (0 if stacked else number) * (width + _PANEL_GAP)
+        canvas[top:top + above, left:left + width] = _caption(label, width, above, size, lines)
+        canvas[top + above:top + above + height, left:left + width] = resize_rgb(tile, height, width)
+        if bars and (bar := bars[number]) is not None:
+            strip = _bar(bar, width, below[number], _bar_size(width, size))
+            canvas[top + above + height:top + above + height + below[number], left:left + width] = strip
     return canvas
 
 
-def _light_under_mask(light: Grey, mask: Map | Grey) -> NDArray[np.uint16]:
-    """Light in the low and mask in the high byte: everything an overlay shows is a function of the two."""
-    pairs = grey8(mask).astype(np.uint16)
+def _pairs(mask: Grey, values: Grey) -> NDArray[np.uint16]:
+    """Values in the low and mask in the high byte: where the tables of an overlay are looked up."""
+    pairs = mask.astype(np.uint16)
     np.left_shift(pairs, 8, out=pairs)
-    return np.bitwise_or(pairs, light, out=pairs)
+    return np.bitwise_or(pairs, values, out=pairs)
 
 
-@lru_cache
-def _overlay_colours() -> Rgb:
-    """uint8 (65536, 3): the overlay's colour by `_light_under_mask`."""
-    light = np.arange(256, dtype=np.float64)[:, None]
-    hidden = light * (0.27, 0.30, 0.37)
-    # kept: the picture's own light on an amber ground, so that black objects light up as well as white ones
-    kept = np.minimum(light * (0.58, 0.38, 0.08) + 135 * np.array((1, 0.655, 0.138)), 255)
-    share = np.arange(256)[:, None, None] / 255
-    table = (share * kept + (1 - share) * hidden + 0.5).astype(np.uint8).reshape(-1, 3)
-    table.flags.writeable = False
-    return table
+@lru_cache(maxsize=64)
+def _caption_size(labels: tuple[str, ...], width: int, size: int) -> tuple[int, int]:
+    """The largest size of letters, and the number of lines, in which all captions fit; else the smallest, and two."""
+    for lines, smallest in ((1, min(size, 12)), (2, _SMALLEST_LETTERS)):
+        for letters in range(size, smallest - 1, -1):
+            font = ImageFont.load_default(letters)
+            if all(len(_wrapped(label, width, font)) <= lines for label in labels):
+                return letters, lines
+    return _SMALLEST_LETTERS, 2
 
 
-@lru_cache
-def _overlay_yuv_colours() -> Yuv:
-    """The same colours as luma and chroma: BT.709, limited range."""
-    red, green, blue = _overlay_colours().T.astype(np.float64) / 255
-    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    planes = (16 + 219 * light, 128 + 224 * (blue - light) / 1.8556, 128 + 224 * (red - light) / 1.5748)
-    luma, u, v = ((plane + 0.5).astype(np.uint8) for plane in planes)
-    return luma, u, v
+def _wrapped(label: str, width: int, font: Font) -> list[str]:
+    """The lines of a caption, broken between words where it has to be; a word that is too long counts as many lines."""
+    lines: list[str] = []
+    for word in label.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(joined) <= width - 2:
+            lines[-1] = joined
+        else:
+            lines += [word] if font.getlength(word) <= width - 2 else [word] * 9
+    return lines
 
 
 @lru_cache(maxsize=64)  # a video asks for the same few captions at every frame
-def _caption(label: str, width: int, height: int, size: int) -> Rgb:
+def _caption(label: str, width: int, height: int, size: int, most: int) -> Rgb:
     strip = Image.new("RGB", (width, height), _PANEL_BACKGROUND)
-    draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(size)
-    while size > 9 and draw.textlength(label, font) > width:
-        size -= 1
-        font = ImageFont.load_default(size)
-    if draw.textlength(label, font) > width:
-        while label and draw.textlength(label + "…", font) > width:
+    lines = _wrapped(label, width, font)
+    if len(lines) > most:
+        while label and font.getlength(label + "…") > width - 2:
             label = label[:-1]
-        label = label.rstrip() + "…" if label else ""
-    draw.text((1, height / 2), label, fill=_PANEL_TEXT, font=font, anchor="lm")
+        lines = [label.rstrip() + "…"] if label else []
+    ImageDraw.Draw(strip).multiline_text((1, height / 2), "\n".join(lines), fill=_PANEL_TEXT, font=font, anchor="lm",
+                                         spacing=round(size * 0.15))
     picture = np.array(strip)
     picture.flags.writeable = False
     return picture
 
 
-@lru_cache
-def _scale(anchors: tuple[str, ...]) -> Rgb:
-    """A colour scale uint8 (256, 3), linear between evenly spaced anchors."""
-    colours = np.array([[int(anchor[i:i + 2], 16) for i in (1, 3, 5)] for anchor in anchors], np.float64)
-    at = np.linspace(0, len(anchors) - 1, 256)
-    channels = [np.interp(at, np.arange(len(anchors)), colours[:, c]) for c in range(3)]
-    table = (np.stack(channels, axis=1) + 0.5).astype(np.uint8)
-    table.flags.writeable = False
-    return table
+def _bar_size(width: int, size: int) -> int:
+    """Size of the letters at a colour bar."""
+    return min(max(round(size * 0.85), _SMALLEST_LETTERS), max(width // 8, 7))
+
+
+def _bar(bar: ColourBar, width: int, height: int, size: int) -> Rgb:
+    """The strip under a tile: colours from near to far, numbers below."""
+    strip = Image.new("RGB", (width, height), _PANEL_BACKGROUND)
+    colours = colour_scale(bar.colours)[np.linspace(0, 255, width).round().astype(int)]
+    thickness = max(round(size * 0.7), 3)
+    top = max(round(size * 0.25), 1)
+    strip.paste(Image.fromarray(np.repeat(colours[None], thickness, axis=0)), (0, top))
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size)
+    if not bar.unit:
+        draw.text((1, height - 1), "near", fill=_PANEL_TEXT, font=font, anchor="ld")
+        draw.text((width - 1, height - 1), "far", fill=_PANEL_TEXT, font=font, anchor="rd")
+        return np.array(strip)
+    used = -float(size)
+    for tick in _ticks(bar.near, bar.far):
+        x = math.log(tick / bar.near) / math.log(bar.far / bar.near) * (width - 1)
+        text = f"{tick:.6g} {bar.unit}"
+        half = font.getlength(text) / 2
+        left = min(max(x - half, 0), width - 2 * half)
+        if left > used + size * 0.6 and left >= 0:
+            draw.line([(x, top + thickness), (x, top + thickness + max(size // 5, 2))], fill=_PANEL_TEXT)
+            draw.text((left, height - 1), text, fill=_PANEL_TEXT, font=font, anchor="ld")
+            used = left + 2 * half
+    return np.array(strip)
+
+
+def _ticks(near: float, far: float) -> list[float]:
+    """Round numbers from near to far: 1, 2, 5, 10, … where three of them lie there, else three or more even steps."""
+    decades = range(math.floor(math.log10(near)), math.ceil(math.log10(far)) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5) if near <= digit * 10.0**decade <= far]
+    largest = math.ceil(math.log10(far - near))
+    steps = [float(digit * 10.0**decade) for decade in range(largest, largest - 3, -1) for digit in (5, 2, 1)]
+    for step in steps if len(ticks) < 3 else ():
+        ticks = [number * step for number in range(math.ceil(near / step), math.floor(far / step) + 1)]
+        if len(ticks) >= 3:
+            break
+    return ticks

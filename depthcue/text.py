@@ -1,6 +1,8 @@
 """Text from outside made fit to be seen: in a terminal, in a log, as part of a file's name, without secrets."""
 
+import difflib
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 MAX_LABEL = 80
@@ -40,6 +42,13 @@ def one_line(text: str) -> str:
 def printable_json(text: str) -> str:
     """JSON in which such characters, which JSON allows in strings, are written as JSON writes them."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean X? ` where one of the known words is near to what was given; empty where none is."""
+    by_lower = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[found[0]]}? " if found else ""
 
 
 def file_label(name: str) -> str:

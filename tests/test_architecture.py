@@ -14,15 +14,16 @@ import depthcue
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress", "text"), ("device", "documents"), ("files",), ("imaging", "results"), ("frames", "scenes"),
-    ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"), ("evaluation",), ("probes",),
-    ("runtime",), ("bench",), ("report",), ("answers",), ("masker",), ("measurements", "publishing"), ("demo",),
-    ("app",), ("cli", "guides"),
+    ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging", "results"),
+    ("frames", "scenes"), ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"),
+    ("evaluation",), ("probes",), ("runtime",), ("bench",), ("report",), ("answers",), ("masker",),
+    ("measurements", "publishing"), ("demo",), ("app",), ("cli", "guides"),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 NEVER = {"runtime": {"training", "evaluation", "probes", "report"},
-         "report": set(RANK) - {"errors", "text", "documents", "files", "results", "imaging", "report", "progress"}}
+         "report": set(RANK) - {"errors", "text", "colours", "documents", "files", "results", "imaging", "report",
+                                "progress"}}
 
 
 def room_of(module: str) -> str:

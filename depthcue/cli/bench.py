@@ -6,6 +6,11 @@ import typer
 
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    INPUT,
+    LISTED,
+    MEASURING,
+    MODEL,
+    SPEED,
     DeviceOption,
     JsonOption,
     KeepOption,
@@ -19,19 +24,22 @@ from depthcue.cli.options import (
 )
 
 BenchWeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a .safetensors "
-                      "file, NAME:PATH; an exported .onnx, which is measured as it is; or an architecture alone, "
-                      "lite0, drn22 or compact, which is then measured untrained.")]
+    str, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net: compact-indoor, "
+                      "compact-road, a .safetensors file, NAME:PATH; an exported .onnx, which is measured as it is; "
+                      "or an architecture alone, lite0, drn22 or compact, which is then measured untrained.")]
 BatchesOption = Annotated[
-    list[int] | None, typer.Option("--batch-size", min=1, metavar="N", help="Frames per batch. Can be given several "
-                                   "times. Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 32 on a GPU.")]
+    list[int] | None, typer.Option("--batch-size", "-b", min=1, metavar="N,...", rich_help_panel=SPEED,
+                                   help=f"Frames that go through a net at a time. {LISTED} Default: 1, 2, 4 and 8 on a "
+                                   "CPU; 1, 4, 16 and 32 on a GPU.")]
 SecondsOption = Annotated[
-    float, typer.Option("--seconds", min=0.0, metavar="S", help="How long to time one batch size of one net.")]
+    float, typer.Option("--seconds", min=0.0, metavar="S", rich_help_panel=MEASURING,
+                        help="How long to time one batch size of one net.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, metavar="N", help="CPU threads of one call. Default: one a core.")]
+    int | None, typer.Option("--threads", min=1, metavar="N", rich_help_panel=SPEED, help="CPU threads of one call. "
+                             "Default: one a core.")]
 SourceOption = Annotated[
-    str | None, typer.Option("--source", metavar="PATH", help="Pictures or a video to time whole jobs on. Default: a "
-                             "video and a folder of pictures, rendered.")]
+    str | None, typer.Option("--source", metavar="PATH", rich_help_panel=INPUT, help="Pictures or a video to time "
+                             "whole jobs on. Default: a video and a folder of pictures, rendered.")]
 
 
 def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", target: TargetOption = None,

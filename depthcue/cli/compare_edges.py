@@ -7,9 +7,9 @@ from depthcue.cli.options import (
     DataOption,
     DeviceOption,
     DirectStepsOption,
+    FixedLambdaOption,
     JsonOption,
     KeepListOption,
-    LambdaOption,
     LimitOption,
     OutDirOption,
     QuietOption,
@@ -22,7 +22,7 @@ from depthcue.cli.options import (
 
 def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
                   target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
-                  keep: KeepListOption = None, lam: LambdaOption = None, seed: SeedOption = 0,
+                  keep: KeepListOption = None, lam: FixedLambdaOption = None, seed: SeedOption = 0,
                   batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", direct_steps: DirectStepsOption = 100,
                   as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Compare the mask with edges, chance and other ways to choose: how well does the depth net do with equally many

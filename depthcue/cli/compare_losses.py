@@ -6,13 +6,14 @@ import typer
 
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    MODEL,
+    TRAINING,
     AugmentationOption,
     BackboneOption,
     BatchSizeOption,
     DataOption,
     DeviceOption,
     JsonOption,
-    LambdaOption,
     LearningRateOption,
     LimitOption,
     OutDirOption,
@@ -26,17 +27,24 @@ from depthcue.cli.options import (
     parse_size,
 )
 
-NetOption = Annotated[str, typer.Option("--net", metavar="NET", help="Depth net to train: compact, or one of the "
+NetOption = Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL,
+                                        help="Depth net to train: lite0, lite1, lite2, compact, or one of the "
                                         "paper's, as hu-resnet50.")]
-MaskNetOption = Annotated[str | None, typer.Option("--mask-net", metavar="G", help="Mask net to train: compact or "
-                                                   "drn22. Default: compact for compact, drn22 for the others.")]
-MaskStepsOption = Annotated[int | None, typer.Option("--mask-steps", min=1, metavar="N", help="Optimiser steps of each "
-                                                     "mask net. Default: as train.")]
+MaskNetOption = Annotated[str | None, typer.Option("--mask-net", metavar="G", rich_help_panel=MODEL, help="Mask net "
+                                                   "to train for each: lite0, lite1, lite2, compact or drn22. Default: "
+                                                   "the depth net's own kind, drn22 for the paper's.")]
+MaskStepsOption = Annotated[int | None, typer.Option("--mask-steps", min=1, metavar="N", rich_help_panel=TRAINING,
+                                                     help="Optimiser steps of each mask net. Default: as many as "
+                                                     "depthcue train takes.")]
+OneLambdaOption = Annotated[
+    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=TRAINING, help="Weight of sparseness in Eq. "
+                               "(4) that all mask nets are trained with. Default: 2 for compact and lite nets, 5 for "
+                               "drn22.")]
 
 
 def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compact", steps: StepsOption = None,
                    mask_net: MaskNetOption = None, mask_steps: MaskStepsOption = None, size: SizeOption = None,
-                   lam: LambdaOption = None, share: ShareOption = 0.2, limit: LimitOption = None,
+                   lam: OneLambdaOption = None, share: ShareOption = 0.2, limit: LimitOption = None,
                    batch_size: BatchSizeOption = 8, learning_rate: LearningRateOption = None,
                    augmentation: AugmentationOption = "published", backbone: BackboneOption = "none",
                    precision: TrainingPrecisionOption = "fp32", seed: SeedOption = 0, device: DeviceOption = "auto",

@@ -5,8 +5,8 @@ from depthcue.cli.options import (
     BatchSizeOption,
     DataOption,
     DeviceOption,
+    FixedLambdaOption,
     JsonOption,
-    LambdaOption,
     LimitOption,
     OutDirOption,
     QuietOption,
@@ -19,9 +19,10 @@ from depthcue.cli.options import (
 
 
 def compare_nets(weights: WeightsListOption, data: DataOption, out: OutDirOption, target: TargetListOption = None,
-                 share: ShareOption = 0.2, lam: LambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
-                 batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
-                 quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+                 share: ShareOption = 0.2, lam: FixedLambdaOption = None, limit: LimitOption = None,
+                 seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
+                 device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
+                 verbose: VerboseOption = False) -> None:
     """Compare what several networks look at: do their masks agree, and can one network use another's mask?
 
     Agreement is set against that with edges, with chance, and with masks of other pictures. With --lambda, all masks

@@ -3,7 +3,10 @@
 import codecs
 import io
 import logging
+import os
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,9 @@ from depthcue.errors import DepthcueError
 from depthcue.files import json_text
 from depthcue.progress import Progress, Silent
 from depthcue.text import one_line, printable, printable_json, shown, without_secrets
+
+LINE_EVERY_S = 10.0
+"""How often progress is told where stderr is no terminal."""
 
 
 def configure(quiet: bool, verbose: bool) -> None:
@@ -83,8 +89,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(Text(one_line(column)), justify="left" if words else "right")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    # piped into a file there is no window whose width should cut the numbers
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    # piped into a file there is no window whose width should cut the numbers; COLUMNS says it anyway
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    Console(width=None if told else 120).print(table)
 
 
 def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
@@ -106,27 +113,91 @@ def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress]:
-    """A bar with rate and time left on a terminal; nothing where stderr is not one, or when quiet."""
-    if quiet or not sys.stderr.isatty():
+    """A bar on a terminal; where stderr is not one a line every ten seconds; nothing when quiet."""
+    if quiet:
         yield Silent()
         return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=14), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with RichProgress(*columns, console=Console(stderr=True)) as display:
+    # in 80 columns: what is done, a bar, count, rate and time left, and one number
+    columns = (TextColumn("{task.description}", table_column=Column(max_width=26, no_wrap=True, overflow="ellipsis")),
+               BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8, max_width=40)),
+               TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)))
+    with RichProgress(*columns, console=Console(stderr=True), expand=True) as display:
         yield _Bar(display)
+
+
+class _Work:
+    """A piece of work as far as it is done, in words."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.done = 0
+        self.figure = ""
+        self._started = time.monotonic()
+        self._recent: deque[tuple[float, int]] = deque([(self._started, 0)], maxlen=200)
+
+    def advance(self, steps: int, figures: dict[str, float]) -> None:
+        self.done += steps
+        # the first report of a run that is resumed tells what was done before, in no time
+        now = time.monotonic()
+        if self.done == steps and now - self._started < 0.5 and steps > 1:
+            self._recent.clear()
+        if not self._recent or now - self._recent[-1][0] > 0.2:
+            self._recent.append((now, self.done))
+        for name, value in list(figures.items())[:1]:
+            self.figure = f"{name} {value:.3g}"
+
+    def words(self) -> str:
+        """Count, rate, time left and the first of the figures."""
+        parts = [f"{self.done}/{self.total}" if self.total else f"{self.done}"]
+        if len(self._recent) > 1:
+            (begun, before), (now, done) = self._recent[0], self._recent[-1]
+            if (rate := (done - before) / (now - begun)) > 0:
+                parts.append(f"{rate:.3g}/s" if rate >= 1 else f"{60 * rate:.1f}/min")
+                if self.total:
+                    parts.append(f"{_clock((self.total - self.done) / rate)} left")
+        return "  ".join([*parts, self.figure] if self.figure else parts)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as 4:05, or 1:04:05."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Lines:
+    """Progress as lines on stderr, one every LINE_EVERY_S seconds, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._work: _Work | None = None
+        self._last = time.monotonic()
+
+    def start(self, what: str, total: int | None = None) -> None:
+        if self._work is not None and what == self._what and self._work.total is None and total is not None:
+            self._work.total = total
+            return
+        self._what, self._work = what, _Work(total)
+
+    def change(self, total: int) -> None:
+        if self._work is not None:
+            self._work.total = total
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        if self._work is None:
+            return
+        self._work.advance(steps, figures)
+        if steps and time.monotonic() - self._last >= LINE_EVERY_S:
+            self._last = time.monotonic()
+            print(f"{printable(self._what)}: {self._work.words()}", file=sys.stderr, flush=True)
 
 
 class _Bar:
@@ -135,26 +206,27 @@ class _Bar:
     def __init__(self, display: Any) -> None:
         self.display = display
         self.task: Any = None
+        self.work = _Work(None)
         self.unknown = ""
         """Name of the task, while its number of steps is not known."""
 
     def start(self, what: str, total: int | None = None) -> None:
         if self.task is not None and what == self.unknown and total is not None:
             self.unknown = ""
-            return self.display.update(self.task, total=total)
+            return self.change(total)
         self.unknown = what if total is None else ""
         if self.task is not None:
             self.display.remove_task(self.task)
-        self.task = self.display.add_task(what, total=total, rate="", figures="")
+        self.work = _Work(total)
+        self.task = self.display.add_task(what, total=total, said="")
 
     def change(self, total: int) -> None:
         if self.task is not None:
+            self.work.total = total
             self.display.update(self.task, total=total)
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         if self.task is None:
             return
-        speed = self.display.tasks[-1].speed
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        self.display.update(self.task, advance=steps, rate=f"{speed:.1f}/s" if speed else "",
-                            **({"figures": shown} if figures else {}))
+        self.work.advance(steps, figures)
+        self.display.update(self.task, advance=steps, said=self.work.words())

@@ -6,6 +6,8 @@ import typer
 
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    LISTED,
+    MEASURING,
     AgainstOption,
     BatchSizeOption,
     DataOption,
@@ -23,26 +25,32 @@ from depthcue.cli.options import (
 )
 
 LambdasOption = Annotated[
-    list[float] | None, typer.Option("--lambda", metavar="X", help="Can be given several times. Default: 1 to 6 where "
-                                     "the mask net takes lambda as an input; a net trained for one lambda, that one.")]
+    list[float] | None, typer.Option("--lambda", metavar="X,...", rich_help_panel=MEASURING,
+                                     help=f"Lambdas that mask nets are set to, in place of shares. {LISTED} Default: 1 "
+                                     "to 6 where the mask net takes lambda as an input; a net trained for one lambda, "
+                                     "that one.")]
 AtOption = Annotated[
-    float | None, typer.Option("--at", metavar="X", help="The share (of --keep), or else the lambda, at which "
-                               "thresholds, fills, curves and sanity are measured; the nearest counts. Default: the "
-                               "first mask net's own.")]
+    float | None, typer.Option("--at", metavar="X", rich_help_panel=MEASURING, help="The one row of the table that is "
+                               "looked at more closely (thresholds, fills, insertion and deletion, sanity), by its "
+                               "share or lambda, such as 0.2; the nearest row counts. Default: the first mask net's "
+                               "own share or lambda.")]
 TruthOption = Annotated[
-    bool, typer.Option("--truth", help="Insist on ground truth: fail where the data has none.")]
+    bool, typer.Option("--truth", rich_help_panel=MEASURING, help="Stop where the data has no measured depth, in "
+                       "place of comparing with what the net sees in the whole picture alone.")]
 FillOption = Annotated[
-    str, typer.Option("--fill", metavar="F", help="What hidden pixels show: mean (colour, as in the paper), black, "
-                      "own-mean (the picture's own mean colour), colour (one drawn for each picture), blur or noise.")]
+    str, typer.Option("--fill", metavar="F", rich_help_panel=MEASURING, help="What hidden pixels show: mean (colour, "
+                      "as in the paper), black, own-mean (the picture's own mean colour), colour (one drawn for each "
+                      "picture), blur or noise.")]
 OnlyTableOption = Annotated[
-    bool, typer.Option("--only-table", help="The table alone: no thresholds, no other fills, no insertion and "
-                       "deletion, nothing of the mask's character; about a tenth of the time.")]
+    bool, typer.Option("--only-table", rich_help_panel=MEASURING, help="The table alone: no thresholds, no other "
+                       "fills, no insertion and deletion, nothing of the mask's character; about a tenth of the "
+                       "time.")]
 SanityOption = Annotated[
-    bool, typer.Option("--sanity", help="Randomise the depth net layer by layer: are the mask's pixels worth less to "
-                       "it, and do masks found by Eq. (3) change? Takes minutes.")]
+    bool, typer.Option("--sanity", rich_help_panel=MEASURING, help="Randomise the depth net layer by layer: are the "
+                       "mask's pixels worth less to it, and do masks found by Eq. (3) change? Takes minutes.")]
 SanityStepsOption = Annotated[
-    int, typer.Option("--sanity-steps", min=0, metavar="N", help="Besides --sanity, train the mask net on for so many "
-                      "steps for every randomised net.")]
+    int, typer.Option("--sanity-steps", min=0, metavar="N", rich_help_panel=MEASURING, help="With --sanity: also train "
+                     "the mask net on for N steps for every randomised net.")]
 
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006

@@ -8,6 +8,9 @@ import typer
 
 from depthcue.cli.console import configure, print_json, print_table, progress_bar
 from depthcue.cli.options import (
+    INPUT,
+    MODEL,
+    OUTPUT,
     CapabilityOption,
     DeviceOption,
     EngineBatchOption,
@@ -49,22 +52,25 @@ class Precision(StrEnum):
 
 
 ExportWeightsOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net to export: compact-indoor, compact-road, "
-                             "a .safetensors file, a released checkpoint, or NAME:PATH; for an engine also an "
-                             "exported .onnx.")]
+    str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net to export: "
+                             "compact-indoor, compact-road, a .safetensors file, a released checkpoint, or NAME:PATH; "
+                             "for an engine also an exported .onnx.")]
 ExportTargetOption = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net to export: compact-indoor, compact-road, "
-                             "a .safetensors file, a released checkpoint, NAME:PATH, hf:REPO, ultralytics:FILE, "
-                             "python:MODULE:FUNCTION or hub:REPO:ENTRY; for an engine also an exported .onnx.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="What to write: an ONNX graph, or an engine of "
-                                              "TensorRT for NVIDIA GPUs.")]
+    str | None, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL, help="Depth net to export: "
+                             "compact-indoor, compact-road, a .safetensors file, a released checkpoint, NAME:PATH, "
+                             "hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION or hub:REPO:ENTRY; for an engine also "
+                             "an exported .onnx.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", rich_help_panel=OUTPUT,
+                                              help="What to write: an ONNX graph, or an engine of TensorRT for NVIDIA "
+                                              "GPUs.")]
 GraphPrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="What the graph computes in: fp16 and bf16 keep fp32 where range asks "
-                            "for it; int8 is calibrated on --data. Inputs and outputs are the same in each.")]
+    Precision, typer.Option("--precision", rich_help_panel=OUTPUT, help="What the graph computes in: fp16 and bf16 "
+                            "keep fp32 where range asks for it; int8 is calibrated on --data. Inputs and outputs are "
+                            "the same in each.")]
 CompareDataOption = Annotated[
-    str | None, typer.Option("--data", "-d", metavar="DATA", help="Pictures on which the file must agree with torch, "
-                             "and for int8 (at least 12) others to calibrate on, as folder:PATH. Default: rendered "
-                             "rooms and roads.")]
+    str | None, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help="Pictures on which the file "
+                             "must agree with torch, and for int8 (at least 12) others to calibrate on, as "
+                             "folder:PATH. Default: rendered rooms and roads.")]
 
 
 def export(out: OutFileOption, weights: ExportWeightsOption = None, target: ExportTargetOption = None,

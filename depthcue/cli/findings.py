@@ -6,10 +6,14 @@ import typer
 
 from depthcue.cli.console import configure, progress_bar, show_results
 from depthcue.cli.options import (
+    DATA,
+    INPUT,
+    LISTED,
+    MEASURING,
     BatchSizeOption,
     DeviceOption,
+    FixedLambdaOption,
     JsonOption,
-    LambdaOption,
     LimitOption,
     OutDirOption,
     QuietOption,
@@ -21,18 +25,18 @@ from depthcue.cli.options import (
 )
 
 DataSetsOption = Annotated[
-    list[str], typer.Option("--data", "-d", metavar="DATA", help="scenes:indoor, scenes:road, nyu:PATH, kitti:PATH or "
-                            "folder:PATH. Given several times, each is measured on its own.")]
+    list[str], typer.Option("--data", "-d", metavar="DATA,...", rich_help_panel=INPUT, help="Pictures to measure on: "
+                            f"{DATA}. {LISTED} Each is measured on its own.")]
 FindingOption = Annotated[
-    list[str] | None, typer.Option("--finding", metavar="F", help="edges, objects or far. Can be given several times. "
-                                   "Default: all.")]
+    list[str] | None, typer.Option("--finding", metavar="F,...", rich_help_panel=MEASURING, help="What to measure: "
+                                   f"edges, objects or far. {LISTED} Default: all.")]
 
 
 def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
              target: TargetOption = None, finding: FindingOption = None, share: ShareOption = 0.2,
-             lam: LambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
-             device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-             verbose: VerboseOption = False) -> None:
+             lam: FixedLambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
+             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto",
+             as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Put numbers on what the mask prefers: kinds of edges, small objects, the vanishing point and the far.
 
     Rendered scenes know what is what; of photographs only what their depth and their lines tell is measured, and the

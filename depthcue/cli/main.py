@@ -1,19 +1,23 @@
 """The `depthcue` command: a table of commands, and what happens to errors."""
 
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
+import typer.core
 
 from depthcue import __version__
 from depthcue.cli.console import accept_any_console, say_error
+from depthcue.cli.options import INPUT, OUTPUT, PANELS
 from depthcue.errors import DepthcueError
 
 COMMANDS = ("demo", "doctor", "guide", "app", "scenes", "mask", "train", "train-depth", "export", "convert", "publish",
@@ -22,17 +26,74 @@ COMMANDS = ("demo", "doctor", "guide", "app", "scenes", "mask", "train", "train-
 """In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
 
 
+def _without_types(params: list[Any]) -> list[Any]:
+    """Parameters whose help shows no type where it says nothing: <bool> of a flag, <list[str]> of an argument."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+        if not hasattr(param, "is_flag"):
+            param.display_type_rich = lambda ctx: None
+    return params
+
+
+class GroupedCommands(typer.core.TyperGroup):
+    """The table of commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
+class GroupedCommand(typer.core.TyperCommand):
+    """A command whose help page shows options in the groups of `options.PANELS`, in that order.
+
+    Options that can be given several times also take a list with commas. A comma before `word=` belongs to a spec
+    (`hf:REPO,predicts=inverse`), and one in the name of a file that is there to the name.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params = _without_types(super().get_params(ctx))
+        for param in params:
+            if param.name == "help":
+                param.rich_help_panel = OUTPUT
+        return sorted(params, key=lambda param: PANELS.index(getattr(param, "rich_help_panel", None) or INPUT))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        several = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
+        return super().parse_args(ctx, _unlisted(args, several))
+
+
+def _unlisted(arguments: list[str], several: set[str]) -> list[str]:
+    """The arguments with every `--option a,b` of the options `several` written as `--option a --option b`."""
+    written: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--":
+            return [*written, word, *rest]
+        name, equals, value = word.partition("=")
+        if name not in several:
+            written.append(word)
+        elif equals or (value := next(rest, "")):
+            parts = [value] if Path(value).exists() else re.split(r",(?!\w+=)", value)
+            written += [each for part in parts for each in (name, part.strip())]
+        else:
+            written.append(word)
+    return written
+
+
 def build_app() -> typer.Typer:
     """The application with every command; command modules import their libraries when called, not before."""
     app = typer.Typer(
-        name="depthcue", help="What a monocular depth network looks at, measured.", no_args_is_help=True,
+        name="depthcue", cls=GroupedCommands, help="What a monocular depth network looks at, measured.",
+        epilog="Begin with: depthcue demo, or depthcue mask PICTURES --out DIR. Every command explains itself: "
+               "depthcue COMMAND --help. After depthcue --install-completion, the Tab key completes words.",
+        no_args_is_help=True,
         pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     for name in COMMANDS:
         attribute = name.replace("-", "_")
         body: Callable[..., Any] = getattr(import_module(f"depthcue.cli.{attribute}"), attribute)
-        app.command(name)(body)
+        app.command(name, cls=GroupedCommand)(body)
     return app
 
 
@@ -88,6 +149,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-def _root(version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version,
+def _root(version: bool = typer.Option(False, "--version", "-V", metavar="", help="Print the "
+                                       "version.", callback=_show_version,
                                        is_eager=True)) -> None:
     pass

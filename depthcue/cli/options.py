@@ -21,104 +21,153 @@ if TYPE_CHECKING:
     from depthcue.export.tensorrt_engine import EngineOptions
 
 
+INPUT, OUTPUT, MODEL, MEASURING, TRAINING, SPEED, ADVANCED = PANELS = (
+    "Input", "Output", "Model", "Measuring", "Training", "Speed", "Advanced")
+"""Groups of a help page, in its order."""
+LISTED = "Several: commas between them, or the option repeated."
+
+NETS = "compact-indoor, compact-road, a .safetensors or .onnx file, a released checkpoint, or NAME:PATH"
+FOREIGN = "hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION, hub:REPO:ENTRY or onnx:FILE"
+DATA = ("scenes:indoor or scenes:road (rendered; scenes:KIND:COUNT for COUNT pictures), nyu:LIST.csv, kitti:DIR or "
+        "folder:DIR")
+
 WeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
-                      ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME of the "
-                      "Hugging Face hub.")]
+    str, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help=f"Mask net: {NETS}; or "
+                      "hub:OWNER/NAME of the Hugging Face hub.")]
 TargetOption = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, a "
-                             ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or a network of "
-                             "others: hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION, hub:REPO:ENTRY, onnx:FILE. "
-                             "Default: the one the mask net was trained for.")]
+    str | None, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL, help=f"Depth net to look into: "
+                             f"{NETS}, or a network of others: {FOREIGN}. Default: the one the mask net was trained "
+                             "for.")]
 WeightsListOption = Annotated[
-    list[str], typer.Option("--weights", "-w", metavar="W", help="Mask nets G, one --weights each.")]
+    list[str], typer.Option("--weights", "-w", metavar="W,...", rich_help_panel=MODEL, help=f"Mask nets. {LISTED}")]
 TargetListOption = Annotated[
-    list[str] | None, typer.Option("--target", "-t", metavar="NET", help="Depth nets N, one --target for every "
-                                   "--weights, in the same order. Default: those the mask nets were trained for.")]
+    list[str] | None, typer.Option("--target", "-t", metavar="NET,...", rich_help_panel=MODEL, help="Depth nets, one "
+                                   f"for every mask net, in the same order. {LISTED} Default: those the mask nets "
+                                   "were trained for.")]
 DataOption = Annotated[
-    str, typer.Option("--data", "-d", metavar="DATA", help="scenes:indoor, scenes:road, nyu:PATH, kitti:PATH or "
-                      "folder:PATH.")]
+    str, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help=f"Pictures to measure on: {DATA}.")]
 DataListOption = Annotated[
-    list[str], typer.Option("--data", "-d", metavar="DATA", help="scenes:indoor, scenes:road, nyu:PATH, kitti:PATH or "
-                            "folder:PATH. Given several times, every batch draws from each in equal parts.")]
-OutDirOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what comes out.")]
-OutFileOption = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.")]
+    list[str], typer.Option("--data", "-d", metavar="DATA,...", rich_help_panel=INPUT, help="Pictures to train on: "
+                            f"{DATA}. {LISTED} Of several, every batch draws from each in equal parts.")]
+OutDirOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", rich_help_panel=OUTPUT,
+                                            help="Folder for what comes out.")]
+OutFileOption = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", rich_help_panel=OUTPUT,
+                                             help="File to write.")]
 KeepOption = Annotated[
-    float | None, typer.Option("--keep", metavar="S", help="Share of the pixels to keep, above 0 and below 1; exactly "
-                               "as many are kept. Default: the mask net's own, 0.2 unless its card says another; a "
-                               "net that takes lambda is set to its own lambda. Not with --lambda.")]
+    float | None, typer.Option("--keep", "-k", metavar="S", rich_help_panel=MODEL, help="Share of the pixels to keep, "
+                               "above 0 and below 1; exactly as many are kept. Default: the mask net's own, 0.2 for "
+                               "the shipped ones; a net that takes lambda goes by its own lambda. Not with --lambda.")]
 LambdaOption = Annotated[
-    float | None, typer.Option("--lambda", metavar="X", help="Weight of sparseness in Eq. (4): larger keeps fewer "
-                               "pixels. A net that takes shares is set to the share that answers to it. Default: the "
-                               "mask net's own.")]
+    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=MODEL, help="In place of a share: the weight "
+                               "of sparseness in Eq. (4) of the paper; larger keeps fewer pixels. A net that takes "
+                               "shares is set to the share that this lambda leads to.")]
+FixedLambdaOption = Annotated[
+    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=MODEL, help="Set mask nets that take lambda to "
+                               "this one. Default: to the lambda whose masks keep the share that is measured.")]
 KeepListOption = Annotated[
-    list[float] | None, typer.Option("--keep", metavar="S", help="Share of the pixels to keep, above 0 and below 1. "
-                                     "Can be given several times. Default: several, from few pixels to most.")]
+    list[float] | None, typer.Option("--keep", "-k", metavar="S,...", rich_help_panel=MEASURING, help="Shares of the "
+                                     f"pixels to keep, above 0 and below 1. {LISTED} Default: several, from few pixels "
+                                     "to most.")]
 ShareOption = Annotated[
-    float, typer.Option("--keep", "--share", metavar="S", help="Share of the pixels that binary masks keep; a mask net "
-                        "with a lambda dial is set to the lambda whose masks have a mean near it.")]
+    float, typer.Option("--keep", "-k", "--share", metavar="S", rich_help_panel=MEASURING, help="Share of the pixels, "
+                        "above 0 and below 1, that every mask keeps when it is compared. A mask net that takes lambda "
+                        "is set to the lambda whose masks keep about as many. --share is the same option.")]
 AgainstOption = Annotated[
-    list[str] | None, typer.Option("--against", metavar="METHOD", help="What the mask is compared with: direct, "
-                                   "sobel, canny, hed, contrast, random, grid, centre, object-boundaries, "
-                                   "depth-edges, gradient, smoothgrad, integrated-gradients, occlusion, rollout, or "
-                                   "all that can work. Can be given several times. Default: sobel and random.")]
-DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", help="Optimiser steps of direct; "
-                                                "each costs about three looks of the depth net.")]
+    list[str] | None, typer.Option("--against", metavar="METHOD,...", rich_help_panel=MEASURING, help="Other ways to "
+                                   "choose pixels that the mask is compared with: sobel, canny, hed, contrast, random, "
+                                   "grid, centre, object-boundaries, depth-edges, gradient, smoothgrad, "
+                                   "integrated-gradients, occlusion, rollout, direct, or all that work here. "
+                                   f"{LISTED} Default: sobel and random.")]
+DirectStepsOption = Annotated[int, typer.Option("--direct-steps", min=1, metavar="N", rich_help_panel=MEASURING,
+                                                help="Optimiser steps of --against direct, which searches the mask of "
+                                                "each picture; each costs about three runs of the depth net.")]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use the first N pictures only.")]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="S", help="Seed of everything drawn by chance.")]
+    str, typer.Option("--device", metavar="D", rich_help_panel=SPEED, help="auto, cpu, cuda, cuda:N or mps.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT,
+                                                 help="Use N pictures of the data. Default: all.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="S", rich_help_panel=ADVANCED,
+                                         help="Seed of all random numbers; the same seed gives the same results.")]
 SizeOption = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="Width and height in pixels.")]
-BatchSizeOption = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Pictures per batch.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what is done.")]
+    str | None, typer.Option("--size", metavar="WxH", rich_help_panel=MODEL, help="Width and height in pixels at which "
+                             "the nets see the pictures, such as 320x240; files keep the pictures' own size. Default: "
+                             "the size the net was made for.")]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", "-b", min=1, metavar="N", rich_help_panel=SPEED,
+                                              help="Pictures that go through the nets at a time.")]
+JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print the results as one JSON "
+                                          "document, for scripts, instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT,
+                                           help="Print nothing but errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT,
+                                             help="Print what is chosen and done on the way.")]
 
 
 # training
-StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.")]
-MinutesOption = Annotated[float | None, typer.Option(
-    "--minutes", metavar="M", help="Time for all of it, opening the data and the report at the end included. Default "
-    "for nets of ours, where neither --steps nor --epochs is given: 10.", show_default=False)]
-AsideOption = Annotated[float, typer.Option("--aside", metavar="SHARE", help="Share of the pictures kept aside: the "
-                                            "error is measured on them, and training ends when it no longer falls "
-                                            "there. 0: none, and all steps are made.")]
-PatienceOption = Annotated[int, typer.Option("--patience", metavar="N", min=0, help="Measurements of that error, ten "
-                                             "in a training, without a fall after which it ends. 0: never.")]
-EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the data; give "
-                                                  "this or --steps. Default: of a depth net of ours 5000 steps; for "
-                                                  "the paper's nets 10 epochs of a mask net, 20 of a depth net.")]
-RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", help="Run folder; the weights end up in "
-                                                "it. Default: a new one under runs/.")]
-ResumeRunOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
-LossOption = Annotated[str, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal or l1.")]
-DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", help="depth, depth+grad, depth+grad+normal "
-                                                      "or l1. Default: l1 for compact and laina-resnet50, all three "
-                                                      "for the others.")]
-InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", help="Start from these weights: a net of the "
-                                                "same architecture; for mask nets also general, which lite0 starts "
-                                                "from unless --backbone or --lambda is given, or none.",
-                                                show_default=False)]
-BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", help="Weights of the encoder: none, imagenet "
-                                             "(downloaded once) or a file: of a classifier, or of a net with this "
-                                             "encoder.")]
-FreezeEncoderOption = Annotated[bool, typer.Option("--freeze-encoder", help="Train the decoder alone, as a first "
-                                                   "stage: one that knows nothing undoes what a --backbone knows.")]
-AugmentationOption = Annotated[str, typer.Option("--augmentation", metavar="A", help="none, published (Hu et al.) or "
+StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", rich_help_panel=TRAINING,
+                                                 help="How long to train: optimiser steps of one batch each.")]
+MinutesOption = Annotated[float | None, typer.Option("--minutes", metavar="M", rich_help_panel=TRAINING,
+                                                     help="How long to train: time for all of it, opening the data "
+                                                     "and the report at the end included. Default: 10 for lite and "
+                                                     "compact nets, where neither --steps nor --epochs is "
+                                                     "given.", show_default=False)]
+AsideOption = Annotated[float, typer.Option("--aside", metavar="SHARE", rich_help_panel=TRAINING,
+                                            help="Share of the pictures kept aside to measure the error on while "
+                                            "training, which ends when the error no longer falls. 0: none, and all "
+                                            "steps are made.")]
+PatienceOption = Annotated[int, typer.Option("--patience", metavar="N", min=0, rich_help_panel=TRAINING,
+                                             help="Measurements of the error on pictures kept aside, ten in a "
+                                             "training, without a fall after which it ends. 0: never.")]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", rich_help_panel=TRAINING,
+                                                  help="How long to train: passes over the data, in place of --steps. "
+                                                  "Default: 5000 steps of a compact or lite depth net; for the "
+                                                  "paper's nets 10 epochs of a mask net, 20 of a depth net.")]
+RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", rich_help_panel=OUTPUT, help="Run "
+                                                "folder, which the weights end up in. Default: a new one under runs/.")]
+ResumeRunOption = Annotated[bool, typer.Option("--resume", rich_help_panel=OUTPUT,
+                                               help="Go on with the stopped run in --out, with the same options.")]
+LossOption = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
+                                         "between two depths is: depth, depth+grad, depth+grad+normal or l1.")]
+DepthLossOption = Annotated[str | None, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="depth, "
+                                                     "depth+grad, depth+grad+normal or l1. Default: l1 for compact, "
+                                                     "lite and laina-resnet50, depth+grad+normal for the others.")]
+InitOption = Annotated[str | None, typer.Option("--init", metavar="NET", rich_help_panel=TRAINING,
+                                                help="Start from the weights of this net, of the same architecture. "
+                                                "Mask nets can also start from general, which lite0 does by itself "
+                                                "without --backbone and --lambda; none: random "
+                                                "weights.", show_default=False)]
+BackboneOption = Annotated[str, typer.Option("--backbone", metavar="B", rich_help_panel=TRAINING, help="What the "
+                                             "encoder starts from: none (random weights), imagenet (downloaded once) "
+                                             "or a file of a classifier or of a net with this encoder.")]
+FreezeEncoderOption = Annotated[bool, typer.Option("--freeze-encoder", rich_help_panel=TRAINING, help="Train the "
+                                                   "decoder alone, as a first stage before the whole net: a random "
+                                                   "decoder would spoil what the encoder of --backbone knows.")]
+AugmentationOption = Annotated[str, typer.Option("--augmentation", metavar="A", rich_help_panel=TRAINING, help="How "
+                                                 "training pictures are varied: none, published (as Hu et al.) or "
                                                  "strong (for small data sets).")]
-LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="Of Adam. Default: 1e-4 "
-                                                          "for the paper's nets, 1e-3 for compact.")]
-WeightDecayOption = Annotated[float, typer.Option("--weight-decay", metavar="R", help="Of Adam.")]
-ScheduleOption = Annotated[str | None, typer.Option("--schedule", metavar="S", help="constant, cosine or step (a tenth "
-                                                    "after each quarter). Default: the net's.")]
-AverageOption = Annotated[float | None, typer.Option("--average", metavar="D", help="Decay of the averaged weights "
-                                                     "that are kept; 0 keeps the last. Default: the net's.")]
-TrainingPrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="fp32, or bf16: convolutions in "
-                                                      "bfloat16.")]
-CompileOption = Annotated[bool, typer.Option("--compile", help="Compile the net; pays on a GPU.")]
-HalfOption = Annotated[bool, typer.Option("--half", help="Store the weights in 16 bit.")]
-NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What the card calls the net.")]
+LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", metavar="R", rich_help_panel=TRAINING,
+                                                          help="Step size of the optimiser, Adam. Default: 1e-4 for "
+                                                          "the paper's nets, 1e-3 for compact and lite nets.")]
+WeightDecayOption = Annotated[float, typer.Option("--weight-decay", metavar="R", rich_help_panel=TRAINING,
+                                                  help="Weight decay of the optimiser, Adam.")]
+ScheduleOption = Annotated[str | None, typer.Option("--schedule", metavar="S", rich_help_panel=TRAINING, help="How "
+                                                    "the learning rate changes: constant, cosine, or step (a tenth "
+                                                    "after each quarter). Default: cosine for compact and lite nets; "
+                                                    "for the paper's, constant for mask nets and step for depth nets.")]
+AverageOption = Annotated[float | None, typer.Option("--average", metavar="D", rich_help_panel=TRAINING, help="Save a "
+                                                     "running average of the weights, which forgets at this decay a "
+                                                     "step; 0 saves the last weights. Default: 0.999 for compact and "
+                                                     "lite nets, 0 for the paper's.")]
+TrainingPrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", rich_help_panel=SPEED, help="fp32; "
+                                                      "or bf16, which computes convolutions in bfloat16.")]
+CompileOption = Annotated[bool, typer.Option("--compile", rich_help_panel=SPEED, help="Let torch compile the net: a "
+                                             "minute at the start, faster steps on a GPU.")]
+HalfOption = Annotated[bool, typer.Option("--half", rich_help_panel=OUTPUT, help="Write the weights in 16-bit floats: "
+                                          "half the file, nearly the same net.")]
+LogOption = Annotated[str | None, typer.Option("--log", metavar="TRACKER", rich_help_panel=OUTPUT, help="Show the "
+                                               "training in tensorboard (files in the run folder), wandb or trackio. "
+                                               "metrics.jsonl is written anyway.")]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", rich_help_panel=OUTPUT, help="Name of the "
+                                                "net on its card. Default: the architecture's.")]
+
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """`"640x480"` (width x height) as (height, width); None stays None.
@@ -159,22 +208,24 @@ class Library(StrEnum):
 
 
 EngineBatchOption = Annotated[
-    str | None, typer.Option("--batch", metavar="LEAST,BEST,MOST", help="Engine: frames per batch that it takes, and "
-                             "is fastest at; one number for up to that many. Default: 1,8,32.")]
+    str | None, typer.Option("--batch", "-b", metavar="LEAST,BEST,MOST", rich_help_panel=SPEED,
+                             help="Engine: frames per batch that it takes, and is fastest at; one number for up to "
+                             "that many. Default: 1,8,32.")]
 EngineSizeOption = Annotated[
-    str | None, typer.Option("--size", metavar="WxH[,WxH,WxH]", help="Engine: the one size that it takes; or the "
-                             "least, the best and the most. Default: pictures up to four times as wide as high, or as "
-                             "high as wide, best at the net's working size.")]
+    str | None, typer.Option("--size", metavar="WxH,...", rich_help_panel=SPEED, help="Engine: the one size of "
+                             "pictures that it takes; or three, the least, the best and the most. Default: any shape "
+                             "up to four to one, fastest at the net's working size.")]
 WorkspaceOption = Annotated[
-    int | None, typer.Option("--workspace", min=1, metavar="MIB", help="Engine: most memory for intermediate results, "
-                             "in MiB. Default: no limit.")]
+    int | None, typer.Option("--workspace", min=1, metavar="MIB", rich_help_panel=ADVANCED,
+                             help="Engine: most memory for intermediate results, in MiB. Default: no limit.")]
 LibraryOption = Annotated[
-    Library, typer.Option("--library", help="Engine: what builds it. tensorrt builds on the GPU, for that GPU; "
-                          "tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first with a GPU here, the "
-                          "second without one.")]
+    Library, typer.Option("--library", rich_help_panel=ADVANCED, help="Engine: what builds it. tensorrt builds on the "
+                          "GPU, for that GPU; tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first "
+                          "with a GPU here, the second without one.")]
 CapabilityOption = Annotated[
-    list[str] | None, typer.Option("--compute-capability", metavar="X.Y", help="Engine of tensorrt-rtx: a GPU that it "
-                                   "is for, as 8.9. Can be given several times. Default: all from 8.0 on.")]
+    list[str] | None, typer.Option("--compute-capability", metavar="X.Y,...", rich_help_panel=ADVANCED,
+                                   help=f"Engine of tensorrt-rtx: the GPUs that it is for, as 8.9. {LISTED} Default: "
+                                   "all from 8.0 on.")]
 
 
 def engine_options(batch: str | None, size: str | None, workspace: int | None, library: Library,
@@ -239,6 +290,7 @@ class TrainingWords:
     compile: CompileOption = False
     half: HalfOption = False
     name: NameOption = None
+    log: LogOption = None
     device: DeviceOption = "auto"
     limit: LimitOption = None
     seed: SeedOption = 0
@@ -262,7 +314,7 @@ class TrainingWords:
 
         with progress_bar(self.quiet) as progress:
             weights = train(what, self.out or new_run_folder(kind, what.net), resume=self.resume, device=self.device,
-                            progress=progress)
+                            progress=progress, tracker=self.log)
         print_json({"weights": str(weights)}) if self.json else print(weights)
 
 

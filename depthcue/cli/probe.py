@@ -7,6 +7,12 @@ import typer
 
 from depthcue.cli.console import configure, print_table, progress_bar, show_results
 from depthcue.cli.options import (
+    ADVANCED,
+    INPUT,
+    LISTED,
+    MEASURING,
+    MODEL,
+    OUTPUT,
     BatchSizeOption,
     DeviceOption,
     JsonOption,
@@ -19,32 +25,37 @@ from depthcue.cli.options import (
 ExperimentsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT...]", help="What to ask, as --list names it. Default: all.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for what comes out.")]
-ListOption = Annotated[bool, typer.Option("--list", help="Say what experiments there are, and stop.")]
+    Path | None, typer.Option("--out", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="Folder for what comes out.")]
+ListOption = Annotated[bool, typer.Option("--list", rich_help_panel=OUTPUT, help="Print the experiments and what each "
+                                          "asks, and stop.")]
 StageOption = Annotated[
-    str | None, typer.Option("--stage", metavar="STAGE", help="rendered, photographs or both. Default: rendered, and "
-                             "photographs too where --frames is given.")]
+    str | None, typer.Option("--stage", metavar="STAGE", rich_help_panel=MEASURING, help="rendered, photographs or "
+                             "both. Default: rendered, and photographs too where --frames is given.")]
 ScenesOption = Annotated[
-    str | None, typer.Option("--scenes", metavar="KIND", help="road or indoor. Default: what fits the net's range.")]
+    str | None, typer.Option("--scenes", metavar="KIND", rich_help_panel=INPUT, help="Rendered scenes: road or "
+                             "indoor. Default: what fits the net's range.")]
 ObjectsOption = Annotated[
-    Path | None, typer.Option("--objects", metavar="DIR", help="Cut-outs to paste into --frames: RGBA, or RGB with "
-                              "NAME_mask.png; objects.csv says where they stood.")]
+    Path | None, typer.Option("--objects", metavar="DIR", rich_help_panel=INPUT, help="Cut-outs to paste into "
+                              "--frames: RGBA, or RGB with NAME_mask.png; objects.csv says where they stood.")]
 FramesOption = Annotated[
-    str | None, typer.Option("--frames", metavar="DATA", help="Photographs to paste into: a folder, folder:PATH or "
-                             "kitti:PATH.")]
+    str | None, typer.Option("--frames", metavar="DATA", rich_help_panel=INPUT, help="Photographs to paste into: a "
+                             "folder, folder:PATH or kitti:PATH.")]
 HorizonOption = Annotated[
-    float | None, typer.Option("--horizon", metavar="SHARE", help="Row of the photographs' horizon as a share of the "
-                               "height, from the top. Default: estimated from their depth, or their vanishing point.")]
+    float | None, typer.Option("--horizon", metavar="SHARE", rich_help_panel=ADVANCED,
+                               help="Row of the photographs' horizon as a share of the height, from the top. Default: "
+                               "estimated from their depth, or their vanishing point.")]
 MaskWeightsOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="W", help="Mask net G of the same depth net: adds the share "
-                             "of its mask on each cue. Without it --target is compact-indoor by default.")]
+    str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net of the same depth "
+                             "net: adds the share of its mask on each cue. Without it --target is compact-indoor by "
+                             "default.")]
 CasesOption = Annotated[
-    int | None, typer.Option("--limit", min=1, metavar="N", help="Cases of each experiment: scenes, or pairs of a "
-                             "frame and an object.")]
+    int | None, typer.Option("--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT,
+                             help="Cases of each experiment: scenes, or pairs of a frame and an object.")]
 
 BesideOption = Annotated[
-    list[Path] | None, typer.Option("--beside", metavar="RESULTS", help="Results of another network, whose profile is "
-                                    "laid beside this one's. Can be given several times.")]
+    list[Path] | None, typer.Option("--beside", metavar="RESULTS,...", rich_help_panel=OUTPUT,
+                                    help="Results of earlier probes (results.json, or its folder) of other networks, "
+                                    f"to plot in the same profile for comparison. {LISTED}")]
 
 
 def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, out: OutOption = None,

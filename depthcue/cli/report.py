@@ -6,16 +6,19 @@ from typing import Annotated
 import typer
 
 from depthcue.cli.console import configure, say
-from depthcue.cli.options import OutFileOption, QuietOption, VerboseOption
+from depthcue.cli.options import INPUT, OUTPUT, OutFileOption, QuietOption, VerboseOption
 
 ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="results.json files that depthcue "
                                                        "wrote, or the folders they are in; shown in this order.")]
-TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="What the page is called.")]
-PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Whether to show pictures and films; "
-                                              "results kept without theirs need --no-pictures.")]
+TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", rich_help_panel=OUTPUT,
+                                                 help="Title of the page.")]
+PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", rich_help_panel=OUTPUT,
+                                              help="Whether to show pictures and films; results kept without theirs "
+                                              "need --no-pictures.")]
 
-MixedOption = Annotated[bool, typer.Option("--mixed", help="Take results of one command that were measured on "
-                                           "different data too; the page says that they are no comparison.")]
+MixedOption = Annotated[bool, typer.Option("--mixed", rich_help_panel=INPUT, help="Take results of one command that "
+                                           "were measured on different data too; the page says that they are no "
+                                           "comparison.")]
 
 
 def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,

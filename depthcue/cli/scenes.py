@@ -6,25 +6,29 @@ import typer
 
 from depthcue.cli.console import configure, print_json, progress_bar, say
 from depthcue.cli.options import (
+    OUTPUT,
     DeviceOption,
     JsonOption,
     OutDirOption,
     QuietOption,
     SeedOption,
-    SizeOption,
     VerboseOption,
     parse_size,
 )
 
 KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="indoor or road.", show_default=False)]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, metavar="N",
+CountOption = Annotated[int, typer.Option("--count", "-n", min=1, metavar="N", rich_help_panel=OUTPUT,
                                           help="Number of frames, one world each.")]
-TruthOption = Annotated[bool, typer.Option("--truth", help="Also write NUMBER_truth.npz: depth, normals, objects, "
-                                           "materials, edges by cause, horizon, vanishing point.")]
+TruthOption = Annotated[bool, typer.Option("--truth", rich_help_panel=OUTPUT, help="Also write NUMBER_truth.npz, "
+                                           "all that is known of the scene: depth, normals, objects, materials, edges "
+                                           "by cause, horizon, vanishing point.")]
+PictureSizeOption = Annotated[str | None, typer.Option("--size", metavar="WxH", rich_help_panel=OUTPUT, help="Width "
+                                                       "and height of the pictures in pixels. Default: 320x240 of "
+                                                       "rooms, 640x192 of roads.")]
 
 
-def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: SizeOption = None, seed: SeedOption = 0,
-           truth: TruthOption = False, device: DeviceOption = "cpu", as_json: JsonOption = False,
+def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: PictureSizeOption = None,
+           seed: SeedOption = 0, truth: TruthOption = False, device: DeviceOption = "cpu", as_json: JsonOption = False,
            quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Render rooms or roads whose depth is known.
 

@@ -9,6 +9,8 @@ import typer
 
 from depthcue.cli.console import print_json, print_table, progress_bar, say
 from depthcue.cli.options import (
+    MODEL,
+    TRAINING,
     AsideOption,
     AugmentationOption,
     DataListOption,
@@ -26,25 +28,34 @@ if TYPE_CHECKING:
 
 @training_command
 def train(
-    target: Annotated[str, typer.Option("--target", "-t", metavar="NET", help="Depth net N to explain: "
-                                        "compact-indoor, compact-road, a .safetensors file, a released "
-                                        "checkpoint, NAME:PATH, or your own: hf:REPO, ultralytics:FILE, "
-                                        "python:MODULE:FUNCTION, hub:REPO:ENTRY.")],
+    target: Annotated[str, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL,
+                                        help="Depth net to explain, your own: hf:REPO, ultralytics:FILE, "
+                                        "python:MODULE:FUNCTION, hub:REPO:ENTRY; or compact-indoor, compact-road, a "
+                                        ".safetensors file, a released checkpoint, NAME:PATH.")],
     data: DataListOption,
     minutes: MinutesOption = None,
-    net: Annotated[str, typer.Option("--net", metavar="G", help="lite0, lite1, lite2 or compact, which take the share "
-                                     "to keep as an input, or drn22 (the paper's).")] = "lite0",
+    net: Annotated[str, typer.Option("--net", metavar="G", rich_help_panel=MODEL, help="Mask net to train: lite0, "
+                                     "lite1, lite2 or compact, which take the share to keep as an input, or drn22 "
+                                     "(the paper's).")] = "lite0",
     keep_range: Annotated[str | None, typer.Option(
-        "--keep-range", metavar="A:B", help="Range of the share of pixels to keep that the net is trained for. Default "
-        "0.04:0.8, where --lambda is not given.", show_default=False)] = None,
+        "--keep-range", metavar="A:B", rich_help_panel=TRAINING, help="Range of the share of pixels to keep that the "
+                                                   "net is trained for. Default 0.04:0.8, where --lambda is not "
+                                                   "given.", show_default=False)] = None,
     lam: Annotated[list[float] | None, typer.Option(
-        "--lambda", metavar="X", help="Train by Eq. (4) with this weight of sparseness. Give two for the range that a "
-        "net with a dial is trained for, or one. drn22: one (default 5).")] = None,
-    equation: Annotated[str, typer.Option("--equation", metavar="4|5", help="4: fewest pixels that keep the depth. "
-                                          "5: fewest pixels whose loss destroys it.")] = "4",
+        "--lambda", metavar="X,X", rich_help_panel=TRAINING, help="In place of --keep-range: train by Eq. (4) of the "
+                                                    "paper with this weight of sparseness; larger keeps fewer pixels. "
+                                                    "Two, with a comma between them, are a range that the net takes "
+                                                    "as an input. Default: none; 5 for drn22, which takes "
+                                                    "one.")] = None,
+    equation: Annotated[str, typer.Option("--equation", metavar="4|5", rich_help_panel=TRAINING,
+                                          help="4: fewest pixels that keep the depth. 5: fewest pixels whose loss "
+                                          "destroys it.")] = "4",
     sharpen: Annotated[float | None, typer.Option(
-        "--sharpen", metavar="SHARE", min=0.0, max=1.0, help="Share of the pictures that N sees through a binary mask, "
-        "so that the best pixels alone are worth something. 0 is the paper's, and the default for drn22; else 0.6.")
+        "--sharpen", metavar="SHARE", min=0.0, max=1.0, rich_help_panel=TRAINING, help="Share of the training "
+                                                  "pictures that the depth net sees through a mask of kept and hidden "
+                                                  "pixels alone, in place of one with values between: then only "
+                                                  "pixels of the highest rank count. 0 is the paper's. Default: 0.6; "
+                                                  "0 for drn22.")
         ] = None,
     loss: LossOption = "depth+grad+normal", augmentation: AugmentationOption = "published",
     surrogate: Annotated[bool, typer.Option(
@@ -84,7 +95,7 @@ def _run(what: "MaskTraining", words: TrainingWords, started: float) -> None:
     folder = words.out or new_run_folder("mask", what.net)
     with progress_bar(words.quiet) as progress:
         trained = run_mask_training(what, folder, resume=words.resume, device=words.device, progress=progress,
-                                    started=started)
+                                    started=started, tracker=words.log)
         found = None if trained.aside is None else check_trained(trained, folder / "check", words.seed, progress)
     if words.json:
         curves = {} if found is None else {way: entry for way, (entry,) in found["curves"].items()}

@@ -5,6 +5,10 @@ from typing import Annotated
 import typer
 
 from depthcue.cli.options import (
+    INPUT,
+    LISTED,
+    MODEL,
+    TRAINING,
     AugmentationOption,
     DataListOption,
     DepthLossOption,
@@ -18,15 +22,17 @@ from depthcue.cli.options import (
 @training_command
 def train_depth(
     data: DataListOption,
-    net: Annotated[str, typer.Option("--net", metavar="NET", help="lite0, lite1, lite2, compact; hu-resnet50, "
-                                         "hu-densenet161, hu-senet154, laina-resnet50 (the paper's); "
-                                         "monodepth2-resnet18, monodepth2-resnet50.")] = "compact",
+    net: Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL, help="Depth net to train: lite0, "
+                                     "lite1, lite2, compact; hu-resnet50, hu-densenet161, hu-senet154, laina-resnet50 "
+                                     "(the paper's); monodepth2-resnet18, monodepth2-resnet50.")] = "compact",
     loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong",
-    teacher: Annotated[str | None, typer.Option("--teacher", metavar="NET", help="Depth net that answers for the "
-                                                "pictures of --taught, whose depth nobody measured.",
+    teacher: Annotated[str | None, typer.Option("--teacher", metavar="NET", rich_help_panel=TRAINING,
+                                                help="Depth net whose answers are the depth of the pictures of "
+                                                "--taught.",
                                                 show_default=False)] = None,
-    taught: Annotated[list[str] | None, typer.Option("--taught", metavar="DATA", help="Pictures that --teacher answers "
-                                                     "for. Can be given several times.", show_default=False)] = None,
+    taught: Annotated[list[str] | None, typer.Option("--taught", metavar="DATA,...", rich_help_panel=INPUT,
+                                                     help="Pictures without measured depth, which --teacher answers "
+                                                     f"for. {LISTED}", show_default=False)] = None,
     *, words: TrainingWords,
 ) -> None:
     """Train a depth net N on pictures with depth.

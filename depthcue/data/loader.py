@@ -24,6 +24,7 @@ from depthcue.data.rendered import open_rendered
 from depthcue.data.rgbd import RgbdBatch, RgbdData
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
+from depthcue.text import did_you_mean
 
 AHEAD = 2
 """Batches prepared ahead of the consumer: one ready, one in the making, so that a slow one does not stall the next."""
@@ -175,9 +176,13 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
 
     Raises DepthcueError for a spec that names nothing, and for files that are missing or not what the layout asks for.
     """
+    if spec.lower().endswith(".csv") and Path(spec).expanduser().is_file():
+        spec = f"nyu:{spec}"
     kind, colon, rest = spec.partition(":")
     if kind not in (*OPENERS, "scenes") or not colon or not rest:
-        raise DepthcueError(f"unknown data {spec!r}", ALLOWED)
+        folder = f"Did you mean folder:{spec}? " if Path(spec).expanduser().is_dir() else ""
+        near = folder or did_you_mean(kind, [*OPENERS, "scenes"]).replace("? ", f":{rest or 'PATH'}? ")
+        raise DepthcueError(f"unknown data {spec!r}", near + ALLOWED)
     if limit is not None and limit < 1:
         raise DepthcueError(f"limit {limit}: there must be at least one frame", "Leave the limit out to take all.")
     if kind == "scenes":

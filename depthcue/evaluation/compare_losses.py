@@ -35,6 +35,7 @@ from depthcue.progress import Named, Progress, Silent
 from depthcue.scorers import ScorerInputs, build_scorer, keep_top, sobel_edges
 from depthcue.training.depth import DepthTraining, depth_recipe
 from depthcue.training.mask import MaskTraining, complete, mask_recipe
+from depthcue.training.options import OURS
 
 LOSSES = ("depth", "depth+grad", "depth+grad+normal")
 """Each adds one to the one before."""
@@ -79,7 +80,7 @@ def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | No
     Raises:
         DepthcueError: no such mask net.
     """
-    mask_net = mask_net or ("compact" if net == "compact" else "drn22")
+    mask_net = mask_net or (net if net in OURS else "drn22")
     if mask_net not in MASK_DEFAULTS:
         raise DepthcueError(f"there is no mask net called {mask_net!r}", f"Known: {', '.join(MASK_DEFAULTS)}.")
     unsaid = {"epochs": None, "learning_rate": learning_rate, "schedule": None, "average": None}

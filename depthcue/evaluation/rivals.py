@@ -13,6 +13,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import Viewing
 from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
+from depthcue.text import did_you_mean
 
 ALL = "all"
 """Stands for every way there is."""
@@ -44,7 +45,7 @@ def choose_rivals(against: Sequence[str], means: ScorerInputs, viewing: Viewing)
     for name in against:
         if name not in (*NAMES, ALL):
             raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
-                                f"Choose --against from: {', '.join(NAMES)}, {ALL}.")
+                                f"{did_you_mean(name, NAMES)}Choose --against from: {', '.join(NAMES)}, {ALL}.")
     scores: dict[str, Scorer] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):

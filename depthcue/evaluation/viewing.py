@@ -29,6 +29,7 @@ from depthcue.nets import (
     see_whole,
     working_size,
 )
+from depthcue.nets.catalog import warn_of_other_target
 from depthcue.nets.units import Units, aligned_units, background
 from depthcue.scorers import Pictures
 
@@ -128,6 +129,7 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     """
     mask_net = load_mask_net(weights, device)
     if target is not None:
+        warn_of_other_target(mask_net.description, weights, target)
         return mask_net, load_depth_net(target, device)
     meant = mask_net.description.target
     try:

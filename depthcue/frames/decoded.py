@@ -1,7 +1,7 @@
 """A decoded video frame, kept as the decoder left it and turned upright in whatever form is asked for.
 
-Most uses need a video's frames at one small size, or their light alone. Both come from the decoder's luma and chroma in
-a fraction of the time that a full-size RGB picture takes to be made and shrunk.
+Most uses need a video's frames at one small size, or as luma and chroma. Both come from what the decoder left in a
+fraction of the time that a full-size RGB picture takes to be made and shrunk.
 
 Video frames as a screen of usual range shows them: high dynamic range tone-mapped, transparent ones on grey.
 
@@ -21,15 +21,10 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from depthcue.imaging import BACKGROUND_GREY, Grey, Rgb, grey_of, resize_grey, resize_rgb
+from depthcue.imaging import BACKGROUND_GREY, Grey, Rgb, Yuv, resize_rgb
 
 _UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED: the file does not say how its YUV was made from RGB."""
-_FULL_RANGE = 2
-"""AVCOL_RANGE_JPEG: luma from 0 to 255, not from 16 to 235."""
-_LUMA_FIRST = frozenset(("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"))
-"""Formats of 8 bits whose first plane is luma."""
-
 
 
 class Decoded:
@@ -69,27 +64,21 @@ class Decoded:
                                        src_colorspace=self._colourspace(), interpolation=Interpolation.BILINEAR)
         return np.ascontiguousarray(self._turn.applied(stored.to_ndarray().view(np.uint8)))
 
-    def light(self) -> Grey:
-        """uint8 (H, W): how light each pixel is, 0 to 255."""
-        frame = self._frame
-        if frame.format.name not in _LUMA_FIRST:
-            return grey_of(self.rgb())
-        plane = frame.planes[0]
-        stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:frame.height, :frame.width]
-        is_full = frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE
-        light = stored if is_full else _widened(stored)
-        return resize_grey(np.ascontiguousarray(self._turn.applied(light)), *self.size)
+    def planes(self) -> Yuv | None:
+        """Luma (H, W) and chroma (H/2, W/2), BT.709 in limited range; None where its size does not allow that."""
+        if self.size != self.own_size or self._frame.height % 2 or self._frame.width % 2:
+            return None
+        frame = self._frame.reformat(format="yuv420p", src_colorspace=self._colourspace(),
+                                     dst_colorspace=Colorspace.ITU709, dst_color_range=_LIMITED)
+        luma, blue, red = (
+            self._turn.applied(np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+                               [:plane.height, :plane.width]) for plane in frame.planes)
+        return luma, blue, red
 
     def _colourspace(self) -> Colorspace | None:
         if self._frame.colorspace != _UNSPECIFIED:
             return None
         return Colorspace.ITU709 if self._frame.height >= 720 else Colorspace.ITU601  # what players assume
-
-
-def _widened(luma: Grey) -> Grey:
-    """Luma from 16 to 235 as light from 0 to 255."""
-    above_black = np.clip(luma, 16, 235).astype(np.uint16) - np.uint16(16)
-    return ((above_black * np.uint16(298) + np.uint16(128)) >> 8).astype(np.uint8)  # 298/256 for 255/219
 
 
 class Orientation:

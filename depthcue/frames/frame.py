@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from depthcue.frames.decoded import Decoded
-from depthcue.imaging import Grey, Rgb, grey_of, resize_rgb
+from depthcue.imaging import Rgb, Yuv, resize_rgb
 
 
 class Frame:
@@ -67,9 +67,9 @@ class Frame:
             return self._decoded.resized(height, width)
         return resize_rgb(self.rgb, height, width)
 
-    def light(self) -> Grey:
-        """How light each pixel is: uint8 (H, W). Luma of the video's own kind, else Rec. 601."""
-        return grey_of(self.rgb) if self._decoded is None else self._decoded.light()
+    def planes(self) -> Yuv | None:
+        """Luma (H, W) and chroma (H/2, W/2), BT.709 in limited range; None where only the picture itself is there."""
+        return None if self._decoded is None else self._decoded.planes()
 
     def without_picture(self) -> "Frame":
         """Its place in the source alone, which holds no memory."""

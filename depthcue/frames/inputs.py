@@ -22,7 +22,7 @@ from depthcue.frames.kinds import (
 )
 from depthcue.text import NOT_UTF8, without_password
 
-RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy")
+RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy", "points")
 """How names of results end: `room_mask.png` of `room.jpg`."""
 
 Kind = Literal["image", "video", "sequence", "live"]

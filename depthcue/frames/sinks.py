@@ -35,6 +35,7 @@ from depthcue.files import atomic_path, write_bytes
 from depthcue.frames.frame import Frame
 from depthcue.frames.videos import create_file
 from depthcue.imaging import Yuv, grey8, grey16
+from depthcue.text import did_you_mean
 
 AUTO = "auto"
 
@@ -79,7 +80,8 @@ def check_encoder(name: str) -> None:
         DepthcueError: no encoder has this name.
     """
     if name != AUTO and name not in ENCODERS:
-        raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
+        raise DepthcueError(f"there is no encoder {name!r}",
+                            f"{did_you_mean(name, ENCODERS)}Choose {AUTO}, {', '.join(ENCODERS)}.")
 
 
 def find_encoder(name: str, size: tuple[int, int]) -> VideoEncoding:
@@ -169,17 +171,29 @@ def _npy_bytes(values: Values) -> bytes:
     return buffer.getvalue()
 
 
+_PLY_TYPES = {"f4": "float", "u1": "uchar"}
+
+
+def _ply_bytes(points: Values) -> bytes:
+    """A structured array (N,) as a point cloud of Stanford's format, little-endian."""
+    fields: Any = points.dtype.fields or {}
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}",
+             *(f"property {_PLY_TYPES[kind.str[1:]]} {name}" for name, (kind, *_) in fields.items()), "end_header"]
+    return ("\n".join(lines) + "\n").encode() + points.tobytes()
+
+
 # compress_level 3 instead of 6: three times as fast, a few per cent larger
 ENCODINGS: dict[str, Encoding] = {
     "png8": Encoding(".png", lambda values: _image_bytes(grey8(values), "PNG", compress_level=3)),
     "png1": Encoding(".png", lambda values: _image_bytes(np.asarray(values, np.bool_), "PNG")),
     "png16": Encoding(".png", lambda values: _image_bytes(grey16(values), "PNG", compress_level=3)),
     "npy": Encoding(".npy", _npy_bytes),
+    "ply": Encoding(".ply", _ply_bytes),
     "rgb-png": Encoding(".png", lambda values: _image_bytes(values, "PNG", compress_level=3)),
     "rgb-jpg": Encoding(".jpg", lambda values: _image_bytes(values, "JPEG", quality=92)),
 }
 """Ways to write a picture by name: png8 and png16 (float [0, 1] times 255 or 65535, rounded), png1 (bool),
-npy (float32), rgb-png, rgb-jpg (uint8)."""
+npy (float32), ply (points with named fields), rgb-png, rgb-jpg (uint8)."""
 
 
 class ImageSink:

@@ -6,6 +6,7 @@ of any other make: see `foreign`.
 """
 
 import dataclasses
+import logging
 import re
 import shlex
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from depthcue.nets.checkpoint import DEPTH, MASK, card_path, load_strict, read_w
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
-from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
+from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.hub import FORM, fetch_mask_net, is_published
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
@@ -39,6 +40,9 @@ from depthcue.nets.published import (
 )
 from depthcue.nets.published import MULTIPLE as MONODEPTH2_MULTIPLE
 from depthcue.nets.released import Released, digest, read_released
+from depthcue.text import did_you_mean
+
+log = logging.getLogger(__name__)
 
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
@@ -137,6 +141,22 @@ def load_target_of(description: MaskDescription, source: str, device: str | torc
     return load_depth_net(spec_from_file(description.target, source), device)
 
 
+def warn_of_other_target(description: MaskDescription, weights: str, target: str) -> None:
+    """Log a warning where a mask net is used with a depth net that it was not trained for.
+
+    Args:
+        weights: spec of the mask net, which `description` is of.
+        target: spec of the depth net.
+    """
+    meant = description.target
+    if not meant or weights == GENERAL or meant == target:
+        return
+    if Path(meant).exists() and Path(target).exists() and Path(meant).samefile(target):
+        return
+    log.warning("%s was trained for the depth net %s, not for %s: its masks say what the first looks at. Train one for "
+                "%s with depthcue train --target %s.", weights, meant, target, target, shlex.quote(target))
+
+
 def mask_net_for(target: str | None) -> str:
     """The spec of the mask net for a depth net where none is named: its own of the shipped ones, else the general one.
 
@@ -194,7 +214,8 @@ def build_mask_net(architecture: str, *, backbone: str = "none", seed: int = 0,
 
 def _known(name: str, registry: dict[str, Any], what: str) -> Any:
     if name not in registry:
-        raise DepthcueError(f"there is no {what} called {name!r}", f"Known: {', '.join(registry)}.")
+        raise DepthcueError(f"there is no {what} called {name!r}",
+                            f"{did_you_mean(name, registry)}Known: {', '.join(registry)}.")
     return registry[name]
 
 
@@ -222,8 +243,20 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
                             "--target takes a depth net, --weights a mask net.")
     if Path(spec).exists():
         return None, Path(spec)
+    if colon and (near := did_you_mean(name, [*registry, *KINDS])):  # a typing mistake before the colon
+        raise DepthcueError(f"{spec!r} names no {kind} net: there is no {name}", near.strip())
     known = [*SHIPPED, *(f"{name}:PATH" for name in registry), SPECS if kind == "depth" else FORM]
-    raise DepthcueError(f"{spec!r} names no {kind} net", f"Give {', '.join(known)}, or the path of a checkpoint.")
+    near = did_you_mean(spec, [*SHIPPED, *registry, *(str(each) for each in _beside(Path(spec)))])
+    raise DepthcueError(f"{spec!r} names no {kind} net, and there is no such file",
+                        f"{near}Give {', '.join(known)}, or the path of a checkpoint.")
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files of nets in the folder of a path."""
+    try:
+        return [each for each in path.parent.iterdir() if each.suffix in (".safetensors", ".onnx", ".pth", ".pt")]
+    except OSError:
+        return []
 
 
 def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[..., Any]],

@@ -48,6 +48,7 @@ from depthcue.probes.photographs import PhotographStage
 from depthcue.probes.reading import Sight
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Progress, Silent
+from depthcue.text import did_you_mean
 
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
     position_size.EXPERIMENT, cues.PERSPECTIVE_EXPERIMENT, cues.RELATIVE_SIZE_EXPERIMENT, cues.OCCLUSION_EXPERIMENT,
@@ -243,7 +244,8 @@ def choose(names: Sequence[str]) -> list[Experiment]:
     for name in names:
         if name not in (ALL, *EXPERIMENTS):
             raise DepthcueError(f"there is no experiment called {name!r}",
-                                f"Known: {', '.join(EXPERIMENTS)}. depthcue probe --list says what each asks.")
+                                f"{did_you_mean(name, EXPERIMENTS)}Known: {', '.join(EXPERIMENTS)}. depthcue probe "
+                                "--list says what each asks.")
     if not names or ALL in names:
         return list(EXPERIMENTS.values())
     return [experiment for name, experiment in EXPERIMENTS.items() if name in names]

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from depthcue.colours import USUAL, blend_of
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path
-from depthcue.imaging import Rgb, colourise_depth, colourise_mask, open_picture, overlay, panel, resize_rgb
+from depthcue.imaging import Rgb, colourise_depth, colourise_mask, open_picture, panel, resize_rgb
 from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, picture_uri
 from depthcue.report.tables import label_of
@@ -63,16 +64,16 @@ def start_step(stills: Sequence[Results]) -> int:
     return int(np.abs(means.mean(axis=0) - START_MEAN).argmin())
 
 
-def colour_tables() -> dict[str, list[list[int]]]:
-    """Red, green and blue by level: of a mask, and of the light of a picture where a mask hides and where it keeps it.
+def colour_tables() -> dict[str, Any]:
+    """Red, green and blue of a mask by level; and what an overlay shows of a hidden pixel, as `mask` draws it.
 
-    Between hidden and kept an overlay is linear in the mask.
+    That is a share `own` of its colour, and `hidden` by its light; towards kept an overlay is linear in the mask.
     """
     levels = np.arange(256, dtype=np.uint8)[None]  # (1, 256)
-    light: Rgb = np.repeat(levels[..., None], 3, axis=2)
-    tables = {"mask": colourise_mask(levels), "hidden": overlay(light, np.zeros_like(levels)),
-              "kept": overlay(light, np.full_like(levels, 255))}
-    return {name: table[0].tolist() for name, table in tables.items()}
+    blend = blend_of(USUAL)
+    hidden = blend.grey[0] * levels[0][:, None] + blend.ground[0]
+    return {"mask": colourise_mask(levels)[0].tolist(), "own": float(blend.kept[0]),
+            "hidden": hidden.round(1).tolist()}
 
 
 def depth_gradient(stops: int = 12) -> str:

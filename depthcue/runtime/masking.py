@@ -5,10 +5,11 @@ How a machine's cores are shared out between decoding, inference and encoding.
 What is told of a live source: how long its frames took from arrival to file, in memory that does not grow.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import lcm
 from pathlib import Path
 from types import TracebackType
@@ -26,11 +27,23 @@ from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size, top_pixels
 from depthcue.nets import DepthNet, MaskDescription, Setting, depth_from, load_depth_net, load_target_of, see_whole
-from depthcue.nets.catalog import GENERAL
+from depthcue.nets.catalog import GENERAL, warn_of_other_target
 from depthcue.runtime.jobs import Infer, Outcome, Prepared
 from depthcue.runtime.opening import open_session, torch_threads
 from depthcue.runtime.pipeline import Pipeline
-from depthcue.runtime.saving import DEPTH_KINDS, PICTURE_KINDS, THRESHOLD, Cut, Kept, Rendered, Saver, check_kinds
+from depthcue.runtime.point_clouds import Recording, check_field_of_view
+from depthcue.runtime.saving import (
+    DEPTH_KINDS,
+    PICTURE_KINDS,
+    THRESHOLD,
+    USUAL_DRAWING,
+    Cut,
+    Drawing,
+    Kept,
+    Rendered,
+    Saver,
+    check_kinds,
+)
 from depthcue.runtime.summary import fingerprint, finished_entry
 
 FIRST_GUESS = "a first guess"
@@ -70,6 +83,15 @@ class MaskOptions:
     """How long to read live sources; None: until Ctrl-C."""
     stall_s: float = 10.0
     """After how long without a frame a live source counts as gone."""
+    drawing: Drawing = USUAL_DRAWING
+    """How overlays, panels and points are drawn."""
+    rerun: Path | None = None
+    """A recording for Rerun's viewer to write beside the files."""
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether something is to be made that needs the depth net."""
+        return self.rerun is not None or any(kind in DEPTH_KINDS for kind in self.save)
 
 
 def checked(options: MaskOptions) -> MaskOptions:
@@ -90,6 +112,8 @@ def checked(options: MaskOptions) -> MaskOptions:
     if options.keep is not None and options.threshold is not None:
         raise DepthcueError("--keep and --threshold were both given", "A share says which pixels are kept: leave "
                             "--threshold out.")
+    options.drawing.look.checked()
+    check_field_of_view(options.drawing.field_of_view_deg)
     check_encoder(options.encoder)
     check_decoder(options.decoder)
     for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
@@ -155,7 +179,7 @@ class MaskJob:
     """One input for the pipeline, as `jobs.Job`."""
 
     def __init__(self, source: Input, out: Path, options: MaskOptions, cut: Cut, working: tuple[int, int],
-                 multiple: int, metres: bool, live: LiveOptions) -> None:
+                 multiple: int, metres: bool, live: LiveOptions, recording: Recording | None = None) -> None:
         self.source = source
         self.is_video = source.kind != "image"
         self.is_live = source.kind == "live"
@@ -164,12 +188,12 @@ class MaskJob:
         """What is told of a live source alone."""
         self.stamp: dict[str, int] | None = None
         """By what the source was known when it was opened."""
-        self.saver = Saver(source, out, options.save, cut, metres, options.encoder)
+        self.saver = Saver(source, out, options.save, cut, metres, options.encoder, options.drawing, recording)
         self._live_options = live
         self._decoder = options.decoder
         self._working = working
         self._multiple = multiple
-        self._keeps_picture = any(kind in PICTURE_KINDS for kind in options.save)
+        self._keeps_picture = recording is not None or any(kind in PICTURE_KINDS for kind in options.save)
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:
@@ -259,6 +283,8 @@ class Masking:
         self._cut = _cut(options, setting, description)
         self._working, self._multiple = _working_size(description, self._depth, options.size)
         self._metres = self._depth is None or not self._depth.description.relative
+        self._recording = (None if options.rerun is None
+                           else Recording(options.rerun, options.drawing.field_of_view_deg))
         self._inside = ExitStack()
         self.name = self._session.name
         """What runs and where; once entered, what really does."""
@@ -268,6 +294,7 @@ class Masking:
             "threshold": self._cut.threshold if setting.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
+            "drawing": asdict(options.drawing),
             **({"note": FIRST_GUESS} if options.weights == GENERAL else {}),
         }
         """What decides the results, for the summary."""
@@ -279,6 +306,8 @@ class Masking:
             self.name = self._session.name
             if self._depth is not None:
                 stack.enter_context(self._depth)
+            if self._recording is not None:
+                stack.enter_context(self._recording)
             self._infer = _inference(self._session, self._depth)
             self._inside = stack.pop_all()
         return self
@@ -291,7 +320,7 @@ class Masking:
             make: type[MaskJob] = MaskJob) -> MaskJob:
         """The job of one input, whose results go to the folder `out`."""
         return make(source, out, self._options, self._cut, self._working, self._multiple, self._metres,
-                    reading or LiveOptions())
+                    reading or LiveOptions(), self._recording)
 
     def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
             look_up: Callable[[int], None] = lambda frames: None) -> None:
@@ -308,7 +337,9 @@ def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
     saver, frames = job.saver, outcome.frames
     return finished_entry(
         job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
-        mean_mask=saver.mask_sum / frames if frames else None, seconds=outcome.seconds,
+        mean_mask=saver.mask_sum / frames if frames else None,
+        depth_change=math.sqrt(saver.change_sum / frames) if frames and saver.change_sum else None,
+        seconds=outcome.seconds,
         outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
         output_bytes=saver.sizes if outcome.complete else [], notes=job.notes, error=outcome.error, stamp=job.stamp,
         live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
@@ -322,17 +353,19 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Session, 
                            cpu_fallback=options.cpu_fallback)
     description = session.description
     assert isinstance(description, MaskDescription)
-    if not any(kind in DEPTH_KINDS for kind in options.save):
+    if options.target is not None:
+        warn_of_other_target(description, options.weights, options.target)
+    if not options.needs_depth:
         return session, None
     try:
         depth_net = (load_depth_net(options.target) if options.target
                      else load_target_of(description, options.weights))
         keep = Setting.of(description, options.keep, options.lam).keep
     except DepthcueError as error:
-        saved = " and ".join(kind for kind in options.save if kind in DEPTH_KINDS)
+        what = [f"--save {kind}" for kind in options.save if kind in DEPTH_KINDS] or ["--rerun"]
         names_one = description.target and not options.target
         another = "Or name another with --target, or save other kinds." if names_one else "Or save other kinds."
-        raise error.within(f"--save {saved} needs the depth net", another) from error
+        raise error.within(f"{' and '.join(what)} needs the depth net", another) from error
     return session, DepthThroughMask(depth_net, device, keep)
 
 

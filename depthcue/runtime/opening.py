@@ -28,6 +28,7 @@ from depthcue.export.tensorrt_engine import EngineOptions
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.exported import Kind, described_net, read_graph_card
 from depthcue.runtime.compiled_cache import cached_engine, cached_graph, has_graph
+from depthcue.text import did_you_mean
 
 ROUNDS = 5
 LONGEST_S = 3.0
@@ -133,7 +134,8 @@ def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend:
             needs is not here.
     """
     if backend not in BACKENDS:
-        raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
+        raise DepthcueError(f"there is no backend {backend!r}",
+                            f"{did_you_mean(backend, BACKENDS)}Choose {', '.join(BACKENDS)}.")
     if precision != "auto":
         check_precision(precision)
     file = net if isinstance(net, str) and net.endswith((".onnx", ENGINE_SUFFIX)) else None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from depthcue import imaging
+from depthcue.colours import USUAL, Look
 from depthcue.errors import DepthcueError
 from depthcue.frames import (
     ENCODINGS,
@@ -33,7 +35,9 @@ from depthcue.frames import (
 )
 from depthcue.frames.sinks import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
+from depthcue.runtime.point_clouds import FIELD_OF_VIEW_DEG, Recording, cloud_of, kept_at
 from depthcue.runtime.summary import nbytes_of
+from depthcue.text import did_you_mean
 
 _SHORTEST_S = 1e-4
 _STEP = math.log(1.01)
@@ -70,16 +74,20 @@ class Latencies:
 
 SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
 """Kinds for the eye: a video of them is a video."""
-EXACT = {"binary": "png1", "raw": "png16", "npy": "npy"}
+EXACT = {"binary": "png1", "raw": "png16", "npy": "npy", "points": "ply"}
 """Kinds for further computing: a file a frame."""
 SAVE_KINDS = (*SEEN, *EXACT)
-DEPTH_KINDS = ("panel", "depth")
+SCALED_KINDS = ("panel", "depth")
+"""Kinds whose colours depend on the frames before."""
+DEPTH_KINDS = (*SCALED_KINDS, "points")
 """Kinds that need the depth net."""
-PICTURE_KINDS = ("overlay", "panel", "depth")
+PICTURE_KINDS = ("overlay", "panel", "depth", "points")
 """Kinds that need the frame at its full size."""
 
 THRESHOLD = 0.025
 """A pixel is kept where its mask is above this (Hu et al. 2019, sec. 4.2), unless a share is given."""
+_WIDEN_S, _NARROW_S = 0.3, 3.0
+"""Seconds in which the ends of a video's depth colours go two thirds of the way to what is seen."""
 MAX_TILE_SIDE = 1280
 MAX_VIDEO_TILE_SIDE = 640
 """Five tiles stay below the 4096 pixels that many players can take."""
@@ -98,6 +106,19 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How results are drawn."""
+
+    look: Look = USUAL
+    field_of_view_deg: float = FIELD_OF_VIEW_DEG
+    """Horizontal, of the camera that points are laid out for."""
+
+
+USUAL_DRAWING = Drawing()
+DEPTH_LABELS = ("depth from all pixels", "depth from the kept pixels")
+
+
+@dataclass(frozen=True)
 class Kept:
     """What saving needs of a frame beside its mask."""
 
@@ -113,18 +134,20 @@ class Rendered:
 
     results: "_Results"
     values: dict[str, Any]
-    """By kind, but for those whose colours hang on the frame before; of pictures of their own the files' contents."""
+    """By kind, but for SCALED_KINDS; of pictures of their own the files' contents."""
 
 
 class Saver:
     """Saves one input's results in every kind asked for; a sink of the pipeline."""
 
     def __init__(self, source: Input, out: Path, kinds: Sequence[str], cut: "Cut", metres: bool = True,
-                 encoder: str = SOFTWARE.name) -> None:
+                 encoder: str = SOFTWARE.name, drawing: Drawing = USUAL_DRAWING,
+                 recording: Recording | None = None) -> None:
         """
         Args:
             metres: whether depths are in metres, or in units without a name.
             encoder: of videos, as `VideoSink` takes it.
+            recording: takes every frame too.
         """
         self.outputs: list[Path] = []
         """What was written: files, and folders that hold a file a frame."""
@@ -135,13 +158,17 @@ class Saver:
         self._cut = cut
         self._metres = metres
         self._encoder = encoder
+        self._drawing = drawing
+        self._recording = recording
         self._moves = source.kind in ("video", "live")
         self._of_thread = threading.local()  # an enlarger each
         self._stack = ExitStack()
         self._sinks: dict[str, Sink] = {}
-        self._depth_range_m: tuple[float, float] | None = None
+        self._scale = _SteadyScale()
         self.kept_sum = 0.0
         self.mask_sum = 0.0
+        self.change_sum = 0.0
+        """Mean squared difference of the two depths, summed over frames."""
         self.sizes: list[int | None] = []
         """Of the outputs, in bytes; once finished."""
         self.latencies = Latencies()
@@ -163,8 +190,8 @@ class Saver:
         Args:
             maps: the mask; then, where a kind needs them, the depth and the depth under the mask.
         """
-        results = _Results(frame.kept, maps[0], maps[1:], self._cut, self._enlarger(), self._metres)
-        values = {kind: results.of(kind) for kind in self._kinds if kind not in DEPTH_KINDS}
+        results = _Results(frame.kept, maps[0], maps[1:], self._cut, self._enlarger(), self._metres, self._drawing)
+        values = {kind: results.of(kind) for kind in self._kinds if kind not in SCALED_KINDS}
         return Rendered(results, {kind: each if self._is_video(kind) else ENCODINGS[(SEEN | EXACT)[kind]].encode(each)
                                   for kind, each in values.items()})
 
@@ -174,7 +201,13 @@ class Saver:
         results = rendered.results
         self.kept_sum += results.share_kept()
         self.mask_sum += float(results.mask.mean())
-        results.depth_range_m = self._scale(results.depths)
+        if results.depths:
+            self.change_sum += float(np.mean(np.square(results.depths[0] - results.depths[1])))
+            results.depth_range_m = self._scale.ends(results.depths[0], kept.frame.time)
+        if self._recording is not None:
+            name = self._source.name if self._source.kind == "image" else f"{self._source.name} {kept.frame.name}"
+            self._recording.add(name, kept.frame.time, imaging.resize_rgb(kept.frame.rgb, *results.panel_size()),
+                                imaging.grey8(results.mask), results.depths, results.kept_by_net(), self._metres)
         for kind in self._kinds:
             values = rendered.values[kind] if kind in rendered.values else results.of(kind)
             if kind not in self._sinks:
@@ -223,12 +256,28 @@ class Saver:
             sink = ImageSink(path / f"{kind}{_suffix(kind)}" if many else path, (SEEN | EXACT)[kind], per_frame=many)
         self._sinks[kind] = self._stack.enter_context(sink)
 
-    def _scale(self, depths: Maps) -> tuple[float, float] | None:
-        """Ends of the depth colours, from the first frame alone: in a video they must not flicker."""
-        if depths and self._depth_range_m is None:
-            near, far = (float(value) for value in np.percentile(depths[0], (1, 99)))
-            self._depth_range_m = (near, max(far, 1.05 * near))
-        return self._depth_range_m
+
+class _SteadyScale:
+    """Ends of depth colours that follow what is seen, without flicker: they widen at once and narrow slowly."""
+
+    def __init__(self) -> None:
+        self._ends: np.ndarray | None = None  # logarithms of near and far
+        self._time: Fraction | None = None
+
+    def ends(self, depth: imaging.Map, time: Fraction | None) -> tuple[float, float]:
+        """The ends for the next frame, seen at `time` in seconds (None: a tenth after the last)."""
+        known = depth[np.isfinite(depth) & (depth > 0)]
+        seen = np.log(np.percentile(known, (1, 99)) if known.size else (1.0, 2.0))
+        since_s = 0.1 if time is None or self._time is None else max(float(time - self._time), 0.0)
+        self._time = time
+        if self._ends is None:
+            self._ends = seen
+        else:
+            widens = (seen - self._ends) * (-1, 1) > 0
+            self._ends = self._ends + (1 - np.exp(-since_s / np.where(widens, _WIDEN_S, _NARROW_S))) * (
+                seen - self._ends)
+        near, far = (float(end) for end in np.exp(self._ends))
+        return near, max(far, 1.05 * near)
 
 
 def _suffix(kind: str) -> str:
@@ -266,7 +315,7 @@ class _Results:
     """The values of each kind for one frame; what several kinds need is computed once."""
 
     def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, cut: "Cut",
-                 enlarger: "_Enlarger | None", metres: bool) -> None:
+                 enlarger: "_Enlarger | None", metres: bool, drawing: Drawing) -> None:
         self.kept = kept
         self.mask = mask
         self.depths = depths
@@ -274,6 +323,7 @@ class _Results:
         self.depth_range_m: tuple[float, float] | None = None
         """To be set before a kind that shows depth is asked for."""
         self._metres = metres
+        self._drawing = drawing
         self._enlarger = enlarger
         self._as_yuv = enlarger is not None and kept.size[0] % 2 == 0 == kept.size[1] % 2
         self._full: NDArray[np.float32] | None = None
@@ -292,11 +342,12 @@ class _Results:
         """What a sink of this kind takes: an array, or luma and chroma where that is what a video ends up as."""
         if self._as_yuv and kind == "mask":
             return imaging.grey_yuv(self.grey())
-        if self._as_yuv and kind == "overlay":
-            return imaging.overlay_yuv(self.kept.frame.light(), self.shown())
+        if self._as_yuv and kind == "overlay" and (planes := self.kept.frame.planes()) is not None:
+            return imaging.overlay_yuv(planes, self.laid_over(), self._drawing.look)
         make: dict[str, Callable[[], NDArray[Any]]] = {
             "mask": self.grey, "binary": self.kept_pixels, "overlay": self.overlay,
             "panel": self.panel, "raw": self.values, "npy": self.values, "depth": self.depth,
+            "points": self.points,
         }
         return make[kind]()
 
@@ -333,20 +384,35 @@ class _Results:
         """What is shown as kept: the pixels of a share, 0 or 255; without one the mask."""
         return self.grey() if self.cut.keep is None else imaging.grey8(self.kept_pixels())
 
+    def laid_over(self) -> NDArray[np.uint8]:
+        """What an overlay shows: the kept pixels; in heat the mask itself."""
+        if self._drawing.look.style != "heat" or not self.cut.is_binary:
+            return self.grey() if self._drawing.look.style == "heat" else self.shown()
+        return imaging.resize_grey(imaging.grey8(self.mask), *self.kept.size)
+
+    def kept_by_net(self) -> NDArray[np.bool_]:
+        """Which pixels are kept at the size that the net works at."""
+        return kept_at(self.mask, self.cut.keep, self.cut.threshold)
+
     def overlay(self) -> imaging.Rgb:
-        return imaging.overlay(self.kept.frame.rgb, self.shown())
+        return imaging.overlay(self.kept.frame.rgb, self.laid_over(), self._drawing.look)
+
+    def points(self) -> NDArray[Any]:
+        return cloud_of(self.depths[0], self.kept.frame.rgb, self.kept_by_net(), self._drawing.field_of_view_deg)
 
     def panel(self) -> imaging.Rgb:
-        size = self._panel_size()
+        size, look = self.panel_size(), self._drawing.look
         rgb, mask = imaging.resize_rgb(self.kept.frame.rgb, *size), imaging.resize_grey(self.grey(), *size)
-        kept = mask if self.cut.keep is None else imaging.resize_grey(self.shown(), *size)
-        return imaging.panel([rgb, imaging.colourise_mask(mask), imaging.overlay(rgb, kept), *self._coloured_depths()],
-                             ["picture", "mask", "what is kept", *self._depth_labels()])
+        over = imaging.overlay(rgb, imaging.resize_grey(self.laid_over(), *size), look)
+        share = "" if self.cut.keep is None else f" ({100 * self.cut.keep:.3g} %)"
+        return imaging.panel(
+            [rgb, imaging.colourise_mask(mask, look.mask_colours), over, *self._coloured_depths()],
+            ["picture", "mask", f"kept pixels{share}", *DEPTH_LABELS], [None, None, None, *self._bars()])
 
     def depth(self) -> imaging.Rgb:
-        return imaging.panel(self._coloured_depths(), self._depth_labels())
+        return imaging.panel(self._coloured_depths(), DEPTH_LABELS, self._bars())
 
-    def _panel_size(self) -> tuple[int, int]:
+    def panel_size(self) -> tuple[int, int]:
         """The size of a panel's tiles, so that nothing is computed at a photograph's size to be shrunk afterwards."""
         height, width = self.kept.size
         limit = MAX_TILE_SIDE if self._enlarger is None else MAX_VIDEO_TILE_SIDE
@@ -355,14 +421,13 @@ class _Results:
 
     def _coloured_depths(self) -> list[imaging.Rgb]:
         assert self.depth_range_m is not None
-        return [imaging.colourise_depth(imaging.resize_map(depth, *self._panel_size()), *self.depth_range_m)
-                for depth in self.depths]
+        return [imaging.colourise_depth(imaging.resize_map(depth, *self.panel_size()), *self.depth_range_m,
+                                        self._drawing.look.depth_colours) for depth in self.depths]
 
-    def _depth_labels(self) -> list[str]:
+    def _bars(self) -> list[imaging.ColourBar]:
         assert self.depth_range_m is not None
-        near, far = self.depth_range_m
-        ends = f"{near:.1f} to {far:.1f} m" if self._metres else "near pale, far dark"
-        return [f"depth, {ends}", "depth from what is kept"]
+        bar = imaging.ColourBar(*self.depth_range_m, "m" if self._metres else "", self._drawing.look.depth_colours)
+        return [bar, bar]
 
 
 def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
@@ -373,5 +438,6 @@ def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [kind for kind in kinds if kind not in SAVE_KINDS]
     if unknown:
-        raise DepthcueError(f"nothing to save is called {unknown[0]!r}", f"Choose from {', '.join(SAVE_KINDS)}.")
+        raise DepthcueError(f"nothing to save is called {unknown[0]!r}",
+                            f"{did_you_mean(unknown[0], SAVE_KINDS)}Choose from {', '.join(SAVE_KINDS)}.")
     return tuple(dict.fromkeys(kinds))

@@ -1,5 +1,6 @@
 """summary.json of a mask run: what became of each input; and picking up from one that was interrupted."""
 
+import csv
 import hashlib
 import json
 import logging
@@ -23,6 +24,9 @@ from depthcue.frames.inputs import sequence_files
 from depthcue.text import shown, without_password, without_secrets
 
 SUMMARY = "summary.json"
+TABLE = "summary.csv"
+TABLE_COLUMNS = ("path", "kind", "frames", "share_kept", "mean_mask", "depth_change", "seconds", "error")
+"""Of an entry, those of its numbers that a spreadsheet takes; see `finished_entry`."""
 SAVE_INTERVAL_S = 5.0
 TABLE_ROWS = 20
 HASHED_BYTES = 2**16
@@ -83,6 +87,7 @@ class Summary:
             return  # nothing was done
         try:
             self._save()
+            self._save_table()
         except DepthcueError as reason:
             if error is None:
                 raise
@@ -156,6 +161,13 @@ class Summary:
         self._saved_at = time.perf_counter()
         self._save_cost_s = self._saved_at - start
 
+    def _save_table(self) -> None:
+        with self._lock, atomic_path(self._out / TABLE) as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, TABLE_COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            for line in self._told()[1]:
+                writer.writerow(json.loads(line))
+
     def _read_finished(self, options: dict[str, Any]) -> dict[str, str]:
         path = self._out / SUMMARY
         try:
@@ -220,13 +232,16 @@ def keep_entry(entry: Any, entries: dict[str, str]) -> None:
         entries[entry["path"]] = json_text(entry)
 
 
-def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None, seconds: float,
-                   outputs: Sequence[str], output_bytes: Sequence[int | None], notes: Sequence[str],
+def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None,
+                   depth_change: float | None, seconds: float, outputs: Sequence[str],
+                   output_bytes: Sequence[int | None], notes: Sequence[str],
                    error: DepthcueError | OSError | None, stamp: dict[str, int] | None,
                    live: dict[str, Any] | None = None) -> dict[str, Any]:
     """The entry of an input that has ended.
 
     Args:
+        depth_change: root mean square of the difference between the depths from all and from the kept pixels, at the
+            size the net works at, in metres or the depth net's own unit; None where no depth net ran.
         outputs: relative to the run's folder.
         output_bytes: how large each of them is, as `nbytes_of` tells.
         stamp: the `fingerprint` of the input when it was opened.
@@ -234,7 +249,7 @@ def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean
     """
     return {
         "path": shown(source.label), "name": source.name, "kind": source.kind, "frames": frames,
-        "share_kept": share_kept, "mean_mask": mean_mask, "seconds": seconds,
+        "share_kept": share_kept, "mean_mask": mean_mask, "depth_change": depth_change, "seconds": seconds,
         "outputs": list(outputs), "output_bytes": list(output_bytes), "notes": list(notes),
         "error": None if error is None else shown(without_secrets(str(error))), "source": stamp, "resumed": False,
         **({} if live is None else {"live": live}),
@@ -245,7 +260,7 @@ def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
         "path": shown(without_password(source)), "name": None, "kind": None, "frames": 0, "share_kept": None,
-        "mean_mask": None, "seconds": 0.0, "outputs": [], "output_bytes": [], "notes": [],
+        "mean_mask": None, "depth_change": None, "seconds": 0.0, "outputs": [], "output_bytes": [], "notes": [],
         "error": shown(without_secrets(str(error))), "source": None, "resumed": False,
     }
 

@@ -11,20 +11,22 @@ from depthcue.scorers.attribution import depth_net_of, rollout
 from depthcue.scorers.edges import canny_edges, hed, nearness, sobel_edges
 from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs, centre_scores, grid_scores, random_scores
 from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, optimise_masks
+from depthcue.text import did_you_mean
 
 PAPER_LAMBDA = 5.0
 """What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
 
 
 def build_scorer(name: str, means: ScorerInputs) -> Scorer:
-    """The scoring function called `name` in METHODS.
+    """The scoring function called `name` in SCORERS.
 
     Raises:
         DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
             pictures without the truth that it needs.
     """
     if name not in SCORERS:
-        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(SCORERS)}.")
+        raise DepthcueError(f"there is no way to choose pixels called {name!r}",
+                            f"{did_you_mean(name, SCORERS)}There are: {', '.join(SCORERS)}.")
     return SCORERS[name](means)
 
 

@@ -72,16 +72,19 @@ class DepthTraining(TrainingOptions):
 
 
 def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-                progress: Progress | None = None) -> Path:
+                progress: Progress | None = None, tracker: str | None = None) -> Path:
     """Train a depth net and write OUT/depth.safetensors with its card; returns that path.
+
+    Args:
+        tracker: one of `engine.TRACKERS`, which shows the training while it goes on.
 
     Raises:
         DepthcueError: wrong options or data; a run that is there already, or differs from the one to resume.
         KeyboardInterrupt: stopped; the checkpoint is written and `resume` goes on from it.
     """
     what.check()
-    accelerator = accelerator_for(device)
     started = time.monotonic()
+    accelerator = accelerator_for(device, tracker, out)
     size = what.size or (DEPTH_DEFAULTS[what.net].height, DEPTH_DEFAULTS[what.net].width)
     labelled, (taught, _) = what.open_data(what.data, size), split(what.open_data(what.taught, size), what.aside, size)
     datasets = [*labelled, *taught]

@@ -18,10 +18,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -31,6 +33,7 @@ from depthcue.errors import DepthcueError
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
 from depthcue.progress import Progress
+from depthcue.text import did_you_mean
 from depthcue.training.run import RunFolder
 
 # of glibc's malloc.h, with what they are unless told otherwise
@@ -66,6 +69,8 @@ def _mallopt() -> "ctypes._NamedFuncPointer | None":
 
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("fp32", "bf16")
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""Where `--log` can show a training beside metrics.jsonl; Accelerate knows how."""
 _LOG_EVERY = 20
 
 
@@ -130,6 +135,7 @@ class Engine:
             if not self.run.resume:
                 self.run.begin()
             self.run.keep_metrics_before(self.step)
+        self._open_trackers()
         self.progress.start("training", self.steps)
         self.progress.advance(self.step)
         if self.step >= self.steps:
@@ -152,6 +158,8 @@ class Engine:
                     self._save()
                     saved_at = time.monotonic()
         self._save()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Context in which convolutions run in the precision asked for; losses are taken outside, in float32."""
@@ -236,6 +244,13 @@ class Engine:
             return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * self._position(step)))
         raise DepthcueError(f"unknown schedule {self.how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
 
+    def _open_trackers(self) -> None:
+        if self.accelerator.log_with:
+            # trackers take plain values alone
+            settings = {name: value if isinstance(value, (bool, int, float, str)) else str(value)
+                        for name, value in self.run.config.items()}
+            self.accelerator.init_trackers("depthcue", config=settings)
+
     def _log(self) -> dict[str, float]:
         count = (self.step - 1) % _LOG_EVERY + 1
         means = {name: float(value) / count for name, value in self._sums.items()}
@@ -243,8 +258,10 @@ class Engine:
         if not math.isfinite(means["loss"]):
             raise DepthcueError(f"the loss is not finite at step {self.step}",
                                 "Lower --learning-rate, or train with --precision fp32.")
+        figures = {**means, "learning_rate": float(self.schedule.get_last_lr()[0])}
         if self.accelerator.is_main_process:
-            self.run.log(self.step, {**means, "learning_rate": float(self.schedule.get_last_lr()[0])})
+            self.run.log(self.step, figures)
+        self.accelerator.log(figures, step=self.step)
         return means
 
     def _save(self) -> None:
@@ -287,15 +304,25 @@ class Engine:
         self.resumed = state["extra"]
 
 
-def accelerator_for(device: str) -> Accelerator:
+def accelerator_for(device: str, tracker: str | None = None, folder: str | Path | None = None) -> Accelerator:
     """The Accelerator of this process: `auto` takes a GPU where there is one; several processes come from the launcher.
 
     Accelerate holds one device and one precision for the whole process. The precision is therefore not told to it but
     left to `Engine.autocast`, so that trainings of any precision can follow one another.
 
+    Args:
+        tracker: one of TRACKERS, which gets every line of metrics.jsonl too; None for none.
+        folder: where a tracker keeps its files.
+
     Raises:
-        DepthcueError: the device is not there, or a training before it in this process ran on another kind.
+        DepthcueError: the device is not there, a training before it in this process ran on another kind, or there is no
+            such tracker here.
     """
+    if tracker is not None and tracker not in TRACKERS:
+        raise DepthcueError(f"there is no training log called {tracker!r}",
+                            f"{did_you_mean(tracker, TRACKERS)}Choose {', '.join(TRACKERS)}.")
+    if tracker is not None and tracker not in [str(each) for each in get_available_trackers()]:
+        raise DepthcueError(f"--log {tracker} needs a package that is not installed", f"pip install {tracker}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise DepthcueError(f"--device {device}: there is no CUDA device here", "Use --device cpu, or see depthcue "
                             "doctor.")
@@ -304,7 +331,7 @@ def accelerator_for(device: str) -> Accelerator:
                             "GPU of several with CUDA_VISIBLE_DEVICES.")
     wanted = None if device == "auto" else device
     try:
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", log_with=tracker, project_dir=folder)
     except ValueError as error:
         raise _other_device(device) from error
     if wanted is not None and accelerator.device.type != wanted:

@@ -190,15 +190,16 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 
 def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
                       progress: Progress | None = None, started: float | None = None,
-                      target_net: DepthNet | None = None) -> TrainedMask:
+                      tracker: str | None = None, target_net: DepthNet | None = None) -> TrainedMask:
     """As `train_mask`, with what else a training leaves.
 
     Args:
         started: `time.monotonic()` from which `minutes` count; now where None.
+        tracker: one of `engine.TRACKERS`, which shows the training while it goes on.
     """
     started = time.monotonic() if started is None else started
     what.check()
-    accelerator = accelerator_for(device)
+    accelerator = accelerator_for(device, tracker, out)
     run = RunFolder(out, what.config(), resume)
     judge = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
         accelerator.device)

@@ -47,7 +47,8 @@ def test_pictures_are_masked_and_a_table_printed(pictures, weights, tmp_path, ca
     out, err = capfd.readouterr()
     assert "3 of 3 masked" in out and "pixels kept" in out and err == ""
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        ["summary.json", *(f"{number}_{kind}.png" for number in range(3) for kind in ("mask", "overlay"))])
+        ["summary.csv", "summary.json",
+         *(f"{number}_{kind}.png" for number in range(3) for kind in ("mask", "overlay"))])
 
 
 def test_a_depth_net_without_a_mask_net_gets_a_first_guess(pictures, tmp_path, capfd):
@@ -178,7 +179,8 @@ def test_an_interruption_leaves_whole_files_alone(long_video, weights, tmp_path,
     process.send_signal(sent)
     _, err = process.communicate(timeout=30)
     assert process.returncode == status and "Traceback" not in err
-    assert sorted(path.name for path in out.iterdir()) == ["a_short_mask.mp4", "a_short_overlay.mp4", "summary.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["a_short_mask.mp4", "a_short_overlay.mp4", "summary.csv",
+                                                          "summary.json"]
     with open_input(Input(out / "a_short_mask.mp4", "video", "x")) as video:
         assert len(list(video)) == 3
     summary = json.loads((out / "summary.json").read_text())

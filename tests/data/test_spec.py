@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -40,3 +41,15 @@ def test_a_folder_of_any_name_is_opened(tmp_path: Path, name: str, monkeypatch: 
     Image.new("RGB", (32, 24)).save(Path(name) / "a=1,b:2.png")
     for path in (name, tmp_path / name):
         assert open_data(f"folder:{path}", frame_size=(24, 32)).frames([0]).names == ["a=1,b:2.png"]
+
+
+def test_a_list_is_guessed_and_mistakes_are_named(tmp_path: Path) -> None:
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((48, 64), 2000, np.uint16)).save(tmp_path / "a_depth.png")
+    (tmp_path / "list.csv").write_text("a.png,a_depth.png\n")
+    assert open_data(str(tmp_path / "list.csv")).spec == f"nyu:{tmp_path / 'list.csv'}"
+    for spec, near in ((str(tmp_path), f"Did you mean folder:{tmp_path}?"), ("scene:indoor", "scenes:indoor?"),
+                       ("foldr:x", "folder:x?")):
+        with pytest.raises(DepthcueError) as caught:
+            open_data(spec)
+        assert near in (caught.value.hint or "")

@@ -82,7 +82,8 @@ def test_every_kind_of_a_picture_is_what_it_says(mask_all, weights, tmp_path):
     (entry,) = summary["inputs"]
     assert entry["share_kept"] == pytest.approx(np.mean(mask > 0.4)) and entry["error"] is None
     assert entry["mean_mask"] == pytest.approx(mask.mean(), rel=1e-5)
-    assert sorted(entry["outputs"]) == sorted(path.name for path in out.iterdir() if path.name != "summary.json")
+    assert sorted(entry["outputs"]) == sorted(
+        path.name for path in out.iterdir() if path.suffix not in (".json", ".csv"))
     assert json.loads((out / "summary.json").read_text()) == summary
 
 
@@ -235,7 +236,7 @@ def test_bad_inputs_are_told_and_the_others_done(mask_all, tmp_path, caplog):
         assert name in error and name in caplog.text
     assert summary["totals"]["failed"] == 6 and summary["totals"]["inputs"] == 7
     written = sorted(path.name for path in (tmp_path / "out").rglob("*"))
-    assert written == ["good_mask.png", "good_overlay.png", "summary.json"]
+    assert written == ["good_mask.png", "good_overlay.png", "summary.csv", "summary.json"]
 
 
 def test_what_can_be_read_of_a_cut_off_video_is_masked_and_told(mask_all, tmp_path):
@@ -267,7 +268,7 @@ def test_a_full_disk_leaves_no_half_file_and_the_rest_is_done(mask_all, tmp_path
     errors = [entry["error"] for entry in sorted(summary["inputs"], key=lambda entry: entry["name"])]
     assert "no space left" in errors[2] and [errors[i] for i in (0, 1, 3)] == [None] * 3
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "0_mask.png", "1_mask.png", "3_mask.png", "summary.json"]
+        "0_mask.png", "1_mask.png", "3_mask.png", "summary.csv", "summary.json"]
 
 
 def test_a_disk_that_fills_up_under_a_video_leaves_nothing_of_it(mask_all, tmp_path, monkeypatch):
@@ -283,7 +284,8 @@ def test_a_disk_that_fills_up_under_a_video_leaves_nothing_of_it(mask_all, tmp_p
     monkeypatch.setattr(VideoSink, "write", full)
     summary = mask_all([tmp_path / "clip.mp4", tmp_path / "a.png"], save=("mask", "overlay"))
     assert {entry["name"]: entry["error"] is None for entry in summary["inputs"]} == {"clip": False, "a": True}
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_overlay.png", "summary.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_mask.png", "a_overlay.png", "summary.csv",
+                                                                       "summary.json"]
 
 
 def test_resume_does_only_what_is_missing(mask_all, tmp_path):
@@ -340,18 +342,19 @@ def test_size_sets_how_large_the_net_sees(mask_all, tmp_path, monkeypatch):
         mask_all([tmp_path / "a.png"], size=(70, 100))
 
 
-def test_depth_colours_do_not_flicker_through_a_video(mask_all, tmp_path, monkeypatch):
-    ranges = set()
+def test_depth_colours_of_a_video_follow_it_without_a_jump(mask_all, tmp_path, monkeypatch):
+    ranges = []
     colourise = imaging.colourise_depth
 
-    def noted(depth_m, near_m, far_m):
-        ranges.add((near_m, far_m))
-        return colourise(depth_m, near_m, far_m)
+    def noted(depth_m, near_m, far_m, *colours):
+        ranges.append((near_m, far_m))
+        return colourise(depth_m, near_m, far_m, *colours)
 
     monkeypatch.setattr(imaging, "colourise_depth", noted)
     write_video(tmp_path / "clip.mp4", 5)
     mask_all([tmp_path / "clip.mp4"], save=("depth", "panel"))
-    assert len(ranges) == 1
+    assert len(ranges) == 20 and len(set(ranges)) == 5  # two depths in two kinds share each frame's
+    assert np.abs(np.diff(np.log(sorted(set(ranges), key=ranges.index)), axis=0)).max() < 0.2
     assert len(frames_of(tmp_path / "out" / "clip_panel.mp4")[0]) == 5
 
 

@@ -316,3 +316,18 @@ def test_recipes_are_the_papers_for_the_papers_nets() -> None:
     assert depth_recipe("compact", **{**nothing, "epochs": 3})["steps"] is None
     with pytest.raises(DepthcueError, match="not both"):
         mask_recipe("compact", **{**nothing, "epochs": 3, "steps": 3})
+
+
+def test_a_training_is_shown_in_tensorboard_and_its_metrics_stay(pictures: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    net = depth_training(pictures, steps=21, limit=4)
+    train_depth(net, tmp_path / "run", device="cpu", tracker="tensorboard")
+    events = EventAccumulator(str(tmp_path / "run" / "depthcue")).Reload()
+    losses = [(event.step, event.value) for event in events.Scalars("loss")]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert losses == [(line["step"], pytest.approx(line["loss"])) for line in lines] and len(losses) == 2
+    with pytest.raises(DepthcueError, match="no training log") as caught:
+        train_depth(net, tmp_path / "other", device="cpu", tracker="tensorbord")
+    assert "Did you mean tensorboard" in (caught.value.hint or "")

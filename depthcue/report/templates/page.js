@@ -81,8 +81,8 @@
       const light = Math.round(0.299 * image.data[at] + 0.587 * image.data[at + 1] + 0.114 * image.data[at + 2]);
       const share = mask.data[at] / 255;
       for (let channel = 0; channel < 3; channel += 1) {
-        image.data[at + channel] = Math.round(
-          share * colours.kept[image.data[at + channel]][channel] + (1 - share) * colours.hidden[light][channel]);
+        image.data[at + channel] = Math.round((share + (1 - share) * colours.own) * image.data[at + channel]
+          + (1 - share) * colours.hidden[light][channel]);
       }
     }
     context.putImageData(image, 0, 0);
@@ -120,7 +120,7 @@
     overlay: async (context, { still, step, cut }) => {
       const [under, mask] = await Promise.all([picture(still.picture), levels(step.mask)]);
       overlay(context, under, mask, cut);
-      return "the picture under the mask: what is hidden is dark and grey";
+      return "the picture under the mask: what is kept in colour, what is hidden grey and dim";
     },
     depth: async (context, { still }) => {
       await fill(context, still.depth);
