@@ -171,6 +171,10 @@ class _Bar:
         self._what, self._total, self._done = what, total or 0, 0
         self._tell()
 
+    def change(self, total: int) -> None:
+        self._total = total
+        self._tell()
+
     def advance(self, steps: int = 1, **figures: float) -> None:
         self._done += steps
         self._tell()
