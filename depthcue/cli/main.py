@@ -17,7 +17,7 @@ import typer.core
 
 from depthcue import __version__
 from depthcue.cli.console import accept_any_console, say_error
-from depthcue.cli.options import INPUT, OUTPUT, PANELS
+from depthcue.cli.options import ADVANCED, INPUT, OUTPUT, PANELS
 from depthcue.errors import DepthcueError
 
 COMMANDS = ("demo", "doctor", "guide", "app", "scenes", "mask", "train", "train-depth", "export", "convert", "publish",
@@ -55,6 +55,8 @@ class GroupedCommand(typer.core.TyperCommand):
         for param in params:
             if param.name == "help":
                 param.rich_help_panel = OUTPUT
+            elif hasattr(param, "is_flag") and param.rich_help_panel is None:
+                param.rich_help_panel = ADVANCED
         return sorted(params, key=lambda param: PANELS.index(getattr(param, "rich_help_panel", None) or INPUT))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -101,7 +101,7 @@ def test_a_mask_net_of_another_depth_net_is_warned_of(caplog, tmp_path):
     def warned(weights, target, meant="compact-indoor"):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            warn_of_other_target(MaskDescription("m", meant, 32, 32, 16), weights, target)
+            warn_of_other_target(MaskDescription("m", meant, 32, 32, 16, default_lambda=2.0), weights, target)
         return caplog.text
 
     assert "was trained for the depth net compact-indoor, not for hf:some/net" in warned("w.safetensors", "hf:some/net")
