@@ -263,6 +263,8 @@ class _PictureNet(nn.Module):
         return (rgb - self._mean) / self._std
 
     def _check(self, picture: Tensor) -> None:
+        if picture.is_meta:  # a question about shapes, with no picture in it
+            return
         description: DepthDescription | MaskDescription = self.__dict__["description"]
         name, multiple = description.name, description.multiple
         hint = ("depthcue.load and depthcue.load_depth take pictures as they are. By hand: "
@@ -277,7 +279,7 @@ class _PictureNet(nn.Module):
                                 hint)
         if self.sees_normalised:
             return
-        if not (self.training or picture.is_meta):
+        if not self.training:
             low, high = (float(end) for end in picture.detach().aminmax())
             plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
             # of normalised pictures those of one dull colour alone lie in 0 to 1, and span little of it

@@ -322,10 +322,11 @@ def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
     """
     mean = net.get_buffer("_mean")
     device, dtype = mean.device, mean.dtype
-    own: Any = copy.deepcopy(net).eval().requires_grad_(False)
+    own = copy.deepcopy(net)
+    own.eval().requires_grad_(False)
     if not isinstance(net, KNOWN):
         return own, Rewriting(kept_plain=(f"{net.description.name} is code of others and left as it is",))
-    own = own.cpu().double()
+    own.cpu().double()
     applied: list[str] = []
     kept: list[str] = []
     with torch.no_grad():
@@ -336,7 +337,8 @@ def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
     if isinstance(net, Monodepth2):
         kept.append("the decoder: it doubles to the nearest pixel and reflects its borders")
     kept.append("the normalisation: the first convolution pads with the mean colour, which is zero behind it alone")
-    return own.to(device=device, dtype=dtype), Rewriting(tuple(applied), tuple(kept))
+    own.to(device=device, dtype=dtype)
+    return own, Rewriting(tuple(applied), tuple(kept))
 
 
 def _rewrite_up_projections(net: MaskNet | DepthNet, exchange: bool, applied: list[str], kept: list[str]) -> None:
