@@ -222,10 +222,12 @@ def test_a_profile_from_a_file(page: Any) -> None:
     _snapshot(page, "profile")
 
 
-def test_a_mistake_is_told_on_the_page(page: Any, nets: tuple[str, str]) -> None:
+def test_a_mistake_is_told_on_the_page(page: Any) -> None:
     _tab(page, "Cue profile")
-    _upload(page, "probe-results", str(Path(nets[0]).with_suffix(".json")))
-    _until(page, lambda: "results" in _text(page, ".toast-wrap, [data-testid=toast-body]"))
+    page.execute_script("""
+        for (const box of document.querySelectorAll("#experiments input")) if (box.checked) box.click();
+        document.querySelector("#probe-start").click()""")
+    _until(page, lambda: "no experiment was chosen" in _text(page, "body"))
 
 
 def test_it_was_silent_and_nothing_left_the_machine(page: Any, record: Path) -> None:
