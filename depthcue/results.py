@@ -9,16 +9,17 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import Field, PrivateAttr
 
 from depthcue import documents, files
-from depthcue.documents import Loose, Name, Words
+from depthcue.documents import Count, Inside, Loose, Name, Path_, Side, Words
 from depthcue.errors import DepthcueError
 
 SCHEMA = files.SCHEMA
 FILE = "results.json"
+Measurement = TypeVar("Measurement", bound="Result")
 _AGAIN = "Give results.json as the command wrote it."
 
 
@@ -33,27 +34,25 @@ class Result(Loose):
     machine: dict[str, Any] = Field(default={})
 
     _content: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _pictures: "Path | TemporaryDirectory[str] | None" = PrivateAttr(default=None)
+    _pictures: "Path | ResultFolder | None" = PrivateAttr(default=None)
 
     @classmethod
-    def made(cls, pictures: "Path | TemporaryDirectory[str] | None" = None, **fields: Any) -> Self:
-        """The result of a measurement that has just been made: `fields` after those that every document has.
+    def made(cls, **fields: Any) -> Self:
+        """The result of a measurement that has just been made: `fields` after those that every document has."""
+        return cls.from_dict(files.document(cls.COMMAND, **fields))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], folder: Path | None = None) -> Self:
+        """A result from its document.
 
         Args:
-            pictures: the folder to which the document's paths of pictures are relative; a temporary one lives as long
-                as the result.
-        """
-        return cls.from_dict(files.document(cls.COMMAND, **fields), pictures)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any], pictures: "Path | TemporaryDirectory[str] | None" = None) -> Self:
-        """A result from its document.
+            folder: where the pictures lie that the document names.
 
         Raises:
             documents.Malformed: a field is missing, of another type or out of range.
         """
         result = documents.validated(content, cls)
-        result._content, result._pictures = content, pictures
+        result._content, result._pictures = content, folder
         return result
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,11 +63,14 @@ class Result(Loose):
         """A part of the document by its name in results.json: `result["curves"]["mask"]`."""
         return self._content[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The same; the default where the document lacks it."""
+        return self._content.get(name, default)
+
     @property
     def folder(self) -> Path | None:
         """Where the pictures lie that the document names; None where none were left."""
-        return self._pictures if self._pictures is None or isinstance(self._pictures, Path) \
-            else Path(self._pictures.name)
+        return self._pictures.folder if isinstance(self._pictures, ResultFolder) else self._pictures
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the document to FOLDER/results.json, and the pictures beside it where they lie elsewhere.
@@ -89,17 +91,427 @@ class Result(Loose):
         return out / FILE
 
 
-RESULTS: dict[str, type[Result]] = {}
+class ResultFolder:
+    """The folder in which a measurement leaves its pictures: the one it was given, or a temporary one.
+
+    A temporary folder lives as long as the result whose pictures it holds.
+
+    Raises:
+        DepthcueError: the folder cannot be made or written; when it is opened, and not when the work is done.
+    """
+
+    def __init__(self, out: str | os.PathLike[str] | None) -> None:
+        self._temporary = TemporaryDirectory(prefix="depthcue-") if out is None else None
+        self.folder = Path(self._temporary.name) if self._temporary is not None else files.begin(cast(Any, out))
+
+    def finish(self, result: Measurement) -> Measurement:
+        """The result with its pictures; saved where a folder was given."""
+        result._pictures = self
+        if self._temporary is None:
+            result.save(self.folder)
+        return result
+
+
+# --- what documents are made of
+
+
+class Part(Loose):
+    """A part of a document: fields by attribute, or by their name in results.json where the name is computed.
+
+    Errors and other numbers over images stand beside their intervals: `rmse` and `rmse_ci95`.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        field = "lam" if name == "lambda" else name
+        try:
+            return getattr(self, field)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: str) -> bool:
+        return ("lam" if name == "lambda" else name) in self.model_fields_set
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field, or the default where the document lacks it."""
+        return self[name] if name in self else default
+
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""Low and high end of a 95% bootstrap interval over images."""
+
+
+class Net(Part):
+    """A net that was measured."""
+
+    name: Name | None = None
+    sha256: Name | None = None
+    architecture: Name | None = None
+    relative: bool = False
+
+
+class Data(Part):
+    """What was measured on."""
+
+    spec: Words
+    without_valid_depth: list[Words] = Field(default=[])
+
+
+class Asked(Part):
+    """What a mask net was asked for: λ, or a share to keep and the λ that it answers to."""
+
+    keep: float | None = None
+    lam: float | None = Field(default=None, alias="lambda")
+
+
+class Row(Part):
+    """One picture with the masks of several nets or ways; paths are relative to the folder of the results."""
+
+    name: Words
+    picture: Inside
+    edges: Inside
+    masks: list[Inside]
+    whole: list[Inside] = Field(default=[])
+    seen: list[Inside]
+    truth: Inside | None = None
+
+
+class Cost(Part):
+    """Milliseconds that a way takes for one picture, over batches."""
+
+    median: float
+    quartiles: Interval
+
+
+class Measured(Result):
+    """What the documents of measurements over images have in common."""
+
+    images: Count
+    ground_truth: bool
+    data: Data
+    seed: int = 0
+    target_net: Net | None = None
+    per_image: dict[str, Any] | None = None
+
+
+class CurvePoint(Asked):
+    """The errors of one way to choose pixels at one share of them, and how far they are above the mask's."""
+
+    sparseness: float
+
+
+class EdgeExample(Part):
+    """One picture seen in every way; `tiles` are paths of pictures."""
+
+    name: Words
+    sparseness: float
+    tiles: dict[Name, Inside]
+
+
+class SoftMaps(Asked):
+    """Errors through soft maps at one setting, by method."""
+
+    mask: Part
+    binary: Part
+
+
+class CompareEdges(Measured):
+    """The mask against other ways to choose equally many pixels."""
+
+    COMMAND = "compare-edges"
+    weights: Net | None = None
+    target: Part
+    curves: dict[Name, list[CurvePoint]]
+    soft: list[SoftMaps]
+    cost_ms: dict[Name, Cost] = Field(default={})
+    left_out: dict[Name, Words] = Field(default={})
+    examples: list[EdgeExample]
+    gallery: list[dict[str, Any]] = Field(default=[])
+
+
+class TableRow(Asked):
+    """One row of Table 1: a mask net at a setting."""
+
+    weights: Count
+    mean: float
+    sparseness: float
+    soft: dict[Name, Part]
+    binary: dict[Name, Part]
+    hidden: dict[Name, Part]
+    soft_minus_original: Part
+    binary_minus_soft: Part
+
+
+class InQuestion(Asked):
+    """The mask net and the setting that are looked at more closely."""
+
+    weights: Count = 0
+
+
+class Threshold(Part):
+    """M cut at one threshold."""
+
+    threshold: float
+    sparseness: float
+
+
+class SanityStage(Part):
+    """The depth net with its last layers randomised."""
+
+    layers: Count
+    of: Count
+    deepest: Name | None = None
+    lost: dict[str, Any]
+    advantage: dict[Name, Part]
+    direct: Part | None
+    retrained: Part | None
+
+
+class SanityCheck(Part):
+    """What the mask's pixels are worth to randomised nets."""
+
+    images: Count
+    direct_images: Count
+    share: float
+    steps: Count
+    stages: list[SanityStage]
+    chance: dict[Name, Part | None]
+
+
+class Evaluation(Measured):
+    """Table 1, and what its numbers hang on."""
+
+    COMMAND = "evaluate"
+    weights: list[Net] = Field(default=[])
+    fill: Name
+    threshold: float
+    original: Part
+    table: list[TableRow]
+    in_question: InQuestion
+    thresholds: list[Threshold]
+    fills: dict[Name, dict[Name, Part]]
+    orders: dict[Name, Any] | None
+    under_fills: dict[Name, dict[Name, list[CurvePoint]]] | None = None
+    character: dict[Name, Any] | None = None
+    sanity: SanityCheck | None
+
+
+class Network(Asked):
+    """A depth net with its mask net."""
+
+    label: Name
+    weights: Net | None = None
+    target_net: Net | None = None
+    mean: float
+    size: list[Side]
+    whole: Part
+
+
+class Matrix(Part):
+    """Agreement of every pair, in the order of `columns`."""
+
+    mean: list[list[float]]
+    ci95: list[list[Interval]]
+
+
+class CompareNets(Measured):
+    """Whether networks look at the same pixels."""
+
+    COMMAND = "compare-nets"
+    share: float
+    columns: list[Name]
+    nets: list[Network]
+    agreement: dict[Name, Matrix]
+    differences: dict[Name, Part]
+    transfer: dict[Name, dict[Name, Part]]
+    transfer_ratio: dict[Name, dict[Name, Part]]
+    examples: list[Row]
+
+
+class LossEntry(Asked):
+    """The nets trained with one loss, and their masks."""
+
+    loss: Name
+    weights: Net | None = None
+    target_net: Net | None = None
+    whole: Part
+    by_mask: Part
+    masks: Part
+
+
+class Change(Part):
+    """What one loss changes against another."""
+
+    loss: Name
+    minus: Name
+
+
+class CompareLosses(Measured):
+    """What each loss of a depth net changes in what it looks at."""
+
+    COMMAND = "compare-losses"
+    share: float
+    small_objects_known: bool
+    regions: dict[Name, float]
+    losses: list[LossEntry]
+    changes: list[Change]
+    examples: list[Row]
+
+
+class FoundOn(Asked):
+    """The findings on one data set, each as its measurement wrote it."""
+
+    spec: Words
+    images: Count
+    mean: float
+    findings: dict[Name, dict[str, Any]]
+
+
+class Findings(Result):
+    """What the mask prefers among edges, objects and distances."""
+
+    COMMAND = "findings"
+    images: Count
+    seed: int = 0
+    share: float
+    weights: Net | None = None
+    target_net: Net | None = None
+    data: list[FoundOn]
+
+
+class Direct(Part):
+    """How the search for masks was smoothed."""
+
+    variation: float
+    blur_px: float
+
+
+class Optimization(Measured):
+    """Masks that were searched for each picture."""
+
+    COMMAND = "optimize"
+    weights: Net | None = None
+    opposite: Net | None = None
+    lam: float = Field(alias="lambda")
+    direct: Direct
+    target: Part
+    before: Part
+    ways: dict[Name, Part]
+    cost_ms: dict[Name, Cost]
+    masks: list[dict[Name, Path_]] = Field(default=[])
+    examples: list[Row]
+
+
+class CueWeight(Part):
+    """The share of a change of depth that is followed when one cue alone tells it."""
+
+    cue: Name
+    condition: Name = ""
+    stage: Name = ""
+    experiment: Name = ""
+    value: float | None
+    ci95: Interval | None
+    n: Count
+
+
+class Experiment(Part):
+    """One cue experiment on one stage."""
+
+    name: Name
+    question: Words
+    stage: Name
+    cases: Count
+    x: Words = ""
+    y: Words = ""
+    dropped: list[dict[str, Any]]
+    unreadable: dict[Words, Count]
+    curves: list[dict[str, Any]]
+    values: list[dict[str, Any]]
+    bars: list[dict[str, Any]]
+    profile: list[CueWeight]
+    attention: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+
+
+class Profiled(Part):
+    """The profile of another net."""
+
+    target_net: Net
+    stages: dict[Name, dict[str, Any]]
+    profile: list[CueWeight]
+
+
+class Probe(Result):
+    """Which cues a depth net believes."""
+
+    COMMAND = "probe"
+    target_net: Net
+    weights: Net | None = None
+    seed: int = 0
+    stages: dict[Name, dict[str, Any]]
+    experiments: list[Experiment]
+    profile: list[CueWeight]
+    beside: list[Profiled] = Field(default=[])
+
+
+class NetSpeed(Part):
+    """Every way of running one net that works on a machine."""
+
+    kind: Literal["mask", "depth"]
+    name: Name
+    height: Side
+    width: Side
+    file: Name | None = None
+    reference: Name
+    flops_per_frame: dict[Name, float | None]
+    ranking: list[Name]
+    contenders: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+
+
+class EndToEnd(Part):
+    """Whole jobs, from files to masks on disk."""
+
+    jobs: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+
+
+class Bench(Result):
+    """How fast nets run on a machine, each way there is."""
+
+    COMMAND = "bench"
+    weights: Net | None = None
+    target_net: Net | None = None
+    without_target: Words | None = None
+    trained: bool
+    device: Name
+    threads: Count
+    settings: dict[str, Any]
+    limits: dict[str, Any]
+    measured: list[NetSpeed]
+    end_to_end: EndToEnd
+
+
+class Demo(Result):
+    """What the demo shows of the mask net itself."""
+
+    COMMAND = "demo"
+    gallery: list[dict[str, Any]]
+    video: dict[Name, Any]
+
+
+RESULTS: dict[str, type[Result]] = {kind.COMMAND: kind for kind in (
+    CompareEdges, Evaluation, CompareNets, CompareLosses, Findings, Optimization, Probe, Bench, Demo)}
 """The class of each command's document."""
 
 
-def result_of(content: dict[str, Any], pictures: Path | None = None) -> Result:
+def result_of(content: dict[str, Any], folder: Path | None = None) -> Result:
     """The result that a document holds, in the class of its command; the base class for a command without one.
 
     Raises:
         documents.Malformed: a field is missing, of another type or out of range.
     """
-    return RESULTS.get(str(content.get("command")), Result).from_dict(content, pictures)
+    return RESULTS.get(str(content.get("command")), Result).from_dict(content, folder)
 
 
 def read_result(path: str | os.PathLike[str], command: str | None = None) -> Result:

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthcue.errors import DepthcueError
 from depthcue.files import json_text
 from depthcue.progress import Progress, Silent
 from depthcue.text import one_line, printable, printable_json, shown, without_secrets
+
+if TYPE_CHECKING:
+    from depthcue.results import Result
 
 
 def configure(quiet: bool, verbose: bool) -> None:
@@ -87,15 +90,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
-    """Draw the plots of a results document into its folder, and print its tables and sentences, or itself as JSON."""
+def show_results(results: "Result", folder: Path, as_json: bool) -> None:
+    """Draw the plots of a result into its folder, and print its tables and sentences, or itself as JSON."""
     from depthcue.report.page import section_of
     from depthcue.report.section import draw_plots
 
     section = section_of(results, folder)
     written = draw_plots(section, folder)
     if as_json:
-        return print_json(results)
+        return print_json(results.to_dict())
     for table in section.tables:
         print_table(table.title, table.columns, table.rows)
     for sentence in section.sentences:

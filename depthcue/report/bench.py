@@ -15,33 +15,33 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.provenance import Results
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table
+from depthcue.results import Bench, NetSpeed
 
 NETWORK, RUNNER = "network", "runner"
 """Scopes, as `bench.measure` names them. Contenders are compared in the second, which every one of them has."""
 
 
-def best_timing(entry: Results, scope: str = RUNNER) -> dict[str, Any] | None:
+def best_timing(entry: dict[str, Any], scope: str = RUNNER) -> dict[str, Any] | None:
     """The timing of a contender with most frames a second."""
     timings = [timing for timing in entry["timings"] if timing["scope"] == scope]
     return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
 
-def in_order(part: Results) -> list[Results]:
+def in_order(part: NetSpeed) -> list[dict[str, Any]]:
     """The contenders that were timed: those with right answers, fastest first, then the others."""
     entries = {entry["name"]: entry for entry in part["contenders"]}
     rest = [entry for entry in part["contenders"] if entry["name"] not in part["ranking"] and entry["timings"]]
     return [*(entries[name] for name in part["ranking"]), *rest]
 
 
-def net_table(results: Results, part: Results) -> Table:
+def net_table(results: Bench, part: NetSpeed) -> Table:
     """A row for every contender: the least batch, the best one, the share of the limit, against the net as given, peak
     memory, largest difference of answers."""
     staged = any(timing["scope"] == NETWORK for entry in part["contenders"] for timing in entry["timings"])
-    on_gpu = results["machine"].get("gpu") is not None and results["device"].startswith("cuda")
-    least = min(results["settings"]["batch_sizes"])
+    on_gpu = results.machine.get("gpu") is not None and results.device.startswith("cuda")
+    least = min(results.settings["batch_sizes"])
     columns = ["run by", f"ms, {_frames(least)} (p95)", "frames/s (batch)", *(["net alone"] if staged else []),
                "of limit", "× as given" if part["file"] is None else f"× {part['reference']}",
                "GPU MiB" if on_gpu else "MiB", "difference"]
@@ -60,9 +60,9 @@ def net_table(results: Results, part: Results) -> Table:
     return Table(_title(results, part), tuple(columns), tuple(rows))
 
 
-def jobs_table(results: Results) -> Table:
+def jobs_table(results: Bench) -> Table:
     """A row for every contender, a column for every source: frames a second, and as a share of the bare runner."""
-    jobs = results["end_to_end"]["jobs"]
+    jobs = results.end_to_end.jobs
     sources = list(dict.fromkeys(job["source"] for job in jobs))
     found = {(job["name"], job["source"]): job for job in jobs}
     best = {job["name"]: 0.0 for job in jobs}
@@ -75,9 +75,9 @@ def jobs_table(results: Results) -> Table:
                  ("run by", *sources), tuple(rows))
 
 
-def limits_table(results: Results) -> Table:
+def limits_table(results: Bench) -> Table:
     """What the hardware did at most in this run."""
-    limits = results["limits"]
+    limits = results.limits
     side = limits["matrix_side"]
     rows = [(f"matrix product, {precision}", f"{1000 * rate:.3g} GFLOP/s" if rate < 1 else f"{rate:.3g} TFLOP/s")
             for precision, rate in limits["matmul_tflops"].items()]
@@ -89,10 +89,10 @@ _COPIES = {"memory_gb_s": "memory, read and written", "to_device_gb_s": "copy to
            "from_device_gb_s": "copy from the device"}
 
 
-def _title(results: Results, part: Results) -> str:
-    machine, flops = results["machine"], part["flops_per_frame"]
-    place = machine.get("gpu") if results["device"].startswith("cuda") else None
-    threads = results["threads"]
+def _title(results: Bench, part: NetSpeed) -> str:
+    machine, flops = results.machine, part["flops_per_frame"]
+    place = machine.get("gpu") if results.device.startswith("cuda") else None
+    threads = results.threads
     place = place or f"{machine['processor']}, {threads} thread{'' if threads == 1 else 's'}"
     work = ", ".join(f"{flops[form] / 1e9:.3g} GFLOP a frame {name}" for form, name in
                      (("as_given", "as given"), ("rewritten", "rewritten"))
@@ -110,19 +110,19 @@ def _share(timing: dict[str, Any] | None) -> str:
     return "" if timing is None or timing["share_of_limit"] is None else f"{timing['share_of_limit']:.0%}"
 
 
-def _memory(entry: Results, on_gpu: bool) -> str:
+def _memory(entry: dict[str, Any], on_gpu: bool) -> str:
     mib = entry["device_mib" if on_gpu else "host_mib"]
     return "" if mib is None else f"{mib}"
 
 
-def _difference(entry: Results) -> str:
+def _difference(entry: dict[str, Any]) -> str:
     agreement = entry["agreement"]
     if agreement["max_abs"] is None:
         return "wrong: NaN or another shape"
     return f"{'' if agreement['right'] else 'wrong: '}{agreement['max_abs']:.1g}"
 
 
-def _job(job: Results | None) -> str:
+def _job(job: dict[str, Any] | None) -> str:
     return "" if job is None else f"{job['frames_per_second']:.3g} ({job['share_of_runner']:.0%})"
 
 
@@ -131,14 +131,14 @@ _BACKENDS = ("torch", "onnx", "openvino", "tensorrt")
 NAMES = {"mask": "mask net", "depth": "depth net"}
 
 
-def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_speeds(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Draw frames a second over frames per batch, one plot a net; a backend's colour, a precision's mark.
 
     Args:
         results: a bench document.
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
-    parts = results["measured"]
+    parts = results.measured
     figure = new_figure(4.2 * len(parts) + 1.7, 3.9, theme)
     labelled: dict[str, Artist] = {}
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
@@ -150,17 +150,17 @@ def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
     save_figure(figure, paths)
 
 
-def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_jobs(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Draw the frames a second of whole jobs as bars, and of the bare runner as lines across them.
 
     Args:
         results: a bench document with jobs.
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
-    jobs = results["end_to_end"]["jobs"]
+    jobs = results.end_to_end.jobs
     sources = list(dict.fromkeys(job["source"] for job in jobs))
     names = list(dict.fromkeys(job["name"] for job in jobs))
-    bare = {entry["name"]: timing["frames_per_second"] for entry in results["measured"][0]["contenders"]
+    bare = {entry["name"]: timing["frames_per_second"] for entry in results.measured[0]["contenders"]
             if (timing := best_timing(entry)) is not None}
     figure = new_figure(1.6 + 1.5 * len(names), 3.4, theme)
     axes = figure.subplots()
@@ -186,7 +186,7 @@ def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> 
     save_figure(figure, paths)
 
 
-def _draw_net(axes: Axes, part: Results, theme: Theme) -> None:
+def _draw_net(axes: Axes, part: NetSpeed, theme: Theme) -> None:
     for entry in in_order(part):
         timings = [timing for timing in entry["timings"] if timing["scope"] == RUNNER]
         colour = theme.methods[_BACKENDS.index(entry["backend"]) % len(theme.methods)]
@@ -216,12 +216,12 @@ _REASONS = 160
 """Characters of a reason that are worth reading; results.json has all."""
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Bench, folder: Path) -> Section:
     """The section of a bench document."""
-    jobs = results["end_to_end"]["jobs"]
-    tables = [net_table(results, part) for part in results["measured"]]
+    jobs = results.end_to_end.jobs
+    tables = [net_table(results, part) for part in results.measured]
     plots = [Plot("speed", "Frames a second against frames per batch" + (
-        "; dashed: the net in torch as it was given" if any(part["file"] is None for part in results["measured"]) else
+        "; dashed: the net in torch as it was given" if any(part["file"] is None for part in results.measured) else
         ""),
                   partial(draw_speeds, results))]
     if jobs:
@@ -234,13 +234,13 @@ def section(results: Results, folder: Path) -> Section:
                    "of it on the CPU), then all are timed in turns.")
 
 
-def sentences(results: Results) -> tuple[str, ...]:
+def sentences(results: Bench) -> tuple[str, ...]:
     """What is fastest, at what share of the limit, what whole jobs come to, what was wrong and what did not run."""
-    said = [] if results["trained"] else ["The mask net is untrained: its speed is that of a trained one."]
-    for part in results["measured"]:
+    said = [] if results.trained else ["The mask net is untrained: its speed is that of a trained one."]
+    for part in results.measured:
         said += _fastest(results, part)
     said += _jobs(results)
-    for part in results["measured"]:
+    for part in results.measured:
         wrong = [entry["name"] for entry in part["contenders"] if not entry["agreement"]["right"]]
         if wrong:
             said.append(f"Not ranked, since their answers are farther from the {KINDS[part['kind']]}'s than their "
@@ -248,7 +248,7 @@ def sentences(results: Results) -> tuple[str, ...]:
     return (*said, *_missing(results))
 
 
-def _fastest(results: Results, part: Results) -> list[str]:
+def _fastest(results: Bench, part: NetSpeed) -> list[str]:
     if not part["ranking"]:
         return []
     entries = {entry["name"]: entry for entry in part["contenders"]}
@@ -261,7 +261,7 @@ def _fastest(results: Results, part: Results) -> list[str]:
     return [f"{said}."]
 
 
-def _speed(entry: Results, reference: str) -> str:
+def _speed(entry: dict[str, Any], reference: str) -> str:
     timing = best_timing(entry)
     if timing is None:
         return entry["name"]
@@ -272,8 +272,8 @@ def _speed(entry: Results, reference: str) -> str:
     return words + (f", {limit:.0%} of the matrix-product rate" if limit is not None else "")
 
 
-def _jobs(results: Results) -> list[str]:
-    jobs = results["end_to_end"]["jobs"]
+def _jobs(results: Bench) -> list[str]:
+    jobs = results.end_to_end.jobs
     said = []
     for source in dict.fromkeys(job["source"] for job in jobs):
         best = max((job for job in jobs if job["source"] == source), key=lambda job: float(job["frames_per_second"]))
@@ -285,15 +285,15 @@ def _jobs(results: Results) -> list[str]:
 _SOURCES = {"video": "a video", "pictures": "a folder of pictures", "source": "the source given"}
 
 
-def _missing(results: Results) -> list[str]:
+def _missing(results: Bench) -> list[str]:
     reasons: dict[str, list[str]] = {}
-    for part in results["measured"]:
+    for part in results.measured:
         for failure in part["failed"]:
             reasons.setdefault(_cut(failure["reason"]), []).append(f"{failure['name']} ({KINDS[part['kind']]})")
     said = [f"Does not run here: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
-    if results["without_target"]:
-        said.append(f"The depth net was left out: {_cut(results['without_target'])}.")
-    for part in results["measured"]:
+    if results.without_target:
+        said.append(f"The depth net was left out: {_cut(results.without_target)}.")
+    for part in results.measured:
         if part["left_out"]:
             batches = ", ".join(str(each["batch"]) for each in part["left_out"])
             said.append(f"Batches of {batches} frames were left out for the {KINDS[part['kind']]}: they would have "
@@ -302,7 +302,7 @@ def _missing(results: Results) -> list[str]:
                  f"{_cut(each['reason'])}."
                  for entry in part["contenders"] for each in entry["left_out"]]
     return said + [f"{each['name']} failed on {_SOURCES[each['source']]}: {_cut(each['reason'])}."
-                   for each in results["end_to_end"]["failed"]]
+                   for each in results.end_to_end.failed]
 
 
 def _cut(reason: str) -> str:

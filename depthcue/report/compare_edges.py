@@ -8,29 +8,30 @@ from matplotlib.ticker import FuncFormatter
 
 from depthcue.report.figures import LIGHT, Theme, draw_comparison, method_colour, new_figure, save_figure, style_axes
 from depthcue.report.gallery import draw_examples
-from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for
+from depthcue.report.provenance import TARGET, TRUTH, fields_for
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import Table, comparison_tables, in_words, label_of
 from depthcue.report.verdicts import number, too_few
+from depthcue.results import CompareEdges, CurvePoint, EdgeExample
 
 SHARE = 0.2
 """The share of pixels at which ways are set against each other."""
 
 
-def choices_table(results: Results, share: float = SHARE) -> Table:
+def choices_table(results: CompareEdges, share: float = SHARE) -> Table:
     """Every way to choose at about `share` of the pixels, best first: its RMSE, how far above the mask, its cost."""
     reference, position = _reference(results), _position(results, share)
     error, difference = fields_for(reference)
     rows = []
     for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):
         above = "" if method == "mask" else number(entry, difference, "+.3f")
-        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results["cost_ms"][method]["median"])))
-    kept = results["curves"]["mask"][position]["sparseness"]
+        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results.cost_ms[method]["median"])))
+    kept = results.curves["mask"][position]["sparseness"]
     return Table(f"{kept:.0%} of the pixels, chosen in {len(rows)} ways: RMSE in metres against {reference}, and what "
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
 
-def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
@@ -42,7 +43,7 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     entries = _at(results, _position(results, SHARE))
     figure = new_figure(6.4, 4.2, theme)
     axes = figure.subplots()
-    costs = {method: results["cost_ms"][method]["median"] for method in entries}
+    costs = {method: results.cost_ms[method]["median"] for method in entries}
     for position, (method, entry) in enumerate(entries.items()):
         low, high = entry[f"{error}_ci95"]
         colour = method_colour(position, theme)
@@ -66,9 +67,9 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     save_figure(figure, paths)
 
 
-def cost_in_words(results: Results) -> tuple[str, ...]:
+def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
     """How much longer the slowest way takes than the mask; nothing where none is clearly slower."""
-    costs = results["cost_ms"]
+    costs = results.cost_ms
     slowest = max(costs, key=lambda method: float(costs[method]["median"]))
     mask, other = costs["mask"], costs[slowest]
     if other["quartiles"][0] <= mask["quartiles"][1]:
@@ -77,9 +78,9 @@ def cost_in_words(results: Results) -> tuple[str, ...]:
             f"{label_of(slowest)}, {other['median'] / mask['median']:.3g} times as long.",)
 
 
-def left_out_in_words(results: Results) -> tuple[str, ...]:
+def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:
     """Ways that could not work here, and why."""
-    return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results["left_out"].items())
+    return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results.left_out.items())
 
 
 def duration(milliseconds: float) -> str:
@@ -88,18 +89,18 @@ def duration(milliseconds: float) -> str:
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
 
 
-def _reference(results: Results) -> str:
-    return TRUTH if results["ground_truth"] else TARGET
+def _reference(results: CompareEdges) -> str:
+    return TRUTH if results.ground_truth else TARGET
 
 
-def _position(results: Results, share: float) -> int:
+def _position(results: CompareEdges, share: float) -> int:
     """Where the sparseness nearest to `share` stands in every curve."""
-    entries = results["curves"]["mask"]
+    entries = results.curves["mask"]
     return min(range(len(entries)), key=lambda position: abs(entries[position]["sparseness"] - share))
 
 
-def _at(results: Results, position: int) -> dict[str, Results]:
-    return {method: entries[position] for method, entries in results["curves"].items()}
+def _at(results: CompareEdges, position: int) -> dict[str, CurvePoint]:
+    return {method: entries[position] for method, entries in results.curves.items()}
 
 
 def _apart(wanted: list[tuple[float, str]], costs: dict[str, float], gap: float) -> dict[str, float]:
@@ -119,33 +120,33 @@ SHOWN_RIVALS = 2
 _CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: CompareEdges, folder: Path) -> Section:
     """The section of a compare-edges document that lies in `folder`."""
     panel = Picture("examples.png", "What the depth net was shown and what it saw",
                     partial(draw_examples, results, folder), on_page=False)
     sentences, tables = [in_words(results)], comparison_tables(results)
     plots = [Plot("comparison", "RMSE against the share of pixels seen, with 95% intervals over images",
                   partial(draw_comparison, results))]
-    if "cost_ms" in results:  # results of earlier versions have none
+    if results.cost_ms:  # results of earlier versions have none
         sentences += [*cost_in_words(results), *left_out_in_words(results)]
         tables.insert(0, choices_table(results))
         plots.append(Plot("choices", "RMSE with a fifth of the pixels against what choosing them costs",
                           partial(draw_choices, results)))
     return Section(
-        "Mask against edges and chance", (*sentences, *too_few(results["images"])), tuple(tables), tuple(plots),
-        (panel,) if results["examples"] else (),
+        "Mask against edges and chance", (*sentences, *too_few(results.images)), tuple(tables), tuple(plots),
+        (panel,) if results.examples else (),
         "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
         "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",
-        gallery=tuple(results.get("gallery", ())),
-        examples=tuple(_example(example, results) for example in results["examples"]))
+        gallery=tuple(results.gallery),
+        examples=tuple(_example(example, results) for example in results.examples))
 
 
-def _example(example: Results, results: Results) -> Example:
-    share, tiles = f"{example['sparseness']:.0%}", example["tiles"]
+def _example(example: EdgeExample, results: CompareEdges) -> Example:
+    share, tiles = f"{example.sparseness:.0%}", example.tiles
     columns = [Column("the whole picture", tiles["picture"], tiles["depth_target"])]
-    for method in list(results["curves"])[:1 + SHOWN_RIVALS]:
+    for method in list(results.curves)[:1 + SHOWN_RIVALS]:
         caption = f"{share}, {_CHOSEN_BY.get(method, f'chosen by {label_of(method)}')}"
         columns.append(Column(caption, tiles[f"kept_{method}"], tiles[f"depth_{method}"]))
     known = "; the true depth" if "depth_truth" in tiles else ""
     columns.append(Column(f"the mask itself{known}", tiles["mask"], tiles.get("depth_truth")))
-    return Example(example["name"], tuple(columns))
+    return Example(example.name, tuple(columns))

@@ -22,12 +22,12 @@ from depthcue.report.provenance import (
     ORIGINAL_RMSE,
     TABLE_1,
     TRUTH,
-    Results,
     fields_for,
     is_the_papers,
     measured_against,
 )
 from depthcue.report.tables import label_of, setting_name, setting_title
+from depthcue.results import Evaluation, TableRow
 
 _DASHED = (0, (4, 3))
 _APART = 0.02
@@ -35,7 +35,7 @@ _APART = 0.02
 _SHARE_SEEN = "share of pixels the depth net sees"
 
 
-def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_trade_off(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """RMSE through M against its mean, and through M' against its share of pixels, lambda at every point.
 
     One plot against ground truth, where there is any, with the error of N and, where they belong, the paper's numbers;
@@ -49,7 +49,7 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
             for way, colour in zip(("soft", "binary"), theme.methods, strict=False):
                 _draw_line(axes, entries, (way, against), colour, theme, position == 0)
         if reference == TRUTH:
-            axes.axhline(results["original"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
+            axes.axhline(results.original["rmse"], color=theme.ink, linewidth=1.1, linestyle=_DASHED,
                          label="whole picture", zorder=1)
             if is_the_papers(results):
                 shares, errors = [row.sparseness for row in TABLE_1], [row.rmse_binary for row in TABLE_1]
@@ -61,16 +61,16 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
     save_figure(figure, paths)
 
 
-def _lines(results: Results) -> list[list[Results]]:
+def _lines(results: Evaluation) -> list[list[TableRow]]:
     """The entries of each line, those that keep most first: of one net with a dial, or all nets of one lambda each."""
-    entries = sorted(results["table"], key=lambda entry: -entry["keep"] if "keep" in entry else float(entry["lambda"]))
+    entries = sorted(results.table, key=lambda entry: -entry["keep"] if "keep" in entry else float(entry["lambda"]))
     nets = [entry["weights"] for entry in entries]
     if len(set(nets)) == len(nets):
         return [entries]
     return [[entry for entry in entries if entry["weights"] == net] for net in dict.fromkeys(sorted(nets))]
 
 
-def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str], colour: str, theme: Theme,
+def _draw_line(axes: Axes, entries: Sequence[TableRow], measured: tuple[str, str], colour: str, theme: Theme,
                named: bool) -> None:
     """One line of the trade-off, of M (`soft`) or M' (`binary`), with intervals, and its setting beside each point."""
     way, against = measured
@@ -89,9 +89,9 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
                       path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines
 
 
-def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """The insertion and the deletion curve of every order, against N(I), with their areas where there are few."""
-    orders, reference = results["orders"], measured_against(results)[-1]
+    orders, reference = results.orders, measured_against(results)[-1]
     error, _ = fields_for(reference)
     few = len(orders["insertion"]) <= FEW
     figure = new_figure(9.6 if few else 11.4, 3.7 if few else 4.4, theme)
@@ -111,35 +111,36 @@ def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
     save_figure(figure, paths)
 
 
-def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_thresholds(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """RMSE of M > threshold against the share of pixels kept, the threshold at every point."""
     figure = new_figure(5.4, 3.7, theme)
     axes = figure.subplots()
-    shares = [entry["sparseness"] for entry in results["thresholds"]]
+    shares = [entry["sparseness"] for entry in results.thresholds]
     for colour, reference in zip(theme.methods, measured_against(results), strict=False):
         error, _ = fields_for(reference)
-        axes.fill_between(shares, [entry[f"{error}_ci95"][0] for entry in results["thresholds"]],
-                          [entry[f"{error}_ci95"][1] for entry in results["thresholds"]], color=colour, alpha=0.16,
+        axes.fill_between(shares, [entry[f"{error}_ci95"][0] for entry in results.thresholds],
+                          [entry[f"{error}_ci95"][1] for entry in results.thresholds], color=colour, alpha=0.16,
                           linewidth=0)
-        axes.plot(shares, [entry[error] for entry in results["thresholds"]], color=colour, marker="o", markersize=4,
+        axes.plot(shares, [entry[error] for entry in results.thresholds], color=colour, marker="o", markersize=4,
                   linewidth=1.6, label=f"against {reference}")
     error, _ = fields_for(measured_against(results)[0])
     labelled = float("inf")
-    for entry in results["thresholds"]:
+    for entry in results.thresholds:
         # the largest thresholds keep next to nothing, all of them in one place
         if labelled - entry["sparseness"] < _APART:
             continue
         labelled = entry["sparseness"]
         axes.annotate(f"{entry['threshold']:g}", (entry["sparseness"], entry[error]), textcoords="offset points",
                       xytext=(4, 5), fontsize=7.5, color=theme.ink)
-    _name(axes, theme, f"M > threshold, at {setting_title(results['in_question'])}", _SHARE_SEEN, "RMSE (m)")
+    _name(axes, theme, f"M > threshold, at {setting_title(results.in_question)}", _SHARE_SEEN, "RMSE (m)")
     _legend(axes, theme)
     save_figure(figure, paths)
 
 
-def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_sanity(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """What is lost of the answer, and how like the masks stay, as more and more layers are randomised."""
-    stages, chance = results["sanity"]["stages"], results["sanity"]["chance"]
+    assert results.sanity is not None
+    stages, chance = results.sanity.stages, results.sanity.chance
     kinds = [kind for kind in ("direct", "retrained") if chance[kind]]
     figure = new_figure(9.6 if kinds else 5.2, 3.7, theme)
     columns = figure.subplots(1, 2 if kinds else 1, squeeze=False)[0]
@@ -151,7 +152,7 @@ def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
                                 [stage["lost"][f"{method}_ci95"][1] for stage in stages], alpha=0.14, linewidth=0,
                                 color=theme.methods[position])
     layers = "share of layers randomised, from the output"
-    _name(columns[0], theme, f"lost with {results['sanity']['share']:.0%} of the pixels", layers,
+    _name(columns[0], theme, f"lost with {results.sanity.share:.0%} of the pixels", layers,
           "share of the net's answer lost")
     _legend(columns[0], theme)
     for kind, colour, name in zip(kinds, theme.methods[3:], ("Eq. (3)", "mask net trained on"), strict=False):

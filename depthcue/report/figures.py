@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from depthcue.files import atomic_path
-from depthcue.report.provenance import TRUTH, Results, fields_for, measured_against
+from depthcue.report.provenance import TRUTH, fields_for, measured_against
 from depthcue.report.tables import label_of
+from depthcue.results import CompareEdges
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ FEW = 4
 _DPI = 200
 
 
-def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
 
     One plot against ground truth, where there is any, and one against N(I).
@@ -45,7 +46,7 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     references = measured_against(results)
-    few = len(results["curves"]) <= FEW
+    few = len(results.curves) <= FEW
     figure = new_figure(4.6 * len(references) + (0.4 if few else 2.2), 3.7 if few else 4.4, theme)
     for axes, reference in zip(figure.subplots(1, len(references), squeeze=False)[0], references, strict=True):
         _draw_curves(axes, results, reference, theme)
@@ -73,19 +74,19 @@ def legend_outside(figure: Figure, theme: Theme) -> None:
                   loc="outside right upper", fontsize=9, handlelength=2.8)
 
 
-def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
+def _draw_curves(axes: Axes, results: CompareEdges, reference: str, theme: Theme) -> None:
     error, _ = fields_for(reference)
-    for position, (method, entries) in enumerate(results["curves"].items()):
+    for position, (method, entries) in enumerate(results.curves.items()):
         shares = [entry["sparseness"] for entry in entries]
         bounds = [entry[f"{error}_ci95"] for entry in entries]
-        if len(results["curves"]) <= FEW or method == "mask":
+        if len(results.curves) <= FEW or method == "mask":
             axes.fill_between(shares, [low for low, _ in bounds], [high for _, high in bounds],
                               color=method_colour(position, theme), alpha=0.18, linewidth=0)
         axes.plot(shares, [entry[error] for entry in entries], **method_style(position, theme), markersize=4.5,
                   linewidth=1.8 if method == "mask" else 1.4, label=label_of(method),
                   zorder=3 if method == "mask" else 2)
     if reference == TRUTH:
-        axes.axhline(results["target"]["rmse"], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)),
+        axes.axhline(results.target["rmse"], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)),
                      label="whole picture", zorder=1)
     axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
     axes.set_xlabel("share of pixels the depth net sees", color=theme.ink, fontsize=9)

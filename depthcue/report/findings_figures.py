@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
-from depthcue.report.provenance import TRUTH, Results
+from depthcue.report.provenance import TRUTH
 from depthcue.report.verdicts import ENOUGH
 
 Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))
 
 
-def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_edges(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Attention against strength for every kind of edge, and what strength and kind explain."""
     figure = new_figure(9.6, 3.7, theme)
     curves, bars = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -49,7 +49,7 @@ def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> N
     save_figure(figure, paths)
 
 
-def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_objects(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Attention of mask and edges inside objects and at their boundary, against the size of the object."""
     figure = new_figure(6.6, 3.9, theme)
     axes = figure.subplots()
@@ -69,7 +69,7 @@ def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) ->
     save_figure(figure, paths)
 
 
-def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_far(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
     """Attention of mask and edges against distance from the vanishing point, depth, and row: what there is of them."""
     near, deep, rows = found["by_distance"], found["by_depth"], found["by_row"]
     panels = [panel for panel in (near, deep, rows) if panel is not None]

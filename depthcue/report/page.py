@@ -24,20 +24,19 @@ from depthcue.files import write_text
 from depthcue.report import bench, compare_edges, compare_losses, compare_nets, evaluate, findings, optimize, probe
 from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
 from depthcue.report.provenance import (
-    Results,
     comparability,
     data_specs,
     different_data,
     in_short,
     provenance,
-    read_results,
 )
 from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
+from depthcue.results import Demo, Result, read_result
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Demo, folder: Path) -> Section:
     """The section of a demo's document; what it compared lies in results files of their own."""
-    video = results["video"]
+    video = results.video
     film = Picture(video["overlay"], (
         f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. Watch the road ahead, "
         "where it meets the horizon, and the feet of things that stand on the ground. With the mask itself, and the "
@@ -46,10 +45,10 @@ def section(results: Results, folder: Path) -> Section:
         "Turn the dial", (),
         lead="What does the mask net keep, and what can be seen from that alone? Every room and road is made up and "
         "rendered by depthcue, so the true distance of each pixel is known.",
-        gallery=tuple(results["gallery"]), films=(film,))
+        gallery=tuple(results.gallery), films=(film,))
 
 
-SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
+SECTIONS: dict[str, Callable[[Any, Path], Section]] = {
     "demo": section,
     "compare-edges": compare_edges.section,
     "evaluate": evaluate.section,
@@ -60,12 +59,12 @@ SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "probe": probe.section,
     "bench": bench.section,
 }
-"""By the command that wrote the results; each takes the results and the folder they lie in."""
+"""By the command that wrote the results; each takes the command's own kind of `Result` and the folder it lies in."""
 
 
-def section_of(results: Results, folder: Path) -> Section:
-    """The section of a results document that lies in `folder`; its command must be in SECTIONS."""
-    return with_note(SECTIONS[results["command"]](results, folder), results)
+def section_of(results: Result, folder: Path) -> Section:
+    """The section of a result whose pictures lie in `folder`; its command must be in SECTIONS."""
+    return with_note(SECTIONS[results.command](results, folder), results)
 
 
 TITLE = "What a network looks at when it sees depth"
@@ -77,7 +76,7 @@ _MANY_ROWS = 12
 class _Part:
     """A results document, the folder it lies in, and what it comes to."""
 
-    results: Results
+    results: Result
     folder: Path
     section: Section
 
@@ -106,7 +105,7 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
     documents = [part.results for part in parts]
     if not mixed and (apart := different_data(documents)) is not None:
         first, other = (f"{paths[place]} ({in_short(documents[place])})" for place in apart)
-        raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]]['command']} on "
+        raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]].command} on "
                             "different data: side by side they would be taken for one comparison",
                             "Make a page of each, or give --mixed for one that says that they are none.")
     warnings = comparability(documents)
@@ -118,7 +117,7 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
             section["title"] += f": {', '.join(data_specs(part.results))}"
     write_text(out, _environment().get_template("page.html.j2").render(
         title=title, sections=sections, warnings=warnings, version=__version__, colours=colour_tables(),
-        depth_gradient=depth_gradient(), newcomer=any(part.results["command"] == "demo" for part in parts)))
+        depth_gradient=depth_gradient(), newcomer=any(part.results.command == "demo" for part in parts)))
     return warnings
 
 
@@ -127,11 +126,11 @@ def _read_parts(paths: Sequence[Path]) -> list[_Part]:
         raise DepthcueError("there are no results to show", "Give one or more results.json files.")
     parts: list[_Part] = []
     for path in paths:
-        results = read_results(path)
-        if results["command"] not in SECTIONS:
-            raise DepthcueError(f"{path} comes from depthcue {results['command']}, which has no section in a report",
+        results = read_result(path)
+        if results.command not in SECTIONS:
+            raise DepthcueError(f"{path} comes from depthcue {results.command}, which has no section in a report",
                                 f"There are sections for: {', '.join(SECTIONS)}.")
-        if any(results == part.results for part in parts):
+        if any(results.to_dict() == part.results.to_dict() for part in parts):
             raise DepthcueError(f"{path} holds results that are in the report already", "Give every file once.")
         folder = path if path.is_dir() else path.parent
         with _whole(results, path):
@@ -171,16 +170,16 @@ def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]
 
 
 @contextmanager
-def _whole(results: Results, path: Path) -> Iterator[None]:
+def _whole(results: Result, path: Path) -> Iterator[None]:
     """Context in which a field that a document lacks, or has of another type, is a mistake of the file, and no bug."""
     again = "Give results.json as the command wrote it."
     try:
         yield
     except LookupError as error:
-        raise DepthcueError(f"{path} is not a whole document of depthcue {results['command']}: {error} is missing",
+        raise DepthcueError(f"{path} is not a whole document of depthcue {results.command}: {error} is missing",
                             again) from error
     except (TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
-        raise DepthcueError(f"{path} is not a document as depthcue {results['command']} writes it: "
+        raise DepthcueError(f"{path} is not a document as depthcue {results.command} writes it: "
                             f"{error or type(error).__name__}", again) from error
 
 

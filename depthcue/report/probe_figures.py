@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
-from depthcue.report.provenance import Results
 from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
+from depthcue.results import CueWeight, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
@@ -93,15 +93,15 @@ def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
 SENTENCES = {"camera": camera, "appearance": appearance, "occlusion": occlusion, "unfamiliar": unfamiliar}
 
 
-def beside_others(results: Results) -> list[str]:
+def beside_others(results: Probe) -> list[str]:
     """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet.
 
     Only on stages that showed both the same scenes or frames; where there is none, that is said.
     """
-    name = results["target_net"]["name"]
+    name = results.target_net.name
     sentences = []
-    for other in results["beside"]:
-        same = [stage for stage, shown in results["stages"].items() if shown_on(shown) == shown_on(
+    for other in results.beside:
+        same = [stage for stage, shown in results.stages.items() if shown_on(shown) == shown_on(
             other["stages"].get(stage, {}))]
         if not same:
             sentences.append(f"{other['target_net']['name']} was shown other scenes than {name}: their profiles are no "
@@ -109,7 +109,7 @@ def beside_others(results: Results) -> list[str]:
             continue
         theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"]
                   if supported(weight) and weight["stage"] in same}
-        pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results["profile"]
+        pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results.profile
                  if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
         found = sorted_out((f"{one['cue']} ({one['stage']})",
                             apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
@@ -124,20 +124,20 @@ def shown_on(stage: dict[str, Any]) -> str | None:
     return shown
 
 
-def seen_and_believed(results: Results) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+def seen_and_believed(results: Probe) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Of every cue with a weight, and a mask that was looked at: its name, its weight, and how many times as densely as
     evenly the mask lies on its pixels; the stage is in the name where there are several."""
     found = []
-    for entry in results["experiments"]:
+    for entry in results.experiments:
         lifts = {attention["condition"]: attention["mask_lift"] for attention in entry["attention"]}
-        stage = f" ({entry['stage']})" if len(results["stages"]) > 1 else ""
+        stage = f" ({entry['stage']})" if len(results.stages) > 1 else ""
         found += [(weight["cue"] + stage, weight, lifts[weight["condition"]]) for weight in entry["profile"]
                   if weight["value"] is not None and weight["condition"] in lifts]
     cues = list(dict.fromkeys(weight["cue"] for _, weight, _ in found))
     return sorted(found, key=lambda one: cues.index(one[1]["cue"]))
 
 
-def where_the_mask_lies(results: Results) -> list[str]:
+def where_the_mask_lies(results: Probe) -> list[str]:
     """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
     found = sorted_out((f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})", judged(lift, 1.0))
                        for name, weight, lift in seen_and_believed(results) if supported(weight))
@@ -328,10 +328,10 @@ def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
     save_figure(figure, paths)
 
 
-def profiles_of(results: Results) -> list[tuple[str, list[dict[str, Any]]]]:
+def profiles_of(results: Probe) -> list[tuple[str, list[CueWeight]]]:
     """The profile of the network that was probed, and those it was laid over; kinds of scenes that differ are named."""
-    documents = [results, *results["beside"]]
-    kinds = [document["stages"].get("rendered", {}).get("scenes") for document in documents]
+    documents: list[Probe | Profiled] = [results, *results.beside]
+    kinds = [document.stages.get("rendered", {}).get("scenes") for document in documents]
     several = len(set(filter(None, kinds))) > 1
-    return [(document["target_net"]["name"] + (f" ({kind})" if several and kind else ""), document["profile"])
+    return [(str(document.target_net.name) + (f" ({kind})" if several and kind else ""), document.profile)
             for document, kind in zip(documents, kinds, strict=True)]

@@ -12,10 +12,8 @@ from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
 from depthcue.report.figures import DARK, LIGHT, Theme
-from depthcue.report.provenance import (
-    Results,
-)
 from depthcue.report.tables import Table
+from depthcue.results import Result
 
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 """What every browser shows, by the name Pillow has for it."""
@@ -131,7 +129,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     lead: str = ""
     """What was asked and how, for a reader who does not know the paper."""
-    gallery: tuple[Results, ...] = ()
+    gallery: tuple[dict[str, Any], ...] = ()
     """Stills with masks at several lambdas, as `evaluation.gallery` wrote them into the results."""
     films: tuple[Picture, ...] = ()
     """Videos (.mp4)."""
@@ -155,12 +153,12 @@ _WITHOUT_ERRORS = ("probe",)
 """Commands whose sections speak of no error in metres."""
 
 
-def with_note(section: Section, results: Results) -> Section:
+def with_note(section: Section, results: Result) -> Section:
     """The section, with a first sentence on units where the results are of a relative net."""
-    names = dict.fromkeys(_relative_nets(results))
-    if not names or results["command"] in _WITHOUT_ERRORS:
+    names = dict.fromkeys(_relative_nets(results.to_dict()))
+    if not names or results.command in _WITHOUT_ERRORS:
         return section
-    aligned = results.get("ground_truth", False)
+    aligned = getattr(results, "ground_truth", False)
     how = ("each picture's prediction was brought to the true depth by one scale and shift, the best for the whole "
            "picture, which also holds for what is seen through masks" if aligned else
            "without true depth to bring it to, metres here are units of its own, in which the depths of every picture "

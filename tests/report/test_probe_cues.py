@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from comparison_results import typed
 
 from depthcue.report.probe_figures import (
     appearance,
@@ -73,12 +74,12 @@ def test_two_networks_differ_where_their_intervals_do_not_meet() -> None:
     roads, rooms = ({"rendered": {"scenes": kind}} for kind in ("road", "indoor"))
     document = {"target_net": {"name": "a"}, "stages": roads, "profile": own,
                 "beside": [{"target_net": {"name": "b"}, "stages": roads, "profile": theirs}]}
-    assert beside_others(document) == ["a follows haze (rendered) more than b.",
+    assert beside_others(typed(document)) == ["a follows haze (rendered) more than b.",
                                        "a follows blur (rendered) less than b."]
     document["beside"][0]["stages"] = rooms
-    (said,) = beside_others(document)
+    (said,) = beside_others(typed(document))
     assert "no comparison" in said
-    assert [name for name, _ in profiles_of(document)] == ["a (road)", "b (indoor)"]
+    assert [name for name, _ in profiles_of(typed(document))] == ["a (road)", "b (indoor)"]
 
 
 def test_where_the_mask_lies() -> None:
@@ -89,8 +90,8 @@ def test_where_the_mask_lies() -> None:
 
     results = {"stages": {"rendered": {}}, "experiments": [
         experiment("haze", 1.5, 2.5), experiment("blur", 0.2, 0.4), experiment("occlusion", 0.8, 1.2), entry()]}
-    assert [(name, lift["value"]) for name, _, lift in seen_and_believed(results)] == [
+    assert [(name, lift["value"]) for name, _, lift in seen_and_believed(typed(results))] == [
         ("haze", 2.0), ("blur", pytest.approx(0.3)), ("occlusion", 1.0)]
-    said = where_the_mask_lies(results)
+    said = where_the_mask_lies(typed(results))
     assert said[0].endswith("more densely than evenly for: haze (2.0 times; weight 0.40).")
     assert said[1].endswith("less densely than evenly for: blur (0.3 times; weight 0.40).") and len(said) == 2
