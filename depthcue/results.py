@@ -9,13 +9,16 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import Field, PrivateAttr
 
 from depthcue import documents, files
 from depthcue.documents import Count, Inside, Loose, Name, Path_, Side, Words
 from depthcue.errors import DepthcueError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = files.SCHEMA
 FILE = "results.json"
@@ -71,6 +74,21 @@ class Result(Loose):
     def folder(self) -> Path | None:
         """Where the pictures lie that the document names; None where none were left."""
         return self._pictures.folder if isinstance(self._pictures, ResultFolder) else self._pictures
+
+    def plot(self, name: str | None = None) -> "Figure":
+        """A figure of the result: the one of that name, or the first.
+
+        Raises:
+            DepthcueError: there is none of that name, or none at all.
+        """
+        from depthcue.report.page import section_of
+
+        plots = {plot.name: plot for plot in section_of(self, self.folder or Path()).plots}
+        chosen = next(iter(plots), "") if name is None else name
+        if chosen not in plots:
+            raise DepthcueError(f"there is no figure {chosen!r} of {self.command}" if chosen else
+                                f"there are no figures of {self.command}", f"There are: {', '.join(plots) or 'none'}.")
+        return plots[chosen].figure()
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the document to FOLDER/results.json, and the pictures beside it where they lie elsewhere.

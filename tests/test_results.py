@@ -94,3 +94,12 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Pa
     tmp_path.chmod(0o500)
     with pytest.raises(DepthcueError):
         ResultFolder(tmp_path / "out")
+
+
+def test_a_result_draws_its_figures() -> None:
+    results = result_of(comparison_results())
+    assert len(results.plot().axes) == len(results.plot("comparison").axes) == 2
+    with pytest.raises(DepthcueError, match="no figure 'cake' of compare-edges"):
+        results.plot("cake")
+    with pytest.raises(DepthcueError, match="no section"):
+        result_of({"schema": 1, "command": "bake"}).plot()

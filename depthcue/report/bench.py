@@ -10,11 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.figure import Figure
 
-from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
+from depthcue.report.figures import LIGHT, Bar, Bars, Curve, Curves, Theme, draw_panels, method_colour
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table
 from depthcue.results import Bench, NetSpeed
@@ -128,87 +126,55 @@ def _job(job: dict[str, Any] | None) -> str:
 
 _MARKERS = {"fp32": "o", "bf16": "s", "fp16": "^", "int8": "D"}
 _BACKENDS = ("torch", "onnx", "openvino", "tensorrt")
-NAMES = {"mask": "mask net", "depth": "depth net"}
 
 
-def draw_speeds(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    """Draw frames a second over frames per batch, one plot a net; a backend's colour, a precision's mark.
+def draw_speeds(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    """Draw frames a second over frames per batch, one panel a net; a backend's colour, a precision's mark.
 
     Args:
-        results: a bench document.
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
-    parts = results.measured
-    figure = new_figure(4.2 * len(parts) + 1.7, 3.9, theme)
-    labelled: dict[str, Artist] = {}
-    for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
-        _draw_net(axes, part, theme)
-        handles, labels = axes.get_legend_handles_labels()
-        labelled.update(zip(labels, handles, strict=True))
-    figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink,
-                  loc="outside right upper", fontsize=8.5, handlelength=2.8)
-    save_figure(figure, paths)
+    panels = [_speeds(part, theme) for part in results.measured]
+    return draw_panels(panels, paths, theme, (4.2 * len(panels) + 1.7, 3.9), legend=True)
 
 
-def draw_jobs(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    """Draw the frames a second of whole jobs as bars, and of the bare runner as lines across them.
+def _speeds(part: NetSpeed, theme: Theme) -> Curves:
+    curves, rates = [], [1.0]
+    for entry in in_order(part):
+        timings = [timing for timing in entry["timings"] if timing["scope"] == RUNNER]
+        right, rewritten = entry["agreement"]["right"], entry["rewritten"]
+        rates += [timing["frames_per_second"] for timing in timings]
+        curves.append(Curve(entry["name"] + ("" if right else " (wrong)"),
+                            method_colour(_BACKENDS.index(entry["backend"]), theme),
+                            [timing["batch"] for timing in timings],
+                            [timing["frames_per_second"] for timing in timings], marker=_MARKERS[entry["precision"]],
+                            hollow=not right, width=1.6 if rewritten else 1.2, line="-" if rewritten else (0, (4, 2))))
+    batches = sorted({timing["batch"] for entry in part.contenders for timing in entry["timings"]})
+    # room for the highest mark, however close the others are to it
+    return Curves(f"{KINDS[part.kind]} {part.name}, {part.width}x{part.height}", "frames per batch", "frames a second",
+                  curves, log=2, ticks=(batches, list(map(str, batches))), top=1.06 * max(rates[1:], default=1.0),
+                  legend=False)
+
+
+def draw_jobs(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    """Draw the frames a second of whole jobs, from the slowest to the fastest run, beside the bare runner's.
 
     Args:
         results: a bench document with jobs.
         paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     jobs = results.end_to_end.jobs
-    sources = list(dict.fromkeys(job["source"] for job in jobs))
-    names = list(dict.fromkeys(job["name"] for job in jobs))
-    bare = {entry["name"]: timing["frames_per_second"] for entry in results.measured[0]["contenders"]
-            if (timing := best_timing(entry)) is not None}
-    figure = new_figure(1.6 + 1.5 * len(names), 3.4, theme)
-    axes = figure.subplots()
-    width = 0.7 / len(sources)
-    for position, source in enumerate(sources):
-        found = {job["name"]: job for job in jobs if job["source"] == source}
-        for place, name in enumerate(names):
-            if name in found:
-                left = place - 0.35 + (position + 0.5) * width
-                axes.bar(left, found[name]["frames_per_second"], 0.92 * width, color=theme.methods[position],
-                         label=source if place == 0 else None)
-                rates = found[name]["all"]
-                axes.plot([left, left], [min(rates), max(rates)], color=theme.ink, linewidth=1)
-    for place, name in enumerate(names):
-        axes.plot([place - 0.4, place + 0.4], [bare[name]] * 2, color=theme.ink, linewidth=1.6,
-                  linestyle=(0, (4, 2)), label="bare runner" if place == 0 else None)
-    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
-    axes.set_ylabel("frames a second", color=theme.ink, fontsize=9)
-    axes.set_ylim(bottom=0)
-    figure.legend(*axes.get_legend_handles_labels(), frameon=False, labelcolor=theme.ink, fontsize=8.5,
-                  loc="outside right upper")
-    style_axes(axes, theme)
-    save_figure(figure, paths)
-
-
-def _draw_net(axes: Axes, part: NetSpeed, theme: Theme) -> None:
-    for entry in in_order(part):
-        timings = [timing for timing in entry["timings"] if timing["scope"] == RUNNER]
-        colour = theme.methods[_BACKENDS.index(entry["backend"]) % len(theme.methods)]
-        right = entry["agreement"]["right"]
-        axes.plot([timing["batch"] for timing in timings], [timing["frames_per_second"] for timing in timings],
-                  color=colour, marker=_MARKERS[entry["precision"]], markersize=5,
-                  markerfacecolor=colour if right else theme.background, linewidth=1.6 if entry["rewritten"] else 1.2,
-                  linestyle="-" if entry["rewritten"] else (0, (4, 2)),
-                  label=entry["name"] + ("" if right else " (wrong)"))
-    batches = sorted({timing["batch"] for entry in part["contenders"] for timing in entry["timings"]})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(batches)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_locator(NullLocator())
-    rates = [timing["frames_per_second"] for entry in part["contenders"] for timing in entry["timings"]
-             if timing["scope"] == RUNNER]
-    axes.set_ylim(0, 1.06 * max(rates, default=1.0))  # room for the highest mark, however close the others are to it
-    axes.set_title(f"{NAMES[part['kind']]} {part['name']}, {part['width']}x{part['height']}", fontsize=10,
-                   color=theme.ink, loc="left")
-    axes.set_xlabel("frames per batch", color=theme.ink, fontsize=9)
-    axes.set_ylabel("frames a second", color=theme.ink, fontsize=9)
-    style_axes(axes, theme)
+    shown = {name: name.replace(" ", "\n") for name in dict.fromkeys(job["name"] for job in jobs)}
+    rates = [(job["source"], (shown[job["name"]], job["frames_per_second"], (min(job["all"]), max(job["all"]))))
+             for job in jobs]
+    sources = dict.fromkeys(source for source, _ in rates)
+    series: list[tuple[str | None, list[Bar]]] = [
+        (source, [bar for other, bar in rates if other == source]) for source in sources]
+    series.append(("bare runner", [
+        (shown[entry["name"]], timing["frames_per_second"], None) for entry in results.measured[0].contenders
+        if entry["name"] in shown and (timing := best_timing(entry)) is not None]))
+    panel = Bars(list(shown.values()), series, "frames a second", columns=True)
+    return draw_panels([panel], paths, theme, (1.6 + 1.5 * len(shown), 3.4))
 
 
 KINDS = {"mask": "mask net", "depth": "depth net"}
@@ -226,8 +192,8 @@ def section(results: Bench, folder: Path) -> Section:
                   partial(draw_speeds, results))]
     if jobs:
         tables.append(jobs_table(results))
-        plots.append(Plot("jobs", "Whole jobs, from files to masks on disk (bars), and the bare runner at its best "
-                          "batch (lines)", partial(draw_jobs, results)))
+        plots.append(Plot("jobs", "Whole jobs, from files to masks on disk, and the bare runner at its best batch; "
+                          "lines reach from the slowest to the fastest run", partial(draw_jobs, results)))
     return Section("How fast it runs here", sentences(results), (*tables, limits_table(results)), tuple(plots),
                    lead="Every way of running the nets that works on this machine: its answers are compared with those "
                    "of the net in torch as it was given, in float32 (of an exported file, with what ONNX Runtime makes "

@@ -3,12 +3,25 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
-from depthcue.report.figures import LIGHT, Theme, draw_comparison, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.figures import (
+    FEW_CURVES,
+    LIGHT,
+    Curve,
+    Curves,
+    Theme,
+    draw_panels,
+    method_colour,
+    method_style,
+    name_axes,
+    new_figure,
+    save_figure,
+)
 from depthcue.report.gallery import draw_examples
-from depthcue.report.provenance import TARGET, TRUTH, fields_for
+from depthcue.report.provenance import TARGET, TRUTH, fields_for, measured_against
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import Table, comparison_tables, in_words, label_of
 from depthcue.report.verdicts import number, too_few
@@ -31,7 +44,32 @@ def choices_table(results: CompareEdges, share: float = SHARE) -> Table:
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
 
-def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
+
+    One panel against ground truth, where there is any, and one against N(I).
+
+    Args:
+        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
+    """
+    references = measured_against(results)
+    few = len(results.curves) <= FEW_CURVES
+    panels = []
+    for reference in references:
+        error, _ = fields_for(reference)
+        curves = [Curve(label_of(method), at=[entry.sparseness for entry in entries],
+                        values=[entry[error] for entry in entries],
+                        intervals=[entry[f"{error}_ci95"] for entry in entries] if few or method == "mask" else (),
+                        **method_style(position, theme))
+                  for position, (method, entries) in enumerate(results.curves.items())]
+        level = (results.target["rmse"], "whole picture") if reference == TRUTH else None
+        panels.append(Curves(f"against {reference}", "share of pixels the depth net sees", "RMSE (m)", curves, level,
+                             percent=True, legend=few and not panels))
+    width = 4.6 * len(references) + (0.4 if few else 2.2)
+    return draw_panels(panels, paths, theme, (width, 3.7 if few else 4.4), legend=not few)
+
+
+def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
@@ -59,12 +97,11 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
         axes.annotate(label_of(method), (costs[method] * 1.18, height), color=theme.ink, fontsize=8.5, va="center",
                       fontweight="bold" if method == "mask" else "normal",
                       path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other intervals
-    axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
-    axes.set_xlabel("time to choose, a picture", color=theme.ink, fontsize=9)
-    axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    style_axes(axes, theme)
+    name_axes(axes, theme, f"against {reference}", "time to choose, a picture",
+              f"RMSE (m) with {SHARE:.0%} of the pixels")
     save_figure(figure, paths)
+    return figure
 
 
 def cost_in_words(results: CompareEdges) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
+from matplotlib.figure import Figure
+
+from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.gallery import draw_rows, example_of
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
@@ -120,19 +122,11 @@ def _changes_table(results: CompareLosses) -> Table:
                  ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
 
 
-def _draw_measures(results: CompareLosses, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    measured, losses = _measured(results), results.losses
-    figure = new_figure(2.9 * len(measured) + 0.4, 3.2, theme)
-    for axes, measure in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
-        for position, entry in enumerate(losses):
-            low, high = entry["masks"][f"{measure}_ci95"]
-            colour = theme.methods[position % len(theme.methods)]
-            axes.plot([position, position], [low, high], color=colour, linewidth=2)
-            axes.plot(position, entry["masks"][measure], color=colour, marker="o", markersize=7)
-        if measure in results.regions:
-            axes.axhline(results.regions[measure], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)))
-        axes.set_xticks(range(len(losses)), [entry["loss"].replace("+", "\n+") for entry in losses])
-        axes.set_xlim(-0.5, len(losses) - 0.5)
-        axes.set_title(MEASURES[measure].replace(" on ", "\non "), fontsize=9.5, color=theme.ink, loc="left")
-        style_axes(axes, theme)
-    save_figure(figure, paths)
+def _draw_measures(results: CompareLosses, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    names = [entry.loss.replace("+", "\n+") for entry in results.losses]
+    panels = [Bars(names, [(None, [(name, entry.masks[measure], entry.masks[f"{measure}_ci95"])
+                                   for name, entry in zip(names, results.losses, strict=True)])], "",
+                   MEASURES[measure].replace(" on ", "\non "), columns=True, points=True, own_colours=True,
+                   levels=[results.regions[measure]] if measure in results.regions else [])
+              for measure in _measured(results)]
+    return draw_panels(panels, paths, theme, (2.9 * len(panels) + 0.4, 3.2))

@@ -1,93 +1,19 @@
-"""What compare-nets found: whether networks agree with each other more than with edges, and use each other's masks.
-
-Matrices of numbers as figures: one coloured cell a number, names at the sides.
-"""
+"""What compare-nets found: whether networks agree with each other more than with edges, and use each other's masks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
 
-from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure
+from depthcue.report.figures import LIGHT, Cells, Theme, draw_panels
 from depthcue.report.gallery import draw_rows, example_of
 from depthcue.report.provenance import TRUTH, measured_against
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
 from depthcue.report.verdicts import Verdict, number, sorted_out, span, too_few, verdict
 from depthcue.results import CompareNets
-
-_CELL_INCHES = 0.82
-_MARGIN_INCHES = 1.5
-"""For the names at the sides and the title."""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Numbers in rows and columns, and how strongly each cell is coloured."""
-
-    title: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    texts: tuple[tuple[str, ...], ...]
-    """What is written into the cells."""
-    strengths: tuple[tuple[float, ...], ...]
-    """0 for the colour of the page, 1 for the full colour; beyond is cut."""
-    rows_are: str = ""
-    columns_are: str = ""
-
-
-def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
-    """Draw matrices side by side into every path; the suffix says which kind (.png, .svg, .pdf)."""
-    widths = [_CELL_INCHES * len(matrix.columns) + _MARGIN_INCHES for matrix in matrices]
-    height = _CELL_INCHES * 0.8 * max(len(matrix.rows) for matrix in matrices) + _MARGIN_INCHES
-    figure = new_figure(sum(widths), height, theme)
-    every = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
-    for axes, matrix in zip(every, matrices, strict=True):
-        _draw(axes, matrix, theme)
-    save_figure(figure, paths)
-
-
-def _draw(axes: Axes, matrix: Matrix, theme: Theme) -> None:
-    colours = LinearSegmentedColormap.from_list("page to full", [theme.background, theme.methods[1]])
-    axes.set_facecolor(theme.background)
-    axes.imshow(matrix.strengths, cmap=colours, vmin=0, vmax=1, aspect="auto")
-    for row, texts in enumerate(matrix.texts):
-        for column, text in enumerate(texts):
-            cell = colours(min(max(matrix.strengths[row][column], 0.0), 1.0))
-            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=_readable(cell, theme))
-    axes.set_xticks(range(len(matrix.columns)), [_folded(name) for name in matrix.columns], fontsize=8, color=theme.ink)
-    axes.set_yticks(range(len(matrix.rows)), [_folded(name) for name in matrix.rows], fontsize=8, color=theme.ink)
-    axes.set_xlabel(matrix.columns_are, fontsize=9, color=theme.ink)
-    axes.set_ylabel(matrix.rows_are, fontsize=9, color=theme.ink)
-    axes.set_title(matrix.title, fontsize=10, color=theme.ink, loc="left")
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_color(theme.faint)
-
-
-def _readable(cell: tuple[float, ...], theme: Theme) -> str:
-    """Of the theme's two extremes the one that stands out from a cell."""
-    return max((theme.ink, theme.background), key=lambda colour: abs(_light(to_rgb(colour)) - _light(cell[:3])))
-
-
-def _light(colour: tuple[float, ...]) -> float:
-    red, green, blue = colour
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _folded(name: str) -> str:
-    """A long name in lines, broken after its dashes, so that it fits beside its row."""
-    lines = [""]
-    for part in name.replace("-", "-\n").split("\n"):
-        if lines[-1] and len(lines[-1]) + len(part) > 13:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
 """What each measure of agreement is called."""
@@ -207,25 +133,29 @@ def _transfer_fields(reference: str) -> tuple[str, str]:
     return ("rmse", "minus_own") if reference == TRUTH else ("rmse_to_target", "to_target_minus_own")
 
 
-def _draw_agreement(results: CompareNets, paths: Any, theme: Any) -> None:
+def _draw_agreement(results: CompareNets, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     names = tuple(results.columns)
-    draw_matrices([Matrix(
-        MEASURES[measure], names, names,
-        tuple(tuple(_plain(value) for value in row) for row in results.agreement[measure]["mean"]),
-        tuple(tuple(row) for row in results.agreement[measure]["mean"])) for measure in MEASURES], paths, theme)
+    return _draw_cells([Cells(
+        name, names, names, tuple(tuple(map(_plain, row)) for row in results.agreement[measure].mean),
+        tuple(map(tuple, results.agreement[measure].mean))) for measure, name in MEASURES.items()], paths, theme)
 
 
-def _draw_transfer(results: CompareNets, paths: Any, theme: Any) -> None:
+def _draw_transfer(results: CompareNets, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     columns, labels = tuple(results.columns), tuple(results.transfer)
-    matrices = []
+    cells = []
     for reference in measured_against(results):
         error, _ = _transfer_fields(reference)
         values = [[results.transfer[label][name][error] for name in columns] for label in labels]
         own = [results.transfer[label][label][error] for label in labels]
         # networks see to different distances: colours compare within a row, and are full at twice the own error
-        strengths = [[value / reference_value - 1 if reference_value else 0.0 for value in row]
+        strengths = [tuple(value / reference_value - 1 if reference_value else 0.0 for value in row)
                      for row, reference_value in zip(values, own, strict=True)]
-        matrices.append(Matrix(
+        cells.append(Cells(
             f"against {reference}", labels, columns, tuple(tuple(f"{value:.2f}" for value in row) for row in values),
-            tuple(tuple(row) for row in strengths), "seen by", "chosen by"))
-    draw_matrices(matrices, paths, theme)
+            tuple(strengths), "seen by", "chosen by"))
+    return _draw_cells(cells, paths, theme)
+
+
+def _draw_cells(cells: Sequence[Cells], paths: Sequence[Path], theme: Theme) -> Figure:
+    widths, heights = zip(*(each.inches for each in cells), strict=True)
+    return draw_panels(cells, paths, theme, (sum(widths), max(heights)), widths=widths)

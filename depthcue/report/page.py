@@ -63,7 +63,14 @@ SECTIONS: dict[str, Callable[[Any, Path], Section]] = {
 
 
 def section_of(results: Result, folder: Path) -> Section:
-    """The section of a result whose pictures lie in `folder`; its command must be in SECTIONS."""
+    """The section of a result whose pictures lie in `folder`.
+
+    Raises:
+        DepthcueError: its command has no section.
+    """
+    if results.command not in SECTIONS:
+        raise DepthcueError(f"depthcue {results.command} has no section in a report",
+                            f"There are sections for: {', '.join(SECTIONS)}.")
     return with_note(SECTIONS[results.command](results, folder), results)
 
 

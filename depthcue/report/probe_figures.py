@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure
 
-from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
 from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
-from depthcue.results import CueWeight, Probe, Profiled
+from depthcue.results import CueWeight, Experiment, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
@@ -157,78 +156,45 @@ MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
 _SAME_TRUTH = 0.06
 
 
-def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_experiment(entry: Experiment, on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
 
     Curves have shaded 95% intervals, bars have lines; the truth is dashed.
 
     Args:
-        entry: of `experiments` in a probe document, with curves or bars.
+        entry: with curves or bars.
         on_roads: whether published values belong beside it, all of which are of roads.
         paths: files to write; the suffix says which kind.
     """
     labels = list(dict.fromkeys(_axes_of(entry, curve) for curve in entry["curves"] if curve["points"]))
-    tallest = max([len(group["bars"]) for group in entry["bars"]], default=0)  # bars, however many a row holds
-    figure = new_figure(5.6 * (len(labels) + len(entry["bars"])), max(3.9, 1.2 + 0.27 * tallest), theme)
-    panels = figure.subplots(1, len(labels) + len(entry["bars"]), squeeze=False)[0]
-    for axes, group in zip(panels[len(labels):], entry["bars"], strict=True):
-        _draw_bars(axes, group, theme)
-    for axes, label in zip(panels, labels, strict=False):
+    panels: list[Curves | Bars] = []
+    for label in labels:
         curves = [curve for curve in entry["curves"] if _axes_of(entry, curve) == label and curve["points"]]
-        for curve in curves:
-            control = curve["condition"] != _told_by(curve)
-            _draw_curve(axes, curve, _colour_of(curve, curves, theme), not control, "--" if control else "-")
-        _draw_truth(axes, curves, "followed fully" if entry["x"] == TOLD_AXIS else "truth", theme)
+        lines = [_curve(curve, curves, theme) for curve in curves]
+        lines += _truth(curves, "followed fully" if entry["x"] == TOLD_AXIS else "truth", theme)
         if entry["name"] == "position-size" and on_roads:
-            _draw_published(axes, curves, theme)
-        axes.set_xlabel(label[0], color=theme.ink, fontsize=9)
-        axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
-        style_axes(axes, theme)
-        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best", handlelength=3.0)
-    save_figure(figure, paths)
+            lines += _published(curves, theme)
+        panels.append(Curves("", *label, lines, bottom=None))
+    panels += [_bars(group) for group in entry["bars"]]
+    tallest = max([len(group["bars"]) for group in entry["bars"]], default=0)  # bars, however many a row holds
+    return draw_panels(panels, paths, theme, (5.6 * len(panels), max(3.9, 1.2 + 0.27 * tallest)))
 
 
-def drawable(entry: dict[str, Any]) -> bool:
+def drawable(entry: Experiment) -> bool:
     """Whether there is anything to draw of an experiment."""
     return any(curve["points"] for curve in entry["curves"]) or bool(entry["bars"])
 
 
-def _axes_of(entry: dict[str, Any], curve: dict[str, Any]) -> tuple[str, str]:
+def _axes_of(entry: Experiment, curve: dict[str, Any]) -> tuple[str, str]:
     return curve.get("x", entry["x"]), curve.get("y", entry["y"])
 
 
-def _draw_bars(axes: Axes, group: dict[str, Any], theme: Theme) -> None:
+def _bars(group: dict[str, Any]) -> Bars:
     """A row for each name, in it a bar for each series."""
     bars = [bar for bar in group["bars"] if bar["value"] is not None]
-    series = list(dict.fromkeys(bar.get("series") for bar in bars))
-    named = [[(bar["name"], bar) for bar in bars if bar.get("series") == label] for label in series]
-    _draw_rows(axes, list(dict.fromkeys(bar["name"] for bar in bars)), named, series, theme)
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-    axes.set_xlabel(group["y"], color=theme.ink, fontsize=9)
-
-
-def _draw_rows(axes: Axes, names: Sequence[str], series: Sequence[Sequence[tuple[str, dict[str, Any]]]],
-               labels: Sequence[str | None], theme: Theme) -> None:
-    """Bars with 95% intervals: a row for each name, from above; a colour for each series.
-
-    Args:
-        series: named values with `value` and `ci95`.
-        labels: of the series; a legend stands where there are several.
-    """
-    thick = 0.76 / max(len(series), 1)
-    for number, (bars, label) in enumerate(zip(series, labels, strict=True)):
-        places = [names.index(name) + (number - (len(series) - 1) / 2) * thick for name, _ in bars]
-        axes.barh(places, [bar["value"] for _, bar in bars], height=thick * 0.9, color=method_colour(number, theme),
-                  alpha=0.85, label=label)
-        for place, (_, bar) in zip(places, bars, strict=True):
-            if bar["ci95"]:
-                axes.plot(bar["ci95"], [place, place], color=theme.ink, linewidth=1.3, solid_capstyle="butt")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    style_axes(axes, theme)
-    axes.grid(axis="y", visible=False)
-    if len(series) > 1:
-        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, loc="best")
+    series = [(label, [(bar["name"], bar["value"], bar["ci95"]) for bar in bars if bar.get("series") == label])
+              for label in dict.fromkeys(bar.get("series") for bar in bars)]
+    return Bars(list(dict.fromkeys(bar["name"] for bar in bars)), series, group["y"])
 
 
 def _told_by(curve: dict[str, Any]) -> str:
@@ -242,17 +208,15 @@ def _colour_of(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: T
     return method_colour(cues.index(_told_by(curve)), theme)
 
 
-def _draw_curve(axes: Axes, curve: dict[str, Any], colour: str, shaded: bool, line: str) -> None:
-    points = curve["points"]
-    known = [point for point in points if point["ci95"]]
-    if shaded and known:
-        axes.fill_between([point["x"] for point in known], [point["ci95"][0] for point in known],
-                          [point["ci95"][1] for point in known], color=colour, alpha=0.18, linewidth=0)
-    axes.plot([point["x"] for point in points], [point["value"] for point in points], color=colour, marker="o",
-              markersize=3.5, linewidth=1.5, linestyle=line, label=curve["name"])
+def _curve(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: Theme) -> Curve:
+    """A condition's curve; controls are dashed and have no band."""
+    points, control = curve["points"], curve["condition"] != _told_by(curve)
+    return Curve(curve["name"], _colour_of(curve, curves, theme), [point["x"] for point in points],
+                 [point["value"] for point in points], () if control else [point["ci95"] for point in points],
+                 band=0.18, line="--" if control else "-", width=1.5)
 
 
-def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], label: str, theme: Theme) -> None:
+def _truth(curves: Sequence[dict[str, Any]], label: str, theme: Theme) -> list[Curve]:
     """The exact values of every curve that has them, thin and dashed; such as cannot be told apart once."""
     drawn: list[dict[float, float]] = []
     for curve in curves:
@@ -260,24 +224,24 @@ def _draw_truth(axes: Axes, curves: Sequence[dict[str, Any]], label: str, theme:
         known = any(truth.keys() <= other.keys() and all(abs(truth[x] - other[x]) < _SAME_TRUTH for x in truth)
                     for other in drawn)
         if len(truth) > 1 and not known:
-            axes.plot(list(truth), list(truth.values()), color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)),
-                      zorder=1, label=None if drawn else label)
             drawn.append(truth)
+    return [Curve(None if number else label, theme.ink, list(truth), list(truth.values()), marker=None, line=DASHED,
+                  width=0.9) for number, truth in enumerate(drawn)]
 
 
-def _draw_published(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) -> None:
+def _published(curves: Sequence[dict[str, Any]], theme: Theme) -> list[Curve]:
+    """Points of what was published, in the colours of their conditions."""
     colours = {curve["condition"]: _colour_of(curve, curves, theme) for curve in curves}
+    points = []
     for network, values in POSITION_SIZE_AT_3.items():
-        for condition, value in values.items():
-            if condition in colours:
-                axes.plot([3.0], [value], linestyle="", marker=MARKS[network], markersize=8, markeredgewidth=1.8,
-                          color=colours[condition], clip_on=False, zorder=4)
-        axes.add_line(Line2D([], [], linestyle="", marker=MARKS[network], color=theme.ink,
-                             label=f"{network}, published"))
+        shown = [(colours[condition], value) for condition, value in values.items() if condition in colours]
+        points += [Curve(None if number else f"{network}, published", colour, [3.0], [value], marker=MARKS[network],
+                         line="", first=True) for number, (colour, value) in enumerate(shown)]
+    return points
 
 
 def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths: Sequence[Path],
-                 theme: Theme = LIGHT) -> None:
+                 theme: Theme = LIGHT) -> Figure:
     """Draw weights of cues as bars with 95% intervals, one colour a network, so that networks can be laid side by side.
 
     Args:
@@ -293,39 +257,27 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
 
     found = {name_of(weight["cue"], weight["stage"]) for weight in known}
     names = [name for cue in cues for stage in stages if (name := name_of(cue, stage)) in found]
-    figure = new_figure(7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(names), theme)
-    axes = figure.subplots()
-    series = [[(name_of(weight["cue"], weight["stage"]), weight) for weight in profile if weight["value"] is not None]
-              for _, profile in profiles]
-    _draw_rows(axes, names, series, [network for network, _ in profiles], theme)
-    _draw_weight_axis(axes, "share of the true change of depth that is followed when this cue alone tells it", theme)
-    save_figure(figure, paths)
-
-
-def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
-    """Lines at 0, where a cue is ignored, and dashed at 1, where it alone is believed."""
-    for line in (0.0, 1.0):
-        axes.axvline(line, color=theme.ink, linewidth=0.8, linestyle="-" if line == 0 else (0, (4, 3)))
-    axes.set_xlabel(label, color=theme.ink, fontsize=9)
+    series = [(network, [(name_of(weight["cue"], weight["stage"]), weight["value"], weight["ci95"])
+                         for weight in profile if weight["value"] is not None]) for network, profile in profiles]
+    panel = Bars(names, series, "share of the true change of depth that is followed when this cue alone tells it",
+                 levels=(0.0, 1.0))
+    return draw_panels([panel], paths, theme, (7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(names)))
 
 
 def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]], paths: Sequence[Path],
-                     theme: Theme = LIGHT) -> None:
+                     theme: Theme = LIGHT) -> Figure:
     """Draw the weights of cues beside how densely the mask lies on the pixels that carry them.
 
     Args:
         cues: name, weight and density over that of an even mask, each with `value` and `ci95`.
         paths: files to write.
     """
-    figure = new_figure(8.4, 1.3 + 0.4 * len(cues), theme)
-    left, right = figure.subplots(1, 2, sharey=True)
     names = [name for name, _, _ in cues]
-    _draw_rows(right, names, [[(name, density) for name, _, density in cues]], [None], theme)
-    _draw_rows(left, names, [[(name, weight) for name, weight, _ in cues]], [None], theme)
-    _draw_weight_axis(left, "weight of the cue", theme)
-    right.axvline(1.0, color=theme.ink, linewidth=0.8, linestyle=(0, (4, 3)))
-    right.set_xlabel("mask on its pixels, times an even one", color=theme.ink, fontsize=9)
-    save_figure(figure, paths)
+    weights, densities = ([(None, [(cue[0], cue[part]["value"], cue[part]["ci95"]) for cue in cues])]  # type: ignore
+                          for part in (1, 2))
+    return draw_panels([Bars(names, weights, "weight of the cue", levels=(0.0, 1.0)),
+                        Bars(names, densities, "mask on its pixels, times an even one", levels=(1.0,), named=False)],
+                       paths, theme, (8.4, 1.3 + 0.4 * len(cues)), widths=(1, 1))
 
 
 def profiles_of(results: Probe) -> list[tuple[str, list[CueWeight]]]:

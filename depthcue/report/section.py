@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
@@ -52,7 +54,7 @@ def drawn_uri(draw: Callable[[Path], object], workplace: Path) -> str:
     return _uri("image/png", path.read_bytes())
 
 
-def plot_uris(draw: Callable[[Sequence[Path], Theme], None], workplace: Path) -> tuple[str, str]:
+def plot_uris(draw: Callable[[Sequence[Path], Theme], Figure], workplace: Path) -> tuple[str, str]:
     """A plot as vectors, for a light and for a dark page."""
     uris = []
     for theme in (LIGHT, DARK):
@@ -82,8 +84,12 @@ class Plot:
     name: str
     """Of its files, without a suffix."""
     caption: str
-    draw: Callable[[Sequence[Path], Theme], None]
-    """Draws into every path; the suffix says which kind (.png, .svg, .pdf)."""
+    draw: Callable[[Sequence[Path], Theme], Figure]
+    """Draws into every path, of which there may be none; the suffix says which kind (.png, .svg, .pdf)."""
+
+    def figure(self, theme: Theme = LIGHT) -> Figure:
+        """The figure, without a file."""
+        return self.draw((), theme)
 
 
 @dataclass(frozen=True)

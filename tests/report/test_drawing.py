@@ -14,8 +14,8 @@ from comparison_results import comparison_results, typed
 from PIL import Image, ImageColor
 
 from depthcue.errors import DepthcueError
-from depthcue.report.compare_edges import section
-from depthcue.report.figures import DARK, LIGHT, draw_comparison
+from depthcue.report.compare_edges import draw_comparison, section
+from depthcue.report.figures import DARK, LIGHT
 from depthcue.report.gallery import TILE_WIDTH, draw_examples
 from depthcue.report.section import draw_plots
 

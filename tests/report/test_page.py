@@ -156,7 +156,7 @@ def _picture_elsewhere(folder: Path) -> Path:
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda folder: _changed(folder, schema=99), "schema 99"),
     (lambda folder: _changed(folder, command="bake"), "bake, which has no section"),
-    (lambda folder: _without(folder, "curves"), "not a whole document of depthcue compare-edges: 'curves'"),
+    (lambda folder: _without(folder, "curves"), "not a whole document of depthcue compare-edges: curves"),
     (lambda folder: folder / "nowhere.json", "there is no"),
     (_missing_picture, "still-0-mask-1.png cannot be read"),
     (_no_picture, "still-0-mask-1.png is not a whole"),
