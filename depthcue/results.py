@@ -186,7 +186,7 @@ class Row(Part):
 
     name: Words
     picture: Inside
-    edges: Inside
+    edges: Inside | None = None
     masks: list[Inside]
     whole: list[Inside] = Field(default=[])
     seen: list[Inside]

@@ -36,7 +36,7 @@ FEW_CURVES = 4
 """Curves whose intervals can be told apart; of more, only the first one's is shaded."""
 _DPI = 200
 _CELL_INCHES = 0.82
-_APART = 0.02
+_APART = 0.035
 """Texts beside points that are nearer to each other than this share of the axis cannot be read."""
 
 
@@ -65,6 +65,9 @@ class Curve:
     marker: str | None = "o"
     line: Any = "-"
     width: float = 1.4
+    """Of the line, and of the strokes of markers that are crosses."""
+    size: float = 4.2
+    """Of the markers."""
     hollow: bool = False
     texts: Sequence[str] = ()
     """What stands beside each point."""
@@ -132,8 +135,10 @@ def _draw_curve(axes: Axes, curve: Curve, theme: Theme) -> None:
                   [high - value for value, high in zip(values, highs, strict=True)]]
         axes.errorbar(places, values, yerr=spread, fmt="none", ecolor=curve.colour, elinewidth=0.8, capsize=2,
                       alpha=curve.alpha)
+    crosses = curve.marker in ("x", "+")
     axes.plot(curve.at, curve.values, color=curve.colour, marker=curve.marker, linestyle=curve.line,
-              linewidth=curve.width, markersize=4.2, label=curve.label, alpha=curve.alpha,
+              linewidth=curve.width, markersize=curve.size, markeredgewidth=curve.width if crosses else 1.0,
+              clip_on=not crosses, label=curve.label, alpha=curve.alpha,
               markerfacecolor=theme.background if curve.hollow else curve.colour, zorder=3 if curve.first else 2)
     # neighbours may lie together: their texts take turns above and below, and some are left out
     low, high = axes.get_xlim()

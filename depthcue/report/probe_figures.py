@@ -234,9 +234,10 @@ def _published(curves: Sequence[dict[str, Any]], theme: Theme) -> list[Curve]:
     colours = {curve["condition"]: _colour_of(curve, curves, theme) for curve in curves}
     points = []
     for network, values in POSITION_SIZE_AT_3.items():
-        shown = [(colours[condition], value) for condition, value in values.items() if condition in colours]
-        points += [Curve(None if number else f"{network}, published", colour, [3.0], [value], marker=MARKS[network],
-                         line="", first=True) for number, (colour, value) in enumerate(shown)]
+        style: dict[str, Any] = {"marker": MARKS[network], "line": "", "width": 1.8, "size": 8, "first": True}
+        points.append(Curve(f"{network}, published", theme.ink, [], [], **style))
+        points += [Curve(None, colours[condition], [3.0], [value], **style) for condition, value in values.items()
+                   if condition in colours]
     return points
 
 
