@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from depthcue import documents, files
 from depthcue.documents import Count, Inside, Loose, Name, Path_, Side, Words
@@ -186,7 +186,7 @@ class Row(Part):
 
     name: Words
     picture: Inside
-    edges: Inside | None = None
+    edges: Inside
     masks: list[Inside]
     whole: list[Inside] = Field(default=[])
     seen: list[Inside]
@@ -244,6 +244,10 @@ class CompareEdges(Measured):
     left_out: dict[Name, Words] = Field(default={})
     examples: list[EdgeExample]
     gallery: list[dict[str, Any]] = Field(default=[])
+
+
+_NOTHING = BeforeValidator(lambda found: {} if found is None else found)
+"""Of what was not asked for: documents have null, readers get nothing in it."""
 
 
 class TableRow(Asked):
@@ -307,9 +311,9 @@ class Evaluation(Measured):
     in_question: InQuestion
     thresholds: list[Threshold]
     fills: dict[Name, dict[Name, Part]]
-    orders: dict[Name, Any] | None
-    under_fills: dict[Name, dict[Name, list[CurvePoint]]] | None = None
-    character: dict[Name, Any] | None = None
+    orders: Annotated[dict[Name, Any], _NOTHING]
+    under_fills: Annotated[dict[Name, dict[Name, list[CurvePoint]]], _NOTHING] = Field(default={})
+    character: Annotated[dict[Name, Any], _NOTHING] = Field(default={})
     sanity: SanityCheck | None
 
 

@@ -38,8 +38,8 @@ def choices_table(results: CompareEdges, share: float = SHARE) -> Table:
     rows = []
     for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):
         above = "" if method == "mask" else number(entry, difference, "+.3f")
-        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results.cost_ms[method]["median"])))
-    kept = results.curves["mask"][position]["sparseness"]
+        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results.cost_ms[method].median)))
+    kept = results.curves["mask"][position].sparseness
     return Table(f"{kept:.0%} of the pixels, chosen in {len(rows)} ways: RMSE in metres against {reference}, and what "
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
@@ -81,7 +81,7 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
     entries = _at(results, _position(results, SHARE))
     figure = new_figure(6.4, 4.2, theme)
     axes = figure.subplots()
-    costs = {method: results.cost_ms[method]["median"] for method in entries}
+    costs = {method: results.cost_ms[method].median for method in entries}
     for position, (method, entry) in enumerate(entries.items()):
         low, high = entry[f"{error}_ci95"]
         colour = method_colour(position, theme)
@@ -107,12 +107,12 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
 def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
     """How much longer the slowest way takes than the mask; nothing where none is clearly slower."""
     costs = results.cost_ms
-    slowest = max(costs, key=lambda method: float(costs[method]["median"]))
+    slowest = max(costs, key=lambda method: float(costs[method].median))
     mask, other = costs["mask"], costs[slowest]
-    if other["quartiles"][0] <= mask["quartiles"][1]:
+    if other.quartiles[0] <= mask.quartiles[1]:
         return ()
-    return (f"Choosing takes {duration(mask['median'])} a picture with the mask and {duration(other['median'])} with "
-            f"{label_of(slowest)}, {other['median'] / mask['median']:.3g} times as long.",)
+    return (f"Choosing takes {duration(mask.median)} a picture with the mask and {duration(other.median)} with "
+            f"{label_of(slowest)}, {other.median / mask.median:.3g} times as long.",)
 
 
 def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _reference(results: CompareEdges) -> str:
 def _position(results: CompareEdges, share: float) -> int:
     """Where the sparseness nearest to `share` stands in every curve."""
     entries = results.curves["mask"]
-    return min(range(len(entries)), key=lambda position: abs(entries[position]["sparseness"] - share))
+    return min(range(len(entries)), key=lambda position: abs(entries[position].sparseness - share))
 
 
 def _at(results: CompareEdges, position: int) -> dict[str, CurvePoint]:

@@ -33,7 +33,7 @@ PAPER = {"depth+grad": ("on_surfaces",), "depth+grad+normal": ("on_small_objects
 
 def section(results: CompareLosses, folder: Path) -> Section:
     """The section of a compare-losses document that lies in `folder`."""
-    losses, rows = [entry["loss"] for entry in results.losses], results.examples
+    losses, rows = [entry.loss for entry in results.losses], results.examples
     figure = Picture("masks.png", "The masks of the depth nets trained with each loss, on the same pictures",
                      partial(draw_rows, rows, [f"trained with {loss}" for loss in losses], folder), on_page=False)
     return Section(
@@ -65,11 +65,11 @@ def changes_in_words(results: CompareLosses) -> list[str]:
                 other[found].append(_SAID[measure][_OPEN])
                 continue
             said = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
-            if _adds_one(change) and measure in PAPER.get(change["loss"], ()):
+            if _adds_one(change) and measure in PAPER.get(change.loss, ()):
                 said += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
             clear.append(f"{said} ({_difference(change, measure)})")
-        told = [f"Trained with {change['loss']} instead of {change['minus']}: {'; '.join(clear)}."] if clear else []
-        between = "" if clear else f" between training with {change['loss']} and with {change['minus']}"
+        told = [f"Trained with {change.loss} instead of {change.minus}: {'; '.join(clear)}."] if clear else []
+        between = "" if clear else f" between training with {change.loss} and with {change.minus}"
         told += [f"{words}{between} in {', '.join(other[found])}." for found, words in
                  ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
                  if other[found]]
@@ -85,12 +85,12 @@ def _unknown_in_words(results: CompareLosses) -> list[str]:
 
 def _adds_one(change: Change) -> bool:
     """Whether the losses compared differ in one term, as the paper's claims do."""
-    added = change["loss"].removeprefix(change["minus"])
+    added = change.loss.removeprefix(change.minus)
     return added.startswith("+") and added.count("+") == 1
 
 
 def _measured(results: CompareLosses) -> list[str]:
-    return [measure for measure in MEASURES if measure in results.losses[0]["masks"]]
+    return [measure for measure in MEASURES if measure in results.losses[0].masks]
 
 
 def _difference(change: Change, measure: str) -> str:
@@ -103,15 +103,15 @@ def _difference(change: Change, measure: str) -> str:
 
 def _losses_table(results: CompareLosses) -> Table:
     losses, truth = results.losses, results.ground_truth
-    rows = [("RMSE, whole picture", *(f"{entry['whole']['rmse']:.3f}" for entry in losses))] if truth else []
+    rows = [("RMSE, whole picture", *(f"{entry.whole['rmse']:.3f}" for entry in losses))] if truth else []
     error = "rmse" if truth else "rmse_to_target"
     rows.append((f"RMSE by {results.share:.0%} of the pixels",
-                 *(number(entry["by_mask"], error) for entry in losses)))
-    rows += [(MEASURES[measure], *(number(entry["masks"], measure) for entry in losses))
+                 *(number(entry.by_mask, error) for entry in losses)))
+    rows += [(MEASURES[measure], *(number(entry.masks, measure) for entry in losses))
              for measure in _measured(results)]
     against = "ground truth" if truth else "the depth net on whole pictures"
     return Table(f"Losses of the depth net; {results.images} images of {results.data.spec}; RMSE in metres "
-                 f"against {against} (95 %)", ("", *(entry["loss"] for entry in losses)), tuple(rows))
+                 f"against {against} (95 %)", ("", *(entry.loss for entry in losses)), tuple(rows))
 
 
 def _changes_table(results: CompareLosses) -> Table:
@@ -119,7 +119,7 @@ def _changes_table(results: CompareLosses) -> Table:
     rows = tuple((MEASURES[measure], *(number(change, measure, "+.3f") for change in changes))
                  for measure in _measured(results))
     return Table("What changes on the same images (95 %)",
-                 ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
+                 ("", *(f"{change.loss} − {change.minus}" for change in changes)), rows)
 
 
 def _draw_measures(results: CompareLosses, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:

@@ -24,7 +24,7 @@ def section(results: CompareNets, folder: Path) -> Section:
     """The section of a compare-nets document that lies in `folder`."""
     share = f"{results.share:.0%}"
     against = " and ".join(measured_against(results))
-    labels = [net["label"] for net in results.nets]
+    labels = [net.label for net in results.nets]
     rows = results.examples
     figure = Picture("masks.png", "The masks of every network on the same pictures",
                      partial(draw_rows, rows, [f"mask of {label}" for label in labels], folder), on_page=False)
@@ -100,17 +100,17 @@ def _nets_table(results: CompareNets) -> Table:
     truth = results.ground_truth
     columns = ("network", "works at", "lambda", "mean of M", *(("RMSE, whole picture",) if truth else ()))
     rows = tuple(
-        (net["label"], f"{net['size'][1]}×{net['size'][0]}", "" if net["lambda"] is None else f"{net['lambda']:.3g}",
-         f"{net['mean']:.3f}",
-         *((f"{net['whole']['rmse']:.3f}",) if truth else ())) for net in results.nets)
+        (net.label, f"{net.size[1]}×{net.size[0]}", "" if net.lam is None else f"{net.lam:.3g}",
+         f"{net.mean:.3f}",
+         *((f"{net.whole['rmse']:.3f}",) if truth else ())) for net in results.nets)
     return Table(f"Networks; {results.images} images of {results.data.spec}", columns, rows)
 
 
 def _agreement_table(results: CompareNets, measure: str) -> Table:
     matrix, names = results.agreement[measure], results.columns
     rows = tuple(
-        (name, *("1" if row == column else f"{_plain(matrix['mean'][row][column])} ({_plain(low)} to {_plain(high)})"
-                 for column, (low, high) in enumerate(matrix["ci95"][row])))
+        (name, *("1" if row == column else f"{_plain(matrix.mean[row][column])} ({_plain(low)} to {_plain(high)})"
+                 for column, (low, high) in enumerate(matrix.ci95[row])))
         for row, name in enumerate(names))
     of = f" of the {results.share:.0%} of pixels kept" if measure == "iou" else " of soft masks"
     return Table(f"Agreement: {MEASURES[measure]}{of} (95 %)", ("", *names), rows)

@@ -20,7 +20,7 @@ from depthcue.report.provenance import (
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import MANY, Table, label_of, setting_column, setting_name, setting_title
 from depthcue.report.verdicts import ENOUGH, Verdict, apart, number, sorted_out, too_few, verdict
-from depthcue.results import Evaluation, SanityStage, TableRow
+from depthcue.results import Evaluation, SanityCheck, SanityStage, TableRow
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
@@ -34,7 +34,7 @@ def evaluation_tables(results: Evaluation) -> list[Table]:
     tables = []
     for reference in measured_against(results):
         tables.append(table_1(results, reference))
-        if "abs_rel" in results.table[0]["soft"][_AGAINST[reference]]:
+        if "abs_rel" in results.table[0].soft[_AGAINST[reference]]:
             tables.append(measures_table(results, reference))
     if is_the_papers(results):
         tables.append(beside_the_papers(results))
@@ -63,7 +63,7 @@ def table_1(results: Evaluation, reference: str) -> Table:
         error = number(results.original, "rmse")
         rows.append(("original", "1", "1", error, error, ""))
     for entry in results.table:
-        rows.append((_asked(results, entry), f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}",
+        rows.append((_asked(results, entry), f"{entry.mean:.3f}", f"{entry.sparseness:.3f}",
                      *(number(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
     filled = "" if results.fill == "mean" else f"; hidden pixels show {results.fill}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results.threshold:g}, sparseness = its "
@@ -78,7 +78,7 @@ def measures_table(results: Evaluation, reference: str) -> Table:
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
         rows.append(("original", *(f"{results.original[name]:.3f}" for name in _MEANS)))
-    rows += [(_asked(results, entry), *(f"{entry['soft'][against][name]:.3f} / {entry['binary'][against][name]:.3f}"
+    rows += [(_asked(results, entry), *(f"{entry.soft[against][name]:.3f} / {entry.binary[against][name]:.3f}"
                                         for name in _MEANS)) for entry in results.table]
     return Table(f"Other measures against {reference}, through M / M'; their intervals are in results.json",
                  (setting_column(results.table), *_MEANS.values()), tuple(rows))
@@ -86,14 +86,14 @@ def measures_table(results: Evaluation, reference: str) -> Table:
 
 def beside_the_papers(results: Evaluation) -> Table:
     """The paper's numbers and ours, at the lambdas that both have."""
-    ours = {entry["lambda"]: entry for entry in results.table if "keep" not in entry}
+    ours = {entry.lam: entry for entry in results.table if "keep" not in entry}
     original = f"{results.original['rmse']:.3f}"
     rows = [("original", f"{ORIGINAL_RMSE:.3f}", original, f"{ORIGINAL_RMSE:.3f}", original, "1.000", "1.000")]
     for row in TABLE_1:
         if entry := ours.get(row.lam):
-            rows.append((f"{row.lam:g}", f"{row.rmse:.3f}", f"{entry['soft']['truth']['rmse']:.3f}",
-                         f"{row.rmse_binary:.3f}", f"{entry['binary']['truth']['rmse']:.3f}",
-                         f"{row.sparseness:.3f}", f"{entry['sparseness']:.3f}"))
+            rows.append((f"{row.lam:g}", f"{row.rmse:.3f}", f"{entry.soft['truth']['rmse']:.3f}",
+                         f"{row.rmse_binary:.3f}", f"{entry.binary['truth']['rmse']:.3f}",
+                         f"{row.sparseness:.3f}", f"{entry.sparseness:.3f}"))
     return Table(f"The paper's Table 1 beside ours ({SOURCE}: 654 images of NYU-v2, another training of the network)",
                  ("lambda", "RMSE(M) paper", "ours", "RMSE(M') paper", "ours", "sparseness paper", "ours"), tuple(rows))
 
@@ -101,7 +101,7 @@ def beside_the_papers(results: Evaluation) -> Table:
 def thresholds_table(results: Evaluation) -> Table:
     """M > threshold, for every threshold of the sweep."""
     errors = [(fields_for(reference)[0], reference) for reference in measured_against(results)]
-    rows = tuple((f"{entry['threshold']:g}", f"{entry['sparseness']:.3f}",
+    rows = tuple((f"{entry.threshold:g}", f"{entry.sparseness:.3f}",
                   *(number(entry, error) for error, _ in errors)) for entry in results.thresholds)
     return Table(f"M > threshold at {setting_title(results.in_question)}; RMSE in metres (95 %)",
                  ("threshold", "share kept", *(f"against {reference}" for _, reference in errors)), rows)
@@ -130,7 +130,7 @@ def under_fills_table(results: Evaluation) -> Table:
     for fill, methods in curves.items():
         for place, entry in enumerate(methods["mask"]):
             differences = (number(methods[method][place], minus, "+.3f") for method in others)
-            rows.append((fill, f"{entry['sparseness']:.0%}", number(entry, error), *differences))
+            rows.append((fill, f"{entry.sparseness:.0%}", number(entry, error), *differences))
     return Table(f"Equally many pixels whatever hidden pixels show; RMSE in metres against {reference} (95 %)",
                  ("fill", "kept", "mask", *(f"{label_of(method)} − mask" for method in others)), tuple(rows))
 
@@ -170,25 +170,25 @@ def orders_table(results: Evaluation) -> Table:
 
 def kept_table(results: Evaluation) -> Table:
     """How much of the answer of N, and of randomised nets, is lost with equally many pixels."""
-    sanity = results.sanity
-    others = list(sanity["stages"][0]["advantage"])
-    rows = tuple((_stage(stage), *(f"{stage['lost'][name]:.2f}" for name in ("mask", *others)),
-                  *(number(stage["advantage"][name], "value", "+.2f") for name in others))
-                 for stage in sanity["stages"])
-    return Table(f"Sanity: share of the net's answer lost with {sanity['share']:.0%} of the pixels; "
-                 f"{sanity['images']} images", ("layers randomised", "mask", *(label_of(name) for name in others),
+    sanity = _checked(results)
+    others = list(sanity.stages[0].advantage)
+    rows = tuple((_stage(stage), *(f"{stage.lost[name]:.2f}" for name in ("mask", *others)),
+                  *(number(stage.advantage[name], "value", "+.2f") for name in others))
+                 for stage in sanity.stages)
+    return Table(f"Sanity: share of the net's answer lost with {sanity.share:.0%} of the pixels; "
+                 f"{sanity.images} images", ("layers randomised", "mask", *(label_of(name) for name in others),
                                                 *(f"{label_of(name)} − mask (95 %)" for name in others)), rows)
 
 
 def agreement_table(results: Evaluation, kind: str) -> Table:
     """How like the masks for N those for randomised nets are, of one kind: `direct` or `retrained`."""
-    sanity = results.sanity
+    sanity = _checked(results)
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
     rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
-            for stage in sanity["stages"] if stage[kind]]
-    rows.append(("chance: another picture", *(number(sanity["chance"][kind], name) for name in names)))
-    how = {"direct": f"Eq. (3) for each net; {sanity['direct_images']} images",
-           "retrained": f"the mask net trained on for {sanity['steps']} steps for each; {sanity['images']} images"}
+            for stage in sanity.stages if stage[kind]]
+    rows.append(("chance: another picture", *(number(sanity.chance[kind], name) for name in names)))
+    how = {"direct": f"Eq. (3) for each net; {sanity.direct_images} images",
+           "retrained": f"the mask net trained on for {sanity.steps} steps for each; {sanity.images} images"}
     return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
                  ("layers randomised", *names.values()), tuple(rows))
 
@@ -196,11 +196,16 @@ def agreement_table(results: Evaluation, kind: str) -> Table:
 def _asked(results: Evaluation, entry: TableRow) -> str:
     """The setting, and of which mask net where several were asked for the same."""
     rivals = sum(setting_name(other) == setting_name(entry) for other in results.table) > 1
-    return setting_name(entry) + (f" ({results.weights[entry['weights']]['name']})" if rivals else "")
+    return setting_name(entry) + (f" ({results.weights[entry.weights].name})" if rivals else "")
+
+
+def _checked(results: Evaluation) -> SanityCheck:
+    assert results.sanity is not None  # callers have looked
+    return results.sanity
 
 
 def _stage(stage: SanityStage) -> str:
-    return "none" if stage["layers"] == 0 else f"{stage['layers']} of {stage['of']}, from {stage['deepest']}"
+    return "none" if stage.layers == 0 else f"{stage.layers} of {stage.of}, from {stage.deepest}"
 
 
 _COLOURS = {"mean": "the mean colour", "black": "black", "own-mean": "the picture's own mean colour",
@@ -255,19 +260,19 @@ def _plots(results: Evaluation) -> list[Plot]:
 def _trade_off(results: Evaluation) -> str:
     """The error at the setting in question and at the one that keeps fewest, against that of whole pictures."""
     asked = results.in_question
-    entries = [entry for entry in results.table if entry["weights"] == asked["weights"]]
+    entries = [entry for entry in results.table if entry.weights == asked.weights]
     chosen = [entry for entry in entries if setting_name(entry) == setting_name(asked)]
-    sparsest = min(entries, key=lambda entry: float(entry["mean"]))
+    sparsest = min(entries, key=lambda entry: float(entry.mean))
     parts = []
     for entry in chosen + [sparsest] * (sparsest not in chosen):
-        cost = entry["soft_minus_original"]
+        cost = entry.soft_minus_original
         if results.ground_truth:
             found = verdict(cost["truth_ci95"], results.images)
             beside = f"{abs(cost['truth']):.2f} m {found.value} than from" if found.clear else f"{found.value} to"
-            error = f"off by {entry['soft']['truth']['rmse']:.2f} m ({beside} whole pictures)"
+            error = f"off by {entry.soft['truth']['rmse']:.2f} m ({beside} whole pictures)"
         else:
-            error = f"{entry['soft']['target']['rmse']:.2f} m away from that of whole pictures"
-        parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry['mean']:.2f}, it is {error}")
+            error = f"{entry.soft['target']['rmse']:.2f} m away from that of whole pictures"
+        parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry.mean:.2f}, it is {error}")
     whole = f"From whole pictures the depth is off by {results.original['rmse']:.2f} m; " \
         if results.ground_truth else "Depth seen through masks: "
     return f"{whole}{'; '.join(parts)}."
@@ -276,7 +281,7 @@ def _trade_off(results: Evaluation) -> str:
 def _binary(results: Evaluation) -> list[str]:
     """At which settings cutting M to M' makes a clear difference."""
     against = "truth" if results.ground_truth else "target"
-    found = sorted_out((setting_name(entry), verdict(entry["binary_minus_soft"][f"{against}_ci95"], results.images))
+    found = sorted_out((setting_name(entry), verdict(entry.binary_minus_soft[f"{against}_ci95"], results.images))
                        for entry in results.table)
     dial = setting_column(results.table)
     parts = [f"{word} than M at {dial} {', '.join(found[each])}"
@@ -318,7 +323,7 @@ def _fills(results: Evaluation) -> list[str]:
 
 def _under_fills(results: Evaluation, method: str) -> str:
     """With which fills and shares the mask's pixels are clearly better than another way's, and with which worse."""
-    found = [(f"{_COLOURS[fill]} at {entry['sparseness']:.0%}",
+    found = [(f"{_COLOURS[fill]} at {entry.sparseness:.0%}",
               verdict(entry["to_target_minus_mask_ci95"], results.images))
              for fill, methods in results.under_fills.items() for entry in methods[method]]
     pairs = len(found)
@@ -332,14 +337,14 @@ def _under_fills(results: Evaluation, method: str) -> str:
 
 
 def _sanity(results: Evaluation) -> list[str]:
-    assert results.sanity is not None
-    stages, chance, images = results.sanity.stages, results.sanity.chance, results.sanity.images
+    sanity = _checked(results)
+    stages, chance, images = sanity.stages, sanity.chance, sanity.images
     last = stages[-1]
     sentences = [f"Of the sanity check, {sentence}" for sentence in too_few(images)]
-    for name, whole in stages[0]["advantage"].items():
+    for name, whole in stages[0].advantage.items():
         if verdict(whole["value_ci95"], images) is not Verdict.MORE:
             continue
-        left = last["advantage"][name]
+        left = last.advantage[name]
         taken = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
                  "the net has learned" if verdict(left["gone_ci95"], images) is Verdict.MORE else
                  ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")

@@ -70,7 +70,6 @@ def _trade_off(entries: Sequence[TableRow], way: str, against: str, colour: str,
 
 def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """The insertion and the deletion curve of every order, against N(I), with their areas where there are few."""
-    assert results.orders is not None
     orders, reference = results.orders, measured_against(results)[-1]
     error, _ = fields_for(reference)
     few = len(orders["insertion"]) <= FEW_CURVES

@@ -170,7 +170,7 @@ def draw_rows(rows: Sequence[Row], captions: Sequence[str], folder: Path, path: 
     Raises:
         DepthcueError: a picture is missing or cannot be read.
     """
-    save_panels([panel([read_tile(folder, tile) for tile in (row["picture"], row["edges"], *row["masks"])],
+    save_panels([panel([read_tile(folder, tile) for tile in (row.picture, row.edges, *row.masks)],
                        ["picture", "edges", *captions]) for row in rows], path)
 
 
@@ -178,6 +178,6 @@ def example_of(row: Row, captions: Sequence[str]) -> Example:
     """A row for a page: the picture over its true depth, every mask over the depth that it leaves, the edges."""
     known = "; the true depth" if "truth" in row else ""
     masks = [Column(caption, mask, seen)
-             for caption, mask, seen in zip(captions, row["masks"], row["seen"], strict=True)]
-    return Example(row["name"], (Column(f"the picture{known}", row["picture"], row.get("truth")), *masks,
-                                 Column("the edges", row["edges"], None)))
+             for caption, mask, seen in zip(captions, row.masks, row.seen, strict=True)]
+    return Example(row.name, (Column(f"the picture{known}", row.picture, row.get("truth")), *masks,
+                                 Column("the edges", row.edges, None)))

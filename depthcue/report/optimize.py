@@ -45,7 +45,7 @@ def ways_table(results: Optimization) -> Table:
     for way, entry in results.ways.items():
         rows.append((LABELS[way], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
-                     *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[way]["median"])))
+                     *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[way].median)))
     return Table(f"Lambda {results.lam:g}, {results.images} images of {results.data.spec}; RMSE in "
                  f"metres {' and '.join(against)}; roughness 1 is noise",
                  ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
@@ -70,9 +70,9 @@ def sentences(results: Optimization) -> tuple[str, ...]:
         said.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
                     f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
     costs = results.cost_ms
-    if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
-        said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
-                    f"{duration(costs[LEARNED]['median'])}.")
+    if costs[DIRECT].quartiles[0] > costs[LEARNED].quartiles[1]:
+        said.append(f"A search takes {duration(costs[DIRECT].median)} a picture, the mask net "
+                    f"{duration(costs[LEARNED].median)}.")
     return (*said, *too_few(results.images))
 
 
@@ -87,17 +87,17 @@ def _rougher(roughness: float, other: float) -> str:
 def smoothing(results: Optimization) -> str:
     """What kept the searched masks from being free in every pixel, in words; empty where nothing did."""
     direct = results.direct
-    ways = [(direct["variation"], f"total variation weighed by {direct['variation']:g}"),
-            (direct["blur_px"], f"a blur of {direct['blur_px']:g} px")]
+    ways = [(direct.variation, f"total variation weighed by {direct.variation:g}"),
+            (direct.blur_px, f"a blur of {direct.blur_px:g} px")]
     return " and ".join(words for amount, words in ways if amount)
 
 
 def _example(example: Row, results: Optimization) -> Example:
-    columns = [Column("the whole picture", example["picture"], example["whole"][0])]
+    columns = [Column("the whole picture", example.picture, example.whole[0])]
     captions = CAPTIONS | ({DIRECT: "Eq. (3), smoothed"} if smoothing(results) else {})
     columns += [Column(captions[way], mask, seen)
-                for way, mask, seen in zip(results.ways, example["masks"], example["seen"], strict=True)]
-    return Example(example["name"], tuple(columns))
+                for way, mask, seen in zip(results.ways, example.masks, example.seen, strict=True)]
+    return Example(example.name, tuple(columns))
 
 
 def _draw(results: Optimization, folder: Path, path: Path) -> None:

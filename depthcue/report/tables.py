@@ -70,7 +70,7 @@ def curves_table(results: CompareEdges, reference: str) -> Table:
                                         for column in (label_of(other), f"{label_of(other)} − mask (95 %)"))]
     rows = []
     for position, entry in enumerate(results.curves["mask"]):
-        row = [f"{entry['sparseness']:.0%}", f"{entry[error]:.3f}"]
+        row = [f"{entry.sparseness:.0%}", f"{entry[error]:.3f}"]
         for other in others:
             theirs = results.curves[other][position]
             row += [f"{theirs[error]:.3f}", number(theirs, difference, "+.3f")]
@@ -83,7 +83,7 @@ def curves_table(results: CompareEdges, reference: str) -> Table:
 def _table_of_many(results: CompareEdges, reference: str, title: str) -> Table:
     """A row for every way to choose, a column for every sparseness, without the differences."""
     error, _ = fields_for(reference)
-    columns = ["chosen by", *(f"{entry['sparseness']:.0%}" for entry in results.curves["mask"])]
+    columns = ["chosen by", *(f"{entry.sparseness:.0%}" for entry in results.curves["mask"])]
     rows = [[label_of(method), *(f"{entry[error]:.3f}" for entry in entries)]
             for method, entries in results.curves.items()]
     if reference == TRUTH:
@@ -94,12 +94,12 @@ def _table_of_many(results: CompareEdges, reference: str, title: str) -> Table:
 
 def setting_name(entry: Asked) -> str:
     """What a mask net was asked for, as a number: the share of one that takes shares, else λ."""
-    return f"{entry['keep']:.3g}" if "keep" in entry else f"{entry['lambda']:.3g}"
+    return f"{entry.keep:.3g}" if "keep" in entry else f"{entry.lam:.3g}"
 
 
 def setting_title(entry: Asked) -> str:
     """The same within a sentence: "a share of 0.2", "lambda 4"."""
-    return f"a share of {entry['keep']:.3g}" if "keep" in entry else f"lambda {entry['lambda']:.3g}"
+    return f"a share of {entry.keep:.3g}" if "keep" in entry else f"lambda {entry.lam:.3g}"
 
 
 def setting_column(entries: Sequence[Asked]) -> str:
@@ -112,18 +112,18 @@ def soft_table(results: CompareEdges) -> Table:
     reference = measured_against(results)[0]
     error, _ = fields_for(reference)
     others = [method for method in results.curves if method != "mask"]
-    threshold = results.soft[0]["binary"]["threshold"]
+    threshold = results.soft[0].binary["threshold"]
     title = f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}"
     if len(others) > MANY:
         ways = {**{method: label_of(method) for method in results.curves}, "binary": f"mask > {threshold:g}"}
         return Table(title, (f"soft map, by {setting_column(results.soft)} (mean)", *(
-            f"{setting_name(entry)} ({entry['mask']['mean']:.0%})" for entry in results.soft)), tuple(
+            f"{setting_name(entry)} ({entry.mask['mean']:.0%})" for entry in results.soft)), tuple(
             (label, *(f"{entry[method][error]:.3f}" for entry in results.soft)) for method, label in ways.items()))
     columns = (setting_column(results.soft), "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
                *(f"soft {label_of(other)}" for other in others))
     rows = tuple(
-        (setting_name(entry), f"{entry['mask']['mean']:.3f}", f"{entry['mask'][error]:.3f}",
-         f"{entry['binary']['sparseness']:.3f}", f"{entry['binary'][error]:.3f}",
+        (setting_name(entry), f"{entry.mask['mean']:.3f}", f"{entry.mask[error]:.3f}",
+         f"{entry.binary['sparseness']:.3f}", f"{entry.binary[error]:.3f}",
          *(f"{entry[other][error]:.3f}" for other in others))
         for entry in results.soft)
     return Table(title, columns, rows)
@@ -133,7 +133,7 @@ def in_words(results: CompareEdges, share: float = 0.2) -> str:
     """One sentence on what the comparison found at about `share` of the pixels, whatever it found."""
     reference = TRUTH if results.ground_truth else TARGET
     error, difference = fields_for(reference)
-    mask = min(results.curves["mask"], key=lambda entry: abs(entry["sparseness"] - share))
+    mask = min(results.curves["mask"], key=lambda entry: abs(entry.sparseness - share))
     position = results.curves["mask"].index(mask)
     verdicts, errors = {}, {}
     for method, entries in results.curves.items():
@@ -151,5 +151,5 @@ def in_words(results: CompareEdges, share: float = 0.2) -> str:
                  Verdict.TOO_FEW: "too few images to tell with"}
         others = "; ".join(["", *(f"{words[found]} " + ", ".join(f"{label_of(way)} ({errors[way]})" for way in ways)
                                   for found, ways in sorted_out(verdicts.items()).items() if ways)])
-    return (f"With {mask['sparseness']:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
+    return (f"With {mask.sparseness:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
             f"chooses them{others}{whole}{against}.")

@@ -72,8 +72,8 @@ def test_the_figure_has_two_rows_a_picture(tmp_path: Path) -> None:
         names = [f"{number}-{what}.png" for what in ("picture", "whole", *"abc", *"xyz")]
         for name in names:
             Image.new("RGB", (64, 48)).save(tmp_path / name)
-        results["examples"].append({"name": str(number), "picture": names[0], "whole": [names[1]], "masks": names[2:5],
-                                    "seen": names[5:]})
+        results["examples"].append({"name": str(number), "picture": names[0], "edges": names[0], "whole": [names[1]],
+                                    "masks": names[2:5], "seen": names[5:]})
     told = section(typed(results), tmp_path)
     draw_plots(told, tmp_path)
     with Image.open(tmp_path / "figure.png") as figure:
