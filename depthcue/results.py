@@ -133,7 +133,7 @@ class ResultFolder:
 # --- what documents are made of
 
 
-class Part(Loose):
+class Fields(Loose):
     """A part of a document: fields by attribute, or by their name in results.json where the name is computed.
 
     Errors and other numbers over images stand beside their intervals: `rmse` and `rmse_ci95`.
@@ -158,7 +158,7 @@ Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 """Low and high end of a 95% bootstrap interval over images."""
 
 
-class Net(Part):
+class NetName(Fields):
     """A net that was measured."""
 
     name: Name | None = None
@@ -167,21 +167,21 @@ class Net(Part):
     relative: bool = False
 
 
-class Data(Part):
+class Data(Fields):
     """What was measured on."""
 
     spec: Words
     without_valid_depth: list[Words] = Field(default=[])
 
 
-class Asked(Part):
+class AtSetting(Fields):
     """What a mask net was asked for: λ, or a share to keep and the λ that it answers to."""
 
     keep: float | None = None
     lam: float | None = Field(default=None, alias="lambda")
 
 
-class Row(Part):
+class Row(Fields):
     """One picture with the masks of several nets or ways; paths are relative to the folder of the results."""
 
     name: Words
@@ -193,31 +193,31 @@ class Row(Part):
     truth: Inside | None = None
 
 
-class Cost(Part):
+class Cost(Fields):
     """Milliseconds that a way takes for one picture, over batches."""
 
     median: float
     quartiles: Interval
 
 
-class Measured(Result):
+class OverImages(Result):
     """What the documents of measurements over images have in common."""
 
     images: Count
     ground_truth: bool
     data: Data
     seed: int = 0
-    target_net: Net | None = None
+    target_net: NetName | None = None
     per_image: dict[str, Any] | None = None
 
 
-class CurvePoint(Asked):
+class CurvePoint(AtSetting):
     """The errors of one way to choose pixels at one share of them, and how far they are above the mask's."""
 
     sparseness: float
 
 
-class EdgeExample(Part):
+class EdgeExample(Fields):
     """One picture seen in every way; `tiles` are paths of pictures."""
 
     name: Words
@@ -225,19 +225,19 @@ class EdgeExample(Part):
     tiles: dict[Name, Inside]
 
 
-class SoftMaps(Asked):
+class SoftMaps(AtSetting):
     """Errors through soft maps at one setting, by method."""
 
-    mask: Part
-    binary: Part
+    mask: Fields
+    binary: Fields
 
 
-class CompareEdges(Measured):
+class CompareEdges(OverImages):
     """The mask against other ways to choose equally many pixels."""
 
     COMMAND = "compare-edges"
-    weights: Net | None = None
-    target: Part
+    weights: NetName | None = None
+    target: Fields
     curves: dict[Name, list[CurvePoint]]
     soft: list[SoftMaps]
     cost_ms: dict[Name, Cost] = Field(default={})
@@ -250,45 +250,45 @@ _NOTHING = BeforeValidator(lambda found: {} if found is None else found)
 """Of what was not asked for: documents have null, readers get nothing in it."""
 
 
-class TableRow(Asked):
+class TableRow(AtSetting):
     """One row of Table 1: a mask net at a setting."""
 
     weights: Count
     mean: float
     sparseness: float
-    soft: dict[Name, Part]
-    binary: dict[Name, Part]
-    hidden: dict[Name, Part]
-    soft_minus_original: Part
-    binary_minus_soft: Part
+    soft: dict[Name, Fields]
+    binary: dict[Name, Fields]
+    hidden: dict[Name, Fields]
+    soft_minus_original: Fields
+    binary_minus_soft: Fields
 
 
-class InQuestion(Asked):
+class InQuestion(AtSetting):
     """The mask net and the setting that are looked at more closely."""
 
     weights: Count = 0
 
 
-class Threshold(Part):
+class Threshold(Fields):
     """M cut at one threshold."""
 
     threshold: float
     sparseness: float
 
 
-class SanityStage(Part):
+class SanityStage(Fields):
     """The depth net with its last layers randomised."""
 
     layers: Count
     of: Count
     deepest: Name | None = None
     lost: dict[str, Any]
-    advantage: dict[Name, Part]
-    direct: Part | None
-    retrained: Part | None
+    advantage: dict[Name, Fields]
+    direct: Fields | None
+    retrained: Fields | None
 
 
-class SanityCheck(Part):
+class SanityCheck(Fields):
     """What the mask's pixels are worth to randomised nets."""
 
     images: Count
@@ -296,78 +296,78 @@ class SanityCheck(Part):
     share: float
     steps: Count
     stages: list[SanityStage]
-    chance: dict[Name, Part | None]
+    chance: dict[Name, Fields | None]
 
 
-class Evaluation(Measured):
+class Evaluation(OverImages):
     """Table 1, and what its numbers hang on."""
 
     COMMAND = "evaluate"
-    weights: list[Net] = Field(default=[])
+    weights: list[NetName] = Field(default=[])
     fill: Name
     threshold: float
-    original: Part
+    original: Fields
     table: list[TableRow]
     in_question: InQuestion
     thresholds: list[Threshold]
-    fills: dict[Name, dict[Name, Part]]
+    fills: dict[Name, dict[Name, Fields]]
     orders: Annotated[dict[Name, Any], _NOTHING]
     under_fills: Annotated[dict[Name, dict[Name, list[CurvePoint]]], _NOTHING] = Field(default={})
     character: Annotated[dict[Name, Any], _NOTHING] = Field(default={})
     sanity: SanityCheck | None
 
 
-class Network(Asked):
+class NetworkEntry(AtSetting):
     """A depth net with its mask net."""
 
     label: Name
-    weights: Net | None = None
-    target_net: Net | None = None
+    weights: NetName | None = None
+    target_net: NetName | None = None
     mean: float
     size: list[Side]
-    whole: Part
+    whole: Fields
 
 
-class Matrix(Part):
+class Agreement(Fields):
     """Agreement of every pair, in the order of `columns`."""
 
     mean: list[list[float]]
     ci95: list[list[Interval]]
 
 
-class CompareNets(Measured):
+class CompareNets(OverImages):
     """Whether networks look at the same pixels."""
 
     COMMAND = "compare-nets"
     share: float
     columns: list[Name]
-    nets: list[Network]
-    agreement: dict[Name, Matrix]
-    differences: dict[Name, Part]
-    transfer: dict[Name, dict[Name, Part]]
-    transfer_ratio: dict[Name, dict[Name, Part]]
+    nets: list[NetworkEntry]
+    agreement: dict[Name, Agreement]
+    differences: dict[Name, Fields]
+    transfer: dict[Name, dict[Name, Fields]]
+    transfer_ratio: dict[Name, dict[Name, Fields]]
     examples: list[Row]
 
 
-class LossEntry(Asked):
+class LossEntry(AtSetting):
     """The nets trained with one loss, and their masks."""
 
     loss: Name
-    weights: Net | None = None
-    target_net: Net | None = None
-    whole: Part
-    by_mask: Part
-    masks: Part
+    weights: NetName | None = None
+    target_net: NetName | None = None
+    whole: Fields
+    by_mask: Fields
+    masks: Fields
 
 
-class Change(Part):
+class Change(Fields):
     """What one loss changes against another."""
 
     loss: Name
     minus: Name
 
 
-class CompareLosses(Measured):
+class CompareLosses(OverImages):
     """What each loss of a depth net changes in what it looks at."""
 
     COMMAND = "compare-losses"
@@ -379,7 +379,7 @@ class CompareLosses(Measured):
     examples: list[Row]
 
 
-class FoundOn(Asked):
+class FoundOn(AtSetting):
     """The findings on one data set, each as its measurement wrote it."""
 
     spec: Words
@@ -388,42 +388,42 @@ class FoundOn(Asked):
     findings: dict[Name, dict[str, Any]]
 
 
-class Findings(Result):
+class MaskFindings(Result):
     """What the mask prefers among edges, objects and distances."""
 
     COMMAND = "findings"
     images: Count
     seed: int = 0
     share: float
-    weights: Net | None = None
-    target_net: Net | None = None
+    weights: NetName | None = None
+    target_net: NetName | None = None
     data: list[FoundOn]
 
 
-class Direct(Part):
+class Direct(Fields):
     """How the search for masks was smoothed."""
 
     variation: float
     blur_px: float
 
 
-class Optimization(Measured):
+class Optimization(OverImages):
     """Masks that were searched for each picture."""
 
     COMMAND = "optimize"
-    weights: Net | None = None
-    opposite: Net | None = None
+    weights: NetName | None = None
+    opposite: NetName | None = None
     lam: float = Field(alias="lambda")
     direct: Direct
-    target: Part
-    before: Part
-    ways: dict[Name, Part]
+    target: Fields
+    before: Fields
+    ways: dict[Name, Fields]
     cost_ms: dict[Name, Cost]
     masks: list[dict[Name, Path_]] = Field(default=[])
     examples: list[Row]
 
 
-class CueWeight(Part):
+class CueWeight(Fields):
     """The share of a change of depth that is followed when one cue alone tells it."""
 
     cue: Name
@@ -435,7 +435,7 @@ class CueWeight(Part):
     n: Count
 
 
-class Experiment(Part):
+class ExperimentEntry(Fields):
     """One cue experiment on one stage."""
 
     name: Name
@@ -454,10 +454,10 @@ class Experiment(Part):
     examples: list[dict[str, Any]]
 
 
-class Profiled(Part):
+class Profiled(Fields):
     """The profile of another net."""
 
-    target_net: Net
+    target_net: NetName
     stages: dict[Name, dict[str, Any]]
     profile: list[CueWeight]
 
@@ -466,16 +466,16 @@ class Probe(Result):
     """Which cues a depth net believes."""
 
     COMMAND = "probe"
-    target_net: Net
-    weights: Net | None = None
+    target_net: NetName
+    weights: NetName | None = None
     seed: int = 0
     stages: dict[Name, dict[str, Any]]
-    experiments: list[Experiment]
+    experiments: list[ExperimentEntry]
     profile: list[CueWeight]
     beside: list[Profiled] = Field(default=[])
 
 
-class NetSpeed(Part):
+class NetSpeed(Fields):
     """Every way of running one net that works on a machine."""
 
     kind: Literal["mask", "depth"]
@@ -491,7 +491,7 @@ class NetSpeed(Part):
     left_out: list[dict[str, Any]]
 
 
-class EndToEnd(Part):
+class EndToEnd(Fields):
     """Whole jobs, from files to masks on disk."""
 
     jobs: list[dict[str, Any]]
@@ -502,8 +502,8 @@ class Bench(Result):
     """How fast nets run on a machine, each way there is."""
 
     COMMAND = "bench"
-    weights: Net | None = None
-    target_net: Net | None = None
+    weights: NetName | None = None
+    target_net: NetName | None = None
     without_target: Words | None = None
     trained: bool
     device: Name
@@ -523,7 +523,7 @@ class Demo(Result):
 
 
 RESULTS: dict[str, type[Result]] = {kind.COMMAND: kind for kind in (
-    CompareEdges, Evaluation, CompareNets, CompareLosses, Findings, Optimization, Probe, Bench, Demo)}
+    CompareEdges, Evaluation, CompareNets, CompareLosses, MaskFindings, Optimization, Probe, Bench, Demo)}
 """The class of each command's document."""
 
 

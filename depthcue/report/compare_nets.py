@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from depthcue.report.figures import LIGHT, Cells, Theme, draw_panels
+from depthcue.report.figures import LIGHT, Matrix, Theme, draw_panels
 from depthcue.report.gallery import draw_rows, example_of
 from depthcue.report.provenance import TRUTH, measured_against
 from depthcue.report.section import Picture, Plot, Section
@@ -135,7 +135,7 @@ def _transfer_fields(reference: str) -> tuple[str, str]:
 
 def _draw_agreement(results: CompareNets, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     names = tuple(results.columns)
-    return _draw_cells([Cells(
+    return _draw_cells([Matrix(
         name, names, names, tuple(tuple(map(_plain, row)) for row in results.agreement[measure].mean),
         tuple(map(tuple, results.agreement[measure].mean))) for measure, name in MEASURES.items()], paths, theme)
 
@@ -150,12 +150,12 @@ def _draw_transfer(results: CompareNets, paths: Sequence[Path], theme: Theme = L
         # networks see to different distances: colours compare within a row, and are full at twice the own error
         strengths = [tuple(value / reference_value - 1 if reference_value else 0.0 for value in row)
                      for row, reference_value in zip(values, own, strict=True)]
-        cells.append(Cells(
+        cells.append(Matrix(
             f"against {reference}", labels, columns, tuple(tuple(f"{value:.2f}" for value in row) for row in values),
             tuple(strengths), "seen by", "chosen by"))
     return _draw_cells(cells, paths, theme)
 
 
-def _draw_cells(cells: Sequence[Cells], paths: Sequence[Path], theme: Theme) -> Figure:
+def _draw_cells(cells: Sequence[Matrix], paths: Sequence[Path], theme: Theme) -> Figure:
     widths, heights = zip(*(each.inches for each in cells), strict=True)
     return draw_panels(cells, paths, theme, (sum(widths), max(heights)), widths=widths)

@@ -226,7 +226,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Matrix:
     """A matrix of numbers, each in a cell that is coloured the more strongly the more it is."""
 
     title: str

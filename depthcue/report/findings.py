@@ -12,12 +12,12 @@ from depthcue.report.findings_figures import draw_edges, draw_far, draw_objects
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table, setting_title
 from depthcue.report.verdicts import ENOUGH, Verdict, counted, span, verdict
-from depthcue.results import Findings
+from depthcue.results import MaskFindings
 
 Entry = dict[str, Any] | None
 
 
-def in_words(results: Findings) -> tuple[str, ...]:
+def in_words(results: MaskFindings) -> tuple[str, ...]:
     """What the findings come to, data set by data set, in the order of the paper."""
     sentences: list[str] = []
     for entry in results.data:
@@ -188,7 +188,7 @@ _CAPTIONS = {
 _DRAW = {"edges": draw_edges, "objects": draw_objects, "far": draw_far}
 
 
-def section(results: Findings, folder: Path) -> Section:
+def section(results: MaskFindings, folder: Path) -> Section:
     """The section of a findings document that lies in `folder`."""
     several = len(results.data) > 1
     tables: list[Table] = []

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
 from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
-from depthcue.results import CueWeight, Experiment, Probe, Profiled
+from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
@@ -156,7 +156,7 @@ MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
 _SAME_TRUTH = 0.06
 
 
-def draw_experiment(entry: Experiment, on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+def draw_experiment(entry: ExperimentEntry, on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
 
     Curves have shaded 95% intervals, bars have lines; the truth is dashed.
@@ -180,12 +180,12 @@ def draw_experiment(entry: Experiment, on_roads: bool, paths: Sequence[Path], th
     return draw_panels(panels, paths, theme, (5.6 * len(panels), max(3.9, 1.2 + 0.27 * tallest)))
 
 
-def drawable(entry: Experiment) -> bool:
+def drawable(entry: ExperimentEntry) -> bool:
     """Whether there is anything to draw of an experiment."""
     return any(curve["points"] for curve in entry["curves"]) or bool(entry["bars"])
 
 
-def _axes_of(entry: Experiment, curve: dict[str, Any]) -> tuple[str, str]:
+def _axes_of(entry: ExperimentEntry, curve: dict[str, Any]) -> tuple[str, str]:
     return curve.get("x", entry["x"]), curve.get("y", entry["y"])
 
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthcue.report.verdicts import INTERVALS
-from depthcue.results import Evaluation, Measured, Result
+from depthcue.results import Evaluation, OverImages, Result
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
 """What errors can be measured against."""
 
 
-def measured_against(results: Measured) -> tuple[str, ...]:
+def measured_against(results: OverImages) -> tuple[str, ...]:
     """What a compare-edges document measures errors against: ground truth first, where there is any."""
     return (TRUTH, TARGET) if results.ground_truth else (TARGET,)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from depthcue.report.provenance import TARGET, TRUTH, fields_for, measured_against
 from depthcue.report.verdicts import Verdict, number, sorted_out, verdict
-from depthcue.results import Asked, CompareEdges
+from depthcue.results import AtSetting, CompareEdges
 
 LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
@@ -92,17 +92,17 @@ def _table_of_many(results: CompareEdges, reference: str, title: str) -> Table:
     return Table(title, tuple(columns), tuple(tuple(row) for row in rows))
 
 
-def setting_name(entry: Asked) -> str:
+def setting_name(entry: AtSetting) -> str:
     """What a mask net was asked for, as a number: the share of one that takes shares, else λ."""
     return f"{entry.keep:.3g}" if "keep" in entry else f"{entry.lam:.3g}"
 
 
-def setting_title(entry: Asked) -> str:
+def setting_title(entry: AtSetting) -> str:
     """The same within a sentence: "a share of 0.2", "lambda 4"."""
     return f"a share of {entry.keep:.3g}" if "keep" in entry else f"lambda {entry.lam:.3g}"
 
 
-def setting_column(entries: Sequence[Asked]) -> str:
+def setting_column(entries: Sequence[AtSetting]) -> str:
     """What stands above such names."""
     return "share" if any("keep" in entry for entry in entries) else "lambda"
 

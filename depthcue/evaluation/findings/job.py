@@ -28,7 +28,7 @@ from depthcue.evaluation.tally import setting_for_share, setting_of
 from depthcue.evaluation.viewing import Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
-from depthcue.results import Findings, ResultFolder
+from depthcue.results import MaskFindings, ResultFolder
 from depthcue.scorers import build_method
 
 
@@ -67,7 +67,7 @@ class Settings:
 
 def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path | None = None,
                    settings: Settings | None = None,
-                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Findings:
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> MaskFindings:
     """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.
 
     Raises:
@@ -81,7 +81,7 @@ def findings_specs(weights: str, target: str | None, data: Sequence[str], out: P
 
 def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path | None = None,
                      settings: Settings | None = None, device: str | torch.device = "cpu",
-                     progress: Progress | None = None) -> Findings:
+                     progress: Progress | None = None) -> MaskFindings:
     """Measure the findings on each data set.
 
     Args:
@@ -103,7 +103,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
-    return home.finish(Findings.made(
+    return home.finish(MaskFindings.made(
         weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
         images=sum(entry["images"] for entry in entries), share=settings.share, data=entries))
 
