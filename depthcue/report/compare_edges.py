@@ -54,7 +54,7 @@ def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme =
     """
     references = measured_against(results)
     few = len(results.curves) <= FEW_CURVES
-    panels = []
+    panels: list[Curves] = []
     for reference in references:
         error, _ = fields_for(reference)
         curves = [Curve(label_of(method), at=[entry.sparseness for entry in entries],

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -13,7 +12,7 @@ from depthcue.report.provenance import TRUTH, measured_against
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
 from depthcue.report.verdicts import Verdict, number, sorted_out, span, too_few, verdict
-from depthcue.results import CompareNets
+from depthcue.results import CompareNets, Fields
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
 """What each measure of agreement is called."""
@@ -87,7 +86,7 @@ def transfer_in_words(results: CompareNets) -> list[str]:
     return sentences
 
 
-def _times(entry: dict[str, Any]) -> str:
+def _times(entry: Fields) -> str:
     return f"{entry['times']:.2f} times ({span(entry['ci95'], '.2f')})"
 
 
@@ -120,7 +119,7 @@ def _transfer_table(results: CompareNets, reference: str) -> Table:
     error, difference = _transfer_fields(reference)
     rows = []
     for label, entries in results.transfer.items():
-        cells = []
+        cells: list[Matrix] = []
         for name in results.columns:
             above = "" if name == label else f" {number(entries[name], difference, '+.3f')}"
             cells.append(f"{entries[name][error]:.3f}{above}")
@@ -142,7 +141,7 @@ def _draw_agreement(results: CompareNets, paths: Sequence[Path], theme: Theme = 
 
 def _draw_transfer(results: CompareNets, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     columns, labels = tuple(results.columns), tuple(results.transfer)
-    cells = []
+    cells: list[Matrix] = []
     for reference in measured_against(results):
         error, _ = _transfer_fields(reference)
         values = [[results.transfer[label][name][error] for name in columns] for label in labels]

@@ -186,7 +186,9 @@ def agreement_table(results: Evaluation, kind: str) -> Table:
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
     rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
             for stage in sanity.stages if stage[kind]]
-    rows.append(("chance: another picture", *(number(sanity.chance[kind], name) for name in names)))
+    chance = sanity.chance[kind]
+    assert chance is not None  # callers have looked
+    rows.append(("chance: another picture", *(number(chance, name) for name in names)))
     how = {"direct": f"Eq. (3) for each net; {sanity.direct_images} images",
            "retrained": f"the mask net trained on for {sanity.steps} steps for each; {sanity.images} images"}
     return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
@@ -351,11 +353,12 @@ def _sanity(results: Evaluation) -> list[str]:
         sentences.append(f"The mask's pixels keep {100 * whole['value']:.0f} percentage points more of the net's "
                          f"answer than equally many {_pixels(name)}{taken}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
-        if last[kind] is None or not chance[kind]:
+        between = chance.get(kind)
+        if last[kind] is None or between is None:
             continue
         sentences.append(f"{made} for the net with all layers randomised correlate with those for the net itself by "
                          f"{number(last[kind], 'pearson', '.2f')}, masks of different pictures by "
-                         f"{chance[kind]['pearson']:.2f}.")
+                         f"{between['pearson']:.2f}.")
     return sentences
 
 

@@ -35,7 +35,7 @@ def draw_trade_off(results: Evaluation, paths: Sequence[Path], theme: Theme = LI
     One panel against ground truth, where there is any, with the error of N and, where they belong, the paper's numbers;
     one against N(I).
     """
-    panels = []
+    panels: list[Curves] = []
     for reference in measured_against(results):
         against = "truth" if reference == TRUTH else "target"
         curves = [_trade_off(entries, way, against, colour, position == 0)
@@ -73,7 +73,7 @@ def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT
     orders, reference = results.orders, measured_against(results)[-1]
     error, _ = fields_for(reference)
     few = len(orders["insertion"]) <= FEW_CURVES
-    panels = []
+    panels: list[Curves] = []
     for way, verb in (("insertion", "shown"), ("deletion", "hidden")):
         curves = [Curve(label_of(method) + (f" (area {entry[f'{error}_area']:.3f})" if few else ""),
                         at=orders["shares"], values=entry[error], **method_style(position, theme))
@@ -85,7 +85,7 @@ def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT
 
 def draw_thresholds(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """RMSE of M > threshold against the share of pixels kept, the threshold at every point."""
-    curves = []
+    curves: list[Curve] = []
     for colour, reference in zip(theme.methods, measured_against(results), strict=False):
         error, _ = fields_for(reference)
         curves.append(Curve(f"against {reference}", colour, [entry.sparseness for entry in results.thresholds],

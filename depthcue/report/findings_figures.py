@@ -50,7 +50,7 @@ def draw_objects(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LI
 def draw_far(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention of mask and edges against distance from the vanishing point, depth, and row: what there is of them."""
     near, deep, rows = found["by_distance"], found["by_depth"], found["by_row"]
-    panels = []
+    panels: list[Curves] = []
     if near is not None:
         bounds = near["bounds"]
         middles = [(low + high) / 2 for low, high in zip([0.0, *bounds], [*bounds, bounds[-1] * 1.25], strict=True)]

@@ -33,8 +33,8 @@ from depthcue.report.probe_figures import (
 )
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
-from depthcue.report.verdicts import Verdict, too_few
-from depthcue.results import Probe
+from depthcue.report.verdicts import Named, Verdict, too_few
+from depthcue.results import CueWeight, ExperimentEntry, Probe
 
 _FOLLOWED = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
@@ -105,11 +105,11 @@ def profile_in_words(results: Probe) -> list[str]:
 _STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
 
 
-def _weight(weight: dict[str, Any]) -> str:
+def _weight(weight: CueWeight) -> str:
     return f"{weight['cue']} ({digits(weight['value'])}, {bounds(weight)})"
 
 
-def _caption(entry: dict[str, Any]) -> str:
+def _caption(entry: ExperimentEntry) -> str:
     """The question, and what the figure of an experiment shows besides its axes."""
     shown = [entry["stage"], f"{entry['cases']} cases"]
     if any(curve["points"] for curve in entry["curves"]):
@@ -122,16 +122,16 @@ def _caption(entry: dict[str, Any]) -> str:
     return f"{entry['question']} ({'; '.join(shown)})"
 
 
-def _on_roads(results: Probe, entry: dict[str, Any]) -> bool:
+def _on_roads(results: Probe, entry: ExperimentEntry) -> bool:
     """Whether an experiment showed roads, as those whose results were published did."""
     return bool(results.stages[entry["stage"]].get("scenes", "road") == "road")
 
 
-def _nothing(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _nothing(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     return []
 
 
-def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _position_size(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     """Whether position outweighs size, and how the ends of the curves lie beside the published ones."""
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
@@ -153,16 +153,16 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     return sentences
 
 
-def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _pitch(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
     return _turned(entry, "pitch", f"; published, on KITTI frames: {published}" if on_roads else "")
 
 
-def _roll(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _roll(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     return _turned(entry, "roll", "")
 
 
-def _turned(entry: dict[str, Any], what: str, beside: str) -> list[str]:
+def _turned(entry: ExperimentEntry, what: str, beside: str) -> list[str]:
     """How far a turn of the camera is followed; that this is open where the interval holds nothing and all of it."""
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not supported(slope):
@@ -182,7 +182,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else digits(value, 3)
 
 
-def _bounds(value: dict[str, Any]) -> str:
+def _bounds(value: Named) -> str:
     return " to ".join(_number(end) for end in value["ci95"] or ())
 
 
@@ -193,7 +193,7 @@ def _profile_table(results: Probe) -> Table:
                  ("cue", "stage", "experiment", "weight", "95%", "cases"), rows)
 
 
-def _values_table(entry: dict[str, Any]) -> Table:
+def _values_table(entry: ExperimentEntry) -> Table:
     rows = tuple((value["name"] + (f" ({value['unit']})" if "unit" in value else ""), _number(value["value"]),
                   _bounds(value), str(value["n"])) for value in entry["values"])
     return Table(f"{entry['name']}, {entry['stage']}: {entry['question']}", ("number", "mean", "95%", "cases"), rows)
@@ -226,7 +226,7 @@ def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
     return Counter(drop["reason"] for drop in dropped)
 
 
-def _example(entry: dict[str, Any]) -> Example:
+def _example(entry: ExperimentEntry) -> Example:
     columns = tuple(Column(f"{shown['condition'] or 'unchanged'}"
                            + (f", {shown['level']:.3g}" if shown["level"] else ""), shown["shown"], shown["seen"])
                     for shown in entry["examples"])

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
-from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
+from depthcue.report.figures import DASHED, LIGHT, Bar, Bars, Curve, Curves, Theme, draw_panels, method_colour
+from depthcue.report.verdicts import Named, Verdict, apart, sorted_out, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
@@ -18,12 +18,12 @@ APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 
 _MOST_NAMED = 4
 
 
-def supported(value: dict[str, Any]) -> bool:
+def supported(value: Named) -> bool:
     """Whether a number comes from enough cases to be spoken of."""
     return judged(value) is not Verdict.TOO_FEW
 
 
-def judged(value: dict[str, Any], reference: float = 0.0) -> Verdict:
+def judged(value: Named, reference: float = 0.0) -> Verdict:
     """The verdict on a number over cases."""
     return verdict(value["ci95"], value["n"], reference)
 
@@ -33,12 +33,12 @@ def digits(number: float, places: int = 2) -> str:
     return f"{round(number, places) + 0.0:.{places}f}"
 
 
-def bounds(value: dict[str, Any]) -> str:
+def bounds(value: Named) -> str:
     """The 95% interval in words."""
     return " to ".join(digits(end) for end in value["ci95"])
 
 
-def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def camera(entry: Named, on_roads: bool) -> list[str]:
     """Whether the scale follows a camera that is mounted otherwise."""
     sentences = []
     for value in entry["values"]:
@@ -48,7 +48,7 @@ def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
     return sentences
 
 
-def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def appearance(entry: Named, on_roads: bool) -> list[str]:
     """Which looks add to the error, and which do not; the published errors beside them."""
     added = [value for value in entry["values"] if "condition" in value and supported(value)]
     worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
@@ -65,7 +65,7 @@ def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
     return sentences
 
 
-def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def occlusion(entry: Named, on_roads: bool) -> list[str]:
     """Whether the order that overlap tells is seen more often than by chance."""
     right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
     if right is None or not judged(right, 0.5).clear:
@@ -74,7 +74,7 @@ def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
             f"{judged(right, 0.5).value} often than by chance."]
 
 
-def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def unfamiliar(entry: Named, on_roads: bool) -> list[str]:
     """How many unfamiliar things are seen, beside familiar ones, and what their shadow adds."""
     values = {value["name"]: value for value in entry["values"] if supported(value)}
     seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")
@@ -123,7 +123,7 @@ def shown_on(stage: dict[str, Any]) -> str | None:
     return shown
 
 
-def seen_and_believed(results: Probe) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+def seen_and_believed(results: Probe) -> list[tuple[str, CueWeight, dict[str, Any]]]:
     """Of every cue with a weight, and a mask that was looked at: its name, its weight, and how many times as densely as
     evenly the mask lies on its pixels; the stage is in the name where there are several."""
     found = []
@@ -241,7 +241,7 @@ def _published(curves: Sequence[dict[str, Any]], theme: Theme) -> list[Curve]:
     return points
 
 
-def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths: Sequence[Path],
+def draw_profile(profiles: Sequence[tuple[str, Sequence[CueWeight]]], paths: Sequence[Path],
                  theme: Theme = LIGHT) -> Figure:
     """Draw weights of cues as bars with 95% intervals, one colour a network, so that networks can be laid side by side.
 
@@ -265,7 +265,7 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
     return draw_panels([panel], paths, theme, (7.2, 1.3 + (0.28 + 0.2 * len(profiles)) * len(names)))
 
 
-def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]], paths: Sequence[Path],
+def draw_beside_mask(cues: Sequence[tuple[str, CueWeight, dict[str, Any]]], paths: Sequence[Path],
                      theme: Theme = LIGHT) -> Figure:
     """Draw the weights of cues beside how densely the mask lies on the pixels that carry them.
 
@@ -274,10 +274,11 @@ def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
         paths: files to write.
     """
     names = [name for name, _, _ in cues]
-    weights, densities = ([(None, [(cue[0], cue[part]["value"], cue[part]["ci95"]) for cue in cues])]  # type: ignore
-                          for part in (1, 2))
-    return draw_panels([Bars(names, weights, "weight of the cue", levels=(0.0, 1.0)),
-                        Bars(names, densities, "mask on its pixels, times an even one", levels=(1.0,), named=False)],
+    weights: list[Bar] = [(name, weight["value"], weight["ci95"]) for name, weight, _ in cues]
+    densities: list[Bar] = [(name, density["value"], density["ci95"]) for name, _, density in cues]
+    return draw_panels([Bars(names, [(None, weights)], "weight of the cue", levels=(0.0, 1.0)),
+                        Bars(names, [(None, densities)], "mask on its pixels, times an even one", levels=(1.0,),
+                             named=False)],
                        paths, theme, (8.4, 1.3 + 0.4 * len(cues)), widths=(1, 1))
 
 
