@@ -17,12 +17,13 @@ from torch import Tensor
 from depthcue import scenes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.compare_edges import Settings, compare_specs
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_specs
 from depthcue.evaluation.images import Step, picture_of, save_still
 from depthcue.evaluation.tally import Setting, setting_of
 from depthcue.evaluation.viewing import load_pair
 from depthcue.files import make_folder, write_bytes
-from depthcue.frames import ENCODINGS, Frame, VideoSink
+from depthcue.frames import ENCODINGS, Frame, VideoSink, find_inputs, open_input
+from depthcue.imaging import Rgb
 from depthcue.nets import MaskNet, depth_from, fit
 from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
@@ -30,7 +31,7 @@ from depthcue.report.page import write_page
 from depthcue.results import Demo
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
-from depthcue.scorers import Pictures, build_method, sobel_edges
+from depthcue.scorers import Pictures, build_scorer, sobel_edges
 
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
@@ -57,8 +58,9 @@ class Tour:
     dial_steps: int = 9
     compared: Mapping[str, int] = field(default_factory=lambda: {"indoor": 24, "road": 12})
     """How many pictures the mask is compared with edges on."""
-    comparison: Settings = Settings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False, sweep_steps=12, sweep_images=8,
-                                    examples=2, gallery=False)
+    comparison: CompareEdgesSettings = CompareEdgesSettings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False,
+                                                            sweep_steps=12, sweep_images=8,
+                                                            examples=2, gallery=False)
     drive_frames: int = 50
     drive_rate: int = 10
     drive_metres_a_frame: float = 0.9
@@ -98,7 +100,8 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         comparisons.append({"title": TITLES[kind], "folder": folder})
     Demo.made(
         gallery=gallery,
-        video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
+        video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")},
+               "poster": _poster(out), "where": _where(out)},
         comparisons=comparisons, seconds=round(time.perf_counter() - start, 1)).save(out)
     page = out / "index.html"
     write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE,
@@ -173,6 +176,27 @@ def _masked(kind: str, sources: Sequence[Path], tour: Tour, setting: Setting, ou
     return inputs
 
 
+def _frames(out: Path, kind: str) -> list[Rgb]:
+    """The frames of a video of the masked drive."""
+    with open_input(*find_inputs([str(out / "masks" / TITLES["road"].lower() / f"drive_{kind}.mp4")])) as video:
+        return [frame.rgb for frame in video]
+
+
+def _poster(out: Path) -> str:
+    """Write the middle frame of the masked drive, which stands for it until it plays; its path, relative to `out`."""
+    path = out / "pictures" / "drive_poster.png"
+    frames = _frames(out, "overlay")
+    write_bytes(path, ENCODINGS["rgb-png"].encode(frames[len(frames) // 2]))
+    return path.relative_to(out).as_posix()
+
+
+def _where(out: Path) -> list[float]:
+    """The shares of the drive's mask in the upper, middle and lower third of the picture; they add up to 1."""
+    mean = np.mean([frame[..., 0] for frame in _frames(out, "mask")], axis=0)  # (H, W)
+    sums = np.array([float(third.sum()) for third in np.array_split(mean, 3)])
+    return [round(float(share), 3) for share in sums / max(float(sums.sum()), 1e-9)]
+
+
 def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
     """Up to `steps` settings, those that keep most first; of λ those whose masks' means are about evenly apart."""
     if mask_net.keeps_shares:
@@ -187,4 +211,4 @@ def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
 
 
 def _mask(mask_net: MaskNet, rgb: Tensor, setting: Setting) -> Tensor:
-    return build_method("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)
+    return build_scorer("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = files.SCHEMA
 FILE = "results.json"
-Measurement = TypeVar("Measurement", bound="Result")
+AnyResult = TypeVar("AnyResult", bound="Result")
 _AGAIN = "Give results.json as the command wrote it."
 
 
@@ -122,7 +122,7 @@ class ResultFolder:
         self._temporary = TemporaryDirectory(prefix="depthcue-") if out is None else None
         self.folder = Path(self._temporary.name) if self._temporary is not None else files.begin(cast(Any, out))
 
-    def finish(self, result: Measurement) -> Measurement:
+    def finish(self, result: AnyResult) -> AnyResult:
         """The result with its pictures; saved where a folder was given."""
         result._pictures = self
         if self._temporary is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from depthcue.data import Batch, Frames
+from depthcue.data import Frames, RgbdBatch
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.nets.lite import normalised_to
 
@@ -72,7 +72,7 @@ class ToyData:
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
         raise NotImplementedError
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         pictures = []
         for index in indices:
             generator = torch.Generator().manual_seed(index)
@@ -84,9 +84,9 @@ class ToyData:
         rgb = torch.stack(pictures).to(device)
         names = [f"toy-{index}" for index in indices]
         if not self.has_depth:
-            return Batch(rgb, None, None, names)
+            return RgbdBatch(rgb, None, None, names)
         depth_m = RedDepth()(rgb).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) + 0.1
         valid = torch.ones_like(depth_m, dtype=torch.bool)
         for row, index in enumerate(indices):
             valid[row] = index not in self.unknown
-        return Batch(rgb, depth_m * valid, valid, names)
+        return RgbdBatch(rgb, depth_m * valid, valid, names)

@@ -31,12 +31,13 @@ def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = 
     Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
     Without --lambda, a mask net with a dial is asked at each share of pixels for masks of that share.
     """
-    from depthcue.evaluation.compare_edges import SHARES, Settings, compare_specs
+    from depthcue.evaluation.compare_edges import SHARES, CompareEdgesSettings, compare_specs
     from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
-    settings = Settings(shares=tuple(keep or SHARES), against=tuple(against or ("sobel", "random")), lam=lam, seed=seed,
-                        batch_size=batch_size, direct=DirectSettings(steps=direct_steps))
+    settings = CompareEdgesSettings(shares=tuple(keep or SHARES), against=tuple(against or ("sobel", "random")),
+                                    lam=lam, seed=seed,
+                                    batch_size=batch_size, direct=DirectSettings(steps=direct_steps))
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target, data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

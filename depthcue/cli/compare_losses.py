@@ -46,13 +46,13 @@ def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compac
     Trains on the training split of DATA and measures on its test split; --limit is of the latter. Runs lie in DIR/runs:
     the same command goes on where it was stopped, and takes what is finished.
     """
-    from depthcue.evaluation.compare_losses import Settings, plan, train_and_compare
+    from depthcue.evaluation.compare_losses import CompareLossesSettings, plan, train_and_compare
 
     configure(quiet, verbose)
     depth, mask = plan(
         net, mask_net, steps, mask_steps, learning_rate, lam, data=(data,), size=parse_size(size), backbone=backbone,
         augmentation=augmentation, batch_size=batch_size, precision=precision, seed=seed)
-    settings = Settings(share=share, batch_size=batch_size, seed=seed)
+    settings = CompareLossesSettings(share=share, batch_size=batch_size, seed=seed)
     with progress_bar(quiet) as progress:
         results = train_and_compare(depth, mask, out, settings, limit, device, progress)
     show_results(results, out, as_json)

@@ -27,10 +27,10 @@ def compare_nets(weights: WeightsListOption, data: DataOption, out: OutDirOption
     Agreement is set against that with edges, with chance, and with masks of other pictures. With --lambda, all masks
     are asked for at that lambda instead of the one that fits --share.
     """
-    from depthcue.evaluation.compare_nets import Settings, compare_specs
+    from depthcue.evaluation.compare_nets import CompareNetsSettings, compare_specs
 
     configure(quiet, verbose)
-    settings = Settings(share=share, lam=lam, seed=seed, batch_size=batch_size)
+    settings = CompareNetsSettings(share=share, lam=lam, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target or (), data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

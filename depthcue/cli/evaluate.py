@@ -59,16 +59,17 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
     Several --weights: mask nets of one lambda each, or rivals, for one depth net. --against says whose insertion and
     deletion curves the mask's are compared with.
     """
-    from depthcue.evaluation.evaluate import Settings, evaluate_specs
+    from depthcue.evaluation.evaluate import EvaluateSettings, evaluate_specs
     from depthcue.evaluation.sanity import Sanity
     from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
     of_lambda = at is not None and (bool(lam) or at >= 1)
-    settings = Settings(tuple(lam or ()), tuple(keep or ()), at if of_lambda else None, None if of_lambda else at,
-                        truth, fill, against=tuple(against or ("sobel", "random")),
-                        direct=DirectSettings(steps=direct_steps), batch_size=batch_size, seed=seed,
-                        sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
+    settings = EvaluateSettings(tuple(lam or ()), tuple(keep or ()), at if of_lambda else None,
+                                None if of_lambda else at,
+                                truth, fill, against=tuple(against or ("sobel", "random")),
+                                direct=DirectSettings(steps=direct_steps), batch_size=batch_size, seed=seed,
+                                sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
     if only_table:
         settings = settings.without_closer_look()
     with progress_bar(quiet) as progress:

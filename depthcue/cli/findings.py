@@ -39,11 +39,11 @@ def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "
     rest is left out with the reason. With --lambda, masks are asked for at that lambda instead of the one that fits
     --share.
     """
-    from depthcue.evaluation.findings.job import FINDINGS, Settings, findings_specs
+    from depthcue.evaluation.findings.measuring import FINDINGS, FindingsSettings, findings_specs
 
     configure(quiet, verbose)
-    settings = Settings(findings=tuple(finding or FINDINGS), share=share, lam=lam, seed=seed,
-                        batch_size=batch_size)
+    settings = FindingsSettings(findings=tuple(finding or FINDINGS), share=share, lam=lam, seed=seed,
+                                batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = findings_specs(weights, target, data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

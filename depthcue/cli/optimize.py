@@ -48,12 +48,12 @@ def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureD
 
     The folder gets every mask, alone and over its picture, a figure, and the numbers.
     """
-    from depthcue.evaluation.optimize import Settings, optimize_specs
+    from depthcue.evaluation.optimize import OptimizeSettings, optimize_specs
     from depthcue.scorers import DirectSettings
 
     configure(quiet, verbose)
     direct = DirectSettings(steps, learning_rate, restarts, tv, blur)
-    settings = Settings(lam=lam, direct=direct, seed=seed, batch_size=batch_size)
+    settings = OptimizeSettings(lam=lam, direct=direct, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = optimize_specs(sources or (), data, out, target, weights, opposite, settings, limit, device, progress)
     show_results(results, out, as_json)

@@ -66,9 +66,9 @@ def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, 
                            [(one.name, one.question, ", ".join(one.stages)) for one in EXPERIMENTS.values()])
     if out is None:
         raise typer.BadParameter("a folder for the results is needed", param_hint="--out")
-    from depthcue.probes.running import Settings, probe_specs
+    from depthcue.probes.running import ProbeSettings, probe_specs
 
-    settings = Settings(stage, scenes, frames, objects, horizon, limit, seed, batch_size)
+    settings = ProbeSettings(stage, scenes, frames, objects, horizon, limit, seed, batch_size)
     with progress_bar(quiet) as progress:
         results = probe_specs(experiments or (), target, out, settings, weights, device, progress, beside or ())
     show_results(results, out, as_json)

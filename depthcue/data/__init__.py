@@ -2,7 +2,8 @@
 
 from depthcue.data.augmentation import NONE, PUBLISHED, STRONG, Augmentation, training_batch
 from depthcue.data.loader import BatchLoader, open_data
-from depthcue.data.rgbd import Batch, Frames, KnownScenes, RgbdData, SceneTruth
+from depthcue.data.rgbd import Frames, KnownScenes, RgbdBatch, RgbdData, SceneTruth
 
-__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "Batch", "BatchLoader", "Frames", "KnownScenes", "RgbdData",
+__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "RgbdBatch", "BatchLoader", "Frames", "KnownScenes",
+           "RgbdData",
            "SceneTruth", "open_data", "training_batch"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from depthcue.data.rgbd import Batch, Frames
+from depthcue.data.rgbd import Frames, RgbdBatch
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
 
@@ -64,7 +64,7 @@ STRONG = Augmentation(flip=True, rotation_deg=5.0, crop=0.95, crop_anywhere=True
 
 
 def training_batch(frames: Frames, size: Size, depth_size: Size | None, policy: Augmentation,
-                   generator: torch.Generator) -> Batch:
+                   generator: torch.Generator) -> RgbdBatch:
     """One random view of each frame at `size` (height, width), with its depth at `depth_size` (None: no depth).
 
     Depth that comes from outside the frame is not valid; the picture is mirrored there. All chance comes from
@@ -80,9 +80,9 @@ def training_batch(frames: Frames, size: Size, depth_size: Size | None, policy: 
     rgb = _sample_picture(frames.rgb, view.to(frames.rgb.device), size, policy.crop)
     rgb = recolour(rgb, policy, generator)
     if depth_size is None or frames.depth_m is None or frames.valid is None:
-        return Batch(rgb, None, None, frames.names)
+        return RgbdBatch(rgb, None, None, frames.names)
     depth_m, valid = _sample_depth(frames.depth_m, frames.valid, view.to(frames.depth_m.device), depth_size)
-    return Batch(rgb, depth_m / zoom.to(depth_m.device)[:, None, None, None], valid, frames.names)
+    return RgbdBatch(rgb, depth_m / zoom.to(depth_m.device)[:, None, None, None], valid, frames.names)
 
 
 def recolour(rgb: torch.Tensor, policy: Augmentation, generator: torch.Generator) -> torch.Tensor:

@@ -22,7 +22,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from depthcue.data.pairing import ARRAY_SUFFIXES, pair
-from depthcue.data.rgbd import Batch, Frames
+from depthcue.data.rgbd import Frames, RgbdBatch
 from depthcue.data.stored import DepthArray, Pair, Size, StoredData, evenly, read_depth_png
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
@@ -192,6 +192,6 @@ class PictureData:
         rgb = torch.stack(pictures).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W)
         return Frames(rgb.to(device), None, None, [self._inputs[index].name for index in indices])
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         frames = self.frames(indices, device)
-        return Batch(frames.rgb.float() / 255, None, None, frames.names)
+        return RgbdBatch(frames.rgb.float() / 255, None, None, frames.names)

@@ -21,7 +21,7 @@ from depthcue.data.augmentation import Augmentation, training_batch
 from depthcue.data.folder import open_folder
 from depthcue.data.layouts import open_kitti, open_nyu
 from depthcue.data.rendered import open_rendered
-from depthcue.data.rgbd import Batch, RgbdData
+from depthcue.data.rgbd import RgbdBatch, RgbdData
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
 
@@ -77,7 +77,7 @@ class BatchLoader:
             chosen.append([self._at(number, len(data), position) for position in range(start, start + part)])
         return chosen
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> RgbdBatch:
         """The batch of `step` (from 0): a pure function of the seed, the step and the rank."""
         parts = []
         for number, (data, indices) in enumerate(zip(self.datasets, self.indices(step), strict=True)):
@@ -89,13 +89,13 @@ class BatchLoader:
             parts = [_without_depth(part, self.depth_size) for part in parts]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[Batch, None, None]:
+    def batches(self, start_step: int = 0, stop_step: int | None = None) -> Generator[RgbdBatch, None, None]:
         """The batches from `start_step` up to `stop_step` (None: for ever), prepared ahead by a background thread.
 
         What goes wrong there is raised here. Closing the iterator, or leaving it to the garbage collector, ends the
         thread.
         """
-        queue: Queue[Batch | BaseException | None] = Queue(AHEAD - 1)
+        queue: Queue[RgbdBatch | BaseException | None] = Queue(AHEAD - 1)
         stop = Event()
         thread = Thread(target=self._prepare, args=(start_step, stop_step, queue, stop), name="batches", daemon=True)
         thread.start()
@@ -112,9 +112,9 @@ class BatchLoader:
                 except Empty:
                     thread.join(0.01)
 
-    def _prepare(self, step: int, stop_step: int | None, queue: "Queue[Batch | BaseException | None]",
+    def _prepare(self, step: int, stop_step: int | None, queue: "Queue[RgbdBatch | BaseException | None]",
                  stop: Event) -> None:
-        item: Batch | BaseException | None
+        item: RgbdBatch | BaseException | None
         while not stop.is_set():
             try:
                 item = None if stop_step is not None and step >= stop_step else self.batch(step)
@@ -126,7 +126,7 @@ class BatchLoader:
                     break
                 except Full:
                     continue
-            if not isinstance(item, Batch):
+            if not isinstance(item, RgbdBatch):
                 return
             step += 1
 
@@ -145,19 +145,19 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _without_depth(part: Batch, size: Size) -> Batch:
+def _without_depth(part: RgbdBatch, size: Size) -> RgbdBatch:
     """A batch with depth as it is; one without, with depth that is nowhere valid."""
     if part.depth_m is not None:
         return part
     unknown = torch.zeros(len(part.names), 1, *size, device=part.rgb.device)
-    return Batch(part.rgb, unknown, unknown > 0, part.names)
+    return RgbdBatch(part.rgb, unknown, unknown > 0, part.names)
 
 
-def _joined(parts: Sequence[Batch]) -> Batch:
+def _joined(parts: Sequence[RgbdBatch]) -> RgbdBatch:
     depths = [part.depth_m for part in parts if part.depth_m is not None]
     valids = [part.valid for part in parts if part.valid is not None]
-    return Batch(torch.cat([part.rgb for part in parts]), torch.cat(depths) if depths else None,
-                 torch.cat(valids) if valids else None, [name for part in parts for name in part.names])
+    return RgbdBatch(torch.cat([part.rgb for part in parts]), torch.cat(depths) if depths else None,
+                     torch.cat(valids) if valids else None, [name for part in parts for name in part.names])
 
 
 OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder}

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from depthcue.data.rgbd import Batch, Frames, SceneTruth, whole_frames
+from depthcue.data.rgbd import Frames, RgbdBatch, SceneTruth, whole_frames
 from depthcue.data.stored import CACHE_BYTES, FrameCache, Size, StoredFrame, to_frames
 from depthcue.errors import DepthcueError
 from depthcue.scenes import KINDS, render
@@ -82,7 +82,7 @@ class RenderedData:
         depth_m = torch.where(valid, frames.depth_m.clamp(max=self.max_depth_m), torch.inf)
         return Frames(frames.rgb, depth_m, valid, names)
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         return whole_frames(self.frames(indices, device))
 
     def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:

@@ -28,7 +28,7 @@ class Frames:
 
 
 @dataclass
-class Batch:
+class RgbdBatch:
     """Pictures ready for a net's `normalise`, with the depth they are to be compared with."""
 
     rgb: torch.Tensor  # (B, 3, H, W) float32 in [0, 1]
@@ -52,13 +52,13 @@ class RgbdData(Protocol):
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
         """Whole frames, for augmentation."""
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         """Pictures and depths cut the way the data set is evaluated; nothing random."""
 
 
-def whole_frames(frames: Frames) -> Batch:
+def whole_frames(frames: Frames) -> RgbdBatch:
     """The frames as they are, as a batch: the evaluation of data sets without a protocol of their own."""
-    return Batch(frames.rgb.float() / 255, frames.depth_m, frames.valid, frames.names)
+    return RgbdBatch(frames.rgb.float() / 255, frames.depth_m, frames.valid, frames.names)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from depthcue.data.rgbd import Batch, Frames
+from depthcue.data.rgbd import Frames, RgbdBatch
 from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
@@ -183,14 +183,14 @@ class StoredData:
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
         return self._gather(indices, self.frame_size, device)
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         frames = self._gather(indices, self.protocol.frame, device)
         rgb = centre_crop(frames.rgb, self.protocol.crop).float() / 255
         if frames.depth_m is None or frames.valid is None:
-            return Batch(rgb, None, None, frames.names)
+            return RgbdBatch(rgb, None, None, frames.names)
         depth_m, valid = (nearest(centre_crop(values, self.protocol.crop), self.protocol.depth)
                           for values in (frames.depth_m, frames.valid))
-        return Batch(rgb, depth_m, valid, frames.names)
+        return RgbdBatch(rgb, depth_m, valid, frames.names)
 
     def drop_unreadable(self) -> None:
         """Decode everything once (and hold it while there is room); leave out, with a warning, what cannot be read."""

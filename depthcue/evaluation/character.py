@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from depthcue.evaluation.findings.attention import edge_strength
 from depthcue.evaluation.findings.objects import DEPTH_JUMP, IMAGE_EDGE, SMALL, object_sizes, widened
-from depthcue.evaluation.findings.seeing import edge_strength
 from depthcue.objective import sobel
 from depthcue.scorers import Pictures, keep_top
 from depthcue.scorers.edges import gaussian_blur

@@ -2,7 +2,7 @@
 
 After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a way to choose pixels, measure N(I * kept)
 with exactly the same number of pixels kept for every way, at shares 0.1 to 0.9. The way under test is the mask
-M = G(I); Sobel edges and random pixels stand against it, or any other of `selection.METHODS`, and what each costs is
+M = G(I); Sobel edges and random pixels stand against it, or any other of `scorers.SCORERS`, and what each costs is
 measured in the same run. Errors are against ground truth where the data has it, and always against N(I). Beside them
 the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
 Deviation: a mask net of shares is asked at each share for just that share. One with a lambda dial is asked for a mask
@@ -23,9 +23,9 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics, tally
-from depthcue.evaluation.images import Example, Step, draw_example, save_example, save_still
+from depthcue.evaluation.images import ExampleTiles, Step, draw_example, save_example, save_still
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
-from depthcue.evaluation.tally import Setting, Summary, Sweep, Tally, setting_of, sweep_dial
+from depthcue.evaluation.tally import Setting, Sweep, Tally, TallySummary, setting_of, sweep_dial
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
@@ -33,10 +33,10 @@ from depthcue.results import CompareEdges, ResultFolder
 from depthcue.scorers import (
     THRESHOLD,
     DirectSettings,
-    Means,
     Pictures,
+    ScorerInputs,
     binarise,
-    build_method,
+    build_scorer,
     keep_first,
     rank_pixels,
     scale_to_mean,
@@ -48,11 +48,11 @@ SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 
 
 @dataclass(frozen=True)
-class Settings:
+class CompareEdgesSettings:
     """How to compare."""
 
     against: tuple[str, ...] = ("sobel", "random")
-    """Names in `selection.METHODS`, or "all" for all that can work."""
+    """Names in `scorers.SCORERS`, or "all" for all that can work."""
     direct: DirectSettings = DirectSettings()
     """How `direct` minimises Eq. (3), at `lam` or the mask net's own lambda; the seed is that of the comparison."""
     shares: tuple[float, ...] = SHARES
@@ -74,7 +74,7 @@ class Settings:
 
 
 def compare_specs(weights: str, target: str | None, data: str, out: Path | None = None,
-                  settings: Settings | None = None,
+                  settings: CompareEdgesSettings | None = None,
                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> CompareEdges:
     """`compare_edges` on nets and test data given by their specs; `limit` takes that many images.
 
@@ -88,7 +88,7 @@ def compare_specs(weights: str, target: str | None, data: str, out: Path | None 
 
 
 def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path | None = None,
-                  settings: Settings | None = None,
+                  settings: CompareEdgesSettings | None = None,
                   device: str | torch.device = "cpu", progress: Progress | None = None) -> CompareEdges:
     """Measure `mask_net` against other ways to choose pixels.
 
@@ -104,14 +104,14 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         DepthcueError: an unknown method or one that cannot work here, a lambda outside the net's range, no images,
             nowhere to write.
     """
-    settings = settings or Settings()
+    settings = settings or CompareEdgesSettings()
     progress = progress or Silent()
     setting_of(mask_net, lam=settings.lam)
     _check_shares(settings.shares)
     settings.direct.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
-    comparison = _Comparison(mask_net, depth_net, data, settings, torch.device(device))
+    comparison = _EdgeComparison(mask_net, depth_net, data, settings, torch.device(device))
     home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         comparison.choose_settings(progress)
@@ -124,15 +124,16 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     return home.finish(_document(comparison, saved, stills))
 
 
-class _Comparison:
+class _EdgeComparison:
     """The measuring itself: nets, data, what the mask net is asked for, and the errors of every image so far."""
 
-    def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings,
+    def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: CompareEdgesSettings,
                  device: torch.device) -> None:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple, scenes=wants_scenes(settings.against))
-        means = Means(mask_net, settings.lam, settings.seed, depth_net, replace(settings.direct, seed=settings.seed))
+        means = ScorerInputs(mask_net, settings.lam, settings.seed, depth_net,
+                             replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against, means, self.viewing)
         self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
@@ -158,9 +159,9 @@ class _Comparison:
         return sorted(set(self.asked.values()), key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
     def _mask(self, pictures: Pictures, setting: Setting) -> Tensor:
-        return build_method("mask", setting.means(self.mask_net, self.settings.seed))(pictures)  # (B, 1, H, W)
+        return build_scorer("mask", setting.means(self.mask_net, self.settings.seed))(pictures)  # (B, 1, H, W)
 
-    def measure(self, view: View, progress: Progress) -> list[Example]:
+    def measure(self, view: View, progress: Progress) -> list[ExampleTiles]:
         """Add one batch to what is collected; give the examples wanted of it."""
         used = self.settings_used()
         masks = {one: self.watch.score("mask", partial(self._mask, setting=one), view.pictures) for one in used[:1]}
@@ -208,7 +209,7 @@ class _Comparison:
             for row in rows]
 
     def _examples(self, view: View, masks: dict[Setting, Tensor],
-                  ranks: dict[Setting, dict[str, Tensor]]) -> list[Example]:
+                  ranks: dict[Setting, dict[str, Tensor]]) -> list[ExampleTiles]:
         batch, places = view.batch, view.pictures.places
         here = self._shown(view)
         if not here:
@@ -241,7 +242,7 @@ def _check_shares(shares: Sequence[float]) -> None:
             raise DepthcueError(f"--keep must be above 0 and below 1, got {share:g}", "For example --keep 0.2.")
 
 
-def _document(comparison: _Comparison, examples: list[dict[str, Any]],
+def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
               stills: list[dict[str, Any]]) -> CompareEdges:
     """The results document, schema 1.
 
@@ -256,7 +257,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All errors in metres.
     """
     settings, asked = comparison.settings, comparison.asked
-    summary = Summary(comparison.tally, settings.draws, settings.seed)
+    summary = TallySummary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.rivals.scores)
     curves = {method: [{"sparseness": share, **(one.entry() if method == "mask" else {}),
                         **summary.beside(_curve(method, share), _curve("mask", share))}
@@ -280,7 +281,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]],
     )
 
 
-def _soft_entry(summary: Summary, one: Setting, methods: tuple[str, ...]) -> dict[str, Any]:
+def _soft_entry(summary: TallySummary, one: Setting, methods: tuple[str, ...]) -> dict[str, Any]:
     reference = _soft("mask", one)
     entry: dict[str, Any] = one.entry()
     for method in methods:

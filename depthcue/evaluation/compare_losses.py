@@ -26,13 +26,13 @@ from depthcue.evaluation import statistics
 from depthcue.evaluation.character import share_within, small_objects, straightness, surfaces
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.statistics import pair, short
-from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation.tally import Tally, TallySummary
 from depthcue.evaluation.viewing import View, Viewing, described
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.progress import Named, Progress, Silent
 from depthcue.results import CompareLosses, ResultFolder
-from depthcue.scorers import Means, build_method, keep_top, sobel_edges
+from depthcue.scorers import ScorerInputs, build_scorer, keep_top, sobel_edges
 from depthcue.training.depth import DepthTraining, depth_recipe
 from depthcue.training.mask import MaskTraining, complete, mask_recipe
 
@@ -48,7 +48,7 @@ Trained = tuple[str, DepthNet, MaskNet]
 
 
 @dataclass(frozen=True)
-class Settings:
+class CompareLossesSettings:
     """How masks are measured."""
 
     share: float = 0.2
@@ -89,7 +89,8 @@ def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | No
                          **mask_recipe(mask_net, steps=mask_steps, **unsaid)))
 
 
-def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path, settings: Settings | None = None,
+def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
+                      settings: CompareLossesSettings | None = None,
                       limit: int | None = None, device: str = "auto",
                       progress: Progress | None = None) -> CompareLosses:
     """Train the nets for every loss in OUT/runs, where they are not there yet, and `compare_losses` on test data.
@@ -106,7 +107,7 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path, setti
         DepthcueError: wrong options or data, or runs in OUT/runs of other options.
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
-    settings, progress = settings or Settings(), progress or Silent()
+    settings, progress = settings or CompareLossesSettings(), progress or Silent()
     for options in (settings, depth, mask):  # all of it now, and not after hours of training
         options.check()
     place = pick_device(device)
@@ -123,7 +124,7 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path, setti
 
 
 def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path | None = None,
-                   settings: Settings | None = None,
+                   settings: CompareLossesSettings | None = None,
                    device: str | torch.device = "cpu", progress: Progress | None = None) -> CompareLosses:
     """Compare the masks of depth nets trained with different losses.
 
@@ -139,26 +140,27 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path | None 
     Raises:
         DepthcueError: a share out of range, no images, nowhere to write.
     """
-    settings, progress = settings or Settings(), progress or Silent()
+    settings, progress = settings or CompareLossesSettings(), progress or Silent()
     settings.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     home = ResultFolder(out)  # now, and not when the work is done
-    comparison = _Comparison(trained, data, settings, torch.device(device))
+    comparison = _LossComparison(trained, data, settings, torch.device(device))
     with torch.inference_mode():
         examples = comparison.measure(home.folder, progress)
     return home.finish(_document(comparison, examples))
 
 
-class _Comparison:
+class _LossComparison:
     """The measuring itself: nets, data, and the numbers of every image so far."""
 
-    def __init__(self, trained: Sequence[Trained], data: RgbdData, settings: Settings, device: torch.device) -> None:
+    def __init__(self, trained: Sequence[Trained], data: RgbdData, settings: CompareLossesSettings,
+                 device: torch.device) -> None:
         self.trained, self.data, self.settings = trained, data, settings
         self.viewings = [Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                  multiple=mask_net.description.multiple, scenes=number == 0)
                          for number, (_, depth_net, mask_net) in enumerate(trained)]
-        self.masks = [build_method("mask", Means(mask_net)) for _, _, mask_net in trained]
+        self.masks = [build_scorer("mask", ScorerInputs(mask_net)) for _, _, mask_net in trained]
         self.tallies = {loss: Tally() for loss, _, _ in trained}
         self.objects_known = isinstance(data, KnownScenes)
 
@@ -202,7 +204,7 @@ def _example(out: Path, place: int, row: int, views: Sequence[View], masks: Sequ
                     [depth_m[row] for depth_m in seen_m], truth)
 
 
-def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> CompareLosses:
+def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> CompareLosses:
     """The results document, schema 1.
 
     Beside the fields every document has: `losses` (one a loss: its name `loss`, `weights` and `target_net`, `lambda`,
@@ -214,7 +216,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> Compar
     that of the soft mask; without known objects there is no `on_small_objects`.
     """
     settings = comparison.settings
-    summaries = {loss: Summary(tally, settings.draws, settings.seed) for loss, tally in comparison.tallies.items()}
+    summaries = {loss: TallySummary(tally, settings.draws, settings.seed) for loss, tally in comparison.tallies.items()}
     losses = list(summaries)
     first = summaries[losses[0]]
     measured = [measure for measure in MEASURES if (MASK, measure) in first.values]
@@ -245,7 +247,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> Compar
     )
 
 
-def _change(after: Summary, before: Summary, measured: Sequence[str]) -> dict[str, Any]:
+def _change(after: TallySummary, before: TallySummary, measured: Sequence[str]) -> dict[str, Any]:
     """The difference of every measure on the same images, with its interval."""
     entry: dict[str, Any] = {}
     for measure in measured:

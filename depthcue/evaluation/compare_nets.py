@@ -31,12 +31,12 @@ from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation.tally import Tally, TallySummary
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, resize
 from depthcue.progress import Progress, Silent
 from depthcue.results import CompareNets, ResultFolder
-from depthcue.scorers import Means, Pictures, build_method, keep_top, scale_to_mean, sobel_edges
+from depthcue.scorers import Pictures, ScorerInputs, build_scorer, keep_top, scale_to_mean, sobel_edges
 
 EDGES, CHANCE = "edges", "random"
 BETWEEN, OTHER_NETWORKS = "between networks", "other networks"
@@ -47,7 +47,7 @@ Network = tuple[MaskNet, DepthNet]
 
 
 @dataclass(frozen=True)
-class Settings:
+class CompareNetsSettings:
     """How to compare."""
 
     share: float = 0.2
@@ -61,7 +61,7 @@ class Settings:
 
 
 def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out: Path | None = None,
-                  settings: Settings | None = None, limit: int | None = None, device: str = "auto",
+                  settings: CompareNetsSettings | None = None, limit: int | None = None, device: str = "auto",
                   progress: Progress | None = None) -> CompareNets:
     """`compare_nets` on nets and test data given by their specs.
 
@@ -82,8 +82,9 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
     return compare_nets(networks, opened, out, settings, place, progress)
 
 
-def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None = None, settings: Settings | None = None,
-                 device: str | torch.device = "cpu", progress: Progress | None = None) -> CompareNets:
+def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None = None,
+                 settings: CompareNetsSettings | None = None, device: str | torch.device = "cpu",
+                 progress: Progress | None = None) -> CompareNets:
     """Compare what several networks look at.
 
     Args:
@@ -97,7 +98,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None =
     Raises:
         DepthcueError: fewer than two networks, a share or a lambda out of range, no images, nowhere to write.
     """
-    settings = settings or Settings()
+    settings = settings or CompareNetsSettings()
     progress = progress or Silent()
     _check(networks, data, settings)
     home = ResultFolder(out)  # now, and not when the work is done
@@ -106,7 +107,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None =
                      for label, network in zip(labels_of(networks), networks, strict=True)]
         for observer in observers:
             observer.turn_dial(progress)
-        comparison = _Comparison(observers, data, settings)
+        comparison = _NetComparison(observers, data, settings)
         examples = comparison.measure(home.folder, progress)
     return home.finish(_document(comparison, examples))
 
@@ -120,7 +121,7 @@ def labels_of(networks: Sequence[Network]) -> list[str]:
     return [f"{depth_net.description.name} ({number})" for number, (_, depth_net) in enumerate(networks, start=1)]
 
 
-def _check(networks: Sequence[Network], data: RgbdData, settings: Settings) -> None:
+def _check(networks: Sequence[Network], data: RgbdData, settings: CompareNetsSettings) -> None:
     if len(networks) < 2:
         raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
     if not 0 < settings.share < 1:
@@ -135,8 +136,8 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: Settings) -> N
 class _Observer:
     """One network, how it sees the data, and what has been measured of it."""
 
-    def __init__(self, label: str, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings,
-                 device: torch.device) -> None:
+    def __init__(self, label: str, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData,
+                 settings: CompareNetsSettings, device: torch.device) -> None:
         self.label, self.mask_net, self.depth_net, self.settings = label, mask_net, depth_net, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple)
@@ -150,18 +151,18 @@ class _Observer:
 
     def masks(self, pictures: Pictures) -> Tensor:
         """M = G(I), (B, 1, h, w) at this network's working size."""
-        return build_method("mask", self.setting.means(self.mask_net))(pictures)
+        return build_scorer("mask", self.setting.means(self.mask_net))(pictures)
 
 
-class _Comparison:
+class _NetComparison:
     """The measuring itself: the networks, and the agreement of every image so far."""
 
-    def __init__(self, observers: Sequence[_Observer], data: RgbdData, settings: Settings) -> None:
+    def __init__(self, observers: Sequence[_Observer], data: RgbdData, settings: CompareNetsSettings) -> None:
         self.observers, self.data, self.settings = observers, data, settings
         self.labels = [observer.label for observer in observers]
         self.columns = [*self.labels, EDGES, CHANCE]
         self.agreement = Tally()
-        self.chance = build_method("random", Means(seed=settings.seed))
+        self.chance = build_scorer("random", ScorerInputs(seed=settings.seed))
 
     def measure(self, out: Path, progress: Progress) -> list[dict[str, Any]]:
         """Go through the data; returns the examples left under OUT."""
@@ -241,7 +242,7 @@ def _displaced(first: str, second: str) -> str:
     return f"{first} and {second} of another picture"
 
 
-def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> CompareNets:
+def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> CompareNets:
     """The results document, schema 1.
 
     Beside the fields every document has: `nets` (one a network: its `label`, `weights`, `target_net`, the `lambda`
@@ -255,8 +256,8 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> Compar
     times the error by its own mask, see `_ratio`), `examples` and `per_image`. Errors in metres.
     """
     settings, observers = comparison.settings, comparison.observers
-    agreed = Summary(comparison.agreement, settings.draws, settings.seed)
-    errors = {observer.label: Summary(observer.errors, settings.draws, settings.seed) for observer in observers}
+    agreed = TallySummary(comparison.agreement, settings.draws, settings.seed)
+    errors = {observer.label: TallySummary(observer.errors, settings.draws, settings.seed) for observer in observers}
     first = errors[observers[0].label]
     alike = {measure: _by_image(comparison.labels, agreed, measure) for measure in AGREEMENT_MEASURES}
     return CompareNets.made(
@@ -283,7 +284,7 @@ def _document(comparison: _Comparison, examples: list[dict[str, Any]]) -> Compar
     )
 
 
-def _matrix(columns: Sequence[str], agreed: Summary, measure: str) -> dict[str, Any]:
+def _matrix(columns: Sequence[str], agreed: TallySummary, measure: str) -> dict[str, Any]:
     """Mean and interval of every pair; a map agrees with itself by definition."""
     order = {name: position for position, name in enumerate(columns)}
 
@@ -295,7 +296,7 @@ def _matrix(columns: Sequence[str], agreed: Summary, measure: str) -> dict[str, 
             "ci95": cells(lambda key: agreed.mean_interval(key, measure), [1.0, 1.0])}
 
 
-def _by_image(labels: Sequence[str], agreed: Summary, measure: str) -> dict[str, Floats]:
+def _by_image(labels: Sequence[str], agreed: TallySummary, measure: str) -> dict[str, Floats]:
     """The agreement of each image (images,): between networks, over pairs; and with all else, over networks."""
     keys = {BETWEEN: [_pair(*two) for two in combinations(labels, 2)],
             **{name: [_pair(label, name) for label in labels] for name in (EDGES, CHANCE)},
@@ -313,14 +314,14 @@ def _differences(by_image: dict[str, Floats], weights: Floats) -> dict[str, Any]
                      for name, values in by_image.items() if name != BETWEEN}}
 
 
-def _transferred(summary: Summary, name: str, label: str) -> dict[str, Any]:
+def _transferred(summary: TallySummary, name: str, label: str) -> dict[str, Any]:
     difference = summary.difference(name, label)
     names = {"truth": "minus_own", "truth_ci95": "minus_own_ci95",
              "target": "to_target_minus_own", "target_ci95": "to_target_minus_own_ci95"}
     return summary.of(name) | {names[field]: value for field, value in difference.items()}
 
 
-def _ratios(comparison: _Comparison, errors: dict[str, Summary]) -> dict[str, Any]:
+def _ratios(comparison: _NetComparison, errors: dict[str, TallySummary]) -> dict[str, Any]:
     """What seeing by another's choice costs over all networks: other networks' choice, that of edges, and of chance."""
     labels = comparison.labels
     choices = {OTHER_NETWORKS: list(permutations(labels, 2)),
@@ -331,7 +332,7 @@ def _ratios(comparison: _Comparison, errors: dict[str, Summary]) -> dict[str, An
             for name, cells in choices.items()}
 
 
-def _ratio(errors: dict[str, Summary], cells: Sequence[tuple[str, str]], measure: str) -> dict[str, Any]:
+def _ratio(errors: dict[str, TallySummary], cells: Sequence[tuple[str, str]], measure: str) -> dict[str, Any]:
     """The geometric mean over (network, choice) of RMSE by the choice over RMSE by the network's own mask.
 
     A ratio, because networks may see to 10 m or to 80 m. The images are resampled once for all networks: one that is

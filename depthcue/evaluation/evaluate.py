@@ -5,8 +5,8 @@ M' = M > 0.025, and the sparseness of M', the mean share of its pixels that are 
 paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left where
 the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; the
 curves of `insertion`; equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is
-(see `mask_character`). These are measured at one lambda, the one in question (see `Settings.lam`), but for those that
-are about shares: there a net with a dial is asked at each share for a mask of about that share.
+(see `character`). These are measured at one lambda, the one in question (see `EvaluateSettings.lam`), but for those
+that are about shares: there a net with a dial gives a mask of about each share.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ from depthcue.evaluation.fills import (
 from depthcue.evaluation.metrics import spearman
 from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
-from depthcue.evaluation.tally import Setting, Summary, Tally, setting_of, settings_for
+from depthcue.evaluation.tally import Setting, Tally, TallySummary, setting_of, settings_for
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, load_mask_net
 from depthcue.nets.units import FILLS, check_fill
@@ -48,7 +48,7 @@ from depthcue.scorers import (
     DirectSettings,
     Pictures,
     binarise,
-    build_method,
+    build_scorer,
     rank_pixels,
     sparseness,
 )
@@ -64,7 +64,7 @@ WHOLE = "whole"
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluateSettings:
     """What to measure."""
 
     lambdas: tuple[float, ...] = ()
@@ -88,7 +88,7 @@ class Settings:
     shares: tuple[float, ...] = INSERTION_SHARES
     """Of the insertion and deletion curves; empty leaves them out."""
     against: tuple[str, ...] = ("sobel", "random")
-    """Orders that the mask's is compared with in those curves, names in `selection.METHODS`, or "all" that can work."""
+    """Orders that the mask's is compared with in those curves, names in `scorers.SCORERS`, or "all" that can work."""
     direct: DirectSettings = DirectSettings()
     """How `direct` minimises Eq. (3); the seed is that of the evaluation."""
     sanity: Sanity | None = None
@@ -97,13 +97,13 @@ class Settings:
     seed: int = 0
     draws: int = statistics.DRAWS
 
-    def without_closer_look(self) -> "Settings":
+    def without_closer_look(self) -> "EvaluateSettings":
         """The same, with the table alone."""
         return replace(self, thresholds=(), fills=(), shares=(), character=False)
 
 
 @dataclass(frozen=True)
-class Asked:
+class NetAtSetting:
     """One mask net at one setting."""
 
     number: int
@@ -117,7 +117,7 @@ class Asked:
         Raises:
             DepthcueError: the net gives something else.
         """
-        mask = build_method("mask", self.setting.means(self.mask_net))(pictures)
+        mask = build_scorer("mask", self.setting.means(self.mask_net))(pictures)
         if not (torch.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
             raise DepthcueError(f"the mask net {self.mask_net.description.name} gives values outside [0, 1] at "
                                 f"{self.setting}, or none that are numbers",
@@ -137,7 +137,7 @@ class Asked:
 
 
 def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path | None = None,
-                   settings: Settings | None = None,
+                   settings: EvaluateSettings | None = None,
                    limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Evaluation:
     """`evaluate` on nets and test data given by their specs; `limit` takes that many images.
 
@@ -156,7 +156,7 @@ def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: P
 
 
 def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, out: Path | None = None,
-             settings: Settings | None = None, device: str | torch.device = "cpu",
+             settings: EvaluateSettings | None = None, device: str | torch.device = "cpu",
              progress: Progress | None = None) -> Evaluation:
     """Measure what `depth_net` sees through the masks of `mask_nets`.
 
@@ -172,7 +172,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
         DepthcueError: a lambda outside a net's range, no images, no ground truth where it is insisted on, an unknown
             fill or order, outputs that are not numbers, nowhere to write.
     """
-    settings, progress = settings or Settings(), progress or Silent()
+    settings, progress = settings or EvaluateSettings(), progress or Silent()
     asked = _asked(mask_nets, settings)
     _check(depth_net, data, settings)
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
@@ -185,7 +185,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
         for view in evaluation.viewing.views():
             evaluation.measure(view)
             progress.advance(len(view))
-    summary = Summary(evaluation.tally, settings.draws, settings.seed)
+    summary = TallySummary(evaluation.tally, settings.draws, settings.seed)
     if settings.truth and not summary.ground_truth:
         raise DepthcueError(f"no depth in {data.spec} is valid", "Leave --truth out, or choose another --data.")
     sanity = None
@@ -195,18 +195,18 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     return home.finish(_document(evaluation, summary, mask_nets, sanity))
 
 
-def _asked(mask_nets: Sequence[MaskNet], settings: Settings) -> list[Asked]:
+def _asked(mask_nets: Sequence[MaskNet], settings: EvaluateSettings) -> list[NetAtSetting]:
     """Every mask net at every setting it is to be asked for."""
     asked = []
     for number, net in enumerate(mask_nets):
         if net.keeps_shares and not settings.lambdas:
-            asked += [Asked(number, net, setting_of(net, keep)) for keep in settings.keeps or KEEPS]
+            asked += [NetAtSetting(number, net, setting_of(net, keep)) for keep in settings.keeps or KEEPS]
         elif settings.keeps:
             raise DepthcueError(f"{net.description.name} does not take a share, and --keep was given",
                                 "Give --lambda, or a mask net that is trained for shares.")
         else:
             lambdas = tuple(dict.fromkeys(settings.lambdas)) or _own_lambdas(net)
-            asked += [Asked(number, net, setting_of(net, lam=lam)) for lam in lambdas]
+            asked += [NetAtSetting(number, net, setting_of(net, lam=lam)) for lam in lambdas]
     return asked
 
 
@@ -218,7 +218,7 @@ def _own_lambdas(net: MaskNet) -> tuple[float, ...]:
     return tuple(lam for lam in PAPER_LAMBDAS if low <= lam <= high) or own
 
 
-def _check(depth_net: DepthNet, data: RgbdData, settings: Settings) -> None:
+def _check(depth_net: DepthNet, data: RgbdData, settings: EvaluateSettings) -> None:
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     if settings.truth and not data.has_depth:
@@ -232,7 +232,7 @@ def _check(depth_net: DepthNet, data: RgbdData, settings: Settings) -> None:
 class _Evaluation:
     """The measuring itself: nets, data, and the errors of every image so far."""
 
-    def __init__(self, asked: Sequence[Asked], depth_net: DepthNet, data: RgbdData, settings: Settings,
+    def __init__(self, asked: Sequence[NetAtSetting], depth_net: DepthNet, data: RgbdData, settings: EvaluateSettings,
                  device: torch.device) -> None:
         self.asked, self.depth_net, self.data, self.settings = asked, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
@@ -242,7 +242,7 @@ class _Evaluation:
         means = replace(self.in_question.setting.means(self.in_question.mask_net, settings.seed), depth_net=depth_net,
                         direct=replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
-        self.scores = self.rivals.scores | {name: build_method(name, means) for name in ALWAYS}
+        self.scores = self.rivals.scores | {name: build_scorer(name, means) for name in ALWAYS}
         self.at: dict[float, Setting] = {}
         """Of the net in question, for each share that its masks are asked for."""
         # of a relative net without ground truth, depth has a unit of its own and no zero
@@ -336,7 +336,7 @@ def _filled(fill: str, way: str) -> str:
     return f"{way} on {fill}"
 
 
-def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[MaskNet],
+def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequence[MaskNet],
               sanity: dict[str, Any] | None) -> Evaluation:
     """The results document, schema 1.
 
@@ -375,7 +375,7 @@ def _document(evaluation: _Evaluation, summary: Summary, mask_nets: Sequence[Mas
     )
 
 
-def _character(evaluation: _Evaluation, summary: Summary) -> dict[str, Any] | None:
+def _character(evaluation: _Evaluation, summary: TallySummary) -> dict[str, Any] | None:
     """What kind of selection the mask in question is, every `value` a mean over images with its interval.
 
     `undecided`, the share of its values between `bounds`; `border_ratio`, the mean of its outer `border_px` pixels over
@@ -396,7 +396,7 @@ def _character(evaluation: _Evaluation, summary: Summary) -> dict[str, Any] | No
         if one.mask_net.has_dial else None}
 
 
-def _row(summary: Summary, one: Asked) -> dict[str, Any]:
+def _row(summary: TallySummary, one: NetAtSetting) -> dict[str, Any]:
     soft, binary = one.key("soft"), one.key("binary")
     return {"weights": one.number, **one.setting.entry(),
             "mean": summary.mean(soft, "mean"), "mean_ci95": summary.mean_interval(soft, "mean"),

@@ -23,7 +23,7 @@ from torch import Tensor
 from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import image_errors, root
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Setting, Summary, Tally
+from depthcue.evaluation.tally import Setting, Tally, TallySummary
 from depthcue.evaluation.viewing import View
 from depthcue.scorers import keep_first
 
@@ -40,7 +40,7 @@ def measure_orders(tally: Tally, view: View, see: Callable[[Tensor], Tensor], ra
 
     Args:
         see: from a mask, bool (B, 1, H, W), to the depth seen through it.
-        ranks: for each order, `mask` among them, the rank of every pixel (see `selection.rank_pixels`).
+        ranks: for each order, `mask` among them, the rank of every pixel (see `scorers.rank_pixels`).
         shares: rising from 0 to 1.
     """
     first = next(iter(ranks.values()))
@@ -55,7 +55,7 @@ def measure_orders(tally: Tally, view: View, see: Callable[[Tensor], Tensor], ra
                 tally.errors(_insertion_key(way, method, share), view, depth_m)
 
 
-def order_curves(summary: Summary, methods: tuple[str, ...],
+def order_curves(summary: TallySummary, methods: tuple[str, ...],
                  shares: tuple[float, ...] = INSERTION_SHARES) -> dict[str, Any]:
     """The curves over images: `shares`, and for each of WAYS and each order its curve and the area under it.
 
@@ -108,7 +108,7 @@ def measure_under_fills(tally: Tally, view: View, see: Callable[[Tensor, str], T
 
     Args:
         see: from pixels kept, bool (B, 1, H, W), and a fill to the depth seen.
-        mask_ranks: from a share to the rank of every pixel in the mask for that share (see `selection.rank_pixels`).
+        mask_ranks: from a share to the rank of every pixel in the mask for that share (see `scorers.rank_pixels`).
         ranks: the rank of every pixel for each other way to choose.
     """
     for share in FILL_SHARES:
@@ -118,7 +118,7 @@ def measure_under_fills(tally: Tally, view: View, see: Callable[[Tensor, str], T
                 tally.errors(_fill_key(method, share, fill), view, see(kept, fill))
 
 
-def curves_under_fills(summary: Summary, fills: tuple[str, ...], methods: tuple[str, ...],
+def curves_under_fills(summary: TallySummary, fills: tuple[str, ...], methods: tuple[str, ...],
                        settings: Mapping[float, Setting]) -> dict[str, Any]:
     """For every fill and method its errors at each share, and its RMSE minus the mask's on the same images.
 
@@ -154,7 +154,7 @@ def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_m
             tally.add(_to_target(key), measure, errors[measure])
 
 
-def full_errors(summary: Summary, key: str) -> dict[str, dict[str, Any]]:
+def full_errors(summary: TallySummary, key: str) -> dict[str, dict[str, Any]]:
     """The errors of one way to see: `truth` (where the data has any) and `target`.
 
     Each holds `rmse` and MEANS, and for each of them the 95% interval over images, as in `rmse_ci95`. Against the

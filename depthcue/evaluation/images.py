@@ -70,7 +70,7 @@ SHOWN_WIDTH = 384
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleTiles:
     """The pictures of one image, all of one size, by what they show.
 
     Tiles: `picture`; `mask` (the soft mask); `kept_METHOD` (what the net was shown, the rest in its mean colour);
@@ -87,7 +87,7 @@ class Example:
 
 def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float], mask: Tensor,
                  kept: Mapping[str, Tensor], depths_m: Mapping[str, Tensor],
-                 truth: tuple[Tensor, Tensor] | None) -> Example:
+                 truth: tuple[Tensor, Tensor] | None) -> ExampleTiles:
     """Draw the pictures of one image.
 
     Args:
@@ -116,10 +116,10 @@ def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[f
         tiles[f"kept_{method}"] = _enlarge(picture_of(torch.where(pixels, rgb, colour)), factor)
     for label, depth in maps.items():
         tiles[label] = depth_tile(depth, (height, width), (near_m, far_m))
-    return Example(place, name, share, near_m, far_m, tiles)
+    return ExampleTiles(place, name, share, near_m, far_m, tiles)
 
 
-def save_example(example: Example, out: Path) -> dict[str, Any]:
+def save_example(example: ExampleTiles, out: Path) -> dict[str, Any]:
     """Write the tiles under OUT/examples/; return their entry for the results document, paths relative to OUT."""
     paths = {}
     for label, tile in example.tiles.items():

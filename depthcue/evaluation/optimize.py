@@ -26,7 +26,7 @@ from depthcue.evaluation.images import map_of, picture_of, save_row
 from depthcue.evaluation.metrics import roughness
 from depthcue.evaluation.rivals import Stopwatch
 from depthcue.evaluation.statistics import short
-from depthcue.evaluation.tally import Summary, Tally, setting_of
+from depthcue.evaluation.tally import Tally, TallySummary, setting_of
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.files import atomic_path
 from depthcue.imaging import grey8, overlay
@@ -35,7 +35,16 @@ from depthcue.nets.catalog import SHIPPED
 from depthcue.objective import total_variation
 from depthcue.progress import Progress, Silent
 from depthcue.results import Optimization, ResultFolder
-from depthcue.scorers import DirectSettings, Means, Pictures, Score, build_method, judge, optimise_masks, sobel_edges
+from depthcue.scorers import (
+    DirectSettings,
+    Pictures,
+    Scorer,
+    ScorerInputs,
+    build_scorer,
+    judge,
+    optimise_masks,
+    sobel_edges,
+)
 
 DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
 """The ways to a mask, by the equations of the paper."""
@@ -45,7 +54,7 @@ DEFAULT_LAMBDA = 5.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class OptimizeSettings:
     """How to search."""
 
     lam: float | None = None
@@ -71,7 +80,7 @@ class Nets:
 
 
 def optimize_specs(sources: Sequence[str], data: str | None, out: Path | None = None, target: str | None = None,
-                   weights: str | None = None, opposite: str | None = None, settings: Settings | None = None,
+                   weights: str | None = None, opposite: str | None = None, settings: OptimizeSettings | None = None,
                    limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Optimization:
     """`optimize` on pictures or data, and nets, given by their specs.
 
@@ -100,7 +109,7 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path | None = 
     return optimize(nets, opened, out, settings, place, progress)
 
 
-def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: Settings | None = None,
+def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: OptimizeSettings | None = None,
              device: str | torch.device = "cpu", progress: Progress | None = None) -> Optimization:
     """Find a mask for every picture by Eq. (3).
 
@@ -116,7 +125,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: Sett
         DepthcueError: settings that make no sense, a lambda that the mask net does not take, a depth net without
             gradients, no images, nowhere to write.
     """
-    settings = settings or Settings()
+    settings = settings or OptimizeSettings()
     progress = progress or Silent()
     require_gradients(nets.depth, "Eq. (3)")
     settings.direct.check()
@@ -138,7 +147,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: Sett
 class _Search:
     """Nets, data and ways to a mask, and what has been measured of every picture so far."""
 
-    def __init__(self, nets: Nets, data: RgbdData, settings: Settings, device: torch.device) -> None:
+    def __init__(self, nets: Nets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
         self.nets, self.data, self.settings = nets, data, settings
         self.lam = _lambda(nets, settings)
         self.direct = replace(settings.direct, seed=settings.seed)
@@ -148,11 +157,11 @@ class _Search:
                                multiple=multiple)
         self.watch = Stopwatch(device)
         self.tally = Tally()
-        self.ways: dict[str, Score] = {}
+        self.ways: dict[str, Scorer] = {}
         if nets.learned is not None:
-            self.ways[LEARNED] = build_method("mask", Means(nets.learned, settings.lam))
+            self.ways[LEARNED] = build_scorer("mask", ScorerInputs(nets.learned, settings.lam))
         if nets.opposite is not None:
-            self.ways[OPPOSITE] = build_method("mask", Means(nets.opposite))
+            self.ways[OPPOSITE] = build_scorer("mask", ScorerInputs(nets.opposite))
 
     def measure(self, view: View, progress: Progress) -> dict[str, Tensor]:
         """Find every way's masks (B, 1, H, W) for one batch, and add what they come to."""
@@ -192,7 +201,7 @@ class _Search:
             for row, place in enumerate(pictures.places) if place in wanted]
 
 
-def _lambda(nets: Nets, settings: Settings) -> float:
+def _lambda(nets: Nets, settings: OptimizeSettings) -> float:
     if nets.learned is not None:
         setting = setting_of(nets.learned, lam=settings.lam)
         return nets.learned.description.default_lambda if setting.lam is None else setting.lam
@@ -229,7 +238,7 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
     files under OUT.
     """
     settings = search.settings
-    summary = Summary(search.tally, settings.draws, settings.seed)
+    summary = TallySummary(search.tally, settings.draws, settings.seed)
     cost_ms = search.watch.cost_ms()
     ways = {}
     for way in cost_ms:

@@ -12,18 +12,18 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import Viewing
-from depthcue.scorers import METHODS, ORACLES, Means, Pictures, Score, build_method
+from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
 
 ALL = "all"
 """Stands for every way there is."""
-NAMES = tuple(name for name in METHODS if name != "mask")
+NAMES = tuple(name for name in SCORERS if name != "mask")
 
 
 @dataclass(frozen=True)
 class Rivals:
     """Ways to choose pixels that work here, by name, and those that were left out, with the reason."""
 
-    scores: dict[str, Score]
+    scores: dict[str, Scorer]
     left_out: dict[str, str]
 
 
@@ -32,7 +32,7 @@ def wants_scenes(against: Sequence[str]) -> bool:
     return bool({ALL, "object-boundaries"} & set(against))
 
 
-def choose_rivals(against: Sequence[str], means: Means, viewing: Viewing) -> Rivals:
+def choose_rivals(against: Sequence[str], means: ScorerInputs, viewing: Viewing) -> Rivals:
     """The ways called `against`, which may be or hold "all".
 
     Of all, those that cannot work here are left out: the depth net passes no gradients on, the data does not have the
@@ -45,11 +45,11 @@ def choose_rivals(against: Sequence[str], means: Means, viewing: Viewing) -> Riv
         if name not in (*NAMES, ALL):
             raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
                                 f"Choose --against from: {', '.join(NAMES)}, {ALL}.")
-    scores: dict[str, Score] = {}
+    scores: dict[str, Scorer] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):
         try:
-            score = build_method(name, means)
+            score = build_scorer(name, means)
             if name in ORACLES:
                 _, first = next(viewing.pictures([0]))
                 score(first)
@@ -69,7 +69,7 @@ class Stopwatch:
         self._device = device
         self._ms: dict[str, list[float]] = {}
 
-    def score(self, name: str, score: Score, pictures: Pictures) -> Tensor:
+    def score(self, name: str, score: Scorer, pictures: Pictures) -> Tensor:
         """The scores (B, 1, H, W) of `pictures`, and the time it took, kept."""
         self._wait()
         start = time.perf_counter()

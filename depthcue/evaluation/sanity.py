@@ -46,7 +46,7 @@ from depthcue.nets import DepthNet, MaskNet, depth_from, restore_mode
 from depthcue.nets.base import require_gradients
 from depthcue.objective import l_dif, mask_objective, to_reference_range
 from depthcue.progress import Progress, Silent
-from depthcue.scorers import DirectSettings, Pictures, build_method, keep_top, optimise_masks
+from depthcue.scorers import DirectSettings, Pictures, build_scorer, keep_top, optimise_masks
 
 Layer = tuple[str, nn.Module]
 """A module that has weights of its own, and its name in the net."""
@@ -238,7 +238,7 @@ class _Check:
         with torch.no_grad():
             self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
                              for _, pictures in viewing.pictures(self.places)]
-            scores = {name: build_method(name, setting.means(mask_net, sanity.seed)) for name in ORDERS}
+            scores = {name: build_scorer(name, setting.means(mask_net, sanity.seed)) for name in ORDERS}
             self.masks = [scores["mask"](pictures) for pictures in self.pictures]
             self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
                          for name, score in scores.items()}
@@ -326,7 +326,7 @@ class _Check:
                 mask_objective(l_dif(seen, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
                 adam.step()
         with torch.no_grad():
-            score = build_method("mask", self.setting.means(learner.eval()))
+            score = build_scorer("mask", self.setting.means(learner.eval()))
             return [score(pictures) for pictures in self.pictures]
 
     def _agreement(self, masks: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, Any] | None:

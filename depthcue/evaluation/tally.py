@@ -27,7 +27,7 @@ from depthcue.nets import (
     MaskNet,
 )
 from depthcue.progress import Progress
-from depthcue.scorers import Means, build_method
+from depthcue.scorers import ScorerInputs, build_scorer
 
 TARGET = "target"
 """The key of what the net sees in whole pictures."""
@@ -61,7 +61,7 @@ class Tally:
                 self.add(key, measure, values)
 
 
-class Summary:
+class TallySummary:
     """Numbers over images, with 95% bootstrap intervals, from those of each image."""
 
     def __init__(self, tally: Tally, draws: int = DRAWS, seed: int = 0) -> None:
@@ -183,9 +183,9 @@ class Setting:
     """λ, or what a share answers to; None where the card of a net of shares does not say."""
     keep: float | None = None
 
-    def means(self, mask_net: MaskNet, seed: int = 0) -> Means:
-        """For `selection.build_method`."""
-        return Means(mask_net, self.lam, seed, keep=self.keep)
+    def means(self, mask_net: MaskNet, seed: int = 0) -> ScorerInputs:
+        """For `scorers.build_scorer`."""
+        return ScorerInputs(mask_net, self.lam, seed, keep=self.keep)
 
     def entry(self) -> dict[str, Any]:
         """As a results document has it."""
@@ -248,7 +248,7 @@ def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps
     if span is None:
         raise ValueError(f"{mask_net.description.name} has no dial to turn")
     lambdas = np.geomspace(*span, steps).clip(*span).tolist()
-    methods = [build_method("mask", Means(mask_net, lam)) for lam in lambdas]
+    methods = [build_scorer("mask", ScorerInputs(mask_net, lam)) for lam in lambdas]
     totals = np.zeros(steps)
     for _, pictures in viewing.pictures(places):
         for step, method in enumerate(methods):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue.data import Batch, KnownScenes, RgbdData
+from depthcue.data import KnownScenes, RgbdBatch, RgbdData
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size
 from depthcue.nets import (
@@ -49,7 +49,7 @@ class Viewing:
         # one size for all nets, so that a mask lies on the depth net's own pixels
         self.multiple = lcm(depth_net.description.multiple, multiple)
 
-    def pictures(self, places: Sequence[int] | None = None) -> Iterator[tuple[Batch, Pictures]]:
+    def pictures(self, places: Sequence[int] | None = None) -> Iterator[tuple[RgbdBatch, Pictures]]:
         """Batches as the data has them, and as the nets see them: (B, 3, H, W) at the depth net's working size."""
         places = range(len(self.data)) if places is None else places
         for start in range(0, len(places), self.batch_size):
@@ -87,7 +87,7 @@ class View:
         target_m: N(I), depth from the whole picture, (B, 1, h, w) metres.
     """
 
-    def __init__(self, depth_net: DepthNet, batch: Batch, pictures: Pictures, far_m: float) -> None:
+    def __init__(self, depth_net: DepthNet, batch: RgbdBatch, pictures: Pictures, far_m: float) -> None:
         self._depth_net = depth_net
         self.batch, self.pictures = batch, pictures
         self.normalised = depth_net.normalise(pictures.rgb)

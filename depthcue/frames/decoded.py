@@ -35,7 +35,7 @@ _LUMA_FIRST = frozenset(("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p"
 class Decoded:
     """One frame; `size` is (H, W), upright. Used by one thread at a time."""
 
-    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, turn: "Turn",
+    def __init__(self, frame: VideoFrame, scaler: VideoReformatter, turn: "Orientation",
                  size: tuple[int, int] | None = None) -> None:
         """
         Args:
@@ -92,7 +92,7 @@ def _widened(luma: Grey) -> Grey:
     return ((above_black * np.uint16(298) + np.uint16(128)) >> 8).astype(np.uint8)  # 298/256 for 255/219
 
 
-class Turn:
+class Orientation:
     """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
 
     def __init__(self, a: int, b: int, c: int, d: int) -> None:
@@ -111,7 +111,7 @@ class Turn:
         return upright[::-1 if self._flips_rows else 1, ::-1 if self._flips_columns else 1]
 
 
-def turn_of(frame: VideoFrame) -> Turn:
+def orientation_of(frame: VideoFrame) -> Orientation:
     """The turn that a frame asks for.
 
     To be asked of a video's first frame alone: asking makes the frame refer to itself, and such frames stay in memory
@@ -120,9 +120,9 @@ def turn_of(frame: VideoFrame) -> Turn:
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
     except KeyError:
-        return Turn(1, 0, 0, 1)
+        return Orientation(1, 0, 0, 1)
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(memoryview(matrix)[:36]))
-    return Turn(a, b, c, d)
+    return Orientation(a, b, c, d)
 
 
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}

@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import Decoded, Display, Turn, turn_of
+from depthcue.frames.decoded import Decoded, Display, Orientation, orientation_of
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import Input
 from depthcue.frames.videos import hardware_decoding, open_address, open_device
@@ -79,7 +79,7 @@ class LiveSource(FrameSource):
         self._options = options
         self._scaler = VideoReformatter()
         self._display = Display(self._note)
-        self._turn: Turn | None = None
+        self._turn: Orientation | None = None
         self._leaving = threading.Event()
         self._news = threading.Condition()
         # from here on, guarded by it
@@ -95,7 +95,7 @@ class LiveSource(FrameSource):
         try:
             if self._wait() and self._newest is not None:
                 frame = self._newest[0]
-                self._turn = turn_of(frame)
+                self._turn = orientation_of(frame)
                 self.size = self._turn.size(frame.height, frame.width)
         except BaseException:
             self.close()

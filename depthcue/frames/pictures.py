@@ -172,14 +172,14 @@ def decode_on_gpu(path: Path, opened: Image.Image) -> Rgb | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class StillPicture:
     """A decoded picture: uint8 RGB (H, W, 3), upright, and what was done to it that a user would want to know."""
 
     rgb: Rgb
     notes: tuple[str, ...] = ()
 
 
-def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
+def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
     """Decode a picture file.
 
     The EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted (16 bit scaled by 1/257, not
@@ -200,7 +200,7 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
         with path.open("rb") as file, _open(file, path, notes) as image:
             on_gpu = decode_on_gpu(path, image) if decoder == "gpu" else None
             if on_gpu is not None:
-                return Picture(on_gpu, tuple(notes))
+                return StillPicture(on_gpu, tuple(notes))
             image.load()
             return _converted(_upright(image, notes), path, notes)
     except (DepthcueError, MemoryError):
@@ -214,6 +214,18 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> Picture:
     except Exception as error:  # decoders raise nearly anything on damaged files: SyntaxError, struct.error, EOFError …
         raise DepthcueError(f"{path} cannot be decoded: {error or type(error).__name__}",
                             "It is damaged or cut off; copy or download it again.") from error
+
+
+def rgb_of(image: Image.Image) -> Rgb:
+    """An image in memory as uint8 RGB (H, W, 3), upright; converted as `load_picture` converts a file.
+
+    Raises:
+        DepthcueError: it is damaged, or of a kind that has no 8 bits.
+    """
+    try:
+        return _converted(_upright(image, []), Path(getattr(image, "filename", "") or "the image"), []).rgb
+    except (OSError, SyntaxError) as error:  # its file is read now
+        raise DepthcueError(f"a PIL image cannot be decoded: {error}", "It is damaged or cut off.") from error
 
 
 def _open(file: BinaryIO, path: Path, notes: list[str]) -> Image.Image:
@@ -239,7 +251,7 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
         return image
 
 
-def _converted(image: Image.Image, path: Path, notes: list[str]) -> Picture:
+def _converted(image: Image.Image, path: Path, notes: list[str]) -> StillPicture:
     if image.mode.startswith("I;16") or image.mode == "I":
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
@@ -262,7 +274,7 @@ def _converted(image: Image.Image, path: Path, notes: list[str]) -> Picture:
             notes.append("transparent: shown on mid-grey")
     else:
         rgb = np.array(image.convert("RGB"))  # a copy, which may be written to
-    return Picture(rgb, tuple(notes))
+    return StillPicture(rgb, tuple(notes))
 
 
 def _from_grey(values: Rgb) -> Rgb:

@@ -40,7 +40,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Encoder:
+class VideoEncoding:
     """How one is used."""
 
     name: str
@@ -57,17 +57,17 @@ class Encoder:
 
 
 ENCODERS = {encoder.name: encoder for encoder in (
-    Encoder("libx264", lambda quantiser: {"qp": str(quantiser), "preset": "ultrafast", "bf": "0"},
-            "yuv420p", "yuv444p"),
+    VideoEncoding("libx264", lambda quantiser: {"qp": str(quantiser), "preset": "ultrafast", "bf": "0"},
+                  "yuv420p", "yuv444p"),
     # NVIDIA; not on H100 and H200, which decode but do not encode
-    Encoder("h264_nvenc", lambda quantiser: {"rc": "constqp", "qp": str(quantiser), "preset": "p1", "bf": "0"},
-            "yuv420p", "yuv444p"),
+    VideoEncoding("h264_nvenc", lambda quantiser: {"rc": "constqp", "qp": str(quantiser), "preset": "p1", "bf": "0"},
+                  "yuv420p", "yuv444p"),
     # Intel
-    Encoder("h264_qsv", lambda quantiser: {"global_quality": str(quantiser), "preset": "veryfast", "bf": "0"},
-            "nv12", None),
+    VideoEncoding("h264_qsv", lambda quantiser: {"global_quality": str(quantiser), "preset": "veryfast", "bf": "0"},
+                  "nv12", None),
     # AMD
-    Encoder("h264_amf", lambda quantiser: {"rc": "cqp", "qp_i": str(quantiser), "qp_p": str(quantiser),
-                                           "quality": "speed"}, "yuv420p", None),
+    VideoEncoding("h264_amf", lambda quantiser: {"rc": "cqp", "qp_i": str(quantiser), "qp_p": str(quantiser),
+                                                 "quality": "speed"}, "yuv420p", None),
 )}
 SOFTWARE = ENCODERS["libx264"]
 """The default: it is everywhere, takes every size, and writes the same bits on every machine."""
@@ -82,7 +82,7 @@ def check_encoder(name: str) -> None:
         raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
 
 
-def find_encoder(name: str, size: tuple[int, int]) -> Encoder:
+def find_encoder(name: str, size: tuple[int, int]) -> VideoEncoding:
     """The encoder `name` for pictures of `size` (H, W), tried out; `auto`: the first on a GPU that works, else libx264.
 
     Raises:

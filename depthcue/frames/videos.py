@@ -30,7 +30,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import Decoded, Display, turn_of
+from depthcue.frames.decoded import Decoded, Display, orientation_of
 from depthcue.frames.frame import Frame, FrameSource
 
 FORMATS = ("mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu",
@@ -254,7 +254,7 @@ class VideoSource(FrameSource):
         if self._first is None:
             raise DepthcueError(f"{self.path} holds no frame that can be decoded", "It is empty, damaged or cut off.")
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
-        self._turn = turn_of(self._first)
+        self._turn = orientation_of(self._first)
         self.size = self._turn.size(self._first.height, self._first.width)
         self.pixel_aspect = 1 / aspect if self._turn.swaps_sides else aspect
 

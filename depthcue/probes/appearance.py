@@ -22,21 +22,21 @@ from torch.nn import functional
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
+    Answer,
     Case,
     Chance,
     Dropped,
     Experiment,
     Findings,
     Readings,
-    Seen,
     Unreadable,
     Variant,
 )
 from depthcue.probes.cutouts import blur
 from depthcue.probes.following import LINES_M, take
-from depthcue.probes.photographs import FrameScene, Photographs
+from depthcue.probes.photographs import FrameScene, PhotographStage
 from depthcue.probes.reading import focused
-from depthcue.probes.stage import LEAST_PIXELS, Rendered, RenderedScene
+from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage
 from depthcue.scenes import ObjectTurn, Turn
 from depthcue.scenes.materials import Paint
 from depthcue.scenes.staging import FLOOR, Show
@@ -120,7 +120,7 @@ _MOST_SCALED = 6.0
 
 
 @dataclass(frozen=True)
-class Measured(Variant):
+class AppearanceVariant(Variant):
     """A variant whose depth is known: (1, H, W) metres, and where, bool (1, H, W); None where there is no depth."""
 
     depth_m: Tensor | None = None
@@ -128,11 +128,11 @@ class Measured(Variant):
 
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, Rendered)
+    assert isinstance(stage, RenderedStage)
     return take(stage, lambda scene, number: _rendered_case(stage, scene, number))
 
 
-def _rendered_case(stage: Rendered, scene: RenderedScene, number: int) -> Case | Dropped:
+def _rendered_case(stage: RenderedStage, scene: RenderedScene, number: int) -> Case | Dropped:
     known = scene.valid & (scene.depth_m < RANGE_M[scene.kind])
     if int(known.sum()) < LEAST_PIXELS:
         return Dropped(scene.name, "nothing within the range")
@@ -140,9 +140,9 @@ def _rendered_case(stage: Rendered, scene: RenderedScene, number: int) -> Case |
 
     def variants() -> Iterator[Variant]:
         for condition, rgb in (*_in_other_colours(scene.bare, other), *_turned(scene)):
-            yield Measured(condition, 0.0, rgb, same=scene.valid, depth_m=scene.depth_m, known=known)
+            yield AppearanceVariant(condition, 0.0, rgb, same=scene.valid, depth_m=scene.depth_m, known=known)
 
-    reference = Measured("", 0.0, scene.bare, depth_m=scene.depth_m, known=known)
+    reference = AppearanceVariant("", 0.0, scene.bare, depth_m=scene.depth_m, known=known)
     return Case(scene.name, reference, variants(), (scene.depth_m, known))
 
 
@@ -193,7 +193,7 @@ def _swapped(scene: RenderedScene) -> Turn:
 
 
 def _photographs(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, Photographs)
+    assert isinstance(stage, PhotographStage)
     scenes = [stage.scene(number) for number in range(min(stage.count, len(stage.frames)))]
     usable = [scene for scene in scenes if isinstance(scene, FrameScene)]
     yield from (scene for scene in scenes if isinstance(scene, Dropped))
@@ -207,15 +207,17 @@ def _photograph_case(scene: FrameScene, other: Tensor) -> Case:
 
     def variants() -> Iterator[Variant]:
         for condition, rgb in _in_other_colours(scene.bare, other):
-            yield Measured(condition, 0.0, rgb, same=torch.ones_like(scene.ground), depth_m=scene.depth_m, known=known)
+            yield AppearanceVariant(condition, 0.0, rgb, same=torch.ones_like(scene.ground), depth_m=scene.depth_m,
+                                    known=known)
 
     anchor = scene.anchor if scene.depth_m is None or known is None else (scene.depth_m, known)
-    return Case(scene.name, Measured("", 0.0, scene.bare, depth_m=scene.depth_m, known=known), variants(), anchor)
+    return Case(scene.name, AppearanceVariant("", 0.0, scene.bare, depth_m=scene.depth_m, known=known), variants(),
+                anchor)
 
 
-def read(variant: Variant, seen: Seen) -> dict[str, float]:
+def read(variant: Variant, seen: Answer) -> dict[str, float]:
     """`abs_rel` against ground truth where there is some; `change`: mean relative change against the reference."""
-    assert isinstance(variant, Measured)
+    assert isinstance(variant, AppearanceVariant)
     numbers = {} if not variant.condition else {CHANGE: float((seen.depth / seen.reference - 1).abs().mean())}
     if variant.depth_m is None or variant.known is None:
         return numbers

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from depthcue.probes.contract import (
+    Answer,
     Case,
     Chance,
     Findings,
     Readings,
-    Seen,
     Unreadable,
     Variant,
     curve,
@@ -99,7 +99,7 @@ def window_for(size: tuple[int, int], most_deg: float) -> tuple[int, int]:
     return math.floor(height * factor), math.floor(width * factor)
 
 
-def read_turn(variant: Variant, seen: Seen, number: str, angle: float | Unreadable) -> dict[str, float]:
+def read_turn(variant: Variant, seen: Answer, number: str, angle: float | Unreadable) -> dict[str, float]:
     """The angle read off the ground beside the distance of the obstacle.
 
     Raises:

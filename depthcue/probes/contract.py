@@ -107,7 +107,7 @@ def each_case(placed: Iterable[tuple[Any, ...] | Dropped], make: Callable[..., C
 
 
 @dataclass(frozen=True)
-class Seen:
+class Answer:
     """What the net sees in the pictures of a case: depth (H, W) at the picture's size, positive, in one unit a case."""
 
     depth: Tensor
@@ -262,7 +262,7 @@ class Experiment:
     name: str
     question: str
     cases: Mapping[str, Callable[[Any], Iterator[Case | Dropped]]]
-    read: Callable[[Variant, Seen], dict[str, float]]
+    read: Callable[[Variant, Answer], dict[str, float]]
     conclude: Callable[[Sequence[Readings], Chance], Findings]
 
     @property

@@ -71,7 +71,17 @@ from depthcue.probes.following import (
     unchanged,
 )
 from depthcue.probes.reading import APERTURE, blurred, focused
-from depthcue.probes.stage import LEAST_PIXELS, Card, Pose, Rendered, RenderedScene, Thing, alike, hang, hidden
+from depthcue.probes.stage import (
+    LEAST_PIXELS,
+    Figure,
+    Pose,
+    RenderedScene,
+    RenderedStage,
+    Thing,
+    alike,
+    hidden,
+    show_figures,
+)
 from depthcue.scenes import Turn
 from depthcue.scenes.materials import Material
 from depthcue.scenes.staging import Prop, Show, seen_props
@@ -87,7 +97,7 @@ def perspective_pattern(near_m: float) -> Material:
                     parity=(1.0, 0.0, 0.0))
 
 
-def _perspective_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+def _perspective_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
     return take(stage, lambda scene, _: painted_case(scene, LINES, perspective_pattern))
 
 
@@ -112,7 +122,7 @@ def texture_gradient_pattern(near_m: float) -> Material:
                     noise_mix=1.0, sharpness=4.0)
 
 
-def _texture_gradient_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+def _texture_gradient_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
     return take(stage, lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern))
 
 
@@ -181,7 +191,7 @@ def _upside_down(rgb: Tensor, region: Tensor, filling: Tensor) -> Tensor:
     return turned
 
 
-def _shading_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+def _shading_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
     return take(stage, _shading_case)
 
 
@@ -221,7 +231,7 @@ def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
 
 
 def _haze_cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, Rendered)
+    assert isinstance(stage, RenderedStage)
     return each_case(stage.familiar([Pose()]), _haze_case)
 
 
@@ -258,7 +268,7 @@ def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
 
 
 def _blur_cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, Rendered)
+    assert isinstance(stage, RenderedStage)
     return each_case(stage.familiar([Pose()]), _blur_case)
 
 
@@ -278,20 +288,20 @@ _WORLD_RATIO = 2.0
 """At this ratio the figures also hang where their sizes tell, for the net's own error."""
 
 
-def relative_size_pair(scene: RenderedScene, number: int, told: float, true: float) -> list[Card]:
+def relative_size_pair(scene: RenderedScene, number: int, told: float, true: float) -> list[Figure]:
     """The figure that is to look farther, then the other one; their sides change from scene to scene."""
     aside = _PAIR_ASIDE if number % 2 else -_PAIR_ASIDE
     cards = []
     for way in (1, -1):
         size = _PAIR_SIZE / math.sqrt(told) ** way
-        cards.append(Card(scene.seed, aside * way, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** way))
+        cards.append(Figure(scene.seed, aside * way, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** way))
     return cards
 
 
 def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
     plan = [("", 1.0, 1.0), *((SIZE, level, 1.0) for level in LEVELS), (WORLD, _WORLD_RATIO, _WORLD_RATIO)]
     cards = [relative_size_pair(scene, number, told, true) for _, told, true in plan]
-    rendering, regions = hang(scene, cards)
+    rendering, regions = show_figures(scene, cards)
     if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
@@ -311,7 +321,7 @@ def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
                 elsewhere(scene.anchor, regions[0][0] | regions[0][1]))
 
 
-def _relative_size_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+def _relative_size_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
     return take(stage, _relative_size_case)
 
 
@@ -333,11 +343,11 @@ _HAIR = 1.004
 _CARD_SIZE, _CARD_ASIDE, _UP = 0.24, 0.07, 0.04
 
 
-def occlusion_pair(scene: RenderedScene, number: int, step: float) -> list[Card]:
+def occlusion_pair(scene: RenderedScene, number: int, step: float) -> list[Figure]:
     """Two figures, the first of them `step` times as far as the other (below 1: nearer)."""
     way = 1 if number % 2 else -1
     seeds = (2 * scene.seed, 2 * scene.seed + 1)
-    return [Card(seed, way * sign * _CARD_ASIDE, sign * _UP, _CARD_SIZE, scene.nearest_m * math.sqrt(step) ** sign)
+    return [Figure(seed, way * sign * _CARD_ASIDE, sign * _UP, _CARD_SIZE, scene.nearest_m * math.sqrt(step) ** sign)
             for seed, sign in zip(seeds, (1, -1), strict=True)]
 
 
@@ -345,7 +355,7 @@ def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
     # in the reference the first figure covers the other; then it is covered; at last it hangs where that puts it
     plan = [("", 1 / _HAIR, 1 / STEP), (COVERED, _HAIR, STEP), (STEPPED, STEP, STEP)]
     cards = [occlusion_pair(scene, number, step) for _, step, _ in plan]
-    rendering, regions = hang(scene, cards)
+    rendering, regions = show_figures(scene, cards)
     if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
@@ -364,7 +374,7 @@ def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
                 elsewhere(scene.anchor, overlap | first | second))
 
 
-def _occlusion_cases(stage: Rendered) -> Iterator[Case | Dropped]:
+def _occlusion_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
     return take(stage, _occlusion_case)
 
 

@@ -17,19 +17,19 @@ import torch
 from torch import Tensor
 
 from depthcue.probes.contract import (
+    Answer,
     Case,
     Chance,
     Dropped,
     Findings,
     Floats,
     Readings,
-    Seen,
     Unreadable,
     Variant,
     curve,
     slope_through,
 )
-from depthcue.probes.stage import LEAST_PIXELS, Rendered, RenderedScene, distance_of
+from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage, distance_of
 from depthcue.scenes import Turn
 from depthcue.scenes.materials import Material, Paint
 from depthcue.scenes.staging import FLOOR, Show
@@ -71,7 +71,7 @@ def elsewhere(anchor: tuple[Tensor, Tensor], cue: Tensor) -> tuple[Tensor, Tenso
     return depth_m, known & ~cue
 
 
-def take(stage: Rendered, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
+def take(stage: RenderedStage, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
     """As many cases as the stage is to show, each built from the next scene and its number."""
     found = 0
     for number, scene in enumerate(stage.scenes()):
@@ -82,7 +82,7 @@ def take(stage: Rendered, build: Callable[[RenderedScene, int], Case | Dropped])
         yield case
 
 
-def read_ratio(variant: Variant, seen: Seen) -> dict[str, float]:
+def read_ratio(variant: Variant, seen: Answer) -> dict[str, float]:
     """`ratio`: the distance of a compared variant's region over that of what it is compared with; else the distance of
     the region alone. Nothing where a variant has no region."""
     if variant.region is None:

@@ -181,7 +181,7 @@ def _horizon_in_picture(rgb: Tensor) -> float:
     return sighting.y
 
 
-class Photographs:
+class PhotographStage:
     """The stage: frames and cut-outs, in pairs (a `Stage`)."""
 
     name = PHOTOGRAPHS
@@ -197,7 +197,7 @@ class Photographs:
 
     @classmethod
     def open(cls, frames: str | None, objects: Path | None, horizon: float | None, limit: int | None,
-             seed: int = 0) -> "Photographs":
+             seed: int = 0) -> "PhotographStage":
         """Open frames (`kitti:PATH`, `folder:PATH` or a plain folder) and a folder of cut-outs.
 
         Raises:

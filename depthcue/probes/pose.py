@@ -38,13 +38,13 @@ from depthcue.probes.camera import (
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
+    Answer,
     Case,
     Chance,
     Dropped,
     Experiment,
     Findings,
     Readings,
-    Seen,
     Unreadable,
     Variant,
     curve,
@@ -54,7 +54,7 @@ from depthcue.probes.cutouts import CutOut
 from depthcue.probes.following import share_followed
 from depthcue.probes.photographs import FOCAL_PX, FrameScene
 from depthcue.probes.reading import read_horizon, read_roll
-from depthcue.probes.stage import LEAST_PIXELS, Rendered, RenderedScene, Shown, Thing, distance_of, exact_distance
+from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage, Shown, Thing, distance_of, exact_distance
 from depthcue.scenes import Turn
 
 SHIFTS_PX = (-30, -20, -10, 0, 10, 20, 30)
@@ -102,7 +102,7 @@ def _degrees_down(row: float, height: int, focal_px: float) -> float:
     return math.degrees(math.atan((row - (height / 2 - 0.5)) / focal_px))
 
 
-def read_pitch(variant: Variant, seen: Seen) -> dict[str, float]:
+def read_pitch(variant: Variant, seen: Answer) -> dict[str, float]:
     """`horizon_deg`: degrees by which the ground's horizon lies below the middle; `distance` of the obstacle."""
     assert variant.ground is not None
     angle: float | Unreadable
@@ -152,7 +152,7 @@ def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
     return photograph_case(scene, cutout.name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), ROLL)
 
 
-def read_roll_of(variant: Variant, seen: Seen) -> dict[str, float]:
+def read_roll_of(variant: Variant, seen: Answer) -> dict[str, float]:
     """`roll_deg`, read off the ground; `distance` of the obstacle."""
     assert variant.ground is not None
     angle: float | Unreadable
@@ -206,11 +206,11 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
 
 
 def _cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, Rendered)
+    assert isinstance(stage, RenderedStage)
     return each_case(stage.familiar([AHEAD]), _case)
 
 
-def read_viewpoint(variant: Variant, seen: Seen) -> dict[str, float]:
+def read_viewpoint(variant: Variant, seen: Answer) -> dict[str, float]:
     """`distance` of the obstacle, and by which factor the ground is seen farther in the same pixels: `ground`."""
     numbers = {DISTANCE: distance_of(variant, seen)}
     if variant.ground is None:

@@ -14,6 +14,7 @@ import numpy as np
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
+    Answer,
     Case,
     Chance,
     Dropped,
@@ -21,7 +22,6 @@ from depthcue.probes.contract import (
     Findings,
     Floats,
     Readings,
-    Seen,
     Unreadable,
     Variant,
     curve,
@@ -77,7 +77,7 @@ def _case(scene: Scene, plan: Sequence[tuple[Any, Mapping[str, Sequence[float]]]
     return Case(scene.name, Variant("", 0.0, scene.bare), variants(), scene.anchor, plan[0][0].name)
 
 
-def read(variant: Variant, seen: Seen) -> dict[str, float]:
+def read(variant: Variant, seen: Answer) -> dict[str, float]:
     """`distance`: the mean depth seen on the obstacle.
 
     Raises:

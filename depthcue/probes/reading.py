@@ -24,7 +24,7 @@ from torch import Tensor
 
 from depthcue.nets import DepthNet, MaskNet, fit, resize
 from depthcue.nets.units import Units, aligned_units
-from depthcue.probes.contract import FAR, Case, Floats, Seen, Unreadable, Variant
+from depthcue.probes.contract import FAR, Answer, Case, Floats, Unreadable, Variant
 from depthcue.probes.cutouts import blur
 from depthcue.probes.stage import LEAST_PIXELS, Scene, pixels_of
 
@@ -43,7 +43,7 @@ class Sight:
         self.depth_net, self.mask_net = depth_net, mask_net
         self.device, self.batch_size = torch.device(device), batch_size
 
-    def look(self, case: Case) -> Iterator[tuple[Variant, Seen, Tensor | None]]:
+    def look(self, case: Case) -> Iterator[tuple[Variant, Answer, Tensor | None]]:
         """Every variant with what is seen in it, and its mask (1, H, W), None without a mask net; the reference first.
 
         Memory holds one batch of variants, however many a case has.
@@ -54,13 +54,13 @@ class Sight:
         relative = self.depth_net.description.relative
         units = self._aligned(first, depth_m, known) if relative else None
         reference = self._depth(first, units, (height, width))
-        yield case.reference, Seen(reference, reference), self._masks([case.reference])[0]
+        yield case.reference, Answer(reference, reference), self._masks([case.reference])[0]
         while batch := list(islice(case.variants, self.batch_size)):
             for variant, prediction, mask in zip(batch, self._predict(batch), self._masks(batch), strict=True):
                 own = units
                 if relative and variant.same is not None:
                     own = self._aligned(prediction, reference[None, None], variant.same[None].to(self.device))
-                yield variant, Seen(self._depth(prediction, own, (height, width)), reference), mask
+                yield variant, Answer(self._depth(prediction, own, (height, width)), reference), mask
 
     def _stack(self, variants: Sequence[Variant]) -> Tensor:
         return torch.stack([variant.rgb for variant in variants]).to(self.device)  # (B, 3, H, W)
@@ -148,7 +148,7 @@ class Presence:
         return self.completeness >= SEEN_FROM
 
 
-def presence_numbers(variant: Variant, seen: Seen) -> dict[str, float]:
+def presence_numbers(variant: Variant, seen: Answer) -> dict[str, float]:
     """The presence of the obstacle of a variant, whose truth says `contact_row`, and whose reference is without it.
 
     Returns:
@@ -167,7 +167,7 @@ def against_bare(scene: Scene, obstacle: Any, variants: Iterator[Variant]) -> Ca
     return Case(scene.name, Variant("", 0.0, scene.bare), variants, scene.anchor, obstacle.name)
 
 
-def read_presence(variant: Variant, seen: Seen) -> dict[str, float]:
+def read_presence(variant: Variant, seen: Answer) -> dict[str, float]:
     """`presence_numbers`; nothing of the scene without the obstacle."""
     return {} if variant.region is None else presence_numbers(variant, seen)
 

@@ -33,19 +33,19 @@ from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
     STAGES,
+    Answer,
     Case,
     Chance,
     Dropped,
     Experiment,
     Readings,
-    Seen,
     Stage,
     Unreadable,
     Variant,
 )
-from depthcue.probes.photographs import Photographs
+from depthcue.probes.photographs import PhotographStage
 from depthcue.probes.reading import Sight
-from depthcue.probes.stage import Rendered
+from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Progress, Silent
 from depthcue.results import Probe, ResultFolder, read_result
 
@@ -70,7 +70,7 @@ class ExampleKeeper:
         self._kept: dict[str, tuple[float, Rgb, Rgb]] = {}
         self._scale = (1.0, 2.0)
 
-    def offer(self, case: str, variant: Variant, seen: Seen) -> None:
+    def offer(self, case: str, variant: Variant, seen: Answer) -> None:
         """Keep a variant if it is one to be shown."""
         if not self._case:
             self._case = case
@@ -136,7 +136,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProbeSettings:
     """What can be chosen besides nets and experiments.
 
     Attributes:
@@ -160,7 +160,7 @@ class Settings:
 
 
 @dataclass
-class _Run:
+class _ExperimentRun:
     """What one experiment has measured on one stage so far."""
 
     readings: list[Readings] = field(default_factory=list)
@@ -169,7 +169,8 @@ class _Run:
     unreadable: Counter[str] = field(default_factory=Counter)
 
 
-def probe_specs(names: Sequence[str], target: str | None, out: Path | None = None, settings: Settings | None = None,
+def probe_specs(names: Sequence[str], target: str | None, out: Path | None = None,
+                settings: ProbeSettings | None = None,
                 weights: str | None = None, device: str = "auto", progress: Progress | None = None,
                 beside: Sequence[Path] = ()) -> Probe:
     """`probe` on nets given as the command line has them.
@@ -188,7 +189,7 @@ def probe_specs(names: Sequence[str], target: str | None, out: Path | None = Non
     return probe(names, depth_net, out, settings, mask_net, place, progress, beside)
 
 
-def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, settings: Settings | None = None,
+def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, settings: ProbeSettings | None = None,
           mask_net: MaskNet | None = None, device: str | torch.device = "cpu",
           progress: Progress | None = None, beside: Sequence[Path] = ()) -> Probe:
     """Run experiments on a depth net in eval mode.
@@ -209,7 +210,7 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, se
     Raises:
         DepthcueError: an unknown experiment or stage, a stage without what it needs, nowhere to write.
     """
-    settings = settings or Settings()
+    settings = settings or ProbeSettings()
     progress = progress or Silent()
     chosen = choose(names)
     others = [read_profile(path) for path in beside]
@@ -262,8 +263,8 @@ def read_profile(path: Path) -> dict[str, Any]:
     return {name: other[name] for name in ("target_net", "stages", "profile")}
 
 
-def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Settings,
-                device: str | torch.device) -> Mapping[str, Rendered | Photographs]:
+def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: ProbeSettings,
+                device: str | torch.device) -> Mapping[str, RenderedStage | PhotographStage]:
     """The stages that were asked for and that an experiment needs.
 
     Raises:
@@ -284,11 +285,11 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Set
             raise DepthcueError(f"{', '.join(idle)}: no photographs are shown",
                                 "Give --frames and --objects, and leave --stage away or say both.")
     used = {stage for experiment in chosen for stage in experiment.stages}
-    openers: dict[str, Callable[[], Rendered | Photographs]] = {
-        RENDERED: lambda: Rendered.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
-                                           device),
-        PHOTOGRAPHS: lambda: Photographs.open(settings.frames, settings.objects, settings.horizon, settings.limit,
-                                              settings.seed)}
+    openers: dict[str, Callable[[], RenderedStage | PhotographStage]] = {
+        RENDERED: lambda: RenderedStage.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
+                                                device),
+        PHOTOGRAPHS: lambda: PhotographStage.open(settings.frames, settings.objects, settings.horizon, settings.limit,
+                                                  settings.seed)}
     stages = {name: openers[name]() for name in wanted if name in used}
     if not stages:
         raise DepthcueError(f"{', '.join(experiment.name for experiment in chosen)}: nothing to show on the stage "
@@ -302,7 +303,7 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
     """Run one experiment on one stage; its entry in `experiments` of the results document."""
     start = time.perf_counter()
     progress.start(f"{experiment.name}, {stage.name}")
-    run = _Run()
+    run = _ExperimentRun()
     for case in experiment.cases[stage.name](stage):
         if isinstance(case, Dropped):
             run.dropped.append(case)
@@ -319,7 +320,7 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
             "seconds": short(time.perf_counter() - start)}
 
 
-def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _Run, keeper: ExampleKeeper,
+def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _ExperimentRun, keeper: ExampleKeeper,
                progress: Progress) -> Readings:
     readings = Readings(case.scene)
     before = None

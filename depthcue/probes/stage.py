@@ -16,7 +16,7 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthDescription
-from depthcue.probes.contract import FAR, RENDERED, Dropped, Seen, Unreadable, Variant
+from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
 from depthcue.scenes.render import Rendering
 from depthcue.scenes.staging import Prop, Show, photograph, seen_floor, seen_props, stage_world
@@ -115,7 +115,7 @@ def pixels_of(variant: Variant) -> Tensor:
     return variant.region[0]
 
 
-def distance_of(variant: Variant, seen: Seen) -> float:
+def distance_of(variant: Variant, seen: Answer) -> float:
     """The mean depth seen on the obstacle, in the unit of the case.
 
     Raises:
@@ -239,7 +239,7 @@ def _rows(region: Tensor) -> int:
     return int(region.any(2).sum())
 
 
-class Rendered:
+class RenderedStage:
     """The stage: as many scenes as asked for, each with the obstacles an experiment wants (a `Stage`)."""
 
     name = RENDERED
@@ -251,7 +251,7 @@ class Rendered:
 
     @classmethod
     def for_net(cls, net: DepthDescription, kind: str | None, limit: int | None, seed: int,
-                device: str | torch.device = "cpu") -> "Rendered":
+                device: str | torch.device = "cpu") -> "RenderedStage":
         """Scenes of a kind, by default the one the net's range fits, at the net's working size.
 
         Raises:
@@ -331,7 +331,7 @@ _LEAST_APART = 0.08
 
 
 @dataclass(frozen=True)
-class Card:
+class Figure:
     """A figure as it is seen: left, up: of its middle, from the middle of the horizon, and size: its height, all as
     tangents of angles; distance_m: where it hangs; seed: of its shape and colour."""
 
@@ -348,7 +348,7 @@ class Card:
                     shadow=False, seed=self.seed)
 
 
-def hang(scene: RenderedScene, pairs: Sequence[Sequence[Card]]) -> tuple[Rendering, list[list[Tensor]]]:
+def show_figures(scene: RenderedScene, pairs: Sequence[Sequence[Figure]]) -> tuple[Rendering, list[list[Tensor]]]:
     """Each group of cards in a picture of its own, and where each card is seen, bool (1, H, W)."""
     shows = [Show(props=tuple(card.prop(scene.camera_height_m) for card in cards)) for cards in pairs]
     rendering = scene.render(shows)
@@ -358,7 +358,7 @@ def hang(scene: RenderedScene, pairs: Sequence[Sequence[Card]]) -> tuple[Renderi
     return rendering, regions
 
 
-def hidden(scene: RenderedScene, cards: Sequence[Card], regions: Sequence[Tensor]) -> bool:
+def hidden(scene: RenderedScene, cards: Sequence[Figure], regions: Sequence[Tensor]) -> bool:
     """Whether something of the scene may stand before a card: too little of it is seen."""
     return any(float(region.sum()) < _LEAST_SEEN * (card.size * scene.focal_px) ** 2
                for card, region in zip(cards, regions, strict=True))

@@ -100,8 +100,7 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     name_axes(axes, theme, f"against {reference}", "time to choose, a picture",
               f"RMSE (m) with {SHARE:.0%} of the pixels")
-    save_figure(figure, paths)
-    return figure
+    return save_figure(figure, paths)
 
 
 def cost_in_words(results: CompareEdges) -> tuple[str, ...]:

@@ -244,8 +244,8 @@ def in_words(results: Evaluation) -> tuple[str, ...]:
 
 
 def _plots(results: Evaluation) -> list[Plot]:
-    plots = [Plot("trade-off", "RMSE against the share of pixels seen; the numbers are lambda, or the share asked for; "
-                  "95% intervals",
+    plots = [Plot("trade-off", "RMSE against how much is seen: the mean of the soft mask M, the share of pixels in the "
+                  "binary M′; beside each point the λ, or the share, that was asked for; 95% intervals",
                   partial(draw_trade_off, results))]
     if results.orders:
         plots.append(Plot("orders", "Pixels shown, or hidden, one after the other: in the order of the mask, in others",

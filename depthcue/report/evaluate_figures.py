@@ -45,8 +45,8 @@ def draw_trade_off(results: Evaluation, paths: Sequence[Path], theme: Theme = LI
             curves.append(Curve("M′, the paper's", theme.methods[2], [1, *(row.sparseness for row in TABLE_1)],
                                 [ORIGINAL_RMSE, *(row.rmse_binary for row in TABLE_1)], marker="^", line=":", width=1))
         level = (results.original["rmse"], "whole picture") if reference == TRUTH else None
-        panels.append(Curves(f"against {reference}", _SHARE_SEEN, "RMSE (m)", curves, level, percent=True, right=1.04,
-                             legend=not panels))
+        panels.append(Curves(f"against {reference}", "mean of M, or share of pixels in M′", "RMSE (m)", curves, level,
+                             percent=True, right=1.04, legend=not panels))
     return draw_panels(panels, paths, theme, (4.8 * len(panels) + 0.4, 3.9))
 
 
@@ -65,7 +65,8 @@ def _trade_off(entries: Sequence[TableRow], way: str, against: str, colour: str,
     errors = [entry[way][against] for entry in entries]
     return Curve(name if named else None, colour, [entry[share] for entry in entries],
                  [error["rmse"] for error in errors], [error["rmse_ci95"] for error in errors], band=0, marker=marker,
-                 width=1.6, texts=[setting_name(entry) for entry in entries], alpha=1 if named else 0.5)
+                 width=1.6, texts=[f"{entry.keep:.0%}" if entry.keep is not None else f"λ {setting_name(entry)}"
+                                    for entry in entries], alpha=1 if named else 0.5)
 
 
 def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:

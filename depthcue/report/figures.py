@@ -25,6 +25,8 @@ class Theme:
     faint: str
     background: str
     methods: tuple[str, ...]
+    narrow: bool = False
+    """For a phone: panels stand one above the other."""
 
 
 LIGHT = Theme("#1c1d21", "#d9dade", "#ffffff", ("#c2570c", "#1f5fbf", "#6d7078", "#7a3fa0", "#12805c"))
@@ -35,6 +37,8 @@ _LINES: tuple[str, ...] = ("-", "--", ":")
 FEW_CURVES = 4
 """Curves whose intervals can be told apart; of more, only the first one's is shaded."""
 _DPI = 200
+_NARROW_INCHES = 4.4
+"""Width of a narrow figure: what a phone shows with letters that can be read."""
 _CELL_INCHES = 0.82
 _APART = 0.035
 """Texts beside points that are nearer to each other than this share of the axis cannot be read."""
@@ -208,7 +212,7 @@ class Bars:
     def _finish(self, axes: Axes, theme: Theme) -> None:
         style_axes(axes, theme)
         along, across = (axes.xaxis, axes.yaxis) if self.columns else (axes.yaxis, axes.xaxis)
-        along.set_ticks(range(len(self.names)), self.names if self.named else [])
+        along.set_ticks(range(len(self.names)), self.names if self.named or theme.narrow else [])
         if self.columns:
             axes.set_xlim(-0.5, len(self.names) - 0.5)
         else:
@@ -307,10 +311,10 @@ def draw_panels(panels: Sequence[Panel], paths: Sequence[Path], theme: Theme, si
         handles, labels = axes.get_legend_handles_labels()
         labelled |= {label: labelled.get(label, handle) for label, handle in zip(labels, handles, strict=True)}
     if legend:
-        figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink,
-                      loc="outside right upper", fontsize=9, handlelength=2.8)
-    save_figure(figure, paths)
-    return figure
+        beside = {"loc": "outside lower center", "ncols": 2} if theme.narrow else {"loc": "outside right upper"}
+        figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink, fontsize=9,
+                      handlelength=2.8, **beside)
+    return save_figure(figure, paths)
 
 
 def method_colour(position: int, theme: Theme) -> str:
@@ -326,10 +330,23 @@ def method_style(position: int, theme: Theme) -> dict[str, Any]:
 
 
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure of a width and height in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.background)
+    """An empty figure of a width and height in inches; of a narrow theme, at most _NARROW_INCHES wide."""
+    kind, width = (_Stacked, min(width, _NARROW_INCHES)) if theme.narrow else (Figure, width)
+    figure = kind(figsize=(width, height), layout="constrained", facecolor=theme.background)
     FigureCanvasAgg(figure)
     return figure
+
+
+class _Stacked(Figure):
+    """A figure whose axes side by side stand one above the other, each as high as the figure was."""
+
+    def subplots(self, nrows: int = 1, ncols: int = 1, **how: Any) -> Any:
+        """As Figure.subplots has it, and the same axes in the same shape."""
+        if nrows > 1 or ncols == 1:
+            return super().subplots(nrows, ncols, **how)
+        how.pop("width_ratios", None)
+        self.set_size_inches(self.get_figwidth(), self.get_figheight() * ncols)
+        return super().subplots(ncols, 1, **how).T
 
 
 def name_axes(axes: Axes, theme: Theme, title: str, across: str, up: str) -> None:
@@ -357,10 +374,11 @@ def draw_legend(axes: Axes, theme: Theme) -> None:
     axes.legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=8.5, handlelength=2.8)
 
 
-def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure to every path; the suffix says which kind (.png, .svg, .pdf)."""
+def save_figure(figure: Figure, paths: Sequence[Path]) -> Figure:
+    """Write a figure to every path, the suffix says which kind (.png, .svg, .pdf); return it."""
     for path in paths:
         # without a date in it, the same results give the same file
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with atomic_path(path) as partial, rc_context({"svg.hashsalt": "depthcue"}):
             figure.savefig(partial, dpi=_DPI, metadata=metadata)
+    return figure

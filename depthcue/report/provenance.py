@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from depthcue.report.verdicts import INTERVALS
 from depthcue.results import Evaluation, OverImages, Result
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
@@ -49,7 +48,6 @@ def provenance(results: Result) -> tuple[Fact, ...]:
         ("depth net", _named(_nets(results, "target_net"))),
         ("mask net", _named(_nets(results, "weights"))),
         ("seed", str(results.get("seed", ""))),
-        ("intervals", _intervals(results)),
         ("machine", ", ".join(str(machine[part]) for part in ("processor", "gpu", "platform") if machine.get(part))),
         ("versions", ", ".join([f"depthcue {results.revision or 'unknown'}",
                                 *(f"{part} {machine[part]}" for part in ("torch", "python") if part in machine)])),
@@ -120,13 +118,6 @@ def _compared(command: str, places: Sequence[int], documents: Sequence[Result]) 
     revisions = list(dict.fromkeys(str(results.revision) for results in documents))
     older = f" But they were measured by different revisions ({', '.join(revisions)})." if len(revisions) > 1 else ""
     return f"{sections} saw the same images with the same depth net and differ in {why}: they can be compared.{older}"
-
-
-def _intervals(results: Result) -> str:
-    """What the intervals of a document are; nothing where it has none."""
-    if results.command in ("bench", "demo") or results.get("images", results.get("stages")) is None:
-        return ""
-    return INTERVALS.replace("images", "scenes") if results.command == "probe" else INTERVALS
 
 
 def _command(results: Result) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from depthcue.scenes import fittings, furniture, props
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import scaled
-from depthcue.scenes.world import Builder, Camera, Look, World
+from depthcue.scenes.world import Builder, Camera, Lighting, World
 
 FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
 """NYU-v2's focal length, at the height of its images."""
@@ -27,7 +27,7 @@ _FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles",
 _MEDIAN_DEPTH_M = (1.4, 1.7, 2.1, 2.4, 2.7, 3.0, 3.3, 3.8, 4.4)
 
 
-class Plan:
+class FloorPlan:
     """The floor of a room of size (x, y): which rectangles are taken."""
 
     def __init__(self, width: float, length: float) -> None:
@@ -59,7 +59,7 @@ def build(seed: int) -> World:
     height = rng.uniform(2.3, 3.1)
     if style in ("store", "classroom"):
         width, length, height = rng.uniform(5.5, 10), rng.uniform(6.5, 12), rng.uniform(2.6, 3.8)
-    plan = Plan(width, length)
+    plan = FloorPlan(width, length)
     daylight = rng.random() < 0.6
     glow = rng.uniform(1.5, 9.0) if daylight else rng.uniform(0.0, 0.3)
 
@@ -91,7 +91,7 @@ def build(seed: int) -> World:
     return b.finish(rng.getrandbits(30))
 
 
-def dress_wall(b: Builder, f: Finish, plan: Plan, style: str, span: float, height: float, glow: float,
+def dress_wall(b: Builder, f: Finish, plan: FloorPlan, style: str, span: float, height: float, glow: float,
                frame: tuple[float, float, float], first: bool, second: bool) -> None:
     """Stand furniture along one wall and hang things above it. Inside, the frame is the wall's."""
     rng = b.rng
@@ -136,7 +136,7 @@ def dress_wall(b: Builder, f: Finish, plan: Plan, style: str, span: float, heigh
         at += wide + rng.choice((0.02, 0.1, 0.3, 0.7)) * rng.random()
 
 
-def claim_on_wall(plan: Plan, frame: tuple[float, float, float], x: float, y: float, half_x: float,
+def claim_on_wall(plan: FloorPlan, frame: tuple[float, float, float], x: float, y: float, half_x: float,
                   half_y: float) -> bool:
     """Claim a rectangle given in a wall's frame."""
     ox, oy, yaw = frame
@@ -147,7 +147,7 @@ def claim_on_wall(plan: Plan, frame: tuple[float, float, float], x: float, y: fl
     return plan.claim(world_x, world_y, half_x - 0.01, half_y - 0.01)
 
 
-def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, length: float) -> None:
+def furnish_middle(b: Builder, f: Finish, plan: FloorPlan, style: str, width: float, length: float) -> None:
     """Rug, tables with chairs, and things lying about in what is left of the floor."""
     rng = b.rng
     if rng.random() < 0.45 and style not in ("bathroom", "office"):
@@ -196,7 +196,7 @@ def furnish_middle(b: Builder, f: Finish, plan: Plan, style: str, width: float, 
                     props.floor_thing(b, f)
 
 
-def rows_of_furniture(b: Builder, f: Finish, plan: Plan, style: str, width: float, length: float) -> None:
+def rows_of_furniture(b: Builder, f: Finish, plan: FloorPlan, style: str, width: float, length: float) -> None:
     """Aisles of shelves, or rows of desks with screens and chairs."""
     rng = b.rng
     deep, apart = (0.7, rng.uniform(1.9, 2.6)) if style == "store" else (0.75, rng.uniform(1.7, 2.3))
@@ -230,7 +230,7 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
     soft = rng.uniform(0.2, 1.6)
     corner = (width * rng.choice((0.08, 0.5, 0.92)), length * rng.choice((0.08, 0.5, 0.92)), rng.uniform(0.9, 2.2))
     cast = rng.gauss(0, 0.1)
-    b.look = Look(
+    b.look = Lighting(
         light=(*place, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
         ambient=(ambient, ambient * (1 - 0.2 * warm), ambient * (1 - 0.35 * warm)), sky=(0.75, 0.8, 0.9),
         fill=corner, fill_colour=(soft, soft * (1 - 0.3 * tint), soft * (1 - 0.7 * tint)),

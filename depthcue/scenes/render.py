@@ -15,7 +15,7 @@ from torch import Tensor
 from depthcue.scenes import materials
 from depthcue.scenes.geometry import first_hits, light_arrives, surface
 from depthcue.scenes.materials import hash32, on_slant, unit
-from depthcue.scenes.world import Batch, World, WorldObject, stack
+from depthcue.scenes.world import World, WorldBatch, WorldObject, stack
 
 _STEP = 0.015  # depth step, beyond what the surface's slope explains, that counts as an occlusion; share of depth
 _CREASE_COSINE = 0.9
@@ -188,7 +188,7 @@ def _unit_vectors(yaw_deg: Sequence[float], pitch_deg: Sequence[float], device: 
     return torch.tensor(vectors, dtype=torch.float32, device=device)
 
 
-def _photograph(batch: Batch, lens: Lens, main: Tensor, height: int, width: int,
+def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width: int,
                 exposure: Tensor | None) -> Rendering:
     frames, count = batch.object_id.shape
     device = batch.half.device
@@ -319,7 +319,7 @@ def _neighbours(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
             torch.cat((image.narrow(dim, 1, size - 1), image.narrow(dim, size - 1, 1)), dim))
 
 
-def _sky(direction: Tensor, batch: Batch) -> Tensor:
+def _sky(direction: Tensor, batch: WorldBatch) -> Tensor:
     """Sky radiance (B, 3, H, W): paler towards the horizon, with clouds."""
     up = direction[:, 2].clamp(0, 1)
     colour = batch.look["sky"][:, :, None, None]
@@ -337,7 +337,7 @@ def _sky(direction: Tensor, batch: Batch) -> Tensor:
     return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])
 
 
-def _expose(radiance: Tensor, batch: Batch) -> Tensor:
+def _expose(radiance: Tensor, batch: WorldBatch) -> Tensor:
     """Exposed linear radiance to a gamma-encoded picture with the sensor's faults."""
     look = {name: value.reshape(len(radiance), -1, 1, 1) for name, value in batch.look.items()}
     frames, _, height, width = radiance.shape

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from depthcue.scenes import street, vehicles
 from depthcue.scenes.materials import Material, scaled
-from depthcue.scenes.world import BALL, Builder, Camera, Look, World
+from depthcue.scenes.world import BALL, Builder, Camera, Lighting, World
 
 FOCAL_PX, FOCAL_WIDTH = 721.5, 1242
 """KITTI's focal length, at the width of its images."""
@@ -309,7 +309,7 @@ def _weather(b: Builder, rng: random.Random) -> None:
         rng.uniform(0.6, 0.95), rng.uniform(0.85, 1.1), rng.uniform(1.15, 1.45))
     ambient = rng.uniform(0.22, 0.45)
     cast = rng.gauss(0, 0.035)
-    b.look = Look(
+    b.look = Lighting(
         light=(*sun, 0.0), light_colour=(strength, strength * (1 - 0.4 * warm), strength * (1 - 0.9 * warm)),
         ambient=(ambient * 0.9, ambient, ambient * 1.15), sky=sky, clouds=rng.choice((0.0, rng.uniform(0.2, 1.0))),
         haze_per_m=math.exp(rng.uniform(math.log(0.0004), math.log(0.003))),

@@ -19,7 +19,7 @@ from depthcue.errors import DepthcueError
 from depthcue.scenes import fittings, indoor, road
 from depthcue.scenes.api import check_kind, reference_focal_px
 from depthcue.scenes.finish import Finish
-from depthcue.scenes.indoor import Plan
+from depthcue.scenes.indoor import FloorPlan
 from depthcue.scenes.props import PROPS
 from depthcue.scenes.render import Rendering, render_worlds
 from depthcue.scenes.turns import Turn, turned
@@ -176,7 +176,7 @@ def _hall(seed: int) -> World:
     finish = Finish(rng)
     style = rng.choice(_STYLES)
     width, length, height = rng.uniform(4.2, 5.4), rng.uniform(9.5, 11.5), rng.uniform(3.0, 3.5)
-    plan = Plan(width, length)
+    plan = FloorPlan(width, length)
     daylight = rng.random() < 0.6
     glow = rng.uniform(1.5, 6.0) if daylight else 0.2
     with b.object("floor"):

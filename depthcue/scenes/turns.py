@@ -9,7 +9,7 @@ import numpy.typing as npt
 from depthcue.errors import DepthcueError
 from depthcue.scenes import materials
 from depthcue.scenes.materials import Colour, Paint, scaled
-from depthcue.scenes.world import Camera, Look, World
+from depthcue.scenes.world import Camera, Lighting, World
 
 # as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object
 _SALT_STEP = 1_000_003
@@ -106,7 +106,7 @@ def _camera(world: World, turn: Turn) -> Camera:
                    focal_factor=camera.focal_factor * turn.focal_factor)
 
 
-def _look(world: World, turn: Turn) -> Look:
+def _look(world: World, turn: Turn) -> Lighting:
     look = world.look
     x, y, z, lamp = look.light
     centre_x, centre_y = (world.camera.place[0], world.camera.place[1]) if lamp else (0.0, 0.0)

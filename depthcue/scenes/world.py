@@ -44,7 +44,7 @@ class Camera:
 
 
 @dataclass
-class Look:
+class Lighting:
     """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; fill: the place of a large soft
     light that casts no shadow; clouds 0 (none) to 1; haze_per_m: extinction of the air. Intensities and colours are
     linear and relative, because exposure brings the picture to `brightness` (its mean, before gamma)."""
@@ -95,7 +95,7 @@ class World:
     painted: npt.NDArray[np.bool_]
     objects: list[WorldObject]
     camera: Camera
-    look: Look
+    look: Lighting
     main_yaw_deg: float
     salt: int
     slant: tuple[float, float] = (0.0, 1.0)
@@ -112,7 +112,7 @@ class Builder:
         self.rng = rng
         self.objects: list[WorldObject] = []
         self.camera = Camera((0.0, 0.0, 1.5), 0.0)
-        self.look = Look((0.0, 0.0, 2.0, 1.0))
+        self.look = Lighting((0.0, 0.0, 2.0, 1.0))
         self.main_yaw_deg = 0.0
         self._frame = (0.0, 0.0, 0.0, 1.0, 0.0)  # x, y, z, cos yaw, sin yaw
         self._object = -1
@@ -201,7 +201,7 @@ def _to_unit_cube(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.floa
 
 
 @dataclass
-class Batch:
+class WorldBatch:
     """B worlds as tensors on one device, padded to the largest number of primitives."""
 
     primitives: Primitives
@@ -218,7 +218,7 @@ class Batch:
     any_painted: bool
 
 
-def stack(worlds: Sequence[World], device: torch.device) -> Batch:
+def stack(worlds: Sequence[World], device: torch.device) -> WorldBatch:
     """Put worlds of one batch together."""
     largest = max(len(world.half) for world in worlds)
 
@@ -235,9 +235,10 @@ def stack(worlds: Sequence[World], device: torch.device) -> Batch:
     shared = {name: pad(name) for name in ("linear", "offset", "quadric", "curved")}
     solid = torch.from_numpy(present).to(device)
     looks = {name: torch.tensor([getattr(world.look, name) for world in worlds], dtype=torch.float32, device=device)
-             for name in Look.__dataclass_fields__}
-    return Batch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")), pad("half"),
-                 pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
-                 torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
-                 torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks,
-                 any(world.look.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))
+             for name in Lighting.__dataclass_fields__}
+    return WorldBatch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")),
+                      pad("half"),
+                      pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
+                      torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
+                      torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks,
+                      any(world.look.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))

@@ -2,16 +2,16 @@
 
 A method gives every pixel of a picture a score; the same number of best pixels is then kept for every method, so that
 what is compared is which pixels, never how many. The method under test is the mask M = G(I) of Hu et al. (ICCV 2019,
-Eq. (4)); `METHODS` has those that stand against it.
+Eq. (4)); `SCORERS` has those that stand against it.
 """
 
 from depthcue.scorers.edges import LUMA, canny_edges, sobel_edges
 from depthcue.scorers.keeping import (
     THRESHOLD,
     DirectSettings,
-    Means,
     Pictures,
-    Score,
+    Scorer,
+    ScorerInputs,
     binarise,
     keep_first,
     keep_top,
@@ -19,11 +19,12 @@ from depthcue.scorers.keeping import (
     scale_to_mean,
     sparseness,
 )
-from depthcue.scorers.methods import METHODS, ORACLES, build_method
 from depthcue.scorers.oracles import Judgement, judge, optimise_masks
+from depthcue.scorers.registry import ORACLES, SCORERS, build_scorer
 
 __all__ = [
-    "LUMA", "METHODS", "ORACLES", "THRESHOLD", "DirectSettings", "Judgement", "Means", "Pictures", "Score", "binarise",
-    "build_method", "canny_edges", "judge", "keep_first", "keep_top", "optimise_masks", "rank_pixels", "scale_to_mean",
+    "LUMA", "SCORERS", "ORACLES", "THRESHOLD", "DirectSettings", "Judgement", "ScorerInputs", "Pictures", "Scorer",
+    "binarise",
+    "build_scorer", "canny_edges", "judge", "keep_first", "keep_top", "optimise_masks", "rank_pixels", "scale_to_mean",
     "sobel_edges", "sparseness",
 ]

@@ -30,7 +30,7 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, require_gradients, resize, restore_mode
 from depthcue.nets.foreign.transformers_model import attention_of, check_attention
-from depthcue.scorers.keeping import Means, Pictures, Score
+from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def gradients_through(net: DepthNet, rgb: Tensor) -> Iterator[Tensor]:
         yield net.normalise(rgb.clone()).detach()
 
 
-def depth_net_of(means: Means, gradients_for: str | None = None) -> DepthNet:
+def depth_net_of(means: ScorerInputs, gradients_for: str | None = None) -> DepthNet:
     """The depth net that a method was given.
 
     Args:
@@ -74,7 +74,7 @@ AT_ONCE = 16
 Forward = Callable[[Tensor], Tensor]
 
 
-def gradient(means: Means) -> Score:
+def gradient(means: ScorerInputs) -> Scorer:
     """The gradient at the picture itself."""
     captum = _captum()
 
@@ -84,7 +84,7 @@ def gradient(means: Means) -> Score:
     return _scored(depth_net_of(means, "gradient"), attribute)
 
 
-def smoothgrad(means: Means) -> Score:
+def smoothgrad(means: ScorerInputs) -> Scorer:
     """The mean gradient over noisy copies of the picture."""
     captum = _captum()
 
@@ -98,7 +98,7 @@ def smoothgrad(means: Means) -> Score:
     return _scored(depth_net_of(means, "smoothgrad"), attribute)
 
 
-def integrated_gradients(means: Means) -> Score:
+def integrated_gradients(means: ScorerInputs) -> Scorer:
     """Gradients along the path from a picture of the mean colour, times the way."""
     captum = _captum()
 
@@ -109,7 +109,7 @@ def integrated_gradients(means: Means) -> Score:
     return _scored(depth_net_of(means, "integrated-gradients"), attribute)
 
 
-def occlusion(means: Means) -> Score:
+def occlusion(means: ScorerInputs) -> Scorer:
     """How much the depth changes when a square window is covered, over all windows that hold the pixel."""
     captum = _captum()
 
@@ -123,7 +123,7 @@ def occlusion(means: Means) -> Score:
     return _scored(depth_net_of(means), attribute)
 
 
-def _scored(net: DepthNet, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Score:
+def _scored(net: DepthNet, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Scorer:
     """An attribution (B, 3, H, W) of any sign as a score."""
 
     def summed_depth(normalised: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _captum() -> Any:
     return captum.attr
 
 
-def rollout(means: Means) -> Score:
+def rollout(means: ScorerInputs) -> Scorer:
     """How much of each patch is in the last layer's patches, resized to pixels.
 
     Raises:

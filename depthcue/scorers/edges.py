@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import resize
-from depthcue.scorers.keeping import Means, Pictures, Score
+from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Of each block of VGG16."""
@@ -79,7 +79,7 @@ class Hed(nn.Module):
         return fused[..., BORDER_PX:BORDER_PX + height, BORDER_PX:BORDER_PX + width]
 
 
-def hed(means: Means) -> Score:
+def hed(means: ScorerInputs) -> Scorer:
     """The edge probability of each pixel.
 
     Raises:

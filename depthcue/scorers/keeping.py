@@ -72,7 +72,7 @@ class DirectSettings:
 
 
 @dataclass(frozen=True)
-class Means:
+class ScorerInputs:
     """What methods may draw on.
 
     Attributes:
@@ -92,7 +92,7 @@ class Means:
     keep: float | None = None
 
 
-Score = Callable[[Pictures], Tensor]
+Scorer = Callable[[Pictures], Tensor]
 """Gives (B, 1, H, W) in [0, 1]; a pixel with a higher score is kept earlier."""
 
 

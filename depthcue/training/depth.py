@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from depthcue.data import Batch
+from depthcue.data import RgbdBatch
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, fit, load_depth_net, resize
 from depthcue.nets.base import METRIC_DEPTH
@@ -162,7 +162,7 @@ def predicted_depth_m(net: DepthNet, prediction: torch.Tensor) -> torch.Tensor:
     return prediction if net.description.predicts == METRIC_DEPTH else net.to_depth_m(prediction)
 
 
-def _target(batch: Batch, max_depth_m: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _target(batch: RgbdBatch, max_depth_m: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Depth (B, 1, h, w) within the net's range and where it counts; infinite depth is the far end of the range."""
     assert batch.depth_m is not None and batch.valid is not None
     far = torch.isinf(batch.depth_m)

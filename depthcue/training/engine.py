@@ -25,7 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from depthcue.data import Batch, BatchLoader
+from depthcue.data import BatchLoader, RgbdBatch
 from depthcue.errors import DepthcueError
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
@@ -108,7 +108,7 @@ class Engine:
         prepared: Callable[..., Tensor] = accelerator.prepare_model(net)
         self.net = torch.compile(prepared) if how.compile else prepared
 
-    def batches(self, loader: BatchLoader) -> Iterator[Batch]:
+    def batches(self, loader: BatchLoader) -> Iterator[RgbdBatch]:
         """The batches from where the run stands to its end; saves now and then, and when asked to stop.
 
         Raises:

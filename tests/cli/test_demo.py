@@ -12,7 +12,7 @@ from depthcue import demo as demo_module
 from depthcue import scenes
 from depthcue.cli.main import main
 from depthcue.demo import Tour, clear_road
-from depthcue.evaluation.compare_edges import Settings
+from depthcue.evaluation.compare_edges import CompareEdgesSettings
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.catalog import SHIPPED, weights_folder
 from depthcue.nets.checkpoint import save_net
@@ -32,8 +32,9 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
         save_net(mask_net, weights[kind], architecture="compact")
     return Tour(weights=weights, stills={"indoor": (1, 2), "road": (1,)}, sizes={"indoor": (48, 64), "road": (32, 96)},
                 dial_steps=3, compared={"indoor": 2, "road": 2}, drive_frames=4,
-                comparison=Settings(shares=(0.2, 0.5), sweep_steps=3, sweep_images=1, examples=1, gallery=False,
-                                    draws=50))
+                comparison=CompareEdgesSettings(shares=(0.2, 0.5), sweep_steps=3, sweep_images=1, examples=1,
+                                                gallery=False,
+                                                draws=50))
 
 
 def test_the_folder_holds_what_the_page_shows(tour: Tour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -53,6 +54,8 @@ def test_the_folder_holds_what_the_page_shows(tour: Tour, tmp_path: Path, monkey
         lams = [step["lambda"] for step in still["steps"]]
         assert lams == sorted(lams) and all(0 <= step["mean"] <= 1 for step in still["steps"])
     assert 0 <= results["video"]["mean"] <= 1
+    assert sum(results["video"]["where"]) == pytest.approx(1, abs=0.01)
+    assert '<video src="data:video/mp4' in page and 'poster="data:image/png' in page
     with av.open(str(out / results["video"]["overlay"])) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
     assert not list(out.rglob(".depthcue-*"))

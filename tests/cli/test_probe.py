@@ -14,7 +14,7 @@ from depthcue.cli.main import main
 from depthcue.export import export_onnx
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.probes.running import EXPERIMENTS, Settings, probe
+from depthcue.probes.running import EXPERIMENTS, ProbeSettings, probe
 
 BY_ROW = '''
 import torch
@@ -146,7 +146,7 @@ def test_nets_in_other_forms(form: Callable[[Path], str], tmp_path: Path) -> Non
     (weight,) = results["profile"]
     assert weight["cue"] == "haze" and weight["n"] == 1
     if form is exported:
-        own = probe(["haze"], FirstLook(), tmp_path / "own", Settings(scenes="road", limit=1))
+        own = probe(["haze"], FirstLook(), tmp_path / "own", ProbeSettings(scenes="road", limit=1))
         assert weight["value"] == pytest.approx(own["profile"][0]["value"], abs=1e-3)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from depthcue.data import NONE, STRONG, Batch, BatchLoader, Frames
+from depthcue.data import NONE, STRONG, BatchLoader, Frames, RgbdBatch
 from depthcue.errors import DepthcueError
 
 
@@ -33,7 +33,7 @@ class Numbered:
         return Frames(values.to(torch.uint8).expand(-1, 3, 16, 16).contiguous(), depth_m, depth_m > 0,
                       [f"{self.spec}-{index}" for index in indices])
 
-    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         raise NotImplementedError
 
 
@@ -41,7 +41,7 @@ def loader(*data: Numbered, batch_size: int = 4, seed: int = 0, rank: int = 0, w
     return BatchLoader(data or [Numbered(40)], batch_size, (8, 8), (4, 4), STRONG, seed, rank, world_size)
 
 
-def same(first: Batch, second: Batch) -> bool:
+def same(first: RgbdBatch, second: RgbdBatch) -> bool:
     assert first.depth_m is not None and second.depth_m is not None
     return (first.names == second.names and torch.equal(first.rgb, second.rgb)
             and torch.equal(first.depth_m, second.depth_m))

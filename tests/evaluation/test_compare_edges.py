@@ -10,14 +10,14 @@ from PIL import Image
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.compare_edges import SHARES, Settings, compare_edges
+from depthcue.evaluation.compare_edges import SHARES, CompareEdgesSettings, compare_edges
 from depthcue.progress import Silent
 from depthcue.scorers import DirectSettings
 
 
 def _run(out: Path, data: ToyData | None = None, dial: bool = False, **settings: Any) -> Any:
     data = ToyData() if data is None else data
-    return compare_edges(RedMask(dial), RedDepth(), data, out, Settings(draws=200, **settings))
+    return compare_edges(RedMask(dial), RedDepth(), data, out, CompareEdgesSettings(draws=200, **settings))
 
 
 def test_a_mask_of_exactly_what_the_net_reads_loses_nothing(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_results_of_before_do_not_outlive_a_comparison_that_was_stopped(tmp_path
 
     _run(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        compare_edges(RedMask(), RedDepth(), ToyData(), tmp_path, Settings(draws=200), progress=Stopped())
+        compare_edges(RedMask(), RedDepth(), ToyData(), tmp_path, CompareEdgesSettings(draws=200), progress=Stopped())
     assert not (tmp_path / "results.json").exists() and (tmp_path / "examples").exists()
 
 
@@ -178,7 +178,8 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
-    results = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(shares=(0.2, 0.05), draws=200))
+    results = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path,
+                            CompareEdgesSettings(shares=(0.2, 0.05), draws=200))
     few, many = sorted(results["curves"]["mask"], key=lambda entry: float(entry["sparseness"]))
     assert (few["keep"], many["keep"]) == (0.05, 0.2)
     # at half of the red pixels half of the depth is gone, at twice as many nothing
@@ -186,11 +187,12 @@ def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
     assert few["lambda"] == 8.0 and 2.0 < many["lambda"] < 8.0  # of the table; beyond its ends the nearest
     assert [(entry["keep"], round(entry["mask"]["mean"], 2)) for entry in results["soft"]] == [(0.2, 0.2), (0.05, 0.05)]
     assert "asked for the share itself" in results["lambda"]["choice"] and results["lambda"]["sweep"] == []
-    fixed = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(lam=2.0, soft_maps=False, draws=200))
+    fixed = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path,
+                          CompareEdgesSettings(lam=2.0, soft_maps=False, draws=200))
     assert {entry["keep"] for entry in fixed["curves"]["mask"]} == {0.5}
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
 def test_a_share_that_cannot_be_kept_is_refused(share: float, tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="--keep"):
-        compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, Settings(shares=(share,)))
+        compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, CompareEdgesSettings(shares=(share,)))

@@ -12,7 +12,7 @@ from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.data import SceneTruth
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.compare_losses import LOSSES, Settings, compare_losses, plan, train_and_compare
+from depthcue.evaluation.compare_losses import LOSSES, CompareLossesSettings, compare_losses, plan, train_and_compare
 from depthcue.nets import MaskDescription, MaskNet
 from depthcue.progress import Silent
 
@@ -49,7 +49,7 @@ class KnownObjects(ToyData):
 
 def test_what_changes_between_masks_is_measured(tmp_path: Path) -> None:
     nets = [(loss, RedDepth(), Columns(start)) for loss, start in zip(LOSSES, (20, 6, 6), strict=True)]
-    results = compare_losses(nets, KnownObjects(), tmp_path, Settings(draws=200, share=6 / 32))
+    results = compare_losses(nets, KnownObjects(), tmp_path, CompareLossesSettings(draws=200, share=6 / 32))
     assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     first, second, third = (entry["masks"] for entry in results["losses"])
     assert first["mean"] == second["mean"] == pytest.approx(6 / 32)
@@ -65,7 +65,7 @@ def test_what_changes_between_masks_is_measured(tmp_path: Path) -> None:
 
 def test_without_known_objects_they_are_left_out(tmp_path: Path) -> None:
     nets = [(loss, RedDepth(), RedMask()) for loss in LOSSES]
-    results = compare_losses(nets, ToyData(has_depth=False), tmp_path, Settings(draws=50, examples=1))
+    results = compare_losses(nets, ToyData(has_depth=False), tmp_path, CompareLossesSettings(draws=50, examples=1))
     assert results["small_objects_known"] is False
     assert "on_small_objects" not in results["losses"][0]["masks"] and "on_surfaces" in results["regions"]
     assert results["losses"][0]["whole"] == {}
@@ -107,7 +107,8 @@ class Steps(Silent):
 def _train(pictures: str, out: Path, progress: Steps, **changes: Any) -> Any:
     options = {"data": (pictures,), "size": (32, 48), "backbone": "none", "batch_size": 2, **changes}
     depth, mask = plan("compact", None, 2, 2, None, 3.0, **options)
-    return train_and_compare(depth, mask, out, Settings(draws=50, examples=1), device="cpu", progress=progress)
+    return train_and_compare(depth, mask, out, CompareLossesSettings(draws=50, examples=1), device="cpu",
+                             progress=progress)
 
 
 def test_stages_are_trained_once_and_gone_on_with(pictures: str, tmp_path: Path) -> None:
@@ -138,7 +139,8 @@ def test_mistakes_say_what_is_allowed(pictures: str, tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="no mask net called 'giant'"):
         plan("compact", "giant", None, None, None, None, size=None, backbone="none")
     with pytest.raises(DepthcueError, match="between 0 and 1"):
-        compare_losses([(LOSSES[0], RedDepth(), RedMask())], ToyData(), tmp_path / "out", Settings(share=1.0))
+        compare_losses([(LOSSES[0], RedDepth(), RedMask())], ToyData(), tmp_path / "out",
+                       CompareLossesSettings(share=1.0))
     with pytest.raises(DepthcueError, match="no images"):
         compare_losses([(LOSSES[0], RedDepth(), RedMask())], ToyData(0), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -14,8 +14,8 @@ from depthcue.evaluation.compare_nets import (
     CHANCE,
     EDGES,
     OTHER_PICTURE,
+    CompareNetsSettings,
     Network,
-    Settings,
     compare_nets,
     compare_specs,
     labels_of,
@@ -61,7 +61,7 @@ def _run(out: Path, *masks: MaskNet, data: ToyData | None = None, **settings: An
     networks = [(mask, SizedDepth(f"net-{number}", (mask.description.height, mask.description.width)))
                 for number, mask in enumerate(masks)]
     return compare_nets(networks, ToyData() if data is None else data, out,
-                        Settings(**{"share": RED_SHARE, "draws": 200, **settings}))
+                        CompareNetsSettings(**{"share": RED_SHARE, "draws": 200, **settings}))
 
 
 def test_two_equal_networks_agree_wholly_and_may_swap_masks(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from reference import image_errors, rmse_over_images
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.evaluate import KEEPS, PAPER_LAMBDAS, THRESHOLDS, Settings, evaluate
+from depthcue.evaluation.evaluate import KEEPS, PAPER_LAMBDAS, THRESHOLDS, EvaluateSettings, evaluate
 from depthcue.evaluation.fills import MEANS
 from depthcue.nets import MaskNet
 from depthcue.scorers import DirectSettings
@@ -23,7 +23,7 @@ RED = round(RED_SHARE * PIXELS) / PIXELS
 def _run(out: Path, data: ToyData | None = None, mask_nets: list[MaskNet] | None = None, dial: bool = False,
          **settings: Any) -> Any:
     data = ToyData() if data is None else data
-    return evaluate(mask_nets or [RedMask(dial)], RedDepth(), data, out, Settings(draws=200, **settings))
+    return evaluate(mask_nets or [RedMask(dial)], RedDepth(), data, out, EvaluateSettings(draws=200, **settings))
 
 
 def _depths() -> tuple[list[float], list[float]]:
@@ -204,7 +204,7 @@ def test_a_relative_net_without_depth_has_no_ratios(tmp_path: Path) -> None:
             return super().forward(normalised) + tilt
 
     for has_depth in (False, True):
-        results = evaluate([RedMask()], Relative(), ToyData(has_depth=has_depth), tmp_path, Settings(draws=50))
+        results = evaluate([RedMask()], Relative(), ToyData(has_depth=has_depth), tmp_path, EvaluateSettings(draws=50))
         assert ("abs_rel" in results["table"][0]["soft"]["target"]) is has_depth
     assert "aligned" in results["target_net"]
 
@@ -217,7 +217,7 @@ def test_an_image_without_valid_depth_is_left_out_and_named(tmp_path: Path) -> N
 
 
 def test_the_table_alone(tmp_path: Path) -> None:
-    plain = Settings(draws=50)
+    plain = EvaluateSettings(draws=50)
     results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.without_closer_look())
     assert results["thresholds"] == [] and results["fills"] == {} and results["orders"] is None
     assert results["sanity"] is None and len(results["table"]) == 1
@@ -269,7 +269,7 @@ def test_mistakes_say_what_is_allowed(tmp_path: Path, arguments: dict[str, Any],
 
 def test_a_depth_net_that_overflows_is_named_with_the_picture(tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="red-depth gives values that are not finite for toy-0"):
-        evaluate([RedMask()], _Broken(), ToyData(), tmp_path / "out", Settings(draws=50))
+        evaluate([RedMask()], _Broken(), ToyData(), tmp_path / "out", EvaluateSettings(draws=50))
     assert not (tmp_path / "out" / "results.json").exists()
 
 

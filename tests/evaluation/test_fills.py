@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
-from depthcue.evaluation.evaluate import Settings, evaluate
+from depthcue.evaluation.evaluate import EvaluateSettings, evaluate
 from depthcue.nets.units import FILLS
 
 PIXELS = SIZE[0] * SIZE[1]
 
 
 def _run(out: Path, dial: bool = True, **settings: Any) -> Any:
-    results = evaluate([RedMask(dial)], RedDepth(), ToyData(), out, Settings(
+    results = evaluate([RedMask(dial)], RedDepth(), ToyData(), out, EvaluateSettings(
         against=("random",), thresholds=(), character=False, draws=200, **settings))
     under: dict[str, Any] = results["under_fills"]
     return under

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
-from depthcue.evaluation.compare_edges import Settings, compare_edges
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
 from depthcue.evaluation.images import WIDEST, Step, save_still
 
 
@@ -64,7 +64,8 @@ def test_huge_pictures_are_shrunk(tmp_path: Path) -> None:
 
 def test_comparing_leaves_its_examples_with_every_lambda(tmp_path: Path) -> None:
     results = compare_edges(RedMask(dial=True), RedDepth(), ToyData(), tmp_path,
-                            Settings(shares=(0.2, 0.5, 0.9), soft_maps=False, draws=20, examples=2, batch_size=4))
+                            CompareEdgesSettings(shares=(0.2, 0.5, 0.9), soft_maps=False, draws=20, examples=2,
+                                                 batch_size=4))
     assert [still["name"] for still in results["gallery"]] == [example["name"] for example in results["examples"]]
     used = sorted({entry["lambda"] for entry in results["curves"]["mask"]})
     for still in results["gallery"]:
@@ -74,5 +75,5 @@ def test_comparing_leaves_its_examples_with_every_lambda(tmp_path: Path) -> None
         assert max(step["difference_m"] for step in still["steps"]) < 1e-5
         assert _pixels(tmp_path / still["steps"][0]["mask"]).shape == SIZE
     without = compare_edges(RedMask(), RedDepth(), ToyData(), tmp_path / "without",
-                            Settings(soft_maps=False, draws=20, gallery=False))
+                            CompareEdgesSettings(soft_maps=False, draws=20, gallery=False))
     assert without["gallery"] == [] and not (tmp_path / "without" / "gallery").exists()

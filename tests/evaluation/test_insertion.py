@@ -8,7 +8,7 @@ from reference import area_under, rmse_over_images
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.evaluation import fills
-from depthcue.evaluation.evaluate import Settings, evaluate
+from depthcue.evaluation.evaluate import EvaluateSettings, evaluate
 
 PIXELS = SIZE[0] * SIZE[1]
 
@@ -24,7 +24,7 @@ def test_the_area_is_that_of_the_slow_definition() -> None:
 
 
 def test_curves_of_the_mask_are_those_of_the_red_pixels_one_by_one(tmp_path: Path) -> None:
-    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, Settings(draws=200))["orders"]
+    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=200))["orders"]
     red = [float(picture[0].max()) for picture in ToyData().evaluation_batch(range(6)).rgb.double()]
     dots = round(RED_SHARE * PIXELS)
     for way in fills.WAYS:
@@ -43,7 +43,7 @@ def test_curves_of_the_mask_are_those_of_the_red_pixels_one_by_one(tmp_path: Pat
 
 
 def test_an_order_that_knows_the_red_beats_one_that_does_not_both_ways(tmp_path: Path) -> None:
-    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, Settings(draws=200))["orders"]
+    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=200))["orders"]
     for name in ("rmse", "rmse_to_target"):
         for other in ("sobel", "random"):
             # shown first, the red leaves a small area; hidden first, a large one
@@ -55,7 +55,7 @@ def test_an_order_that_knows_the_red_beats_one_that_does_not_both_ways(tmp_path:
 
 
 def test_both_ends_are_the_whole_picture_and_nothing(tmp_path: Path) -> None:
-    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, Settings(draws=50))["orders"]
+    curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=50))["orders"]
     for method in ("mask", "sobel", "random"):
         inserted, deleted = (curves[way][method]["rmse_to_target"] for way in fills.WAYS)
         assert inserted[0] == deleted[-1] > 0.1 and inserted[-1] == deleted[0] == 0

@@ -10,7 +10,7 @@ from PIL import Image
 from toy_nets import SIZE, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.optimize import Nets, Settings, optimize
+from depthcue.evaluation.optimize import Nets, OptimizeSettings, optimize
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.objective import l_dif, mask_objective
 from depthcue.scorers import DirectSettings
@@ -56,7 +56,7 @@ NETS = Nets(RegionDepth(), FixedMask(REGION), FixedMask(1 - REGION))
 
 
 def _run(out: Path, nets: Nets = NETS, data: ToyData | None = None, steps: int = 40, **settings: Any) -> Any:
-    return optimize(nets, data or Lit(3), out, Settings(
+    return optimize(nets, data or Lit(3), out, OptimizeSettings(
         direct=DirectSettings(steps=steps), batch_size=2, draws=100, **settings))
 
 

@@ -9,16 +9,17 @@ import torch
 from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.compare_edges import Settings, compare_edges
+from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
 from depthcue.evaluation.rivals import NAMES, Stopwatch, choose_rivals
 from depthcue.evaluation.viewing import Viewing
-from depthcue.scorers import DirectSettings, Means, Pictures
+from depthcue.scorers import DirectSettings, Pictures, ScorerInputs
 
 
 def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings: Any) -> Any:
     return compare_edges(RedMask(), depth_net or RedDepth(), data, out,
-                         Settings(draws=50, soft_maps=False, gallery=False, examples=0, batch_size=2,
-                                  shares=(0.1, 0.5), direct=DirectSettings(steps=30, learning_rate=0.5), **settings))
+                         CompareEdgesSettings(draws=50, soft_maps=False, gallery=False, examples=0, batch_size=2,
+                                              shares=(0.1, 0.5), direct=DirectSettings(steps=30, learning_rate=0.5),
+                                              **settings))
 
 
 def test_all_ways_are_compared_and_those_that_cannot_work_are_named(tmp_path: Path) -> None:
@@ -46,7 +47,8 @@ def test_a_black_box_and_data_without_depth_leave_the_rest(tmp_path: Path) -> No
                                                   "object-boundaries", "depth-edges", "rollout"}
     assert {"sobel", "random", "grid", "occlusion"} <= set(results["curves"]) and "direct" not in results
     with pytest.raises(DepthcueError, match="passes no gradients"):
-        choose_rivals(["sobel", "direct"], Means(RedMask(), depth_net=BlackBox()), Viewing(RedDepth(), ToyData()))
+        choose_rivals(["sobel", "direct"], ScorerInputs(RedMask(), depth_net=BlackBox()),
+                      Viewing(RedDepth(), ToyData()))
 
 
 def test_every_way_has_its_cost(tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from depthcue.evaluation import statistics
-from depthcue.evaluation.tally import Summary, Tally
+from depthcue.evaluation.tally import Tally, TallySummary
 
 
-def _summary(above: list[float], below: list[float]) -> Summary:
+def _summary(above: list[float], below: list[float]) -> TallySummary:
     tally = Tally()
     tally.names = [f"image-{number}" for number in range(len(above))]
     tally.add("border", "ring", torch.tensor(above))
     tally.add("border", "rest", torch.tensor(below))
-    return Summary(tally, draws=500, seed=3)
+    return TallySummary(tally, draws=500, seed=3)
 
 
 def test_a_ratio_is_of_means_and_so_is_every_resample_of_it() -> None:

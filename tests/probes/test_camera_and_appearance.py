@@ -11,10 +11,10 @@ from torch import Tensor
 from depthcue.probes import appearance, pose
 from depthcue.probes.contract import PHOTOGRAPHS, Chance
 from depthcue.probes.cutouts import CutOut
-from depthcue.probes.photographs import FrameScene, Photographs
+from depthcue.probes.photographs import FrameScene, PhotographStage
 from depthcue.probes.reading import Sight
 from depthcue.probes.running import ExampleKeeper, measure
-from depthcue.probes.stage import Rendered
+from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Silent
 from depthcue.scenes import Turn
 
@@ -31,8 +31,8 @@ class Knowing(SceneOracle):
 
 
 @pytest.fixture(scope="module")
-def stage() -> Rendered:
-    return Rendered("road", (48, 160), 1, seed=0)
+def stage() -> RenderedStage:
+    return RenderedStage("road", (48, 160), 1, seed=0)
 
 
 def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, A
     return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}
 
 
-def test_the_scale_follows_where_the_camera_is_known(stage: Rendered, tmp_path: Path) -> None:
+def test_the_scale_follows_where_the_camera_is_known(stage: RenderedStage, tmp_path: Path) -> None:
     pictures, depths = [], []
     scene, thing = next(placed for placed in stage.familiar([pose.AHEAD]) if isinstance(placed, tuple))
     turns = [Turn(), *(turn for _, _, turn in pose.turns_of(scene))]
@@ -61,7 +61,7 @@ def test_the_scale_follows_where_the_camera_is_known(stage: Rendered, tmp_path: 
             point["truth"], abs=0.01) for point in obstacle["points"])
 
 
-def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: Rendered, tmp_path: Path) -> None:
+def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: RenderedStage, tmp_path: Path) -> None:
     found = run(appearance.EXPERIMENT, stage, SceneOracle(stage.scene(0), {}), tmp_path)
     entry = found.pop("entry")
     assert all(value == pytest.approx(0.0, abs=0.02) for value in found.values())
@@ -72,7 +72,7 @@ def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: Rendered, tmp_pat
     assert entry["examples"]
 
 
-def test_every_look_is_another_picture(stage: Rendered) -> None:
+def test_every_look_is_another_picture(stage: RenderedStage) -> None:
     (case,) = appearance.EXPERIMENT.cases["rendered"](stage)
     pictures = [case.reference.rgb, *(variant.rgb for variant in case.variants)]
     for one, picture in enumerate(pictures):
@@ -80,9 +80,9 @@ def test_every_look_is_another_picture(stage: Rendered) -> None:
         assert all((picture - other).abs().mean() > 5e-4 for other in pictures[:one])
 
 
-def photographs(depth_m: Tensor | None) -> Photographs:
+def photographs(depth_m: Tensor | None) -> PhotographStage:
     cutout = CutOut("car", torch.ones(4, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool), (2.0, 3.0), None)
-    stage = Photographs("folder:x", [], [cutout], horizon=0.5, count=2)
+    stage = PhotographStage("folder:x", [], [cutout], horizon=0.5, count=2)
     generator = torch.Generator().manual_seed(1)
     scenes = [FrameScene(f"frame-{number}", torch.rand(3, 48, 160, generator=generator), 24.0, depth_m)
               for number in range(2)]
@@ -91,7 +91,7 @@ def photographs(depth_m: Tensor | None) -> Photographs:
 
 
 @pytest.mark.parametrize("has_depth", [True, False])
-def test_photographs_need_no_renderer(stage: Rendered, has_depth: bool, tmp_path: Path) -> None:
+def test_photographs_need_no_renderer(stage: RenderedStage, has_depth: bool, tmp_path: Path) -> None:
     net = SceneOracle(stage.scene(0), {})
     depth_m = None
     if has_depth:

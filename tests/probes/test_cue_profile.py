@@ -16,7 +16,7 @@ from depthcue.probes.contract import Case, Chance, Dropped, Readings
 from depthcue.probes.following import RATIO, TOLD, TRUE, conclude_cue, share_followed
 from depthcue.probes.reading import Sight
 from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
-from depthcue.probes.stage import Rendered
+from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Silent
 
 CUES = ("position-size", "perspective", "relative-size", "occlusion", "texture-gradient", "shading", "haze", "blur")
@@ -29,7 +29,7 @@ class Shown:
     """The cases of all cue experiments on one scene, drawn once."""
 
     def __init__(self) -> None:
-        self.stage = Rendered("indoor", SIZE, 1, seed=0)
+        self.stage = RenderedStage("indoor", SIZE, 1, seed=0)
         self.cases: dict[str, Case] = {}
         self.variants = {}
         with pytest.MonkeyPatch.context() as patch:

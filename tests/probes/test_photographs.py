@@ -13,8 +13,8 @@ from depthcue import scenes
 from depthcue.errors import DepthcueError
 from depthcue.probes.contract import Dropped
 from depthcue.probes.cutouts import FRAME_CENTRE_X, FRAME_HORIZON, CutOut, contact_shadow, layer, paste, read_cutouts
-from depthcue.probes.photographs import FrameScene, Photographs
-from depthcue.probes.running import Settings, probe
+from depthcue.probes.photographs import FrameScene, PhotographStage
+from depthcue.probes.running import ProbeSettings, probe
 from depthcue.probes.stage import Pose
 
 RED = (255, 0, 0)
@@ -166,13 +166,13 @@ def frames_in(folder: Path, horizon_row: int = 40, size: tuple[int, int] = (100,
 
 def test_a_horizon_is_needed(tmp_path: Path) -> None:
     save_rgba(tmp_path / "objects" / "car.png")
-    stage = Photographs.open(frames_in(tmp_path / "frames"), tmp_path / "objects", None, 2)
+    stage = PhotographStage.open(frames_in(tmp_path / "frames"), tmp_path / "objects", None, 2)
     assert {drop.reason for drop in stage.familiar([Pose()]) if isinstance(drop, Dropped)} == {
         "no horizon: the frame has no depth, and its lines agree on no vanishing point; give the horizon"}
     with pytest.raises(DepthcueError, match="not within the picture"):
-        Photographs.open(str(tmp_path / "frames"), tmp_path / "objects", -0.2, 2)
+        PhotographStage.open(str(tmp_path / "frames"), tmp_path / "objects", -0.2, 2)
     with pytest.raises(DepthcueError, match="need frames and objects"):
-        Photographs.open(None, tmp_path / "objects", None, 2)
+        PhotographStage.open(None, tmp_path / "objects", None, 2)
 
 
 @pytest.mark.parametrize(("row", "found"), [(40.0, True), (12.0, True), (-30.0, False)])
@@ -182,7 +182,7 @@ def test_the_horizon_of_a_frame_is_read_off_its_depth(row: float, found: bool, t
     below = (np.arange(100, dtype=np.float32)[:, None] - np.float32(row)).repeat(320, axis=1)
     for number in range(3):
         np.save(tmp_path / "frames" / f"{number}.npy", np.where(below > 1, 150 / below.clip(1), 0).astype(np.float32))
-    scene = Photographs.open(spec, tmp_path / "objects", None, 2).scene(0)
+    scene = PhotographStage.open(spec, tmp_path / "objects", None, 2).scene(0)
     if found:
         assert isinstance(scene, FrameScene) and scene.horizon_row == pytest.approx(row, abs=1)
     else:
@@ -200,7 +200,7 @@ def test_what_cannot_be_used_is_counted_and_the_batch_goes_on(tmp_path: Path) ->
     spec = frames_in(tmp_path / "frames", size=(60, 100))  # of another shape than the frames of objects.csv
     (tmp_path / "frames" / "3.png").write_bytes(b"no picture")
     Image.fromarray(np.zeros((3, 3, 3), np.uint8)).save(tmp_path / "frames" / "4.png")
-    settings = Settings("photographs", frames=spec, objects=folder, horizon=0.5, limit=4, draws=100)
+    settings = ProbeSettings("photographs", frames=spec, objects=folder, horizon=0.5, limit=4, draws=100)
     results = probe([], OnPhotographs((60, 100)).eval(), tmp_path / "out", settings)
     assert [drop["reason"] for drop in results["stages"]["photographs"]["unusable_objects"]] == [
         "its mask is of another size"]
@@ -221,7 +221,7 @@ def test_the_horizon_of_a_frame_without_depth_is_where_its_lines_meet(tmp_path: 
     for number, rgb in enumerate(roads.rgb):
         picture = (rgb.permute(1, 2, 0) * 255).round().byte().numpy()
         Image.fromarray(picture).save(folder / f"{number}.png")
-    stage = Photographs.open(str(folder), tmp_path / "objects", None, 4)
+    stage = PhotographStage.open(str(folder), tmp_path / "objects", None, 4)
     found = [stage.scene(number) for number in range(8)]
     off = [abs(scene.horizon_row - float(roads.vanishing_point[number, 1]))
            for number, scene in enumerate(found) if not isinstance(scene, Dropped)]
@@ -240,8 +240,8 @@ class OnPhotographs(RowOracle):
 def test_photographs_are_pitched_by_a_window_and_rolled_by_turning(oracle: type[CueOracle], slope: float,
                                                                    tmp_path: Path) -> None:
     save_rgba(tmp_path / "objects" / "car.png", size=(70, 60))
-    settings = Settings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
-                        horizon=0.4, limit=2, draws=100)
+    settings = ProbeSettings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
+                             horizon=0.4, limit=2, draws=100)
     results = probe(["pitch", "roll"], oracle((100, 320)).eval(), tmp_path / "out", settings)
     for entry in results["experiments"]:
         found = entry["values"][0]
@@ -251,8 +251,8 @@ def test_photographs_are_pitched_by_a_window_and_rolled_by_turning(oracle: type[
 
 def test_the_row_oracle_on_pasted_objects(tmp_path: Path) -> None:
     save_rgba(tmp_path / "objects" / "car.png", size=(70, 60))
-    settings = Settings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
-                        horizon=0.4, limit=2, draws=100)
+    settings = ProbeSettings("photographs", frames=frames_in(tmp_path / "frames"), objects=tmp_path / "objects",
+                             horizon=0.4, limit=2, draws=100)
     results = probe(["position-size"], OnPhotographs((100, 320)).eval(), tmp_path / "out", settings)
     weights = {weight["cue"]: weight["value"] for weight in results["profile"]}
     assert weights["vertical position"] == pytest.approx(1.0, abs=0.12)
@@ -261,7 +261,7 @@ def test_the_row_oracle_on_pasted_objects(tmp_path: Path) -> None:
 
 
 def test_real_cut_outs_and_frames(shared_data: Path) -> None:
-    stage = Photographs.open(f"kitti:{shared_data / 'kitti'}", shared_data / "probes", None, 4)
+    stage = PhotographStage.open(f"kitti:{shared_data / 'kitti'}", shared_data / "probes", None, 4)
     assert len(stage.cutouts) == 79 + 6 + 1
     # whole frames lie there too
     assert any("neither transparency" in drop.reason for drop in stage.unusable)

@@ -10,7 +10,7 @@ from depthcue.probes.contract import Dropped
 from depthcue.probes.photographs import road_ahead
 from depthcue.probes.position_size import BOTH, LIFTED, POSITION, SIZE, pose_of
 from depthcue.probes.reading import read_horizon, read_roll
-from depthcue.probes.stage import Pose, Rendered, RenderedScene, Shown, Thing
+from depthcue.probes.stage import Pose, RenderedScene, RenderedStage, Shown, Thing
 from depthcue.scenes import Turn
 from depthcue.scenes.staging import Prop, Show, photograph
 
@@ -19,7 +19,7 @@ SIZES = {"road": (64, 208), "indoor": (72, 96)}
 
 @pytest.fixture(scope="module", params=["road", "indoor"])
 def placed(request: pytest.FixtureRequest) -> tuple[RenderedScene, Thing]:
-    stage = Rendered(request.param, SIZES[request.param], 1)
+    stage = RenderedStage(request.param, SIZES[request.param], 1)
     return next(one for one in stage.placed(["box"], [Pose(), Pose(3.0, 3.0), Pose(3.0, 1.0)])
                 if not isinstance(one, Dropped))
 
@@ -91,9 +91,9 @@ def test_props_stand_where_they_are_told_to() -> None:
 
 
 def test_scenes_fit_the_net() -> None:
-    road = Rendered.for_net(SizeOracle().description, None, None, 0)
+    road = RenderedStage.for_net(SizeOracle().description, None, None, 0)
     assert road.kind == "road" and road.size[1] > 3 * road.size[0]
-    room = Rendered.for_net(DepthDescription("room", 144, 192, 16), None, 3, 0)
+    room = RenderedStage.for_net(DepthDescription("room", 144, 192, 16), None, 3, 0)
     assert room.kind == "indoor" and room.size == (144, 192) and room.count == 3
     with pytest.raises(DepthcueError, match="garden"):
-        Rendered.for_net(SizeOracle().description, "garden", None, 0)
+        RenderedStage.for_net(SizeOracle().description, "garden", None, 0)

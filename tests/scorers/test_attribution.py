@@ -7,9 +7,9 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet
-from depthcue.scorers import Means, Pictures, build_method
+from depthcue.scorers import Pictures, ScorerInputs, build_scorer
 
-METHODS = ("gradient", "smoothgrad", "integrated-gradients", "occlusion")
+SCORERS = ("gradient", "smoothgrad", "integrated-gradients", "occlusion")
 SIZE = (18, 24)
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
@@ -32,11 +32,11 @@ def _pictures(places: tuple[int, ...] = (0, 1)) -> Pictures:
     return Pictures(torch.full((len(places), 3, *SIZE), 0.5), places)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SCORERS)
 def test_scores_follow_the_weights(name: str) -> None:
     net = WeightedDepth()
     with torch.inference_mode():
-        scores = build_method(name, Means(depth_net=net))(_pictures())
+        scores = build_scorer(name, ScorerInputs(depth_net=net))(_pictures())
     assert scores.shape == (2, 1, *SIZE) and not scores.requires_grad
     assert scores.amax(dim=(1, 2, 3)).tolist() == pytest.approx([1, 1])
     # a window of occlusion is three pixels wide, so its scores run over the edge of a block by two
@@ -53,14 +53,14 @@ class QuadraticDepth(WeightedDepth):
 def test_the_path_of_integrated_gradients_begins_at_the_mean_colour() -> None:
     """Their sum is the depth gained from it, which the gradient alone doubles here."""
     picture = Pictures(0.2 + 0.6 * torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(1)), [0])
-    integrated = build_method("integrated-gradients", Means(depth_net=QuadraticDepth()))(picture)
+    integrated = build_scorer("integrated-gradients", ScorerInputs(depth_net=QuadraticDepth()))(picture)
     gained = QuadraticDepth().weight.detach() * picture.rgb[:, 1:2] ** 2
     torch.testing.assert_close(integrated, gained / gained.max(), atol=1e-4, rtol=1e-4)
 
 
 def test_noise_belongs_to_the_picture_and_the_seed() -> None:
     def score(places: tuple[int, ...], seed: int = 0) -> torch.Tensor:
-        return build_method("smoothgrad", Means(depth_net=QuadraticDepth(), seed=seed))(
+        return build_scorer("smoothgrad", ScorerInputs(depth_net=QuadraticDepth(), seed=seed))(
             Pictures(torch.linspace(0, 1, 3 * SIZE[0] * SIZE[1]).view(1, 3, *SIZE).expand(len(places), -1, -1, -1),
                      places))
 
@@ -76,12 +76,12 @@ def test_noise_belongs_to_the_picture_and_the_seed() -> None:
 def test_a_net_that_sees_the_same_everywhere_gives_no_scores_and_no_nan() -> None:
     net = WeightedDepth()
     torch.nn.init.zeros_(net.weight)
-    for name in METHODS:
-        assert build_method(name, Means(depth_net=net))(_pictures()).abs().max() == 0
+    for name in SCORERS:
+        assert build_scorer(name, ScorerInputs(depth_net=net))(_pictures()).abs().max() == 0
 
 
 def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum", None)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(DepthcueError, match=r"depthcue\[attribution\]"):
-        build_method("gradient", Means(depth_net=WeightedDepth()))
+        build_scorer("gradient", ScorerInputs(depth_net=WeightedDepth()))

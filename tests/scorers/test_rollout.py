@@ -15,7 +15,7 @@ from torch import nn
 from depthcue.errors import DepthcueError
 from depthcue.nets import load_depth_net
 from depthcue.nets.foreign.transformers_model import attention_of
-from depthcue.scorers import Means, Pictures, build_method
+from depthcue.scorers import Pictures, ScorerInputs, build_scorer
 from depthcue.scorers.attribution import patch_scores
 
 Array = NDArray[np.float64]
@@ -73,7 +73,7 @@ def test_transformers_are_rolled_out(make: Callable[[], tuple[nn.Module, Any]], 
     assert attention.grid == grid and len(attention.layers) == 4
     assert all(layer.shape == (2, 2, 1 + patches, 1 + patches) for layer in attention.layers)
     with torch.inference_mode():
-        scores = build_method("rollout", Means(depth_net=net))(Pictures(rgb, [0, 1]))
+        scores = build_scorer("rollout", ScorerInputs(depth_net=net))(Pictures(rgb, [0, 1]))
         depth = net(net.normalise(rgb))
     assert scores.shape == (2, 1, *size)
     assert scores.min() >= 0 and scores.amax(dim=(1, 2, 3)).tolist() == pytest.approx([1, 1])
@@ -99,8 +99,8 @@ def test_the_net_is_given_back_as_it_was(tmp_path: Path) -> None:
 
 def test_nets_without_attention_that_can_be_chained_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="first-look shows no attention") as caught:
-        build_method("rollout", Means(depth_net=FirstLook()))
+        build_scorer("rollout", ScorerInputs(depth_net=FirstLook()))
     assert "Depth Anything" in caught.value.hint
     net = load_depth_net(save(tmp_path / "glpn", glpn()) + ",size=96x64")
     with pytest.raises(DepthcueError, match="shrunken maps"):
-        build_method("rollout", Means(depth_net=net))
+        build_scorer("rollout", ScorerInputs(depth_net=net))

@@ -7,7 +7,7 @@ from torch import Tensor
 from depthcue import scorers
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet
-from depthcue.scorers import Means, Pictures
+from depthcue.scorers import Pictures, ScorerInputs
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.33, 0.5, 0.9, 1.0])
@@ -93,7 +93,7 @@ def test_soft_maps_are_brought_to_a_mean(generator: torch.Generator) -> None:
 
 
 def _random_scores(places: list[int], seed: int = 0) -> Tensor:
-    method = scorers.METHODS["random"](Means(None, seed=seed))
+    method = scorers.SCORERS["random"](ScorerInputs(None, seed=seed))
     return method(Pictures(torch.zeros(len(places), 3, 8, 8), places))
 
 
@@ -112,7 +112,7 @@ def test_contrast_is_the_distance_from_the_colour_that_pixels_are_hidden_under()
     # the deviations count: one from the mean colour in red weighs as much as one in green, whatever their sizes
     farthest = (((0.1 - 0.5) / 0.2)**2 + ((0.6 - 0.4) / 0.1)**2 + ((0.7 - 0.2) / 0.25)**2) ** 0.5
     pictures = Pictures(torch.cat([rgb, torch.tensor(means).view(1, 3, 1, 1).expand_as(rgb)]), [0, 1])
-    scores = scorers.build_method("contrast", Means(depth_net=net))(pictures)
+    scores = scorers.build_scorer("contrast", ScorerInputs(depth_net=net))(pictures)
     assert scores[0].flatten().tolist() == pytest.approx([0, 1 / farthest, 1 / farthest, 1], abs=1e-6)
     # nothing stands out of a picture that is all of the mean colour
     assert scores[1].flatten().tolist() == [0] * 4
@@ -120,4 +120,4 @@ def test_contrast_is_the_distance_from_the_colour_that_pixels_are_hidden_under()
 
 def test_an_unknown_method_names_those_there_are() -> None:
     with pytest.raises(DepthcueError, match="mask, direct, sobel, canny, hed, contrast"):
-        scorers.build_method("prewitt", Means(None))
+        scorers.build_scorer("prewitt", ScorerInputs(None))

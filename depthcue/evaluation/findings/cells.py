@@ -80,10 +80,10 @@ class Cells:
         """Counts (pictures, *shape), and the sums of each map, of the same shape."""
         return np.array(self._counts), {name: np.array(sums) for name, sums in self._sums.items()}
 
-    def table(self, draws: int, seed: int) -> "Table":
+    def table(self, draws: int, seed: int) -> "CellTotals":
         """What the cells come to, over `draws` resamples of the pictures."""
         counts, sums = self.per_picture()
-        return Table(counts, sums, statistics.resampling_weights(len(self), draws, seed))
+        return CellTotals(counts, sums, statistics.resampling_weights(len(self), draws, seed))
 
     def _sum(self, numbers: Tensor, values: Tensor | None) -> Floats:
         summed: Floats = torch.bincount(numbers, values, minlength=prod(self.shape)).double().cpu().numpy()
@@ -118,7 +118,7 @@ class Samples:
         return Samples(divided(self.values, other.values), min(self.images, other.images))
 
 
-class Table:
+class CellTotals:
     """Totals over pictures, as measured and in every resample.
 
     Args:

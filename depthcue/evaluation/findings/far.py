@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.evaluation.findings.cells import FEWEST_IMAGES, Cells, Chosen, Samples, Table, cell_of
+from depthcue.evaluation.findings.attention import EDGES, MASK, MaskedBatch
+from depthcue.evaluation.findings.cells import FEWEST_IMAGES, Cells, CellTotals, Chosen, Samples, cell_of
 from depthcue.evaluation.findings.objects import STRENGTHS
-from depthcue.evaluation.findings.seeing import EDGES, MASK, Seen
 from depthcue.evaluation.statistics import short
 from depthcue.nets import resize
 from depthcue.scorers.edges import gray, gray_gradient, thinned
@@ -178,7 +178,7 @@ class FarRegion:
         self._points: list[_Point] = []
         self._images = 0
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: MaskedBatch) -> None:
         """Add pictures."""
         self._images += len(seen)
         height, width = seen.size
@@ -234,7 +234,7 @@ class FarRegion:
                 "share_of_edges": rows.share(np.arange(ROWS) == place, EDGES).entry()} for place in range(ROWS)]},
         }
 
-    def _near_it(self, table: Table, by_row: Table) -> dict[str, Any]:
+    def _near_it(self, table: CellTotals, by_row: CellTotals) -> dict[str, Any]:
         inner = np.arange(len(DISTANCES) + 1) <= DISTANCES.index(NEAR)
         everywhere = np.broadcast_to(inner, table.count.shape[1:])
         return {"within": NEAR, **_compared(table, everywhere), "share": table.share(everywhere).entry(),
@@ -251,13 +251,13 @@ class FarRegion:
         return {"share": table.share(sky).entry(), "kept": {name: samples.entry() for name, samples in kept.items()},
                 "mask_minus_edges": (kept[MASK] - kept[EDGES]).entry()}
 
-    def _far(self, table: Table) -> dict[str, Any]:
+    def _far(self, table: CellTotals) -> dict[str, Any]:
         bounds = [0.0, *self.depths_m]
         far = [bound >= FAR * self.depths_m[-1] * (1 - 1e-6) for bound in bounds[:-1]]
         # the last bin is what lies beyond the range, sky and all
         return {"from_m": FAR * self.depths_m[-1], **_compared(table, np.array([*far, False]))}
 
-    def _look_for_points(self, seen: Seen) -> list["_Point"]:
+    def _look_for_points(self, seen: MaskedBatch) -> list["_Point"]:
         height, width = seen.size
         known = None if seen.truth is None else seen.truth.vanishing_point.tolist()
         points = []
@@ -308,13 +308,13 @@ def distance_from(points: Tensor, height: int, width: int) -> Tensor:
     return torch.hypot(down, right) / width
 
 
-def _column(table: Table, place: int) -> Chosen:
+def _column(table: CellTotals, place: int) -> Chosen:
     chosen = np.zeros(table.count.shape[1:], dtype=np.bool_)
     chosen[:, place] = True
     return chosen
 
 
-def _compared(table: Table, chosen: Chosen) -> dict[str, Any]:
+def _compared(table: CellTotals, chosen: Chosen) -> dict[str, Any]:
     """The attention of mask and of edges over the same pixels, and the difference."""
     found: dict[str, Samples] = {name: table.mean(name, chosen) for name in (MASK, EDGES)}
     return {name: samples.entry() for name, samples in found.items()} | {

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from depthcue.data import SceneTruth
-from depthcue.evaluation.findings.cells import NOWHERE, Cells, Chosen, Table, cell_of, explained
-from depthcue.evaluation.findings.seeing import EDGES, MASK, Seen
+from depthcue.evaluation.findings.attention import EDGES, MASK, MaskedBatch
+from depthcue.evaluation.findings.cells import NOWHERE, Cells, CellTotals, Chosen, cell_of, explained
 from depthcue.scorers.oracles import LEAST_KNOWN, depth_bends, object_boundaries
 
 SIZES = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -43,7 +43,7 @@ class ObjectSizes:
         self._cells = Cells((len(DISTANCES) + 1, len(SIZES) + 1), (MASK, EDGES))
         self._objects: list[list[int]] = []
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: MaskedBatch) -> None:
         """Add pictures of which it is known what every pixel shows."""
         if seen.truth is None:
             return
@@ -82,7 +82,7 @@ class ObjectSizes:
             } for name in (MASK, EDGES)},
         }
 
-    def _of_sizes(self, table: Table, sizes: Chosen, numbers: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def _of_sizes(self, table: CellTotals, sizes: Chosen, numbers: np.ndarray[Any, Any]) -> dict[str, Any]:
         inside, boundary = self._chosen(sizes, inside=True), self._chosen(sizes, inside=False)
         entry: dict[str, Any] = {"objects": int(numbers[:, sizes].sum()), "share_inside": table.share(inside).entry()}
         for name in (MASK, EDGES):
@@ -96,10 +96,10 @@ class ObjectSizes:
         chosen[slice(1, None) if inside else slice(0, 1)] = sizes
         return chosen
 
-    def _inner(self, table: Table) -> Table:
+    def _inner(self, table: CellTotals) -> CellTotals:
         """The table without the boundary band."""
         counts, sums = self._cells.per_picture()
-        return Table(counts[:, 1:], {name: values[:, 1:] for name, values in sums.items()}, table.weights)
+        return CellTotals(counts[:, 1:], {name: values[:, 1:] for name, values in sums.items()}, table.weights)
 
 
 def object_sizes(objects: Tensor) -> tuple[Tensor, list[list[int]]]:
@@ -165,7 +165,7 @@ def kinds_by_cause(truth: SceneTruth) -> Tensor:
     return kinds
 
 
-def kinds_by_depth(seen: Seen) -> Tensor | None:
+def kinds_by_depth(seen: MaskedBatch) -> Tensor | None:
     """The place in BY_DEPTH of every pixel, int64 (B, 1, H, W), NOWHERE where depth is unknown; None without depth.
 
     Pictures whose depth is too sparse to tell neighbours apart are NOWHERE all over.
@@ -202,7 +202,7 @@ class EdgeKinds:
         self._cells: Cells | None = None
         self._reason = "the data has no depth: which edges are edges of the scene is not known"
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: MaskedBatch) -> None:
         """Add pictures; those of which no kinds are known are left out."""
         if seen.truth is not None:
             self.kinds, kinds = CAUSES, kinds_by_cause(seen.truth)
@@ -247,14 +247,14 @@ class EdgeKinds:
                           "on edges": self._explained(table, [kind for kind in self.kinds if kind != INSIDE])},
         }
 
-    def _of_kind(self, table: Table, kind: str) -> dict[str, Any]:
+    def _of_kind(self, table: CellTotals, kind: str) -> dict[str, Any]:
         chosen = self._chosen((kind,))
         by_mask, by_edges = (table.share(chosen, _kept(name)) for name in (MASK, EDGES))
         return {"kind": kind, "share": table.share(chosen).entry(), "strength": table.mean(_STRENGTH, chosen).entry(),
                 "attention": table.mean(MASK, chosen).entry(),
                 "kept": {MASK: by_mask.entry(), EDGES: by_edges.entry(), "difference": (by_mask - by_edges).entry()}}
 
-    def _contrasts(self, table: Table) -> list[dict[str, Any]]:
+    def _contrasts(self, table: CellTotals) -> list[dict[str, Any]]:
         groups = [(GEOMETRY, APPEARANCE), *(((kind,), APPEARANCE) for kind in GEOMETRY),
                   *(((kind,), (INSIDE,)) for kind in (*GEOMETRY, *APPEARANCE))]
         found: list[dict[str, Any]] = []
@@ -268,7 +268,7 @@ class EdgeKinds:
                 found.append({"of": names[0], "minus": names[1], "difference": difference})
         return found
 
-    def _explained(self, table: Table, kinds: tuple[str, ...] | list[str]) -> dict[str, Any]:
+    def _explained(self, table: CellTotals, kinds: tuple[str, ...] | list[str]) -> dict[str, Any]:
         assert self._cells is not None
         counts, sums = self._cells.per_picture()
         here = np.isin(np.array(self.kinds), kinds)

@@ -50,7 +50,7 @@ class NotConverted(Exception):
         self.hint = hint
 
 
-class TorchGraph(nn.Module):
+class ConvertedGraph(nn.Module):
     """A graph's computation in torch: pictures (B, 3, H, W) in its colours to its outputs by name."""
 
     def __init__(self, converted: Any, as_input: Callable[[Tensor], Tensor]) -> None:
@@ -81,7 +81,7 @@ def in_batches(run: Callable[[Tensor], dict[str, Tensor]], taken: Tensor, batch:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
+def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> ConvertedGraph:
     """The graph of a file in torch, frozen and in eval mode.
 
     Args:
@@ -109,7 +109,7 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> TorchGraph:
         raise NotConverted(f"onnx2pytorch does not carry its graph: {first_line(error)}") from error
     _quicken(converted, model.graph)
     del model.graph.initializer[:]  # the module has them as its own
-    return TorchGraph(converted, as_input).requires_grad_(False).eval()
+    return ConvertedGraph(converted, as_input).requires_grad_(False).eval()
 
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -196,7 +196,7 @@ class OnnxDepthNet(ForeignDepthNet):
     def __init__(self, graph: "_Graph", said: Statement, **card: Any) -> None:
         super().__init__(graph, said, **card)
         self.differentiable = False
-        self.in_torch: TorchGraph | None = None
+        self.in_torch: ConvertedGraph | None = None
 
     def for_export(self) -> DepthNet:
         if self.in_torch is None:
@@ -231,7 +231,7 @@ class OnnxDepthNet(ForeignDepthNet):
             return
         self.in_torch, self.differentiable = in_torch, True
 
-    def _try_out(self, in_torch: TorchGraph) -> float:
+    def _try_out(self, in_torch: ConvertedGraph) -> float:
         """Largest difference between torch and ONNX Runtime in rendered rooms, as a share of the maps' range."""
         rooms = fit(scenes.render("indoor", range(2), *_ROOMS).rgb, self.description)
         with torch.no_grad():
@@ -245,7 +245,7 @@ class OnnxDepthNet(ForeignDepthNet):
             in_torch.batch = self.body.batch or 1
             return self._difference(in_torch, taken, expected)
 
-    def _difference(self, in_torch: TorchGraph, taken: Tensor, expected: Tensor) -> float:
+    def _difference(self, in_torch: ConvertedGraph, taken: Tensor, expected: Tensor) -> float:
         try:
             answer = self._depth(in_torch(taken))
         except Exception as error:  # code of others may raise anything

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from seen_pictures import scene_truth, seen_pictures
+from masked_batches import masked_batches, scene_truth
 from torch import Tensor
 
+from depthcue.evaluation.findings.attention import edge_strength
 from depthcue.evaluation.findings.cells import NOWHERE
 from depthcue.evaluation.findings.objects import (
     BY_DEPTH,
@@ -19,7 +20,6 @@ from depthcue.evaluation.findings.objects import (
     kinds_by_depth,
     widened,
 )
-from depthcue.evaluation.findings.seeing import edge_strength
 
 COUNT, HEIGHT, WIDTH = 8, 40, 60
 
@@ -43,7 +43,7 @@ def edges() -> dict[str, Tensor]:
 
 def _found(rgb: Tensor, mask: Tensor, edges: dict[str, Tensor]) -> dict[str, Any]:
     finding = EdgeKinds()
-    finding.see(seen_pictures(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, edges)))
+    finding.see(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, edges)))
     return finding.results(draws=100, seed=0)
 
 
@@ -112,7 +112,7 @@ def _box(count: int = 8) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_kinds_by_depth() -> None:
     rgb, depth_m, valid = _box(1)
-    kinds = kinds_by_depth(seen_pictures(rgb, rgb[:, :1], stored=(depth_m, valid)))
+    kinds = kinds_by_depth(masked_batches(rgb, rgb[:, :1], stored=(depth_m, valid)))
     assert kinds is not None
     names = np.array(BY_DEPTH)[kinds[0, 0].numpy()]
     assert names[20, 10] == names[12, 16] == "depth edge"
@@ -125,7 +125,7 @@ def test_kinds_on_real_data_by_depth_edges() -> None:
     mask = torch.zeros(8, 1, 40, 60)
     mask[..., 8:32, 6:28] = 1
     finding = EdgeKinds()
-    finding.see(seen_pictures(rgb, mask, stored=(depth_m, valid)))
+    finding.see(masked_batches(rgb, mask, stored=(depth_m, valid)))
     found = finding.results(draws=50, seed=0)
     assert found["kinds"] == list(BY_DEPTH)
     assert _difference(found, ["depth edge"], ["image edge"])["ci95"][0] > 1
@@ -138,11 +138,11 @@ def test_the_threshold_of_image_edges_is_a_bound_of_strength() -> None:
 def test_without_dense_depth_the_finding_is_left_out() -> None:
     rgb, depth_m, valid = _box(2)
     finding = EdgeKinds()
-    finding.see(seen_pictures(rgb, rgb[:, :1]))
+    finding.see(masked_batches(rgb, rgb[:, :1]))
     assert "no depth" in finding.results(10, 0)["left_out"]
     sparse = torch.zeros_like(valid)
     sparse[..., ::5, ::5] = True
-    kinds = kinds_by_depth(seen_pictures(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
+    kinds = kinds_by_depth(masked_batches(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
     assert kinds is not None and (kinds == NOWHERE).all()
-    finding.see(seen_pictures(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
+    finding.see(masked_batches(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
     assert "too sparse" in finding.results(10, 0)["left_out"]

@@ -9,13 +9,14 @@ from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.findings.job import Settings, measure_findings
+from depthcue.evaluation.findings.measuring import FindingsSettings, measure_findings
 
 ROOMS = "scenes:indoor"
 
 
 def _run(out: Path, *data: Any, dial: bool = False, **settings: Any) -> dict[str, Any]:
-    return measure_findings(RedMask(dial), RedDepth(), data or (ToyData(),), out, Settings(draws=50, **settings))
+    return measure_findings(RedMask(dial), RedDepth(), data or (ToyData(),), out,
+                            FindingsSettings(draws=50, **settings))
 
 
 def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:

@@ -9,26 +9,26 @@ from depthcue.errors import DepthcueError
 from depthcue.scorers import attribution
 from depthcue.scorers.attribution import depth_net_of, rollout
 from depthcue.scorers.edges import canny_edges, hed, nearness, sobel_edges
-from depthcue.scorers.keeping import Means, Pictures, Score, centre_scores, grid_scores, random_scores
+from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs, centre_scores, grid_scores, random_scores
 from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, optimise_masks
 
 PAPER_LAMBDA = 5.0
 """What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
 
 
-def build_method(name: str, means: Means) -> Score:
+def build_scorer(name: str, means: ScorerInputs) -> Scorer:
     """The scoring function called `name` in METHODS.
 
     Raises:
         DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
             pictures without the truth that it needs.
     """
-    if name not in METHODS:
-        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(METHODS)}.")
-    return METHODS[name](means)
+    if name not in SCORERS:
+        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(SCORERS)}.")
+    return SCORERS[name](means)
 
 
-def _mask(means: Means) -> Score:
+def _mask(means: ScorerInputs) -> Scorer:
     net = means.mask_net
     if net is None:
         raise ValueError("the mask is asked for without a mask net")
@@ -42,7 +42,7 @@ def _mask(means: Means) -> Score:
     return score
 
 
-def _direct(means: Means) -> Score:
+def _direct(means: ScorerInputs) -> Scorer:
     net = depth_net_of(means, "direct")
     lam = means.lam
     if lam is None:
@@ -50,16 +50,16 @@ def _direct(means: Means) -> Score:
     return lambda pictures: optimise_masks(net, pictures, lam, means.direct)
 
 
-def _sobel(means: Means) -> Score:
+def _sobel(means: ScorerInputs) -> Scorer:
     return lambda pictures: sobel_edges(pictures.rgb)
 
 
-def _canny(means: Means) -> Score:
+def _canny(means: ScorerInputs) -> Scorer:
     # its lines are few pixels; where more are asked for, those nearest to a line come next
     return lambda pictures: nearness(canny_edges(pictures.rgb))
 
 
-def _contrast(means: Means) -> Score:
+def _contrast(means: ScorerInputs) -> Scorer:
     """How far a pixel's colour is from the one that the depth net hides pixels under, the mean colour."""
     net = depth_net_of(means)
 
@@ -71,7 +71,7 @@ def _contrast(means: Means) -> Score:
     return score
 
 
-def _random(means: Means) -> Score:
+def _random(means: ScorerInputs) -> Scorer:
     def score(pictures: Pictures) -> Tensor:
         height, width = pictures.rgb.shape[-2:]
         return random_scores(pictures.places, height, width, means.seed).to(pictures.rgb.device)
@@ -79,8 +79,8 @@ def _random(means: Means) -> Score:
     return score
 
 
-def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Score]:
-    def build(means: Means) -> Score:
+def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[ScorerInputs], Scorer]:
+    def build(means: ScorerInputs) -> Scorer:
         def score(pictures: Pictures) -> Tensor:
             count, _, height, width = pictures.rgb.shape
             return layout(height, width).to(pictures.rgb.device).expand(count, -1, -1, -1)
@@ -90,7 +90,7 @@ def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[Means], Sco
     return build
 
 
-METHODS: dict[str, Callable[[Means], Score]] = {
+SCORERS: dict[str, Callable[[ScorerInputs], Scorer]] = {
     "mask": _mask, "direct": _direct,
     "sobel": _sobel, "canny": _canny, "hed": hed, "contrast": _contrast,
     "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from depthcue.data import SceneTruth
-from depthcue.evaluation.findings.seeing import EDGES, MASK, TRUE_DEPTH, Seen, attention_of, edge_strength
+from depthcue.evaluation.findings.attention import EDGES, MASK, TRUE_DEPTH, MaskedBatch, attention_of, edge_strength
 from depthcue.scorers import keep_top
 
 
-def seen_pictures(rgb: Tensor, mask: Tensor, truth: SceneTruth | None = None, depth_m: Tensor | None = None,
-                  stored: tuple[Tensor, Tensor] | None = None, share: float = 0.2) -> Seen:
+def masked_batches(rgb: Tensor, mask: Tensor, truth: SceneTruth | None = None, depth_m: Tensor | None = None,
+                   stored: tuple[Tensor, Tensor] | None = None, share: float = 0.2) -> MaskedBatch:
     """B pictures (B, 3, H, W) with the masks (B, 1, H, W) that a mask net might have given them."""
     strength = edge_strength(rgb)
-    return Seen([f"picture-{row}" for row in range(len(rgb))], rgb, mask.mean(dim=(1, 2, 3)),
-                {MASK: attention_of(mask), EDGES: attention_of(strength)},
-                {MASK: keep_top(mask, share), EDGES: keep_top(strength, share)},
-                strength, depth_m, TRUE_DEPTH, stored, truth)
+    return MaskedBatch([f"picture-{row}" for row in range(len(rgb))], rgb, mask.mean(dim=(1, 2, 3)),
+                       {MASK: attention_of(mask), EDGES: attention_of(strength)},
+                       {MASK: keep_top(mask, share), EDGES: keep_top(strength, share)},
+                       strength, depth_m, TRUE_DEPTH, stored, truth)
 
 
 def scene_truth(count: int, height: int, width: int, edges: Mapping[str, Tensor] | None = None,

@@ -9,7 +9,7 @@ from torch import Tensor
 from depthcue.data import KnownScenes, SceneTruth
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import resize
-from depthcue.scorers import Pictures, Score, keep_top
+from depthcue.scorers import Pictures, Scorer, keep_top
 from depthcue.scorers.edges import gray, gray_gradient
 
 MASK, EDGES = "mask", "edges"
@@ -21,7 +21,7 @@ _SOBEL_SUM = 8.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class MaskedBatch:
     """Pictures at the size that the nets see them in, (B, …, H, W).
 
     Attributes:
@@ -59,12 +59,12 @@ class Seen:
         return len(self.names)
 
 
-def see_all(viewing: Viewing, score: Score, share: float) -> Iterator[Seen]:
+def see_all(viewing: Viewing, score: Scorer, share: float) -> Iterator[MaskedBatch]:
     """All pictures of a data set, batch by batch.
 
     Args:
         score: gives the masks.
-        share: of the pixels to keep, for `Seen.kept`.
+        share: of the pixels to keep, for `MaskedBatch.kept`.
     """
     if viewing.data.has_depth:
         for batch, pictures in viewing.pictures():
@@ -103,14 +103,14 @@ def _seen_depth(viewing: Viewing, view: View) -> Tensor | None:
     return resize(view.target_m, (height, width))
 
 
-def _seen(viewing: Viewing, pictures: Pictures, score: Score, share: float, names: list[str], depth_m: Tensor | None,
-          source: str, stored: tuple[Tensor, Tensor] | None) -> Seen:
+def _seen(viewing: Viewing, pictures: Pictures, score: Scorer, share: float, names: list[str], depth_m: Tensor | None,
+          source: str, stored: tuple[Tensor, Tensor] | None) -> MaskedBatch:
     mask, strength = score(pictures), edge_strength(pictures.rgb)
     height, width = pictures.rgb.shape[-2:]
     truth = None
     if isinstance(viewing.data, KnownScenes):
         truth = viewing.data.truth(pictures.places, viewing.device).at_size(height, width)
-    return Seen(names, pictures.rgb, mask.mean(dim=(1, 2, 3)),
-                {MASK: attention_of(mask), EDGES: attention_of(strength)},
-                {MASK: keep_top(mask, share), EDGES: keep_top(strength, share)},
-                strength, depth_m, source, stored, truth)
+    return MaskedBatch(names, pictures.rgb, mask.mean(dim=(1, 2, 3)),
+                       {MASK: attention_of(mask), EDGES: attention_of(strength)},
+                       {MASK: keep_top(mask, share), EDGES: keep_top(strength, share)},
+                       strength, depth_m, source, stored, truth)

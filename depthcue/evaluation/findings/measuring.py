@@ -19,30 +19,30 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
+from depthcue.evaluation.findings.attention import MaskedBatch, see_all
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES
 from depthcue.evaluation.findings.far import FarRegion
 from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
-from depthcue.evaluation.findings.seeing import Seen, see_all
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.tally import setting_for_share, setting_of
 from depthcue.evaluation.viewing import Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
 from depthcue.results import MaskFindings, ResultFolder
-from depthcue.scorers import build_method
+from depthcue.scorers import build_scorer
 
 
-class Finding(Protocol):
+class FindingMeasure(Protocol):
     """Measures one thing on picture after picture."""
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: MaskedBatch) -> None:
         """Add pictures."""
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
         """What was found; `left_out` with the reason where the data does not tell."""
 
 
-FINDINGS: dict[str, Callable[[Viewing], Finding]] = {
+FINDINGS: dict[str, Callable[[Viewing], FindingMeasure]] = {
     "edges": lambda viewing: EdgeKinds(),
     "objects": lambda viewing: ObjectSizes(),
     "far": lambda viewing: FarRegion(_range_m(viewing)),
@@ -51,7 +51,7 @@ FINDINGS: dict[str, Callable[[Viewing], Finding]] = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class FindingsSettings:
     """What to measure, and at which lambda."""
 
     findings: tuple[str, ...] = tuple(FINDINGS)
@@ -66,7 +66,7 @@ class Settings:
 
 
 def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path | None = None,
-                   settings: Settings | None = None,
+                   settings: FindingsSettings | None = None,
                    limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> MaskFindings:
     """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.
 
@@ -80,7 +80,7 @@ def findings_specs(weights: str, target: str | None, data: Sequence[str], out: P
 
 
 def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path | None = None,
-                     settings: Settings | None = None, device: str | torch.device = "cpu",
+                     settings: FindingsSettings | None = None, device: str | torch.device = "cpu",
                      progress: Progress | None = None) -> MaskFindings:
     """Measure the findings on each data set.
 
@@ -97,7 +97,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     Raises:
         DepthcueError: an unknown finding, a lambda or a share out of range, fewer than two images, nowhere to write.
     """
-    settings = settings or Settings()
+    settings = settings or FindingsSettings()
     progress = progress or Silent()
     _check(mask_net, data, settings)
     home = ResultFolder(out)  # now, and not when the work is done
@@ -108,7 +108,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
         images=sum(entry["images"] for entry in entries), share=settings.share, data=entries))
 
 
-def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: Settings) -> None:
+def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: FindingsSettings) -> None:
     setting_of(mask_net, lam=settings.lam)
     for name in settings.findings:
         if name not in FINDINGS:
@@ -121,12 +121,12 @@ def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: Settings) -> N
                                 f"{FEWEST_IMAGES}", "Choose another --data, or a larger --limit.")
 
 
-def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: Settings, device: torch.device,
+def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: FindingsSettings, device: torch.device,
               progress: Progress) -> dict[str, Any]:
     viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                       multiple=mask_net.description.multiple)
     setting = setting_for_share(mask_net, viewing, settings.share, settings.lam, progress)
-    score = build_method("mask", setting.means(mask_net))
+    score = build_scorer("mask", setting.means(mask_net))
     findings = {name: FINDINGS[name](viewing) for name in dict.fromkeys(settings.findings)}
     names: list[str] = []
     means: list[float] = []
