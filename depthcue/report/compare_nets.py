@@ -119,7 +119,7 @@ def _transfer_table(results: CompareNets, reference: str) -> Table:
     error, difference = _transfer_fields(reference)
     rows = []
     for label, entries in results.transfer.items():
-        cells: list[Matrix] = []
+        cells = []
         for name in results.columns:
             above = "" if name == label else f" {number(entries[name], difference, '+.3f')}"
             cells.append(f"{entries[name][error]:.3f}{above}")
