@@ -8,7 +8,6 @@ named where one says something else than the files.
 """
 
 import ast
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -24,18 +23,18 @@ from depthcue.report.findings import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_figures import where_the_mask_lies
 from depthcue.report.tables import label_of
+from depthcue.report.verdicts import ENOUGH
+from depthcue.results import read_result
 
 HERE = Path(__file__).resolve().parent
 DOCUMENTS = (HERE.parent / "README.md", HERE / "RESULTS.md", HERE.parent / "depthcue" / "guides" / "developing.md")
 PACKAGE = HERE.parent / "depthcue"
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """Of pixels kept, where they were measured."""
-FEW = 5
-"""Below so many scenes an interval says little, and how many there are is said."""
 
 
-def read(name: str) -> dict[str, Any]:
-    return json.loads((HERE / "results" / f"{name}.json").read_text())
+def read(name: str) -> Any:
+    return read_result(HERE / "results" / f"{name}.json")
 
 
 def comparison(name: str, to_target: bool = False) -> str:
@@ -165,7 +164,7 @@ def _interval(value: dict[str, Any]) -> str:
     if value["value"] is None:
         return ""
     low, high = value["ci95"] or (float("nan"), float("nan"))
-    few = f", {value['n']} scenes alone" if value["n"] < FEW else ""
+    few = f", {value['n']} scenes alone" if value["n"] < ENOUGH else ""
     return f"{value['value']:.2f} ({low:.2f} to {high:.2f}{few})"
 
 

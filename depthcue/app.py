@@ -24,7 +24,7 @@ from depthcue.nets.catalog import SHIPPED
 from depthcue.probes.running import EXPERIMENTS, ProbeSettings, probe_specs
 from depthcue.report.figures import LIGHT
 from depthcue.report.page import section_of
-from depthcue.report.provenance import read_results
+from depthcue.results import Result, read_result
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
 
@@ -400,7 +400,7 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
             table = gradio.Dataframe(label="The profile", interactive=False, wrap=True, elem_id="profile-table")
             files = gradio.Files(label="Downloads", interactive=False, elem_id="profile-files")
 
-    def shown(document: dict[str, Any], out: Path) -> tuple[Any, ...]:
+    def shown(document: Result, out: Path) -> tuple[Any, ...]:
         section = section_of(document, out)
         pictures = [(str(out / f"{plot.name}.png"), plot.caption) for plot in section.plots]
         for plot, (path, _) in zip(section.plots, pictures, strict=True):
@@ -415,7 +415,7 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
     def show_file(path: str | None) -> tuple[Any, ...]:
         if path is None:
             return (gradio.skip(),) * 4
-        return shown(read_results(Path(path), "probe"), Path(tempfile.mkdtemp(prefix="profile-", dir=folder)))
+        return shown(read_result(Path(path), "probe"), Path(tempfile.mkdtemp(prefix="profile-", dir=folder)))
 
     def measure(target: str, names: list[str], cases: float,
                 progress: Any = gradio.Progress()) -> tuple[Any, ...]:  # noqa: B008

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue import files, scenes
+from depthcue import scenes
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_specs
@@ -28,6 +28,7 @@ from depthcue.nets import MaskNet, Setting, depth_from, fit
 from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
 from depthcue.report.page import write_page
+from depthcue.results import Demo
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions
 from depthcue.scorers import Pictures, build_scorer, sobel_edges
@@ -97,12 +98,11 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         compare_specs(tour.weights[kind], None, f"scenes:{kind}", out / folder, tour.comparison, count,
                       progress=progress)
         comparisons.append({"title": TITLES[kind], "folder": folder})
-    results = files.document(
-        "demo", gallery=gallery,
+    Demo.made(
+        gallery=gallery,
         video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")},
                "poster": _poster(out), "where": _where(out)},
-        comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
-    files.write_json(out / "results.json", results)
+        comparisons=comparisons, seconds=round(time.perf_counter() - start, 1)).save(out)
     page = out / "index.html"
     write_page([out, *(out / comparison["folder"] for comparison in comparisons)], page, HEADLINE,
                mixed=True)

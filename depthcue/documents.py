@@ -417,14 +417,6 @@ class Results(Loose):
     machine: dict[str, Any] = Field(default={})
 
 
-class ProbeResults(Results):
-    """What `probe --beside` reads."""
-
-    target_net: dict[str, Any]
-    stages: dict[str, dict[str, Any]]
-    profile: list[dict[str, Any]]
-
-
 class SummaryEntry(Loose):
     """What became of an input."""
 

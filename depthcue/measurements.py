@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from depthcue import results
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
@@ -24,6 +23,7 @@ from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
 from depthcue.probes import running
 from depthcue.progress import Progress
+from depthcue.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,10 +57,8 @@ class Measurement:
         'results.json'
     """
 
-    def __init__(self, document: dict[str, Any] | results.Result, folder: Path,
-                 workplace: "TemporaryDirectory[str] | None" = None) -> None:
-        self.result = results.result_of(document, folder) if isinstance(document, dict) else document
-        self.folder, self._workplace = folder, workplace
+    def __init__(self, result: Result, folder: Path, workplace: "TemporaryDirectory[str] | None" = None) -> None:
+        self.result, self.folder, self._workplace = result, folder, workplace
 
     def __repr__(self) -> str:
         return f"<depthcue.Measurement of {self.result.command}: {self.sentences[0] if self.sentences else ''}>"
@@ -118,7 +116,7 @@ class Measurement:
     def _section(self) -> "Section":
         from depthcue.report.page import section_of
 
-        return section_of(self.result.to_dict(), self.folder)
+        return section_of(self.result, self.folder)
 
 
 def compare_edges(masker: MaskerLike, data: Data, against: Sequence[str] = ("sobel", "random"), *,
@@ -304,7 +302,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
 
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],
-              measure: Callable[[Path], dict[str, Any] | results.Result]) -> Measurement:
+              measure: Callable[[Path], Result]) -> Measurement:
     """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
     workplace = TemporaryDirectory(prefix="depthcue-") if out is None else None
     folder = Path(workplace.name if workplace is not None else out or "")

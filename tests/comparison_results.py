@@ -1,7 +1,20 @@
-"""Results of compare-edges made by hand: what the report is given, without any net."""
+"""Results of compare-edges made by hand: what the report is given, without any net; and how such are typed."""
 
 import math
 from typing import Any
+
+from depthcue.results import Result, result_of
+
+
+def typed(document: Any) -> Any:
+    """A document made by hand as report gets it; what already is a result passes."""
+    return document if isinstance(document, Result) else result_of({"schema": 1, **document})
+
+
+def stated(document: dict[str, Any]) -> Result:
+    """What a document states, whatever its command would have to say besides."""
+    return Result.from_dict({"schema": 1, **document})
+
 
 SHARES = (0.1, 0.2, 0.5, 0.9)
 

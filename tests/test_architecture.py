@@ -26,6 +26,10 @@ NEVER = {"runtime": {"training", "evaluation", "probes", "report"},
                                 "progress"}}
 
 
+LATER = {("results", "report")}
+"""Imported by a function when it is called: a result draws its own figures."""
+
+
 def room_of(module: str) -> str:
     return module.split(".")[1]
 
@@ -55,6 +59,8 @@ def test_imports_point_one_way(file: Path) -> None:
     for name in imports(file):
         other = room_of(name)
         assert other in RANK, f"{name} belongs to no room"
+        if (parts[0], other) in LATER:
+            continue
         assert other == parts[0] or RANK[other] < RANK[parts[0]], f"{parts[0]} imports {name}"
         assert other not in NEVER.get(parts[0], ()), f"{parts[0]} must not import {name}"
 

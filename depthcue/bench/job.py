@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue import files
 from depthcue.backends.precision import TOLERANCES
 from depthcue.bench.candidates import Candidate, depth_candidates, depth_net_of, mask_candidates, mask_net_of
 from depthcue.bench.end_to_end import Job, time_jobs, write_sources
@@ -25,6 +24,7 @@ from depthcue.nets.catalog import spec_from_file
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
+from depthcue.results import Bench, ResultFolder
 from depthcue.runtime.opening import torch_threads
 from depthcue.scenes.api import rendered_pictures
 
@@ -57,17 +57,19 @@ class Settings:
     """A picture, video or folder to time whole jobs on; None renders a video and pictures."""
 
 
-def bench_specs(weights: str, target: str | None, out: Path, settings: Settings | None = None, device: str = "auto",
-                progress: Progress | None = None) -> dict[str, Any]:
-    """Measure every way of running a mask net and a depth net that works here; write OUT/results.json.
+def bench_specs(weights: str, target: str | None, out: Path | None = None, settings: Settings | None = None,
+                device: str = "auto",
+                progress: Progress | None = None) -> Bench:
+    """Measure every way of running a mask net and a depth net that works here.
 
     Args:
         weights: spec of a mask net, or the name of an architecture: then untrained. Of an exported graph that very file
             is measured, in its own precision, by every backend that runs it.
         target: likewise of a depth net; None takes the one the mask net was trained for, if it is at hand.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: a wrong spec, device or setting; nowhere to write.
@@ -81,14 +83,12 @@ def bench_specs(weights: str, target: str | None, out: Path, settings: Settings 
     for net in (mask_net, depth_net):
         if net is not None:
             _check_size(settings.size, net)
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
         work = _Work(settings, device, pictures, Path(folder), progress)
         spec = weights if trained else _stored(mask_net, weights, Path(folder))
         results = work.run(mask_net, spec, depth_net)
-    results = _document(results, mask_net, depth_net, without_depth, trained, settings, device)
-    files.write_json(out / "results.json", results)
-    return results
+    return home.finish(_document(results, mask_net, depth_net, without_depth, trained, settings, device))
 
 
 class _Work:
@@ -230,7 +230,7 @@ def _as_batch(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
 
 
 def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet | None, without_depth: str | None,
-              trained: bool, settings: Settings, device: str) -> dict[str, Any]:
+              trained: bool, settings: Settings, device: str) -> Bench:
     """The results document, schema 1.
 
     Beside the fields every document has: `weights` and `target_net` (None where there is none, then `without_target`
@@ -242,8 +242,8 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     `left_out` with reasons; and `end_to_end`, see `end_to_end.time_jobs`, where `share_of_runner` is over the runner's
     best batch.
     """
-    return files.document(
-        "bench", weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
+    return Bench.made(
+        weights=described(mask_net), target_net=None if depth_net is None else described(depth_net),
         without_target=without_depth, trained=trained, device=device,
         settings=asdict(settings) | {"batch_sizes": list(_batch_sizes(settings, device)),
                                      "size": None if settings.size is None else list(settings.size)},

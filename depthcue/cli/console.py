@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthcue.errors import DepthcueError
 from depthcue.files import json_text
@@ -19,6 +19,8 @@ from depthcue.text import one_line, printable, printable_json, shown, without_se
 
 LINE_EVERY_S = 10.0
 """How often progress is told where stderr is no terminal."""
+if TYPE_CHECKING:
+    from depthcue.results import Result
 
 
 def configure(quiet: bool, verbose: bool) -> None:
@@ -94,15 +96,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if told else 120).print(table)
 
 
-def show_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
-    """Draw the plots of a results document into its folder, and print its tables and sentences, or itself as JSON."""
+def show_results(results: "Result", folder: Path, as_json: bool) -> None:
+    """Draw the plots of a result into its folder, and print its tables and sentences, or itself as JSON."""
     from depthcue.report.page import section_of
     from depthcue.report.section import draw_plots
 
     section = section_of(results, folder)
     written = draw_plots(section, folder)
     if as_json:
-        return print_json(results)
+        return print_json(results.to_dict())
     for table in section.tables:
         print_table(table.title, table.columns, table.rows)
     for sentence in section.sentences:

@@ -98,7 +98,7 @@ def _run(what: "MaskTraining", words: TrainingWords, started: float) -> None:
                                     started=started, tracker=words.log)
         found = None if trained.aside is None else check_trained(trained, folder / "check", words.seed, progress)
     if words.json:
-        curves = {} if found is None else {way: entry for way, (entry,) in found["curves"].items()}
+        curves = {} if found is None else {way: entry for way, (entry,) in found.to_dict()["curves"].items()}
         return print_json({"weights": str(trained.weights), "training": trained.summary, "through_20": curves,
                            "next": _next_command(what, trained, folder)})
     if found is not None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -30,6 +29,7 @@ from depthcue.evaluation.tally import Sweep, Tally, TallySummary, inputs_of, set
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.progress import Progress, Silent
+from depthcue.results import CompareEdges, ResultFolder
 from depthcue.scorers import (
     THRESHOLD,
     DirectSettings,
@@ -76,8 +76,9 @@ class CompareEdgesSettings:
     """Whether to leave the examples with their masks at every lambda, for a page to turn through."""
 
 
-def compare_specs(weights: str, target: str | None, data: str, out: Path, settings: CompareEdgesSettings | None = None,
-                  limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+def compare_specs(weights: str, target: str | None, data: str, out: Path | None = None,
+                  settings: CompareEdgesSettings | None = None,
+                  limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> CompareEdges:
     """`compare_edges` on nets and test data given by their specs; `limit` takes that many images.
 
     Raises:
@@ -89,17 +90,18 @@ def compare_specs(weights: str, target: str | None, data: str, out: Path, settin
     return compare_edges(mask_net, depth_net, opened, out, settings, place, progress)
 
 
-def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path,
+def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path | None = None,
                   settings: CompareEdgesSettings | None = None,
-                  device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Measure `mask_net` against other ways to choose pixels, write OUT/results.json, OUT/examples/ and OUT/gallery/.
+                  device: str | torch.device = "cpu", progress: Progress | None = None) -> CompareEdges:
+    """Measure `mask_net` against other ways to choose pixels.
 
     Args:
         mask_net, depth_net: on `device`, in eval mode.
         data: with ground truth or without.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: an unknown method or one that cannot work here, a lambda outside the net's range, no images,
@@ -113,21 +115,19 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     comparison = _EdgeComparison(mask_net, depth_net, data, settings, torch.device(device))
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         comparison.choose_settings(progress)
         progress.start("comparing", len(data))
         examples, stills = [], []
         for view in comparison.viewing.views():
             examples += comparison.measure(view, progress)
-            stills += comparison.stills(view, out)
-    saved = [save_example(example, out) for example in examples]
-    results = _document(comparison, saved, stills)
-    files.write_json(out / "results.json", results)
-    return results
+            stills += comparison.stills(view, home.folder)
+    saved = [save_example(example, home.folder) for example in examples]
+    return home.finish(_document(comparison, saved, stills))
 
 
-def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Progress | None = None) -> CompareEdges:
     """`compare_edges` at 20% of the pixels on the pictures that a training kept aside: what its mask net is good for.
 
     Raises:
@@ -261,7 +261,7 @@ def _check_shares(shares: Sequence[float]) -> None:
 
 
 def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
-              stills: list[dict[str, Any]]) -> dict[str, Any]:
+              stills: list[dict[str, Any]]) -> CompareEdges:
     """The results document, schema 1.
 
     Beside the fields every document has: `weights`, `target_net`, `data` (what was compared), `images` (how many),
@@ -285,8 +285,7 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
     choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
               if comparison.sweep is not None else "the mask net is asked for the share itself"
               if len(set(asked.values())) > 1 else "one for all")
-    return files.document(
-        "compare-edges",
+    return CompareEdges.made(
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
         data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth,

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue import files
 from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -32,6 +31,7 @@ from depthcue.evaluation.viewing import View, Viewing, described
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.progress import Named, Progress, Silent
+from depthcue.results import CompareLosses, ResultFolder
 from depthcue.scorers import ScorerInputs, build_scorer, keep_top, sobel_edges
 from depthcue.training.depth import DepthTraining, depth_recipe
 from depthcue.training.mask import MaskTraining, complete, mask_recipe
@@ -93,7 +93,7 @@ def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | No
 def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
                       settings: CompareLossesSettings | None = None,
                       limit: int | None = None, device: str = "auto",
-                      progress: Progress | None = None) -> dict[str, Any]:
+                      progress: Progress | None = None) -> CompareLosses:
     """Train the nets for every loss in OUT/runs, where they are not there yet, and `compare_losses` on test data.
 
     A training that is finished is not run again, and one that was stopped goes on.
@@ -124,17 +124,19 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
     return compare_losses(trained, data, out, settings, place, progress)
 
 
-def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path, settings: CompareLossesSettings | None = None,
-                   device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Compare the masks of depth nets trained with different losses, write OUT/results.json and OUT/examples/.
+def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path | None = None,
+                   settings: CompareLossesSettings | None = None,
+                   device: str | torch.device = "cpu", progress: Progress | None = None) -> CompareLosses:
+    """Compare the masks of depth nets trained with different losses.
 
     Args:
         trained: nets of one architecture and working size, on `device`, in eval mode; each loss is compared with the
             one before.
         data: with ground truth or without; small objects are told on rendered scenes alone.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: a share out of range, no images, nowhere to write.
@@ -143,13 +145,11 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path, settin
     settings.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     comparison = _LossComparison(trained, data, settings, torch.device(device))
     with torch.inference_mode():
-        examples = comparison.measure(out, progress)
-    results = _document(comparison, examples)
-    files.write_json(out / "results.json", results)
-    return results
+        examples = comparison.measure(home.folder, progress)
+    return home.finish(_document(comparison, examples))
 
 
 class _LossComparison:
@@ -205,7 +205,7 @@ def _example(out: Path, place: int, row: int, views: Sequence[View], masks: Sequ
                     [depth_m[row] for depth_m in seen_m], truth)
 
 
-def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> CompareLosses:
     """The results document, schema 1.
 
     Beside the fields every document has: `losses` (one a loss: its name `loss`, `weights` and `target_net`, `lambda`,
@@ -224,8 +224,7 @@ def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> di
     changes = list(zip(losses[1:], losses, strict=False))
     if len(losses) > 2:
         changes.append((losses[-1], losses[0]))
-    return files.document(
-        "compare-losses",
+    return CompareLosses.made(
         losses=[{
             "loss": loss, "weights": described(mask_net), "target_net": described(depth_net),
             "lambda": mask_net.description.default_lambda,

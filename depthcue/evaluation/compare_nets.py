@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -36,6 +35,7 @@ from depthcue.evaluation.tally import Tally, TallySummary
 from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, resize
 from depthcue.progress import Progress, Silent
+from depthcue.results import CompareNets, ResultFolder
 from depthcue.scorers import Pictures, ScorerInputs, build_scorer, keep_top, scale_to_mean, sobel_edges
 
 EDGES, CHANCE = "edges", "random"
@@ -60,9 +60,9 @@ class CompareNetsSettings:
     examples: int = 4
 
 
-def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out: Path,
+def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out: Path | None = None,
                   settings: CompareNetsSettings | None = None, limit: int | None = None, device: str = "auto",
-                  progress: Progress | None = None) -> dict[str, Any]:
+                  progress: Progress | None = None) -> CompareNets:
     """`compare_nets` on nets and test data given by their specs.
 
     Args:
@@ -82,16 +82,18 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
     return compare_nets(networks, opened, out, settings, place, progress)
 
 
-def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, settings: CompareNetsSettings | None = None,
-                 device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Compare what several networks look at, write OUT/results.json and OUT/examples/.
+def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None = None,
+                 settings: CompareNetsSettings | None = None, device: str | torch.device = "cpu",
+                 progress: Progress | None = None) -> CompareNets:
+    """Compare what several networks look at.
 
     Args:
         networks: at least two mask nets, each with its depth net, on `device`, in eval mode.
         data: with ground truth or without.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: fewer than two networks, a share or a lambda out of range, no images, nowhere to write.
@@ -99,17 +101,15 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path, setting
     settings = settings or CompareNetsSettings()
     progress = progress or Silent()
     _check(networks, data, settings)
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         observers = [_Observer(label, *network, data, settings, torch.device(device))
                      for label, network in zip(labels_of(networks), networks, strict=True)]
         for observer in observers:
             observer.turn_dial(progress)
         comparison = _NetComparison(observers, data, settings)
-        examples = comparison.measure(out, progress)
-    results = _document(comparison, examples)
-    files.write_json(out / "results.json", results)
-    return results
+        examples = comparison.measure(home.folder, progress)
+    return home.finish(_document(comparison, examples))
 
 
 def labels_of(networks: Sequence[Network]) -> list[str]:
@@ -242,7 +242,7 @@ def _displaced(first: str, second: str) -> str:
     return f"{first} and {second} of another picture"
 
 
-def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> CompareNets:
     """The results document, schema 1.
 
     Beside the fields every document has: `nets` (one a network: its `label`, `weights`, `target_net`, the `lambda`
@@ -260,8 +260,7 @@ def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> dic
     errors = {observer.label: TallySummary(observer.errors, settings.draws, settings.seed) for observer in observers}
     first = errors[observers[0].label]
     alike = {measure: _by_image(comparison.labels, agreed, measure) for measure in AGREEMENT_MEASURES}
-    return files.document(
-        "compare-nets",
+    return CompareNets.made(
         nets=[{"label": observer.label, "weights": described(observer.mask_net),
                "target_net": described(observer.depth_net), **observer.setting.entry(),
                "mean": errors[observer.label].mean(observer.label, "mean"),

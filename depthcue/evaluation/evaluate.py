@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -43,6 +42,7 @@ from depthcue.evaluation.viewing import View, Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.nets.units import FILLS, check_fill
 from depthcue.progress import Progress, Silent
+from depthcue.results import Evaluation, ResultFolder
 from depthcue.scorers import (
     THRESHOLD,
     DirectSettings,
@@ -136,9 +136,9 @@ class NetAtSetting:
         return abs((self.setting.lam or 0.0) - (own.lam or 0.0))
 
 
-def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path,
+def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path | None = None,
                    settings: EvaluateSettings | None = None,
-                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Evaluation:
     """`evaluate` on nets and test data given by their specs; `limit` takes that many images.
 
     Raises:
@@ -155,17 +155,18 @@ def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: P
     return evaluate(mask_nets, depth_net, opened, out, settings, place, progress)
 
 
-def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, out: Path,
+def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, out: Path | None = None,
              settings: EvaluateSettings | None = None, device: str | torch.device = "cpu",
-             progress: Progress | None = None) -> dict[str, Any]:
-    """Measure what `depth_net` sees through the masks of `mask_nets` and write OUT/results.json.
+             progress: Progress | None = None) -> Evaluation:
+    """Measure what `depth_net` sees through the masks of `mask_nets`.
 
     Args:
         mask_nets, depth_net: on `device`, in eval mode. Several mask nets: of one lambda each, or rivals.
         data: with ground truth or without.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: a lambda outside a net's range, no images, no ground truth where it is insisted on, an unknown
@@ -177,7 +178,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         evaluation.choose_settings(progress)
         progress.start("evaluating", len(data))
@@ -191,9 +192,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     if settings.sanity is not None:
         one = evaluation.in_question
         sanity = measure_sanity(one.mask_net, one.setting, evaluation.viewing, settings.sanity, progress)
-    results = _document(evaluation, summary, mask_nets, sanity)
-    files.write_json(out / "results.json", results)
-    return results
+    return home.finish(_document(evaluation, summary, mask_nets, sanity))
 
 
 def _asked(mask_nets: Sequence[MaskNet], settings: EvaluateSettings) -> list[NetAtSetting]:
@@ -338,7 +337,7 @@ def _filled(fill: str, way: str) -> str:
 
 
 def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequence[MaskNet],
-              sanity: dict[str, Any] | None) -> dict[str, Any]:
+              sanity: dict[str, Any] | None) -> Evaluation:
     """The results document, schema 1.
 
     Beside the fields every document has: `weights` (a list), `target_net`, `data` (what was measured), `images` (how
@@ -356,8 +355,7 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
     ways = (fills.MASK, *evaluation.rivals.scores)
     orders = order_curves(summary, ways, settings.shares) | {"left_out": evaluation.rivals.left_out} \
         if settings.shares else None
-    return files.document(
-        "evaluate",
+    return Evaluation.made(
         weights=[described(net) for net in mask_nets],
         target_net=described(evaluation.depth_net) | {"architecture": evaluation.depth_net.card.get("architecture")},
         data={"spec": evaluation.data.spec, "without_valid_depth": summary.without_depth()},

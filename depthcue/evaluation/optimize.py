@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.data.folder import PictureData, open_pictures
 from depthcue.device import pick_device
@@ -35,6 +34,7 @@ from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, requ
 from depthcue.nets.catalog import SHIPPED
 from depthcue.objective import total_variation
 from depthcue.progress import Progress, Silent
+from depthcue.results import Optimization, ResultFolder
 from depthcue.scorers import (
     DirectSettings,
     Pictures,
@@ -79,9 +79,9 @@ class Nets:
     opposite: MaskNet | None = None
 
 
-def optimize_specs(sources: Sequence[str], data: str | None, out: Path, target: str | None = None,
+def optimize_specs(sources: Sequence[str], data: str | None, out: Path | None = None, target: str | None = None,
                    weights: str | None = None, opposite: str | None = None, settings: OptimizeSettings | None = None,
-                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Optimization:
     """`optimize` on pictures or data, and nets, given by their specs.
 
     Args:
@@ -109,16 +109,17 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path, target: 
     return optimize(nets, opened, out, settings, place, progress)
 
 
-def optimize(nets: Nets, data: RgbdData, out: Path, settings: OptimizeSettings | None = None,
-             device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Find a mask for every picture by Eq. (3), write OUT/results.json, OUT/masks/ and OUT/examples/.
+def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: OptimizeSettings | None = None,
+             device: str | torch.device = "cpu", progress: Progress | None = None) -> Optimization:
+    """Find a mask for every picture by Eq. (3).
 
     Args:
         nets: on `device`, in eval mode.
         data: with ground truth or without.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document; `_document` says what is in it.
+        The result; `_document` says what is in it.
 
     Raises:
         DepthcueError: settings that make no sense, a lambda that the mask net does not take, a depth net without
@@ -131,18 +132,16 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: OptimizeSettings |
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     search = _Search(nets, data, settings, torch.device(device))
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     progress.start("minimising Eq. (3)", len(data) * settings.direct.steps * settings.direct.restarts)
     masks: list[dict[str, Any]] = []
     examples: list[dict[str, Any]] = []
     with torch.inference_mode():
         for view in search.viewing.views():
             found = search.measure(view, progress)
-            masks += _save_masks(view, found, out)
-            examples += search.examples(view, found, out)
-    results = _document(search, masks, examples)
-    files.write_json(out / "results.json", results)
-    return results
+            masks += _save_masks(view, found, home.folder)
+            examples += search.examples(view, found, home.folder)
+    return home.finish(_document(search, masks, examples))
 
 
 class _Search:
@@ -228,7 +227,7 @@ def _save_masks(view: View, found: dict[str, Tensor], out: Path) -> list[dict[st
     return entries
 
 
-def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[str, Any]]) -> Optimization:
     """The results document, schema 1.
 
     Beside the fields every document has: `target_net`, `weights` and `opposite` (None where there is none), `data`,
@@ -248,8 +247,7 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
             field: value for _, name in names
             for field, value in ((name, summary.mean(way, name)), (f"{name}_ci95", summary.mean_interval(way, name)))}
     nothing_lost = 3 * float(np.log(0.5))
-    return files.document(
-        "optimize",
+    return Optimization.made(
         target_net=described(search.nets.depth),
         weights=None if search.nets.learned is None else described(search.nets.learned),
         opposite=None if search.nets.opposite is None else described(search.nets.opposite),

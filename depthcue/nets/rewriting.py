@@ -18,7 +18,7 @@ the products are fewer. The narrow 3×3 convolutions of the compact nets stay wh
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F

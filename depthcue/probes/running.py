@@ -19,7 +19,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthcue import documents, files
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.images import depth_scale, depth_tile, picture_of
@@ -48,6 +47,7 @@ from depthcue.probes.photographs import PhotographStage
 from depthcue.probes.reading import Sight
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Progress, Silent
+from depthcue.results import Probe, ResultFolder, read_result
 from depthcue.text import did_you_mean
 
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
@@ -170,9 +170,10 @@ class _ExperimentRun:
     unreadable: Counter[str] = field(default_factory=Counter)
 
 
-def probe_specs(names: Sequence[str], target: str | None, out: Path, settings: ProbeSettings | None = None,
+def probe_specs(names: Sequence[str], target: str | None, out: Path | None = None,
+                settings: ProbeSettings | None = None,
                 weights: str | None = None, device: str = "auto", progress: Progress | None = None,
-                beside: Sequence[Path] = ()) -> dict[str, Any]:
+                beside: Sequence[Path] = ()) -> Probe:
     """`probe` on nets given as the command line has them.
 
     Args:
@@ -189,18 +190,19 @@ def probe_specs(names: Sequence[str], target: str | None, out: Path, settings: P
     return probe(names, depth_net, out, settings, mask_net, place, progress, beside)
 
 
-def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: ProbeSettings | None = None,
+def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, settings: ProbeSettings | None = None,
           mask_net: MaskNet | None = None, device: str | torch.device = "cpu",
-          progress: Progress | None = None, beside: Sequence[Path] = ()) -> dict[str, Any]:
-    """Run experiments on a depth net in eval mode, and write OUT/results.json and OUT/examples/.
+          progress: Progress | None = None, beside: Sequence[Path] = ()) -> Probe:
+    """Run experiments on a depth net in eval mode.
 
     Args:
         names: of experiments; `all`, or none, runs every one that its stage supports.
         mask_net: for the share of its mask on each cue.
         beside: results of other networks, whose profiles are laid beside this one's.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document. Beside the fields every document has: `target_net`, `weights` (null without a mask net),
+        The result. Beside the fields every document has: `target_net`, `weights` (null without a mask net),
         `stages` (what each showed), `experiments` (for each on each stage: `name`, `question`, `stage`, `cases`,
         `variants`, `dropped` and `unreadable` with reasons, the fields of `Findings`, `attention`, `examples`,
         `seconds`), `profile` (all weights on the common scale, with the experiment and stage they come from) and
@@ -214,8 +216,8 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: ProbeS
     chosen = choose(names)
     others = [read_profile(path) for path in beside]
     stages = open_stages(chosen, depth_net, settings, device)
-    files.begin(out)
-    keeper = ExampleKeeper(out)
+    home = ResultFolder(out)  # now, and not when the work is done
+    keeper = ExampleKeeper(home.folder)
     sight = Sight(depth_net, mask_net, device, settings.batch_size)
     chance = Chance(settings.draws, settings.seed)
     entries = []
@@ -225,14 +227,12 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path, settings: ProbeS
                 entries.append(measure(experiment, stages[stage], sight, chance, keeper, progress))
     profile = [{**weight, "experiment": entry["name"], "stage": entry["stage"]}
                for entry in entries for weight in entry["profile"]]
-    results = files.document(
-        "probe", target_net={**described(depth_net), "predicts": depth_net.description.predicts,
+    return home.finish(Probe.made(
+        target_net={**described(depth_net), "predicts": depth_net.description.predicts,
                              "relative": depth_net.description.relative},
         weights=None if mask_net is None else described(mask_net), seed=settings.seed,
         stages={name: stage.described() for name, stage in stages.items()}, experiments=entries, profile=profile,
-        beside=others)
-    files.write_json(out / "results.json", results)
-    return results
+        beside=others))
 
 
 def choose(names: Sequence[str]) -> list[Experiment]:
@@ -257,14 +257,12 @@ def read_profile(path: Path) -> dict[str, Any]:
     Raises:
         DepthcueError: there is none.
     """
-    file = path / "results.json" if path.is_dir() else path
     hint = "Give --beside the results.json of another network's depthcue probe, or its folder."
     try:
-        document = documents.read_document(file, "results of depthcue probe", documents.ProbeResults, hint,
-                                           documents.RESULTS_BYTES)
-    except FileNotFoundError:
-        raise DepthcueError(f"there is no {file}", hint) from None
-    return {name: document[name] for name in ("target_net", "stages", "profile")}
+        other = read_result(path, Probe.COMMAND)
+    except DepthcueError as error:
+        raise DepthcueError(error.message, hint) from None
+    return {name: other[name] for name in ("target_net", "stages", "profile")}
 
 
 def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: ProbeSettings,

@@ -2,36 +2,75 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
-from depthcue.report.figures import LIGHT, Theme, draw_comparison, method_colour, new_figure, save_figure, style_axes
+from depthcue.report.figures import (
+    FEW_CURVES,
+    LIGHT,
+    Curve,
+    Curves,
+    Theme,
+    draw_panels,
+    method_colour,
+    method_style,
+    name_axes,
+    new_figure,
+    save_figure,
+)
 from depthcue.report.gallery import draw_examples
-from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for
+from depthcue.report.provenance import TARGET, TRUTH, fields_for, measured_against
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import Table, comparison_tables, in_words, label_of
 from depthcue.report.verdicts import Verdict, number, too_few, verdict
+from depthcue.results import CompareEdges, CurvePoint, EdgeExample
 
 SHARE = 0.2
 """The share of pixels at which ways are set against each other."""
 
 
-def choices_table(results: Results, share: float = SHARE) -> Table:
+def choices_table(results: CompareEdges, share: float = SHARE) -> Table:
     """Every way to choose at about `share` of the pixels, best first: its RMSE, how far above the mask, its cost."""
     reference, position = _reference(results), _position(results, share)
     error, difference = fields_for(reference)
     rows = []
     for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):
         above = "" if method == "mask" else number(entry, difference, "+.3f")
-        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results["cost_ms"][method]["median"])))
-    kept = results["curves"]["mask"][position]["sparseness"]
+        rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results.cost_ms[method].median)))
+    kept = results.curves["mask"][position].sparseness
     return Table(f"{kept:.0%} of the pixels, chosen in {len(rows)} ways: RMSE in metres against {reference}, and what "
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
 
-def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
+
+    One panel against ground truth, where there is any, and one against N(I).
+
+    Args:
+        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
+    """
+    references = measured_against(results)
+    few = len(results.curves) <= FEW_CURVES
+    panels: list[Curves] = []
+    for reference in references:
+        error, _ = fields_for(reference)
+        curves = [Curve(label_of(method), at=[entry.sparseness for entry in entries],
+                        values=[entry[error] for entry in entries],
+                        intervals=[entry[f"{error}_ci95"] for entry in entries] if few or method == "mask" else (),
+                        **method_style(position, theme))
+                  for position, (method, entries) in enumerate(results.curves.items())]
+        level = (results.target["rmse"], "whole picture") if reference == TRUTH else None
+        panels.append(Curves(f"against {reference}", "share of pixels the depth net sees", "RMSE (m)", curves, level,
+                             percent=True, legend=few and not panels))
+    width = 4.6 * len(references) + (0.4 if few else 2.2)
+    return draw_panels(panels, paths, theme, (width, 3.7 if few else 4.4), legend=not few)
+
+
+def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
@@ -43,7 +82,7 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     entries = _at(results, _position(results, SHARE))
     figure = new_figure(6.4, 4.2, theme)
     axes = figure.subplots()
-    costs = {method: results["cost_ms"][method]["median"] for method in entries}
+    costs = {method: results.cost_ms[method].median for method in entries}
     for position, (method, entry) in enumerate(entries.items()):
         low, high = entry[f"{error}_ci95"]
         colour = method_colour(position, theme)
@@ -59,28 +98,26 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
         axes.annotate(label_of(method), (costs[method] * 1.18, height), color=theme.ink, fontsize=8.5, va="center",
                       fontweight="bold" if method == "mask" else "normal",
                       path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other intervals
-    axes.set_title(f"against {reference}", fontsize=10, color=theme.ink, loc="left")
-    axes.set_xlabel("time to choose, a picture", color=theme.ink, fontsize=9)
-    axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    style_axes(axes, theme)
+    name_axes(axes, theme, f"against {reference}", "time to choose, a picture",
+              f"RMSE (m) with {SHARE:.0%} of the pixels")
     return save_figure(figure, paths)
 
 
-def cost_in_words(results: Results) -> tuple[str, ...]:
+def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
     """How much longer the slowest way takes than the mask; nothing where none is clearly slower."""
-    costs = results["cost_ms"]
-    slowest = max(costs, key=lambda method: float(costs[method]["median"]))
+    costs = results.cost_ms
+    slowest = max(costs, key=lambda method: float(costs[method].median))
     mask, other = costs["mask"], costs[slowest]
-    if other["quartiles"][0] <= mask["quartiles"][1]:
+    if other.quartiles[0] <= mask.quartiles[1]:
         return ()
-    return (f"Choosing takes {duration(mask['median'])} a picture with the mask and {duration(other['median'])} with "
-            f"{label_of(slowest)}, {other['median'] / mask['median']:.3g} times as long.",)
+    return (f"Choosing takes {duration(mask.median)} a picture with the mask and {duration(other.median)} with "
+            f"{label_of(slowest)}, {other.median / mask.median:.3g} times as long.",)
 
 
-def left_out_in_words(results: Results) -> tuple[str, ...]:
+def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:
     """Ways that could not work here, and why."""
-    return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results["left_out"].items())
+    return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results.left_out.items())
 
 
 def duration(milliseconds: float) -> str:
@@ -89,11 +126,11 @@ def duration(milliseconds: float) -> str:
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
 
 
-def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
+def trained_in_words(results: CompareEdges, summary: dict[str, Any]) -> tuple[str, ...]:
     """What a training came to: how it ended, and what the mask is worth on the pictures kept aside.
 
     Args:
-        results: a compare-edges document on these pictures at one share.
+        results: a compare-edges result on these pictures at one share.
         summary: `training.mask.TrainedMask.summary`.
     """
     steps, planned, kept = summary["steps"], summary["planned"], summary["kept_step"]
@@ -103,28 +140,28 @@ def trained_in_words(results: Results, summary: Results) -> tuple[str, ...]:
     if kept != steps:
         ended += (" No step lowered the error, so the weights are those it started from." if kept == 0 else
                   f" The weights are those after step {kept}, where the error was lowest.")
-    (edges,) = results["curves"]["sobel"]
+    (edges,) = results.curves["sobel"]
     more = "train longer, or on more pictures like those it is for."
     said = {Verdict.MORE: "The mask is clearly better than edges.",
             Verdict.LESS: f"The mask is clearly worse than edges, and not to be trusted: {more}",
             Verdict.NOT_CLEAR: f"The mask is not clearly better than edges: {more}",
             Verdict.TOO_FEW: "Whether the mask is better than edges cannot be told: give more pictures."}
-    found = verdict(edges["to_target_minus_mask_ci95"], results["images"])
-    return ended, in_words(results), said[found], *too_few(results["images"])
+    found = verdict(edges["to_target_minus_mask_ci95"], results.images)
+    return ended, in_words(results), said[found], *too_few(results.images)
 
 
-def _reference(results: Results) -> str:
-    return TRUTH if results["ground_truth"] else TARGET
+def _reference(results: CompareEdges) -> str:
+    return TRUTH if results.ground_truth else TARGET
 
 
-def _position(results: Results, share: float) -> int:
+def _position(results: CompareEdges, share: float) -> int:
     """Where the sparseness nearest to `share` stands in every curve."""
-    entries = results["curves"]["mask"]
-    return min(range(len(entries)), key=lambda position: abs(entries[position]["sparseness"] - share))
+    entries = results.curves["mask"]
+    return min(range(len(entries)), key=lambda position: abs(entries[position].sparseness - share))
 
 
-def _at(results: Results, position: int) -> dict[str, Results]:
-    return {method: entries[position] for method, entries in results["curves"].items()}
+def _at(results: CompareEdges, position: int) -> dict[str, CurvePoint]:
+    return {method: entries[position] for method, entries in results.curves.items()}
 
 
 def _apart(wanted: list[tuple[float, str]], costs: dict[str, float], gap: float) -> dict[str, float]:
@@ -144,33 +181,33 @@ SHOWN_RIVALS = 2
 _CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: CompareEdges, folder: Path) -> Section:
     """The section of a compare-edges document that lies in `folder`."""
     panel = Picture("examples.png", "What the depth net was shown and what it saw",
                     partial(draw_examples, results, folder), on_page=False)
     sentences, tables = [in_words(results)], comparison_tables(results)
     plots = [Plot("comparison", "RMSE against the share of pixels seen, with 95% intervals over images",
                   partial(draw_comparison, results))]
-    if "cost_ms" in results:  # results of earlier versions have none
+    if results.cost_ms:  # results of earlier versions have none
         sentences += [*cost_in_words(results), *left_out_in_words(results)]
         tables.insert(0, choices_table(results))
         plots.append(Plot("choices", "RMSE with a fifth of the pixels against what choosing them costs",
                           partial(draw_choices, results)))
     return Section(
-        "Mask against edges and chance", (*sentences, *too_few(results["images"])), tuple(tables), tuple(plots),
-        (panel,) if results["examples"] else (),
+        "Mask against edges and chance", (*sentences, *too_few(results.images)), tuple(tables), tuple(plots),
+        (panel,) if results.examples else (),
         "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
         "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",
-        gallery=tuple(results.get("gallery", ())),
-        examples=tuple(_example(example, results) for example in results["examples"]))
+        gallery=tuple(results.gallery),
+        examples=tuple(_example(example, results) for example in results.examples))
 
 
-def _example(example: Results, results: Results) -> Example:
-    share, tiles = f"{example['sparseness']:.0%}", example["tiles"]
+def _example(example: EdgeExample, results: CompareEdges) -> Example:
+    share, tiles = f"{example.sparseness:.0%}", example.tiles
     columns = [Column("the whole picture", tiles["picture"], tiles["depth_target"])]
-    for method in list(results["curves"])[:1 + SHOWN_RIVALS]:
+    for method in list(results.curves)[:1 + SHOWN_RIVALS]:
         caption = f"{share}, {_CHOSEN_BY.get(method, f'chosen by {label_of(method)}')}"
         columns.append(Column(caption, tiles[f"kept_{method}"], tiles[f"depth_{method}"]))
     known = "; the true depth" if "depth_truth" in tiles else ""
     columns.append(Column(f"the mask itself{known}", tiles["mask"], tiles.get("depth_truth")))
-    return Example(example["name"], tuple(columns))
+    return Example(example.name, tuple(columns))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
+from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.gallery import draw_rows, example_of
-from depthcue.report.provenance import Results
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
 from depthcue.report.verdicts import Verdict, number, too_few, verdict
+from depthcue.results import Change, CompareLosses
 
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
             "on_small_objects": "share of kept pixels on small objects",
@@ -31,45 +31,45 @@ PAPER = {"depth+grad": ("on_surfaces",), "depth+grad+normal": ("on_small_objects
 """What Hu et al. (ICCV 2019) read off their Fig. 8: the measures that each added loss raises."""
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: CompareLosses, folder: Path) -> Section:
     """The section of a compare-losses document that lies in `folder`."""
-    losses, rows = [entry["loss"] for entry in results["losses"]], results["examples"]
+    losses, rows = [entry.loss for entry in results.losses], results.examples
     figure = Picture("masks.png", "The masks of the depth nets trained with each loss, on the same pictures",
                      partial(draw_rows, rows, [f"trained with {loss}" for loss in losses], folder), on_page=False)
     return Section(
         "What do the losses of a depth net change in what it looks at?",
         (*changes_in_words(results), *_unknown_in_words(results),
          "Each loss was trained with once: the intervals are over pictures, and say nothing of another training.",
-         *too_few(results["images"])),
+         *too_few(results.images)),
         (_losses_table(results), _changes_table(results)),
         (Plot("losses", "What is measured of the masks for each loss, with 95% intervals over images; the broken line "
               "is what a mask without preference would have", partial(_draw_measures, results)),),
         (figure,) if rows else (),
         "One depth net was trained three times from the same start: to get depth right, then its slopes too, then the "
         "directions of surfaces too. A mask net was trained for each. What changes between the masks is what the added "
-        f"loss makes the depth net look at. Shares are of the {results['share']:.0%} of pixels with the highest values "
+        f"loss makes the depth net look at. Shares are of the {results.share:.0%} of pixels with the highest values "
         "in each mask.",
-        examples=tuple(example_of(row, [f"{loss}: its mask, and its depth by {results['share']:.0%} of the pixels"
+        examples=tuple(example_of(row, [f"{loss}: its mask, and its depth by {results.share:.0%} of the pixels"
                                         for loss in losses]) for row in rows))
 
 
-def changes_in_words(results: Results) -> list[str]:
+def changes_in_words(results: CompareLosses) -> list[str]:
     """What each added loss raised, lowered and left open, beside what the paper says of it."""
     sentences = []
-    for change in results["changes"]:
+    for change in results.changes:
         clear: list[str] = []
         other: dict[Verdict, list[str]] = {Verdict.NOT_CLEAR: [], Verdict.TOO_FEW: []}
         for measure in _measured(results):
-            found = verdict(change[f"{measure}_ci95"], results["images"])
+            found = verdict(change[f"{measure}_ci95"], results.images)
             if not found.clear:
                 other[found].append(_SAID[measure][_OPEN])
                 continue
             said = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
-            if _adds_one(change) and measure in PAPER.get(change["loss"], ()):
+            if _adds_one(change) and measure in PAPER.get(change.loss, ()):
                 said += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
             clear.append(f"{said} ({_difference(change, measure)})")
-        told = [f"Trained with {change['loss']} instead of {change['minus']}: {'; '.join(clear)}."] if clear else []
-        between = "" if clear else f" between training with {change['loss']} and with {change['minus']}"
+        told = [f"Trained with {change.loss} instead of {change.minus}: {'; '.join(clear)}."] if clear else []
+        between = "" if clear else f" between training with {change.loss} and with {change.minus}"
         told += [f"{words}{between} in {', '.join(other[found])}." for found, words in
                  ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
                  if other[found]]
@@ -77,23 +77,23 @@ def changes_in_words(results: Results) -> list[str]:
     return sentences
 
 
-def _unknown_in_words(results: Results) -> list[str]:
-    if results["small_objects_known"]:
+def _unknown_in_words(results: CompareLosses) -> list[str]:
+    if results.small_objects_known:
         return []
     return ["Small objects are left out: this data does not say which pixels show one object. Rendered scenes do."]
 
 
-def _adds_one(change: Results) -> bool:
+def _adds_one(change: Change) -> bool:
     """Whether the losses compared differ in one term, as the paper's claims do."""
-    added = change["loss"].removeprefix(change["minus"])
+    added = change.loss.removeprefix(change.minus)
     return added.startswith("+") and added.count("+") == 1
 
 
-def _measured(results: Results) -> list[str]:
-    return [measure for measure in MEASURES if measure in results["losses"][0]["masks"]]
+def _measured(results: CompareLosses) -> list[str]:
+    return [measure for measure in MEASURES if measure in results.losses[0].masks]
 
 
-def _difference(change: Results, measure: str) -> str:
+def _difference(change: Change, measure: str) -> str:
     """A difference and its interval as they are read: shares in points of a hundred."""
     values = (change[measure], *change[f"{measure}_ci95"])
     if measure == "straightness":
@@ -101,40 +101,32 @@ def _difference(change: Results, measure: str) -> str:
     return "{:+.2f} points; {:+.2f} to {:+.2f}".format(*(100 * value for value in values))
 
 
-def _losses_table(results: Results) -> Table:
-    losses, truth = results["losses"], results["ground_truth"]
-    rows = [("RMSE, whole picture", *(f"{entry['whole']['rmse']:.3f}" for entry in losses))] if truth else []
+def _losses_table(results: CompareLosses) -> Table:
+    losses, truth = results.losses, results.ground_truth
+    rows = [("RMSE, whole picture", *(f"{entry.whole['rmse']:.3f}" for entry in losses))] if truth else []
     error = "rmse" if truth else "rmse_to_target"
-    rows.append((f"RMSE by {results['share']:.0%} of the pixels",
-                 *(number(entry["by_mask"], error) for entry in losses)))
-    rows += [(MEASURES[measure], *(number(entry["masks"], measure) for entry in losses))
+    rows.append((f"RMSE by {results.share:.0%} of the pixels",
+                 *(number(entry.by_mask, error) for entry in losses)))
+    rows += [(MEASURES[measure], *(number(entry.masks, measure) for entry in losses))
              for measure in _measured(results)]
     against = "ground truth" if truth else "the depth net on whole pictures"
-    return Table(f"Losses of the depth net; {results['images']} images of {results['data']['spec']}; RMSE in metres "
-                 f"against {against} (95 %)", ("", *(entry["loss"] for entry in losses)), tuple(rows))
+    return Table(f"Losses of the depth net; {results.images} images of {results.data.spec}; RMSE in metres "
+                 f"against {against} (95 %)", ("", *(entry.loss for entry in losses)), tuple(rows))
 
 
-def _changes_table(results: Results) -> Table:
-    changes = results["changes"]
+def _changes_table(results: CompareLosses) -> Table:
+    changes = results.changes
     rows = tuple((MEASURES[measure], *(number(change, measure, "+.3f") for change in changes))
                  for measure in _measured(results))
     return Table("What changes on the same images (95 %)",
-                 ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
+                 ("", *(f"{change.loss} − {change.minus}" for change in changes)), rows)
 
 
-def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    measured, losses = _measured(results), results["losses"]
-    figure = new_figure(2.9 * len(measured) + 0.4, 3.2, theme)
-    for axes, measure in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
-        for position, entry in enumerate(losses):
-            low, high = entry["masks"][f"{measure}_ci95"]
-            colour = theme.methods[position % len(theme.methods)]
-            axes.plot([position, position], [low, high], color=colour, linewidth=2)
-            axes.plot(position, entry["masks"][measure], color=colour, marker="o", markersize=7)
-        if measure in results["regions"]:
-            axes.axhline(results["regions"][measure], color=theme.ink, linewidth=1.1, linestyle=(0, (4, 3)))
-        axes.set_xticks(range(len(losses)), [entry["loss"].replace("+", "\n+") for entry in losses])
-        axes.set_xlim(-0.5, len(losses) - 0.5)
-        axes.set_title(MEASURES[measure].replace(" on ", "\non "), fontsize=9.5, color=theme.ink, loc="left")
-        style_axes(axes, theme)
-    return save_figure(figure, paths)
+def _draw_measures(results: CompareLosses, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+    names = [entry.loss.replace("+", "\n+") for entry in results.losses]
+    panels = [Bars(names, [(None, [(name, entry.masks[measure], entry.masks[f"{measure}_ci95"])
+                                   for name, entry in zip(names, results.losses, strict=True)])], "",
+                   MEASURES[measure].replace(" on ", "\non "), columns=True, points=True, own_colours=True,
+                   levels=[results.regions[measure]] if measure in results.regions else [])
+              for measure in _measured(results)]
+    return draw_panels(panels, paths, theme, (2.9 * len(panels) + 0.4, 3.2))

@@ -13,7 +13,6 @@ from depthcue.report.provenance import (
     TABLE_1,
     TARGET,
     TRUTH,
-    Results,
     fields_for,
     is_the_papers,
     measured_against,
@@ -21,6 +20,7 @@ from depthcue.report.provenance import (
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import MANY, Table, label_of, setting_column, setting_name, setting_title
 from depthcue.report.verdicts import ENOUGH, Verdict, apart, number, sorted_out, too_few, verdict
+from depthcue.results import Evaluation, SanityCheck, SanityStage, TableRow
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
@@ -29,100 +29,100 @@ COMPARED = ("contrast", "sobel")
 _AGAINST = {TRUTH: "truth", TARGET: "target"}
 
 
-def evaluation_tables(results: Results) -> list[Table]:
+def evaluation_tables(results: Evaluation) -> list[Table]:
     """All tables for which the document has numbers."""
     tables = []
     for reference in measured_against(results):
         tables.append(table_1(results, reference))
-        if "abs_rel" in results["table"][0]["soft"][_AGAINST[reference]]:
+        if "abs_rel" in results.table[0].soft[_AGAINST[reference]]:
             tables.append(measures_table(results, reference))
     if is_the_papers(results):
         tables.append(beside_the_papers(results))
-    if results["orders"]:
+    if results.orders:
         tables.append(orders_table(results))
-    if results["fills"]:
+    if results.fills:
         tables.append(fills_table(results))
     # results of earlier versions have neither of these
-    if results.get("under_fills"):
+    if results.under_fills:
         tables.append(under_fills_table(results))
-    if results.get("character"):
+    if results.character:
         tables.append(character_table(results))
-    if results["thresholds"]:
+    if results.thresholds:
         tables.append(thresholds_table(results))
-    if results["sanity"]:
+    if results.sanity:
         tables.append(kept_table(results))
-        tables += [agreement_table(results, kind) for kind, chance in results["sanity"]["chance"].items() if chance]
+        tables += [agreement_table(results, kind) for kind, chance in results.sanity.chance.items() if chance]
     return tables
 
 
-def table_1(results: Results, reference: str) -> Table:
+def table_1(results: Evaluation, reference: str) -> Table:
     """RMSE through M, M' and 1 - M, and sparseness, for every setting; N itself above them."""
     against = _AGAINST[reference]
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
-        error = number(results["original"], "rmse")
+        error = number(results.original, "rmse")
         rows.append(("original", "1", "1", error, error, ""))
-    for entry in results["table"]:
-        rows.append((_asked(results, entry), f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}",
+    for entry in results.table:
+        rows.append((_asked(results, entry), f"{entry.mean:.3f}", f"{entry.sparseness:.3f}",
                      *(number(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
-    filled = "" if results["fill"] == "mean" else f"; hidden pixels show {results['fill']}"
-    return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results['threshold']:g}, sparseness = its "
-                 f"share of pixels; {results['images']} images of {results['data']['spec']}{filled}",
-                 (setting_column(results["table"]), "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN),
+    filled = "" if results.fill == "mean" else f"; hidden pixels show {results.fill}"
+    return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results.threshold:g}, sparseness = its "
+                 f"share of pixels; {results.images} images of {results.data.spec}{filled}",
+                 (setting_column(results.table), "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN),
                  tuple(rows))
 
 
-def measures_table(results: Results, reference: str) -> Table:
+def measures_table(results: Evaluation, reference: str) -> Table:
     """The other measures through M and M', for every setting; N itself above them."""
     against = _AGAINST[reference]
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
-        rows.append(("original", *(f"{results['original'][name]:.3f}" for name in _MEANS)))
-    rows += [(_asked(results, entry), *(f"{entry['soft'][against][name]:.3f} / {entry['binary'][against][name]:.3f}"
-                                        for name in _MEANS)) for entry in results["table"]]
+        rows.append(("original", *(f"{results.original[name]:.3f}" for name in _MEANS)))
+    rows += [(_asked(results, entry), *(f"{entry.soft[against][name]:.3f} / {entry.binary[against][name]:.3f}"
+                                        for name in _MEANS)) for entry in results.table]
     return Table(f"Other measures against {reference}, through M / M'; their intervals are in results.json",
-                 (setting_column(results["table"]), *_MEANS.values()), tuple(rows))
+                 (setting_column(results.table), *_MEANS.values()), tuple(rows))
 
 
-def beside_the_papers(results: Results) -> Table:
+def beside_the_papers(results: Evaluation) -> Table:
     """The paper's numbers and ours, at the lambdas that both have."""
-    ours = {entry["lambda"]: entry for entry in results["table"] if "keep" not in entry}
-    original = f"{results['original']['rmse']:.3f}"
+    ours = {entry.lam: entry for entry in results.table if "keep" not in entry}
+    original = f"{results.original['rmse']:.3f}"
     rows = [("original", f"{ORIGINAL_RMSE:.3f}", original, f"{ORIGINAL_RMSE:.3f}", original, "1.000", "1.000")]
     for row in TABLE_1:
         if entry := ours.get(row.lam):
-            rows.append((f"{row.lam:g}", f"{row.rmse:.3f}", f"{entry['soft']['truth']['rmse']:.3f}",
-                         f"{row.rmse_binary:.3f}", f"{entry['binary']['truth']['rmse']:.3f}",
-                         f"{row.sparseness:.3f}", f"{entry['sparseness']:.3f}"))
+            rows.append((f"{row.lam:g}", f"{row.rmse:.3f}", f"{entry.soft['truth']['rmse']:.3f}",
+                         f"{row.rmse_binary:.3f}", f"{entry.binary['truth']['rmse']:.3f}",
+                         f"{row.sparseness:.3f}", f"{entry.sparseness:.3f}"))
     return Table(f"The paper's Table 1 beside ours ({SOURCE}: 654 images of NYU-v2, another training of the network)",
                  ("lambda", "RMSE(M) paper", "ours", "RMSE(M') paper", "ours", "sparseness paper", "ours"), tuple(rows))
 
 
-def thresholds_table(results: Results) -> Table:
+def thresholds_table(results: Evaluation) -> Table:
     """M > threshold, for every threshold of the sweep."""
     errors = [(fields_for(reference)[0], reference) for reference in measured_against(results)]
-    rows = tuple((f"{entry['threshold']:g}", f"{entry['sparseness']:.3f}",
-                  *(number(entry, error) for error, _ in errors)) for entry in results["thresholds"])
-    return Table(f"M > threshold at {setting_title(results['in_question'])}; RMSE in metres (95 %)",
+    rows = tuple((f"{entry.threshold:g}", f"{entry.sparseness:.3f}",
+                  *(number(entry, error) for error, _ in errors)) for entry in results.thresholds)
+    return Table(f"M > threshold at {setting_title(results.in_question)}; RMSE in metres (95 %)",
                  ("threshold", "share kept", *(f"against {reference}" for _, reference in errors)), rows)
 
 
-def fills_table(results: Results) -> Table:
+def fills_table(results: Evaluation) -> Table:
     """What is lost with each thing that hidden pixels can show."""
     reference = measured_against(results)[-1]
     error, _ = fields_for(reference)
     columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
     rows = tuple((fill, *(number(entry[way], error) for way in columns))
-                 for fill, entry in results["fills"].items())
-    return Table(f"What hidden pixels show, at {setting_title(results['in_question'])}; RMSE in metres against "
+                 for fill, entry in results.fills.items())
+    return Table(f"What hidden pixels show, at {setting_title(results.in_question)}; RMSE in metres against "
                  f"{reference} (95 %)", ("fill", *columns.values()), rows)
 
 
-def under_fills_table(results: Results) -> Table:
+def under_fills_table(results: Evaluation) -> Table:
     """Equally many pixels of the mask and of others under every fill: the mask's error, the others' minus it."""
     reference = measured_against(results)[-1]
     error, minus = fields_for(reference)
-    curves = results["under_fills"]
+    curves = results.under_fills
     others = [method for method in next(iter(curves.values())) if method != "mask"]
     if len(others) > MANY:
         others = [method for method in others if method in COMPARED]
@@ -130,14 +130,14 @@ def under_fills_table(results: Results) -> Table:
     for fill, methods in curves.items():
         for place, entry in enumerate(methods["mask"]):
             differences = (number(methods[method][place], minus, "+.3f") for method in others)
-            rows.append((fill, f"{entry['sparseness']:.0%}", number(entry, error), *differences))
+            rows.append((fill, f"{entry.sparseness:.0%}", number(entry, error), *differences))
     return Table(f"Equally many pixels whatever hidden pixels show; RMSE in metres against {reference} (95 %)",
                  ("fill", "kept", "mask", *(f"{label_of(method)} − mask" for method in others)), tuple(rows))
 
 
-def character_table(results: Results) -> Table:
+def character_table(results: Evaluation) -> Table:
     """What kind of selection the mask is."""
-    found = results["character"]
+    found = results.character
     low, high = found["bounds"]
     rows = [(f"values between {low:g} and {high:g}", number(found["undecided"], "value"))]
     if found["border_ratio"]:
@@ -147,67 +147,74 @@ def character_table(results: Results) -> Table:
              for method, entry in found["correlation"].items()]
     rows += [(f"of the {entry['smaller']:.0%} kept, also among the {entry['larger']:.0%}",
               number(entry, "value")) for entry in found["nesting"] or ()]
-    return Table(f"What kind of selection the mask is, at lambda {results['in_question']['lambda']:g} (95 %); shares "
+    return Table(f"What kind of selection the mask is, at lambda {results.in_question.lam:g} (95 %); shares "
                  "have a lambda each where the mask net has a dial", ("", "mean over images"), tuple(rows))
 
 
-def orders_table(results: Results) -> Table:
+def orders_table(results: Evaluation) -> Table:
     """The areas under the insertion and deletion curves."""
     reference = measured_against(results)[-1]
     error, _ = fields_for(reference)
     rows = []
-    for method in results["orders"]["insertion"]:
+    for method in results.orders["insertion"]:
         row = [label_of(method)]
         for way in ("insertion", "deletion"):
-            entry = results["orders"][way][method]
+            entry = results.orders[way][method]
             row += [f"{entry[f'{error}_area']:.3f}",
                     "" if method == "mask" else number(entry, f"{error}_area_minus_mask", "+.3f")]
         rows.append(tuple(row))
     return Table(f"Area under insertion (small is good) and deletion (large is good), at "
-                 f"{setting_title(results['in_question'])}: mean RMSE in metres against {reference}",
+                 f"{setting_title(results.in_question)}: mean RMSE in metres against {reference}",
                  ("order", "insertion", "− mask (95 %)", "deletion", "− mask (95 %)"), tuple(rows))
 
 
-def kept_table(results: Results) -> Table:
+def kept_table(results: Evaluation) -> Table:
     """How much of the answer of N, and of randomised nets, is lost with equally many pixels."""
-    sanity = results["sanity"]
-    others = list(sanity["stages"][0]["advantage"])
-    rows = tuple((_stage(stage), *(f"{stage['lost'][name]:.2f}" for name in ("mask", *others)),
-                  *(number(stage["advantage"][name], "value", "+.2f") for name in others))
-                 for stage in sanity["stages"])
-    return Table(f"Sanity: share of the net's answer lost with {sanity['share']:.0%} of the pixels; "
-                 f"{sanity['images']} images", ("layers randomised", "mask", *(label_of(name) for name in others),
+    sanity = _checked(results)
+    others = list(sanity.stages[0].advantage)
+    rows = tuple((_stage(stage), *(f"{stage.lost[name]:.2f}" for name in ("mask", *others)),
+                  *(number(stage.advantage[name], "value", "+.2f") for name in others))
+                 for stage in sanity.stages)
+    return Table(f"Sanity: share of the net's answer lost with {sanity.share:.0%} of the pixels; "
+                 f"{sanity.images} images", ("layers randomised", "mask", *(label_of(name) for name in others),
                                                 *(f"{label_of(name)} − mask (95 %)" for name in others)), rows)
 
 
-def agreement_table(results: Results, kind: str) -> Table:
+def agreement_table(results: Evaluation, kind: str) -> Table:
     """How like the masks for N those for randomised nets are, of one kind: `direct` or `retrained`."""
-    sanity = results["sanity"]
+    sanity = _checked(results)
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
     rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
-            for stage in sanity["stages"] if stage[kind]]
-    rows.append(("chance: another picture", *(number(sanity["chance"][kind], name) for name in names)))
-    how = {"direct": f"Eq. (3) for each net; {sanity['direct_images']} images",
-           "retrained": f"the mask net trained on for {sanity['steps']} steps for each; {sanity['images']} images"}
+            for stage in sanity.stages if stage[kind]]
+    chance = sanity.chance[kind]
+    assert chance is not None  # callers have looked
+    rows.append(("chance: another picture", *(number(chance, name) for name in names)))
+    how = {"direct": f"Eq. (3) for each net; {sanity.direct_images} images",
+           "retrained": f"the mask net trained on for {sanity.steps} steps for each; {sanity.images} images"}
     return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
                  ("layers randomised", *names.values()), tuple(rows))
 
 
-def _asked(results: Results, entry: Results) -> str:
+def _asked(results: Evaluation, entry: TableRow) -> str:
     """The setting, and of which mask net where several were asked for the same."""
-    rivals = sum(setting_name(other) == setting_name(entry) for other in results["table"]) > 1
-    return setting_name(entry) + (f" ({results['weights'][entry['weights']]['name']})" if rivals else "")
+    rivals = sum(setting_name(other) == setting_name(entry) for other in results.table) > 1
+    return setting_name(entry) + (f" ({results.weights[entry.weights].name})" if rivals else "")
 
 
-def _stage(stage: Results) -> str:
-    return "none" if stage["layers"] == 0 else f"{stage['layers']} of {stage['of']}, from {stage['deepest']}"
+def _checked(results: Evaluation) -> SanityCheck:
+    assert results.sanity is not None  # callers have looked
+    return results.sanity
+
+
+def _stage(stage: SanityStage) -> str:
+    return "none" if stage.layers == 0 else f"{stage.layers} of {stage.of}, from {stage.deepest}"
 
 
 _COLOURS = {"mean": "the mean colour", "black": "black", "own-mean": "the picture's own mean colour",
             "colour": "a colour drawn for each picture", "blur": "the picture blurred", "noise": "noise"}
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Evaluation, folder: Path) -> Section:
     """The section of an evaluate document that lies in `folder`."""
     return Section(
         "What a mask costs", in_words(results), tuple(evaluation_tables(results)), tuple(_plots(results)),
@@ -216,84 +223,84 @@ def section(results: Results, folder: Path) -> Section:
              "hangs on: the threshold, what is shown in place of hidden pixels, and the order of the pixels.")
 
 
-def in_words(results: Results) -> tuple[str, ...]:
+def in_words(results: Evaluation) -> tuple[str, ...]:
     """What the numbers come to; differences are told as such only where their intervals leave zero out."""
-    sentences = [] if results["ground_truth"] else [
+    sentences = [] if results.ground_truth else [
         "This data has no depth: all errors are against what the depth net sees in the whole picture."]
-    if results["images"] < ENOUGH:
-        return (*sentences, *too_few(results["images"]))
+    if results.images < ENOUGH:
+        return (*sentences, *too_few(results.images))
     sentences += [_trade_off(results), *_binary(results)]
-    if results["orders"]:
-        sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results["orders"][way]) > 1]
+    if results.orders:
+        sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results.orders[way]) > 1]
         # results of earlier versions left nothing out
         sentences += [f"Left out: {label_of(name)} ({reason})."
-                      for name, reason in results["orders"].get("left_out", {}).items()]
+                      for name, reason in results.orders.get("left_out", {}).items()]
     sentences += _fills(results)
-    if results.get("under_fills"):
+    if results.under_fills:
         sentences += [_under_fills(results, method) for method in COMPARED]
-    if results["sanity"]:
+    if results.sanity:
         sentences += _sanity(results)
     return tuple(sentences)
 
 
-def _plots(results: Results) -> list[Plot]:
+def _plots(results: Evaluation) -> list[Plot]:
     plots = [Plot("trade-off", "RMSE against how much is seen: the mean of the soft mask M, the share of pixels in the "
                   "binary M′; beside each point the λ, or the share, that was asked for; 95% intervals",
                   partial(draw_trade_off, results))]
-    if results["orders"]:
+    if results.orders:
         plots.append(Plot("orders", "Pixels shown, or hidden, one after the other: in the order of the mask, in others",
                           partial(draw_orders, results)))
-    if results["thresholds"]:
+    if results.thresholds:
         plots.append(Plot("thresholds", "M cut at other thresholds, which are the numbers; 95% intervals",
                           partial(draw_thresholds, results)))
-    if results["sanity"]:
+    if results.sanity:
         plots.append(Plot("sanity", "The depth net randomised layer by layer: what the mask's pixels are worth to it, "
                           "and whether masks made for it change; 95% intervals", partial(draw_sanity, results)))
     return plots
 
 
-def _trade_off(results: Results) -> str:
+def _trade_off(results: Evaluation) -> str:
     """The error at the setting in question and at the one that keeps fewest, against that of whole pictures."""
-    asked = results["in_question"]
-    entries = [entry for entry in results["table"] if entry["weights"] == asked["weights"]]
+    asked = results.in_question
+    entries = [entry for entry in results.table if entry.weights == asked.weights]
     chosen = [entry for entry in entries if setting_name(entry) == setting_name(asked)]
-    sparsest = min(entries, key=lambda entry: float(entry["mean"]))
+    sparsest = min(entries, key=lambda entry: float(entry.mean))
     parts = []
     for entry in chosen + [sparsest] * (sparsest not in chosen):
-        cost = entry["soft_minus_original"]
-        if results["ground_truth"]:
-            found = verdict(cost["truth_ci95"], results["images"])
+        cost = entry.soft_minus_original
+        if results.ground_truth:
+            found = verdict(cost["truth_ci95"], results.images)
             beside = f"{abs(cost['truth']):.2f} m {found.value} than from" if found.clear else f"{found.value} to"
-            error = f"off by {entry['soft']['truth']['rmse']:.2f} m ({beside} whole pictures)"
+            error = f"off by {entry.soft['truth']['rmse']:.2f} m ({beside} whole pictures)"
         else:
-            error = f"{entry['soft']['target']['rmse']:.2f} m away from that of whole pictures"
-        parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry['mean']:.2f}, it is {error}")
-    whole = f"From whole pictures the depth is off by {results['original']['rmse']:.2f} m; " \
-        if results["ground_truth"] else "Depth seen through masks: "
+            error = f"{entry.soft['target']['rmse']:.2f} m away from that of whole pictures"
+        parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry.mean:.2f}, it is {error}")
+    whole = f"From whole pictures the depth is off by {results.original['rmse']:.2f} m; " \
+        if results.ground_truth else "Depth seen through masks: "
     return f"{whole}{'; '.join(parts)}."
 
 
-def _binary(results: Results) -> list[str]:
+def _binary(results: Evaluation) -> list[str]:
     """At which settings cutting M to M' makes a clear difference."""
-    against = "truth" if results["ground_truth"] else "target"
-    found = sorted_out((setting_name(entry), verdict(entry["binary_minus_soft"][f"{against}_ci95"], results["images"]))
-                       for entry in results["table"])
-    dial = setting_column(results["table"])
+    against = "truth" if results.ground_truth else "target"
+    found = sorted_out((setting_name(entry), verdict(entry.binary_minus_soft[f"{against}_ci95"], results.images))
+                       for entry in results.table)
+    dial = setting_column(results.table)
     parts = [f"{word} than M at {dial} {', '.join(found[each])}"
              for word, each in (("worse", Verdict.MORE), ("better", Verdict.LESS)) if found[each]]
     return [f"M′ does clearly {' and '.join(parts)}."] if parts else []
 
 
-def _order(results: Results, way: str) -> str:
+def _order(results: Evaluation, way: str) -> str:
     good = "less" if way == "insertion" else "more"
-    curves = results["orders"][way]
+    curves = results.orders[way]
     area = curves["mask"]["rmse_to_target_area"]
     doing = "Showing" if way == "insertion" else "Hiding"
     parts = []
     for method, entry in curves.items():
         if method == "mask":
             continue
-        found = verdict(entry["rmse_to_target_area_minus_mask_ci95"], results["images"])
+        found = verdict(entry["rmse_to_target_area_minus_mask_ci95"], results.images)
         said = {Verdict.MORE: "the mask has less", Verdict.LESS: "the mask has more"}.get(found, found.value)
         parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({said})")
     others = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
@@ -301,14 +308,14 @@ def _order(results: Results, way: str) -> str:
             f"picture, where {good} is better; it is {others}.")
 
 
-def _fills(results: Results) -> list[str]:
+def _fills(results: Evaluation) -> list[str]:
     """Whether showing something else than the mean colour where M hides makes it worse or better."""
-    fills, shown = results["fills"], results["fill"]
+    fills, shown = results.fills, results.fill
     if shown not in fills or len(fills) < 2:
         return []
     own = fills[shown]["soft"]["rmse_to_target_ci95"]
     parts = [f"{_COLOURS[fill]} ({entry['soft']['rmse_to_target']:.2f} m)" for fill, entry in fills.items()
-             if apart(entry["soft"]["rmse_to_target_ci95"], own, results["images"]).clear]
+             if apart(entry["soft"]["rmse_to_target_ci95"], own, results.images).clear]
     if not parts:
         return []
     away = fills[shown]["soft"]["rmse_to_target"]
@@ -316,11 +323,11 @@ def _fills(results: Results) -> list[str]:
             f"with {_COLOURS[shown]} in their place, and clearly different with {', '.join(parts)}."]
 
 
-def _under_fills(results: Results, method: str) -> str:
+def _under_fills(results: Evaluation, method: str) -> str:
     """With which fills and shares the mask's pixels are clearly better than another way's, and with which worse."""
-    found = [(f"{_COLOURS[fill]} at {entry['sparseness']:.0%}",
-              verdict(entry["to_target_minus_mask_ci95"], results["images"]))
-             for fill, methods in results["under_fills"].items() for entry in methods[method]]
+    found = [(f"{_COLOURS[fill]} at {entry.sparseness:.0%}",
+              verdict(entry["to_target_minus_mask_ci95"], results.images))
+             for fill, methods in results.under_fills.items() for entry in methods[method]]
     pairs = len(found)
     better, worse = (sorted_out(found)[each] for each in (Verdict.MORE, Verdict.LESS))
     if len(better) == pairs:
@@ -331,25 +338,27 @@ def _under_fills(results: Results, method: str) -> str:
             f"{len(better)} of {pairs} pairs of a fill and a share{others}.")
 
 
-def _sanity(results: Results) -> list[str]:
-    stages, chance, images = (results["sanity"][part] for part in ("stages", "chance", "images"))
+def _sanity(results: Evaluation) -> list[str]:
+    sanity = _checked(results)
+    stages, chance, images = sanity.stages, sanity.chance, sanity.images
     last = stages[-1]
     sentences = [f"Of the sanity check, {sentence}" for sentence in too_few(images)]
-    for name, whole in stages[0]["advantage"].items():
+    for name, whole in stages[0].advantage.items():
         if verdict(whole["value_ci95"], images) is not Verdict.MORE:
             continue
-        left = last["advantage"][name]
+        left = last.advantage[name]
         taken = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
                  "the net has learned" if verdict(left["gone_ci95"], images) is Verdict.MORE else
                  ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
         sentences.append(f"The mask's pixels keep {100 * whole['value']:.0f} percentage points more of the net's "
                          f"answer than equally many {_pixels(name)}{taken}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
-        if last[kind] is None or not chance[kind]:
+        between = chance.get(kind)
+        if last[kind] is None or between is None:
             continue
         sentences.append(f"{made} for the net with all layers randomised correlate with those for the net itself by "
                          f"{number(last[kind], 'pearson', '.2f')}, masks of different pictures by "
-                         f"{chance[kind]['pearson']:.2f}.")
+                         f"{between['pearson']:.2f}.")
     return sentences
 
 

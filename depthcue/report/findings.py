@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.findings_figures import draw_edges, draw_far, draw_objects
-from depthcue.report.provenance import Results
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table, setting_title
 from depthcue.report.verdicts import ENOUGH, Verdict, counted, span, verdict
+from depthcue.results import MaskFindings
 
 Entry = dict[str, Any] | None
 
 
-def in_words(results: Results) -> tuple[str, ...]:
+def in_words(results: MaskFindings) -> tuple[str, ...]:
     """What the findings come to, data set by data set, in the order of the paper."""
     sentences: list[str] = []
-    for entry in results["data"]:
+    for entry in results.data:
         for name, found in entry["findings"].items():
             said = [f"Nothing is said about {_TOPICS[name]}: {found['left_out']}."] if "left_out" in found \
                 else _SENTENCES[name](found)
@@ -33,12 +33,16 @@ def judged(entry: Entry, reference: float = 0.0) -> Verdict:
     return Verdict.TOO_FEW if entry is None else verdict(entry["ci95"], entry["images"], reference)
 
 
-def _than(entry: dict[str, Any], what: str, reference: float = 1.0) -> str:
-    """How an entry compares, to follow its number: "more than in …", "no clear difference to …"."""
-    found = judged(entry, reference)
+def _than(entry: dict[str, Any]) -> str:
+    """How attention compares with an average pixel's, to follow its number."""
+    found = judged(entry, 1.0)
     if found is Verdict.TOO_FEW:
-        return f"but {counted(entry['images'])} are too few to tell whether that differs from {what}"
-    return f"{found.value} than {what}" if found.clear else f"{found.value} to {what}"
+        return f"but {_few(entry)} whether that differs from an average pixel"
+    return f"{found.value} than in an average pixel" if found.clear else f"{found.value} to an average pixel"
+
+
+def _few(entry: dict[str, Any]) -> str:
+    return f"{counted(entry['images'])} are too few to tell"
 
 
 def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
@@ -50,11 +54,11 @@ def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
     if found.clear:
         size = f"{abs(entry['value']):.2f} {found.value}"
         return f"{clear.format(size)} ({_range(entry)})"
-    few = f"{counted(entry['images'])} are too few to tell a difference"
-    return f"{few if found is Verdict.TOO_FEW else found.value} {otherwise} ({_signed(entry)})"
+    open_ = f"{_few(entry)} a difference" if found is Verdict.TOO_FEW else found.value
+    return f"{open_} {otherwise} ({_signed(entry)})"
 
 
-def _edges(found: Results) -> list[str]:
+def _edges(found: dict[str, Any]) -> list[str]:
     sentences = []
     geometry = found["at_equal_strength"][0] if found["at_equal_strength"] else None
     if geometry is not None and len(found["at_equal_strength"]) > 1 and not _of_one_kind(geometry):
@@ -84,7 +88,7 @@ def _explains(fits: dict[str, Entry]) -> str:
     return f"{first}, and no clear share is left to the kind of edge ({_share(kind)})"
 
 
-def _objects(found: Results) -> list[str]:
+def _objects(found: dict[str, Any]) -> list[str]:
     small_below, large_from = (f"{bound:.0%}" for bound in found["sizes_compared"])
     small, large = (found[size]["mask"]["inside"] for size in ("small", "large"))
     sentences = []
@@ -93,7 +97,7 @@ def _objects(found: Results) -> list[str]:
     else:
         beside = "" if large is None else f"; inside those of {large_from} and more it is {_times(large)}"
         sentences.append(f"inside objects below {small_below} of the picture the mask is {_times(small)} its mean, "
-                         f"{_than(small, 'in an average pixel')}{beside}")
+                         f"{_than(small)}{beside}")
     difference = found["small_minus_large"]["mask"]["at_equal_distance"]
     if difference is not None:
         sentences.append(_difference(
@@ -101,12 +105,14 @@ def _objects(found: Results) -> list[str]:
             "inside a large one", "between small and large objects equally far from the boundary"))
     ratio = found["small"]["mask"]["ratio"]
     if ratio is not None:
-        sentences.append(f"inside a small object the mask is {_times(ratio)} what it is at its boundary, "
-                         f"{_than(ratio, 'there')}")
+        found_ = judged(ratio, 1.0)
+        beside = f": {found_.value} inside" if found_.clear else \
+            f"; {_few(ratio) if found_ is Verdict.TOO_FEW else found_.value}"
+        sentences.append(f"inside a small object the mask is {_times(ratio)} what it is at its boundary{beside}")
     return [f"{sentence}." for sentence in sentences]
 
 
-def _far(found: Results) -> list[str]:
+def _far(found: dict[str, Any]) -> list[str]:
     sentences = []
     near, point = found["near"], found["vanishing_point"]
     if near is None or near["mask"] is None:
@@ -116,10 +122,9 @@ def _far(found: Results) -> list[str]:
         between = near["mask_minus_edges"]
         sentences.append(
             f"within {near['within']:g} picture widths of the vanishing point ({known}, {point['images']} images) the "
-            f"mask is {_times(near['mask'])} its mean, {_than(near['mask'], 'in an average pixel')}")
-        sentences.append(
-            f"there edges are {_times(near['edges'])} theirs; mask minus edges: {_signed(between)}, "
-            f"{_WORDS[judged(between)]}")
+            f"mask is {_times(near['mask'])} its mean, {_than(near['mask'])}")
+        sentences.append(f"there edges are {_times(near['edges'])} their mean; " + _difference(
+            between, "the mask has {} than edges", "between the mask and edges"))
         for like, entry in (("at equal edge strength", near["at_equal_strength"]),
                             ("in the same rows of the picture", near["in_the_same_rows"]["mask"])):
             if entry is not None:
@@ -130,7 +135,7 @@ def _far(found: Results) -> list[str]:
         far = deep["far"]
         sentences.append(
             f"from {far['from_m']:.3g} m on (by {deep['source']}) the mask is {_times(far['mask'])} its mean, "
-            f"{_than(far['mask'], 'in an average pixel')}; edges are {_times(far['edges'])} theirs")
+            f"{_than(far['mask'])}; edges are {_times(far['edges'])} theirs")
     sky = found.get("sky")  # results of earlier versions have none
     if sky is not None and sky["kept"]["mask"] is not None:
         images = sky["kept"]["mask"]["images"]
@@ -154,11 +159,6 @@ def _kinds(kinds: Sequence[str]) -> str:
     plain = {"occlusion": "occlusions", "crease": "creases", "shadow": "shadows", "texture": "textures",
              "depth edge": "depth edges", "image edge": "edges of the image alone"}
     return " and ".join(plain.get(kind, kind) for kind in kinds)
-
-
-_WORDS = {Verdict.MORE: "the mask has more there than edges have",
-          Verdict.LESS: "the mask has less there than edges have", Verdict.NOT_CLEAR: "no clear difference",
-          Verdict.TOO_FEW: "too few images to tell"}
 
 
 def _range(entry: dict[str, Any]) -> str:
@@ -188,17 +188,17 @@ _CAPTIONS = {
 _DRAW = {"edges": draw_edges, "objects": draw_objects, "far": draw_far}
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: MaskFindings, folder: Path) -> Section:
     """The section of a findings document that lies in `folder`."""
-    several = len(results["data"]) > 1
+    several = len(results.data) > 1
     tables: list[Table] = []
     plots: list[Plot] = []
-    for number, entry in enumerate(results["data"], start=1):
+    for number, entry in enumerate(results.data, start=1):
         where = f"{entry['images']} images of {entry['spec']}, {setting_title(entry)}"
         for name, found in entry["findings"].items():
             if "left_out" in found:
                 continue
-            tables += _TABLES[name](found, where, results["share"])
+            tables += _TABLES[name](found, where, results.share)
             plots.append(Plot(f"{name}-{number}" if several else name,
                               f"{_CAPTIONS[name]}; {where}; 95% intervals over images", partial(_DRAW[name], found)))
     return Section(
@@ -210,7 +210,7 @@ def section(results: Results, folder: Path) -> Section:
              "for independent of each other, which neighbouring frames of a video are not.")
 
 
-def _edge_tables(found: Results, where: str, share: float) -> list[Table]:
+def _edge_tables(found: dict[str, Any], where: str, share: float) -> list[Table]:
     kept = f"{share:.0%}"
     rows = []
     for entry in found["by_kind"]:
@@ -234,7 +234,7 @@ def _edge_tables(found: Results, where: str, share: float) -> list[Table]:
     return [kinds, explained, *([equal] if equal.rows else [])]
 
 
-def _object_tables(found: Results, where: str, share: float) -> list[Table]:
+def _object_tables(found: dict[str, Any], where: str, share: float) -> list[Table]:
     rows = [(name, str(entry["objects"]), _number(entry["mask"]["inside"]), _number(entry["mask"]["boundary"]),
              _number(entry["mask"]["ratio"]), _number(entry["edges"]["inside"]), _number(entry["edges"]["ratio"]))
             for name, entry in zip(size_names(found["bounds"]), found["by_size"], strict=True)]
@@ -243,7 +243,7 @@ def _object_tables(found: Results, where: str, share: float) -> list[Table]:
                   tuple(rows))]
 
 
-def _far_tables(found: Results, where: str, share: float) -> list[Table]:
+def _far_tables(found: dict[str, Any], where: str, share: float) -> list[Table]:
     tables = []
     columns = ("mask", "edges", "mask − edges")
     near = found["by_distance"]

@@ -20,9 +20,9 @@ from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path
 from depthcue.imaging import Rgb, colourise_depth, colourise_mask, open_picture, panel, resize_rgb
-from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, picture_uri
 from depthcue.report.tables import label_of
+from depthcue.results import CompareEdges, EdgeExample, Row
 
 START_MEAN = 0.2
 """The mean of M near which a gallery opens: sparse, as the paper shows its masks."""
@@ -30,7 +30,7 @@ _SHORT = 14
 """Characters that fit under a thumbnail."""
 
 
-def page_gallery(stills: Sequence[Results], folder: Path) -> dict[str, Any]:
+def page_gallery(stills: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """What the page's script needs of the stills of a results document that lies in `folder`.
 
     Raises:
@@ -54,7 +54,7 @@ def short_names(names: Sequence[str]) -> list[str]:
     return [" ".join(each[before:len(each) - after]) or name for each, name in zip(words, names, strict=True)]
 
 
-def start_step(stills: Sequence[Results]) -> int:
+def start_step(stills: Sequence[dict[str, Any]]) -> int:
     """The step at which the masks of stills with the same settings have a mean of about START_MEAN.
 
     Means, and not shares of pixels above a small threshold: soft masks have long tails, and nearly all of their pixels
@@ -82,16 +82,16 @@ def depth_gradient(stops: int = 12) -> str:
     return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
 
 
-def _settings(still: Results) -> list[str]:
+def _settings(still: dict[str, Any]) -> list[str]:
     return [step_name(step) for step in still["steps"]]
 
 
-def step_name(step: Results) -> str:
+def step_name(step: dict[str, Any]) -> str:
     """What a step of a gallery is called beside its slider."""
     return f"{100 * step['keep']:.3g}% kept" if "keep" in step else f"λ = {step['lambda']:.3g}"
 
 
-def _still(still: Results, folder: Path) -> dict[str, Any]:
+def _still(still: dict[str, Any], folder: Path) -> dict[str, Any]:
     parts = ["picture", "edges", "depth", *(["depth_truth"] if "depth_truth" in still else [])]
     shown = {part: picture_uri(folder, still[part]) for part in parts}
     steps = [{"setting": step_name(step), "mean": step["mean"], "above_half": step["above_half"],
@@ -103,7 +103,7 @@ def _still(still: Results, folder: Path) -> dict[str, Any]:
 TILE_WIDTH = 320
 
 
-def draw_examples(results: Results, folder: Path, path: Path) -> None:
+def draw_examples(results: CompareEdges, folder: Path, path: Path) -> None:
     """Draw the examples of a compare-edges document, one row (or, where pictures are wide, one column) an image.
 
     Args:
@@ -114,7 +114,7 @@ def draw_examples(results: Results, folder: Path, path: Path) -> None:
     Raises:
         DepthcueError: an example's picture is missing or cannot be read.
     """
-    save_panels([panel(*_tiles(example, results, folder)) for example in results["examples"]], path)
+    save_panels([panel(*_tiles(example, results, folder)) for example in results.examples], path)
 
 
 def save_panels(panels: Sequence[Rgb], path: Path) -> None:
@@ -130,17 +130,17 @@ def save_panels(panels: Sequence[Rgb], path: Path) -> None:
         Image.fromarray(np.concatenate(even, axis=1 - across)).save(partial)
 
 
-def _tiles(example: Results, results: Results, folder: Path) -> tuple[list[Rgb], list[str]]:
+def _tiles(example: EdgeExample, results: CompareEdges, folder: Path) -> tuple[list[Rgb], list[str]]:
     # the first rival only: more would make tiles too small to look at
-    others = [method for method in results["curves"] if method != "mask"][:1]
-    share = f"{example['sparseness']:.0%}"
+    others = [method for method in results.curves if method != "mask"][:1]
+    share = f"{example.sparseness:.0%}"
     captions = {"picture": "picture", "mask": "mask M", "kept_mask": f"{share} by mask"}
     captions |= {f"kept_{method}": f"{share} by {label_of(method)}" for method in others}
     captions |= {"depth_target": "depth from all", "depth_mask": "depth from mask"}
     captions |= {f"depth_{method}": f"depth from {label_of(method)}" for method in others}
     captions["depth_truth"] = "ground truth"
-    shown = [label for label in captions if label in example["tiles"]]
-    return [read_tile(folder, example["tiles"][label]) for label in shown], [captions[label] for label in shown]
+    shown = [label for label in captions if label in example.tiles]
+    return [read_tile(folder, example.tiles[label]) for label in shown], [captions[label] for label in shown]
 
 
 def read_tile(folder: Path, name: str) -> Rgb:
@@ -160,7 +160,7 @@ def read_tile(folder: Path, name: str) -> Rgb:
     return resize_rgb(tile, height, TILE_WIDTH)
 
 
-def draw_rows(rows: Sequence[Results], captions: Sequence[str], folder: Path, path: Path) -> None:
+def draw_rows(rows: Sequence[Row], captions: Sequence[str], folder: Path, path: Path) -> None:
     """Draw picture, edges and the mask of every net for each row, into the png at `path`.
 
     Args:
@@ -171,14 +171,14 @@ def draw_rows(rows: Sequence[Results], captions: Sequence[str], folder: Path, pa
     Raises:
         DepthcueError: a picture is missing or cannot be read.
     """
-    save_panels([panel([read_tile(folder, tile) for tile in (row["picture"], row["edges"], *row["masks"])],
+    save_panels([panel([read_tile(folder, tile) for tile in (row.picture, row.edges, *row.masks)],
                        ["picture", "edges", *captions]) for row in rows], path)
 
 
-def example_of(row: Results, captions: Sequence[str]) -> Example:
+def example_of(row: Row, captions: Sequence[str]) -> Example:
     """A row for a page: the picture over its true depth, every mask over the depth that it leaves, the edges."""
     known = "; the true depth" if "truth" in row else ""
     masks = [Column(caption, mask, seen)
-             for caption, mask, seen in zip(captions, row["masks"], row["seen"], strict=True)]
-    return Example(row["name"], (Column(f"the picture{known}", row["picture"], row.get("truth")), *masks,
-                                 Column("the edges", row["edges"], None)))
+             for caption, mask, seen in zip(captions, row.masks, row.seen, strict=True)]
+    return Example(row.name, (Column(f"the picture{known}", row.picture, row.get("truth")), *masks,
+                                 Column("the edges", row.edges, None)))

@@ -8,10 +8,10 @@ import numpy as np
 from depthcue.imaging import Rgb, panel
 from depthcue.report.compare_edges import duration
 from depthcue.report.gallery import read_tile, save_panels
-from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, Picture, Section
 from depthcue.report.tables import Table
 from depthcue.report.verdicts import Verdict, span, too_few, verdict
+from depthcue.results import Optimization, Row
 
 DIRECT, LEARNED = "eq3", "eq4"
 LABELS = {DIRECT: "Eq. (3)", LEARNED: "Eq. (4)", "eq5": "Eq. (5)"}
@@ -20,60 +20,60 @@ _FLAT = 0.005
 CAPTIONS = {DIRECT: "Eq. (3), searched", LEARNED: "Eq. (4), mask net", "eq5": "Eq. (5), mask net"}
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Optimization, folder: Path) -> Section:
     """The section of an optimize document that lies in `folder`."""
     panels = Picture("figure.png", "Masks of the same pictures, and the depth seen through each",
                      partial(_draw, results, folder), on_page=False)
     return Section(
         "The mask searched for each picture", sentences(results), (ways_table(results),), (),
-        (panels,) if results["examples"] else (),
+        (panels,) if results.examples else (),
         "A mask net learns from many pictures which pixels matter. The same objective can be minimised for one picture "
         "alone, every pixel of the mask being free.",
-        examples=tuple(_example(example, results) for example in results["examples"]))
+        examples=tuple(_example(example, results) for example in results.examples))
 
 
-def ways_table(results: Results) -> Table:
+def ways_table(results: Optimization) -> Table:
     """A row for every way to a mask: objective, what it keeps, how rough it is, what is seen through it, its cost."""
     errors = {"rmse": "RMSE", "rmse_to_target": "to whole"}
     against = ["to ground truth", "to what is seen in the whole picture"]
-    if not results["ground_truth"]:
+    if not results.ground_truth:
         del errors["rmse"], against[0]
-    before = results["before"]
-    whole = {"rmse": f"{results['target']['rmse']:.3f}" if results["target"] else "", "rmse_to_target": "0.000"}
+    before = results.before
+    whole = {"rmse": f"{results.target['rmse']:.3f}" if "rmse" in results.target else "", "rmse_to_target": "0.000"}
     rows = [("nothing hidden", f"{before['objective']:.3f}", f"{before['difference']:.3f}", "1.000", "", "",
              *(whole[error] for error in errors), "")]
-    for way, entry in results["ways"].items():
+    for way, entry in results.ways.items():
         rows.append((LABELS[way], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
-                     *(f"{entry[error]:.3f}" for error in errors), duration(results["cost_ms"][way]["median"])))
-    return Table(f"Lambda {results['lambda']:g}, {results['images']} images of {results['data']['spec']}; RMSE in "
+                     *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[way].median)))
+    return Table(f"Lambda {results.lam:g}, {results.images} images of {results.data.spec}; RMSE in "
                  f"metres {' and '.join(against)}; roughness 1 is noise",
                  ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
                  tuple(rows))
 
 
-def sentences(results: Results) -> tuple[str, ...]:
+def sentences(results: Optimization) -> tuple[str, ...]:
     """How the searched masks differ from the mask net's, where the intervals are clear of no difference."""
-    ways, said = results["ways"], []
+    ways, said = results.ways, []
     if LEARNED not in ways:
         return ()
     direct, learned = ways[DIRECT], ways[LEARNED]
     interval = direct[f"objective_minus_{LEARNED}_ci95"]
-    found = verdict(interval, results["images"])
+    found = verdict(interval, results.images)
     if found.clear:
         said.append(f"Searched for each picture, masks reach {'a lower' if found is Verdict.LESS else 'a higher'} "
                     f"objective than the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} "
                     f"(difference {span(interval, '+.2f')}).")
-    if verdict(direct[f"roughness_minus_{LEARNED}_ci95"], results["images"]).clear:
+    if verdict(direct[f"roughness_minus_{LEARNED}_ci95"], results.images).clear:
         smoothed = smoothing(results)
         they = f"With {smoothed} they" if smoothed else "They"
         said.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
                     f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
-    costs = results["cost_ms"]
-    if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
-        said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
-                    f"{duration(costs[LEARNED]['median'])}.")
-    return (*said, *too_few(results["images"]))
+    costs = results.cost_ms
+    if costs[DIRECT].quartiles[0] > costs[LEARNED].quartiles[1]:
+        said.append(f"A search takes {duration(costs[DIRECT].median)} a picture, the mask net "
+                    f"{duration(costs[LEARNED].median)}.")
+    return (*said, *too_few(results.images))
 
 
 def _rougher(roughness: float, other: float) -> str:
@@ -84,29 +84,29 @@ def _rougher(roughness: float, other: float) -> str:
     return f"{factor:.1f} times as rough as" if factor > 1 else f"{1 / factor:.1f} times smoother than"
 
 
-def smoothing(results: Results) -> str:
+def smoothing(results: Optimization) -> str:
     """What kept the searched masks from being free in every pixel, in words; empty where nothing did."""
-    direct = results["direct"]
-    ways = [(direct["variation"], f"total variation weighed by {direct['variation']:g}"),
-            (direct["blur_px"], f"a blur of {direct['blur_px']:g} px")]
+    direct = results.direct
+    ways = [(direct.variation, f"total variation weighed by {direct.variation:g}"),
+            (direct.blur_px, f"a blur of {direct.blur_px:g} px")]
     return " and ".join(words for amount, words in ways if amount)
 
 
-def _example(example: Results, results: Results) -> Example:
-    columns = [Column("the whole picture", example["picture"], example["whole"][0])]
+def _example(example: Row, results: Optimization) -> Example:
+    columns = [Column("the whole picture", example.picture, example.whole[0])]
     captions = CAPTIONS | ({DIRECT: "Eq. (3), smoothed"} if smoothing(results) else {})
     columns += [Column(captions[way], mask, seen)
-                for way, mask, seen in zip(results["ways"], example["masks"], example["seen"], strict=True)]
-    return Example(example["name"], tuple(columns))
+                for way, mask, seen in zip(results.ways, example.masks, example.seen, strict=True)]
+    return Example(example.name, tuple(columns))
 
 
-def _draw(results: Results, folder: Path, path: Path) -> None:
+def _draw(results: Optimization, folder: Path, path: Path) -> None:
     """Two rows a picture: the picture and its masks, and under each the depth that is seen.
 
     Raises:
         DepthcueError: a tile is missing or cannot be read.
     """
-    save_panels([_stacked(_example(example, results), folder) for example in results["examples"]], path)
+    save_panels([_stacked(_example(example, results), folder) for example in results.examples], path)
 
 
 def _stacked(example: Example, folder: Path) -> Rgb:

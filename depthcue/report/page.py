@@ -24,22 +24,21 @@ from depthcue.files import write_text
 from depthcue.report import bench, compare_edges, compare_losses, compare_nets, evaluate, findings, optimize, probe
 from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
 from depthcue.report.provenance import (
-    Results,
     comparability,
     data_specs,
     different_data,
     in_short,
     provenance,
-    read_results,
 )
 from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
 from depthcue.report.tables import setting_name
 from depthcue.report.verdicts import INTERVALS
+from depthcue.results import CompareEdges, Demo, Evaluation, Result, read_result
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Demo, folder: Path) -> Section:
     """The section of a demo's document; what it compared lies in results files of their own."""
-    video = results["video"]
+    video = results.video
     where = video.get("where")  # results of earlier versions have none
     lies = "" if where is None else (
         f" Of what is kept, {where[0]:.0%} lies in the upper third of the picture, {where[1]:.0%} in the middle and "
@@ -53,10 +52,10 @@ def section(results: Results, folder: Path) -> Section:
         lead="What does the mask net keep, and what can be seen from that alone? Every room and road is made up and "
         "rendered by depthcue, so the true distance of each pixel is known. The sky has none: it is grey in the true "
         "depth, and no net learned what to say there, so the distance that the depth net shows for it means nothing.",
-        gallery=tuple(results["gallery"]), films=(film,))
+        gallery=tuple(results.gallery), films=(film,))
 
 
-SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
+SECTIONS: dict[str, Callable[[Any, Path], Section]] = {
     "demo": section,
     "compare-edges": compare_edges.section,
     "evaluate": evaluate.section,
@@ -67,12 +66,19 @@ SECTIONS: dict[str, Callable[[Results, Path], Section]] = {
     "probe": probe.section,
     "bench": bench.section,
 }
-"""By the command that wrote the results; each takes the results and the folder they lie in."""
+"""By the command that wrote the results; each takes the command's own kind of `Result` and the folder it lies in."""
 
 
-def section_of(results: Results, folder: Path) -> Section:
-    """The section of a results document that lies in `folder`; its command must be in SECTIONS."""
-    return with_note(SECTIONS[results["command"]](results, folder), results)
+def section_of(results: Result, folder: Path) -> Section:
+    """The section of a result whose pictures lie in `folder`.
+
+    Raises:
+        DepthcueError: its command has no section.
+    """
+    if results.command not in SECTIONS:
+        raise DepthcueError(f"depthcue {results.command} has no section in a report",
+                            f"There are sections for: {', '.join(SECTIONS)}.")
+    return with_note(SECTIONS[results.command](results, folder), results)
 
 
 TITLE = "What a network looks at when it sees depth"
@@ -86,7 +92,7 @@ _MANY_ROWS = 12
 class _Part:
     """A results document, the folder it lies in, and what it comes to."""
 
-    results: Results
+    results: Result
     folder: Path
     section: Section
 
@@ -115,7 +121,7 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
     documents = [part.results for part in parts]
     if not mixed and (apart := different_data(documents)) is not None:
         first, other = (f"{paths[place]} ({in_short(documents[place])})" for place in apart)
-        raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]]['command']} on "
+        raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]].command} on "
                             "different data: side by side they would be taken for one comparison",
                             "Make a page of each, or give --mixed for one that says that they are none.")
     warnings = comparability(documents)
@@ -128,7 +134,7 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
     write_text(out, _environment().get_template("page.html.j2").render(
         title=title, sections=sections, warnings=warnings, version=__version__, colours=colour_tables(),
         depth_gradient=depth_gradient(), intervals=INTERVALS,
-        newcomer=any(part.results["command"] == "demo" for part in parts)))
+        newcomer=any(part.results.command == "demo" for part in parts)))
     return warnings
 
 
@@ -137,11 +143,11 @@ def _read_parts(paths: Sequence[Path]) -> list[_Part]:
         raise DepthcueError("there are no results to show", "Give one or more results.json files.")
     parts: list[_Part] = []
     for path in paths:
-        results = read_results(path)
-        if results["command"] not in SECTIONS:
-            raise DepthcueError(f"{path} comes from depthcue {results['command']}, which has no section in a report",
+        results = read_result(path)
+        if results.command not in SECTIONS:
+            raise DepthcueError(f"{path} comes from depthcue {results.command}, which has no section in a report",
                                 f"There are sections for: {', '.join(SECTIONS)}.")
-        if any(results == part.results for part in parts):
+        if any(results.to_dict() == part.results.to_dict() for part in parts):
             raise DepthcueError(f"{path} holds results that are in the report already", "Give every file once.")
         folder = path if path.is_dir() else path.parent
         with _whole(results, path):
@@ -165,27 +171,24 @@ def _shown(part: _Part, workplace: Path, pictures: bool) -> dict[str, Any]:
         }
 
 
-def headline(results: Results) -> list[tuple[str, str]]:
+def headline(results: Result) -> list[tuple[str, str]]:
     """The numbers of a comparison or an evaluation to read first, each with what it is: errors against both measures.
 
     None of other commands.
     """
-    if results["command"] == "compare-edges":
-        entry = min(results["curves"]["mask"], key=lambda entry: abs(entry["sparseness"] - _SHARE))
-        what = f"from the {entry['sparseness']:.0%} of the pixels that the mask keeps"
-        truth, target, whole = entry["rmse"] if results["ground_truth"] else None, entry["rmse_to_target"], \
-            results["target"]["rmse"] if results["ground_truth"] else None
-    elif results["command"] == "evaluate":
-        asked = results["in_question"]
-        entry = next(entry for entry in results["table"]
-                     if entry["weights"] == asked["weights"] and setting_name(entry) == setting_name(asked))
-        what = f"through soft masks with a mean of {entry['mean']:.0%}"
-        truth, target, whole = (entry["soft"]["truth"]["rmse"], entry["soft"]["target"]["rmse"],
-                                results["original"]["rmse"]) if results["ground_truth"] else (
-            None, entry["soft"]["target"]["rmse"], None)
+    if isinstance(results, CompareEdges):
+        point = min(results.curves["mask"], key=lambda point: abs(point.sparseness - _SHARE))
+        what, whole = f"from the {point.sparseness:.0%} of the pixels that the mask keeps", results.target
+        truth, target = point.get("rmse"), point["rmse_to_target"]
+    elif isinstance(results, Evaluation):
+        asked = results.in_question
+        row = next(row for row in results.table
+                   if row.weights == asked.weights and setting_name(row) == setting_name(asked))
+        what, whole = f"through soft masks with a mean of {row.mean:.0%}", results.original
+        truth, target = row.soft["truth"]["rmse"] if results.ground_truth else None, row.soft["target"]["rmse"]
     else:
         return []
-    numbers = [] if whole is None else [(f"{whole:.2f} m", "RMSE of whole pictures, against the true depth"),
+    numbers = [] if truth is None else [(f"{whole['rmse']:.2f} m", "RMSE of whole pictures, against the true depth"),
                                         (f"{truth:.2f} m", f"RMSE {what}, against the true depth")]
     return [*numbers, (f"{target:.2f} m", f"RMSE {what}, against what the depth net sees in the whole picture")]
 
@@ -208,16 +211,16 @@ def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]
 
 
 @contextmanager
-def _whole(results: Results, path: Path) -> Iterator[None]:
+def _whole(results: Result, path: Path) -> Iterator[None]:
     """Context in which a field that a document lacks, or has of another type, is a mistake of the file, and no bug."""
     again = "Give results.json as the command wrote it."
     try:
         yield
     except LookupError as error:
-        raise DepthcueError(f"{path} is not a whole document of depthcue {results['command']}: {error} is missing",
+        raise DepthcueError(f"{path} is not a whole document of depthcue {results.command}: {error} is missing",
                             again) from error
     except (TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
-        raise DepthcueError(f"{path} is not a document as depthcue {results['command']} writes it: "
+        raise DepthcueError(f"{path} is not a document as depthcue {results.command} writes it: "
                             f"{error or type(error).__name__}", again) from error
 
 

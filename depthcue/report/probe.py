@@ -31,20 +31,20 @@ from depthcue.report.probe_figures import (
     supported,
     where_the_mask_lies,
 )
-from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
-from depthcue.report.verdicts import Verdict, too_few
+from depthcue.report.verdicts import Named, Verdict, too_few
+from depthcue.results import CueWeight, ExperimentEntry, Probe
 
 _FOLLOWED = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
 
 
-def section(results: Results, folder: Path) -> Section:
+def section(results: Probe, folder: Path) -> Section:
     """The section of a probe document that lies in `folder`."""
-    entries = results["experiments"]
+    entries = results.experiments
     plots = []
-    if any(weight["value"] is not None for weight in results["profile"]):
+    if any(weight["value"] is not None for weight in results.profile):
         plots.append(Plot("profile", "The cue profile: 0 means that a cue is ignored, 1 (dashed) that it alone is "
                           "believed; lines are 95% intervals over scenes", partial(draw_profile, profiles_of(results))))
     if known := seen_and_believed(results):
@@ -64,30 +64,30 @@ def section(results: Results, folder: Path) -> Section:
         examples=tuple(_example(entry) for entry in entries if entry["examples"]))
 
 
-def in_words(results: Results) -> list[str]:
+def in_words(results: Probe) -> list[str]:
     """What the network goes by, what it ignores, and what was left out; nothing that an interval does not support."""
     sentences = profile_in_words(results)
     sentences += beside_others(results)
-    for entry in results["experiments"]:
+    for entry in results.experiments:
         sentences += _SENTENCES.get(entry["name"], _nothing)(entry, _on_roads(results, entry))
     sentences += where_the_mask_lies(results)
-    missing = sum(len(entry["dropped"]) for entry in results["experiments"])
-    unreadable = sum(sum(entry["unreadable"].values()) for entry in results["experiments"])
+    missing = sum(len(entry["dropped"]) for entry in results.experiments)
+    unreadable = sum(sum(entry["unreadable"].values()) for entry in results.experiments)
     if missing or unreadable:
         cases = "1 case was" if missing == 1 else f"{missing} cases were"
         pictures = "1 picture" if unreadable == 1 else f"{unreadable} pictures"
         sentences.append(f"{cases} left out by stated rules, and {pictures} could not be read; the reasons are in the "
                          "table.")
-    most = max((entry["cases"] for entry in results["experiments"]), default=0)
+    most = max((entry["cases"] for entry in results.experiments), default=0)
     return [*sentences, *(too_few(most, "case") if most else ())]
 
 
-def profile_in_words(results: Results) -> list[str]:
+def profile_in_words(results: Probe) -> list[str]:
     """Which cues the network goes by and which it ignores, a sentence for each stage."""
-    name = results["target_net"]["name"]
+    name = results.target_net.name
     sentences = []
-    for stage in results["stages"]:
-        known = [weight for weight in results["profile"] if weight["stage"] == stage]
+    for stage in results.stages:
+        known = [weight for weight in results.profile if weight["stage"] == stage]
         followed = sorted((weight for weight in known if judged(weight, _FOLLOWED) is Verdict.MORE),
                           key=lambda one: -one["value"])
         ignored = [weight for weight in known if judged(weight, _FOLLOWED) is Verdict.LESS]
@@ -105,11 +105,11 @@ def profile_in_words(results: Results) -> list[str]:
 _STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
 
 
-def _weight(weight: dict[str, Any]) -> str:
+def _weight(weight: CueWeight) -> str:
     return f"{weight['cue']} ({digits(weight['value'])}, {bounds(weight)})"
 
 
-def _caption(entry: dict[str, Any]) -> str:
+def _caption(entry: ExperimentEntry) -> str:
     """The question, and what the figure of an experiment shows besides its axes."""
     shown = [entry["stage"], f"{entry['cases']} cases"]
     if any(curve["points"] for curve in entry["curves"]):
@@ -122,16 +122,16 @@ def _caption(entry: dict[str, Any]) -> str:
     return f"{entry['question']} ({'; '.join(shown)})"
 
 
-def _on_roads(results: Results, entry: dict[str, Any]) -> bool:
+def _on_roads(results: Probe, entry: ExperimentEntry) -> bool:
     """Whether an experiment showed roads, as those whose results were published did."""
-    return bool(results["stages"][entry["stage"]].get("scenes", "road") == "road")
+    return bool(results.stages[entry["stage"]].get("scenes", "road") == "road")
 
 
-def _nothing(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _nothing(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     return []
 
 
-def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _position_size(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     """Whether position outweighs size, and how the ends of the curves lie beside the published ones."""
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
@@ -153,16 +153,16 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     return sentences
 
 
-def _pitch(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _pitch(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     published = ", ".join(f"{network} {value:.2f}" for network, value in PITCH_SLOPE.items())
     return _turned(entry, "pitch", f"; published, on KITTI frames: {published}" if on_roads else "")
 
 
-def _roll(entry: dict[str, Any], on_roads: bool) -> list[str]:
+def _roll(entry: ExperimentEntry, on_roads: bool) -> list[str]:
     return _turned(entry, "roll", "")
 
 
-def _turned(entry: dict[str, Any], what: str, beside: str) -> list[str]:
+def _turned(entry: ExperimentEntry, what: str, beside: str) -> list[str]:
     """How far a turn of the camera is followed; that this is open where the interval holds nothing and all of it."""
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not supported(slope):
@@ -182,40 +182,40 @@ def _number(value: float | None) -> str:
     return "" if value is None else digits(value, 3)
 
 
-def _bounds(value: dict[str, Any]) -> str:
+def _bounds(value: Named) -> str:
     return " to ".join(_number(end) for end in value["ci95"] or ())
 
 
-def _profile_table(results: Results) -> Table:
+def _profile_table(results: Probe) -> Table:
     rows = tuple((weight["cue"], weight["stage"], weight["experiment"], _number(weight["value"]), _bounds(weight),
-                  str(weight["n"])) for weight in results["profile"])
-    return Table(f"Cue profile of {results['target_net']['name']}: share of the true depth change followed",
+                  str(weight["n"])) for weight in results.profile)
+    return Table(f"Cue profile of {results.target_net.name}: share of the true depth change followed",
                  ("cue", "stage", "experiment", "weight", "95%", "cases"), rows)
 
 
-def _values_table(entry: dict[str, Any]) -> Table:
+def _values_table(entry: ExperimentEntry) -> Table:
     rows = tuple((value["name"] + (f" ({value['unit']})" if "unit" in value else ""), _number(value["value"]),
                   _bounds(value), str(value["n"])) for value in entry["values"])
     return Table(f"{entry['name']}, {entry['stage']}: {entry['question']}", ("number", "mean", "95%", "cases"), rows)
 
 
-def _attention_table(results: Results) -> Table:
+def _attention_table(results: Probe) -> Table:
     rows = tuple((entry["name"], entry["stage"], attention["condition"],
                   *(_number(attention[number]["value"]) for number in ("mask_share", "mask_share_before", "mask_lift")))
-                 for entry in results["experiments"] for attention in entry["attention"])
+                 for entry in results.experiments for attention in entry["attention"])
     return Table("Where the mask lies: its share on the pixels of the turned cue, that share before it was turned, and "
                  "over that of a mask spread evenly", ("experiment", "stage", "condition", "share", "before", "times"),
                  rows)
 
 
-def _left_out_table(results: Results) -> Table:
+def _left_out_table(results: Probe) -> Table:
     rows: list[tuple[str, ...]] = []
-    for entry in results["experiments"]:
+    for entry in results.experiments:
         rows += [(entry["name"], entry["stage"], "cases", reason, str(count))
                  for reason, count in _counted(entry["dropped"]).items()]
         rows += [(entry["name"], entry["stage"], "pictures", reason, str(count))
                  for reason, count in entry["unreadable"].items()]
-    for name, stage in results["stages"].items():
+    for name, stage in results.stages.items():
         rows += [("all", name, "objects", reason, str(count))
                  for reason, count in _counted(stage.get("unusable_objects", [])).items()]
     return Table("Left out, and why", ("experiment", "stage", "what", "reason", "count"), tuple(rows))
@@ -226,7 +226,7 @@ def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
     return Counter(drop["reason"] for drop in dropped)
 
 
-def _example(entry: dict[str, Any]) -> Example:
+def _example(entry: ExperimentEntry) -> Example:
     columns = tuple(Column(f"{shown['condition'] or 'unchanged'}"
                            + (f", {shown['level']:.3g}" if shown["level"] else ""), shown["shown"], shown["seen"])
                     for shown in entry["examples"])

@@ -16,50 +16,17 @@ another training, or fewer pictures, give other numbers.
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from depthcue import documents
-from depthcue.errors import DepthcueError
-from depthcue.files import SCHEMA
-from depthcue.report.verdicts import INTERVALS
-
-Results = dict[str, Any]
-"""A results document as `json.load` gives it."""
+from depthcue.results import Evaluation, OverImages, Result
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
 """What errors can be measured against."""
 
 
-def read_results(path: Path, command: str | None = None) -> Results:
-    """The results document at `path`, or at `path`/results.json where it is a folder.
-
-    Args:
-        command: whose results are expected, where it matters.
-
-    Raises:
-        DepthcueError: no such file, no results document, one of another schema or of another command.
-    """
-    if path.is_dir():
-        path = path / "results.json"
-    try:
-        content = documents.read_document(path, "a results document", documents.Results,
-                                          "Give a results.json that a depthcue command wrote.",
-                                          documents.RESULTS_BYTES)
-    except FileNotFoundError:
-        raise DepthcueError(f"there is no {path}", "Give a results.json, or the folder it is in.") from None
-    if content.get("schema") != SCHEMA:
-        raise DepthcueError(f"{path} has schema {content.get('schema')}, this depthcue reads {SCHEMA}",
-                            "Measure again, or use the version that wrote it.")
-    if command is not None and content["command"] != command:
-        raise DepthcueError(f"{path} comes from depthcue {content['command']}, not {command}",
-                            f"Give what depthcue {command} wrote.")
-    return content
-
-
-def measured_against(results: Results) -> tuple[str, ...]:
+def measured_against(results: OverImages) -> tuple[str, ...]:
     """What a compare-edges document measures errors against: ground truth first, where there is any."""
-    return (TRUTH, TARGET) if results["ground_truth"] else (TARGET,)
+    return (TRUTH, TARGET) if results.ground_truth else (TARGET,)
 
 
 def fields_for(reference: str) -> tuple[str, str]:
@@ -71,9 +38,9 @@ Fact = tuple[str, str]
 """A label and what it says."""
 
 
-def provenance(results: Results) -> tuple[Fact, ...]:
+def provenance(results: Result) -> tuple[Fact, ...]:
     """What was run, on what, with what: the facts that a document states, in the order a reader asks for them."""
-    machine = results.get("machine", {})
+    machine = results.machine
     facts = (
         ("command", _command(results)),
         ("data", ", ".join(data_specs(results))),
@@ -81,15 +48,14 @@ def provenance(results: Results) -> tuple[Fact, ...]:
         ("depth net", _named(_nets(results, "target_net"))),
         ("mask net", _named(_nets(results, "weights"))),
         ("seed", str(results.get("seed", ""))),
-        ("intervals", _intervals(results)),
         ("machine", ", ".join(str(machine[part]) for part in ("processor", "gpu", "platform") if machine.get(part))),
-        ("versions", ", ".join([f"depthcue {results.get('revision', 'unknown')}",
+        ("versions", ", ".join([f"depthcue {results.revision or 'unknown'}",
                                 *(f"{part} {machine[part]}" for part in ("torch", "python") if part in machine)])),
     )
     return tuple((label, said) for label, said in facts if said)
 
 
-def in_short(results: Results) -> str:
+def in_short(results: Result) -> str:
     """Data, number of images and nets in one line."""
     images = results.get("images")
     parts = [", ".join(data_specs(results)), f"{images} image{'s' * (images != 1)}" if isinstance(images, int) else ""]
@@ -97,7 +63,7 @@ def in_short(results: Results) -> str:
     return " · ".join(part for part in (*parts, ", ".join(dict.fromkeys(names))) if part)
 
 
-def data_specs(results: Results) -> tuple[str, ...]:
+def data_specs(results: Result) -> tuple[str, ...]:
     """The specs of the data that was measured on, as far as the document names them."""
     data = results.get("data")
     entries = data if isinstance(data, list) else [data]
@@ -105,7 +71,7 @@ def data_specs(results: Results) -> tuple[str, ...]:
     return tuple(str(spec) for spec in specs if spec)
 
 
-def comparability(documents: Sequence[Results]) -> tuple[str, ...]:
+def comparability(documents: Sequence[Result]) -> tuple[str, ...]:
     """One sentence for every command of which there are several documents: may their numbers be compared?
 
     They may where data, images and depth net are the same: then all that differs is the mask net, or an option. They
@@ -115,7 +81,7 @@ def comparability(documents: Sequence[Results]) -> tuple[str, ...]:
                  for command, places in _of_one_command(documents))
 
 
-def different_data(documents: Sequence[Results]) -> tuple[int, int] | None:
+def different_data(documents: Sequence[Result]) -> tuple[int, int] | None:
     """The places of the first two documents of one command that state different data or images; None without any."""
     for _, places in _of_one_command(documents):
         for place in places[1:]:
@@ -125,15 +91,15 @@ def different_data(documents: Sequence[Results]) -> tuple[int, int] | None:
     return None
 
 
-def _of_one_command(documents: Sequence[Results]) -> list[tuple[str, list[int]]]:
+def _of_one_command(documents: Sequence[Result]) -> list[tuple[str, list[int]]]:
     """Every command of which there are several documents, and their places."""
     places: dict[str, list[int]] = {}
     for place, results in enumerate(documents):
-        places.setdefault(results["command"], []).append(place)
+        places.setdefault(results.command, []).append(place)
     return [(command, here) for command, here in places.items() if len(here) > 1]
 
 
-def _compared(command: str, places: Sequence[int], documents: Sequence[Results]) -> str:
+def _compared(command: str, places: Sequence[int], documents: Sequence[Result]) -> str:
     numbers = [str(place + 1) for place in places]
     sections = f"Sections {', '.join(numbers[:-1])} and {numbers[-1]} (depthcue {command})"
     ground = {
@@ -149,26 +115,19 @@ def _compared(command: str, places: Sequence[int], documents: Sequence[Results])
         return f"{sections} do not say on which {_listed(unknown)} they were measured: read each on its own."
     masks = {_identity(_nets(results, "weights")) for results in documents}
     why = "the mask net" if len(masks) > 1 else "the settings"
-    revisions = list(dict.fromkeys(str(results.get("revision")) for results in documents))
+    revisions = list(dict.fromkeys(str(results.revision) for results in documents))
     older = f" But they were measured by different revisions ({', '.join(revisions)})." if len(revisions) > 1 else ""
     return f"{sections} saw the same images with the same depth net and differ in {why}: they can be compared.{older}"
 
 
-def _intervals(results: Results) -> str:
-    """What the intervals of a document are; nothing where it has none."""
-    if results["command"] in ("bench", "demo"):
-        return ""
-    return INTERVALS.replace("images", "scenes") if results["command"] == "probe" else INTERVALS
-
-
-def _command(results: Results) -> str:
-    arguments = [str(word) for word in results.get("arguments", [])]
+def _command(results: Result) -> str:
+    arguments = [str(word) for word in results.arguments]
     # called from Python, the words are those of another program
-    named = arguments[:1] in ([results["command"]], ["demo"])
-    return f"depthcue {shlex.join(arguments) if named else results['command']}"
+    named = arguments[:1] in ([results.command], ["demo"])
+    return f"depthcue {shlex.join(arguments) if named else results.command}"
 
 
-def _nets(results: Results, part: str) -> list[Mapping[str, Any]]:
+def _nets(results: Result, part: str) -> list[Mapping[str, Any]]:
     # one net, a list of them, or pairs of depth and mask net
     pairs = [pair.get(part) for pair in results.get("nets", ()) if isinstance(pair, Mapping)]
     found = results.get(part, pairs)
@@ -185,11 +144,11 @@ def _identity(nets: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(str(net.get("sha256") or net.get("name")) for net in nets)
 
 
-def _data(results: Results) -> str:
+def _data(results: Result) -> str:
     return ", ".join(data_specs(results))
 
 
-def _images(results: Results) -> str:
+def _images(results: Result) -> str:
     per_image = results.get("per_image")
     names = per_image.get("names") if isinstance(per_image, Mapping) else None
     return "\n".join(map(str, names)) if names else str(results.get("images", ""))
@@ -221,7 +180,7 @@ TABLE_1 = (
 )
 
 
-def is_the_papers(results: Results) -> bool:
+def is_the_papers(results: Evaluation) -> bool:
     """Whether an evaluation was made with the network and the data of Table 1, as far as the document says."""
-    return bool(results["target_net"].get("architecture") == "hu-resnet50" and results["ground_truth"]
-                and results["data"]["spec"].startswith("nyu:"))
+    return bool(results.target_net is not None and results.target_net.architecture == "hu-resnet50"
+                and results.ground_truth and results.data.spec.startswith("nyu:"))

@@ -16,10 +16,8 @@ from depthcue.documents import beside
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
 from depthcue.report.figures import DARK, LIGHT, Theme
-from depthcue.report.provenance import (
-    Results,
-)
 from depthcue.report.tables import Table
+from depthcue.results import Result
 
 _OUTLINE = re.compile(rb' d="[^"]*"')
 _DECIMALS = re.compile(rb"(\d\.\d)\d+")
@@ -111,7 +109,11 @@ class Plot:
     """Of its files, without a suffix."""
     caption: str
     draw: Callable[[Sequence[Path], Theme], Figure]
-    """Draws into every path, the suffix says which kind (.png, .svg, .pdf), and returns what was drawn."""
+    """Draws into every path, of which there may be none; the suffix says which kind (.png, .svg, .pdf)."""
+
+    def figure(self, theme: Theme = LIGHT) -> Figure:
+        """The figure, without a file."""
+        return self.draw((), theme)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     lead: str = ""
     """What was asked and how, for a reader who does not know the paper."""
-    gallery: tuple[Results, ...] = ()
+    gallery: tuple[dict[str, Any], ...] = ()
     """Stills with masks at several lambdas, as `evaluation.gallery` wrote them into the results."""
     films: tuple[Picture, ...] = ()
     """Videos (.mp4)."""
@@ -183,12 +185,12 @@ _WITHOUT_ERRORS = ("probe",)
 """Commands whose sections speak of no error in metres."""
 
 
-def with_note(section: Section, results: Results) -> Section:
+def with_note(section: Section, results: Result) -> Section:
     """The section, with a first sentence on units where the results are of a relative net."""
-    names = dict.fromkeys(_relative_nets(results))
-    if not names or results["command"] in _WITHOUT_ERRORS:
+    names = dict.fromkeys(_relative_nets(results.to_dict()))
+    if not names or results.command in _WITHOUT_ERRORS:
         return section
-    aligned = results.get("ground_truth", False)
+    aligned = getattr(results, "ground_truth", False)
     how = ("each picture's prediction was brought to the true depth by one scale and shift, the best for the whole "
            "picture, which also holds for what is seen through masks" if aligned else
            "without true depth to bring it to, metres here are units of its own, in which the depths of every picture "

@@ -37,7 +37,7 @@ def test_a_pair_from_specs_to_results(quick, small_pair, tmp_path):
     out = tmp_path / "out"
     results = bench_specs(str(small_pair[0]), None, out, Settings(seconds=1e-6, batch_sizes=(1, 2), source=str(quick)),
                           "cpu")
-    assert json.loads((out / "results.json").read_text()) == results
+    assert json.loads((out / "results.json").read_text()) == results.to_dict()
     assert results["command"] == "bench" and results["trained"]
     assert (results["weights"]["name"], results["target_net"]["name"]) == ("small", "small-depth")
     mask, depth = results["measured"]

@@ -50,7 +50,7 @@ class KnownObjects(ToyData):
 def test_what_changes_between_masks_is_measured(tmp_path: Path) -> None:
     nets = [(loss, RedDepth(), Columns(start)) for loss, start in zip(LOSSES, (20, 6, 6), strict=True)]
     results = compare_losses(nets, KnownObjects(), tmp_path, CompareLossesSettings(draws=200, share=6 / 32))
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     first, second, third = (entry["masks"] for entry in results["losses"])
     assert first["mean"] == second["mean"] == pytest.approx(6 / 32)
     assert (first["on_small_objects"], second["on_small_objects"]) == (0, pytest.approx(6 / (6 * 24), rel=1e-5))
@@ -104,7 +104,7 @@ class Steps(Silent):
                 signal.raise_signal(signal.SIGINT)
 
 
-def _train(pictures: str, out: Path, progress: Steps, **changes: Any) -> dict[str, Any]:
+def _train(pictures: str, out: Path, progress: Steps, **changes: Any) -> Any:
     options = {"data": (pictures,), "size": (32, 48), "backbone": "none", "batch_size": 2, **changes}
     depth, mask = plan("compact", None, 2, 2, None, 3.0, **options)
     return train_and_compare(depth, mask, out, CompareLossesSettings(draws=50, examples=1), device="cpu",

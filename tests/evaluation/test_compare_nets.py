@@ -57,7 +57,7 @@ class SizedDepth(RedDepth):
         self.description = DepthDescription(name, *size, multiple=1, **PLAIN)
 
 
-def _run(out: Path, *masks: MaskNet, data: ToyData | None = None, **settings: Any) -> dict[str, Any]:
+def _run(out: Path, *masks: MaskNet, data: ToyData | None = None, **settings: Any) -> Any:
     networks = [(mask, SizedDepth(f"net-{number}", (mask.description.height, mask.description.width)))
                 for number, mask in enumerate(masks)]
     return compare_nets(networks, ToyData() if data is None else data, out,
@@ -66,7 +66,7 @@ def _run(out: Path, *masks: MaskNet, data: ToyData | None = None, **settings: An
 
 def test_two_equal_networks_agree_wholly_and_may_swap_masks(tmp_path: Path) -> None:
     results = _run(tmp_path, RedMask(), RedMask())
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     assert results["columns"] == ["net-0", "net-1", EDGES, CHANCE]
     for measure, entry in results["differences"].items():
         assert entry["between_networks"] == pytest.approx(1, abs=1e-6)

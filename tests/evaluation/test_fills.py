@@ -13,7 +13,7 @@ from depthcue.nets.units import FILLS
 PIXELS = SIZE[0] * SIZE[1]
 
 
-def _run(out: Path, dial: bool = True, **settings: Any) -> dict[str, Any]:
+def _run(out: Path, dial: bool = True, **settings: Any) -> Any:
     results = evaluate([RedMask(dial)], RedDepth(), ToyData(), out, EvaluateSettings(
         against=("random",), thresholds=(), character=False, draws=200, **settings))
     under: dict[str, Any] = results["under_fills"]

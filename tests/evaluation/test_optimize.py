@@ -55,14 +55,14 @@ class Lit(ToyData):
 NETS = Nets(RegionDepth(), FixedMask(REGION), FixedMask(1 - REGION))
 
 
-def _run(out: Path, nets: Nets = NETS, data: ToyData | None = None, steps: int = 40, **settings: Any) -> dict[str, Any]:
+def _run(out: Path, nets: Nets = NETS, data: ToyData | None = None, steps: int = 40, **settings: Any) -> Any:
     return optimize(nets, data or Lit(3), out, OptimizeSettings(
         direct=DirectSettings(steps=steps), batch_size=2, draws=100, **settings))
 
 
 def test_the_search_finds_what_is_read_and_the_numbers_say_so(tmp_path: Path) -> None:
     results = _run(tmp_path)
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     assert (results["command"], results["images"], results["lambda"]) == ("optimize", 3, 2.0)
     share, ways = float(REGION.mean()), results["ways"]
     assert list(ways) == ["eq3", "eq4", "eq5"]

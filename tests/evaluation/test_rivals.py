@@ -15,7 +15,7 @@ from depthcue.evaluation.viewing import Viewing
 from depthcue.scorers import DirectSettings, Pictures, ScorerInputs
 
 
-def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings: Any) -> dict[str, Any]:
+def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings: Any) -> Any:
     return compare_edges(RedMask(), depth_net or RedDepth(), data, out,
                          CompareEdgesSettings(draws=50, soft_maps=False, gallery=False, examples=0, batch_size=2,
                                               shares=(0.1, 0.5), direct=DirectSettings(steps=30, learning_rate=0.5),

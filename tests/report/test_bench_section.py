@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from comparison_results import typed
 
 from depthcue.report.bench import jobs_table, limits_table, net_table, section, sentences
 from depthcue.report.page import section_of
@@ -48,7 +49,7 @@ def results():
 
 
 def test_what_is_said_follows_from_the_numbers(results):
-    said = sentences(results)
+    said = sentences(typed(results))
     assert said[0] == (
         "The mask net small is fastest with openvino bf16: 80 frames a second at batch 4, 3.2 times as fast as torch "
         "as given fp32, 31% of the matrix-product rate; in float32 with onnx fp32: 40 frames a second at batch 4, 1.6 "
@@ -62,8 +63,8 @@ def test_what_is_said_follows_from_the_numbers(results):
 
 def test_a_machine_that_gains_nothing_is_told_so(results):
     results["measured"][0]["ranking"] = [REFERENCE]
-    assert sentences(results)[0].startswith(f"The mask net small is fastest with {REFERENCE}: 25 frames a second at "
-                                            "batch 4, 50%")
+    assert sentences(typed(results))[0].startswith(
+        f"The mask net small is fastest with {REFERENCE}: 25 frames a second at batch 4, 50%")
 
 
 def test_what_is_missing_is_said(results):
@@ -71,7 +72,7 @@ def test_what_is_missing_is_said(results):
     results["measured"][0]["contenders"][1]["left_out"] = [{"batch": 4, "reason": "out of memory"}]
     results["measured"][0]["ranking"] = []
     results["end_to_end"]["failed"] = [{"name": "onnx fp32", "source": "source", "reason": "x" * 300}]
-    said = sentences(results)
+    said = sentences(typed(results))
     assert said[0].startswith("The mask net is untrained")
     assert not any("fastest" in sentence for sentence in said)
     assert "The depth net was left out: it is not at hand." in said
@@ -80,7 +81,7 @@ def test_what_is_missing_is_said(results):
 
 
 def test_rows_are_in_order_of_speed_and_the_wrong_ones_last(results):
-    table = net_table(results, results["measured"][0])
+    table = net_table(typed(results), results["measured"][0])
     assert [row[0] for row in table.rows] == ["openvino bf16", "onnx fp32", REFERENCE, "torch bf16"]
     assert table.columns == ("run by", "ms, 1 frame (p95)", "frames/s (batch)", "of limit", "× as given", "MiB",
                              "difference")
@@ -95,16 +96,16 @@ def test_on_a_gpu_the_network_alone_has_a_column_and_the_share(results):
     way = results["measured"][0]["contenders"][2]
     way["timings"] += entry("any", "bf16", {4: 200.0}, share=0.6, scope="network")["timings"]
     way["device_mib"] = 77
-    table = net_table(results, results["measured"][0])
+    table = net_table(typed(results), results["measured"][0])
     assert "Some GPU" in table.title and table.columns[3:7] == ("net alone", "of limit", "× as given", "GPU MiB")
     assert table.rows[0][3:7] == ("200 (4)", "60%", "3.20", "77") and table.rows[1][3:5] == ("", "")
 
 
 def test_jobs_and_limits_as_tables(results):
-    table = jobs_table(results)
+    table = jobs_table(typed(results))
     assert table.columns == ("run by", "video", "pictures") and "96 frames each" in table.title
     assert table.rows == (("openvino bf16", "72 (90%)", ""), ("onnx fp32", "38 (95%)", "36 (90%)"))
-    assert limits_table(results).rows == (("matrix product, fp32", "151 GFLOP/s"), ("matrix product, bf16",
+    assert limits_table(typed(results)).rows == (("matrix product, fp32", "151 GFLOP/s"), ("matrix product, bf16",
                                           "1.02 TFLOP/s"), ("memory, read and written", "21.7 GB/s"))
 
 
@@ -114,17 +115,18 @@ def test_an_exported_file_is_named_and_compared_with_onnx_runtime(results):
         "file": "mask8.onnx", "reference": "onnx int8", "contenders": contenders, "left_out": [],
         "ranking": ["openvino int8", "onnx int8"], "flops_per_frame": {"as_given": None, "rewritten": None}}
     results["measured"] = [part]
-    assert sentences(results)[0].startswith("The mask net small (mask8.onnx) is fastest with openvino int8: 50 frames "
-                                            "a second at batch 1, 1.7 times as fast as onnx int8")
-    table = net_table(results, part)
+    assert sentences(typed(results))[0].startswith(
+        "The mask net small (mask8.onnx) is fastest with openvino int8: 50 frames a second at batch 1, 1.7 times as "
+        "fast as onnx int8")
+    table = net_table(typed(results), part)
     assert "small (mask8.onnx) at 192x144" in table.title and "× onnx int8" in table.columns
 
 
 def test_it_draws_with_and_without_jobs(results, tmp_path):
     both = copy.deepcopy(results)
     both["measured"].append(both["measured"][0] | {"kind": "depth"})
-    written = draw_plots(section_of(both, tmp_path), tmp_path)
+    written = draw_plots(section_of(typed(both), tmp_path), tmp_path)
     assert [path.name for path in written] == ["speed.png", "speed.svg", "jobs.png", "jobs.svg"]
     assert all(path.stat().st_size > 1000 for path in written)
     results["end_to_end"]["jobs"] = []
-    assert [plot.name for plot in section(results, tmp_path).plots] == ["speed"]
+    assert [plot.name for plot in section(typed(results), tmp_path).plots] == ["speed"]

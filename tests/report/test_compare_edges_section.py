@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparison_results import comparison_results
+from comparison_results import comparison_results, typed
 from PIL import Image
 
 from depthcue.report.compare_edges import choices_table, cost_in_words, duration, section
@@ -29,7 +29,7 @@ def _results(many: bool = True, ground_truth: bool = True) -> dict[str, Any]:
 
 
 def test_every_way_is_a_row_best_first_with_its_cost() -> None:
-    table = choices_table(_results())
+    table = choices_table(typed(_results()))
     assert table.rows[0] == ("mask", "1.070", "", "12 ms")
     # no farther from the target than the mask, and no nearer
     assert table.rows[1] == ("Eq. (3)", "1.070", "+0.000 (+0.000 to +0.000)", "6.7 s")
@@ -39,9 +39,9 @@ def test_every_way_is_a_row_best_first_with_its_cost() -> None:
 
 def test_many_ways_are_rows_and_not_columns() -> None:
     for ground_truth in (True, False):
-        for table in comparison_tables(_results(ground_truth=ground_truth)):
+        for table in comparison_tables(typed(_results(ground_truth=ground_truth))):
             assert all(len(row) == len(table.columns) for row in table.rows) and len(table.rows) in (6, 7)
-    curves, *_, soft = comparison_tables(_results())
+    curves, *_, soft = comparison_tables(typed(_results()))
     assert curves.columns == ("chosen by", "10%", "20%", "50%", "90%", "100%")
     assert curves.rows[0][0] == "mask" and {row[-1] for row in curves.rows} == {"0.850"}
     assert soft.columns[1] == "2 (20%)" and soft.rows[-1][0] == "mask > 0.025"
@@ -50,18 +50,18 @@ def test_many_ways_are_rows_and_not_columns() -> None:
 def test_many_ways_are_told_by_what_the_intervals_support() -> None:
     results = _results()
     results["curves"]["canny"] = [entry | {"minus_mask_ci95": [-0.2, -0.1]} for entry in results["curves"]["canny"]]
-    words = in_words(results)
+    words = in_words(typed(results))
     assert "more with edges (1.44 m), random (1.62 m), centre (1.62 m);" in words
     assert "less with Canny edges (1.44 m);" in words and "no clear difference with Eq. (3) (1.07 m);" in words
 
 
 def test_the_cost_is_told_where_it_is_clearly_more_than_the_mask_s() -> None:
-    assert cost_in_words(_results()) == (
+    assert cost_in_words(typed(_results())) == (
         "Choosing takes 12 ms a picture with the mask and 6.7 s with Eq. (3), 558 times as long.",)
-    assert cost_in_words(_results(many=False)) == ()
+    assert cost_in_words(typed(_results(many=False))) == ()
     close = _results()
     close["cost_ms"]["direct"] = {"median": 13.0, "quartiles": [11.0, 15.0], "batches": 3}
-    assert cost_in_words(close) == ()
+    assert cost_in_words(typed(close)) == ()
 
 
 @pytest.mark.parametrize(("milliseconds", "said"), [(0.1234, "0.12 ms"), (8.46, "8.5 ms"), (85.3, "85 ms"),
@@ -72,7 +72,7 @@ def test_durations_are_said_in_the_unit_that_suits_them(milliseconds: float, sai
 
 @pytest.mark.parametrize("many", [True, False])
 def test_the_section_draws_the_choices_and_names_what_was_left_out(tmp_path: Path, many: bool) -> None:
-    told = section(_results(many), tmp_path)
+    told = section(typed(_results(many)), tmp_path)
     assert {path.name for path in draw_plots(told, tmp_path, DARK)} == {"comparison.png", "comparison.svg",
                                                                         "choices.png", "choices.svg"}
     with Image.open(tmp_path / "choices.png") as drawn:
@@ -81,7 +81,7 @@ def test_the_section_draws_the_choices_and_names_what_was_left_out(tmp_path: Pat
 
 
 def test_results_without_costs_are_told_as_before(tmp_path: Path) -> None:
-    told = section(comparison_results(), tmp_path)
+    told = section(typed(comparison_results()), tmp_path)
     assert [plot.name for plot in told.plots] == ["comparison"] and len(told.sentences) == 1
-    few = section(comparison_results() | {"images": 4}, tmp_path).sentences
+    few = section(typed(comparison_results() | {"images": 4}), tmp_path).sentences
     assert few[-1].startswith("4 images are too few to tell") and "with edges (too few images to tell)" in few[0]

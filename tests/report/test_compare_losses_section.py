@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison_results import typed
 
 from depthcue.report.compare_losses import changes_in_words, section
 from depthcue.report.section import draw_plots
@@ -37,13 +38,13 @@ def compare_losses_results(objects: bool = True, truth: bool = True,
 
 
 def test_what_the_intervals_leave_open_is_not_claimed() -> None:
-    for sentence in changes_in_words(compare_losses_results()):
+    for sentence in changes_in_words(typed(compare_losses_results())):
         assert sentence.startswith("No clear difference between training with")
         assert "more" not in sentence and "paper" not in sentence
 
 
 def test_a_clear_change_is_told_beside_the_papers() -> None:
-    grad, normal, both = changes_in_words(compare_losses_results(on_surfaces=RAISED, straightness=LOWERED))
+    grad, normal, both = changes_in_words(typed(compare_losses_results(on_surfaces=RAISED, straightness=LOWERED)))
     assert grad.startswith("Trained with depth+grad instead of depth: more of the mask lies on surfaces, as in the "
                            "paper (+2.00 points; +1.00 to +3.00); the mask's edges are less straight (-0.020; ")
     assert "more of the mask lies on surfaces (" in normal
@@ -55,7 +56,7 @@ def test_a_clear_change_is_told_beside_the_papers() -> None:
 
 @pytest.mark.parametrize(("objects", "truth"), [(True, True), (False, False)])
 def test_tables_and_plot(objects: bool, truth: bool, tmp_path: Path) -> None:
-    made = section(compare_losses_results(objects, truth), tmp_path)
+    made = section(typed(compare_losses_results(objects, truth)), tmp_path)
     assert len(made.tables[0].rows) == 1 + truth + 3 + objects
     assert all(len(row) == len(table.columns) for table in made.tables for row in table.rows)
     assert any("Small objects are left out" in sentence for sentence in made.sentences) is not objects

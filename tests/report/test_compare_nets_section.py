@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparison_results import typed
 from PIL import Image
 
 from depthcue.report.compare_nets import agreement_in_words, in_words, section, transfer_in_words
@@ -50,7 +51,7 @@ def compare_nets_results(minus_edges: tuple[float, float] = (0.1, 0.3), ratio: t
 
 
 def test_a_difference_is_only_claimed_where_the_interval_supports_it() -> None:
-    more, less, open_ = (agreement_in_words(compare_nets_results(minus_edges=interval))
+    more, less, open_ = (agreement_in_words(typed(compare_nets_results(minus_edges=interval)))
                          for interval in ((0.1, 0.3), (-0.3, -0.1), (-0.1, 0.3)))
     assert len(more) == len(less) == len(open_) == 1
     assert more[0].startswith("The masks of two networks are more like each other than like edges")
@@ -62,32 +63,33 @@ def test_measures_that_disagree_are_each_told() -> None:
     results = compare_nets_results()
     other = compare_nets_results(minus_edges=(-0.2, 0.3))["differences"]["iou"]
     results["differences"] = results["differences"] | {"iou": other}
-    clear, open_ = agreement_in_words(results)
+    clear, open_ = agreement_in_words(typed(results))
     assert "correlation" in clear and "overlap" not in clear
     assert "overlap" in open_
 
 
 def test_transfer_is_only_a_loss_where_the_interval_says_so() -> None:
-    assert "is 1.20 times (1.10 to 1.30) that by its own mask" in transfer_in_words(compare_nets_results())[0]
-    assert "that by its own mask, no clear difference" in transfer_in_words(compare_nets_results(ratio=(0.9, 1.3)))[0]
+    assert "is 1.20 times (1.10 to 1.30) that by its own mask" in transfer_in_words(typed(compare_nets_results()))[0]
+    even = typed(compare_nets_results(ratio=(0.9, 1.3)))
+    assert "that by its own mask, no clear difference" in transfer_in_words(even)[0]
     undefined = compare_nets_results()
     undefined["transfer_ratio"]["edges"]["target"] = {"times": None, "ci95": None}
-    assert ["against ground truth" in sentence for sentence in transfer_in_words(undefined)] == [True]
+    assert ["against ground truth" in sentence for sentence in transfer_in_words(typed(undefined))] == [True]
 
 
 def test_few_images_are_said_to_be_few(tmp_path: Path) -> None:
-    said = [section(compare_nets_results() | {"images": images}, tmp_path).sentences[-1] for images in (4, 40)]
+    said = [section(typed(compare_nets_results() | {"images": images}), tmp_path).sentences[-1] for images in (4, 40)]
     assert said[0].startswith("4 images are too few to tell") and "too few" not in said[1]
 
 
 def test_overlap_in_words() -> None:
-    assert in_words(compare_nets_results()).startswith(
+    assert in_words(typed(compare_nets_results())).startswith(
         "Of the pixels that either of two networks keeps when each keeps 20%, 40% are kept by both (30% to 50%)")
 
 
 @pytest.mark.parametrize("truth", [True, False])
 def test_plots_are_drawn_in_light_and_dark(truth: bool, tmp_path: Path) -> None:
-    made = section(compare_nets_results(truth=truth), tmp_path)
+    made = section(typed(compare_nets_results(truth=truth)), tmp_path)
     assert len(made.tables) == 4 + 1 + truth
     assert all(len(row) == len(table.columns) for table in made.tables for row in table.rows)
     for theme in (LIGHT, DARK):

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from comparison_results import comparison_results
+from comparison_results import comparison_results, typed
 from PIL import Image, ImageColor
 
 from depthcue.errors import DepthcueError
-from depthcue.report.compare_edges import section
-from depthcue.report.figures import DARK, LIGHT, draw_comparison
+from depthcue.report.compare_edges import draw_comparison, section
+from depthcue.report.figures import DARK, LIGHT
 from depthcue.report.gallery import TILE_WIDTH, draw_examples
 from depthcue.report.section import draw_plots
 
@@ -27,7 +27,7 @@ def _pixels_of(path: Path, colour: str) -> int:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_every_curve_is_drawn_in_its_colour(tmp_path: Path, theme: Any) -> None:
-    draw_comparison(comparison_results(), [tmp_path / "figure.png"], theme)
+    draw_comparison(typed(comparison_results()), [tmp_path / "figure.png"], theme)
     for colour in theme.methods[:3]:
         assert _pixels_of(tmp_path / "figure.png", colour) > 500
     assert _pixels_of(tmp_path / "figure.png", theme.methods[3]) < 50
@@ -36,14 +36,14 @@ def test_every_curve_is_drawn_in_its_colour(tmp_path: Path, theme: Any) -> None:
 
 def test_without_ground_truth_there_is_one_plot(tmp_path: Path) -> None:
     for truth in (True, False):
-        draw_comparison(comparison_results(truth), [tmp_path / f"{truth}.png"])
+        draw_comparison(typed(comparison_results(truth)), [tmp_path / f"{truth}.png"])
     with Image.open(tmp_path / "True.png") as two, Image.open(tmp_path / "False.png") as one:
         assert two.width > 1.8 * one.width
 
 
 def test_the_same_results_give_the_same_svg(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
-        draw_comparison(comparison_results(), [tmp_path / name])
+        draw_comparison(typed(comparison_results()), [tmp_path / name])
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
 
@@ -63,7 +63,7 @@ def _with_examples(folder: Path, size: tuple[int, int], count: int = 2) -> dict[
 
 def test_examples_are_rows_and_wide_ones_columns(tmp_path: Path) -> None:
     for name, size in (("room.png", (384, 288)), ("road.png", (640, 192))):
-        draw_examples(_with_examples(tmp_path, size), tmp_path, tmp_path / name)
+        draw_examples(typed(_with_examples(tmp_path, size)), tmp_path, tmp_path / name)
     with Image.open(tmp_path / "room.png") as room, Image.open(tmp_path / "road.png") as road:
         # eight tiles: picture, mask, kept by mask and edges, depth from all, mask and edges, truth
         assert room.width >= 8 * TILE_WIDTH and room.height > 2 * 240
@@ -71,7 +71,7 @@ def test_examples_are_rows_and_wide_ones_columns(tmp_path: Path) -> None:
 
 
 def test_no_examples_no_panel(tmp_path: Path) -> None:
-    draw_plots(section(comparison_results(), tmp_path), tmp_path)
+    draw_plots(section(typed(comparison_results()), tmp_path), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"comparison.png", "comparison.svg"}
 
 
@@ -79,17 +79,17 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     results = _with_examples(tmp_path, (64, 48))
     (tmp_path / "1-mask.png").unlink()
     with pytest.raises(DepthcueError, match="1-mask.png"):
-        draw_plots(section(results, tmp_path), tmp_path)
+        draw_plots(section(typed(results), tmp_path), tmp_path)
 
 
 def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(_with_examples(tmp_path, (64, 48))))
     program = (
         "import sys; from pathlib import Path\n"
-        "from depthcue.report.compare_edges import section; from depthcue.report.provenance import read_results\n"
+        "from depthcue.report.compare_edges import section; from depthcue.results import read_result\n"
         "from depthcue.report.section import draw_plots\n"
         "from depthcue.report import page, compare_edges\n"
-        "folder = Path(sys.argv[1]); results = read_results(folder)\n"
+        "folder = Path(sys.argv[1]); results = read_result(folder)\n"
         "draw_plots(section(results, folder), folder); compare_edges.comparison_tables(results)\n"
         "assert 'torch' not in sys.modules, 'a report imported torch'\n")
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)

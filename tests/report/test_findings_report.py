@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison_results import typed
 
 from depthcue.report.figures import DARK
 from depthcue.report.findings import in_words, judged, section, size_names
@@ -60,7 +61,7 @@ def _results(spread: float = 0.1, geometry: float = 0.4, images: int = 20) -> di
 
 
 def test_clear_numbers_are_told() -> None:
-    words = " ".join(in_words(_results()))
+    words = " ".join(in_words(typed(_results())))
     assert ("occlusions and creases get 0.40 more attention (an average pixel gets 1) than shadows and textures (0.30 "
             "to 0.50)") in words
     assert "the kind of edge 20.0% (10.0% to 30.0%) beyond it" in words
@@ -71,40 +72,40 @@ def test_clear_numbers_are_told() -> None:
 
 
 def test_the_other_sign_is_told_as_such() -> None:
-    words = in_words(_results(geometry=-0.4))[0]
+    words = in_words(typed(_results(geometry=-0.4)))[0]
     assert "get 0.40 less attention (an average pixel gets 1) than shadows and textures (0.30 to 0.50)" in words
 
 
 @pytest.mark.parametrize("results", [_results(spread=3.0), _results(images=5)], ids=["wide", "few"])
 def test_nothing_is_claimed_that_is_not_clear(results: dict[str, Any]) -> None:
-    sentences = in_words(results)
+    sentences = in_words(typed(results))
     claims = [sentence for sentence in sentences if " more attention" in sentence or " less attention" in sentence]
     assert claims == []
     few = results["images"] == 5
     assert ("5 images are too few to tell a" if few else "no clear") + \
         " difference of attention between occlusions and creases and shadows and textures" in sentences[0]
     assert ("are too few to tell how much" if few else "no clear share") in sentences[1]
-    # the words for too few and for no difference never stand for each other, whatever the intervals
+    # too few is never called no difference
     assert not (few and any("no clear" in sentence for sentence in sentences[:5]))
 
 
 def test_what_is_left_out_says_why() -> None:
     results = _results()
     results["data"][0]["findings"]["objects"] = {"left_out": "the data is blind"}
-    assert "scenes:road: Nothing is said about objects by size: the data is blind." in in_words(results)
-    found = section(results, Path())
+    assert "scenes:road: Nothing is said about objects by size: the data is blind." in in_words(typed(results))
+    found = section(typed(results), Path())
     assert [plot.name for plot in found.plots] == ["edges", "far"]
 
 
 def test_an_interval_on_few_pictures_is_open() -> None:
     assert judged(_entry(1.0)) is Verdict.MORE and judged(_entry(-1.0)) is Verdict.LESS
     assert judged(_entry(0.05)) is Verdict.NOT_CLEAR
-    assert judged(_entry(1.0, images=7)) is Verdict.TOO_FEW and judged(None) is Verdict.TOO_FEW
+    assert judged(_entry(1.0, images=6)) is Verdict.TOO_FEW and judged(None) is Verdict.TOO_FEW
     assert judged(_entry(1.5), 1.0) is Verdict.MORE
 
 
 def test_tables_have_all_numbers() -> None:
-    tables = section(_results(), Path()).tables
+    tables = section(typed(_results()), Path()).tables
     assert [len(table.rows) for table in tables] == [5, 2, 2, 4, 3, 4]
     for table in tables:
         assert all(len(row) == len(table.columns) for row in table.rows)
@@ -115,17 +116,17 @@ def test_tables_have_all_numbers() -> None:
 def test_the_sky_is_told_apart_where_it_is_known() -> None:
     results = _results()
     far = results["data"][0]["findings"]["far"]
-    before = len(section(results, Path()).tables)
+    before = len(section(typed(results), Path()).tables)
     far["sky"] = None
-    assert len(section(results, Path()).tables) == before
+    assert len(section(typed(results), Path()).tables) == before
     far["sky"] = {"share": _entry(0.3), "kept": {"mask": _entry(0.15), "edges": _entry(0.25)},
                   "mask_minus_edges": _entry(-0.1)}
-    table = section(results, Path()).tables[-1]
+    table = section(typed(results), Path()).tables[-1]
     assert table.rows == (("sky", "30.0% (20.0% to 40.0%)", "15.0% (5.0% to 25.0%)", "25.0% (15.0% to 35.0%)",
                            "-10.0% (-20.0% to +0.0%)"),)
     assert len(table.columns) == 5 and "20% with most mask" in table.title
     assert ("the sky, which has no depth, is 30.0% (20.0% to 40.0%) of all pixels, and 15.0% (5.0% to 25.0%) of those "
-            "with most mask lie in it (of as many edges 25.0% (15.0% to 35.0%)).") in " ".join(in_words(results))
+            "with most mask lie in it (of as many edges 25.0% (15.0% to 35.0%)).") in " ".join(in_words(typed(results)))
 
 
 def test_names_of_sizes() -> None:
@@ -138,7 +139,7 @@ def test_figures_are_drawn_light_and_dark(tmp_path: Path) -> None:
     bare = {**results["data"][0], "findings": {"far": {**results["data"][0]["findings"]["far"], "by_distance": None,
                                                        "near": None, "by_depth": None}}}
     results["data"].append(bare)
-    found = section(results, tmp_path)
+    found = section(typed(results), tmp_path)
     assert [plot.name for plot in found.plots] == ["edges-1", "objects-1", "far-1", "far-2"]
     assert len(draw_plots(found, tmp_path)) == 8
     found.plots[0].draw([tmp_path / "dark.svg"], DARK)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison_results import typed
 from PIL import Image
 
 from depthcue.report.optimize import section
@@ -29,20 +30,20 @@ def _results(ways: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool =
 
 
 def test_sentences_follow_from_the_intervals(tmp_path: Path) -> None:
-    assert section(_results(), tmp_path).sentences == (
+    assert section(typed(_results()), tmp_path).sentences == (
         "Searched for each picture, masks reach a lower objective than the mask net's: -1.50 against -1.30 (difference "
         "-0.30 to -0.10).",
         "They are 4.0 times as rough as the mask net's: 0.80 against 0.20, where 1 is noise.",
         "A search takes 5 s a picture, the mask net 10 ms.")
-    few = section(_results() | {"images": 4}, tmp_path).sentences
+    few = section(typed(_results() | {"images": 4}), tmp_path).sentences
     assert few[-1].startswith("4 images are too few to tell") and "objective" not in few[0]
-    smoothed = section(_results() | {"direct": {"variation": 0.5, "blur_px": 1.0}}, tmp_path).sentences
+    smoothed = section(typed(_results() | {"direct": {"variation": 0.5, "blur_px": 1.0}}), tmp_path).sentences
     assert smoothed[1].startswith("With total variation weighed by 0.5 and a blur of 1 px they are 4.0 times as rough")
     unclear = _results()
     unclear["ways"]["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, 0.1], "roughness_minus_eq4_ci95": [-0.1, 0.7]}
     unclear["cost_ms"]["eq3"] = unclear["cost_ms"]["eq4"]
-    assert section(unclear, tmp_path).sentences == ()
-    assert section(_results(("eq3",)), tmp_path).sentences == ()
+    assert section(typed(unclear), tmp_path).sentences == ()
+    assert section(typed(_results(("eq3",))), tmp_path).sentences == ()
 
 
 @pytest.mark.parametrize(("searched", "learned", "said"), [
@@ -54,12 +55,12 @@ def test_flat_masks_are_no_multiple_of_others(tmp_path: Path, searched: float, l
     results = _results()
     results["ways"]["eq3"] |= {"roughness": searched, "roughness_minus_eq4_ci95": [searched - learned] * 2}
     results["ways"]["eq4"]["roughness"] = learned
-    assert f"They are {said}" in section(results, tmp_path).sentences[1]
+    assert f"They are {said}" in section(typed(results), tmp_path).sentences[1]
 
 
 def test_a_row_for_every_way_and_for_hiding_nothing(tmp_path: Path) -> None:
     for truth, columns in ((True, 9), (False, 8)):
-        (table,) = section(_results(ground_truth=truth), tmp_path).tables
+        (table,) = section(typed(_results(ground_truth=truth)), tmp_path).tables
         assert [row[0] for row in table.rows] == ["nothing hidden", "Eq. (3)", "Eq. (4)", "Eq. (5)"]
         assert all(len(row) == len(table.columns) == columns for row in table.rows)
         assert ("ground truth" in table.title) is truth
@@ -71,9 +72,9 @@ def test_the_figure_has_two_rows_a_picture(tmp_path: Path) -> None:
         names = [f"{number}-{what}.png" for what in ("picture", "whole", *"abc", *"xyz")]
         for name in names:
             Image.new("RGB", (64, 48)).save(tmp_path / name)
-        results["examples"].append({"name": str(number), "picture": names[0], "whole": [names[1]], "masks": names[2:5],
-                                    "seen": names[5:]})
-    told = section(results, tmp_path)
+        results["examples"].append({"name": str(number), "picture": names[0], "edges": names[0], "whole": [names[1]],
+                                    "masks": names[2:5], "seen": names[5:]})
+    told = section(typed(results), tmp_path)
     draw_plots(told, tmp_path)
     with Image.open(tmp_path / "figure.png") as figure:
         assert figure.width > 4 * 320 and figure.height > 4 * 240

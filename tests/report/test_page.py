@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison_results import comparison_results
+from comparison_results import comparison_results, stated, typed
 from gallery_results import results_folder
 
 from depthcue import imaging
@@ -66,11 +66,11 @@ def test_the_headline_has_the_errors_against_truth_and_against_the_net_itself(tm
     entry = next(entry for entry in results["curves"]["mask"] if entry["sparseness"] == 0.2)
     truth, target = f"{entry['rmse']:.2f} m", f"{entry['rmse_to_target']:.2f} m"
     assert truth != target
-    assert [number for number, _ in headline(results)] == [f"{results['target']['rmse']:.2f} m", truth, target]
-    said = [what for _, what in headline(results)]
+    assert [number for number, _ in headline(typed(results))] == [f"{results['target']['rmse']:.2f} m", truth, target]
+    said = [what for _, what in headline(typed(results))]
     assert "against the true depth" in said[0] and "against the true depth" in said[1]
     assert "against what the depth net sees in the whole picture" in said[2]
-    assert headline({"command": "bench"}) == []
+    assert headline(stated({"command": "bench"})) == []
     text = _Links(_page([results_folder(tmp_path / "rooms")], tmp_path / "page.html")).text
     assert all(number in text for number in (truth, target))
 
@@ -174,7 +174,7 @@ def _picture_elsewhere(folder: Path) -> Path:
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda folder: _changed(folder, schema=99), "schema 99"),
     (lambda folder: _changed(folder, command="bake"), "bake, which has no section"),
-    (lambda folder: _without(folder, "curves"), "not a whole document of depthcue compare-edges: 'curves'"),
+    (lambda folder: _without(folder, "curves"), "not a whole document of depthcue compare-edges: curves"),
     (lambda folder: folder / "nowhere.json", "there is no"),
     (_missing_picture, "still-0-mask-1.png cannot be read"),
     (_no_picture, "still-0-mask-1.png is not a whole"),

@@ -3,15 +3,18 @@
 from typing import Any
 
 import pytest
+from comparison_results import stated
 
 from depthcue.report.provenance import comparability, different_data, in_short, provenance
+from depthcue.results import Result
 
 
-def _results(**fields: Any) -> dict[str, Any]:
-    return {"schema": 1, "command": "compare-edges", "arguments": ["compare-edges", "--data", "folder:my pictures"],
-            "revision": "abc", "machine": {"processor": "a chip", "gpu": None, "torch": "2.15"}, "images": 3,
-            "data": {"spec": "folder:my pictures"}, "weights": {"name": "G", "sha256": "1" * 64},
-            "target_net": {"name": "N", "sha256": "2" * 64}, "per_image": {"names": ["a", "b", "c"]}, **fields}
+def _results(**fields: Any) -> Result:
+    return stated({
+        "command": "compare-edges", "arguments": ["compare-edges", "--data", "folder:my pictures"],
+        "revision": "abc", "machine": {"processor": "a chip", "gpu": None, "torch": "2.15"}, "images": 3,
+        "data": {"spec": "folder:my pictures"}, "weights": {"name": "G", "sha256": "1" * 64},
+        "target_net": {"name": "N", "sha256": "2" * 64}, "per_image": {"names": ["a", "b", "c"]}, **fields})
 
 
 def test_the_facts_of_a_document() -> None:
@@ -23,8 +26,8 @@ def test_the_facts_of_a_document() -> None:
 
 
 def test_a_document_that_states_little_says_little() -> None:
-    assert provenance({"command": "train"}) == (("command", "depthcue train"), ("versions", "depthcue unknown"))
-    assert in_short({"command": "train"}) == ""
+    assert provenance(stated({"command": "train"})) == (("command", "depthcue train"), ("versions", "depthcue unknown"))
+    assert in_short(stated({"command": "train"})) == ""
     # the words of a program that called the library are not a command of depthcue
     assert dict(provenance(_results(arguments=["measure.py", "--fast"])))["command"] == "depthcue compare-edges"
 
@@ -33,7 +36,7 @@ def test_lists_of_nets_and_data_are_named_one_after_the_other() -> None:
     facts = dict(provenance(_results(weights=[{"name": "A"}, {"name": "B"}], data=[{"spec": "x:1"}, "y:2"])))
     assert (facts["mask net"], facts["data"]) == ("A, B", "x:1, y:2")
     pairs = [{"weights": {"name": "G"}, "target_net": {"name": "N"}}, {"weights": {"name": "H"}, "target_net": "O"}]
-    facts = dict(provenance({"command": "compare-nets", "nets": pairs}))
+    facts = dict(provenance(stated({"command": "compare-nets", "nets": pairs})))
     assert (facts["mask net"], facts["depth net"]) == ("G, H", "N, O")
 
 

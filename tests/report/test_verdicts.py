@@ -1,6 +1,5 @@
 """One rule for what may be said of a number, and no sentence against its numbers."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from depthcue.report.page import SECTIONS, section_of
 from depthcue.report.verdicts import ENOUGH, Verdict, apart, counted, sorted_out, too_few, verdict
+from depthcue.results import read_result
 
 PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -39,8 +39,8 @@ _DIFFERENCE = re.compile(r"\(([+−-]\d[\d.]*%?), ([+−-]\d[\d.]*%?) to ([+−-
 @pytest.mark.parametrize("file", sorted(PUBLISHED.glob("*.json")), ids=lambda file: file.stem)
 def test_published_sentences_do_not_contradict_their_numbers(file: Path) -> None:
     """No clear difference is said only where the interval beside it holds 0, and the other way round."""
-    results = json.loads(file.read_text())
-    if results["command"] not in SECTIONS:
+    results = read_result(file)
+    if results.command not in SECTIONS:
         pytest.skip("no section")
     for sentence in section_of(results, file.parent).sentences:
         assert "not clearly" not in sentence.replace("does not clearly take that away", "")

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import torch
 
-from depthcue import files
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -29,6 +28,7 @@ from depthcue.evaluation.tally import inputs_of, setting_for_share, setting_of
 from depthcue.evaluation.viewing import Viewing, described, load_pair
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
+from depthcue.results import MaskFindings, ResultFolder
 from depthcue.scorers import build_scorer
 
 
@@ -65,9 +65,9 @@ class FindingsSettings:
     draws: int = statistics.DRAWS
 
 
-def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path,
+def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path | None = None,
                    settings: FindingsSettings | None = None,
-                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> MaskFindings:
     """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.
 
     Raises:
@@ -79,16 +79,17 @@ def findings_specs(weights: str, target: str | None, data: Sequence[str], out: P
     return measure_findings(mask_net, depth_net, opened, out, settings, place, progress)
 
 
-def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path,
+def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path | None = None,
                      settings: FindingsSettings | None = None, device: str | torch.device = "cpu",
-                     progress: Progress | None = None) -> dict[str, Any]:
-    """Measure the findings on each data set and write OUT/results.json.
+                     progress: Progress | None = None) -> MaskFindings:
+    """Measure the findings on each data set.
 
     Args:
         mask_net, depth_net: on `device`, in eval mode.
+        out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
-        The results document. Beside the fields every document has: `weights`, `target_net`, `seed`, `images` (in all),
+        The result. Beside the fields every document has: `weights`, `target_net`, `seed`, `images` (in all),
         `share`, and `data`, one entry a data set with its `spec`, `images`, `lambda`, the mean of its masks (`mean`),
         the `findings` asked for (see `results` of EdgeKinds, ObjectSizes, FarRegion), and `per_image` names and
         means.
@@ -99,14 +100,12 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     settings = settings or FindingsSettings()
     progress = progress or Silent()
     _check(mask_net, data, settings)
-    files.begin(out)  # now, and not when the work is done
+    home = ResultFolder(out)  # now, and not when the work is done
     with torch.inference_mode():
         entries = [_measured(mask_net, depth_net, opened, settings, torch.device(device), progress) for opened in data]
-    results = files.document(
-        "findings", weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
-        images=sum(entry["images"] for entry in entries), share=settings.share, data=entries)
-    files.write_json(out / "results.json", results)
-    return results
+    return home.finish(MaskFindings.made(
+        weights=described(mask_net), target_net=described(depth_net), seed=settings.seed,
+        images=sum(entry["images"] for entry in entries), share=settings.share, data=entries))
 
 
 def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: FindingsSettings) -> None:

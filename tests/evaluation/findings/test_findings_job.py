@@ -22,7 +22,7 @@ def _run(out: Path, *data: Any, dial: bool = False, **settings: Any) -> dict[str
 def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:
     rooms = open_data(ROOMS, frame_size=(24, 32), limit=3)
     results = _run(tmp_path, rooms, ToyData(4), ToyData(2, has_depth=False))
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     assert (results["command"], results["images"], results["weights"]["name"]) == ("findings", 9, "red-mask")
     found = [entry["findings"] for entry in results["data"]]
     assert [entry["spec"] for entry in results["data"]] == [ROOMS, "toy:red", "toy:red"]
