@@ -188,4 +188,4 @@ def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:
 
 
 def _mask(mask_net: MaskNet, rgb: Tensor, setting: Setting) -> Tensor:
-    return build_scorer("mask", setting.means(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)
+    return build_scorer("mask", setting.scorer_inputs(mask_net))(Pictures(rgb, range(len(rgb))))  # (B, 1, H, W)

@@ -91,7 +91,6 @@ def _found(table: Path, entry: str, where: str) -> Path:
 KITTI_FRAME_SIZE: Size = (352, 1216)
 KITTI_PROTOCOL = EvaluationProtocol(KITTI_FRAME_SIZE, KITTI_FRAME_SIZE, KITTI_FRAME_SIZE)
 KITTI_MAX_DEPTH_M = 80.0
-CAMERAS = ("image_02", "image_03")
 PICTURES = (".png", ".jpg", ".jpeg")
 RAW = (".", "raw", "raw_data", "kitti_data", "..", "../raw", "../raw_data")
 """Folders, from that of the depth, in which the raw pictures' DATE folders may lie."""

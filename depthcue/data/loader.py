@@ -1,9 +1,10 @@
-"""Batches for training whose content depends on nothing but (seed, step, rank), prepared ahead in a thread.
+"""Batches for training, prepared ahead in a thread, and data sets opened by their spec.
 
-A resumed run asks for the step it stopped at and sees what the unbroken run would have seen. Each data set is a stream
-of shuffled passes; step k takes the next stretch of every stream, and the ranks share that stretch without overlap.
+The content of a batch depends on nothing but (seed, step, rank): a resumed run asks for the step it stopped at and gets
+what the unbroken run would have got. Each data set is a stream of shuffled passes; step k takes the next stretch of
+every stream, and the ranks share that stretch without overlap.
 
-Data sets by name: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
+Specs: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
 """
 
 from collections.abc import Generator, Sequence
@@ -132,13 +133,13 @@ class BatchLoader:
 
     def _at(self, number: int, count: int, position: int) -> int:
         """The frame at a position of a data set's endless stream: pass after pass, each in an order of its own."""
-        turn, place = divmod(position, count)
+        turn, offset = divmod(position, count)
         with self._lock:
             held = self._passes.get(number)
             if held is None or held[0] != turn:
                 held = turn, np.random.default_rng(_seed(self.seed, 0, turn, number)).permutation(count)
                 self._passes[number] = held
-            return int(held[1][place])
+            return int(held[1][offset])
 
 
 def _seed(*parts: int) -> int:

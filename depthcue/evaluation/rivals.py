@@ -1,4 +1,4 @@
-"""The ways to choose pixels that a mask is compared with: which of them can work here, and what each costs."""
+"""The scorers that a mask is compared with: which of them work on the data at hand, and what each costs."""
 
 import time
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def wants_scenes(against: Sequence[str]) -> bool:
     return bool({ALL, "object-boundaries"} & set(against))
 
 
-def choose_rivals(against: Sequence[str], means: ScorerInputs, viewing: Viewing) -> Rivals:
+def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing) -> Rivals:
     """The ways called `against`, which may be or hold "all".
 
     Of all, those that cannot work here are left out: the depth net passes no gradients on, the data does not have the
@@ -49,16 +49,16 @@ def choose_rivals(against: Sequence[str], means: ScorerInputs, viewing: Viewing)
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):
         try:
-            score = build_scorer(name, means)
+            scorer = build_scorer(name, inputs)
             if name in ORACLES:
                 _, first = next(viewing.pictures([0]))
-                score(first)
+                scorer(first)
         except DepthcueError as error:
             if name in against:
                 raise
             left_out[name] = error.message
         else:
-            scores[name] = score
+            scores[name] = scorer
     return Rivals(scores, left_out)
 
 
@@ -69,11 +69,11 @@ class Stopwatch:
         self._device = device
         self._ms: dict[str, list[float]] = {}
 
-    def score(self, name: str, score: Scorer, pictures: Pictures) -> Tensor:
+    def score(self, name: str, scorer: Scorer, pictures: Pictures) -> Tensor:
         """The scores (B, 1, H, W) of `pictures`, and the time it took, kept."""
         self._wait()
         start = time.perf_counter()
-        scores = score(pictures)
+        scores = scorer(pictures)
         self._wait()
         self._ms.setdefault(name, []).append(1000 * (time.perf_counter() - start) / len(pictures.rgb))
         return scores

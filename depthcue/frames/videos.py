@@ -1,13 +1,10 @@
-"""Read a video frame by frame: upright, with exact times, whatever is wrong with the file.
+"""Video files frame by frame: upright, with exact times, whatever is wrong with the file; decoding on a GPU.
 
-Files and addresses as FFmpeg opens them. A path is a path whatever it looks like, and a file opens no other file.
-
-FFmpeg takes a relative path such as `http:/host/x.mp4`, `subfile,,…` or `10:30.mp4` for an address, and a script among
-videos (ffconcat, a playlist, a session description) makes it open whatever the script lists. So paths are handed over
-as `file:PATH` with that protocol alone allowed, files are read in formats that hold their own pictures, and protocols
-of the network are for addresses that the user has typed.
-
-Decoding on a GPU: which decoders there are by name, and what is said where they are missing.
+A path is a path whatever it looks like, and a file opens no other file. FFmpeg takes a relative path such as
+`http:/host/x.mp4`, `subfile,,…` or `10:30.mp4` for an address, and a script among videos (ffconcat, a playlist, a
+session description) makes it open whatever the script lists. So paths are handed over as `file:PATH` with that protocol
+alone allowed, files are read in formats that hold their own pictures, and protocols of the network are for addresses
+that the user has typed.
 """
 
 import math

@@ -96,7 +96,7 @@ def threshold(scores: Tensor, share: Tensor, temperature: Tensor | float) -> Ten
     return found + (excess - excess.detach()) / slope.clamp_min(1e-4)
 
 
-def seen_binary(mask: Tensor) -> Tensor:
+def straight_through(mask: Tensor) -> Tensor:
     """The mask of `normalised_to` as 0 and 1, with the gradient of the soft one."""
     return mask + ((mask > 0.5).to(mask.dtype) - mask).detach()
 
@@ -171,23 +171,23 @@ class LiteEncoder(nn.Module):
         self.stages = nn.ModuleList()
         self.channels: list[int] = []
         inputs = 32
-        for place, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES):
+        for index, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES):
             outputs = _rounded(channels * width)
             # the first and the last stage keep their single block
-            count = repeats if place in (0, len(_STAGES) - 1) else math.ceil(repeats * depth)
+            count = repeats if index in (0, len(_STAGES) - 1) else math.ceil(repeats * depth)
             blocks = [_InvertedResidual(inputs if block == 0 else outputs, outputs, kernel, stride if block == 0 else 1,
                                         expansion) for block in range(count)]
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
-            if place in _TAPPED:
+            if index in _TAPPED:
                 self.channels.append(outputs)
 
     def forward(self, normalised: Tensor) -> list[Tensor]:
         x = self.stem(normalised)
         maps = []
-        for place, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages):
             x = stage(x)
-            if place in _TAPPED:
+            if index in _TAPPED:
                 maps.append(x)
         return maps
 

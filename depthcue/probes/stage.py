@@ -1,8 +1,7 @@
-"""The rendered stage: staged roads and rooms in which one thing is turned, with exact depth for every picture.
+"""The rendered stage: roads and rooms in which one thing is changed, with exact depth for every picture.
 
-What both stages offer to experiments: a scene with a ground, and an obstacle shown on it in any pose.
-
-A floor whose pattern tells another slant than everything else does; the experiments differ in the pattern.
+`Scene`, `Pose` and `Shown` are what both stages offer to experiments: a scene with a ground, and an obstacle shown on
+it in any pose. `Figure` is a flat figure shown in the air without a shadow.
 """
 
 import math
@@ -19,7 +18,7 @@ from depthcue.nets import DepthDescription
 from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
 from depthcue.scenes.render import Rendering
-from depthcue.scenes.staging import Prop, Show, photograph, seen_floor, seen_props, stage_world
+from depthcue.scenes.staging import Prop, Show, floor_region, photograph, prop_regions, stage_world
 
 LEAST_PIXELS = 12
 """An obstacle of which fewer pixels are seen is not read."""
@@ -115,13 +114,13 @@ def pixels_of(variant: Variant) -> Tensor:
     return variant.region[0]
 
 
-def distance_of(variant: Variant, seen: Answer) -> float:
+def distance_of(variant: Variant, answer: Answer) -> float:
     """The mean depth seen on the obstacle, in the unit of the case.
 
     Raises:
         Unreadable: too few pixels of it, or no finite depth.
     """
-    distance = float(seen.depth[pixels_of(variant)].mean())
+    distance = float(answer.depth[pixels_of(variant)].mean())
     if not math.isfinite(distance) or distance >= FAR / 2:
         raise Unreadable("the obstacle is seen at no finite distance")
     return distance
@@ -172,14 +171,14 @@ class RenderedScene:
         self.kind, self.seed, self.size, self.device = kind, seed, size, device
         self.name = f"{kind}-{seed}"
         self.nearest_m = NEAREST_M[kind]
-        self.camera_height_m = stage_world(kind, seed).camera.place[2]
+        self.camera_height_m = stage_world(kind, seed).camera.position[2]
         self._exposure: Tensor | None = None
         rendering = self.render([Show()])
         self._exposure = rendering.exposure.cpu()
         self.bare = rendering.rgb[0].cpu()
         self.depth_m, self.valid = rendering.depth_m[0].cpu(), rendering.valid[0].cpu()
         self.anchor = (self.depth_m, self.valid)
-        self.ground = seen_floor(rendering)[0].cpu()
+        self.ground = floor_region(rendering)[0].cpu()
         self.horizon_row = float(rendering.horizon_row)
         self.focal_px = float(rendering.focal_px)
 
@@ -201,7 +200,7 @@ class RenderedScene:
         for start in range(0, len(views), _AT_ONCE):
             some = views[start:start + _AT_ONCE]
             rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in some])
-            regions = seen_props(rendering, self.kind, self.seed).cpu()
+            regions = prop_regions(rendering, self.kind, self.seed).cpu()
             rgb, depth_m = rendering.rgb.cpu(), rendering.depth_m.cpu()
             for row, (_, pose) in enumerate(some):
                 yield Shown(rgb[row], regions[row], depth_m[row], self.contact_of(pose))
@@ -235,7 +234,7 @@ class RenderedScene:
 
 
 def _rows(region: Tensor) -> int:
-    """In how many rows a region (1, H, W) is seen."""
+    """Number of rows in which a region (1, H, W) has pixels."""
     return int(region.any(2).sum())
 
 
@@ -280,7 +279,8 @@ class RenderedStage:
                                                  self.device)
         return self._opened[number]
 
-    def placed(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+    def pairs_shown(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene,
+                                                                                         Thing] | Dropped]:
         """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""
         found = 0
         for number, scene in enumerate(self.scenes()):
@@ -296,19 +296,19 @@ class RenderedStage:
 
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle of a kind whose size is known."""
-        return self.placed(FAMILIAR[self.kind], poses)
+        return self.pairs_shown(FAMILIAR[self.kind], poses)
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle that nobody meets there."""
-        return self.placed(UNFAMILIAR[self.kind], poses)
+        return self.pairs_shown(UNFAMILIAR[self.kind], poses)
 
     def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
         """`count` scenes, each with one familiar obstacle and all unfamiliar ones that are visible in the pose."""
-        for refused_or_placed in self.familiar([pose]):
-            if isinstance(refused_or_placed, Dropped):
-                yield refused_or_placed
+        for candidate in self.familiar([pose]):
+            if isinstance(candidate, Dropped):
+                yield candidate
                 continue
-            scene, familiar = refused_or_placed
+            scene, familiar = candidate
             shown: list[tuple[Thing, bool]] = [(familiar, True)]
             for kind in UNFAMILIAR[self.kind]:
                 thing = self.thing(kind, familiar.seed)
@@ -325,8 +325,8 @@ class RenderedStage:
         return Thing(kind, _SCALE_IN_ROOMS if small else 1.0, self.seed * SEEDS_APART + seed)
 
 
-_LEAST_SEEN = 0.4
-"""Of the square of its height: a narrow card fills 0.75 of it, and another one may cover some."""
+_LEAST_VISIBLE = 0.4
+"""Least visible share of the square of a figure's height: a narrow one fills 0.75, and another may cover some."""
 _LEAST_APART = 0.08
 
 
@@ -360,7 +360,7 @@ def show_figures(scene: RenderedScene, pairs: Sequence[Sequence[Figure]]) -> tup
 
 def hidden(scene: RenderedScene, cards: Sequence[Figure], regions: Sequence[Tensor]) -> bool:
     """Whether something of the scene may stand before a card: too little of it is seen."""
-    return any(float(region.sum()) < _LEAST_SEEN * (card.size * scene.focal_px) ** 2
+    return any(float(region.sum()) < _LEAST_VISIBLE * (card.size * scene.focal_px) ** 2
                for card, region in zip(cards, regions, strict=True))
 
 

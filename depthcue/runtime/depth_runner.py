@@ -21,7 +21,7 @@ from depthcue.backends.tensorrt_library import choose_library, find_gpu, read_en
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt_engine import EngineOptions
 from depthcue.imaging import top_pixels
-from depthcue.nets import DepthNet, depth_from, see_whole
+from depthcue.nets import DepthNet, depth_from, whole_depth
 from depthcue.nets.exported import described_depth_net, read_graph_card
 from depthcue.runtime.compiled_cache import cached_engine, cached_graph
 
@@ -63,7 +63,7 @@ class DepthThroughMask:
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)
             mask = torch.from_numpy(masks).to(self.device)[:, None]
-            whole, units = see_whole(self._net, normalised)
+            whole, units = whole_depth(self._net, normalised)
             masked = depth_from(self._net, normalised, mask, units=units)
         return whole[:, 0].cpu().numpy(), masked[:, 0].cpu().numpy()
 

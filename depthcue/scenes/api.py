@@ -1,7 +1,4 @@
-"""The way in: render the frames of some seeds.
-
-Rendered sets on disk, in the csv layout of Hu et al. (see depthcue.data.layouts), with the truth beside them.
-"""
+"""Frames of rendered worlds by seed, in memory or on disk in the csv layout of Hu et al. with the truth beside them."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,10 +1,8 @@
-"""What a way to choose pixels is given, and what it gives: the one interface of all of them.
+"""From scores to kept pixels: the interface of scorers, exact shares, and the scorers that ignore the picture.
 
-From scores to kept pixels: exactly as many as asked for, fairly among equals; thresholds and soft maps.
-
-M' = M > 0.025 is the binary mask of Hu et al. (ICCV 2019).
-
-Choices that do not look at the picture: random, a uniform grid, the centre.
+A scorer takes `Pictures` and gives every pixel a score. `rank_pixels` and `keep_first` keep exactly as many pixels as
+are wanted, the highest scores first and a random choice among equal ones; `binarise` is M' = M > 0.025 of Hu et al.
+(ICCV 2019). Chance, a uniform grid and the centre are scorers that do not use the picture.
 """
 
 import math
@@ -27,7 +25,7 @@ class Pictures:
 
     Attributes:
         rgb: (B, 3, H, W) in [0, 1].
-        places: the place of each picture in its data set; chance hangs on it, so that a picture gets the same random
+        indices: the place of each picture in its data set; chance hangs on it, so that a picture gets the same random
             pixels whatever the batch it comes in.
         depth_m: (B, 1, h, w) metres; where not valid, inf for what lies beyond the data's range, 0 for unknown.
         valid: bool (B, 1, h, w), where there is a measured depth.
@@ -36,7 +34,7 @@ class Pictures:
     """
 
     rgb: Tensor
-    places: Sequence[int]
+    indices: Sequence[int]
     depth_m: Tensor | None = None
     valid: Tensor | None = None
     edges: Mapping[str, Tensor] | None = None
@@ -185,10 +183,10 @@ def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
     return (scores * torch.exp2(high - 10).view(-1, 1, 1, 1)).clamp(max=1)
 
 
-def random_scores(places: Sequence[int], height: int, width: int, seed: int) -> Tensor:
+def random_scores(indices: Sequence[int], height: int, width: int, seed: int) -> Tensor:
     """Uniform noise (B, 1, H, W) in [0, 1); that of a picture hangs on the seed and its place alone."""
-    draws = [torch.rand(1, height, width, generator=torch.Generator().manual_seed(seed * 1_000_003 + place))
-             for place in places]
+    draws = [torch.rand(1, height, width, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
+             for index in indices]
     return torch.stack(draws)
 
 

@@ -218,7 +218,7 @@ def test_an_image_without_valid_depth_is_left_out_and_named(tmp_path: Path) -> N
 
 def test_the_table_alone(tmp_path: Path) -> None:
     plain = EvaluateSettings(draws=50)
-    results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.without_closer_look())
+    results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.table_only())
     assert results["thresholds"] == [] and results["fills"] == {} and results["orders"] is None
     assert results["sanity"] is None and len(results["table"]) == 1
     assert results["under_fills"] == {} and results["character"] is None

@@ -2,7 +2,7 @@
 
 import torch
 
-from depthcue.nets.lite import normalised_to, seen_binary, standardised, threshold
+from depthcue.nets.lite import normalised_to, standardised, straight_through, threshold
 
 
 def scores(seed: int = 0) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_seen_binary_is_0_and_1_with_the_gradient_of_the_soft_mask() -> None:
     share = torch.tensor([0.25, 0.5], dtype=torch.float64)
     soft, hard = scores().requires_grad_(), scores().requires_grad_()
     (normalised_to(soft, share) * scores(1)).sum().backward()
-    binary = seen_binary(normalised_to(hard, share))
+    binary = straight_through(normalised_to(hard, share))
     (binary * scores(1)).sum().backward()
     assert set(binary.detach().round(decimals=9).unique().tolist()) <= {0.0, 1.0}
     torch.testing.assert_close(hard.grad, soft.grad)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from depthcue.nets import DepthDescription, DepthNet, depth_from, see_whole
+from depthcue.nets import DepthDescription, DepthNet, depth_from, whole_depth
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.nets.units import OWN_DEVIATION, OWN_FAR, OWN_MEDIAN, aligned_units, own_units
 from depthcue.objective import l_dif
@@ -65,7 +65,7 @@ def test_own_units_of_inverse_depth_turn_it_round_and_end(picture: Tensor) -> No
 def test_a_changed_scale_counts_as_change(picture: Tensor) -> None:
     """Half of the red hidden everywhere: nothing but scale, and yet not the same depth."""
     net = Red(predicts=METRIC_DEPTH, relative=True)
-    whole, units = see_whole(net, picture)
+    whole, units = whole_depth(net, picture)
     half = torch.full((2, 1, *SIZE), 0.5)
     seen = depth_from(net, picture, half, units=units)
     assert float(l_dif(seen, whole)) > float(l_dif(whole, whole)) + 0.1
@@ -86,7 +86,7 @@ def test_units_pass_gradients_to_the_mask_and_none_to_the_units(picture: Tensor)
 
 def test_absolute_nets_have_no_units(picture: Tensor) -> None:
     net = Red(predicts=INVERSE_DEPTH)
-    whole, units = see_whole(net, picture)
+    whole, units = whole_depth(net, picture)
     assert units is None
     torch.testing.assert_close(whole, 1 / picture[:, :1])
 

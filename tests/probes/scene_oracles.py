@@ -16,12 +16,12 @@ from depthcue.nets.base import METRIC_DEPTH
 from depthcue.probes import cues
 from depthcue.probes.appearance import luma
 from depthcue.probes.contract import Case
-from depthcue.probes.cutouts import blur
 from depthcue.probes.following import LINES_M, Compared
 from depthcue.probes.reading import APERTURE, blurred
 from depthcue.probes.stage import RenderedScene
 from depthcue.scenes import Turn
 from depthcue.scenes.staging import Show
+from depthcue.scorers.edges import gaussian_blur
 
 
 class SceneOracle(DepthNet):
@@ -99,7 +99,7 @@ class FloorOracle(SceneOracle):
         self.floor = self.scene.ground[0] & ~body[0]
 
     def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        bright = luma(rgb) > blur(luma(rgb)[None], 0.06 * rgb.shape[1])[0]
+        bright = luma(rgb) > gaussian_blur(luma(rgb)[None], 0.06 * rgb.shape[1])[0]
         floor = self.floor
         across = (bright[0, :, 1:] != bright[0, :, :-1]) & floor[:, 1:] & floor[:, :-1]
         down = (bright[0, 1:] != bright[0, :-1]) & floor[1:] & floor[:-1]

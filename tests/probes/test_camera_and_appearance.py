@@ -12,7 +12,7 @@ from depthcue.probes import appearance, pose
 from depthcue.probes.contract import PHOTOGRAPHS, Chance
 from depthcue.probes.cutouts import CutOut
 from depthcue.probes.photographs import FrameScene, PhotographStage
-from depthcue.probes.reading import Sight
+from depthcue.probes.reading import Observer
 from depthcue.probes.running import ExampleKeeper, measure
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Silent
@@ -36,7 +36,7 @@ def stage() -> RenderedStage:
 
 
 def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
-    entry = measure(experiment, stage, Sight(net.eval()), Chance(100), ExampleKeeper(out), Silent())
+    entry = measure(experiment, stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
     return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}
 
 

@@ -24,13 +24,13 @@ from probes.oracles import (
 from depthcue.nets import MaskDescription, MaskNet
 from depthcue.probes.contract import Chance
 from depthcue.probes.obstacles import parts_of
-from depthcue.probes.reading import Sight
+from depthcue.probes.reading import Observer
 from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
 from depthcue.progress import Silent
 
 
 def run(name: str, net: CueOracle, out: Path, mask_net: MaskNet | None = None) -> dict[str, Any]:
-    entry = measure(EXPERIMENTS[name], ToyStage(), Sight(net.eval(), mask_net, batch_size=5), Chance(200),
+    entry = measure(EXPERIMENTS[name], ToyStage(), Observer(net.eval(), mask_net, batch_size=5), Chance(200),
                     ExampleKeeper(out), Silent())
     json.dumps(entry, allow_nan=False)
     return entry

@@ -35,7 +35,7 @@ def test_wall_is_at_its_distance_everywhere(height: int, width: int) -> None:
 
 def test_ground_follows_the_plane_under_pitch_and_roll() -> None:
     pitch, roll, eye = 12.0, 7.0, 1.6
-    b = builder(place=(0.0, 0.0, eye), pitch_deg=-pitch, roll_deg=roll)
+    b = builder(position=(0.0, 0.0, eye), pitch_deg=-pitch, roll_deg=roll)
     ground(b)
     seen = shot(b)
     x, y = image_plane(40, 56)
@@ -50,7 +50,7 @@ def test_ground_follows_the_plane_under_pitch_and_roll() -> None:
 
 
 def test_ball() -> None:
-    b = builder(place=(0.0, 0.0, 0.0))
+    b = builder(position=(0.0, 0.0, 0.0))
     with b.object("ball"):
         b.add(BALL, (4.0, 0.0, 0.0), (2.0, 2.0, 2.0), PLAIN)
     seen = shot(b)
@@ -69,7 +69,7 @@ def test_ball() -> None:
 
 
 def test_box_turned_about_the_vertical_shows_its_edge() -> None:
-    b = builder(place=(0.0, 0.0, 0.0))
+    b = builder(position=(0.0, 0.0, 0.0))
     with b.object("box"):
         b.box((5.0, 0.0, 0.0), (2.0, 2.0, 9.0), PLAIN, yaw_deg=45)
     seen = shot(b)
@@ -80,7 +80,7 @@ def test_box_turned_about_the_vertical_shows_its_edge() -> None:
 
 
 def test_cone_seen_from_above_is_not_seen_through_its_other_half() -> None:
-    b = builder(place=(0.0, 0.0, 6.0), pitch_deg=-90)
+    b = builder(position=(0.0, 0.0, 6.0), pitch_deg=-90)
     ground(b)
     with b.object("cone"):
         b.add(frustum(0.0), (0.0, 0.0, 1.0), (2.0, 2.0, 2.0), PLAIN)
@@ -96,7 +96,7 @@ def test_cone_seen_from_above_is_not_seen_through_its_other_half() -> None:
 @pytest.mark.parametrize("shape", [BALL, CYLINDER, CYLINDER_Y, CUSHION, frustum(0.5), frustum(1.0, 0.4)])
 def test_normals_are_those_of_the_depth(shape: tuple[float, float, float, float, float]) -> None:
     """Finite differences of the depth map agree with the normals wherever the surface is smooth."""
-    b = builder(place=(0.0, 0.0, 0.4))
+    b = builder(position=(0.0, 0.0, 0.4))
     with b.object("thing"):
         b.add(shape, (4.0, 0.1, 0.0), (2.0, 2.4, 1.8), PLAIN, yaw_deg=25, tilt_deg=10)
     height, width = 120, 160
@@ -121,12 +121,12 @@ def test_normals_are_those_of_the_depth(shape: tuple[float, float, float, float,
     ((-1.0, 0.0, 1.0, 0.0), 0.5, 1.5, 0.5), ((-2.0, 0.0, 3.0, 1.0), 0.25, 1.75, 0.75)])
 def test_sun_and_lamp_cast_the_shadow_they_should(light: tuple[float, float, float, float], start: float, end: float,
                                                   half: float) -> None:
-    b = builder(place=(0.0, 0.0, 8.0), pitch_deg=-90, light=light)
+    b = builder(position=(0.0, 0.0, 8.0), pitch_deg=-90, light=light)
     ground(b)
     with b.object("plate"):
         b.box((0.0, 0.0, 1.0), (1.0, 1.0, 0.01), PLAIN)
     seen = render_worlds([finish(b)], 96, 96, 100.0)
-    b.look.shadows = 0.0
+    b.lighting.shadows = 0.0
     unshaded = render_worlds([finish(b)], 96, 96, 100.0, exposure=seen.exposure)
     dark = (unshaded.rgb - seen.rgb)[0, 1] > 0.02
     # from above the picture's up is the world's x, and a pixel is 8 cm

@@ -20,7 +20,7 @@ def rows_and_columns(mark: torch.Tensor) -> tuple[set[int], set[int]]:
 
 
 def test_a_floating_box_is_outlined_by_occlusion_alone() -> None:
-    b = builder(place=(0.0, 0.0, 0.0), light=(-1.0, 0.0, 0.0, 0.0))
+    b = builder(position=(0.0, 0.0, 0.0), light=(-1.0, 0.0, 0.0, 0.0))
     wall_ahead(b, 6.0)
     with b.object("box"):
         b.box((3.0, 0.0, 0.0), (0.02, 1.0, 1.0), PLAIN)
@@ -38,7 +38,7 @@ def test_a_floating_box_is_outlined_by_occlusion_alone() -> None:
 
 
 def test_floor_meeting_wall_is_a_crease() -> None:
-    b = builder(place=(0.0, 0.0, 1.0))
+    b = builder(position=(0.0, 0.0, 1.0))
     ground(b)
     wall_ahead(b, 4.0)
     seen = shot(b)
@@ -49,7 +49,7 @@ def test_floor_meeting_wall_is_a_crease() -> None:
 
 def test_checks_are_texture() -> None:
     checks = Material("paint", (0.8, 0.8, 0.8), (0.1, 0.1, 0.1), cell=(2.0, 2.0, 2.0), parity=(0.0, 1.0, 0.0))
-    b = builder(place=(0.0, 0.0, 0.0), light=(-1.0, 0.0, 0.0, 0.0))
+    b = builder(position=(0.0, 0.0, 0.0), light=(-1.0, 0.0, 0.0, 0.0))
     wall_ahead(b, 6.0, checks)
     seen = shot(b)
     _, columns = rows_and_columns(seen.edges["texture"])
@@ -58,7 +58,7 @@ def test_checks_are_texture() -> None:
 
 
 def test_a_shadow_is_a_shadow_and_no_texture() -> None:
-    b = builder(place=(0.0, 0.0, 8.0), pitch_deg=-90, light=(-1.0, 0.0, 1.0, 0.0))
+    b = builder(position=(0.0, 0.0, 8.0), pitch_deg=-90, light=(-1.0, 0.0, 1.0, 0.0))
     ground(b)
     with b.object("plate"):
         b.box((0.0, 0.0, 1.0), (1.0, 1.0, 0.01), PLAIN)
@@ -67,8 +67,8 @@ def test_a_shadow_is_a_shadow_and_no_texture() -> None:
     # the shadow lies 0.5 m to 1.5 m ahead; the plate, at 7 m, hides it up to 0.57 m, where the edge is an occlusion
     assert rows == set(range(12, 20)) and columns == set(range(27, 37))
     assert not seen.edges["texture"].any()
-    dark = replace(b.look, shadows=0.0)
-    b.look = dark
+    dark = replace(b.lighting, shadows=0.0)
+    b.lighting = dark
     assert not shot(b).edges["shadow"].any()
 
 

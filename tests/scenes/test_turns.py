@@ -90,7 +90,7 @@ def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
 
 def shelf_with_box(*changes: ObjectTurn) -> Rendering:
     """A wall at 9 m and before it a 1 m cube (object 1), its middle 6 m away, with a 0.2 m cube (object 2) on it."""
-    b = builder(place=(0.0, 0.0, 1.1))
+    b = builder(position=(0.0, 0.0, 1.1))
     wall_ahead(b, 9.0)
     with b.at(6.0, 0.0), b.object("cube"):
         b.box((0, 0, 0.5), (1, 1, 1), PLAIN)

@@ -37,14 +37,14 @@ class RegionDepth(DepthNet):
         return torch.where(self.read, 1 + self.gain * light, torch.full_like(light, 2.0))
 
 
-def _pictures(count: int = 2, places: list[int] | None = None) -> Pictures:
+def _pictures(count: int = 2, indices: list[int] | None = None) -> Pictures:
     draws = torch.Generator().manual_seed(3)
     rgb = 0.4 + 0.6 * torch.rand(count, 3, *SIZE, generator=draws)
-    return Pictures(rgb, places or list(range(count)))
+    return Pictures(rgb, indices or list(range(count)))
 
 
 def _double(pictures: Pictures) -> Pictures:
-    return Pictures(pictures.rgb.double(), pictures.places)
+    return Pictures(pictures.rgb.double(), pictures.indices)
 
 
 @pytest.mark.parametrize("settings", [{}, {"variation": 0.05}, {"restarts": 2}])
@@ -114,9 +114,9 @@ def test_the_first_step_goes_down_the_slope_of_the_slow_definition() -> None:
 
     moved = optimise_masks(net, pictures, lam, DirectSettings(steps=1, learning_rate=rate))
     chance = random.Random(1)
-    places = [tuple(chance.randrange(side) for side in SIZE) for _ in range(4)]
-    places += [tuple(chance.randrange(span.start, span.stop) for span in REGION) for _ in range(8)]
-    for row, column in places:
+    indices = [tuple(chance.randrange(side) for side in SIZE) for _ in range(4)]
+    indices += [tuple(chance.randrange(span.start, span.stop) for span in REGION) for _ in range(8)]
+    for row, column in indices:
         up, down = (torch.full((1, 1, *SIZE), 0.5, dtype=torch.float64) for _ in range(2))
         up[..., row, column] += tiny
         down[..., row, column] -= tiny

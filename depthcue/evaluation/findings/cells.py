@@ -1,19 +1,18 @@
-"""Sums over pixels that show the same, kept for every picture, and what they come to with intervals over pictures.
+"""Means over cells of pixels with intervals over pictures, and the share of a mask that two properties explain.
 
-Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and asks
-for means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the sum
-over all pictures divided by the count over all pictures, as measured and in every resample.
+Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and
+computes means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the
+sum over all pictures divided by the count over all pictures, as measured and in every resample.
 
-How much of a mask two properties of a pixel explain: edge strength, and what kind of edge it is.
-
-A per-pixel analysis of variance. Strength is cut into bins. Three models of the attention of a pixel are nested in one
-another: a mean for every bin of strength; a mean for every kind; a mean for every pair of both. The means are fitted on
-all pictures but one and predict that one, in turn, and
+`explained` is a per-pixel analysis of variance with edge strength, cut into bins, and the kind of edge. Three models of
+the attention of a pixel are compared: a mean for every bin of strength; a mean for every kind; a mean for every pair of
+both. The means are fitted on all pictures but one and predict that one, in turn, and
 
     R² = 1 - (squared error of the model) / (squared error of one mean for all pixels)
 
-over the predicted pictures. So a property that tells nothing explains nothing, where in-sample R² would grow with every
-bin; it may even come out a little below 0. The share of kind given strength is R² of both minus R² of strength alone.
+over the predicted pictures. So a property without information explains nothing, where in-sample R² would grow with
+every bin; it may even come out a little below 0. The share of kind given strength is R² of both minus R² of strength
+alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,18 +56,18 @@ class Cells:
         """How many pictures were seen."""
         return len(self._counts)
 
-    def see(self, places: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
+    def add(self, indices: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
         """Add pictures.
 
         Args:
-            places: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
+            indices: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
                 any axis is not counted.
             maps: float (B, 1, H, W) for each name.
         """
-        cell, counted = torch.zeros_like(places[0]), torch.ones_like(places[0], dtype=torch.bool)
-        for size, place in zip(self.shape, places, strict=True):
-            cell = cell * size + place
-            counted &= place != NOWHERE
+        cell, counted = torch.zeros_like(indices[0]), torch.ones_like(indices[0], dtype=torch.bool)
+        for size, index in zip(self.shape, indices, strict=True):
+            cell = cell * size + index
+            counted &= index != NOWHERE
         for row in range(len(cell)):
             here = counted[row]
             numbers = cell[row][here]
@@ -181,8 +180,8 @@ def divided(top: Floats, bottom: Floats) -> Floats:
 
 def cell_of(values: Tensor, bounds: Sequence[float]) -> Tensor:
     """The place of values among bins: 0 below the first bound, len(bounds) from the last on; NOWHERE for NaN."""
-    places = torch.bucketize(values, values.new_tensor(bounds), right=True)
-    return torch.where(values.isnan(), torch.full_like(places, NOWHERE), places)
+    indices = torch.bucketize(values, values.new_tensor(bounds), right=True)
+    return torch.where(values.isnan(), torch.full_like(indices, NOWHERE), indices)
 
 
 STRENGTH, KIND, BOTH = "strength", "kind", "both"

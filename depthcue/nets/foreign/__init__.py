@@ -30,8 +30,8 @@ def open_foreign(spec: str) -> DepthNet:
         DepthcueError: nothing there, a package that is not installed, code of the net's own that fails, or something
             said about it that makes no sense.
     """
-    bare, asked = split_spec(spec)
-    kind, _, place = bare.partition(":")
+    bare, given = split_spec(spec)
+    kind, _, location = bare.partition(":")
     if kind not in KINDS:
-        kind, place = "onnx", bare
-    return KINDS[kind](place, asked).eval()
+        kind, location = "onnx", bare
+    return KINDS[kind](location, given).eval()

@@ -18,7 +18,7 @@ def _found(mask: Tensor, rgb: Tensor | None = None, point: tuple[float, float] |
     rgb = torch.full((COUNT, 3, HEIGHT, WIDTH), 0.5) if rgb is None else rgb
     truth = None if point is None else scene_truth(COUNT, HEIGHT, WIDTH, vanishing_point=point)
     finding = FarRegion(max_depth_m=80.0)
-    finding.see(masked_batches(rgb, mask, truth, depth_m))
+    finding.add(masked_batches(rgb, mask, truth, depth_m))
     return finding.results(draws=100, seed=0)
 
 
@@ -74,7 +74,7 @@ def test_the_point_of_one_picture_alone_is_not_told() -> None:
     finding = FarRegion(max_depth_m=80.0)
     rgb = torch.full((2, 3, HEIGHT, WIDTH), 0.5)
     for point in (POINT, (-20.0, 12.0)):
-        finding.see(masked_batches(rgb[:1], rgb[:1, :1], scene_truth(1, HEIGHT, WIDTH, vanishing_point=point)))
+        finding.add(masked_batches(rgb[:1], rgb[:1, :1], scene_truth(1, HEIGHT, WIDTH, vanishing_point=point)))
     found = finding.results(10, 0)
     assert found["vanishing_point"]["images"] == 1 and found["by_distance"] is None
 
@@ -122,7 +122,7 @@ def test_pixels_kept_in_the_sky() -> None:
     rgb[..., 30:, :] = 1.0
     finding = FarRegion(max_depth_m=80.0)
     # an eighth of the 36 rows: half a row in the sky is kept, and four below
-    finding.see(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=objects), share=0.125))
+    finding.add(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=objects), share=0.125))
     sky = finding.results(100, 0)["sky"]
     some = (COUNT - 1) / COUNT
     assert sky["share"]["value"] == pytest.approx(some * 9 / HEIGHT, rel=1e-5)
