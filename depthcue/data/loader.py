@@ -44,8 +44,8 @@ class BatchLoader:
                  policy: Augmentation, seed: int, rank: int = 0, world_size: int = 1,
                  device: torch.device | str = "cpu", unlabelled: int = 0) -> None:
         if not datasets or batch_size < len(datasets):
-            raise DepthcueError(f"a batch of {batch_size} cannot hold a part of each of {len(datasets)} data sets",
-                                "Give at least one data set and a batch of at least one picture from each.")
+            raise DepthcueError(f"--batch-size must be at least {max(len(datasets), 1)}, a picture from each of "
+                                f"{len(datasets)} data sets, got {batch_size}", "Give a larger batch.")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
         with_depth = len(datasets) - unlabelled
@@ -178,9 +178,9 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
     """
     kind, colon, rest = spec.partition(":")
     if kind not in (*OPENERS, "scenes") or not colon or not rest:
-        raise DepthcueError(f"unknown data {spec!r}", ALLOWED)
+        raise DepthcueError(f"{spec!r} names no data set", ALLOWED)
     if limit is not None and limit < 1:
-        raise DepthcueError(f"limit {limit}: there must be at least one frame", "Leave the limit out to take all.")
+        raise DepthcueError(f"--limit must be at least 1, got {limit}", "Leave it out to take all.")
     if kind == "scenes":
         return open_rendered(spec, rest, split, frame_size, limit, seed)
     path = Path(rest).expanduser()

@@ -61,8 +61,7 @@ class CompareLossesSettings:
     def check(self) -> None:
         """Raise DepthcueError unless a share of pixels can be chosen."""
         if not 0 < self.share < 1:
-            raise DepthcueError(f"a share of {self.share:g} of the pixels cannot be chosen",
-                                "Choose --share between 0 and 1, as in 0.2.")
+            raise DepthcueError(f"--share must be above 0 and below 1, got {self.share:g}", "For example --share 0.2.")
 
 
 def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | None, learning_rate: float | None,

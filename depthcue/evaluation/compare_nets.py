@@ -73,7 +73,7 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
         DepthcueError: besides, a spec that cannot be opened, another number of targets than of weights.
     """
     if targets and len(targets) != len(weights):
-        raise DepthcueError(f"{len(weights)} mask nets and {len(targets)} depth nets were given",
+        raise DepthcueError(f"there must be one --target for every --weights, got {len(targets)} and {len(weights)}",
                             "Give one --target for every --weights, in the same order, or none.")
     torch_device = pick_device(device)
     meant: Sequence[str | None] = targets or [None] * len(weights)
@@ -125,8 +125,7 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: CompareNetsSet
     if len(networks) < 2:
         raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
     if not 0 < settings.share < 1:
-        raise DepthcueError(f"a share of {settings.share:g} of the pixels cannot be chosen",
-                            "Choose --share between 0 and 1, as in 0.2.")
+        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
     for mask_net, _ in networks:
         tally.setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:

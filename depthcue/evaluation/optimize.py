@@ -94,7 +94,7 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path, target: 
         DepthcueError: besides, a spec that cannot be opened; both sources and data, or neither.
     """
     if bool(sources) == (data is not None):
-        raise DepthcueError("pictures or data are wanted, and " + ("both were given" if sources else "none were given"),
+        raise DepthcueError("either pictures or --data must be given, got " + ("both" if sources else "neither"),
                             "Name pictures, or data by --data, such as --data scenes:indoor.")
     torch_device = pick_device(device)
     if weights is None and (target is None or target in SHIPPED):
@@ -209,7 +209,7 @@ def _lambda(nets: Nets, settings: OptimizeSettings) -> float:
         return nets.learned.description.default_lambda if setting.lam is None else setting.lam
     lam = DEFAULT_LAMBDA if settings.lam is None else settings.lam
     if not 0 <= lam < math.inf:
-        raise DepthcueError(f"lambda has to be a number from 0 on, not {lam:g}", "The paper compares 1 to 6.")
+        raise DepthcueError(f"--lambda must be at least 0 and finite, got {lam:g}", "The paper compares 1 to 6.")
     return lam
 
 

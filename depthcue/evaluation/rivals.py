@@ -43,8 +43,8 @@ def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing
     """
     for name in against:
         if name not in (*NAMES, ALL):
-            raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
-                                f"Choose --against from: {', '.join(NAMES)}, {ALL}.")
+            raise DepthcueError(f"--against must be one of {', '.join(NAMES)}, {ALL}, got {name!r}",
+                                "It can be given several times.")
     scores: dict[str, Scorer] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):

@@ -199,9 +199,13 @@ def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
     if sanity.steps and not mask_net.trainable:
         raise DepthcueError(f"{mask_net.description.name} is an exported graph, and no training goes on from one",
                             "Give the .safetensors it was exported from, or leave --sanity-steps out.")
-    if sanity.stages < 1 or sanity.images < 2 or sanity.steps < 0 or not 0 < sanity.share < 1:
-        raise DepthcueError("a sanity check needs at least one stage, two images and a share between 0 and 1",
-                            "Leave them out for the defaults.")
+    for name, value, least in (("--sanity", sanity.stages, 1), ("--sanity-steps", sanity.steps, 0),
+                               ("the number of images of a sanity check", sanity.images, 2)):
+        if value < least:
+            raise DepthcueError(f"{name} must be at least {least}, got {value}", "Leave it out for the default.")
+    if not 0 < sanity.share < 1:
+        raise DepthcueError(f"the share of a sanity check must be above 0 and below 1, got {sanity.share:g}",
+                            "Leave it out for the default.")
 
 
 def measure_sanity(mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity: Sanity,

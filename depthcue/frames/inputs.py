@@ -172,7 +172,7 @@ def _expand(source: str, without: Path | None, skipped: dict[str, None]) -> Iter
     elif path.exists():
         yield path, known_kind(path), path.stem
     elif (shown := without_password(source)) != source:
-        raise DepthcueError(f"{shown} is no address, nor a path that exists",
+        raise DepthcueError(f"{shown} is neither an address nor a path that exists",
                             "Write an address as in rtsp://HOST:PORT/PATH.")
     elif _FRAME_NUMBER.search(path.name):
         if kind_of_name(path) != "image":

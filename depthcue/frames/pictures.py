@@ -2,8 +2,8 @@
 
 TIFF: Pillow decides by few of a file's tags. It takes 12 bits for 16, white for black in deep grey pictures, signed
 numbers for unsigned ones, and the separate planes of 16-bit colour for noise: kinds that scanners, sensors and
-microscopes write. So only kinds that it is known to read rightly are left to it; all others go to tifffile, whose values are brought
-to 8 bits here, or are refused.
+microscopes write. So only kinds that it is known to read rightly are left to it; all others go to tifffile, whose
+values are brought to 8 bits here, or are refused.
 
 JPEG files can be decoded on an NVIDIA GPU, several times as fast as on a core.
 """

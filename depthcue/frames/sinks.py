@@ -73,12 +73,14 @@ SOFTWARE = ENCODERS["libx264"]
 
 
 def check_encoder(name: str) -> None:
-    """
+    """Refuse a name that no encoder has.
+
     Raises:
-        DepthcueError: no encoder has this name.
+        DepthcueError: it is neither `auto` nor one of ENCODERS.
     """
     if name != AUTO and name not in ENCODERS:
-        raise DepthcueError(f"there is no encoder {name!r}", f"Choose {AUTO}, {', '.join(ENCODERS)}.")
+        raise DepthcueError(f"--encoder must be one of {AUTO}, {', '.join(ENCODERS)}, got {name!r}",
+                            f"Leave it out for {AUTO}.")
 
 
 def find_encoder(name: str, size: tuple[int, int]) -> VideoEncoding:

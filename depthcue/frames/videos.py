@@ -141,12 +141,13 @@ files (see nvjpeg.py)."""
 
 
 def check_decoder(name: str) -> None:
-    """
+    """Refuse a name that no decoder has.
+
     Raises:
-        DepthcueError: no decoder has this name.
+        DepthcueError: it is not one of DECODERS.
     """
     if name not in DECODERS:
-        raise DepthcueError(f"there is no decoder {name!r}", f"Choose {' or '.join(DECODERS)}.")
+        raise DepthcueError(f"--decoder must be {' or '.join(DECODERS)}, got {name!r}", "Leave it out for cpu.")
 
 
 def hardware_decoding(decoder: str) -> HWAccel | None:
@@ -155,8 +156,7 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
     Raises:
         DepthcueError: not one of DECODERS, or this build of the video library has no such decoder.
     """
-    if decoder not in DECODERS:
-        raise DepthcueError(f"there is no decoder {decoder!r}", f"Choose {' or '.join(DECODERS)}.")
+    check_decoder(decoder)
     if decoder == "cpu":
         return None
     kind = "videotoolbox" if sys.platform == "darwin" else "cuda"

@@ -256,13 +256,13 @@ class MaskNet(_PictureNet):
             # not "farther than": NaN is no lambda either
             if not abs(lam - description.default_lambda) <= 1e-6 * description.default_lambda:
                 raise DepthcueError(
-                    f"{description.name} was trained for lambda {description.default_lambda:g} alone; "
-                    f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
+                    f"--lambda must be {description.default_lambda:g} for {description.name}, which was trained for it "
+                    f"alone, got {lam:g}", "Leave it out, or train a net for it with depthcue train --lambda.")
             return lam
         low, high = span
         if not low <= lam <= high:
-            raise DepthcueError(f"lambda {lam:g} is outside the range of {description.name}",
-                                f"Choose --lambda between {low:g} and {high:g}.")
+            raise DepthcueError(f"--lambda must be between {low:g} and {high:g} for {description.name}, got {lam:g}",
+                                "Leave it out for the net's own.")
         return lam
 
     def dial_of(self, normalised: Tensor, dial: Tensor | None) -> Tensor:

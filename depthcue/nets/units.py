@@ -133,7 +133,8 @@ def check_fill(fill: str) -> str:
         DepthcueError: there is no such fill.
     """
     if fill not in FILLS:
-        raise DepthcueError(f"there is no fill {fill!r}", f"Hidden pixels can show {', '.join(FILLS)}.")
+        raise DepthcueError(f"--fill must be one of {', '.join(FILLS)}, got {fill!r}",
+                            "Leave it out for the mean colour.")
     return fill
 
 
@@ -222,7 +223,7 @@ def check_fill_shares(shares: Mapping[str, float]) -> Mapping[str, float]:
     for fill in shares:
         check_fill(fill)
     if not all(0 <= share <= 1 for share in shares.values()) or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-        raise DepthcueError(f"the shares of fills have to be chances that sum to 1, not {dict(shares)}",
+        raise DepthcueError(f"the shares of fills must be chances that sum to 1, got {dict(shares)}",
                             "Name each fill with its share, say mean 0.5, colour 0.3, noise 0.2.")
     return shares
 

@@ -207,8 +207,8 @@ class PhotographStage:
             raise DepthcueError("photographs need frames and objects to put into them",
                                 "Give --frames DIR (or kitti:DIR) and --objects DIR, or --stage rendered.")
         if horizon is not None and not 0 <= horizon < 0.95:
-            raise DepthcueError(f"--horizon {horizon:g} is not within the picture",
-                                "Give the horizon's row as a share of the height, from the top: 0.5 is the middle.")
+            raise DepthcueError(f"--horizon must be at least 0 and below 0.95, got {horizon:g}",
+                                "It is the horizon's row as a share of the height, from the top: 0.5 is the middle.")
         cutouts, unusable = read_cutouts(objects)
         return cls(frames, find_frames(frames), cutouts, unusable, horizon, limit or CASES, seed)
 

@@ -271,8 +271,8 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Pro
             shown, no experiment for the stage.
     """
     if settings.stage not in (None, BOTH_STAGES, *STAGES):
-        raise DepthcueError(f"there is no stage called {settings.stage!r}",
-                            f"Stages: {', '.join(STAGES)}, {BOTH_STAGES}.")
+        raise DepthcueError(f"--stage must be one of {', '.join(STAGES)}, {BOTH_STAGES}, got {settings.stage!r}",
+                            "Leave it out for what the other options need.")
     if settings.stage is None:
         stage_names = STAGES if settings.frames is not None else (RENDERED,)
     else:
@@ -281,8 +281,8 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Pro
         idle = [option for option, given in (("--frames", settings.frames), ("--objects", settings.objects),
                                              ("--horizon", settings.horizon)) if given is not None]
         if idle:
-            raise DepthcueError(f"{', '.join(idle)}: no photographs are shown",
-                                "Give --frames and --objects, and leave --stage away or say both.")
+            raise DepthcueError(f"{', '.join(idle)} needs the stage of photographs, which is not shown",
+                                f"Give --frames and --objects, and leave --stage out or give --stage {BOTH_STAGES}.")
     used = {stage for experiment in chosen for stage in experiment.stages}
     openers: dict[str, Callable[[], RenderedStage | PhotographStage]] = {
         RENDERED: lambda: RenderedStage.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
@@ -291,7 +291,7 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Pro
                                                   settings.seed)}
     stages = {name: openers[name]() for name in stage_names if name in used}
     if not stages:
-        raise DepthcueError(f"{', '.join(experiment.name for experiment in chosen)}: nothing to show on the stage "
+        raise DepthcueError(f"none of {', '.join(experiment.name for experiment in chosen)} can be shown on the stage "
                             f"{', '.join(stage_names)}",
                             "depthcue probe --list says which stages each experiment has; photographs need --frames.")
     return stages

@@ -259,7 +259,8 @@ class RenderedStage:
         if kind is None:
             kind = "road" if net.relative or net.max_depth_m > _ROAD_RANGE_M else "indoor"
         if kind not in KINDS:
-            raise DepthcueError(f"there are no scenes of kind {kind!r}", f"Kinds: {', '.join(KINDS)}.")
+            raise DepthcueError(f"--scenes must be one of {', '.join(KINDS)}, got {kind!r}",
+                                "Leave it out for what the net's range fits.")
         size = fit_size(*SHAPE[kind], working=(net.height, net.width), multiple=net.multiple)
         return cls(kind, size, limit or SCENES, seed, device)
 

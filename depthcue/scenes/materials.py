@@ -204,8 +204,9 @@ class Paint:
             DepthcueError: lines in the wrong order, or a ratio that is not above 0.
         """
         if not 0 < self.near_m < self.far_m or not self.ratio > 0:
-            raise DepthcueError(f"a floor painted from {self.near_m} m to {self.far_m} m with ratio {self.ratio}",
-                                "The far line has to lie beyond the near one, and the ratio above 0.")
+            raise DepthcueError(f"a floor cannot be painted from {self.near_m} m to {self.far_m} m with ratio "
+                                f"{self.ratio}",
+                                "The far line must lie beyond the near one, and the ratio must be above 0.")
         near, far = height_m / self.near_m, height_m / self.far_m
         slope = (1 - 1 / self.ratio) / self.near_m / (near - far)
         return 1 / self.near_m - slope * near, slope

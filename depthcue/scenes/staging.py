@@ -99,7 +99,7 @@ def with_prop(world: World, prop: Prop) -> World:
         DepthcueError: an unknown kind, or a scale that is not above 0.
     """
     if not prop.scale > 0:
-        raise DepthcueError(f"a prop of scale {prop.scale}", "It has to be above 0; 1 is its own size.")
+        raise DepthcueError(f"the scale of a prop must be above 0, got {prop.scale}", "1 is its own size.")
     thing = _built(prop.kind, prop.seed, prop.yaw_deg)
     near, left, right, low = _extent(thing)
     anchor = np.array((near, (left + right) / 2, low))

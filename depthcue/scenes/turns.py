@@ -176,4 +176,4 @@ def _make_plain(world: World, chosen: npt.NDArray[np.bool_]) -> None:
 
 def _check_positive(name: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
-        raise DepthcueError(f"{name} is {value}", "It has to be above 0; 1 changes nothing.")
+        raise DepthcueError(f"{name} must be above 0 and finite, got {value}", "1 changes nothing.")

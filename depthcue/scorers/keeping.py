@@ -56,16 +56,20 @@ class DirectSettings:
     seed: int = 0
 
     def check(self) -> "DirectSettings":
-        """Itself.
+        """These settings, once they are checked.
 
         Raises:
-            DepthcueError: a number that makes no sense.
+            DepthcueError: a number outside its range.
         """
-        if min(self.steps, self.restarts) < 1 or not self.learning_rate > 0:
-            raise DepthcueError("steps and restarts have to be at least 1, and the learning rate above 0",
-                                "Leave them out for the defaults.")
-        if not (self.variation >= 0 and self.blur_px >= 0):
-            raise DepthcueError("the weight of total variation and the blur cannot be below 0", "0 leaves them out.")
+        for option, count in (("--steps", self.steps), ("--restarts", self.restarts)):
+            if count < 1:
+                raise DepthcueError(f"{option} must be at least 1, got {count}", "Leave it out for the default.")
+        if not self.learning_rate > 0:
+            raise DepthcueError(f"--learning-rate must be above 0, got {self.learning_rate:g}",
+                                "Leave it out for the default.")
+        for option, value in (("--tv", self.variation), ("--blur", self.blur_px)):
+            if not value >= 0:
+                raise DepthcueError(f"{option} must be at least 0, got {value:g}", "0 leaves it out.")
         return self
 
 

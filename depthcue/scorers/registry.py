@@ -24,7 +24,7 @@ def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
             pictures without the truth that it needs.
     """
     if name not in SCORERS:
-        raise DepthcueError(f"there is no way to choose pixels called {name!r}", f"There are: {', '.join(SCORERS)}.")
+        raise DepthcueError(f"there is no scorer called {name!r}", f"Known: {', '.join(SCORERS)}.")
     return SCORERS[name](inputs)
 
 

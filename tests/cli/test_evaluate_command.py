@@ -89,7 +89,7 @@ def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (["-w", "dial", "--lambda", "60"], "between 0.5 and 4.5"),
-    (["-w", "two", "--lambda", "3"], "trained for lambda 2 alone"),
+    (["-w", "two", "--lambda", "3"], "--lambda must be 2 for"),
     (["-w", "dial", "-w", "stranger"], "trained for different depth nets"),
     (["-w", "dial", "--fill", "pink"], "mean, black, own-mean, colour, blur, noise"),
     (["-w", "depth"], "--weights a mask net"),

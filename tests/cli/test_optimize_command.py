@@ -64,9 +64,10 @@ def test_data_without_a_mask_net(nets: dict[str, str], tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ([], "none were given"), (["PICTURES", "--data", "scenes:indoor"], "both were given"),
+    ([], "got neither"), (["PICTURES", "--data", "scenes:indoor"], "got both"),
     (["/nowhere/at/all.png"], "/nowhere/at/all.png"), (["PICTURES", "--lambda", "60"], "between 0.5 and 6"),
-    (["PICTURES", "--learning-rate", "0"], "learning rate"), (["PICTURES", "--opposite", "DEPTH"], "a mask net"),
+    (["PICTURES", "--learning-rate", "0"], "--learning-rate must be above 0, got 0"),
+    (["PICTURES", "--opposite", "DEPTH"], "a mask net"),
 ])
 def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str], arguments: list[str],

@@ -112,5 +112,5 @@ def test_without_depth() -> None:
     assert BatchLoader([plain], 4, (8, 8), None, NONE, 0).batch(0).depth_m is None
     with pytest.raises(DepthcueError, match="plain has no depth"):
         BatchLoader([plain], 4, (8, 8), (4, 4), NONE, 0)
-    with pytest.raises(DepthcueError, match="batch of 1"):
+    with pytest.raises(DepthcueError, match="at least 2, a picture from each of 2 data sets, got 1"):
         loader(plain, plain, batch_size=1)

@@ -177,7 +177,7 @@ def test_networks_are_told_apart() -> None:
 def test_mistakes_say_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="at least twice"):
         _run(tmp_path / "out", RedMask())
-    with pytest.raises(DepthcueError, match="between 0 and 1"):
+    with pytest.raises(DepthcueError, match="above 0 and below 1"):
         _run(tmp_path / "out", RedMask(), RedMask(), share=1.5)
     with pytest.raises(DepthcueError, match="lambda 4"):
         _run(tmp_path / "out", RedMask(), RedMask(), lam=2.0)

@@ -103,7 +103,7 @@ def test_what_nobody_says_is_assumed_aloud(here: str, caplog: pytest.LogCaptureF
     ("python:HERE:gone", "has no function gone"),
     ("python:HERE:nothing", "returned a int"),
     ("python:HERE:failing", r"RuntimeError: no such file: weights.pt \(.*HERE.py, line \d+\)"),
-    ("python:HERE:net,colour=red", "nothing called 'colour' can be said"),
+    ("python:HERE:net,colour=red", "no property called 'colour'"),
     ("python:HERE:net,predicts=distance", "predicts='distance': one of metric, inverse, disparity"),
     ("python:HERE:net,size=50x50", "cannot work at 50x50: it wants multiples of 8"),
     ("python:HERE:function,output=disparity", "no output 'disparity': it gives a dictionary of features, depth"),
@@ -300,7 +300,7 @@ def test_a_path_that_is_there_wins_over_what_it_looks_like(tmp_path, monkeypatch
 def test_a_path_that_is_not_there_is_named_whole(tmp_path):
     with pytest.raises(DepthcueError, match=r"no graph at .*lr=0\.1,bs=32/net\.onnx"):
         load_depth_net(f"onnx:{tmp_path}/lr=0.1,bs=32/net.onnx,size=96x64")
-    with pytest.raises(DepthcueError, match="nothing called 'bs'"):
+    with pytest.raises(DepthcueError, match="no property called 'bs'"):
         load_depth_net("onnx:net.onnx,bs=32")
 
 

@@ -62,7 +62,7 @@ def test_lambda_outside_the_range_is_refused() -> None:
     with pytest.raises(DepthcueError, match="lambda 5 alone"):
         of_one_lambda.check_lambda(1.0)
     for any_kind in (net, of_one_lambda):
-        with pytest.raises(DepthcueError, match="lambda nan|nan was asked for"):
+        with pytest.raises(DepthcueError, match="got nan"):
             any_kind.check_lambda(float("nan"))
 
 

@@ -170,7 +170,7 @@ def test_a_horizon_is_needed(tmp_path: Path) -> None:
     stage = PhotographStage.open(frames_in(tmp_path / "frames"), tmp_path / "objects", None, 2)
     assert {drop.reason for drop in stage.familiar([Pose()]) if isinstance(drop, Dropped)} == {
         "no horizon: the frame has no depth, and its lines agree on no vanishing point; give the horizon"}
-    with pytest.raises(DepthcueError, match="not within the picture"):
+    with pytest.raises(DepthcueError, match="below 0.95, got -0.2"):
         PhotographStage.open(str(tmp_path / "frames"), tmp_path / "objects", -0.2, 2)
     with pytest.raises(DepthcueError, match="need frames and objects"):
         PhotographStage.open(None, tmp_path / "objects", None, 2)

@@ -126,13 +126,13 @@ def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
 
 
 @pytest.mark.parametrize(("turn", "words"), [
-    (Turn(objects=(ObjectTurn(9999),)), "no object 9999"), (Turn(focal_factor=0), "focal_factor is 0"),
-    (Turn(objects=(ObjectTurn(0, scale=-1),)), "scale is -1")])
+    (Turn(objects=(ObjectTurn(9999),)), "no object 9999"), (Turn(focal_factor=0), "focal_factor must be above 0"),
+    (Turn(objects=(ObjectTurn(0, scale=-1),)), "scale must be above 0")])
 def test_mistakes_are_named(turn: Turn, words: str) -> None:
     with pytest.raises(DepthcueError, match=words):
         room(turn)
 
 
 def test_as_many_turns_as_seeds() -> None:
-    with pytest.raises(DepthcueError, match="2 turns for 1 seeds"):
+    with pytest.raises(DepthcueError, match="got 2 turns for 1 seeds"):
         render("indoor", [1], 20, 20, turn=[Turn(), Turn()])

@@ -113,9 +113,10 @@ def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: FindingsSettin
     setting_of(mask_net, lam=settings.lam)
     for name in settings.findings:
         if name not in FINDINGS:
-            raise DepthcueError(f"there is no finding called {name!r}", f"Choose from: {', '.join(FINDINGS)}.")
+            raise DepthcueError(f"--finding must be one of {', '.join(FINDINGS)}, got {name!r}",
+                                "It can be given several times.")
     if not 0 < settings.share < 1:
-        raise DepthcueError(f"a share of pixels of {settings.share:g}", "Give one between 0 and 1, as 0.2.")
+        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
     for opened in data:
         if len(opened) < FEWEST_IMAGES:
             raise DepthcueError(f"{opened.spec}: {len(opened)} picture(s); intervals over pictures need at least "

@@ -65,7 +65,7 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
         if key not in _READ:
             if "/" in value or "\\" in value:  # a folder of a path that is not there
                 break
-            raise DepthcueError(f"nothing called {key!r} can be said of a network", f"There are: {', '.join(_READ)}.")
+            raise DepthcueError(f"a network has no property called {key!r}", f"Known: {', '.join(_READ)}.")
         given.setdefault(key, value)
         spec = bare
     return spec, given
@@ -118,12 +118,12 @@ def _read(name: str, source: Mapping[str, Any]) -> dict[str, Any]:
     words: dict[str, Any] = {}
     for key, value in source.items():
         if key not in _READ:
-            raise DepthcueError(f"{name} is said to have {key!r}, which means nothing here",
-                                f"What can be said: {', '.join(_READ)}.")
+            raise DepthcueError(f"{name} is described with the unknown property {key!r}",
+                                f"Known: {', '.join(_READ)}.")
         try:
             read = _READ[key](value)
         except (ValueError, TypeError, OverflowError) as error:
-            raise DepthcueError(f"{name} is said to have {key}={str(value)[:200]!r}: {error}",
+            raise DepthcueError(f"{name} is described with {key}={str(value)[:200]!r}: {error}",
                                 "Put it right in the spec or in what the network says of itself.") from error
         words |= {"height": read[0], "width": read[1]} if key == "size" else {key: read}
     return words

@@ -336,7 +336,8 @@ def open_net(location: str, given: Mapping[str, str]) -> OnnxDepthNet:
     stated = _read_beside(path)
     if "graph_schema" in stated:
         if given:
-            raise DepthcueError(f"{path} has a card; {', '.join(given)} cannot be said of it", "Leave them out.")
+            raise DepthcueError(f"{path} has a card, and {', '.join(given)} cannot be given beside it",
+                                "Leave them out.")
         return _ours(path)
     graph = _Graph(path)
     stated = words_of_graph(graph.session.get_modelmeta().custom_metadata_map) | stated

@@ -46,7 +46,7 @@ def as_depth_net(made: Any, name: str, given: Mapping[str, str], stated: Any = N
     """
     if isinstance(made, DepthNet):
         if given:
-            raise DepthcueError(f"{name} is a depth net that describes itself; {', '.join(given)} cannot be said of it",
+            raise DepthcueError(f"{name} is a depth net that describes itself; {', '.join(given)} cannot be given",
                                 "Leave them out.")
         made.card = {"kind": "depth", "name": name, "sha256": state_sha256(made), **made.card}
         return made
