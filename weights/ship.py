@@ -21,7 +21,10 @@ LICENCE = {
                       "labelled training frames of NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus, ECCV 2012), a data "
                       "set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was trained "
                       "on NYU Depth v2 too: look at that data set's terms before use beyond research.",
-    "compact-road": "MIT. Trained on rendered roads alone.",
+    "compact-road": "CC BY-NC-SA 3.0, for research. The encoder starts from EfficientNet-Lite0's ImageNet weights. "
+                    "Trained on rendered roads, and on answers of Mobile PyDNet (Poggi et al., IROS 2018; code MIT), "
+                    "which learned from KITTI (Geiger et al., CC BY-NC-SA 3.0), for a highway video, rendered roads "
+                    "and the training frames of NYU Depth v2 (Silberman et al., ECCV 2012), a data set for research.",
     "fastdepth": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on labelled training "
                  "frames of NYU Depth v2 and frames of 7-Scenes (Shotton et al., CVPR 2013), data sets for research, "
                  "without their depth, through FastDepth (Wofk et al., ICRA 2019; MIT), which is not in this file.",
