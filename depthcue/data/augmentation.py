@@ -70,10 +70,10 @@ def training_batch(frames: Frames, size: Size, depth_size: Size | None, policy: 
     Depth that comes from outside the frame is not valid; the picture is mirrored there. All chance comes from
     `generator`, a CPU generator, whatever the device (noise on a GPU is drawn there, seeded from it).
 
-    Raises DepthcueError if depth is asked for and the frames have none.
+    Raises DepthcueError if depth is needed and the frames have none.
     """
     if depth_size is not None and (frames.depth_m is None or frames.valid is None):
-        raise DepthcueError("depth was asked for, but these frames have none",
+        raise DepthcueError("the batch needs depth, and these frames have none",
                             "Take a data set with depth, or train without depth.")
     count = frames.rgb.shape[0]
     view, zoom = _views(count, (frames.rgb.shape[-2], frames.rgb.shape[-1]), size, policy, generator)

@@ -1,13 +1,12 @@
-"""Mask against edges, chance and other ways to choose: how well a depth net does when it sees only so many pixels.
+"""Mask against edges, chance and other scorers: the error of a depth net that gets only a share of the pixels.
 
-After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a way to choose pixels, measure N(I * kept)
-with exactly the same number of pixels kept for every way, at shares 0.1 to 0.9. The way under test is the mask
-M = G(I); Sobel edges and random pixels stand against it, or any other of `scorers.SCORERS`, and what each costs is
-measured in the same run. Errors are against ground truth where the data has it, and always against N(I). Beside them
-the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
-Deviation: a mask net of shares is asked at each share for just that share. One with a lambda dial is asked for a mask
-of about that share, its lambda found by a short sweep that looks at mask means alone, never at depth; the paper's nets
-have one lambda each.
+After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a scorer, measure N(I * kept) with exactly the
+same number of pixels kept for every scorer, at shares 0.1 to 0.9. The scorer under test is the mask M = G(I); Sobel
+edges and random pixels stand against it, or any other of `scorers.SCORERS`, and what each costs is measured in the same
+run. Errors are against ground truth where the data has it, and always against N(I). Beside them the soft maps: M
+itself, M' = M > 0.025, and the others' maps scaled to the mean of M. Deviation: a mask net of shares gives a mask for
+each share itself. One with a lambda dial gives a mask of about that share, its lambda found by a short sweep that looks
+at mask means alone, never at depth; the paper's nets have one lambda each.
 """
 
 from collections.abc import Sequence
@@ -89,7 +88,7 @@ def compare_specs(weights: str, target: str | None, data: str, out: Path, settin
 def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path,
                   settings: CompareEdgesSettings | None = None,
                   device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
-    """Measure `mask_net` against other ways to choose pixels, write OUT/results.json, OUT/examples/ and OUT/gallery/.
+    """Measure `mask_net` against other scorers, write OUT/results.json, OUT/examples/ and OUT/gallery/.
 
     Args:
         mask_net, depth_net: on `device`, in eval mode.
@@ -125,7 +124,7 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
 
 
 class _EdgeComparison:
-    """The measuring itself: nets, data, what the mask net is asked for, and the errors of every image so far."""
+    """The measuring itself: nets, data, the settings of the mask net, and the errors of every image so far."""
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: CompareEdgesSettings,
                  device: torch.device) -> None:
@@ -155,7 +154,7 @@ class _EdgeComparison:
             self.settings_at = {share: Setting(self.sweep.for_share(share)) for share in settings.shares}
 
     def settings_used(self) -> list[Setting]:
-        """All that are asked for, those that keep most first."""
+        """Settings in use, those that keep most first."""
         return sorted(set(self.settings_at.values()),
                       key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
@@ -253,8 +252,8 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
     ground truth only those against N(I), whose names say `to_target`; where it is the mask also `lambda`, and `keep` of
     a net of shares, whose `lambda` is what the share answers to), `soft` (the same for soft maps and M', for every
-    setting used; empty where they were not asked for), `cost_ms` (what each way takes to score a picture: milliseconds,
-    median and quartiles over batches), `left_out` (ways that cannot work here, where all were asked for, and why),
+    setting used; empty where they are left out), `cost_ms` (what each scorer takes for a picture: milliseconds,
+    median and quartiles over batches), `left_out` (scorers that cannot work here, where all are wanted, and why),
     `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen), `examples` (files under OUT),
     `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All errors in metres.
     """

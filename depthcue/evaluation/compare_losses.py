@@ -129,7 +129,7 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path, settin
     Args:
         trained: nets of one architecture and working size, on `device`, in eval mode; each loss is compared with the
             one before.
-        data: with ground truth or without; small objects are told on rendered scenes alone.
+        data: with ground truth or without; small objects are known on rendered scenes alone.
 
     Returns:
         The results document; `_document` says what is in it.

@@ -144,7 +144,7 @@ class _Observer:
         self.errors = Tally()
 
     def turn_dial(self, progress: Progress) -> None:
-        """Take the setting whose masks keep the wanted share, unless a lambda was asked for or there is no dial."""
+        """Take the setting whose masks keep the wanted share, unless a lambda was given or there is no dial."""
         self.setting = tally.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
                                               progress, f" for {self.label}")
 

@@ -1,12 +1,12 @@
-"""Table 1: what a depth net loses behind masks of every lambda, and what that number hangs on.
+"""Table 1: what a depth net loses behind masks of every lambda, and what that number depends on.
 
 After sec. 5.2 of Hu et al. (ICCV 2019): for each lambda the RMSE of N(I * M) with the soft mask M = G(I), the RMSE with
 M' = M > 0.025, and the sparseness of M', the mean share of its pixels that are not zero; against ground truth as in the
-paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left where
-the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; the
-curves of `insertion`; equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is
-(see `character`). These are measured at one lambda, the one in question (see `EvaluateSettings.lam`), but for those
-that are about shares: there a net with a dial gives a mask of about each share.
+paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left
+outside the mask; other thresholds than 0.025; other fills than the mean colour; the curves of insertion and deletion;
+equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is (see `character`). These
+are measured at one lambda, the one in question (see `EvaluateSettings.lam`), but for those that are about shares: there
+a net with a dial gives a mask of about each share.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ from depthcue.scorers import (
 )
 
 KEEPS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
-"""The shares that nets of shares are asked for."""
+"""Shares to keep of nets of shares."""
 PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 CHARACTER = "character"
@@ -197,7 +197,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
 
 
 def _nets_at_settings(mask_nets: Sequence[MaskNet], settings: EvaluateSettings) -> list[NetAtSetting]:
-    """Every mask net at every setting it is to be asked for."""
+    """Every mask net at each of its settings."""
     nets_at_settings = []
     for number, net in enumerate(mask_nets):
         if net.keeps_shares and not settings.lambdas:
@@ -349,8 +349,8 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
     of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden`
     1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
     `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
-    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work
-    here, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
+    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, scorers that cannot work here,
+    with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
     `_character`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
     settings, nets_at_settings = evaluation.settings, evaluation.nets_at_settings

@@ -107,7 +107,7 @@ def measure_under_fills(tally: Tally, view: View, depth_through: Callable[[Tenso
     Args:
         depth_through: from pixels kept, bool (B, 1, H, W), and a fill to the depth seen.
         mask_ranks: from a share to the rank of every pixel in the mask for that share (see `scorers.rank_pixels`).
-        ranks: the rank of every pixel for each other way to choose.
+        ranks: the rank of every pixel for each other scorer.
     """
     for share in FILL_SHARES:
         for method, method_ranks in {MASK: mask_ranks(share), **ranks}.items():
@@ -139,7 +139,7 @@ MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
 
 
 def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_metres: bool = True) -> None:
-    """Add all that `full_errors` tells of `key`: the errors of `depth_m` (B, 1, h, w), what the net sees one way.
+    """Add all that `full_errors` gives of `key`: the errors of `depth_m` (B, 1, h, w), the answer to one input.
 
     Args:
         in_metres: False where N(I) has units of its own, which know no zero: ratios and logarithms against it would
@@ -153,7 +153,7 @@ def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_m
 
 
 def full_errors(summary: TallySummary, key: str) -> dict[str, dict[str, Any]]:
-    """The errors of one way to see: `truth` (where the data has any) and `target`.
+    """The errors of one key: `truth` (where the data has any) and `target`.
 
     Each holds `rmse` and MEANS, and for each of them the 95% interval over images, as in `rmse_ci95`. Against the
     target the means are absent where they were left out.

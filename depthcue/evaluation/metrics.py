@@ -89,7 +89,7 @@ def summarise(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 AGREEMENT_MEASURES = ("pearson", "ssim", "iou")
-"""What `agreement` gives, in the order in which it is told."""
+"""Measures of `agreement`."""
 
 _WINDOW, _DEVIATION = 11, 1.5
 _STABLE = (0.01**2, 0.03**2)

@@ -47,7 +47,7 @@ from depthcue.scorers import (
 )
 
 DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
-"""The ways to a mask, by the equations of the paper."""
+"""Methods that find a mask, by the equations of the paper."""
 MEASURES = ("objective", "difference", "mean", "total_variation", "roughness")
 DEFAULT_LAMBDA = 5.0
 """Where no mask net says another: what the paper uses for its analyses."""
@@ -146,7 +146,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: OptimizeSettings |
 
 
 class _Search:
-    """Nets, data and ways to a mask, and what has been measured of every picture so far."""
+    """Nets, data and methods that find a mask, and what has been measured of every picture so far."""
 
     def __init__(self, nets: Nets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
         self.nets, self.data, self.settings = nets, data, settings
@@ -165,7 +165,7 @@ class _Search:
             self.methods[OPPOSITE] = build_scorer("mask", ScorerInputs(nets.opposite))
 
     def measure(self, view: View, progress: Progress) -> dict[str, Tensor]:
-        """Find every way's masks (B, 1, H, W) for one batch, and add what they come to."""
+        """Find every method's masks (B, 1, H, W) for one batch, and add what they come to."""
         def search(pictures: Pictures) -> Tensor:
             return optimise_masks(self.nets.depth, pictures, self.lam, self.direct, progress)
 

@@ -15,7 +15,7 @@ from depthcue.evaluation.viewing import Viewing
 from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
 
 ALL = "all"
-"""Stands for every way there is."""
+"""Name that stands for every scorer."""
 NAMES = tuple(name for name in SCORERS if name != "mask")
 
 
@@ -28,18 +28,18 @@ class Rivals:
 
 
 def wants_scenes(against: Sequence[str]) -> bool:
-    """Whether any of these ways needs what rendered data knows of its scenes."""
+    """Whether any of these scorers needs what rendered data knows of its scenes."""
     return bool({ALL, "object-boundaries"} & set(against))
 
 
 def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing) -> Rivals:
-    """The ways called `against`, which may be or hold "all".
+    """Scorers called `against`, which may be or hold "all".
 
     Of all, those that cannot work here are left out: the depth net passes no gradients on, the data does not have the
     truth that an oracle needs (found out on its first picture), a package is not installed.
 
     Raises:
-        DepthcueError: there is no such way, or one asked for by its name cannot work here.
+        DepthcueError: there is no such scorer, or one given by its name cannot work here.
     """
     for name in against:
         if name not in (*NAMES, ALL):
@@ -63,7 +63,7 @@ def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing
 
 
 class Stopwatch:
-    """How long each way takes to score the pictures of a batch."""
+    """Clock of the time that each scorer takes for the pictures of a batch."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -79,7 +79,7 @@ class Stopwatch:
         return scores
 
     def cost_ms(self) -> dict[str, dict[str, Any]]:
-        """Milliseconds a picture of each way: median, quartiles, and how many batches they are of.
+        """Milliseconds a picture of each scorer: median, quartiles, and how many batches they are of.
 
         Where there are several batches the first is left out: it also pays for what is done once.
         """

@@ -1,11 +1,12 @@
-"""Sanity checks: do masks hang on what the depth net N has learned, or on the pictures alone?
+"""Sanity checks: do masks depend on what the depth net N has learned, or on the pictures alone?
 
-Adebayo et al. (NeurIPS 2018) randomise a network layer by layer (`randomise`) and ask whether explanations change; an
-edge map, which looks like an explanation, does not. A mask net G does not look at N when it is run, so its mask cannot
-change by itself. Three questions are asked in its place, at every stage of the cascade N = N_0, N_1, ... N_all:
+Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018), randomise a network layer by layer, from its output to
+its input, and test whether explanations change; an edge map, which looks like an explanation, does not. A mask net G
+does not use N when it is run, so its mask cannot change by itself. Three questions replace that one, at every stage of
+the cascade N = N_0, N_1, ... N_all:
 
     kept        Are the pixels of M = G(I) worth more to N than to a randomised net? M's pixels, edges and random
-                pixels, equally many, are shown to N_k. Told is how much of N_k's answer is lost: RMSE of N_k(I * kept)
+                pixels, equally many, are shown to N_k. Measured is how much of N_k's answer is lost: RMSE of N_k(I * kept)
                 to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If M
                 were a description of pictures alone, its advantage over edges and chance would stay when N is
                 randomised.
@@ -17,12 +18,10 @@ change by itself. Three questions are asked in its place, at every stage of the 
 
 `chance` is what the same measures give for masks of different pictures.
 
-Copies of a depth net whose layers are randomised one after the other, from its output to its input.
-
-The cascade of Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018). Deviations, all so that what is lost is
-what was learned and not the scale of the numbers: a layer is randomised by shuffling each of its weight tensors, which
-keeps the distribution of its weights; batch norms among the randomised layers measure their statistics anew; and the
-predictions are brought to the mean and deviation of the intact net's, or lambda would weigh something else.
+Deviations of the cascade from the paper, all so that what is lost is what was learned and not the scale of the numbers:
+a layer is randomised by shuffling each of its weight tensors, which keeps the distribution of its weights; batch norms
+among the randomised layers measure their statistics anew; and the predictions are brought to the mean and deviation of
+the intact net's, or lambda would weigh something else.
 """
 
 import copy

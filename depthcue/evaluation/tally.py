@@ -50,7 +50,7 @@ class Tally:
         self._errors_to_truth(TARGET, view, view.target_m)
 
     def errors(self, key: str, view: View, depth_m: Tensor) -> None:
-        """Add the errors of `depth_m` (B, 1, h, w), what the net sees one way, against ground truth and N(I)."""
+        """Add the errors of `depth_m` (B, 1, h, w), the answer to one input, against ground truth and N(I)."""
         self._errors_to_truth(key, view, depth_m)
         self.add(key, "mse_to_target", mean_squared_difference(depth_m, view.target_m))
 
@@ -89,7 +89,7 @@ class TallySummary:
         return self.measures(TARGET)
 
     def measures(self, key: str) -> dict[str, Any]:
-        """Every error measure of one way to see against ground truth; empty where there is none."""
+        """Every error measure of one key against ground truth; empty where there is none."""
         if not self.ground_truth:
             return {}
         errors = {measure: values[self.known] for (found, measure), values in self.values.items()
@@ -98,7 +98,7 @@ class TallySummary:
         return {**{name: short(value) for name, value in summarise(errors).items()}, "rmse_ci95": pair(interval)}
 
     def of(self, key: str) -> dict[str, Any]:
-        """The errors of one way to see, with intervals."""
+        """The errors of one key, with intervals."""
         entry: dict[str, Any] = {}
         if self.ground_truth:
             mse = self.values[key, "mse"][self.known]
@@ -122,7 +122,7 @@ class TallySummary:
                         "target_ci95": pair(rmse_difference_interval(mse, other, self.weights))}
 
     def beside(self, key: str, mask_key: str) -> dict[str, Any]:
-        """The errors of one way to see, and how much they exceed those through the mask on the same images."""
+        """The errors of one key, and how much they exceed those through the mask on the same images."""
         names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
                  "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
         return self.of(key) | {names[field]: value for field, value in self.difference(key, mask_key).items()}
@@ -181,7 +181,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a mask net is asked for: a share to keep where it takes shares, else λ."""
+    """Setting of a mask net: a share to keep where it takes shares, else λ."""
 
     lam: float | None
     """λ, or what a share answers to; None where the card of a net of shares does not say."""

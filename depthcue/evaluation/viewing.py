@@ -96,7 +96,7 @@ class View:
     def through(self, kept: Tensor, fill: str = "mean") -> Tensor:
         """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean.
 
-        Hidden pixels show `fill`, one of `nets.fill.FILLS`.
+        Hidden pixels show `fill`, one of `nets.units.FILLS`.
         """
         mask = kept.to(self.normalised.dtype)
         shown = background(fill, self._depth_net, self.normalised, indices=self.pictures.indices)

@@ -113,8 +113,8 @@ class Orientation:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """The turn that a frame asks for.
 
-    To be asked of a video's first frame alone: asking makes the frame refer to itself, and such frames stay in memory
-    until Python's collector comes round.
+    Call it on a video's first frame alone: it makes the frame refer to itself, and such frames stay in memory until
+    Python's collector runs.
     """
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
@@ -131,7 +131,7 @@ _LIMITED, _FULL = 1, 2
 _TARGET = "out_primaries=bt709:out_transfer=bt709"
 """What the scaler is to make; it computes a table for it, which takes some seconds and is used for all frames."""
 _HIGHLIGHTS = 0.45
-"""How much of the range below white the perceptual way keeps after it is lightened."""
+"""How much of the range below white the perceptual intent keeps after it is lightened."""
 
 
 class Display:
@@ -173,7 +173,7 @@ class Display:
                 self._graph = _graph(frame, matrix, extent)
             if self._graph is not None:
                 _, entrance, exit_ = self._graph
-                frame.pts = self._pushed  # both ways must agree on a time, whatever the file's clock says
+                frame.pts = self._pushed  # both branches must agree on a time, whatever the file's clock says
                 self._pushed += 1
                 entrance.push(frame)  # type: ignore[attr-defined]
                 mapped: VideoFrame = exit_.pull()  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ _POLL_S = 0.1
 _PAUSE_S = 0.5
 """Between a lost connection and the attempt to open it again."""
 _LEAVE_S = 1.0
-"""How long leaving waits for a read that is under way: a device that hangs must not hang the program."""
+"""How long leaving waits for a read in progress: a device that does not answer must not block the program."""
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class LiveSource(FrameSource):
                         return
             except (av.error.FFmpegError, OSError) as error:
                 why = without_secrets(_reason(error), self._file)
-            except Exception as error:  # a mistake to be told, or a bug: both are raised by who waits for frames
+            except Exception as error:  # a user's mistake or a bug: both are raised where frames are awaited
                 self._fail(error)
                 return
             came_before |= came
@@ -184,7 +184,7 @@ class LiveSource(FrameSource):
 
     def _connection(self) -> Iterator[tuple[VideoFrame, float]]:
         """The frames of one connection, each with the moment its last packet came."""
-        # half of the patience, so that a connection that hangs is tried anew before the source counts as gone
+        # half of the patience, so that a connection that stalls is tried anew before the source counts as gone
         patience_s = max(self._options.stall_s / 2, _POLL_S)
         options = {"fflags": "nobuffer", "flags": "low_delay"}
         if self._file.lower().startswith("rtsp"):

@@ -152,7 +152,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """A way to keep a result in a file of its own."""
+    """An encoding of a result as a file of its own."""
 
     suffix: str
     encode: Callable[[Values], bytes]

@@ -137,7 +137,7 @@ def _is_script(path: Path) -> bool:
 
 DECODERS = ("cpu", "gpu")
 """cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
-files (see nvjpeg.py)."""
+files (see pictures.py)."""
 
 
 def check_decoder(name: str) -> None:
@@ -193,7 +193,7 @@ class VideoSource(FrameSource):
     def __init__(self, path: Path, decoder: str = "cpu") -> None:
         """
         Args:
-            decoder: one of `hardware.DECODERS`.
+            decoder: one of DECODERS.
         """
         super().__init__(path)
         self._decoder = decoder
@@ -400,7 +400,7 @@ def _is_still(stream: VideoStream) -> bool:
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int, int, int]:
-    """What the video of a file is told by, from the most to the least important."""
+    """Sort key of a file's video streams: what marks the main one, from the most to the least important."""
     context = stream.codec_context
     return (stream.frames != 1, bool(stream.disposition & stream.disposition.default), context.width * context.height,
             stream.frames, -stream.index)

@@ -56,7 +56,7 @@ class DepthDescription:
 
 @dataclass(frozen=True)
 class MaskDescription:
-    """Which depth net a mask net explains, how it wants its picture, and the sparseness it can be asked for."""
+    """Which depth net a mask net explains, how it wants its picture, and the shares or λ it takes."""
 
     name: str
     target: str
@@ -183,7 +183,7 @@ class MaskNet(_PictureNet):
     """
 
     trainable = True
-    """Whether it has weights to be trained on; False for a black box, which can be asked alone."""
+    """Whether it has weights to be trained on; False for a black box, which can only be run."""
 
     def __init__(self, description: MaskDescription) -> None:
         super().__init__(description.mean, description.std)

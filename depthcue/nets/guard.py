@@ -190,7 +190,7 @@ def _check_values(net: DepthNet, answer: Tensor, spec: str) -> None:
 
 
 def _passes_gradients(net: DepthNet, normalised: Tensor) -> bool:
-    """Whether an answer hangs together with the picture for autograd."""
+    """Whether autograd connects an answer with the picture."""
     with torch.inference_mode(False), torch.enable_grad():
         picture: Any = normalised.clone().requires_grad_()
         return bool(net(picture).requires_grad)

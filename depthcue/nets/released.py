@@ -49,7 +49,7 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
     Args:
         path: a file with a state dict, or a folder of monodepth2.
         kind: the kind of net that is wanted, `depth` or `mask`; None where either is welcome.
-        name: the architecture where the user names it; otherwise it is told by the keys.
+        name: the architecture where the user names it; otherwise the keys decide.
 
     Raises:
         DepthcueError: no weights there, a net of the other kind, or keys that tell nothing where no name was given.

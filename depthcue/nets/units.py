@@ -148,7 +148,7 @@ def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
             BLUR_CELL_PX, which still tells what is roughly where; `noise`, independent for every pixel and channel with
             the deviation of the normalisation, the same for every picture.
         seed: of the noise and the colours.
-        indices: the place of each picture in its data set, on which its `colour` hangs, whatever batch it comes in;
+        indices: index of each picture in its data set, which decides its `colour`, whatever batch it comes in;
             their numbers in the batch where None.
 
     Returns:

@@ -32,7 +32,7 @@ FAR = 1e4
 
 
 class Unreadable(Exception):
-    """A variant off which something cannot be read; the reason is counted and told, the batch goes on.
+    """A variant off which something cannot be read; the reason is counted and reported, the batch goes on.
 
     Args:
         numbers: what could be read all the same.

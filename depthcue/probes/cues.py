@@ -89,7 +89,7 @@ def _perspective_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_perspective(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
     return conclude_cue("linear perspective", {LINES: "converging lines only"}, readings, chance)
 
 
@@ -114,7 +114,7 @@ def _texture_gradient_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_texture_gradient(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
     return conclude_cue("texture gradient", {TEXTURE: "texture gradient only"}, readings, chance)
 
 
@@ -183,7 +183,7 @@ def _shading_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_shading(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between rim and middle that is followed, from hollow to bulge."""
+    """The share of the apparent ratio between rim and middle that is followed, from hollow to bulge."""
     return conclude_cue("light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, readings,
                         chance, curves=())
 
@@ -223,7 +223,7 @@ def _haze_cases(stage: Any) -> Iterator[Case | Dropped]:
 
 
 def conclude_haze(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told distance ratio of the obstacle that is followed."""
+    """The share of the apparent distance ratio of the obstacle that is followed."""
     return conclude_cue("haze", {HAZE: "haze only"}, readings, chance)
 
 
@@ -260,7 +260,7 @@ def _blur_cases(stage: Any) -> Iterator[Case | Dropped]:
 
 
 def conclude_blur(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told distance ratio of the obstacle that is followed."""
+    """The share of the apparent distance ratio of the obstacle that is followed."""
     return conclude_cue("blur", {BLUR: "blur only"}, readings, chance)
 
 
@@ -313,7 +313,7 @@ def _relative_size_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_relative_size(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between the two figures that is followed."""
+    """The share of the apparent ratio between the two figures that is followed."""
     return conclude_cue("relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"},
                         readings, chance, curves=(SIZE,))
 
@@ -325,7 +325,7 @@ RELATIVE_SIZE_EXPERIMENT = Experiment(
 
 COVERED, STEPPED = "covered", "covered, as in the world"
 STEP = 1.5
-"""Distance of what is covered over that of what covers it, where the order alone is told."""
+"""Distance of what is covered over that of what covers it, where the order alone is known."""
 _HAIR = 1.004
 _CARD_SIZE, _CARD_ASIDE, _UP = 0.24, 0.07, 0.04
 
@@ -366,7 +366,7 @@ def _occlusion_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_occlusion(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told step that is followed, and how often the order is seen right."""
+    """The share of the apparent step that is followed, and how often the order is right."""
     findings = conclude_cue("occlusion", {COVERED: "occlusion only", STEPPED: "with the step, light included"},
                             readings, chance, curves=())
     findings.values.append({"name": "share of pictures in which what covers is seen nearer", "condition": COVERED,
@@ -375,7 +375,7 @@ def conclude_occlusion(readings: Sequence[Readings], chance: Chance) -> Findings
 
 
 def _share_right(reading: Readings) -> float:
-    """The share of both orders that is seen as told; NaN where one was not read."""
+    """The share of both orders that the net gets right; NaN where one was not read."""
     covering, covered = reading.get("", 0.0, RATIO), reading.get(COVERED, STEP, RATIO)
     return float(np.mean([covering < 1, covered > 1])) if np.isfinite([covering, covered]).all() else float("nan")
 

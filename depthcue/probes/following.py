@@ -35,7 +35,7 @@ from depthcue.scenes.materials import Material, Paint
 from depthcue.scenes.staging import FLOOR, Show
 
 LEVELS = (1.5, 2.0, 2.5, 3.0)
-"""Ratios told by the turned cue, beside 1, where nothing is turned."""
+"""Apparent ratios of the changed cue, beside 1, where nothing is changed."""
 APPARENT, TRUE, RATIO, ANSWERED = "apparent", "true", "ratio", "answered"
 """Numbers of a variant: the ratio its cue tells; the ratio that all its cues tell, where they agree; the ratio the net
 sees; and that over what it sees in the reference."""
@@ -50,7 +50,7 @@ class Compared(Variant):
 
 
 def share_followed(apparent: Floats, answered: Floats) -> float:
-    """The weight of a cue; NaN where it told no change.
+    """The weight of a cue; NaN where it shows no change.
 
     Args:
         apparent: (L,), the factor by which a ratio of distances changed according to the turned cue.
@@ -125,7 +125,7 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
 
 
 def _over_reference(reading: Readings) -> Readings:
-    """What is told and seen, over that in the reference, with which every condition that was read begins at 1."""
+    """Apparent and answered ratios over those in the reference, so that every condition begins at 1."""
     start = reading.numbers.get(("", 0.0), {})
     relative = Readings(reading.scene)
     for key, numbers in reading.numbers.items():

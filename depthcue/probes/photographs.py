@@ -81,7 +81,7 @@ def find_frames(spec: str) -> list[FrameFile]:
 FOCAL_PX = 721.5
 """Focal length of the frames that objects.csv describes; another frame's is taken to grow with its width."""
 CASES = 16
-"""Pairs of a frame and an object in each experiment where nothing else is said."""
+"""Pairs of a frame and an object in each experiment by default."""
 _LINED_UP = 8
 _LEAST_BELOW = 0.05
 """Share of the height under the horizon within which rows are too coarse a measure of distance."""

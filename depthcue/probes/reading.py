@@ -133,7 +133,7 @@ _BELOW = 0.02
 
 @dataclass(frozen=True)
 class Presence:
-    """completeness: share of the countable pixels that are seen; rise: mean way gone from what is behind (0) to the
+    """completeness: share of the countable pixels that are seen; rise: mean rise from what is behind (0) to the
     contact (1); distance: mean depth on the obstacle over that of the ground at its contact."""
 
     completeness: float

@@ -23,7 +23,7 @@ from depthcue.scenes.staging import Prop, Show, floor_region, photograph, prop_r
 LEAST_PIXELS = 12
 """An obstacle of which fewer pixels are seen is not read."""
 LEAST_CONTRAST = 0.03
-"""An obstacle that differs less from what is behind it, in the mean over its pixels, cannot be told from it."""
+"""An obstacle that differs less from what is behind it, in the mean over its pixels, does not stand out from it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def stands_out(scene: Scene, shown: Shown) -> bool:
 FIRST_SEED, SEEDS_APART = 2_000_000_000, 100_003
 """Scenes that no shipped net was trained or tested on."""
 SCENES = 8
-"""Scenes of each experiment where nothing else is said."""
+"""Scenes of each experiment by default."""
 NEAREST_M = {"road": 9.0, "indoor": 2.7}
 """Distance of an obstacle at ratio 1: its contact with the ground is still in the picture."""
 FAMILIAR = {"road": ("car", "van", "pedestrian"), "indoor": ("chair", "sofa")}
@@ -334,7 +334,7 @@ _LEAST_APART = 0.08
 @dataclass(frozen=True)
 class Figure:
     """A figure as it is seen: left, up: of its middle, from the middle of the horizon, and size: its height, all as
-    tangents of angles; distance_m: where it hangs; seed: of its shape and colour."""
+    tangents of angles; distance_m: its distance; seed: of its shape and colour."""
 
     seed: int
     left: float
@@ -366,7 +366,7 @@ def hidden(scene: RenderedScene, cards: Sequence[Figure], regions: Sequence[Tens
 
 
 def alike(rgb: Tensor, regions: Sequence[Tensor], bare: Tensor, each_other: bool = True) -> bool:
-    """Whether a figure cannot be told from what is behind it, or, where that matters, from the other one.
+    """Whether a figure does not stand out from what is behind it, or, where that matters, from the other one.
 
     Args:
         rgb, bare: the picture (3, H, W), and that without figures.

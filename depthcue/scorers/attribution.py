@@ -52,7 +52,7 @@ def depth_net_of(inputs: ScorerInputs, gradients_for: str | None = None) -> Dept
         ValueError: no net was given.
     """
     if inputs.depth_net is None:
-        raise ValueError("this way to choose pixels needs the depth net")
+        raise ValueError("this scorer needs the depth net")
     if gradients_for is not None:
         require_gradients(inputs.depth_net, gradients_for)
     return inputs.depth_net
@@ -96,7 +96,7 @@ def smoothgrad(inputs: ScorerInputs) -> Scorer:
 
 
 def integrated_gradients(inputs: ScorerInputs) -> Scorer:
-    """Gradients along the path from a picture of the mean colour, times the way."""
+    """Gradients along the path from a picture of the mean colour, times the picture's distance from it."""
     captum = _captum()
 
     def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:

@@ -31,6 +31,136 @@ from depthcue.nets import resize
 from depthcue.objective import sobel
 from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs
 
+BLUR_PX = 1.4
+LOW, HIGH = 0.08, 0.2
+"""Canny's thresholds as shares of the strongest gradient of the picture."""
+REACH_PX = 16
+"""Farther from a line than this, a pixel has nothing to do with it."""
+NO_GRADIENT = 1e-5
+"""float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
+_TAN_22_5 = 2**0.5 - 1
+
+
+def sobel_edges(rgb: Tensor) -> Tensor:
+    """The Sobel edge map: the gradient magnitude of the gray picture, scaled so that its strongest edge is 1.
+
+    Args:
+        rgb: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H, W) in [0, 1]; all 0 for a picture without any edge.
+    """
+    return relative_magnitude(gray_gradient(gray(rgb)))
+
+
+def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: float = HIGH) -> Tensor:
+    """Canny's edges, one pixel wide.
+
+    Args:
+        rgb: (B, 3, H, W) in [0, 1].
+        blur_px: deviation of the Gaussian.
+        low, high: thresholds as shares of the strongest gradient; an edge has a pixel above `high` and goes on above
+            `low`.
+
+    Returns:
+        bool (B, 1, H, W).
+    """
+    gradient = gray_gradient(gaussian_blur(gray(rgb), blur_px))
+    magnitude = relative_magnitude(gradient)
+    thin = thinned(gradient, magnitude)
+    return connected(thin & (magnitude > high), thin & (magnitude > low))
+
+
+def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:
+    """1 at marked pixels, 1/2 beside them, 1/3 one farther, …: scores that widen lines into bands.
+
+    Args:
+        marks: bool (B, 1, H, W).
+        reach_px: how far the bands go.
+
+    Returns:
+        (B, 1, H, W) in [0, 1]: 1 / (1 + distance to the nearest mark), distances counted in steps to any of the eight
+        neighbours; 0 beyond the reach of all marks.
+    """
+    reached, scores = marks, marks.float()
+    for distance in range(1, reach_px + 1):
+        grown = functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0
+        fresh = grown & ~reached
+        scores = torch.where(fresh, 1.0 / (1 + distance), scores)
+        reached = grown
+    return scores
+
+
+def gray(rgb: Tensor) -> Tensor:
+    """The brightness of pictures (B, 3, H, W): (B, 1, H, W)."""
+    return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def gray_gradient(brightness: Tensor) -> Tensor:
+    """Sobel gradients in x and y (down), (B, 1, H, W) -> (B, 2, H, W)."""
+    # the frame of the picture is no edge: its border pixels are repeated outwards
+    right, up = sobel(functional.pad(brightness, (1, 1, 1, 1), mode="replicate"), padding=0).split(1, dim=1)
+    return torch.cat([right, -up], dim=1)
+
+
+def relative_magnitude(gradient: Tensor) -> Tensor:
+    """The length of gradients (B, 2, H, W) as a share of each picture's longest: (B, 1, H, W) in [0, 1]."""
+    magnitude = gradient.square().sum(dim=1, keepdim=True).sqrt()
+    strongest = magnitude.amax(dim=(2, 3), keepdim=True)
+    return torch.where(magnitude > NO_GRADIENT, magnitude / strongest.clamp_min(NO_GRADIENT),
+                       torch.zeros_like(magnitude))
+
+
+def thinned(gradient: Tensor, magnitude: Tensor) -> Tensor:
+    """Where an edge is strongest across itself: bool (B, 1, H, W).
+
+    A pixel is compared with its two neighbours along the gradient, whose direction is rounded to 45 degrees. Of two
+    equal neighbours the one on the left, or above, stays.
+    """
+    x, y = gradient[:, :1], gradient[:, 1:]
+    level = y.abs() <= _TAN_22_5 * x.abs()
+    upright = x.abs() <= _TAN_22_5 * y.abs()
+    falling = x * y > 0  # towards the lower right, or from there
+    # as many zeros around as a neighbour may lie outside
+    height, width = magnitude.shape[-2:]
+    padded = functional.pad(magnitude, (1, 1, 1, 1))
+
+    def neighbour(down: int, right: int) -> Tensor:
+        return padded[..., 1 + down:1 + down + height, 1 + right:1 + right + width]
+
+    def peak(down: int, right: int) -> Tensor:
+        return (magnitude > neighbour(-down, -right)) & (magnitude >= neighbour(down, right))
+
+    oblique = torch.where(falling, peak(1, 1), peak(1, -1))
+    return (magnitude > 0) & torch.where(level, peak(0, 1), torch.where(upright, peak(1, 0), oblique))
+
+
+def connected(seeds: Tensor, allowed: Tensor) -> Tensor:
+    """Allowed pixels that a chain of allowed neighbours (of eight) joins to a seed: bool (B, 1, H, W) twice -> once."""
+    reached = seeds & allowed
+    while True:
+        grown = (functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0) & allowed
+        if torch.equal(grown, reached):
+            return reached
+        reached = grown
+
+
+def gaussian_blur(maps: Tensor, sigma_px: float) -> Tensor:
+    """Maps (B, C, H, W) blurred by a Gaussian of deviation `sigma_px`, cut at three deviations; borders repeated."""
+    if sigma_px == 0:
+        return maps
+    radius = math.ceil(3 * sigma_px)
+    kernel = gaussian_kernel(maps.new_tensor(sigma_px), radius)
+    return separable(functional.pad(maps, (radius, radius, radius, radius), mode="replicate"), kernel)
+
+
+def separable(maps: Tensor, kernel: Tensor) -> Tensor:
+    """Weighted sums under a window, the product of `kernel` (n,) with itself: (B, C, H, W) -> (B, C, H-n+1, W-n+1)."""
+    channels = maps.shape[1]
+    across = functional.conv2d(maps, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    return functional.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+
+
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Number of convolutions in each block of VGG16."""
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
@@ -183,133 +313,3 @@ def _h5py() -> Any:
     except ImportError:
         raise DepthcueError("the edge detector HED needs the package h5py", INSTALL) from None
     return h5py
-
-
-def gaussian_blur(maps: Tensor, sigma_px: float) -> Tensor:
-    """Maps (B, C, H, W) blurred by a Gaussian of deviation `sigma_px`, cut at three deviations; borders repeated."""
-    if sigma_px == 0:
-        return maps
-    radius = math.ceil(3 * sigma_px)
-    kernel = gaussian_kernel(maps.new_tensor(sigma_px), radius)
-    return separable(functional.pad(maps, (radius, radius, radius, radius), mode="replicate"), kernel)
-
-
-def separable(maps: Tensor, kernel: Tensor) -> Tensor:
-    """Weighted sums under a window, the product of `kernel` (n,) with itself: (B, C, H, W) -> (B, C, H-n+1, W-n+1)."""
-    channels = maps.shape[1]
-    across = functional.conv2d(maps, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    return functional.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-
-
-BLUR_PX = 1.4
-LOW, HIGH = 0.08, 0.2
-"""Canny's thresholds as shares of the strongest gradient of the picture."""
-REACH_PX = 16
-"""Farther from a line than this, a pixel has nothing to do with it."""
-NO_GRADIENT = 1e-5
-"""float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
-_TAN_22_5 = 2**0.5 - 1
-
-
-def sobel_edges(rgb: Tensor) -> Tensor:
-    """The Sobel edge map: the gradient magnitude of the gray picture, scaled so that its strongest edge is 1.
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-
-    Returns:
-        (B, 1, H, W) in [0, 1]; all 0 for a picture without any edge.
-    """
-    return relative_magnitude(gray_gradient(gray(rgb)))
-
-
-def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: float = HIGH) -> Tensor:
-    """Canny's edges, one pixel wide.
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-        blur_px: deviation of the Gaussian.
-        low, high: thresholds as shares of the strongest gradient; an edge has a pixel above `high` and goes on above
-            `low`.
-
-    Returns:
-        bool (B, 1, H, W).
-    """
-    gradient = gray_gradient(gaussian_blur(gray(rgb), blur_px))
-    magnitude = relative_magnitude(gradient)
-    thin = thinned(gradient, magnitude)
-    return connected(thin & (magnitude > high), thin & (magnitude > low))
-
-
-def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:
-    """1 at marked pixels, 1/2 beside them, 1/3 one farther, …: scores that widen lines into bands.
-
-    Args:
-        marks: bool (B, 1, H, W).
-        reach_px: how far the bands go.
-
-    Returns:
-        (B, 1, H, W) in [0, 1]: 1 / (1 + distance to the nearest mark), distances counted in steps to any of the eight
-        neighbours; 0 beyond the reach of all marks.
-    """
-    reached, scores = marks, marks.float()
-    for distance in range(1, reach_px + 1):
-        grown = functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0
-        fresh = grown & ~reached
-        scores = torch.where(fresh, 1.0 / (1 + distance), scores)
-        reached = grown
-    return scores
-
-
-def gray(rgb: Tensor) -> Tensor:
-    """The brightness of pictures (B, 3, H, W): (B, 1, H, W)."""
-    return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-
-
-def gray_gradient(brightness: Tensor) -> Tensor:
-    """Sobel gradients in x and y (down), (B, 1, H, W) -> (B, 2, H, W)."""
-    # the frame of the picture is no edge: its border pixels are repeated outwards
-    right, up = sobel(functional.pad(brightness, (1, 1, 1, 1), mode="replicate"), padding=0).split(1, dim=1)
-    return torch.cat([right, -up], dim=1)
-
-
-def relative_magnitude(gradient: Tensor) -> Tensor:
-    """The length of gradients (B, 2, H, W) as a share of each picture's longest: (B, 1, H, W) in [0, 1]."""
-    magnitude = gradient.square().sum(dim=1, keepdim=True).sqrt()
-    strongest = magnitude.amax(dim=(2, 3), keepdim=True)
-    return torch.where(magnitude > NO_GRADIENT, magnitude / strongest.clamp_min(NO_GRADIENT),
-                       torch.zeros_like(magnitude))
-
-
-def thinned(gradient: Tensor, magnitude: Tensor) -> Tensor:
-    """Where an edge is strongest across itself: bool (B, 1, H, W).
-
-    A pixel is compared with its two neighbours along the gradient, whose direction is rounded to 45 degrees. Of two
-    equal neighbours the one on the left, or above, stays.
-    """
-    x, y = gradient[:, :1], gradient[:, 1:]
-    level = y.abs() <= _TAN_22_5 * x.abs()
-    upright = x.abs() <= _TAN_22_5 * y.abs()
-    falling = x * y > 0  # towards the lower right, or from there
-    # as many zeros around as a neighbour may lie outside
-    height, width = magnitude.shape[-2:]
-    padded = functional.pad(magnitude, (1, 1, 1, 1))
-
-    def neighbour(down: int, right: int) -> Tensor:
-        return padded[..., 1 + down:1 + down + height, 1 + right:1 + right + width]
-
-    def peak(down: int, right: int) -> Tensor:
-        return (magnitude > neighbour(-down, -right)) & (magnitude >= neighbour(down, right))
-
-    oblique = torch.where(falling, peak(1, 1), peak(1, -1))
-    return (magnitude > 0) & torch.where(level, peak(0, 1), torch.where(upright, peak(1, 0), oblique))
-
-
-def connected(seeds: Tensor, allowed: Tensor) -> Tensor:
-    """Allowed pixels that a chain of allowed neighbours (of eight) joins to a seed: bool (B, 1, H, W) twice -> once."""
-    reached = seeds & allowed
-    while True:
-        grown = (functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0) & allowed
-        if torch.equal(grown, reached):
-            return reached
-        reached = grown

@@ -25,7 +25,7 @@ class Pictures:
 
     Attributes:
         rgb: (B, 3, H, W) in [0, 1].
-        indices: the place of each picture in its data set; chance hangs on it, so that a picture gets the same random
+        indices: index of each picture in its data set; it seeds chance, so that a picture gets the same random
             pixels whatever the batch it comes in.
         depth_m: (B, 1, h, w) metres; where not valid, inf for what lies beyond the data's range, 0 for unknown.
         valid: bool (B, 1, h, w), where there is a measured depth.
@@ -83,7 +83,7 @@ class ScorerInputs:
         seed: of all that is drawn by chance.
         depth_net: the N that gradients are taken of, on the pictures' device and in eval mode.
         direct: how `direct` searches.
-        keep: the share that a mask net of shares is asked to keep, in place of `lam`; None takes the net's own.
+        keep: the share that a mask net of shares is to keep, instead of `lam`; None takes the net's own.
     """
 
     mask_net: MaskNet | None = None
@@ -105,7 +105,7 @@ THRESHOLD = 0.025
 def rank_pixels(scores: Tensor, seed: int = 0) -> Tensor:
     """The rank of every pixel of its own picture, 0 for the highest score.
 
-    Equal scores are ranked in a random order that hangs on `seed` and the size alone: a flat region yields scattered
+    Equal scores are ranked in a random order that depends on `seed` and the size alone: a flat region yields scattered
     pixels, not its first rows.
 
     Args:
@@ -166,7 +166,7 @@ def sparseness(mask: Tensor) -> Tensor:
 
 
 def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
-    """Multiply every picture's scores by one factor and cut them at 1, such that their mean is what is asked for.
+    """Multiply every picture's scores by one factor and cut them at 1, such that their mean is as wanted.
 
     A soft edge map is thus made to hide as much as a soft mask does.
 
@@ -188,7 +188,7 @@ def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
 
 
 def random_scores(indices: Sequence[int], height: int, width: int, seed: int) -> Tensor:
-    """Uniform noise (B, 1, H, W) in [0, 1); that of a picture hangs on the seed and its place alone."""
+    """Uniform noise (B, 1, H, W) in [0, 1); that of a picture depends on the seed and its index alone."""
     draws = [torch.rand(1, height, width, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
              for index in indices]
     return torch.stack(draws)
@@ -198,7 +198,7 @@ def grid_scores(height: int, width: int) -> Tensor:
     """Scores (1, 1, H, W) in (0, 1], all different, whose first pixels form a uniform grid at every sparseness.
 
     Every step to a quarter more pixels fills the middle of the coarsest gaps, which is the order of thresholds in
-    ordered dithering (B. E. Bayer, 1973). At shares of 1/4, 1/16, … the grid is regular; between them it is on its way
+    ordered dithering (B. E. Bayer, 1973). At shares of 1/4, 1/16, … the grid is regular; between them it fills up
     from one to the next.
     """
     bits = max(math.ceil(math.log2(max(height, width))), 1)

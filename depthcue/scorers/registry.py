@@ -17,10 +17,10 @@ PAPER_LAMBDA = 5.0
 
 
 def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
-    """The scoring function called `name` in METHODS.
+    """Build the scorer called `name` in SCORERS.
 
     Raises:
-        DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
+        DepthcueError: there is no such scorer, or what it needs is not installed. The scorer itself raises one for
             pictures without the truth that it needs.
     """
     if name not in SCORERS:
@@ -31,7 +31,7 @@ def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
 def _mask(inputs: ScorerInputs) -> Scorer:
     net = inputs.mask_net
     if net is None:
-        raise ValueError("the mask is asked for without a mask net")
+        raise ValueError("the scorer mask needs a mask net")
     dial = net.dial_value(inputs.keep, inputs.lam if inputs.keep is None else None)
 
     def score(pictures: Pictures) -> Tensor:
@@ -55,7 +55,7 @@ def _sobel(inputs: ScorerInputs) -> Scorer:
 
 
 def _canny(inputs: ScorerInputs) -> Scorer:
-    # its lines are few pixels; where more are asked for, those nearest to a line come next
+    # its lines are few pixels; where more are kept, those nearest to a line come next
     return lambda pictures: nearness(canny_edges(pictures.rgb))
 
 
@@ -99,7 +99,7 @@ SCORERS: dict[str, Callable[[ScorerInputs], Scorer]] = {
     "integrated-gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion,
     "rollout": rollout,
 }
-"""The ways to choose pixels, by the name they have on the command line."""
+"""Scorers by the name they have on the command line."""
 
 ORACLES = ("object-boundaries", "depth-edges")
 """Those that need ground truth: the others work on any picture."""

@@ -161,6 +161,8 @@ def test_total_variation_and_blur_against_slow_definitions(generator: torch.Gene
         rows = maps[row, 0].tolist()
         assert total_variation(maps)[row].item() == pytest.approx(reference.total_variation(rows), abs=1e-12)
         assert torch.allclose(blurred[row, 0], torch.tensor(reference.gaussian_blur(rows, 0.8), dtype=torch.float64))
+    several = maps.view(1, 2, 7, 9)  # channels are blurred each by itself
+    assert torch.allclose(gaussian_blur(several, 0.8), blurred.view(1, 2, 7, 9))
     flat = torch.full((1, 1, 5, 5), 0.3)
     assert total_variation(flat).item() == 0 and torch.allclose(gaussian_blur(flat, 4.0), flat)
 

@@ -74,8 +74,9 @@ def masked_batches(viewing: Viewing, scorer: Scorer, share: float) -> Iterator[M
                                 (batch.depth_m, batch.valid))
         return
     for view in viewing.views():
-        depth_m = _predicted_depth(viewing, view)
-        yield _masked_batch(viewing, view.pictures, scorer, share, view.batch.names, depth_m, PREDICTED_DEPTH, None)
+        predicted_m = _predicted_depth(viewing, view)
+        yield _masked_batch(viewing, view.pictures, scorer, share, view.batch.names, predicted_m, PREDICTED_DEPTH,
+                            None)
 
 
 def nearest(values: Tensor, pictures: Pictures) -> Tensor:

@@ -35,7 +35,7 @@ Chosen = NDArray[np.bool_]
 NOWHERE = -1
 """The cell of a pixel that is not counted."""
 FEWEST_IMAGES = 2
-"""One picture says nothing of others: what fewer show has no interval and is not told."""
+"""Fewest pictures of an entry: one picture says nothing of others, and leaves no interval."""
 
 
 class Cells:
@@ -197,7 +197,7 @@ def explained(counts: Floats, sums: Floats, squares: Floats, weights: Floats) ->
 
     Returns:
         Entries (see `Samples.entry`) by STRENGTH, KIND, BOTH, `kind_given_strength`, `strength_given_kind`; None
-        where nothing can be said: a single picture, or no variance.
+        where there is no number: a single picture, or no variance.
     """
     everything = np.vstack([np.full((1, len(counts)), 1 / len(counts)), weights])
     errors = left_out_errors(counts, sums, squares)

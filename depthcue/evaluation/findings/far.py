@@ -46,7 +46,7 @@ LEAST_COHERENCE = 0.8
 LEVEL_DEG, UPRIGHT_DEG = 10.0, 4.0
 """Edges closer than this to level or upright have no vote."""
 SPREAD_DEG = 2.0
-"""Deviation of the angle between a line and the way to the point."""
+"""Deviation of the angle between a line and the direction of the point."""
 NEAREST = 0.1
 """Distance, in widths of the picture, below which pixels do not vote: everything close by points somewhere near."""
 STEP_PX = 4

@@ -1,7 +1,7 @@
 """Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
-A spec is KIND:PLACE, and behind it whatever the user has to say about the net: `,predicts=inverse,size=384x384` (see
-`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and of what was said.
+A spec is KIND:PLACE, and behind it properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
+`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and these properties.
 """
 
 from depthcue.nets.base import DepthNet

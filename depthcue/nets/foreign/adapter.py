@@ -2,7 +2,7 @@
 
 What a foreign net says of itself, or its user of it: units, size, colours, which of its outputs is the depth.
 
-The same few words wherever they are said: keywords of a dictionary `depth_description` on a Python object, keys of a
+The same few properties everywhere: keywords of a dictionary `depth_description` on a Python object, keys of a
 JSON file beside an ONNX graph, or `,key=value` behind a spec. What the user writes in the spec counts most, then what
 the net says, then what its kind is known for.
 """
@@ -203,7 +203,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "width": _count, "multiple": _count, "fixed": _flag, "max_depth_m": _metres, "takes": _takes, "output": _output,
     "mean": _three, "std": _deviations, "name": str, "licence": str, "source": str,
 }
-"""What can be said, and how it is read."""
+"""Readers of the properties, by name."""
 
 
 USUAL_NAMES = ("predicted_depth", "depth", "disparity", "disp", "out")
