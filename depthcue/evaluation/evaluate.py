@@ -349,8 +349,8 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
     of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden`
     1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
     `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
-    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, scorers that cannot work here,
-    with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
+    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the scorers that cannot
+    work, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
     `_character`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
     settings, nets_at_settings = evaluation.settings, evaluation.nets_at_settings

@@ -6,9 +6,9 @@ does not use N when it is run, so its mask cannot change by itself. Three questi
 the cascade N = N_0, N_1, ... N_all:
 
     kept        Are the pixels of M = G(I) worth more to N than to a randomised net? M's pixels, edges and random
-                pixels, equally many, are shown to N_k. Measured is how much of N_k's answer is lost: RMSE of N_k(I * kept)
-                to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If M
-                were a description of pictures alone, its advantage over edges and chance would stay when N is
+                pixels, equally many, are shown to N_k. Measured is how much of N_k's answer is lost: RMSE of N_k(I *
+                kept) to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If
+                M were a description of pictures alone, its advantage over edges and chance would stay when N is
                 randomised.
     direct      Does the objective see N? Eq. (3) is minimised for N_k, from the same start, and its masks are compared
                 with those for N: correlation, SSIM, and overlap of equally many pixels.

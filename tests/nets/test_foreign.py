@@ -211,7 +211,7 @@ def test_a_graph_that_names_none_of_its_axes(tmp_path: Path, layout: str, stated
 def test_colours_that_nobody_states_are_assumed_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "green.onnx"
     write_graph(path, [32, 48], 1)
-    assert load_depth_net(f"onnx:{path},takes=rgb").said.takes == "rgb"  # type: ignore[attr-defined]
+    assert load_depth_net(f"onnx:{path},takes=rgb").stated.takes == "rgb"  # type: ignore[attr-defined]
     assert "colours" not in caplog.text
     load_depth_net(f"onnx:{path}")
     assert "does not say what colours it takes; taken as normalised" in caplog.text
