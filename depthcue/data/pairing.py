@@ -114,9 +114,10 @@ def _pair_group(root: Path, group: _Group, found: Pairs) -> None:
 
 
 def _check_no_depth(root: Path, depths: Sequence[Path], pictures: Sequence[Path]) -> None:
-    """
+    """Refuse files that are named as depth maps and belong to no picture.
+
     Raises:
-        DepthcueError: files are named as depth maps, and belong to no picture.
+        DepthcueError: there are some.
     """
     named = [depth for depth in depths if _says(depth.relative_to(root), root, DEPTH_WORDS)]
     if named:

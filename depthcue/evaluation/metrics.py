@@ -97,7 +97,8 @@ _STABLE = (0.01**2, 0.03**2)
 
 
 def agreement(first: Tensor, second: Tensor, first_kept: Tensor, second_kept: Tensor) -> dict[str, Tensor]:
-    """All MEASURES of two soft maps in [0, 1] and of the pixels kept by each, all (B, 1, H, W): (B,) float64 each."""
+    """AGREEMENT_MEASURES of two soft maps in [0, 1] and of the pixels kept by each, all (B, 1, H, W): (B,) float64
+    each."""
     return {"pearson": pearson(first, second), "ssim": ssim(first, second), "iou": iou(first_kept, second_kept)}
 
 

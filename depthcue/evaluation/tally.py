@@ -174,7 +174,7 @@ class Sweep:
         return self.lambdas[int(np.abs(np.array(self.means) - share).argmin())]
 
     def entries(self) -> list[dict[str, Any]]:
-        """As a results document has it."""
+        """The fields of a results document."""
         return [{"lambda": short(lam), "mean": short(mean)}
                 for lam, mean in zip(self.lambdas, self.means, strict=True)]
 
@@ -192,7 +192,7 @@ class Setting:
         return ScorerInputs(mask_net, self.lam, seed, keep=self.keep)
 
     def entry(self) -> dict[str, Any]:
-        """As a results document has it."""
+        """The fields of a results document."""
         named = {} if self.keep is None else {"keep": short(self.keep)}
         return named | {"lambda": None if self.lam is None else short(self.lam)}
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to work on."""
+    """A picture, sequence, video or live source to work on, with the name of its outputs."""
 
     path: Path
     """The file; for a sequence the pattern, `frame_%05d.png`; for a live source its name alone."""
@@ -100,7 +100,8 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
 def stream_inputs(sources: Sequence[str], without: Path | None = None,
                   on_error: Callable[[str, DepthcueError], None] | None = None,
                   on_skip: Callable[[str, str], None] | None = None) -> Iterator[Input]:
-    """As `find_inputs`, one after the other; a folder that is the only source is listed as inputs are taken.
+    """Inputs as `find_inputs` gives them, one after the other; a folder that is the only source is listed as inputs are
+    taken.
 
     There, names are made unlike each other's folder by folder, which makes no difference but where folders differ by
     the case of their letters alone. What is left out is reported at the end.
@@ -241,7 +242,8 @@ def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Itera
 
 def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], visited: set[str], prefix: str = "",
                  beside: bool = False, of_frames: bool = False) -> Iterator[tuple[Path, str, Kind, str]]:
-    """As `_walk`, a folder at a time: (path, where it really is, kind, name unlike those of other files of its folder).
+    """Files as `_walk` gives them, a folder at a time: (path, where it really is, kind, name unlike those of other
+    files of its folder).
 
     Args:
         visited: where the folders that were listed really are.

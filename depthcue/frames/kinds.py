@@ -73,7 +73,7 @@ def kind_of_name(name: str | PurePath) -> MediaKind | None:
 
 
 def kind_of_file(path: Path) -> MediaKind | None:
-    """As `kind_of_name`; where a name may mean text as well as a video, the file is looked at."""
+    """Kind by name as `kind_of_name`, and by content where a name may mean text as well as a video."""
     kind = kind_of_name(path)
     return None if kind is not None and path.suffix.lower() in _TEXT_OR_VIDEO and _is_text(path) else kind
 

@@ -133,7 +133,8 @@ _TAIL_BYTES = 1024
 
 
 def check_nvjpeg() -> None:
-    """
+    """Refuse to decode on a GPU where none can.
+
     Raises:
         DepthcueError: there is no GPU that decodes JPEG files here.
     """

@@ -132,7 +132,8 @@ def read_state(path: str | Path) -> State:
 
 
 def read_entries(path: str | Path) -> dict[str, Any]:
-    """As `read_state`, but plain numbers may stand beside the tensors, and keys are as they are in the file."""
+    """Entries of a checkpoint as `read_state`, but plain numbers may stand beside the tensors, and keys are as they are
+    in the file."""
     path = Path(path)
     if not path.is_file():
         raise _no_weights(path)

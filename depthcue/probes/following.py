@@ -72,7 +72,7 @@ def elsewhere(anchor: tuple[Tensor, Tensor], cue: Tensor) -> tuple[Tensor, Tenso
 
 
 def take(stage: RenderedStage, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
-    """As many cases as the stage is to show, each built from the next scene and its number."""
+    """Cases up to the count of the stage, each built from the next scene and its number."""
     found = 0
     for number, scene in enumerate(stage.scenes()):
         if found == stage.count:

@@ -269,7 +269,7 @@ class RenderedStage:
         return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
 
     def scenes(self) -> Iterator[RenderedScene]:
-        """Some scenes for every case wanted, since not all will do; an experiment stops when it has `count` cases."""
+        """Several scenes for every case, since not all will do; an experiment stops when it has `count` cases."""
         for number in range(self.count * _TRIES):
             yield self.scene(number)
 
@@ -343,7 +343,7 @@ class Figure:
     distance_m: float
 
     def prop(self, camera_height_m: float) -> Prop:
-        """It without a shadow, so that nothing tells its distance."""
+        """The figure as a prop without a shadow, so that nothing shows its distance."""
         low = camera_height_m + (self.up - self.size / 2) * self.distance_m
         return Prop("card", self.distance_m, self.left * self.distance_m, low, self.size * self.distance_m,
                     shadow=False, seed=self.seed)

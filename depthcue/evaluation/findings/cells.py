@@ -102,7 +102,7 @@ class Samples:
     images: int
 
     def entry(self) -> dict[str, Any] | None:
-        """As a results document has it: `value`, `ci95`, `images`; None where fewer than FEWEST_IMAGES show it."""
+        """The entry of a results document: `value`, `ci95`, `images`; None where fewer than FEWEST_IMAGES show it."""
         # a resample may hold none of the pictures that show it
         drawn = self.values[1:][np.isfinite(self.values[1:])]
         if self.images < FEWEST_IMAGES or not np.isfinite(self.values[0]) or not len(drawn):
