@@ -91,11 +91,11 @@ def test_several_data_sets_give_equal_parts() -> None:
 
 
 def test_an_error_ahead_is_raised_where_batches_are_taken() -> None:
-    seen = []
+    taken = []
     with pytest.raises(DepthcueError, match="cannot read frame"):
         for batch in loader(Numbered(40, broken=7)).batches(0):
-            seen.append(batch)
-    assert len(seen) < 10
+            taken.append(batch)
+    assert len(taken) < 10
     assert not any(thread.name == "batches" for thread in threading.enumerate())
 
 

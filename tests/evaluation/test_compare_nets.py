@@ -125,8 +125,8 @@ def test_what_a_mask_leaves_open_is_no_agreement(tmp_path: Path) -> None:
 def test_dials_are_turned_to_the_share(tmp_path: Path) -> None:
     results = _run(tmp_path, RedMask(dial=True), RedMask(dial=True), share=0.3)
     assert [1 / net["lambda"] for net in results["nets"]] == pytest.approx([0.3, 0.3], rel=0.1)
-    asked = _run(tmp_path, RedMask(dial=True), RedMask(dial=True), share=0.3, lam=9.0)
-    assert [net["lambda"] for net in asked["nets"]] == [9, 9]
+    at_one_lambda = _run(tmp_path, RedMask(dial=True), RedMask(dial=True), share=0.3, lam=9.0)
+    assert [net["lambda"] for net in at_one_lambda["nets"]] == [9, 9]
 
 
 def test_ratios_compare_networks_of_any_range(tmp_path: Path) -> None:

@@ -109,12 +109,12 @@ class BlackBox(RegionDepth):
     differentiable = False
 
 
-@pytest.mark.parametrize(("nets", "settings", "said"), [
+@pytest.mark.parametrize(("nets", "settings", "message"), [
     (Nets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda 2 alone"),
     (Nets(RegionDepth()), {"lam": -1.0}, "from 0 on"), (NETS, {"steps": 0}, "at least 1")])
 def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: Nets, settings: dict[str, Any],
-                                                      said: str) -> None:
-    with pytest.raises(DepthcueError, match=said):
+                                                      message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
         _run(tmp_path, nets, **settings)
     assert not any(tmp_path.iterdir())
 

@@ -40,15 +40,15 @@ def test_the_gradient_is_that_of_the_exact_threshold() -> None:
     known = scores().requires_grad_()
     (normalised_to(known, share, 0.7) * weight).sum().backward()
     step = 1e-3
-    for place in ((0, 0, 2, 3), (1, 0, 5, 0)):
+    for pixel in ((0, 0, 2, 3), (1, 0, 5, 0)):
         changed = []
         for sign in (1, -1):
             moved = scores()
-            moved[place] += sign * step
-            changed.append(solved(moved, place[0]))
+            moved[pixel] += sign * step
+            changed.append(solved(moved, pixel[0]))
         slope = (changed[0] - changed[1]) / (2 * step)
         assert known.grad is not None
-        torch.testing.assert_close(known.grad[place].item(), slope, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(known.grad[pixel].item(), slope, rtol=1e-3, atol=1e-4)
 
 
 def test_raising_every_score_changes_nothing() -> None:

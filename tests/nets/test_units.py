@@ -67,10 +67,10 @@ def test_a_changed_scale_counts_as_change(picture: Tensor) -> None:
     net = Red(predicts=METRIC_DEPTH, relative=True)
     whole, units = whole_depth(net, picture)
     half = torch.full((2, 1, *SIZE), 0.5)
-    seen = depth_from(net, picture, half, units=units)
-    assert float(l_dif(seen, whole)) > float(l_dif(whole, whole)) + 0.1
+    answer = depth_from(net, picture, half, units=units)
+    assert float(l_dif(answer, whole)) > float(l_dif(whole, whole)) + 0.1
     # who gives no units gets the same
-    torch.testing.assert_close(depth_from(net, picture, half), seen)
+    torch.testing.assert_close(depth_from(net, picture, half), answer)
     torch.testing.assert_close(depth_from(net, picture), whole)
 
 
@@ -126,12 +126,12 @@ def test_alignment_is_the_least_squares_of_valid_pixels(predicts: str, shift_unk
 def test_a_net_that_is_right_up_to_scale_and_shift_is_right_when_aligned(predicts: str, scale: float, shift: float,
                                                                          generator: torch.Generator) -> None:
     depth_m = 1 + 8 * torch.rand(2, 1, *SIZE, generator=generator)
-    seen = 1 / depth_m if predicts == INVERSE_DEPTH else depth_m
-    prediction = scale * seen + shift
+    answer = 1 / depth_m if predicts == INVERSE_DEPTH else depth_m
+    prediction = scale * answer + shift
     units = aligned_units(relative(predicts), prediction, depth_m, None, far_m=80.0)
     torch.testing.assert_close(units.to_depth(prediction), depth_m, atol=1e-3, rtol=1e-3)
     # the same units make a prediction with half the inverse depth, or depth, wrong by a factor of two
-    other = scale * (seen / 2) + shift
+    other = scale * (answer / 2) + shift
     torch.testing.assert_close(units.to_depth(other), 2 * depth_m if predicts == INVERSE_DEPTH else depth_m / 2,
                                atol=1e-3, rtol=1e-3)
 

@@ -89,15 +89,15 @@ def test_what_a_net_predicts_changes_no_weight(predicts: str, relative: bool, sh
     for oracle, name in ((RelativeSizeOracle, "relative-size"), (ReliefOracle, "shading")):
         net = oracle(shown.scene, shown.cases)
         own = profile_of(net, shown, tmp_path, [name])
-        told = profile_of(InOtherUnits(net, predicts, relative), shown, tmp_path, [name])
-        assert told == pytest.approx(own, abs=0.05)
+        in_other_units = profile_of(InOtherUnits(net, predicts, relative), shown, tmp_path, [name])
+        assert in_other_units == pytest.approx(own, abs=0.05)
 
 
 def test_the_scale_by_hand() -> None:
-    told = np.array([1.5, 2.0, 3.0])
-    assert share_followed(told, told) == pytest.approx(1.0)
-    assert share_followed(told, np.ones(3)) == 0.0
-    assert share_followed(told, 1 + 0.3 * (told - 1)) == pytest.approx(0.3)
+    in_other_units = np.array([1.5, 2.0, 3.0])
+    assert share_followed(in_other_units, in_other_units) == pytest.approx(1.0)
+    assert share_followed(in_other_units, np.ones(3)) == 0.0
+    assert share_followed(in_other_units, 1 + 0.3 * (in_other_units - 1)) == pytest.approx(0.3)
     # told nearer and seen nearer is following too
     assert share_followed(np.array([0.5]), np.array([0.75])) == pytest.approx(0.5)
     assert np.isnan(share_followed(np.array([1.0]), np.array([1.2])))

@@ -69,8 +69,8 @@ def test_answers_that_are_no_numbers_are_counted(name: str, tmp_path: Path) -> N
     class Broken(RowOracle):
         """Gives NaN in the sky where there is an obstacle."""
 
-        def _see(self, rgb: torch.Tensor) -> torch.Tensor:
-            depth = super()._see(rgb)
+        def answer(self, rgb: torch.Tensor) -> torch.Tensor:
+            depth = super().answer(rgb)
             depth[:, 0] += float("nan") if oracles.red(rgb).any() else 0.0
             return depth
 
@@ -107,7 +107,7 @@ def test_pitch_is_corrected_for_or_not(oracle: type[CueOracle], slope: float, tm
 
 def test_a_wall_has_no_horizon(tmp_path: Path) -> None:
     class Wall(CueOracle):
-        def _see(self, rgb: torch.Tensor) -> torch.Tensor:
+        def answer(self, rgb: torch.Tensor) -> torch.Tensor:
             return torch.full((1, *rgb.shape[1:]), 4.0)
 
     entry = run("pitch", Wall(), tmp_path)

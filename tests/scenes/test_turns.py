@@ -22,7 +22,7 @@ def before() -> Rendering:
     return room()
 
 
-def seen_object(rendering: Rendering) -> int:
+def visible_object(rendering: Rendering) -> int:
     """The object that is not the shell of the room with the most pixels."""
     ids, counts = rendering.object_id.unique(return_counts=True)
     shell = ("wall", "floor", "ceiling", "rug")
@@ -80,7 +80,7 @@ def test_driving_forward_brings_the_road_nearer_by_as_much() -> None:
 
 
 def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
-    number = seen_object(before)
+    number = visible_object(before)
     after = room(Turn(objects=(ObjectTurn(number, remove=True),)))
     gone = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
     assert not (after.object_id == number).any()
@@ -117,7 +117,7 @@ def test_an_object_moves_grows_and_goes_with_what_stands_on_it(
 
 
 def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
-    number = seen_object(before)
+    number = visible_object(before)
     after = room(Turn(objects=(ObjectTurn(number, colour=(0.9, 0.0, 0.0)),)))
     mine = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
     changed = (after.albedo != before.albedo).any(1, keepdim=True)

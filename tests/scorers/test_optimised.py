@@ -94,8 +94,8 @@ def test_the_judgement_against_a_slow_definition(generator: torch.Generator) -> 
     mask = torch.rand(2, 1, *SIZE, generator=generator, dtype=torch.float64)
     judged = judge(net, pictures, mask, 1.7)
     for row in range(2):
-        whole, seen = (net(pictures.rgb[row:row + 1] * factor)[0, 0].tolist() for factor in (1.0, mask[row:row + 1]))
-        difference = sum(reference.losses(seen, whole).values())
+        whole, answer = (net(pictures.rgb[row:row + 1] * factor)[0, 0].tolist() for factor in (1.0, mask[row:row + 1]))
+        difference = sum(reference.losses(answer, whole).values())
         mean = sum(sum(line) for line in mask[row, 0].tolist()) / (SIZE[0] * SIZE[1])
         assert judged.difference[row].item() == pytest.approx(difference, abs=1e-9)
         assert judged.mean[row].item() == pytest.approx(mean, abs=1e-12)
@@ -109,8 +109,8 @@ def test_the_first_step_goes_down_the_slope_of_the_slow_definition() -> None:
     whole = net(pictures.rgb)[0, 0].tolist()
 
     def slow(mask: torch.Tensor) -> float:
-        seen = net(pictures.rgb * mask)[0, 0].tolist()
-        return sum(reference.losses(seen, whole).values()) + lam * float(mask.mean())
+        answer = net(pictures.rgb * mask)[0, 0].tolist()
+        return sum(reference.losses(answer, whole).values()) + lam * float(mask.mean())
 
     moved = optimise_masks(net, pictures, lam, DirectSettings(steps=1, learning_rate=rate))
     chance = random.Random(1)

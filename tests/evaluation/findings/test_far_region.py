@@ -48,8 +48,8 @@ def test_a_mask_around_the_vanishing_point(generator: torch.Generator) -> None:
 
 def test_a_mask_of_edges_that_crowd_there_gets_no_more_than_edges(generator: torch.Generator) -> None:
     rgb = 0.5 + (torch.rand(COUNT, 3, HEIGHT, WIDTH, generator=generator) - 0.5) * torch.exp(-_around() / 0.1)
-    seen = masked_batches(rgb, torch.ones(COUNT, 1, HEIGHT, WIDTH))
-    found = _found(seen.strength, rgb)
+    batch = masked_batches(rgb, torch.ones(COUNT, 1, HEIGHT, WIDTH))
+    found = _found(batch.strength, rgb)
     assert found["near"]["mask"]["value"] > 2
     assert found["near"]["mask_minus_edges"]["value"] == pytest.approx(0, abs=1e-5)
     # bins of strength have a width; beside an advantage of 2 that is little
@@ -93,10 +93,10 @@ def test_by_depth() -> None:
     mask = torch.where(depth_m == 60.0, 0.8, 0.2)
     found = _found(mask, depth_m=depth_m)["by_depth"]
     mean = (0.8 * 10 + 0.2 * 26) / 36
-    there = {place: entry["mask"]["value"] for place, entry in enumerate(found["bins"]) if entry["mask"] is not None}
+    there = {index: entry["mask"]["value"] for index, entry in enumerate(found["bins"]) if entry["mask"] is not None}
     bounds = [0.0, *found["bounds_m"], float("inf")]
-    assert [(bounds[place] <= 6 < bounds[place + 1], bounds[place] <= 60 < bounds[place + 1], bounds[place] >= 80)
-            for place in there] == [(True, False, False), (False, True, False), (False, False, True)]
+    assert [(bounds[index] <= 6 < bounds[index + 1], bounds[index] <= 60 < bounds[index + 1], bounds[index] >= 80)
+            for index in there] == [(True, False, False), (False, True, False), (False, False, True)]
     assert list(there.values()) == pytest.approx([0.2 / mean, 0.8 / mean, 0.2 / mean], rel=1e-5)
     # the sky is no depth
     assert found["far"]["from_m"] == 40 and found["far"]["mask"]["value"] == pytest.approx(0.8 / mean, rel=1e-5)

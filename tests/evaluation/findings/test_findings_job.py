@@ -31,7 +31,7 @@ def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:
     assert found[1]["far"]["by_depth"]["source"] == "ground truth"
     assert found[2]["far"]["by_depth"]["source"] == "the depth net on whole pictures"
     assert found[0]["edges"]["kinds"][0] == "occlusion" and found[1]["edges"]["kinds"][0] == "depth edge"
-    assert results["data"][1]["per_image"]["names"] == [f"toy-{place}" for place in range(4)]
+    assert results["data"][1]["per_image"]["names"] == [f"toy-{index}" for index in range(4)]
     # the toy mask keeps the 77 red pixels of 768
     assert results["data"][1]["mean"] == pytest.approx(77 / 768, abs=1e-5)
 
