@@ -6,7 +6,7 @@ Each net is timed as given and rewritten, in turns, so that a disturbance hits b
 runners: torch eager in float32 and in bfloat16 weights, both channels last, and ONNX Runtime in float32 on graphs of
 one size. Weights of the paper's nets are random, with batch norms that are not the identity; time does not depend on
 them. The error is that of the last convolution, as a share of its largest value. Then the forms that a doubling before
-a convolution can take (see `depthcue/nets/exchange/doubled.py`) are timed for the widths of the decoders, without their
+a convolution can take (see `depthcue/nets/upsampling.py`) are timed for the widths of drn22's decoder, without
 borders. Writes benchmarks/results/rewriting.json.
 """
 
@@ -35,8 +35,9 @@ from depthcue.nets.rewriting import rewritten
 RESULTS = Path(__file__).resolve().parent / "results"
 PAPERS_SIZE = (224, 304)
 NETS: dict[str, tuple[Callable[[], Any], tuple[int, int]]] = {
-    "compact-indoor mask": (lambda: load_mask_net("compact-indoor"), (144, 192)),
-    "compact-indoor depth": (lambda: load_depth_net("compact-indoor"), (144, 192)),
+    "compact-indoor mask": (lambda: load_mask_net("compact-indoor"), (192, 256)),
+    "compact-road mask": (lambda: load_mask_net("compact-road"), (96, 320)),
+    "compact-road depth": (lambda: load_depth_net("compact-road"), (96, 320)),
     "drn22": (lambda: stirred(build_mask_net("drn22")), PAPERS_SIZE),
     "hu-resnet50": (lambda: stirred(build_depth_net("hu-resnet50")), PAPERS_SIZE),
 }
@@ -46,9 +47,8 @@ FORMS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "unpooled": ((1.0,), (0.25, 0.75, 0.75, 0.25)),
 }
 """Which part of the bilinear filter is multiplied into the weights, and which is applied afterwards."""
-LAYERS = ((5, 512, 512, 28, 38), (5, 256, 256, 56, 76), (5, 128, 128, 112, 152), (3, 192, 96, 9, 12),
-          (3, 96, 48, 18, 24), (3, 48, 24, 36, 48), (3, 24, 16, 72, 96))
-"""Kernel, input and output channels, low height and width: drn22's decoder, then the compact mask net's."""
+LAYERS = ((5, 512, 512, 28, 38), (5, 256, 256, 56, 76), (5, 128, 128, 112, 152))
+"""Kernel, input and output channels, low height and width: drn22's decoder."""
 
 
 def main() -> None:

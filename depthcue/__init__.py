@@ -1,14 +1,54 @@
-"""depthcue: what a monocular depth network looks at, measured."""
+"""depthcue: what a monocular depth network looks at, measured.
 
+    masker = depthcue.load("compact-indoor")
+    result = masker("room.jpg", keep=0.2)
+    result.overlay().save("overlay.png")
+
+`load` and `load_depth` open nets; `compare_edges`, `evaluate`, `findings`, `compare_nets` and `probe` measure them;
+`train_mask` trains a mask net for a network of your own, and `publish` makes a repository folder of it. Names are
+loaded when they are first used: importing depthcue loads no torch.
+"""
+
+import importlib
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from depthcue.answers import DepthResult as DepthResult
+    from depthcue.answers import MaskResult as MaskResult
+    from depthcue.errors import DepthcueError as DepthcueError
+    from depthcue.masker import DepthModel as DepthModel
+    from depthcue.masker import Masker as Masker
+    from depthcue.masker import load as load
+    from depthcue.masker import load_depth as load_depth
+    from depthcue.measuring import Measurement as Measurement
+    from depthcue.measuring import compare_edges as compare_edges
+    from depthcue.measuring import compare_nets as compare_nets
+    from depthcue.measuring import evaluate as evaluate
+    from depthcue.measuring import findings as findings
+    from depthcue.measuring import probe as probe
+    from depthcue.measuring import train_mask as train_mask
+    from depthcue.publishing import publish as publish
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(("load", "load_depth", "Masker", "DepthModel"), "masker"),
+    **dict.fromkeys(("MaskResult", "DepthResult"), "answers"),
+    **dict.fromkeys(("Measurement", "compare_edges", "compare_nets", "evaluate", "findings", "probe", "train_mask"),
+                    "measuring"),
+    "publish": "publishing", "DepthcueError": "errors",
+}
+"""The module of each public name."""
+__all__ = ["DepthModel", "DepthResult", "DepthcueError", "MaskResult", "Masker", "Measurement", "compare_edges",
+           "compare_nets", "evaluate", "findings", "load", "load_depth", "probe", "publish", "train_mask"]
 
 REPORTS_OFF = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, from 1.29 on of every model
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
 }
 """Settings by which libraries that depthcue uses send no reports home. They are made here, and not where those
 libraries are imported, for each looks once, as it is imported: a user's own import between the two would be too soon.
@@ -18,3 +58,14 @@ for _name, _value in REPORTS_OFF.items():
     os.environ.setdefault(_name, _value)
 # OpenVINO knows no setting; without this package it uses its own stand-in, which does nothing
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

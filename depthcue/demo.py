@@ -22,7 +22,8 @@ from depthcue.evaluation.images import Step, picture_of, save_still
 from depthcue.evaluation.tally import Setting, setting_of
 from depthcue.evaluation.viewing import load_pair
 from depthcue.files import make_folder, write_bytes
-from depthcue.frames import ENCODINGS, Frame, VideoSink
+from depthcue.frames import ENCODINGS, Frame, VideoSink, find_inputs, open_input
+from depthcue.imaging import Rgb
 from depthcue.nets import MaskNet, depth_from, fit
 from depthcue.progress import Progress, Silent
 from depthcue.report.gallery import START_MEAN
@@ -98,7 +99,8 @@ def demo(out: Path, tour: Tour | None = None, progress: Progress | None = None) 
         comparisons.append({"title": TITLES[kind], "folder": folder})
     results = files.document(
         "demo", gallery=gallery,
-        video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")}},
+        video={"mean": video["mean_mask"], **{kind: f"masks/roads/drive_{kind}.mp4" for kind in ("overlay", "panel")},
+               "poster": _poster(out), "where": _where(out)},
         comparisons=comparisons, seconds=round(time.perf_counter() - start, 1))
     files.write_json(out / "results.json", results)
     page = out / "index.html"
@@ -172,6 +174,27 @@ def _masked(kind: str, sources: Sequence[Path], tour: Tour, setting: Setting, ou
             raise DepthcueError(f"{entry['path']} could not be masked: {entry['error']}", "See depthcue doctor.")
     inputs: list[dict[str, Any]] = summary["inputs"]
     return inputs
+
+
+def _frames(out: Path, kind: str) -> list[Rgb]:
+    """The frames of a video of the masked drive."""
+    with open_input(*find_inputs([str(out / "masks" / TITLES["road"].lower() / f"drive_{kind}.mp4")])) as video:
+        return [frame.rgb for frame in video]
+
+
+def _poster(out: Path) -> str:
+    """Write the middle frame of the masked drive, which stands for it until it plays; its path, relative to `out`."""
+    path = out / "pictures" / "drive_poster.png"
+    frames = _frames(out, "overlay")
+    write_bytes(path, ENCODINGS["rgb-png"].encode(frames[len(frames) // 2]))
+    return path.relative_to(out).as_posix()
+
+
+def _where(out: Path) -> list[float]:
+    """The shares of the drive's mask in the upper, middle and lower third of the picture; they add up to 1."""
+    mean = np.mean([frame[..., 0] for frame in _frames(out, "mask")], axis=0)  # (H, W)
+    sums = np.array([float(third.sum()) for third in np.array_split(mean, 3)])
+    return [round(float(share), 3) for share in sums / max(float(sums.sum()), 1e-9)]
 
 
 def _dial(mask_net: MaskNet, rgb: Tensor, steps: int) -> list[Setting]:

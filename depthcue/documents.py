@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -32,6 +32,7 @@ GRAPH_SCHEMA = 2
 """Of the cards that are written; from 2 on a mask net may take `keep`, the share of pixels to keep."""
 
 Document = dict[str, Any]
+Model = TypeVar("Model", bound="Loose")
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _FEW = 3
@@ -126,18 +127,27 @@ def checked(content: Any, model: "type[Loose]") -> Document:
     """A document as it is, after a look at all that the model names.
 
     Raises:
+        Malformed: as `validated`.
+    """
+    validated(content, model)
+    return cast(Document, content)
+
+
+def validated(content: Any, model: "type[Model]") -> "Model":
+    """A document as the model has it.
+
+    Raises:
         Malformed: it is no object, or a field is missing, of another type or out of range.
     """
     if not isinstance(content, dict):
         raise Malformed("it is not a JSON object")
     try:
-        model.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         said = [": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))))
                 for each in found[:_FEW]]
         raise Malformed("; ".join([*said, "…"] if len(found) > _FEW else said)) from None
-    return content
 
 
 def checked_text(text: str, model: "type[Loose]") -> Document:

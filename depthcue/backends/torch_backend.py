@@ -23,7 +23,7 @@ from depthcue.backends.session import Frames, Masks, check_dial, check_frames, t
 from depthcue.errors import DepthcueError
 from depthcue.nets import MaskNet
 from depthcue.nets.exported import net_identity
-from depthcue.nets.rewriting import exchange_pays_in_torch, rewritten
+from depthcue.nets.rewriting import rewritten
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class MaskModule(nn.Module):
         """
         super().__init__()
         self.dtype = DTYPES[precision]
-        self.net, rewriting = rewritten(net, polyphase=exchange_pays_in_torch(net), dial=dial)
+        self.net, rewriting = rewritten(net)
         log.debug("%s in torch: %s", net.description.name, "; ".join(rewriting.applied) or "as it was given")
         description = net.description
         # one for all frames: what is computed from it is computed once, not for each frame
@@ -183,6 +183,7 @@ class MaskModule(nn.Module):
         self.register_buffer("mean", torch.tensor(description.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(description.std).view(1, 3, 1, 1))
         self.net.to(self.dtype)
+        self.net.sees_normalised = True  # see `forward`
         if self.net.keeps_shares and isinstance(head := getattr(self.net, "head", None), nn.Conv2d):
             self.net.set_submodule("head", _InFloat32(head))
         for name, value in self.net.state_dict().items():

@@ -30,7 +30,7 @@ from depthcue.export.graph_module import DepthGraph, MaskGraph
 from depthcue.nets import DepthNet, MaskNet, build_depth_net, build_mask_net, load_depth_net, load_mask_net
 from depthcue.nets.catalog import DEPTH_NETS, MASK_NETS
 from depthcue.nets.exported import Kind, read_graph_card
-from depthcue.nets.rewriting import exchange_pays_in_torch, rewritten
+from depthcue.nets.rewriting import rewritten
 from depthcue.runtime.depth_runner import open_depth_runner
 from depthcue.runtime.opening import open_runner
 
@@ -103,12 +103,11 @@ class TorchGraph:
 
 def graph_of(net: MaskNet | DepthNet, *, rewrite: bool) -> MaskGraph | DepthGraph:
     """A copy of the net behind its preprocessing, in eval mode, as given or rewritten."""
-    exchange = exchange_pays_in_torch(net)
     graph: MaskGraph | DepthGraph
     if isinstance(net, MaskNet):
-        graph = MaskGraph(rewritten(net, polyphase=exchange)[0] if rewrite else copy.deepcopy(net))
+        graph = MaskGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
     else:
-        graph = DepthGraph(rewritten(net, polyphase=exchange)[0] if rewrite else copy.deepcopy(net))
+        graph = DepthGraph(rewritten(net)[0] if rewrite else copy.deepcopy(net))
     return graph.eval().requires_grad_(False)
 
 

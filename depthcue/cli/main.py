@@ -16,8 +16,8 @@ from depthcue import __version__
 from depthcue.cli.console import accept_any_console, say_error
 from depthcue.errors import DepthcueError
 
-COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "convert", "compare-edges",
-            "evaluate", "optimize", "compare-nets", "compare-losses", "findings", "probe", "bench", "report")
+COMMANDS = ("demo", "doctor", "scenes", "mask", "train", "train-depth", "export", "convert", "publish", "compare-edges",
+            "evaluate", "optimize", "compare-nets", "compare-losses", "findings", "probe", "bench", "report", "app")
 """In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
 
 

@@ -24,7 +24,8 @@ SourcesArgument = Annotated[
                               "http://HOST/PATH.", show_default=False)]
 MaskWeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
-                      ".safetensors, .onnx or .engine file, a released checkpoint, or NAME:PATH.")]
+                      ".safetensors, .onnx or .engine file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME of the "
+                      "Hugging Face hub.")]
 SaveOption = Annotated[
     list[str] | None, typer.Option("--save", metavar="KIND", help="mask (8-bit grey), overlay (picture with the mask "
                                    "over it), panel (side by side with depth), depth (as the depth net sees it with "

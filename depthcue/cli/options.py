@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 WeightsOption = Annotated[
     str, typer.Option("--weights", "-w", metavar="W", help="Mask net G: compact-indoor, compact-road, a "
-                      ".safetensors or .onnx file, a released checkpoint, or NAME:PATH.")]
+                      ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME of the "
+                      "Hugging Face hub.")]
 TargetOption = Annotated[
     str | None, typer.Option("--target", "-t", metavar="NET", help="Depth net N: compact-indoor, compact-road, a "
                              ".safetensors or .onnx file, a released checkpoint, NAME:PATH, or a network of "

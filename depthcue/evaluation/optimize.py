@@ -71,7 +71,7 @@ _OF_NAME = 40
 
 
 @dataclass(frozen=True)
-class Nets:
+class OptimizeNets:
     """The depth net, and the mask nets to set beside the search: of Eq. (4) and of Eq. (5), each where there is one."""
 
     depth: DepthNet
@@ -103,13 +103,13 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path, target: 
         learned, depth_net = None, load_depth_net(target or SHIPPED[0], torch_device)
     else:
         learned, depth_net = load_pair(weights, target, torch_device)
-    nets = Nets(depth_net, learned, None if opposite is None else load_mask_net(opposite, torch_device))
+    nets = OptimizeNets(depth_net, learned, None if opposite is None else load_mask_net(opposite, torch_device))
     opened: RgbdData = open_pictures(sources, limit, without=out) if data is None else open_data(
         data, split="test", limit=limit)
     return optimize(nets, opened, out, settings, torch_device, progress)
 
 
-def optimize(nets: Nets, data: RgbdData, out: Path, settings: OptimizeSettings | None = None,
+def optimize(nets: OptimizeNets, data: RgbdData, out: Path, settings: OptimizeSettings | None = None,
              device: str | torch.device = "cpu", progress: Progress | None = None) -> dict[str, Any]:
     """Find a mask for every picture by Eq. (3), write OUT/results.json, OUT/masks/ and OUT/examples/.
 
@@ -148,7 +148,7 @@ def optimize(nets: Nets, data: RgbdData, out: Path, settings: OptimizeSettings |
 class _Search:
     """Nets, data and methods that find a mask, and what has been measured of every picture so far."""
 
-    def __init__(self, nets: Nets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
+    def __init__(self, nets: OptimizeNets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
         self.nets, self.data, self.settings = nets, data, settings
         self.lam = _lambda(nets, settings)
         self.direct = replace(settings.direct, seed=settings.seed)
@@ -203,7 +203,7 @@ class _Search:
             for row, index in enumerate(pictures.indices) if index in wanted]
 
 
-def _lambda(nets: Nets, settings: OptimizeSettings) -> float:
+def _lambda(nets: OptimizeNets, settings: OptimizeSettings) -> float:
     if nets.learned is not None:
         setting = setting_of(nets.learned, lam=settings.lam)
         return nets.learned.description.default_lambda if setting.lam is None else setting.lam

@@ -216,6 +216,18 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
                             "It is damaged or cut off; copy or download it again.") from error
 
 
+def rgb_of(image: Image.Image) -> Rgb:
+    """An image in memory as uint8 RGB (H, W, 3), upright; converted as `load_picture` converts a file.
+
+    Raises:
+        DepthcueError: it is damaged, or of a kind that has no 8 bits.
+    """
+    try:
+        return _converted(_upright(image, []), Path(getattr(image, "filename", "") or "the image"), []).rgb
+    except (OSError, SyntaxError) as error:  # its file is read now
+        raise DepthcueError(f"a PIL image cannot be decoded: {error}", "It is damaged or cut off.") from error
+
+
 def _open(file: BinaryIO, path: Path, notes: list[str]) -> Image.Image:
     try:
         image = open_picture(file, path)

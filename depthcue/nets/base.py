@@ -122,10 +122,59 @@ class _PictureNet(nn.Module):
         self.config = {}
         self.graph_file: Path | None = None
         """File of an exported graph, with its card beside it; None for a net that is none."""
+        self.sees_normalised = False
+        """Whether its pictures are known to be normalised, by its own `normalise` or by who says so here."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward`, once the picture is known to be one that the net can take.
+
+        Its shape is checked at every call. Whether it was normalised shows in its values, which are looked at in the
+        first call alone, and only where nobody has used `normalise` of this very net: a loop pays nothing.
+
+        Raises:
+            DepthcueError: no (B, 3, H, W) of real numbers, a side that is no multiple of the description's, or a
+                picture that was not normalised.
+        """
+        if args and isinstance(args[0], Tensor) and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            self._check(args[0])
+        return super().__call__(*args, **kwargs)
 
     def normalise(self, rgb: Tensor) -> Tensor:
-        """z-score a picture (B, 3, H, W), RGB in [0, 1], with the mean and deviation of the description."""
+        """z-score a picture (B, 3, H, W), RGB in [0, 1], with the mean and deviation of the description.
+
+        Raises:
+            DepthcueError: the picture is of whole numbers.
+        """
+        if not rgb.is_floating_point():
+            raise DepthcueError(f"normalise takes real numbers in 0 to 1, got {str(rgb.dtype).removeprefix('torch.')}",
+                                "Divide 8-bit pictures by 255: rgb.float() / 255.")
+        if not (self.sees_normalised or torch.compiler.is_compiling()):
+            self.sees_normalised = True
         return (rgb - self._mean) / self._std
+
+    def _check(self, picture: Tensor) -> None:
+        description: DepthDescription | MaskDescription = self.__dict__["description"]
+        name, multiple = description.name, description.multiple
+        hint = ("depthcue.load and depthcue.load_depth take pictures as they are. By hand: "
+                "net(net.normalise(rgb)) with rgb (B, 3, H, W) in 0 to 1, both sides multiples of "
+                f"{multiple} (depthcue.nets.fit brings it there).")
+        if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point():
+            raise DepthcueError(f"{name} takes normalised pictures (B, 3, H, W) of real numbers, got "
+                                f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}", hint)
+        height, width = picture.shape[-2:]
+        if min(height, width) < 1 or height % multiple or width % multiple:
+            raise DepthcueError(f"{name} takes pictures whose sides are multiples of {multiple}, got {width}x{height}",
+                                hint)
+        if self.sees_normalised:
+            return
+        if not self.training:
+            low, high = (float(end) for end in picture.detach().aminmax())
+            plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
+            # of normalised pictures those of one dull colour alone lie in 0 to 1, and span little of it
+            if high > 10 / min(description.std) or (not plain and 0 <= low < 0.2 and 0.5 < high <= 1):
+                raise DepthcueError(f"{name} takes normalised pictures, and this one lies between {low:.3g} and "
+                                    f"{high:.3g}, as one does that was not normalised", hint)
+        self.sees_normalised = True
 
 
 class DepthNet(_PictureNet):

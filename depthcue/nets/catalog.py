@@ -23,6 +23,7 @@ from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
+from depthcue.nets.hub import FORM, fetch_mask_net, is_published
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
 from depthcue.nets.published import (
@@ -135,9 +136,13 @@ def load_target_of(description: MaskDescription, source: str, device: str | torc
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
     """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
+    `hub:OWNER/NAME` is fetched from the Hugging Face hub (see `hub`).
+
     Raises:
-        DepthcueError: unknown name, missing file, weights that do not fit, a depth net.
+        DepthcueError: unknown name, missing file, weights that do not fit, a depth net, nothing on the hub.
     """
+    if is_published(spec):
+        spec = str(fetch_mask_net(spec))
     if spec.endswith(".onnx"):
         return ExportedMaskNet(Path(spec)).to(device).eval()
     name, path = _resolve(spec, "mask", MASK_NETS)
@@ -200,7 +205,7 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
                             "--target takes a depth net, --weights a mask net.")
     if Path(spec).exists():
         return None, Path(spec)
-    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), *([SPECS] if kind == "depth" else [])]
+    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), SPECS if kind == "depth" else FORM]
     raise DepthcueError(f"{spec!r} names no {kind} net", f"Give {', '.join(known)}, or the path of a checkpoint.")
 
 

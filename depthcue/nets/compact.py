@@ -57,7 +57,6 @@ class DoubleStage(nn.Sequential):
 
     def __init__(self, inputs: int, skips: int, outputs: int) -> None:
         super().__init__(*conv_bn_relu(inputs + skips, outputs))
-        self.doubled = inputs
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(double_and_join(x, skip))
@@ -96,7 +95,6 @@ class ModulatedStage(nn.Module):
 
     def __init__(self, inputs: int, skips: int, outputs: int, condition: int) -> None:
         super().__init__()
-        self.doubled = inputs
         self.conv = nn.Conv2d(inputs + skips, outputs, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(outputs)
         self.modulation = nn.Linear(condition, 2 * outputs)

@@ -3,31 +3,19 @@
 Every rewrite is an identity of real numbers: in float64 the rewritten net agrees with the one given to 1e-9, in float32
 to rounding (sums in another order). Weights are folded in float64 and rounded once.
 
-Batch norms that follow a convolution become part of its weights.
+Batch norms that follow a convolution become part of its weights. In eval mode a batch norm is a scale and a shift for
+each channel, and a convolution followed by them is another convolution: w' = w·s, b' = (b − mean)·s + beta with
+s = gamma / sqrt(variance + eps).
 
-In eval mode a batch norm is a scale and a shift for each channel, and a convolution followed by them is another
-convolution: w' = w·s, b' = (b − mean)·s + beta with s = gamma / sqrt(variance + eps).
-
-The exchanged forms (`depthcue.nets.upsampling`) as modules with frozen kernels.
-
-Decoder stages of the compact nets, which double, join a skip and convolve, as a sum of two convolutions.
-
-A convolution of channels side by side is the sum of one over each part. The part that was doubled goes through
-`doubled`, a quarter of the products; the skip through the plain form. Neither the doubled map nor the joined one is
-ever written. The batch norm is folded. In a stage that λ modulates, scale and shift are both linear in the condition
-but for a constant, so what the batch norm adds folds into the layer that computes them; for one λ they are constants
-and fold into the convolution. In the stages of the lite nets, whose 1×1 convolutions are added
-and whose coarse one comes before the doubling as it is, they fold into both.
-
-Up-projections with their two 5×5 convolutions as one, applied before the upsampling wherever that is less work.
-
-The main branch and the shortcut of an up-projection begin with a 5×5 convolution of the same tensor: one convolution
-with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU and changes places
-with it: `doubled` where every allowed size doubles exactly, `any_size` elsewhere if the products are fewer.
+Up-projections get their two 5×5 convolutions as one, applied before the upsampling wherever that is less work
+(`depthcue.nets.upsampling`). The main branch and the shortcut begin with a 5×5 convolution of the same tensor: one
+convolution with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU and
+changes places with it: the doubled form where every allowed size doubles exactly, the form for any size elsewhere if
+the products are fewer. The narrow 3×3 convolutions of the compact nets stay where they are: the same exchange takes
+16 products there instead of 36 and is slower in every backend.
 """
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -38,8 +26,8 @@ from torch import Tensor, nn
 
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.base import UpProjection
-from depthcue.nets.compact import CompactDepthNet, CompactMaskNet, DoubleStage, ModulatedStage, double_and_join
-from depthcue.nets.lite import LiteDepthNet, LiteMaskNet, LiteStage
+from depthcue.nets.compact import CompactDepthNet, CompactMaskNet
+from depthcue.nets.lite import LiteDepthNet, LiteMaskNet
 from depthcue.nets.published import DrnMaskNet, HuDepthNet, LainaResNet50, Monodepth2, UpProjectionUnpooled
 from depthcue.nets.upsampling import (
     WORTH,
@@ -127,7 +115,7 @@ class UnpooledConv(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """
         Args:
-            weight: (O, C, k, k), k 3 or 5.
+            weight: (O, C, 5, 5).
             bias: (O,).
         """
         super().__init__()
@@ -144,7 +132,7 @@ class DoubledConv(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """
         Args:
-            weight: (O, C, k, k), k 3 or 5.
+            weight: (O, C, 5, 5).
             bias: (O,).
         """
         super().__init__()
@@ -183,110 +171,6 @@ class ResizedConv(nn.Module):
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         return resized_conv(x, self.taps, self.bias, height, width, kernel=self.kernel,
                             align_corners=self.align_corners)
-
-
-class JoinedPlainly(nn.Module):
-    """Doubling, joining, and one convolution: the form to fall back on."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.weight = frozen(weight)
-        self.bias = None if bias is None else frozen(bias)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return F.conv2d(double_and_join(x, skip), self.weight, self.bias, padding=1)
-
-
-class JoinedAsSum(nn.Module):
-    """The convolution of the doubled map plus the convolution of the skip."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, inputs: int, like: nn.Conv2d) -> None:
-        """
-        Args:
-            weight: (O, inputs + skips, 3, 3).
-        """
-        super().__init__()
-        self.doubled = DoubledConv(weight[:, :inputs])
-        self.skip = convolution(weight[:, inputs:], bias, like)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        total: Tensor = self.doubled(x, skip.shape[2], skip.shape[3]) + self.skip(skip)
-        return total
-
-
-class FoldedStage(nn.Module):
-    """A stage without a batch norm: joined convolution, ReLU. A condition is taken and not looked at."""
-
-    def __init__(self, joined: nn.Module) -> None:
-        super().__init__()
-        self.joined = joined
-
-    def forward(self, x: Tensor, skip: Tensor, condition: Tensor | None = None) -> Tensor:
-        return F.relu(self.joined(x, skip))
-
-
-class FoldedModulatedStage(nn.Module):
-    """Joined convolution, scale and shift from the condition, which hold the batch norm's too, ReLU."""
-
-    def __init__(self, joined: nn.Module, modulation: nn.Linear) -> None:
-        super().__init__()
-        self.joined, self.modulation = joined, modulation
-
-    def forward(self, x: Tensor, skip: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
-        return F.relu(self.joined(x, skip) * scale + shift)
-
-
-def rewritten_stage(stage: DoubleStage | ModulatedStage, condition: Tensor | None, *, exchange: bool) -> nn.Module:
-    """The stage that is to take the place of `stage`.
-
-    Args:
-        condition: of the one λ that will be asked for, (width,); None where it stays an input.
-        exchange: whether doubling and convolution may change places.
-    """
-    doubled = stage.doubled if exchange else None
-    if isinstance(stage, DoubleStage):
-        conv, norm = stage[0], stage[1]
-        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        return FoldedStage(_joined(conv, *folded(conv, norm), doubled))
-    if condition is None:
-        # the trained weights as they are: a batch norm's scale goes where λ's is
-        return FoldedModulatedStage(_joined(stage.conv, stage.conv.weight, None, doubled), _modulation(stage))
-    scale, shift = _modulation(stage)(condition).chunk(2)
-    return FoldedStage(_joined(stage.conv, stage.conv.weight * scale.view(-1, 1, 1, 1), shift, doubled))
-
-
-def fix_lite_stage(stage: LiteStage, condition: Tensor) -> None:
-    """Fold the modulation by one condition, (width,), into both convolutions of a stage, in place.
-
-    (a + b)·s + t = a·s + (b·s + t), and doubling a constant leaves it as it is.
-    """
-    assert stage.modulation is not None
-    scale, shift = stage.modulation(condition).chunk(2)
-    for path, added in ((stage.coarse, None), (stage.skip, shift)):
-        conv, norm = path[0], path[1]
-        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        weight, bias = folded(conv, norm)
-        bias = bias * (1 + scale)
-        path[0] = convolution(weight * (1 + scale).view(-1, 1, 1, 1), bias if added is None else bias + added, conv)
-        path[1] = nn.Identity()
-    stage.modulation = None
-
-
-def _joined(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, doubled: int | None) -> nn.Module:
-    return JoinedPlainly(weight, bias) if doubled is None else JoinedAsSum(weight, bias, doubled, conv)
-
-
-def _modulation(stage: ModulatedStage) -> nn.Linear:
-    """(x·s + t)·(1 + a) + b = x·(s·(1 + a)) + (t·(1 + a) + b): both brackets linear in a and b, so one layer's."""
-    scale, shift = scale_and_shift(stage.bn)
-    given = stage.modulation
-    weight_a, weight_b = given.weight.chunk(2)
-    bias_a, bias_b = given.bias.chunk(2)
-    layer = nn.Linear(given.in_features, given.out_features, device="meta")
-    layer.weight = frozen(torch.cat([scale[:, None] * weight_a, shift[:, None] * weight_a + weight_b]))
-    layer.bias = frozen(torch.cat([scale * (1 + bias_a), shift * (1 + bias_a) + bias_b]))
-    return layer
 
 
 class ResizedPlainly(nn.Module):
@@ -380,8 +264,10 @@ def _merged(block: UpProjection | UpProjectionUnpooled, both: nn.Module) -> Merg
 
 def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
     """For each up-projection, the sizes (height, width) it goes from and to at the net's working size."""
-    shadow = copy.deepcopy(net).to("meta")
     found: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+    if not any(isinstance(block, UpProjection) for block in net.modules()):
+        return found
+    shadow = copy.deepcopy(net).to("meta")
 
     def note(name: str, x: Tensor, height: int, width: int) -> None:
         found[name] = (x.shape[2], x.shape[3]), (height, width)
@@ -394,9 +280,9 @@ def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], 
     return found
 
 
-VERSION = 2
+VERSION = 3
 """To be raised with every change of what rewritten nets compute: graphs that are kept are known by it."""
-Net = TypeVar("Net", MaskNet, DepthNet)
+Net = TypeVar("Net", bound=MaskNet | DepthNet)
 KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
 STRIDES: dict[type, dict[str, int]] = {
     DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
@@ -424,17 +310,7 @@ class Rewriting:
         return {"applied": list(self.applied), "kept_plain": list(self.kept_plain)}
 
 
-def exchange_pays_in_torch(net: MaskNet | DepthNet) -> bool:
-    """Whether torch is faster where upsampling and the convolution after it change places (`polyphase`).
-
-    Not in the lite nets, whose convolutions come before the upsampling as they are; not in the compact nets, whose 3×3
-    convolutions are narrow: there it is no faster in float32, and slower in bfloat16
-    (`benchmarks/rewriting.py`). Exported graphs have it all the same; ONNX Runtime is somewhat slower by it there.
-    """
-    return not isinstance(net, (CompactMaskNet, CompactDepthNet, LiteMaskNet, LiteDepthNet))
-
-
-def rewritten(net: Net, *, polyphase: bool = True, dial: float | None = None) -> tuple[Net, Rewriting]:
+def rewritten(net: Net, *, polyphase: bool = True) -> tuple[Net, Rewriting]:
     """A rewritten copy of `net`, frozen and in eval mode, on its device and in its type; called as the net given.
 
     It holds for every size that is a multiple of the description's, and is for inference: it passes no gradients to
@@ -443,11 +319,6 @@ def rewritten(net: Net, *, polyphase: bool = True, dial: float | None = None) ->
     Args:
         net: left as it is.
         polyphase: whether upsampling and the convolution after it change places; False folds and merges only.
-        dial: for a mask net that takes a share or λ, the one to build in: its copy computes the scores for that one
-            whatever it is given, and its description says so.
-
-    Raises:
-        DepthcueError: a share or λ that the net does not take.
     """
     mean = net.get_buffer("_mean")
     device, dtype = mean.device, mean.dtype
@@ -458,12 +329,7 @@ def rewritten(net: Net, *, polyphase: bool = True, dial: float | None = None) ->
     applied: list[str] = []
     kept: list[str] = []
     with torch.no_grad():
-        if isinstance(own, CompactDepthNet | CompactMaskNet):
-            _rewrite_compact(own, polyphase, dial, applied)
-        elif isinstance(own, LiteMaskNet):
-            _rewrite_lite(own, dial, applied)
-        elif not isinstance(own, LiteDepthNet):
-            _rewrite_up_projections(own, polyphase, applied, kept)
+        _rewrite_up_projections(own, polyphase, applied, kept)
         count = fold_batch_norms(own)
     if count:
         applied.append(f"batch norm folded into {count} convolutions")
@@ -481,43 +347,3 @@ def _rewrite_up_projections(net: MaskNet | DepthNet, exchange: bool, applied: li
         if reason is not None:
             kept.append(f"the resizing of {name}: {reason}")
     applied += [f"{', '.join(names)}: {FORMS[form]}" for form, names in forms.items()]
-
-
-def _rewrite_compact(net: CompactDepthNet | CompactMaskNet, exchange: bool, dial: float | None,
-                     applied: list[str]) -> None:
-    setting = net.description.dial_name or "lambda"
-    condition = _fixed_condition(net, dial) if isinstance(net, CompactMaskNet) and dial is not None else None
-    names = []
-    for name, stage in list(net.named_children()):
-        if isinstance(stage, DoubleStage | ModulatedStage):
-            net.set_submodule(name, rewritten_stage(stage, condition, exchange=exchange))
-            names.append(name)
-    if exchange:
-        applied.append(f"{', '.join(names)}: the convolution of doubled and skipped channels as a sum, the doubled "
-                       "part before the doubling, 16 products for 2x2 outputs instead of 36")
-    if condition is not None:
-        applied.append(f"scale and shift of {setting} {dial:g} folded into {len(names)} convolutions")
-    elif isinstance(net, CompactMaskNet):
-        applied.append(f"batch norm folded into scale and shift of {setting} in {len(names)} stages")
-
-
-def _rewrite_lite(net: LiteMaskNet, dial: float | None, applied: list[str]) -> None:
-    if dial is None:
-        return
-    stages = [stage for stage in net.children() if isinstance(stage, LiteStage)]
-    name, condition = net.description.dial_name or "lambda", _fixed_condition(net, dial)
-    for stage in stages:
-        fix_lite_stage(stage, condition)
-    applied.append(f"scale and shift of {name} {dial:g} folded into {2 * len(stages)} convolutions")
-
-
-def _fixed_condition(net: CompactMaskNet | LiteMaskNet, dial: float) -> Tensor:
-    """The condition of one share or λ, (width,); the description is made to say so."""
-    dial = net.dial_value(keep=dial) if net.keeps_shares else net.check_lambda(dial)
-    # in float32, as the net takes it
-    feature = net.dial_feature(torch.tensor([dial], dtype=torch.float32)).double()
-    condition: Tensor = net.condition(feature[:, None])
-    fixed = ({"default_keep": dial, "keep_range": (dial, dial)} if net.keeps_shares
-             else {"default_lambda": dial, "lambda_range": None})
-    net.description = dataclasses.replace(net.description, **fixed)
-    return condition[0]

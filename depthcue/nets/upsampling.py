@@ -7,7 +7,7 @@ are multiplied k² times for each *low* pixel; the two products cost k·(5·h·w
 number of input channels. That holds for every ratio of sizes, odd ones too, for both conventions of align_corners, and
 at the borders, since the matrices hold them. For doubling, `doubled` needs less at large sizes.
 
-Odd convolutions of a map between whose pixels zeros were put, without touching the zeros.
+5×5 convolutions of a map between whose pixels zeros were put, without touching the zeros.
 
 Unpooling puts x[i, j] at [2i, 2j] of a map twice as large and zeros elsewhere. An output pixel meets only every second
 row and column of the kernel, and which ones depends on the parity of its own: four phases, each a small convolution at
@@ -22,14 +22,12 @@ the zeros. B costs little, and costs it for each output channel whatever the num
 (1, 1)∗(1, 2, 1)/4, a part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low
 pixel, for each pair of channels:
 
-                                                      5×5   3×3
-    plain form                                        100    36
-    polyphase, all of B in the weights                 64    36
-    pixels doubled, (1, 1) in the weights              36    16    one convolution of 3×3 or 2×2 taps, four phases
-    unpooled, none of B in the weights                 25     9    four convolutions, one a phase
+    plain form                                        100
+    polyphase, all of B in the weights                 64
+    pixels doubled, (1, 1) in the weights              36    one convolution of 3×3 taps, four phases
+    unpooled, none of B in the weights                 25    four convolutions, one a phase
 
-Taken are the last for 5×5 kernels and the last but one for 3×3, which work on fewer channels: four convolutions and a
-filter of 5×5 taps cost more there than they save (`benchmarks/rewriting.py` times all of them).
+Taken is the last (`benchmarks/rewriting.py` times all of them).
 
 Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direction and no fewer (the pencil of the
 four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
@@ -116,16 +114,16 @@ def products(inputs: int, outputs: int, size: int, low: tuple[int, int], high: t
 
 
 def unpooled_kernels(weight: Tensor) -> list[Tensor]:
-    """The kernels of the four phases, row parity first, cut out of `weight` (O, C, k, k), k 3 or 5."""
+    """The kernels of the four phases, row parity first, cut out of `weight` (O, C, 5, 5)."""
     size = weight.shape[2]
-    if weight.shape[3] != size or size not in (3, 5):
-        raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is neither 3x3 nor 5x5")
+    if tuple(weight.shape[2:]) != (5, 5):
+        raise ValueError(f"a kernel of {tuple(weight.shape[2:])} is not 5x5")
     taps = [_taps(size, parity) for parity in (0, 1)]
     return [weight[:, :, rows][:, :, :, columns] for rows in taps for columns in taps]
 
 
 def unpooled_conv(bordered: Tensor, kernels: Sequence[Tensor], bias: Tensor | None = None) -> Tensor:
-    """k×k convolution of the unpooled map, for cells of 2×2 outputs: (B, C, h + 2, w + 2) to (B, O, 2h, 2w).
+    """5×5 convolution of the unpooled map, for cells of 2×2 outputs: (B, C, h + 2, w + 2) to (B, O, 2h, 2w).
 
     Args:
         bordered: one more pixel on each side than there are cells. What those pixels hold is the caller's choice:
@@ -174,14 +172,13 @@ def _offset(size: int, tap: int, parity: int) -> int:
 
 AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
 """Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
-AFTER_DOUBLED_PIXELS = (0.25, 0.5, 0.25)
 
 
 class DoubledKernels(NamedTuple):
     """What `doubled_conv` multiplies with, all linear in the weights it was made from."""
 
     phases: list[Tensor]
-    """Kernels of the first step: four after unpooling (5×5 weights), or one for doubled pixels (3×3)."""
+    """Kernels of the first step: four, as `unpooled_kernels` cuts them."""
     filter: Tensor
     """(O, 1, taps, taps): what is left of the interpolation."""
     rows: Tensor
@@ -192,11 +189,9 @@ class DoubledKernels(NamedTuple):
 
 
 def doubled_kernels(weight: Tensor) -> DoubledKernels:
-    """Kernels of a convolution with `weight` (O, C, k, k), k 3 or 5, over doubled pixels."""
-    size = weight.shape[2]
-    phases = [_doubled_pixels(weight)] if size == 3 else unpooled_kernels(weight)
-    taps = AFTER_UNPOOLED if size == 5 else AFTER_DOUBLED_PIXELS
-    line = torch.tensor(taps, dtype=weight.dtype, device=weight.device)
+    """Kernels of a doubling and a convolution with `weight` (O, C, 5, 5)."""
+    size, phases = weight.shape[2], unpooled_kernels(weight)
+    line = torch.tensor(AFTER_UNPOOLED, dtype=weight.dtype, device=weight.device)
     reach = range(size // 2)
     first = [weight[:, :, :size // 2 - row].sum(2) for row in reach]
     last = [weight[:, :, size // 2 + 1 + row:].sum(2) for row in reversed(reach)]
@@ -209,16 +204,13 @@ def doubled_kernels(weight: Tensor) -> DoubledKernels:
 
 
 def doubled_conv(x: Tensor, kernels: DoubledKernels, bias: Tensor | None = None) -> Tensor:
-    """Bilinear doubling (align_corners=False), then a k×k convolution with zero padding k // 2.
+    """Bilinear doubling (align_corners=False), then a 5×5 convolution with zero padding 2.
 
     (B, C, h, w) to (B, O, 2h, 2w). In float64 equal to the plain form to 1e-12 of its range.
     """
     reach = kernels.rows.shape[3] // 2
     bordered = F.pad(x, (reach,) * 4, mode="replicate")
-    if len(kernels.phases) == 1:  # the rows and columns −1 … 2h, 2w: one more on each side
-        y = F.pixel_shuffle(F.conv2d(bordered, kernels.phases[0]), 2)
-    else:
-        y = unpooled_conv(bordered, kernels.phases)
+    y = unpooled_conv(bordered, kernels.phases)
     y = F.conv2d(y, kernels.filter, bias, groups=len(kernels.filter))  # (B, O, 2h, 2w)
     first, last = _beyond_rows(x, kernels.rows, reach)
     left, right = _beyond_columns(x, kernels.columns, reach)
@@ -226,21 +218,12 @@ def doubled_conv(x: Tensor, kernels: DoubledKernels, bias: Tensor | None = None)
     return take(y, first, last, left, right, reach)
 
 
-def _doubled_pixels(weight: Tensor) -> Tensor:
-    """(O, C, 3, 3) to (O·4, C, 2, 2): its four phases over a map with every pixel twice in each direction."""
-    # an output row meets two low rows, and both parities meet the same two: the odd one twice the first of them
-    meets = torch.tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]], dtype=weight.dtype,
-                         device=weight.device)  # (parity, low row, tap)
-    return torch.einsum("pak,qbl,ockl->opqcab", meets, meets, weight).flatten(0, 2)
-
-
 def _beyond_rows(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     """What the first and the last rows got from beyond the border, each (B, O, reach, 2w)."""
     lines = torch.cat([x[:, :, :1], x[:, :, -1:]], 1)  # (B, 2·C, 1, w)
     lines = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
     strips = F.conv2d(lines, kernel, padding=(0, reach), groups=2)  # (B, 2·O·reach, 1, 2w)
-    if reach > 1:  # one line is in its order already, and a graph is spared the arithmetic of shapes
-        strips = strips.unflatten(1, (-1, reach)).flatten(2, 3)
+    strips = strips.unflatten(1, (-1, reach)).flatten(2, 3)
     first, last = strips.chunk(2, dim=1)
     return first, last
 
@@ -251,8 +234,7 @@ def _beyond_columns(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tens
     lines = F.interpolate(lines, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False)
     lines = F.pad(lines, (0, 0, reach, reach), mode="replicate")
     strips = F.conv2d(lines, kernel, groups=2)  # (B, 2·O·reach, 2h, 1)
-    if reach > 1:
-        strips = strips.unflatten(1, (-1, reach)).squeeze(-1).transpose(2, 3)
+    strips = strips.unflatten(1, (-1, reach)).squeeze(-1).transpose(2, 3)
     left, right = strips.chunk(2, dim=1)
     return left, right
 
@@ -287,7 +269,7 @@ def upsampled_conv(x: Tensor, weight: Tensor, height: int, width: int, *, align_
     """Bilinear resizing to a given size, then a convolution with zero padding: (B, C, h, w) to (B, O, height, width).
 
     Args:
-        weight: (O, C, k, k), k 3 or 5.
+        weight: (O, C, 5, 5).
     """
     outputs, inputs, kernel, _ = weight.shape
     low, high = (x.shape[2], x.shape[3]), (height, width)

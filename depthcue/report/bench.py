@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
@@ -131,7 +132,7 @@ _BACKENDS = ("torch", "onnx", "openvino", "tensorrt")
 NAMES = {"mask": "mask net", "depth": "depth net"}
 
 
-def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw frames a second over frames per batch, one plot a net; a backend's colour, a precision's mark.
 
     Args:
@@ -147,10 +148,10 @@ def draw_speeds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
         labelled.update(zip(labels, handles, strict=True))
     figure.legend(list(labelled.values()), list(labelled), frameon=False, labelcolor=theme.ink,
                   loc="outside right upper", fontsize=8.5, handlelength=2.8)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the frames a second of whole jobs as bars, and of the bare runner as lines across them.
 
     Args:
@@ -183,7 +184,7 @@ def draw_jobs(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> 
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, labelcolor=theme.ink, fontsize=8.5,
                   loc="outside right upper")
     style_axes(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _draw_net(axes: Axes, part: Results, theme: Theme) -> None:

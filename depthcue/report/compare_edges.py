@@ -3,14 +3,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from depthcue.report.figures import LIGHT, Theme, draw_comparison, method_colour, new_figure, save_figure, style_axes
 from depthcue.report.gallery import draw_examples
-from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for, too_few
+from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for
 from depthcue.report.section import Column, Example, Picture, Plot, Section
 from depthcue.report.tables import Table, comparison_tables, in_words, label_of
+from depthcue.report.verdicts import number, too_few
 
 SHARE = 0.2
 """The share of pixels at which ways are set against each other."""
@@ -22,15 +24,14 @@ def choices_table(results: Results, share: float = SHARE) -> Table:
     error, difference = fields_for(reference)
     rows = []
     for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):
-        low, high = entry[f"{difference}_ci95"]
-        above = "" if method == "mask" else f"{entry[difference]:+.3f} ({low:+.3f} to {high:+.3f})"
+        above = "" if method == "mask" else number(entry, difference, "+.3f")
         rows.append((label_of(method), f"{entry[error]:.3f}", above, duration(results["cost_ms"][method]["median"])))
     kept = results["curves"]["mask"][position]["sparseness"]
     return Table(f"{kept:.0%} of the pixels, chosen in {len(rows)} ways: RMSE in metres against {reference}, and what "
                  "choosing costs (median)", ("chosen by", "RMSE", "− mask (95 %)", "time a picture"), tuple(rows))
 
 
-def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
@@ -63,7 +64,7 @@ def draw_choices(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) 
     axes.set_ylabel(f"RMSE (m) with {SHARE:.0%} of the pixels", color=theme.ink, fontsize=9)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     style_axes(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def cost_in_words(results: Results) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ def section(results: Results, folder: Path) -> Section:
         plots.append(Plot("choices", "RMSE with a fifth of the pixels against what choosing them costs",
                           partial(draw_choices, results)))
     return Section(
-        "Mask against edges and chance", (*sentences, *too_few(results)), tuple(tables), tuple(plots),
+        "Mask against edges and chance", (*sentences, *too_few(results["images"])), tuple(tables), tuple(plots),
         (panel,) if results["examples"] else (),
         "A mask looks a bit like a line drawing. Are the kept pixels just the strong edges? The depth net is shown "
         "equally many pixels, chosen in one way after the other. The lower the curve, the better the choice.",

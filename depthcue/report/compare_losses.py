@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
 from depthcue.report.gallery import draw_rows, example_of
-from depthcue.report.provenance import Results, too_few
+from depthcue.report.provenance import Results
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
+from depthcue.report.verdicts import Verdict, number, too_few, verdict
 
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
             "on_small_objects": "share of kept pixels on small objects",
@@ -37,7 +40,7 @@ def section(results: Results, folder: Path) -> Section:
         "What do the losses of a depth net change in what it looks at?",
         (*changes_in_words(results), *_unknown_in_words(results),
          "Each loss was trained with once: the intervals are over pictures, and say nothing of another training.",
-         *too_few(results)),
+         *too_few(results["images"])),
         (_losses_table(results), _changes_table(results)),
         (Plot("losses", "What is measured of the masks for each loss, with 95% intervals over images; the broken line "
               "is what a mask without preference would have", partial(_draw_measures, results)),),
@@ -54,20 +57,22 @@ def changes_in_words(results: Results) -> list[str]:
     """What each added loss raised, lowered and left open, beside what the paper says of it."""
     sentences = []
     for change in results["changes"]:
-        clear, open_ = [], []
+        clear: list[str] = []
+        other: dict[Verdict, list[str]] = {Verdict.NOT_CLEAR: [], Verdict.TOO_FEW: []}
         for measure in _measured(results):
-            low, high = change[f"{measure}_ci95"]
-            if low <= 0 <= high:
-                open_.append(_SAID[measure][_OPEN])
+            found = verdict(change[f"{measure}_ci95"], results["images"])
+            if not found.clear:
+                other[found].append(_SAID[measure][_OPEN])
                 continue
-            said = _SAID[measure][_RAISED if low > 0 else _LOWERED]
+            said = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
             if _adds_one(change) and measure in PAPER.get(change["loss"], ()):
-                said += ", as in the paper" if low > 0 else ", unlike in the paper"
+                said += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
             clear.append(f"{said} ({_difference(change, measure)})")
         told = [f"Trained with {change['loss']} instead of {change['minus']}: {'; '.join(clear)}."] if clear else []
-        if open_:
-            between = "" if clear else f" between training with {change['loss']} and with {change['minus']}"
-            told.append(f"No clear difference{between} in {', '.join(open_)}.")
+        between = "" if clear else f" between training with {change['loss']} and with {change['minus']}"
+        told += [f"{words}{between} in {', '.join(other[found])}." for found, words in
+                 ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
+                 if other[found]]
         sentences.append(" ".join(told))
     return sentences
 
@@ -101,8 +106,8 @@ def _losses_table(results: Results) -> Table:
     rows = [("RMSE, whole picture", *(f"{entry['whole']['rmse']:.3f}" for entry in losses))] if truth else []
     error = "rmse" if truth else "rmse_to_target"
     rows.append((f"RMSE by {results['share']:.0%} of the pixels",
-                 *(_with_interval(entry["by_mask"], error) for entry in losses)))
-    rows += [(MEASURES[measure], *(_with_interval(entry["masks"], measure) for entry in losses))
+                 *(number(entry["by_mask"], error) for entry in losses)))
+    rows += [(MEASURES[measure], *(number(entry["masks"], measure) for entry in losses))
              for measure in _measured(results)]
     against = "ground truth" if truth else "the depth net on whole pictures"
     return Table(f"Losses of the depth net; {results['images']} images of {results['data']['spec']}; RMSE in metres "
@@ -111,18 +116,13 @@ def _losses_table(results: Results) -> Table:
 
 def _changes_table(results: Results) -> Table:
     changes = results["changes"]
-    rows = tuple((MEASURES[measure], *(_with_interval(change, measure, "+") for change in changes))
+    rows = tuple((MEASURES[measure], *(number(change, measure, "+.3f") for change in changes))
                  for measure in _measured(results))
     return Table("What changes on the same images (95 %)",
                  ("", *(f"{change['loss']} − {change['minus']}" for change in changes)), rows)
 
 
-def _with_interval(entry: Results, name: str, sign: str = "") -> str:
-    low, high = entry[f"{name}_ci95"]
-    return f"{entry[name]:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
-
-
-def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     measured, losses = _measured(results), results["losses"]
     figure = new_figure(2.9 * len(measured) + 0.4, 3.2, theme)
     for axes, measure in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
@@ -137,4 +137,4 @@ def _draw_measures(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
         axes.set_xlim(-0.5, len(losses) - 0.5)
         axes.set_title(MEASURES[measure].replace(" on ", "\non "), fontsize=9.5, color=theme.ink, loc="left")
         style_axes(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)

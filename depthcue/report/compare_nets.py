@@ -11,12 +11,14 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure
 from depthcue.report.gallery import draw_rows, example_of
-from depthcue.report.provenance import TRUTH, Results, measured_against, too_few
+from depthcue.report.provenance import TRUTH, Results, measured_against
 from depthcue.report.section import Picture, Plot, Section
 from depthcue.report.tables import Table
+from depthcue.report.verdicts import Verdict, number, sorted_out, span, too_few, verdict
 
 _CELL_INCHES = 0.82
 _MARGIN_INCHES = 1.5
@@ -38,7 +40,7 @@ class Matrix:
     columns_are: str = ""
 
 
-def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw matrices side by side into every path; the suffix says which kind (.png, .svg, .pdf)."""
     widths = [_CELL_INCHES * len(matrix.columns) + _MARGIN_INCHES for matrix in matrices]
     height = _CELL_INCHES * 0.8 * max(len(matrix.rows) for matrix in matrices) + _MARGIN_INCHES
@@ -46,7 +48,7 @@ def draw_matrices(matrices: Sequence[Matrix], paths: Sequence[Path], theme: Them
     every = figure.subplots(1, len(matrices), squeeze=False, gridspec_kw={"width_ratios": widths})[0]
     for axes, matrix in zip(every, matrices, strict=True):
         _draw(axes, matrix, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _draw(axes: Axes, matrix: Matrix, theme: Theme) -> None:
@@ -102,7 +104,7 @@ def section(results: Results, folder: Path) -> Section:
                      partial(draw_rows, rows, [f"mask of {label}" for label in labels], folder), on_page=False)
     return Section(
         "Do different networks look at the same pixels?",
-        (in_words(results), *agreement_in_words(results), *transfer_in_words(results), *too_few(results)),
+        (in_words(results), *agreement_in_words(results), *transfer_in_words(results), *too_few(results["images"])),
         (_nets_table(results), *(_agreement_table(results, measure) for measure in MEASURES),
          *(_transfer_table(results, reference) for reference in measured_against(results))),
         (Plot("agreement", "Agreement of masks with each other, with edges and with chance: correlation and "
@@ -122,26 +124,24 @@ def section(results: Results, folder: Path) -> Section:
 def in_words(results: Results) -> str:
     """How much of what two networks keep is the same, beside edges, chance and other pictures."""
     found = results["differences"]["iou"]
-    low, high = found["between_networks_ci95"]
     means = {name: f"{entry['mean']:.0%}" for name, entry in found["with"].items()}
     return (f"Of the pixels that either of two networks keeps when each keeps {results['share']:.0%}, "
-            f"{found['between_networks']:.0%} are kept by both ({low:.0%} to {high:.0%}); with the strongest edges a "
-            f"mask shares {means['edges']}, with pixels chosen at random {means['random']}, and with the other "
+            f"{number(found, 'between_networks', '.0%').replace(' (', ' are kept by both (')}; with the strongest "
+            f"edges a mask shares {means['edges']}, with pixels chosen at random {means['random']}, and with the other "
             f"network's mask of another picture {means['another picture']}.")
 
 
 def agreement_in_words(results: Results) -> list[str]:
     """Whether networks agree with each other more than with edges, for every measure; nothing is left out."""
-    verdicts: dict[str, list[str]] = {"more": [], "less": [], "open": []}
-    for measure, name in MEASURES.items():
-        entry = results["differences"][measure]["with"]["edges"]
-        low, high = entry["minus_ci95"]
-        verdict = "more" if low > 0 else "less" if high < 0 else "open"
-        verdicts[verdict].append(f"{name} {entry['minus']:+.2f} ({low:+.2f} to {high:+.2f})")
-    sentences = {"more": "The masks of two networks are more like each other than like edges: {}.",
-                 "less": "The masks of two networks are more like edges than like each other: {}.",
-                 "open": "No clear difference between agreement with each other and with edges in {}."}
-    return [sentences[verdict].format(", ".join(found)) for verdict, found in verdicts.items() if found]
+    measured = [(name, results["differences"][measure]["with"]["edges"]) for measure, name in MEASURES.items()]
+    found = sorted_out((f"{name} {number(entry, 'minus', '+.2f')}", verdict(entry["minus_ci95"], results["images"]))
+                       for name, entry in measured)
+    sentences = {
+        Verdict.MORE: "The masks of two networks are more like each other than like edges: {}.",
+        Verdict.LESS: "The masks of two networks are more like edges than like each other: {}.",
+        Verdict.NOT_CLEAR: "No clear difference between agreement with each other and with edges in {}.",
+        Verdict.TOO_FEW: "Too few images to tell agreement with each other from agreement with edges: {}."}
+    return [sentences[each].format(", ".join(named)) for each, named in found.items() if named]
 
 
 def transfer_in_words(results: Results) -> list[str]:
@@ -152,10 +152,9 @@ def transfer_in_words(results: Results) -> list[str]:
                    for name, entry in results["transfer_ratio"].items()}
         if any(entry["times"] is None for entry in entries.values()):
             continue
-        low, high = entries[_OTHER_NETWORKS]["ci95"]
-        times = _times(entries[_OTHER_NETWORKS])
-        own = f"is {times} that by its own mask" if low > 1 or high < 1 else \
-            f"is {times} that by its own mask, no clear difference"
+        found = verdict(entries[_OTHER_NETWORKS]["ci95"], results["images"], 1.0)
+        own = f"is {_times(entries[_OTHER_NETWORKS])} that by its own mask" + \
+            {Verdict.NOT_CLEAR: ", no clear difference", Verdict.TOO_FEW: ", too few images to tell"}.get(found, "")
         rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
         sentences.append(f"Shown the pixels that another network's mask chose, a network's error against {reference} "
                          f"{own}; it is {rest}.")
@@ -163,8 +162,7 @@ def transfer_in_words(results: Results) -> list[str]:
 
 
 def _times(entry: dict[str, Any]) -> str:
-    low, high = entry["ci95"]
-    return f"{entry['times']:.2f} times ({low:.2f} to {high:.2f})"
+    return f"{entry['times']:.2f} times ({span(entry['ci95'], '.2f')})"
 
 
 def _plain(value: float) -> str:
@@ -198,8 +196,7 @@ def _transfer_table(results: Results, reference: str) -> Table:
     for label, entries in results["transfer"].items():
         cells = []
         for name in results["columns"]:
-            low, high = entries[name][f"{difference}_ci95"]
-            above = "" if name == label else f" {entries[name][difference]:+.3f} ({low:+.3f} to {high:+.3f})"
+            above = "" if name == label else f" {number(entries[name], difference, '+.3f')}"
             cells.append(f"{entries[name][error]:.3f}{above}")
         rows.append((label, *cells))
     return Table(f"Transfer: RMSE in metres against {reference}, and how far above that by the own mask (95 %)",

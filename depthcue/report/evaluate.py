@@ -17,10 +17,10 @@ from depthcue.report.provenance import (
     fields_for,
     is_the_papers,
     measured_against,
-    too_few,
 )
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import MANY, Table, label_of, setting_column, setting_name, setting_title
+from depthcue.report.verdicts import ENOUGH, Verdict, apart, number, sorted_out, too_few, verdict
 
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
@@ -60,11 +60,11 @@ def table_1(results: Results, reference: str) -> Table:
     against = _AGAINST[reference]
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
-        error = _with_interval(results["original"], "rmse")
+        error = number(results["original"], "rmse")
         rows.append(("original", "1", "1", error, error, ""))
     for entry in results["table"]:
         rows.append((_asked(results, entry), f"{entry['mean']:.3f}", f"{entry['sparseness']:.3f}",
-                     *(_with_interval(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
+                     *(number(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
     filled = "" if results["fill"] == "mean" else f"; hidden pixels show {results['fill']}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results['threshold']:g}, sparseness = its "
                  f"share of pixels; {results['images']} images of {results['data']['spec']}{filled}",
@@ -102,7 +102,7 @@ def thresholds_table(results: Results) -> Table:
     """M > threshold, for every threshold of the sweep."""
     errors = [(fields_for(reference)[0], reference) for reference in measured_against(results)]
     rows = tuple((f"{entry['threshold']:g}", f"{entry['sparseness']:.3f}",
-                  *(_with_interval(entry, error) for error, _ in errors)) for entry in results["thresholds"])
+                  *(number(entry, error) for error, _ in errors)) for entry in results["thresholds"])
     return Table(f"M > threshold at {setting_title(results['in_question'])}; RMSE in metres (95 %)",
                  ("threshold", "share kept", *(f"against {reference}" for _, reference in errors)), rows)
 
@@ -112,7 +112,7 @@ def fills_table(results: Results) -> Table:
     reference = measured_against(results)[-1]
     error, _ = fields_for(reference)
     columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
-    rows = tuple((fill, *(_with_interval(entry[way], error) for way in columns))
+    rows = tuple((fill, *(number(entry[way], error) for way in columns))
                  for fill, entry in results["fills"].items())
     return Table(f"What hidden pixels show, at {setting_title(results['in_question'])}; RMSE in metres against "
                  f"{reference} (95 %)", ("fill", *columns.values()), rows)
@@ -129,8 +129,8 @@ def under_fills_table(results: Results) -> Table:
     rows = []
     for fill, methods in curves.items():
         for place, entry in enumerate(methods["mask"]):
-            differences = (_with_interval(methods[method][place], minus, "+.3f") for method in others)
-            rows.append((fill, f"{entry['sparseness']:.0%}", _with_interval(entry, error), *differences))
+            differences = (number(methods[method][place], minus, "+.3f") for method in others)
+            rows.append((fill, f"{entry['sparseness']:.0%}", number(entry, error), *differences))
     return Table(f"Equally many pixels whatever hidden pixels show; RMSE in metres against {reference} (95 %)",
                  ("fill", "kept", "mask", *(f"{label_of(method)} − mask" for method in others)), tuple(rows))
 
@@ -139,14 +139,14 @@ def character_table(results: Results) -> Table:
     """What kind of selection the mask is."""
     found = results["character"]
     low, high = found["bounds"]
-    rows = [(f"values between {low:g} and {high:g}", _with_interval(found["undecided"], "value"))]
+    rows = [(f"values between {low:g} and {high:g}", number(found["undecided"], "value"))]
     if found["border_ratio"]:
         rows.append((f"mean of the outer {found['border_px']} pixels over that of the rest",
-                     _with_interval(found["border_ratio"], "value")))
-    rows += [(f"rank correlation with {label_of(method)}", _with_interval(entry, "value"))
+                     number(found["border_ratio"], "value")))
+    rows += [(f"rank correlation with {label_of(method)}", number(entry, "value"))
              for method, entry in found["correlation"].items()]
     rows += [(f"of the {entry['smaller']:.0%} kept, also among the {entry['larger']:.0%}",
-              _with_interval(entry, "value")) for entry in found["nesting"] or ()]
+              number(entry, "value")) for entry in found["nesting"] or ()]
     return Table(f"What kind of selection the mask is, at lambda {results['in_question']['lambda']:g} (95 %); shares "
                  "have a lambda each where the mask net has a dial", ("", "mean over images"), tuple(rows))
 
@@ -160,10 +160,8 @@ def orders_table(results: Results) -> Table:
         row = [label_of(method)]
         for way in ("insertion", "deletion"):
             entry = results["orders"][way][method]
-            low, high = entry[f"{error}_area_minus_mask_ci95"]
-            above = entry[f"{error}_area_minus_mask"]
             row += [f"{entry[f'{error}_area']:.3f}",
-                    "" if method == "mask" else f"{above:+.3f} ({low:+.3f} to {high:+.3f})"]
+                    "" if method == "mask" else number(entry, f"{error}_area_minus_mask", "+.3f")]
         rows.append(tuple(row))
     return Table(f"Area under insertion (small is good) and deletion (large is good), at "
                  f"{setting_title(results['in_question'])}: mean RMSE in metres against {reference}",
@@ -175,7 +173,7 @@ def kept_table(results: Results) -> Table:
     sanity = results["sanity"]
     others = list(sanity["stages"][0]["advantage"])
     rows = tuple((_stage(stage), *(f"{stage['lost'][name]:.2f}" for name in ("mask", *others)),
-                  *(_with_interval(stage["advantage"][name], "value", "+.2f") for name in others))
+                  *(number(stage["advantage"][name], "value", "+.2f") for name in others))
                  for stage in sanity["stages"])
     return Table(f"Sanity: share of the net's answer lost with {sanity['share']:.0%} of the pixels; "
                  f"{sanity['images']} images", ("layers randomised", "mask", *(label_of(name) for name in others),
@@ -186,9 +184,9 @@ def agreement_table(results: Results, kind: str) -> Table:
     """How like the masks for N those for randomised nets are, of one kind: `direct` or `retrained`."""
     sanity = results["sanity"]
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
-    rows = [(_stage(stage), *(_with_interval(stage[kind], name) for name in names))
+    rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
             for stage in sanity["stages"] if stage[kind]]
-    rows.append(("chance: another picture", *(_with_interval(sanity["chance"][kind], name) for name in names)))
+    rows.append(("chance: another picture", *(number(sanity["chance"][kind], name) for name in names)))
     how = {"direct": f"Eq. (3) for each net; {sanity['direct_images']} images",
            "retrained": f"the mask net trained on for {sanity['steps']} steps for each; {sanity['images']} images"}
     return Table(f"Sanity: agreement with the masks for the intact net, {how[kind]} (95 %)",
@@ -205,16 +203,8 @@ def _stage(stage: Results) -> str:
     return "none" if stage["layers"] == 0 else f"{stage['layers']} of {stage['of']}, from {stage['deepest']}"
 
 
-def _with_interval(entry: Results, name: str, form: str = ".3f") -> str:
-    low, high = entry[f"{name}_ci95"]
-    return f"{entry[name]:{form}} ({low:{form}} to {high:{form}})"
-
-
 _COLOURS = {"mean": "the mean colour", "black": "black", "own-mean": "the picture's own mean colour",
             "colour": "a colour drawn for each picture", "blur": "the picture blurred", "noise": "noise"}
-
-_FEW = 4
-"""Images below which a bootstrap has next to nothing to draw from: of one image it gives an interval without width."""
 
 
 def section(results: Results, folder: Path) -> Section:
@@ -230,9 +220,8 @@ def in_words(results: Results) -> tuple[str, ...]:
     """What the numbers come to; differences are told as such only where their intervals leave zero out."""
     sentences = [] if results["ground_truth"] else [
         "This data has no depth: all errors are against what the depth net sees in the whole picture."]
-    if results["images"] < _FEW:
-        few = "1 image is" if results["images"] == 1 else f"{results['images']} images are"
-        return (*sentences, f"{few} too few to conclude anything from: intervals over so few say nothing about others.")
+    if results["images"] < ENOUGH:
+        return (*sentences, *too_few(results["images"]))
     sentences += [_trade_off(results), *_binary(results)]
     if results["orders"]:
         sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results["orders"][way]) > 1]
@@ -244,12 +233,12 @@ def in_words(results: Results) -> tuple[str, ...]:
         sentences += [_under_fills(results, method) for method in COMPARED]
     if results["sanity"]:
         sentences += _sanity(results)
-    return (*sentences, *too_few(results))
+    return tuple(sentences)
 
 
 def _plots(results: Results) -> list[Plot]:
-    plots = [Plot("trade-off", "RMSE against the share of pixels seen; the numbers are lambda, or the share asked for; "
-                  "95% intervals",
+    plots = [Plot("trade-off", "RMSE against how much is seen: the mean of the soft mask M, the share of pixels in the "
+                  "binary M′; beside each point the λ, or the share, that was asked for; 95% intervals",
                   partial(draw_trade_off, results))]
     if results["orders"]:
         plots.append(Plot("orders", "Pixels shown, or hidden, one after the other: in the order of the mask, in others",
@@ -273,9 +262,9 @@ def _trade_off(results: Results) -> str:
     for entry in chosen + [sparsest] * (sparsest not in chosen):
         cost = entry["soft_minus_original"]
         if results["ground_truth"]:
-            error = (f"off by {entry['soft']['truth']['rmse']:.2f} m ({_verdict(cost['truth'], cost['truth_ci95'])} "
-                     f"than from whole pictures)" if _clear(cost["truth_ci95"]) else
-                     f"off by {entry['soft']['truth']['rmse']:.2f} m (no clear difference to whole pictures)")
+            found = verdict(cost["truth_ci95"], results["images"])
+            beside = f"{abs(cost['truth']):.2f} m {found.value} than from" if found.clear else f"{found.value} to"
+            error = f"off by {entry['soft']['truth']['rmse']:.2f} m ({beside} whole pictures)"
         else:
             error = f"{entry['soft']['target']['rmse']:.2f} m away from that of whole pictures"
         parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry['mean']:.2f}, it is {error}")
@@ -287,17 +276,11 @@ def _trade_off(results: Results) -> str:
 def _binary(results: Results) -> list[str]:
     """At which settings cutting M to M' makes a clear difference."""
     against = "truth" if results["ground_truth"] else "target"
-    worse, better = [], []
-    for entry in results["table"]:
-        low, high = entry["binary_minus_soft"][f"{against}_ci95"]
-        name = setting_name(entry)
-        if low > 0:
-            worse.append(name)
-        elif high < 0:
-            better.append(name)
+    found = sorted_out((setting_name(entry), verdict(entry["binary_minus_soft"][f"{against}_ci95"], results["images"]))
+                       for entry in results["table"])
     dial = setting_column(results["table"])
-    parts = [f"{word} than M at {dial} {', '.join(names)}" for word, names in (("worse", worse), ("better", better))
-             if names]
+    parts = [f"{word} than M at {dial} {', '.join(found[each])}"
+             for word, each in (("worse", Verdict.MORE), ("better", Verdict.LESS)) if found[each]]
     return [f"M′ does clearly {' and '.join(parts)}."] if parts else []
 
 
@@ -310,10 +293,9 @@ def _order(results: Results, way: str) -> str:
     for method, entry in curves.items():
         if method == "mask":
             continue
-        low, high = entry["rmse_to_target_area_minus_mask_ci95"]
-        verdict = ("no clear difference" if not _clear((low, high)) else
-                   f"the mask has {'less' if low > 0 else 'more'}")
-        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({verdict})")
+        found = verdict(entry["rmse_to_target_area_minus_mask_ci95"], results["images"])
+        said = {Verdict.MORE: "the mask has less", Verdict.LESS: "the mask has more"}.get(found, found.value)
+        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({said})")
     others = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (f"{doing} the mask's best pixels first, the depth is on average {area:.2f} m away from that of the whole "
             f"picture, where {good} is better; it is {others}.")
@@ -324,10 +306,9 @@ def _fills(results: Results) -> list[str]:
     fills, shown = results["fills"], results["fill"]
     if shown not in fills or len(fills) < 2:
         return []
-    low, high = fills[shown]["soft"]["rmse_to_target_ci95"]
-    # intervals that do not even touch: stricter than their difference, which was not measured
+    own = fills[shown]["soft"]["rmse_to_target_ci95"]
     parts = [f"{_COLOURS[fill]} ({entry['soft']['rmse_to_target']:.2f} m)" for fill, entry in fills.items()
-             if entry["soft"]["rmse_to_target_ci95"][0] > high or entry["soft"]["rmse_to_target_ci95"][1] < low]
+             if apart(entry["soft"]["rmse_to_target_ci95"], own, results["images"]).clear]
     if not parts:
         return []
     away = fills[shown]["soft"]["rmse_to_target"]
@@ -337,16 +318,11 @@ def _fills(results: Results) -> list[str]:
 
 def _under_fills(results: Results, method: str) -> str:
     """With which fills and shares the mask's pixels are clearly better than another way's, and with which worse."""
-    better, worse, pairs = [], [], 0
-    for fill, methods in results["under_fills"].items():
-        for entry in methods[method]:
-            pairs += 1
-            low, high = entry["to_target_minus_mask_ci95"]
-            name = f"{_COLOURS[fill]} at {entry['sparseness']:.0%}"
-            if low > 0:
-                better.append(name)
-            elif high < 0:
-                worse.append(name)
+    found = [(f"{_COLOURS[fill]} at {entry['sparseness']:.0%}",
+              verdict(entry["to_target_minus_mask_ci95"], results["images"]))
+             for fill, methods in results["under_fills"].items() for entry in methods[method]]
+    pairs = len(found)
+    better, worse = (sorted_out(found)[each] for each in (Verdict.MORE, Verdict.LESS))
     if len(better) == pairs:
         return (f"Whatever hidden pixels show, the depth is clearly less far away with the mask's pixels than with "
                 f"equally many {_pixels(method)}.")
@@ -356,24 +332,23 @@ def _under_fills(results: Results, method: str) -> str:
 
 
 def _sanity(results: Results) -> list[str]:
-    stages, chance = results["sanity"]["stages"], results["sanity"]["chance"]
+    stages, chance, images = (results["sanity"][part] for part in ("stages", "chance", "images"))
     last = stages[-1]
-    sentences = []
+    sentences = [f"Of the sanity check, {sentence}" for sentence in too_few(images)]
     for name, whole in stages[0]["advantage"].items():
-        if whole["value_ci95"][0] <= 0:
+        if verdict(whole["value_ci95"], images) is not Verdict.MORE:
             continue
         left = last["advantage"][name]
-        verdict = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
-                   "the net has learned" if left["gone_ci95"][0] > 0 else
-                   ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
+        taken = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
+                 "the net has learned" if verdict(left["gone_ci95"], images) is Verdict.MORE else
+                 ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
         sentences.append(f"The mask's pixels keep {100 * whole['value']:.0f} percentage points more of the net's "
-                         f"answer than equally many {_pixels(name)}{verdict}.")
+                         f"answer than equally many {_pixels(name)}{taken}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):
         if last[kind] is None or not chance[kind]:
             continue
-        low, high = last[kind]["pearson_ci95"]
         sentences.append(f"{made} for the net with all layers randomised correlate with those for the net itself by "
-                         f"{last[kind]['pearson']:.2f} ({low:.2f} to {high:.2f}), masks of different pictures by "
+                         f"{number(last[kind], 'pearson', '.2f')}, masks of different pictures by "
                          f"{chance[kind]['pearson']:.2f}.")
     return sentences
 
@@ -381,11 +356,3 @@ def _sanity(results: Results) -> list[str]:
 def _pixels(method: str) -> str:
     """What a way to choose pixels chooses."""
     return {"sobel": "edges", "random": "random pixels"}.get(method, f"pixels by {label_of(method)}")
-
-
-def _clear(interval: tuple[float, float] | list[float]) -> bool:
-    return interval[0] > 0 or interval[1] < 0
-
-
-def _verdict(difference: float, interval: list[float]) -> str:
-    return f"{abs(difference):.2f} m {'more' if difference > 0 else 'less'}"

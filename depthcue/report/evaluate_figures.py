@@ -5,6 +5,7 @@ from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
@@ -35,7 +36,7 @@ _APART = 0.02
 _SHARE_SEEN = "share of pixels the depth net sees"
 
 
-def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """RMSE through M against its mean, and through M' against its share of pixels, lambda at every point.
 
     One plot against ground truth, where there is any, with the error of N and, where they belong, the paper's numbers;
@@ -55,10 +56,10 @@ def draw_trade_off(results: Results, paths: Sequence[Path], theme: Theme = LIGHT
                 shares, errors = [row.sparseness for row in TABLE_1], [row.rmse_binary for row in TABLE_1]
                 axes.plot([1, *shares], [ORIGINAL_RMSE, *errors], color=theme.methods[2], marker="^", markersize=4,
                           linewidth=1, linestyle=":", label="M′, the paper's")
-        _name(axes, theme, f"against {reference}", _SHARE_SEEN, "RMSE (m)")
+        _name(axes, theme, f"against {reference}", "mean of M, or share of pixels in M′", "RMSE (m)")
         axes.set_xlim(0, 1.04)
     _legend(figure.axes[0], theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _lines(results: Results) -> list[list[Results]]:
@@ -84,12 +85,13 @@ def _draw_line(axes: Axes, entries: Sequence[Results], measured: tuple[str, str]
     axes.errorbar(shares, values, yerr=spread, color=colour, marker=marker, markersize=4.5, linewidth=1.6,
                   elinewidth=0.8, capsize=2, alpha=1 if named else 0.5, label=name if named else None)
     for entry, at, value, beside in zip(entries, shares, values, cycle(besides)):
-        axes.annotate(setting_name(entry), (at, value), textcoords="offset points", xytext=beside, fontsize=7.5,
-                      color=colour, zorder=5,
-                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])  # over other lines
+        # over other lines
+        axes.annotate(f"{entry['keep']:.0%}" if "keep" in entry else f"λ {setting_name(entry)}", (at, value),
+                      textcoords="offset points", xytext=beside, fontsize=7.5, color=colour, zorder=5,
+                      path_effects=[withStroke(linewidth=2.5, foreground=theme.background)])
 
 
-def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """The insertion and the deletion curve of every order, against N(I), with their areas where there are few."""
     orders, reference = results["orders"], measured_against(results)[-1]
     error, _ = fields_for(reference)
@@ -108,10 +110,10 @@ def draw_orders(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
             _legend(axes, theme)
     if not few:
         legend_outside(figure, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """RMSE of M > threshold against the share of pixels kept, the threshold at every point."""
     figure = new_figure(5.4, 3.7, theme)
     axes = figure.subplots()
@@ -134,10 +136,10 @@ def draw_thresholds(results: Results, paths: Sequence[Path], theme: Theme = LIGH
                       xytext=(4, 5), fontsize=7.5, color=theme.ink)
     _name(axes, theme, f"M > threshold, at {setting_title(results['in_question'])}", _SHARE_SEEN, "RMSE (m)")
     _legend(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """What is lost of the answer, and how like the masks stay, as more and more layers are randomised."""
     stages, chance = results["sanity"]["stages"], results["sanity"]["chance"]
     kinds = [kind for kind in ("direct", "retrained") if chance[kind]]
@@ -165,7 +167,7 @@ def draw_sanity(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -
     if kinds:
         _name(columns[1], theme, "masks, with those for the intact net", layers, "correlation")
         _legend(columns[1], theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _name(axes: Axes, theme: Theme, title: str, across: str, up: str) -> None:

@@ -24,6 +24,8 @@ class Theme:
     faint: str
     background: str
     methods: tuple[str, ...]
+    narrow: bool = False
+    """For a phone: axes stand one above the other."""
 
 
 LIGHT = Theme("#1c1d21", "#d9dade", "#ffffff", ("#c2570c", "#1f5fbf", "#6d7078", "#7a3fa0", "#12805c"))
@@ -33,9 +35,11 @@ _LINES: tuple[str, ...] = ("-", "--", ":")
 FEW = 4
 """Curves whose intervals can be told apart; of more, only the mask's is shaded."""
 _DPI = 200
+_NARROW_INCHES = 4.4
+"""Width of a narrow figure: what a phone shows with letters that can be read."""
 
 
-def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
 
     One plot against ground truth, where there is any, and one against N(I).
@@ -53,7 +57,7 @@ def draw_comparison(results: Results, paths: Sequence[Path], theme: Theme = LIGH
         figure.axes[0].legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=9)
     else:
         legend_outside(figure, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def method_colour(position: int, theme: Theme) -> str:
@@ -69,8 +73,9 @@ def method_style(position: int, theme: Theme) -> dict[str, Any]:
 
 def legend_outside(figure: Figure, theme: Theme) -> None:
     """One legend for all axes, beside them: of more methods than have room within."""
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, labelcolor=theme.ink,
-                  loc="outside right upper", fontsize=9, handlelength=2.8)
+    beside = {"loc": "outside lower center", "ncols": 2} if theme.narrow else {"loc": "outside right upper"}
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, labelcolor=theme.ink, fontsize=9,
+                  handlelength=2.8, **beside)
 
 
 def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> None:
@@ -96,10 +101,24 @@ def _draw_curves(axes: Axes, results: Results, reference: str, theme: Theme) -> 
 
 
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure of a width and height in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.background)
+    """An empty figure of a width and height in inches; of a narrow theme, at most _NARROW_INCHES wide."""
+    kind, width = (_Stacked, min(width, _NARROW_INCHES)) if theme.narrow else (Figure, width)
+    figure = kind(figsize=(width, height), layout="constrained", facecolor=theme.background)
     FigureCanvasAgg(figure)
     return figure
+
+
+class _Stacked(Figure):
+    """A figure whose axes side by side stand one above the other, each as high as the figure was."""
+
+    def subplots(self, nrows: int = 1, ncols: int = 1, **how: Any) -> Any:
+        """As Figure.subplots has it, and the same axes in the same shape."""
+        if nrows > 1 or ncols == 1:
+            return super().subplots(nrows, ncols, **how)
+        for ratios in (how, how.get("gridspec_kw", {})):
+            ratios.pop("width_ratios", None)
+        self.set_size_inches(self.get_figwidth(), self.get_figheight() * ncols)
+        return super().subplots(ncols, 1, **how).T
 
 
 def style_axes(axes: Axes, theme: Theme) -> None:
@@ -114,10 +133,11 @@ def style_axes(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.ink)
 
 
-def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure to every path; the suffix says which kind (.png, .svg, .pdf)."""
+def save_figure(figure: Figure, paths: Sequence[Path]) -> Figure:
+    """Write a figure to every path, the suffix says which kind (.png, .svg, .pdf); return it."""
     for path in paths:
         # without a date in it, the same results give the same file
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with atomic_path(path) as partial, rc_context({"svg.hashsalt": "depthcue"}):
             figure.savefig(partial, dpi=_DPI, metadata=metadata)
+    return figure

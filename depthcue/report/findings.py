@@ -12,9 +12,7 @@ from depthcue.report.findings_figures import draw_edges, draw_far, draw_objects
 from depthcue.report.provenance import Results
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table, setting_title
-
-ENOUGH_IMAGES = 8
-"""Below this many pictures a bootstrap interval is too narrow to rest a sentence on."""
+from depthcue.report.verdicts import ENOUGH, Verdict, counted, span, verdict
 
 Entry = dict[str, Any] | None
 
@@ -30,12 +28,30 @@ def in_words(results: Results) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def verdict(entry: Entry, reference: float = 0.0) -> str:
-    """`more`, `less`, or `open` where the interval holds the reference or rests on too few pictures."""
-    if entry is None or entry["images"] < ENOUGH_IMAGES:
-        return "open"
-    low, high = entry["ci95"]
-    return "more" if low > reference else "less" if high < reference else "open"
+def judged(entry: Entry, reference: float = 0.0) -> Verdict:
+    """The verdict on an entry; too few where there is none."""
+    return Verdict.TOO_FEW if entry is None else verdict(entry["ci95"], entry["images"], reference)
+
+
+def _than(entry: dict[str, Any], what: str, reference: float = 1.0) -> str:
+    """How an entry compares, to follow its number: "more than in …", "no clear difference to …"."""
+    found = judged(entry, reference)
+    if found is Verdict.TOO_FEW:
+        return f"but {counted(entry['images'])} are too few to tell whether that differs from {what}"
+    return f"{found.value} than {what}" if found.clear else f"{found.value} to {what}"
+
+
+def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
+    """A sentence on a difference: `clear` with its size and "more" or "less" in its braces, or else `otherwise`.
+
+    `otherwise` names what is compared; what may be said of it comes before, its numbers behind.
+    """
+    found = judged(entry)
+    if found.clear:
+        size = f"{abs(entry['value']):.2f} {found.value}"
+        return f"{clear.format(size)} ({_range(entry)})"
+    few = f"{counted(entry['images'])} are too few to tell a difference"
+    return f"{few if found is Verdict.TOO_FEW else found.value} {otherwise} ({_signed(entry)})"
 
 
 def _edges(found: Results) -> list[str]:
@@ -43,27 +59,27 @@ def _edges(found: Results) -> list[str]:
     geometry = found["at_equal_strength"][0] if found["at_equal_strength"] else None
     if geometry is not None and len(found["at_equal_strength"]) > 1 and not _of_one_kind(geometry):
         names = _kinds(geometry["of"]), _kinds(geometry["minus"])
-        difference = geometry["difference"]
-        how = verdict(difference)
-        sentences.append(
-            f"of edges equally strong in the picture, {names[0]} get {abs(difference['value']):.2f} {how} attention "
-            f"than {names[1]} ({_range(difference)}; an average pixel gets 1)" if how != "open" else
-            f"no clear difference of attention between {names[0]} and {names[1]} that are equally strong in the "
-            f"picture ({_signed(difference)}){_few(difference)}")
+        sentences.append(_difference(
+            geometry["difference"], f"of edges equally strong in the picture, {names[0]} get {{}} attention (an "
+            f"average pixel gets 1) than {names[1]}",
+            f"of attention between {names[0]} and {names[1]} that are equally strong in the picture"))
     fits = found["explained"]["all pixels"]
     if fits["strength"] is not None:
-        sentences.append(f"{_explains(fits)}{_few(fits['strength'])}")
+        sentences.append(_explains(fits))
     return [f"{sentence}." for sentence in sentences]
 
 
 def _explains(fits: dict[str, Entry]) -> str:
     strength, kind = fits["strength"], fits["kind_given_strength"]
     assert strength is not None and kind is not None
-    first = (f"the strength of edges explains {_share(strength)} of the mask's variance within pictures"
-             if verdict(strength) == "more" else
-             f"the strength of edges explains no clear share of the mask's variance within pictures "
-             f"({_share(strength)})")
-    if verdict(kind) == "more":
+    variance = "of the mask's variance within pictures"
+    if judged(strength) is Verdict.TOO_FEW:
+        return (f"{counted(strength['images'])} are too few to tell how much {variance} the strength of edges explains "
+                f"({_share(strength)}), and the kind of edge beyond it ({_share(kind)})")
+    first = (f"the strength of edges explains {_share(strength)} {variance}"
+             if judged(strength) is Verdict.MORE else
+             f"the strength of edges explains no clear share {variance} ({_share(strength)})")
+    if judged(kind) is Verdict.MORE:
         return f"{first}, and the kind of edge {_share(kind)} beyond it"
     return f"{first}, and no clear share is left to the kind of edge ({_share(kind)})"
 
@@ -75,23 +91,18 @@ def _objects(found: Results) -> list[str]:
     if small is None:
         sentences.append(f"no object below {small_below} of the picture is large enough to have an inside")
     else:
-        how = {"more": "more than", "less": "less than", "open": "not clearly other than"}[verdict(small, 1.0)]
         beside = "" if large is None else f"; inside those of {large_from} and more it is {_times(large)}"
         sentences.append(f"inside objects below {small_below} of the picture the mask is {_times(small)} its mean, "
-                         f"{how} in an average pixel{beside}{_few(small)}")
+                         f"{_than(small, 'in an average pixel')}{beside}")
     difference = found["small_minus_large"]["mask"]["at_equal_distance"]
     if difference is not None:
-        how = verdict(difference)
-        sentences.append(
-            f"equally far from the boundary, a pixel inside a small object gets {abs(difference['value']):.2f} {how} "
-            f"attention than one inside a large one ({_range(difference)})" if how != "open" else
-            f"no clear difference between small and large objects equally far from the boundary "
-            f"({_signed(difference)}){_few(difference)}")
+        sentences.append(_difference(
+            difference, "equally far from the boundary, a pixel inside a small object gets {} attention than one "
+            "inside a large one", "between small and large objects equally far from the boundary"))
     ratio = found["small"]["mask"]["ratio"]
     if ratio is not None:
-        how = {"more": "more than", "less": "less than", "open": "not clearly more or less than"}[verdict(ratio, 1.0)]
-        sentences.append(f"of a small object the inside gets {_times(ratio)} what its boundary gets, {how} as much"
-                         f"{_few(ratio)}")
+        sentences.append(f"inside a small object the mask is {_times(ratio)} what it is at its boundary, "
+                         f"{_than(ratio, 'there')}")
     return [f"{sentence}." for sentence in sentences]
 
 
@@ -101,36 +112,32 @@ def _far(found: Results) -> list[str]:
     if near is None or near["mask"] is None:
         sentences.append("too few pictures show where their vanishing point is")
     else:
-        how = {"more": "more than", "less": "less than", "open": "not clearly other than"}
         known = "known" if point["source"] == "the renderer" else "estimated"
+        between = near["mask_minus_edges"]
         sentences.append(
             f"within {near['within']:g} picture widths of the vanishing point ({known}, {point['images']} images) the "
-            f"mask is {_times(near['mask'])} its mean, {how[verdict(near['mask'], 1.0)]} in an average pixel; edges "
-            f"are {_times(near['edges'])} theirs, and the mask's share is "
-            f"{how[verdict(near['mask_minus_edges'])]} that of edges "
-            f"({_signed(near['mask_minus_edges'])}){_few(near['mask'])}")
+            f"mask is {_times(near['mask'])} its mean, {_than(near['mask'], 'in an average pixel')}")
+        sentences.append(
+            f"there edges are {_times(near['edges'])} theirs; mask minus edges: {_signed(between)}, "
+            f"{_WORDS[judged(between)]}")
         for like, entry in (("at equal edge strength", near["at_equal_strength"]),
                             ("in the same rows of the picture", near["in_the_same_rows"]["mask"])):
             if entry is not None:
-                sentences.append(
-                    f"{like} a pixel there gets {abs(entry['value']):.2f} {verdict(entry)} attention than elsewhere "
-                    f"({_range(entry)})" if verdict(entry) != "open" else
-                    f"{like} there is no clear difference between pixels there and elsewhere "
-                    f"({_signed(entry)}){_few(entry)}")
+                sentences.append(_difference(entry, f"{like} a pixel there gets {{}} attention than elsewhere",
+                                             f"between pixels there and elsewhere, {like}"))
     deep = found["by_depth"]
     if deep is not None and deep["far"]["mask"] is not None:
         far = deep["far"]
-        how = {"more": "more than", "less": "less than", "open": "not clearly other than"}
         sentences.append(
             f"from {far['from_m']:.3g} m on (by {deep['source']}) the mask is {_times(far['mask'])} its mean, "
-            f"{how[verdict(far['mask'], 1.0)]} in an average pixel, and edges are {_times(far['edges'])} theirs"
-            f"{_few(far['mask'])}")
+            f"{_than(far['mask'], 'in an average pixel')}; edges are {_times(far['edges'])} theirs")
     sky = found.get("sky")  # results of earlier versions have none
     if sky is not None and sky["kept"]["mask"] is not None:
+        images = sky["kept"]["mask"]["images"]
         sentences.append(
             f"the sky, which has no depth, is {_share(sky['share'])} of all pixels, and {_share(sky['kept']['mask'])} "
             f"of those with most mask lie in it (of as many edges {_share(sky['kept']['edges'])})"
-            f"{_few(sky['kept']['mask'])}")
+            f"{'' if images >= ENOUGH else f'; {counted(images)} are too few to tell'}")
     return [f"{sentence}." for sentence in sentences]
 
 
@@ -149,31 +156,26 @@ def _kinds(kinds: Sequence[str]) -> str:
     return " and ".join(plain.get(kind, kind) for kind in kinds)
 
 
+_WORDS = {Verdict.MORE: "the mask has more there than edges have",
+          Verdict.LESS: "the mask has less there than edges have", Verdict.NOT_CLEAR: "no clear difference",
+          Verdict.TOO_FEW: "too few images to tell"}
+
+
 def _range(entry: dict[str, Any]) -> str:
     """The interval of a difference whose sign is told beside it."""
-    low, high = sorted(abs(end) for end in entry["ci95"])
-    return f"{low:.2f} to {high:.2f}"
+    return span(sorted(abs(end) for end in entry["ci95"]), ".2f")
 
 
 def _signed(entry: dict[str, Any]) -> str:
-    low, high = entry["ci95"]
-    return f"{entry['value']:+.2f}, {low:+.2f} to {high:+.2f}"
+    return f"{entry['value']:+.2f}, {span(entry['ci95'], '+.2f')}"
 
 
 def _times(entry: dict[str, Any]) -> str:
-    low, high = entry["ci95"]
-    return f"{entry['value']:.2f} times ({low:.2f} to {high:.2f})"
+    return f"{entry['value']:.2f} times ({span(entry['ci95'], '.2f')})"
 
 
 def _share(entry: dict[str, Any]) -> str:
-    low, high = entry["ci95"]
-    return f"{entry['value']:.1%} ({low:.1%} to {high:.1%})"
-
-
-def _few(entry: Entry) -> str:
-    """What is said of numbers on too few pictures."""
-    return "" if entry is None or entry["images"] >= ENOUGH_IMAGES else \
-        f"; {entry['images']} images are too few to tell"
+    return f"{entry['value']:.1%} ({span(entry['ci95'], '.1%')})"
 
 
 _CAPTIONS = {
@@ -287,8 +289,7 @@ def _compared(names: list[str], bins: list[dict[str, Any]]) -> tuple[tuple[str, 
 def _number(entry: dict[str, Any] | None) -> str:
     if entry is None:
         return "–"
-    low, high = entry["ci95"]
-    return f"{entry['value']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{entry['value']:.2f} ({span(entry['ci95'], '.2f')})"
 
 
 def _percent(entry: dict[str, Any] | None) -> str:
@@ -296,11 +297,11 @@ def _percent(entry: dict[str, Any] | None) -> str:
 
 
 def _percents(entry: dict[str, Any] | None) -> str:
-    return "–" if entry is None else f"{entry['value']:.1%} ({entry['ci95'][0]:.1%} to {entry['ci95'][1]:.1%})"
+    return "–" if entry is None else _share(entry)
 
 
 def _interval(entry: dict[str, Any] | None, percent: bool = False) -> str:
     if entry is None:
         return "–"
-    (low, high), style = entry["ci95"], "+.1%" if percent else "+.2f"
-    return f"{entry['value']:{style}} ({low:{style}} to {high:{style}})"
+    style = "+.1%" if percent else "+.2f"
+    return f"{entry['value']:{style}} ({span(entry['ci95'], style)})"

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from depthcue.report.figures import LIGHT, Theme, new_figure, save_figure, style_axes
 from depthcue.report.provenance import TRUTH, Results
+from depthcue.report.verdicts import ENOUGH
 
 Entries = Sequence[dict[str, Any] | None]
 _DASHED = (0, (4, 3))
-_ENOUGH = 4
-"""A bin that fewer images have is noise and is not drawn, where others have more."""
 
 
-def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention against strength for every kind of edge, and what strength and kind explain."""
     figure = new_figure(9.6, 3.7, theme)
     curves, bars = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -47,10 +47,10 @@ def draw_edges(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> N
     bars.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
     _name(bars, theme, "variance of the mask explained", "", "share of the variance within pictures")
     _legend(bars, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention of mask and edges inside objects and at their boundary, against the size of the object."""
     figure = new_figure(6.6, 3.9, theme)
     axes = figure.subplots()
@@ -67,10 +67,10 @@ def draw_objects(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) ->
           "attention")
     _at_one(axes, theme)
     _legend(axes, theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
-def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Attention of mask and edges against distance from the vanishing point, depth, and row: what there is of them."""
     near, deep, rows = found["by_distance"], found["by_depth"], found["by_row"]
     panels = [panel for panel in (near, deep, rows) if panel is not None]
@@ -99,7 +99,7 @@ def draw_far(found: Results, paths: Sequence[Path], theme: Theme = LIGHT) -> Non
     for axes in figure.axes:
         _at_one(axes, theme)
     _legend(figure.axes[0], theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _both(axes: Axes, places: Sequence[float], bins: Sequence[dict[str, Any]], theme: Theme) -> None:
@@ -109,8 +109,8 @@ def _both(axes: Axes, places: Sequence[float], bins: Sequence[dict[str, Any]], t
 
 def _curve(axes: Axes, places: Sequence[float], entries: Entries, colour: str, label: str,
            dashed: bool = False) -> None:
-    """A line with its interval shaded, over the bins that have one."""
-    least = min(_ENOUGH, max((entry["images"] for entry in entries if entry is not None), default=0))
+    """A line with its interval shaded, over the bins that have one; of too few images only where no bin has enough."""
+    least = min(ENOUGH, max((entry["images"] for entry in entries if entry is not None), default=0))
     there = [(place, entry) for place, entry in zip(places, entries, strict=True)
              if entry is not None and entry["images"] >= least]
     if not there:

@@ -8,9 +8,10 @@ import numpy as np
 from depthcue.imaging import Rgb, panel
 from depthcue.report.compare_edges import duration
 from depthcue.report.gallery import read_tile, save_panels
-from depthcue.report.provenance import Results, too_few
+from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, Picture, Section
 from depthcue.report.tables import Table
+from depthcue.report.verdicts import Verdict, span, too_few, verdict
 
 DIRECT, LEARNED = "eq3", "eq4"
 LABELS = {DIRECT: "Eq. (3)", LEARNED: "Eq. (4)", "eq5": "Eq. (5)"}
@@ -57,13 +58,13 @@ def sentences(results: Results) -> tuple[str, ...]:
     if LEARNED not in ways:
         return ()
     direct, learned = ways[DIRECT], ways[LEARNED]
-    low, high = direct[f"objective_minus_{LEARNED}_ci95"]
-    if high < 0 or low > 0:
-        said.append(f"Searched for each picture, masks reach {'a lower' if high < 0 else 'a higher'} objective than "
-                    f"the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} (difference "
-                    f"{low:+.2f} to {high:+.2f}).")
-    low, high = direct[f"roughness_minus_{LEARNED}_ci95"]
-    if high < 0 or low > 0:
+    interval = direct[f"objective_minus_{LEARNED}_ci95"]
+    found = verdict(interval, results["images"])
+    if found.clear:
+        said.append(f"Searched for each picture, masks reach {'a lower' if found is Verdict.LESS else 'a higher'} "
+                    f"objective than the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} "
+                    f"(difference {span(interval, '+.2f')}).")
+    if verdict(direct[f"roughness_minus_{LEARNED}_ci95"], results["images"]).clear:
         smoothed = smoothing(results)
         they = f"With {smoothed} they" if smoothed else "They"
         said.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
@@ -72,7 +73,7 @@ def sentences(results: Results) -> tuple[str, ...]:
     if costs[DIRECT]["quartiles"][0] > costs[LEARNED]["quartiles"][1]:
         said.append(f"A search takes {duration(costs[DIRECT]['median'])} a picture, the mask net "
                     f"{duration(costs[LEARNED]['median'])}.")
-    return (*said, *too_few(results)) if said else ()
+    return (*said, *too_few(results["images"]))
 
 
 def _rougher(roughness: float, other: float) -> str:

@@ -33,19 +33,26 @@ from depthcue.report.provenance import (
     read_results,
 )
 from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
+from depthcue.report.tables import setting_name
+from depthcue.report.verdicts import INTERVALS
 
 
 def section(results: Results, folder: Path) -> Section:
     """The section of a demo's document; what it compared lies in results files of their own."""
     video = results["video"]
+    where = video.get("where")  # results of earlier versions have none
+    lies = "" if where is None else (
+        f" Of what is kept, {where[0]:.0%} lies in the upper third of the picture, {where[1]:.0%} in the middle and "
+        f"{where[2]:.0%} in the lower third.")
     film = Picture(video["overlay"], (
-        f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. Watch the road ahead, "
-        "where it meets the horizon, and the feet of things that stand on the ground. With the mask itself, and the "
-        f"depth seen with and without it: {video['panel']}, beside this page."))
+        f"A short drive, masked frame by frame; the mean of the mask is {video['mean']:.0%}. What is kept glows, what "
+        f"is hidden is dark.{lies} With the mask itself, and the depth seen with and without it: {video['panel']}, "
+        "beside this page."), poster=video.get("poster"))
     return Section(
         "Turn the dial", (),
         lead="What does the mask net keep, and what can be seen from that alone? Every room and road is made up and "
-        "rendered by depthcue, so the true distance of each pixel is known.",
+        "rendered by depthcue, so the true distance of each pixel is known. The sky has none: it is grey in the true "
+        "depth, and no net learned what to say there, so the distance that the depth net shows for it means nothing.",
         gallery=tuple(results["gallery"]), films=(film,))
 
 
@@ -69,6 +76,8 @@ def section_of(results: Results, folder: Path) -> Section:
 
 
 TITLE = "What a network looks at when it sees depth"
+_SHARE = 0.2
+"""The share of pixels of which a headline tells."""
 _MANY_ROWS = 12
 """Tables with more are folded away."""
 
@@ -118,7 +127,8 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
             section["title"] += f": {', '.join(data_specs(part.results))}"
     write_text(out, _environment().get_template("page.html.j2").render(
         title=title, sections=sections, warnings=warnings, version=__version__, colours=colour_tables(),
-        depth_gradient=depth_gradient(), newcomer=any(part.results["command"] == "demo" for part in parts)))
+        depth_gradient=depth_gradient(), intervals=INTERVALS,
+        newcomer=any(part.results["command"] == "demo" for part in parts)))
     return warnings
 
 
@@ -147,11 +157,37 @@ def _shown(part: _Part, workplace: Path, pictures: bool) -> dict[str, Any]:
         return {
             "title": section.title, "lead": section.lead, "sentences": section.sentences,
             "in_short": in_short(part.results), "provenance": provenance(part.results),
+            "headline": headline(part.results),
             "tables": [(table, len(table.rows) > _MANY_ROWS) for table in section.tables],
             # before the plots, which take longer: a picture that is missing is told at once
             **(_pictures(section, folder, workplace) if pictures else _NO_PICTURES),
-            "plots": [(plot.caption, *plot_uris(plot.draw, workplace)) for plot in section.plots],
+            "plots": [(plot.caption, plot_uris(plot.draw, workplace)) for plot in section.plots],
         }
+
+
+def headline(results: Results) -> list[tuple[str, str]]:
+    """The numbers of a comparison or an evaluation to read first, each with what it is: errors against both measures.
+
+    None of other commands.
+    """
+    if results["command"] == "compare-edges":
+        entry = min(results["curves"]["mask"], key=lambda entry: abs(entry["sparseness"] - _SHARE))
+        what = f"from the {entry['sparseness']:.0%} of the pixels that the mask keeps"
+        truth, target, whole = entry["rmse"] if results["ground_truth"] else None, entry["rmse_to_target"], \
+            results["target"]["rmse"] if results["ground_truth"] else None
+    elif results["command"] == "evaluate":
+        asked = results["in_question"]
+        entry = next(entry for entry in results["table"]
+                     if entry["weights"] == asked["weights"] and setting_name(entry) == setting_name(asked))
+        what = f"through soft masks with a mean of {entry['mean']:.0%}"
+        truth, target, whole = (entry["soft"]["truth"]["rmse"], entry["soft"]["target"]["rmse"],
+                                results["original"]["rmse"]) if results["ground_truth"] else (
+            None, entry["soft"]["target"]["rmse"], None)
+    else:
+        return []
+    numbers = [] if whole is None else [(f"{whole:.2f} m", "RMSE of whole pictures, against the true depth"),
+                                        (f"{truth:.2f} m", f"RMSE {what}, against the true depth")]
+    return [*numbers, (f"{target:.2f} m", f"RMSE {what}, against what the depth net sees in the whole picture")]
 
 
 _NO_PICTURES: dict[str, Any] = {"gallery": None, "films": [], "pictures": [], "examples": []}
@@ -160,7 +196,8 @@ _NO_PICTURES: dict[str, Any] = {"gallery": None, "films": [], "pictures": [], "e
 def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]:
     return {
         "gallery": page_gallery(section.gallery, folder) if section.gallery else None,
-        "films": [(film.caption, film_uri(folder, film.path)) for film in section.films],
+        "films": [(film.caption, film_uri(folder, film.path),
+                   None if film.poster is None else picture_uri(folder, film.poster)) for film in section.films],
         "pictures": [(picture.caption, picture_uri(folder, picture.path) if picture.draw is None
                       else drawn_uri(picture.draw, workplace)) for picture in section.pictures if picture.on_page],
         "examples": [(example.name, [

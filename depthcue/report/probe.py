@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.probe_figures import (
-    ENOUGH,
     PITCH_SLOPE,
     POSITION_SIZE_AT_3,
     SENTENCES,
@@ -26,6 +25,7 @@ from depthcue.report.probe_figures import (
     draw_experiment,
     draw_profile,
     drawable,
+    judged,
     profiles_of,
     seen_and_believed,
     supported,
@@ -34,8 +34,9 @@ from depthcue.report.probe_figures import (
 from depthcue.report.provenance import Results
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
+from depthcue.report.verdicts import Verdict, too_few
 
-_CLEAR = 0.2
+_FOLLOWED = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
 
 
@@ -77,11 +78,8 @@ def in_words(results: Results) -> list[str]:
         pictures = "1 picture" if unreadable == 1 else f"{unreadable} pictures"
         sentences.append(f"{cases} left out by stated rules, and {pictures} could not be read; the reasons are in the "
                          "table.")
-    most = max((entry["cases"] for entry in results["experiments"]), default=ENOUGH)
-    if 0 < most < ENOUGH:
-        sentences.append(f"With only {'1 case' if most == 1 else f'{most} cases'} of each experiment, the numbers say "
-                         "little.")
-    return sentences
+    most = max((entry["cases"] for entry in results["experiments"]), default=0)
+    return [*sentences, *(too_few(most, "case") if most else ())]
 
 
 def profile_in_words(results: Results) -> list[str]:
@@ -89,9 +87,10 @@ def profile_in_words(results: Results) -> list[str]:
     name = results["target_net"]["name"]
     sentences = []
     for stage in results["stages"]:
-        known = [weight for weight in results["profile"] if weight["stage"] == stage and supported(weight)]
-        followed = sorted((weight for weight in known if weight["ci95"][0] > _CLEAR), key=lambda one: -one["value"])
-        ignored = [weight for weight in known if weight["ci95"][1] < _CLEAR]
+        known = [weight for weight in results["profile"] if weight["stage"] == stage]
+        followed = sorted((weight for weight in known if judged(weight, _FOLLOWED) is Verdict.MORE),
+                          key=lambda one: -one["value"])
+        ignored = [weight for weight in known if judged(weight, _FOLLOWED) is Verdict.LESS]
         parts = []
         if followed:
             parts.append("goes by " + ", ".join(_weight(weight) for weight in followed))
@@ -137,8 +136,8 @@ def _position_size(entry: dict[str, Any], on_roads: bool) -> list[str]:
     sentences = []
     values = {value["name"]: value for value in entry["values"]}
     difference = values.get("slope, position minus size")
-    if difference and supported(difference) and (difference["ci95"][0] > 0 or difference["ci95"][1] < 0):
-        winner, loser = ("position", "size") if difference["ci95"][0] > 0 else ("size", "position")
+    if difference and judged(difference).clear:
+        winner, loser = ("position", "size") if judged(difference) is Verdict.MORE else ("size", "position")
         sentences.append(f"Where they are in conflict ({entry['stage']}), {winner} outweighs {loser}: the slopes "
                          f"differ by {digits(abs(difference['value']))} "
                          f"({bounds({'ci95': sorted(map(abs, difference['ci95']))})}).")

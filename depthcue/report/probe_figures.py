@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from depthcue.report.figures import LIGHT, Theme, method_colour, new_figure, save_figure, style_axes
 from depthcue.report.provenance import Results
+from depthcue.report.verdicts import Verdict, apart, sorted_out, verdict
 
-ENOUGH = 5
-"""Cases below which an interval over them is no ground for a sentence."""
 TOLD_AXIS = "ratio of distances to which the cue is turned"
 """Of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
@@ -22,7 +22,12 @@ _MOST_NAMED = 4
 
 def supported(value: dict[str, Any]) -> bool:
     """Whether a number comes from enough cases to be spoken of."""
-    return bool(value["ci95"]) and int(value["n"]) >= ENOUGH
+    return judged(value) is not Verdict.TOO_FEW
+
+
+def judged(value: dict[str, Any], reference: float = 0.0) -> Verdict:
+    """The verdict on a number over cases."""
+    return verdict(value["ci95"], value["n"], reference)
 
 
 def digits(number: float, places: int = 2) -> str:
@@ -48,14 +53,14 @@ def camera(entry: dict[str, Any], on_roads: bool) -> list[str]:
 def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
     """Which looks add to the error, and which do not; the published errors beside them."""
     added = [value for value in entry["values"] if "condition" in value and supported(value)]
-    worse = sorted((value for value in added if value["ci95"][0] > 0), key=lambda value: -value["value"])
+    worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
     sentences = []
     if worse:
         named = ", ".join(f"{value['condition']} (+{value['value']:.3f})" for value in worse[:_MOST_NAMED])
         sentences.append(f"Its error ({entry['stage']}) grows most with: {named}.")
-    unmoved = [value["condition"] for value in added if value["ci95"][0] <= 0 <= value["ci95"][1]]
+    unmoved = [value["condition"] for value in added if judged(value) is Verdict.NOT_CLEAR]
     if unmoved:
-        sentences.append(f"No change of its error ({entry['stage']}) is found with: {', '.join(unmoved)}.")
+        sentences.append(f"No clear change of its error ({entry['stage']}) with: {', '.join(unmoved)}.")
     if sentences and on_roads:
         published = ", ".join(f"{look} {error:.3f}" for look, error in APPEARANCE_ABS_REL.items())
         sentences.append(f"Published abs rel of MonoDepth on KITTI frames: {published}.")
@@ -65,11 +70,10 @@ def appearance(entry: dict[str, Any], on_roads: bool) -> list[str]:
 def occlusion(entry: dict[str, Any], on_roads: bool) -> list[str]:
     """Whether the order that overlap tells is seen more often than by chance."""
     right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
-    if right is None or not supported(right) or right["ci95"][0] <= 0.5 <= right["ci95"][1]:
+    if right is None or not judged(right, 0.5).clear:
         return []
-    than = "more" if right["value"] > 0.5 else "less"
-    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), {than} "
-            "often than by chance."]
+    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), "
+            f"{judged(right, 0.5).value} often than by chance."]
 
 
 def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
@@ -79,11 +83,11 @@ def unfamiliar(entry: dict[str, Any], on_roads: bool) -> list[str]:
             if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]
     sentences = [f"Of obstacles with their shadow ({entry['stage']}) it sees: {', '.join(seen)}."] if seen else []
     shadow = values.get("share of an obstacle's pixels seen, unfamiliar, what the shadow adds")
-    if shadow and (shadow["ci95"][0] > 0 or shadow["ci95"][1] < 0):
+    if shadow and judged(shadow).clear:
         sentences.append(f"The shadow {'adds' if shadow['value'] > 0 else 'takes'} {digits(abs(shadow['value']))} "
                          f"of an unfamiliar thing's pixels ({bounds(shadow)}; {entry['stage']}).")
     elif shadow:
-        sentences.append(f"No effect of the shadow on unfamiliar things is found ({bounds(shadow)} of their pixels; "
+        sentences.append(f"No clear effect of the shadow on unfamiliar things ({bounds(shadow)} of their pixels; "
                          f"{entry['stage']}).")
     return sentences
 
@@ -108,11 +112,10 @@ def beside_others(results: Results) -> list[str]:
                   if supported(weight) and weight["stage"] in same}
         pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results["profile"]
                  if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
-        for word, cues in (("more", [one for one, two in pairs if one["ci95"][0] > two["ci95"][1]]),
-                           ("less", [one for one, two in pairs if one["ci95"][1] < two["ci95"][0]])):
-            if cues:
-                named = ", ".join(f"{weight['cue']} ({weight['stage']})" for weight in cues)
-                sentences.append(f"{name} follows {named} {word} than {other['target_net']['name']}.")
+        found = sorted_out((f"{one['cue']} ({one['stage']})",
+                            apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
+        sentences += [f"{name} follows {', '.join(cues)} {each.value} than {other['target_net']['name']}."
+                      for each, cues in found.items() if each.clear and cues]
     return sentences
 
 
@@ -137,17 +140,10 @@ def seen_and_believed(results: Results) -> list[tuple[str, dict[str, Any], dict[
 
 def where_the_mask_lies(results: Results) -> list[str]:
     """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
-    densely: dict[str, list[str]] = {"more": [], "less": []}
-    for name, weight, lift in seen_and_believed(results):
-        if not (supported(weight) and supported(lift)):
-            continue
-        named = f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})"
-        if lift["ci95"][0] > 1:
-            densely["more"].append(named)
-        elif lift["ci95"][1] < 1:
-            densely["less"].append(named)
-    return [f"Its mask lies on the pixels of a turned cue {word} densely than evenly for: {', '.join(cues)}."
-            for word, cues in densely.items() if cues]
+    found = sorted_out((f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})", judged(lift, 1.0))
+                       for name, weight, lift in seen_and_believed(results) if supported(weight))
+    return [f"Its mask lies on the pixels of a turned cue {each.value} densely than evenly for: {', '.join(cues)}."
+            for each, cues in found.items() if each.clear and cues]
 
 POSITION_SIZE_AT_3 = {"MonoDepth": {"both": 3.16, "position": 3.37, "size": 1.08},
                       "DPT-Hybrid": {"both": 3.01, "position": 1.99, "size": 1.06}}
@@ -162,7 +158,7 @@ MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
 _SAME_TRUTH = 0.06
 
 
-def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> None:
+def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw one experiment on one stage: a panel for each pair of axes and for each group of bars.
 
     Curves have shaded 95% intervals, bars have lines; the truth is dashed.
@@ -190,7 +186,7 @@ def draw_experiment(entry: dict[str, Any], on_roads: bool, paths: Sequence[Path]
         axes.set_ylabel(label[1], color=theme.ink, fontsize=9)
         style_axes(axes, theme)
         axes.legend(frameon=False, labelcolor=theme.ink, fontsize=7.5, loc="best", handlelength=3.0)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def drawable(entry: dict[str, Any]) -> bool:
@@ -282,7 +278,7 @@ def _draw_published(axes: Axes, curves: Sequence[dict[str, Any]], theme: Theme) 
 
 
 def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths: Sequence[Path],
-                 theme: Theme = LIGHT) -> None:
+                 theme: Theme = LIGHT) -> Figure:
     """Draw weights of cues as bars with 95% intervals, one colour a network, so that networks can be laid side by side.
 
     Args:
@@ -304,7 +300,7 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[dict[str, Any]]]], paths
               for _, profile in profiles]
     _draw_rows(axes, names, series, [network for network, _ in profiles], theme)
     _draw_weight_axis(axes, "share of the true change of depth that is followed when this cue alone tells it", theme)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
@@ -315,7 +311,7 @@ def _draw_weight_axis(axes: Axes, label: str, theme: Theme) -> None:
 
 
 def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]], paths: Sequence[Path],
-                     theme: Theme = LIGHT) -> None:
+                     theme: Theme = LIGHT) -> Figure:
     """Draw the weights of cues beside how densely the mask lies on the pixels that carry them.
 
     Args:
@@ -330,7 +326,7 @@ def draw_beside_mask(cues: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
     _draw_weight_axis(left, "weight of the cue", theme)
     right.axvline(1.0, color=theme.ink, linewidth=0.8, linestyle=(0, (4, 3)))
     right.set_xlabel("mask on its pixels, times an even one", color=theme.ink, fontsize=9)
-    save_figure(figure, paths)
+    return save_figure(figure, paths)
 
 
 def profiles_of(results: Results) -> list[tuple[str, list[dict[str, Any]]]]:

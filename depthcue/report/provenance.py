@@ -22,12 +22,10 @@ from typing import Any
 from depthcue import documents
 from depthcue.errors import DepthcueError
 from depthcue.files import SCHEMA
+from depthcue.report.verdicts import INTERVALS
 
 Results = dict[str, Any]
 """A results document as `json.load` gives it."""
-
-FEW = 10
-"""Below so many images a bootstrap interval is too narrow: it knows no image but those it has seen."""
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
 """What errors can be measured against."""
@@ -69,12 +67,6 @@ def fields_for(reference: str) -> tuple[str, str]:
     return ("rmse", "minus_mask") if reference == TRUTH else ("rmse_to_target", "to_target_minus_mask")
 
 
-def too_few(results: Results) -> list[str]:
-    """A sentence of warning where there are so few images that intervals over them say little; none otherwise."""
-    images = results["images"]
-    return [] if images >= FEW else [f"With only {images} images, the intervals say little."]
-
-
 Fact = tuple[str, str]
 """A label and what it says."""
 
@@ -89,6 +81,7 @@ def provenance(results: Results) -> tuple[Fact, ...]:
         ("depth net", _named(_nets(results, "target_net"))),
         ("mask net", _named(_nets(results, "weights"))),
         ("seed", str(results.get("seed", ""))),
+        ("intervals", _intervals(results)),
         ("machine", ", ".join(str(machine[part]) for part in ("processor", "gpu", "platform") if machine.get(part))),
         ("versions", ", ".join([f"depthcue {results.get('revision', 'unknown')}",
                                 *(f"{part} {machine[part]}" for part in ("torch", "python") if part in machine)])),
@@ -159,6 +152,13 @@ def _compared(command: str, places: Sequence[int], documents: Sequence[Results])
     revisions = list(dict.fromkeys(str(results.get("revision")) for results in documents))
     older = f" But they were measured by different revisions ({', '.join(revisions)})." if len(revisions) > 1 else ""
     return f"{sections} saw the same images with the same depth net and differ in {why}: they can be compared.{older}"
+
+
+def _intervals(results: Results) -> str:
+    """What the intervals of a document are; nothing where it has none."""
+    if results["command"] in ("bench", "demo"):
+        return ""
+    return INTERVALS.replace("images", "scenes") if results["command"] == "probe" else INTERVALS
 
 
 def _command(results: Results) -> str:

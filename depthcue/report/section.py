@@ -3,10 +3,13 @@
 import base64
 import dataclasses
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
@@ -17,6 +20,8 @@ from depthcue.report.provenance import (
 )
 from depthcue.report.tables import Table
 
+_OUTLINE = re.compile(rb' d="[^"]*"')
+_DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 """What every browser shows, by the name Pillow has for it."""
 
@@ -54,14 +59,30 @@ def drawn_uri(draw: Callable[[Path], object], workplace: Path) -> str:
     return _uri("image/png", path.read_bytes())
 
 
-def plot_uris(draw: Callable[[Sequence[Path], Theme], None], workplace: Path) -> tuple[str, str]:
-    """A plot as vectors, for a light and for a dark page."""
+@dataclass(frozen=True)
+class PlotUris:
+    """A plot as vectors: for a light and a dark page, and drawn anew for the light and dark page of a phone."""
+
+    light: str
+    dark: str
+    narrow_light: str
+    narrow_dark: str
+
+
+def plot_uris(draw: Callable[[Sequence[Path], Theme], Figure], workplace: Path) -> PlotUris:
+    """A plot for every page that it may stand on."""
     uris = []
-    for theme in (LIGHT, DARK):
-        path = workplace / "plot.svg"
-        draw([path], theme)
-        uris.append(_uri("image/svg+xml", path.read_bytes()))
-    return uris[0], uris[1]
+    for narrow in (False, True):
+        for theme in (LIGHT, DARK):
+            path = workplace / "plot.svg"
+            draw([path], dataclasses.replace(theme, narrow=narrow))
+            uris.append(_uri("image/svg+xml", _shortened(path.read_bytes())))
+    return PlotUris(*uris)
+
+
+def _shortened(drawing: bytes) -> bytes:
+    """An SVG whose outlines have two decimals, a hundredth of a point: half the bytes."""
+    return _OUTLINE.sub(lambda outline: _DECIMALS.sub(rb"\1", outline[0]), drawing)
 
 
 def _read(folder: Path, path: str) -> bytes:
@@ -84,8 +105,8 @@ class Plot:
     name: str
     """Of its files, without a suffix."""
     caption: str
-    draw: Callable[[Sequence[Path], Theme], None]
-    """Draws into every path; the suffix says which kind (.png, .svg, .pdf)."""
+    draw: Callable[[Sequence[Path], Theme], Figure]
+    """Draws into every path, the suffix says which kind (.png, .svg, .pdf), and returns what was drawn."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +120,8 @@ class Picture:
     """Draws it into a png; None where the command left it."""
     on_page: bool = True
     """Whether a page shows it; not where it shows the same in another way."""
+    poster: str | None = None
+    """Of a film: the picture that stands for it until it plays, relative to the folder of the results."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from depthcue.report.provenance import TARGET, TRUTH, Results, fields_for, measured_against
+from depthcue.report.verdicts import Verdict, number, sorted_out, verdict
 
 LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
@@ -71,8 +72,7 @@ def curves_table(results: Results, reference: str) -> Table:
         row = [f"{entry['sparseness']:.0%}", f"{entry[error]:.3f}"]
         for other in others:
             theirs = results["curves"][other][position]
-            low, high = theirs[f"{difference}_ci95"]
-            row += [f"{theirs[error]:.3f}", f"{theirs[difference]:+.3f} ({low:+.3f} to {high:+.3f})"]
+            row += [f"{theirs[error]:.3f}", number(theirs, difference, "+.3f")]
         rows.append(tuple(row))
     if reference == TRUTH:
         rows.append(("100%", f"{results['target']['rmse']:.3f}", *[""] * (2 * len(others))))
@@ -134,21 +134,21 @@ def in_words(results: Results, share: float = 0.2) -> str:
     error, difference = fields_for(reference)
     mask = min(results["curves"]["mask"], key=lambda entry: abs(entry["sparseness"] - share))
     position = results["curves"]["mask"].index(mask)
-    found: dict[str, list[str]] = {"": [], " (less than with the mask)": [], " (no clear difference)": []}
-    parts = []
+    verdicts, errors = {}, {}
     for method, entries in results["curves"].items():
-        if method == "mask":
-            continue
-        low, high = entries[position][f"{difference}_ci95"]
-        verdict = "" if low > 0 else " (less than with the mask)" if high < 0 else " (no clear difference)"
-        parts.append(f"{entries[position][error]:.2f} m with {label_of(method)}{verdict}")
-        found[verdict].append(f"{label_of(method)} ({entries[position][error]:.2f} m)")
+        if method != "mask":
+            verdicts[method] = verdict(entries[position][f"{difference}_ci95"], results["images"])
+            errors[method] = f"{entries[position][error]:.2f} m"
+    said = {Verdict.MORE: "", Verdict.LESS: " (less than with the mask)", Verdict.NOT_CLEAR: " (no clear difference)",
+            Verdict.TOO_FEW: " (too few images to tell)"}
+    parts = [f"{errors[method]} with {label_of(method)}{said[found]}" for method, found in verdicts.items()]
     whole = f"; from the whole picture it is {results['target']['rmse']:.2f} m" if reference == TRUTH else ""
     against = "" if reference == TRUTH else ", measured against what it sees in the whole picture"
     others = f", {' and '.join(parts)}" if parts else ""
     if len(parts) > MANY:
-        words = {"": "more with", " (less than with the mask)": "less with", " (no clear difference)": "no clear "
-                 "difference with"}
-        others = "; ".join(["", *(f"{words[verdict]} {', '.join(ways)}" for verdict, ways in found.items() if ways)])
+        words = {Verdict.MORE: "more with", Verdict.LESS: "less with", Verdict.NOT_CLEAR: "no clear difference with",
+                 Verdict.TOO_FEW: "too few images to tell with"}
+        others = "; ".join(["", *(f"{words[found]} " + ", ".join(f"{label_of(way)} ({errors[way]})" for way in ways)
+                                  for found, ways in sorted_out(verdicts.items()).items() if ways)])
     return (f"With {mask['sparseness']:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
             f"chooses them{others}{whole}{against}.")

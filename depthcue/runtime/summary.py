@@ -299,7 +299,10 @@ def _fingerprint_files(source: Input) -> list[Path]:
 
 
 def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[str], list[list[str]]]:
-    """The summary for a person: title, columns and rows; of many inputs the first and those that failed."""
+    """The summary for a person: title, columns and rows; of many inputs the first and those that failed.
+
+    Inputs are worked on side by side: their seconds add up to more than the run took.
+    """
     totals = summary["totals"]
     title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked, {totals['frames']} frames in "
              f"{totals['seconds']:.1f} s ({summary['backend']}), written to {out}")
@@ -311,7 +314,7 @@ def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[s
              f"{entry['seconds']:.2f}", _state(entry)] for entry in shown]
     if len(shown) < totals["inputs"]:
         rows.append([f"and {totals['inputs'] - len(shown)} more, see {SUMMARY}", "", "", "", ""])
-    return title, ["input", "frames", "pixels kept", "seconds", ""], rows
+    return title, ["input", "frames", "pixels kept", "open to done (s)", ""], rows
 
 
 def _state(entry: dict[str, Any]) -> str:

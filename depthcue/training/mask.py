@@ -127,8 +127,11 @@ class MaskTraining(TrainingOptions):
 
 
 def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
-               progress: Progress | None = None) -> Path:
+               progress: Progress | None = None, target_net: DepthNet | None = None) -> Path:
     """Train a mask net and write OUT/mask.safetensors with its card; returns that path.
+
+    Args:
+        target_net: the depth net itself, where `what.target` is no more than its name.
 
     Raises:
         DepthcueError: wrong options, target or data; a run that is there already, or differs from the one to resume.
@@ -136,7 +139,8 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
     """
     what.check()
     accelerator = accelerator_for(device)
-    target = load_depth_net(what.target, accelerator.device)
+    target = load_depth_net(what.target, accelerator.device) if target_net is None else target_net.to(
+        accelerator.device)
     require_gradients(target, "training a mask net")
     target.to(memory_format=torch.channels_last)
     net = _net(what, target)

@@ -54,6 +54,8 @@ def test_the_folder_holds_what_the_page_shows(tour: Tour, tmp_path: Path, monkey
         lams = [step["lambda"] for step in still["steps"]]
         assert lams == sorted(lams) and all(0 <= step["mean"] <= 1 for step in still["steps"])
     assert 0 <= results["video"]["mean"] <= 1
+    assert sum(results["video"]["where"]) == pytest.approx(1, abs=0.01)
+    assert '<video src="data:video/mp4' in page and 'poster="data:image/png' in page
     with av.open(str(out / results["video"]["overlay"])) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
     assert not list(out.rglob(".depthcue-*"))

@@ -59,7 +59,7 @@ def test_raising_every_score_changes_nothing() -> None:
     torch.testing.assert_close(known.grad.sum(dim=(1, 2, 3)), torch.zeros(2, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
-def test_seen_binary_is_0_and_1_with_the_gradient_of_the_soft_mask() -> None:
+def test_straight_through_is_0_and_1_with_the_gradient_of_the_soft_mask() -> None:
     share = torch.tensor([0.25, 0.5], dtype=torch.float64)
     soft, hard = scores().requires_grad_(), scores().requires_grad_()
     (normalised_to(soft, share) * scores(1)).sum().backward()

@@ -83,4 +83,5 @@ def test_the_section_draws_the_choices_and_names_what_was_left_out(tmp_path: Pat
 def test_results_without_costs_are_told_as_before(tmp_path: Path) -> None:
     told = section(comparison_results(), tmp_path)
     assert [plot.name for plot in told.plots] == ["comparison"] and len(told.sentences) == 1
-    assert section(comparison_results() | {"images": 4}, tmp_path).sentences[-1].startswith("With only 4 images")
+    few = section(comparison_results() | {"images": 4}, tmp_path).sentences
+    assert few[-1].startswith("4 images are too few to tell") and "with edges (too few images to tell)" in few[0]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from depthcue.report.figures import DARK
-from depthcue.report.findings import in_words, section, size_names, verdict
+from depthcue.report.findings import in_words, judged, section, size_names
 from depthcue.report.section import draw_plots
+from depthcue.report.verdicts import Verdict
 
 
 def _entry(value: float, spread: float = 0.1, images: int = 20) -> dict[str, Any]:
@@ -60,7 +61,8 @@ def _results(spread: float = 0.1, geometry: float = 0.4, images: int = 20) -> di
 
 def test_clear_numbers_are_told() -> None:
     words = " ".join(in_words(_results()))
-    assert "occlusions and creases get 0.40 more attention than shadows and textures (0.30 to 0.50" in words
+    assert ("occlusions and creases get 0.40 more attention (an average pixel gets 1) than shadows and textures (0.30 "
+            "to 0.50)") in words
     assert "the kind of edge 20.0% (10.0% to 30.0%) beyond it" in words
     assert "1.60 times (1.50 to 1.70) its mean, more than in an average pixel" in words
     assert "gets 0.40 more attention than one inside a large one" in words
@@ -70,7 +72,7 @@ def test_clear_numbers_are_told() -> None:
 
 def test_the_other_sign_is_told_as_such() -> None:
     words = in_words(_results(geometry=-0.4))[0]
-    assert "get 0.40 less attention than shadows and textures (0.30 to 0.50" in words
+    assert "get 0.40 less attention (an average pixel gets 1) than shadows and textures (0.30 to 0.50)" in words
 
 
 @pytest.mark.parametrize("results", [_results(spread=3.0), _results(images=5)], ids=["wide", "few"])
@@ -78,10 +80,12 @@ def test_nothing_is_claimed_that_is_not_clear(results: dict[str, Any]) -> None:
     sentences = in_words(results)
     claims = [sentence for sentence in sentences if " more attention" in sentence or " less attention" in sentence]
     assert claims == []
-    assert "no clear difference of attention between occlusions and creases and shadows and textures" in sentences[0]
-    assert "no clear share" in sentences[1]
-    if results["images"] == 5:
-        assert "5 images are too few to tell" in sentences[0]
+    few = results["images"] == 5
+    assert ("5 images are too few to tell a" if few else "no clear") + \
+        " difference of attention between occlusions and creases and shadows and textures" in sentences[0]
+    assert ("are too few to tell how much" if few else "no clear share") in sentences[1]
+    # the words for too few and for no difference never stand for each other, whatever the intervals
+    assert not (few and any("no clear" in sentence for sentence in sentences[:5]))
 
 
 def test_what_is_left_out_says_why() -> None:
@@ -93,9 +97,10 @@ def test_what_is_left_out_says_why() -> None:
 
 
 def test_an_interval_on_few_pictures_is_open() -> None:
-    assert verdict(_entry(1.0)) == "more" and verdict(_entry(-1.0)) == "less" and verdict(_entry(0.05)) == "open"
-    assert verdict(_entry(1.0, images=7)) == "open" and verdict(None) == "open"
-    assert verdict(_entry(1.5), 1.0) == "more"
+    assert judged(_entry(1.0)) is Verdict.MORE and judged(_entry(-1.0)) is Verdict.LESS
+    assert judged(_entry(0.05)) is Verdict.NOT_CLEAR
+    assert judged(_entry(1.0, images=7)) is Verdict.TOO_FEW and judged(None) is Verdict.TOO_FEW
+    assert judged(_entry(1.5), 1.0) is Verdict.MORE
 
 
 def test_tables_have_all_numbers() -> None:

@@ -13,7 +13,7 @@ from gallery_results import results_folder
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.report.gallery import colour_tables, short_names, start_step
-from depthcue.report.page import write_page
+from depthcue.report.page import headline, write_page
 
 
 class _Links(HTMLParser):
@@ -55,8 +55,22 @@ def test_the_page_says_what_was_found_and_holds_all_it_shows(tmp_path: Path) -> 
     assert "1.07 m when the mask chooses them" in links.text
     assert "+0.375" in links.text  # the table
     assert "depthcue compare-edges --data scenes:indoor" in links.text and "abc123" in links.text
-    assert sum(target.startswith("data:image/svg+xml") for target in links.targets) == 2  # light and dark
+    assert sum(target.startswith("data:image/svg+xml") for target in links.targets) == 4  # light, dark, phones
     assert not re.search(r"https?://(?!www\.w3\.org)", page)
+
+
+def test_the_headline_has_the_errors_against_truth_and_against_the_net_itself(tmp_path: Path) -> None:
+    results = comparison_results()
+    entry = next(entry for entry in results["curves"]["mask"] if entry["sparseness"] == 0.2)
+    truth, target = f"{entry['rmse']:.2f} m", f"{entry['rmse_to_target']:.2f} m"
+    assert truth != target
+    assert [number for number, _ in headline(results)] == [f"{results['target']['rmse']:.2f} m", truth, target]
+    said = [what for _, what in headline(results)]
+    assert "against the true depth" in said[0] and "against the true depth" in said[1]
+    assert "against what the depth net sees in the whole picture" in said[2]
+    assert headline({"command": "bench"}) == []
+    text = _Links(_page([results_folder(tmp_path / "rooms")], tmp_path / "page.html")).text
+    assert all(number in text for number in (truth, target))
 
 
 def test_a_gallery_has_every_lambda_and_starts_sparse_by_the_mean(tmp_path: Path) -> None:

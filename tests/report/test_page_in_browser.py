@@ -50,9 +50,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folders[-1] / "results.json").write_text('{"schema": 1, "command": "bake"}')
     Image.new("RGB", (WIDE, 100)).save(folders[-1] / "wide.png")
     table = Table("Loaves", tuple(f"column {number}" for number in range(30)), (("1.000",) * 30,))
+    short = Table("Rolls", ("kind", "weight"), (("rye", "1"),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SECTIONS, "bake", lambda results, place: Section(
-            "Baking", ("Bread rises.",), (table,), pictures=(Picture("wide.png", "A wide picture"),)))
+            "Baking", ("Bread rises.",), (table, short), pictures=(Picture("wide.png", "A wide picture"),)))
         write_page(folders, folder / "page.html", mixed=True)
     for part in folders:
         shutil.rmtree(part)  # the page has to do without them
@@ -210,8 +211,44 @@ def test_no_page_scrolls_sideways(browser: Any, page: Path, size: tuple[int, int
     assert browser.get_log("browser") == []
 
 
+def test_a_phone_folds_what_a_desk_shows(browser: Any, page: Path) -> None:
+    _open(browser, page, PHONE)
+    folded = "return [...document.querySelectorAll('details[data-wide]')].map((details) => details.open)"
+    assert len(browser.execute_script(folded)) > 3 and not any(browser.execute_script(folded))
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    _open(browser, page)
+    assert all(browser.execute_script(folded))
+    # two galleries and three sections of a few screens each
+    assert height < 9 * PHONE[1]
+
+
+def test_plots_on_a_phone_are_drawn_anew_and_whole(browser: Any, page: Path) -> None:
+    plot = """
+        const image = document.querySelector(".plot img"), box = image.getBoundingClientRect();
+        return [image.currentSrc, image.naturalWidth / image.naturalHeight, box.left, box.right];"""
+    _open(browser, page)
+    wide, ratio, _, _ = browser.execute_script(plot)
+    _open(browser, page, PHONE)
+    narrow, narrow_ratio, left, right = browser.execute_script(plot)
+    # axes that stood side by side stand one above the other, and none is cut
+    assert narrow != wide and narrow_ratio < 1 < ratio
+    assert 0 <= left < right <= PHONE[0]
+
+
+def test_a_table_that_goes_on_at_the_side_says_so(browser: Any, page: Path) -> None:
+    _open(browser, page, PHONE)
+    browser.execute_script("document.querySelectorAll('details.fold').forEach((details) => { details.open = true; })")
+    hints = """
+        const done = arguments[0];
+        setTimeout(() => done([...document.querySelectorAll(".hint")].map((hint) => [
+          hint.parentElement.querySelector("summary").textContent, hint.hidden])), 300);"""
+    found = dict(browser.execute_async_script(hints))
+    assert found["Loaves"] is False and found["Rolls"] is True
+
+
 def test_a_wide_picture_opens_to_its_own_size_inside_the_page(browser: Any, page: Path) -> None:
     _open(browser, page, PHONE)
+    browser.execute_script("document.querySelector('.zoom').closest('details').open = true")
     width = "return document.querySelector('.zoom img').getBoundingClientRect().width"
     assert browser.execute_script(width) < PHONE[0]
     browser.find_element("css selector", ".zoom").click()

@@ -88,7 +88,8 @@ def open_hub_net(location: str, given: Mapping[str, str]) -> DepthNet:
     """The net of a torch.hub entry."""
     repository, colon, entry = location.rpartition(":")
     if not (colon and repository and entry):
-        raise DepthcueError(f"hub:{location} does not say which entry", f"Write {HUB_FORM}.")
+        raise DepthcueError(f"hub:{location} does not say which entry of torch.hub gives the depth net",
+                            f"Write {HUB_FORM}. A published mask net, hub:OWNER/NAME, is for --weights.")
     local = Path(repository).is_dir()
     if local and not (Path(repository) / "hubconf.py").is_file():
         raise DepthcueError(f"{repository} has no hubconf.py", f"Write {HUB_FORM}.")

@@ -128,7 +128,7 @@
     },
     seen: async (context, { step, cut }) => {
       await fill(context, step.depth);
-      return "the depth that the net sees through the soft mask at this λ" +
+      return "the depth that the net sees through this soft mask" +
         (cut === null ? "" : " (not through the binary one: for that the net would have to run)");
     },
     depth_truth: async (context, { still }) => {
@@ -226,6 +226,22 @@
     zoom.addEventListener("click", () => {
       zoom.setAttribute("aria-pressed", String(zoom.getAttribute("aria-pressed") !== "true"));
     });
+  }
+
+  // Where there is room, only long tables are folded; a phone shows the first of everything, and a reader opens the rest.
+  if (matchMedia("(min-width: 44rem)").matches) {
+    for (const details of document.querySelectorAll("details[data-wide]")) details.open = true;
+  }
+
+  // Say of a table that it goes on at the side, as long as it does.
+  for (const hint of document.querySelectorAll(".hint")) {
+    const table = hint.nextElementSibling;
+    const look = () => {
+      hint.hidden = table.scrollWidth <= table.clientWidth + 1;
+      table.classList.toggle("at-end", table.scrollLeft + table.clientWidth >= table.scrollWidth - 2);
+    };
+    new ResizeObserver(look).observe(table);
+    table.addEventListener("scroll", look, { passive: true });
   }
 
   // Some phones play no film from a data address, but all play one from memory.

@@ -16,10 +16,8 @@ def plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_it_is_doubling_and_then_the_convolution(kernel: int, size: tuple[int, int],
-                                                 generator: torch.Generator) -> None:
-    weight = torch.randn(6, 4, kernel, kernel, generator=generator, dtype=torch.float64)
+def test_it_is_doubling_and_then_the_convolution(size: tuple[int, int], generator: torch.Generator) -> None:
+    weight = torch.randn(6, 4, 5, 5, generator=generator, dtype=torch.float64)
     bias = torch.randn(6, generator=generator, dtype=torch.float64)
     x = torch.randn(2, 4, *size, generator=generator, dtype=torch.float64)
     wanted = plain(x, weight, bias)
@@ -60,20 +58,19 @@ def test_the_form_for_graphs_is_the_same(generator: torch.Generator) -> None:
 
 def test_a_size_that_is_not_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="not twice as large"):
-        DoubledConv(torch.ones(1, 1, 3, 3))(torch.ones(1, 1, 4, 4), 7, 8)
+        DoubledConv(torch.ones(1, 1, 5, 5))(torch.ones(1, 1, 4, 4), 7, 8)
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_zeros_between_pixels_need_no_products(kernel: int, generator: torch.Generator) -> None:
+def test_zeros_between_pixels_need_no_products(generator: torch.Generator) -> None:
     x = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)
-    weight = torch.randn(4, 3, kernel, kernel, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 3, 5, 5, generator=generator, dtype=torch.float64)
     bias = torch.randn(4, generator=generator, dtype=torch.float64)
     unpooled = torch.zeros(2, 3, 8, 10, dtype=torch.float64)
     unpooled[:, :, ::2, ::2] = x
     got = UnpooledConv(weight, bias)(F.pad(x, (1, 1, 1, 1)))
-    torch.testing.assert_close(got, F.conv2d(unpooled, weight, bias, padding=kernel // 2), atol=1e-12, rtol=0)
+    torch.testing.assert_close(got, F.conv2d(unpooled, weight, bias, padding=2), atol=1e-12, rtol=0)
 
 
 def test_other_kernels_are_refused() -> None:
-    with pytest.raises(ValueError, match="neither 3x3 nor 5x5"):
+    with pytest.raises(ValueError, match="not 5x5"):
         UnpooledConv(torch.ones(1, 1, 7, 7))

@@ -1,0 +1,88 @@
+"""Verdicts: what may be said of a number and its interval, by one rule for every sentence of the report.
+
+A number differs clearly from a reference where its 95% interval leaves the reference out and at least ENOUGH images
+(or cases) stand behind it. Where the interval holds the reference there is no clear difference, which does not mean
+that there is none. Where fewer stand behind it nothing is concluded, whatever the interval: that is too few to tell.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+ENOUGH = 8
+"""Images or cases from which on intervals are believed. In a simulation with skewed numbers, a bootstrap interval that
+is called 95% held the true mean in 80% of draws of 4 images, in 86% of 8, in 91% of 12 and in 94% of 40."""
+
+INTERVALS = ("95% intervals are bootstrapped over images: as many images as there are get drawn from them again and "
+             "again, with replacement, and 95% of the numbers that this gives lie in the interval. It tells how far "
+             "the choice of images moves a number. It tells nothing of other kinds of images, of another training of "
+             f"the nets, or of errors in the method. Over fewer than {ENOUGH} images it is too narrow to tell.")
+"""What an interval in a results document is, and what it is not."""
+
+
+class Verdict(Enum):
+    """What may be said of a number; the value is its word."""
+
+    MORE = "more"
+    LESS = "less"
+    NOT_CLEAR = "no clear difference"
+    TOO_FEW = "too few to tell"
+
+    @property
+    def clear(self) -> bool:
+        """Whether there is a difference to speak of."""
+        return self in (Verdict.MORE, Verdict.LESS)
+
+
+def verdict(interval: Sequence[float] | None, count: int, reference: float = 0.0) -> Verdict:
+    """The verdict on a number with a 95% interval.
+
+    Args:
+        interval: low and high; None where there are too few numbers for one.
+        count: images or cases behind it.
+        reference: what no difference would be: 0 for differences, 1 for ratios.
+    """
+    if interval is None or count < ENOUGH:
+        return Verdict.TOO_FEW
+    low, high = interval
+    return Verdict.MORE if low > reference else Verdict.LESS if high < reference else Verdict.NOT_CLEAR
+
+
+def apart(interval: Sequence[float] | None, other: Sequence[float] | None, count: int) -> Verdict:
+    """The verdict on two numbers whose difference was not measured: clear where their intervals do not meet.
+
+    Stricter than the interval of the difference. `count` is the smaller of the images or cases behind them.
+    """
+    if interval is None or other is None or count < ENOUGH:
+        return Verdict.TOO_FEW
+    return Verdict.MORE if interval[0] > other[1] else Verdict.LESS if interval[1] < other[0] else Verdict.NOT_CLEAR
+
+
+def too_few(count: int, what: str = "image") -> list[str]:
+    """The one sentence on too few images or cases; none where there are enough."""
+    return [] if count >= ENOUGH else [f"{counted(count, what)} {'is' if count == 1 else 'are'} too few to tell: "
+                                       f"intervals over fewer than {ENOUGH} are too narrow."]
+
+
+def counted(count: int, what: str = "image") -> str:
+    """A number of things: "1 image", "6 images"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def sorted_out(verdicts: Iterable[tuple[str, Verdict]]) -> dict[Verdict, list[str]]:
+    """Names by their verdict, every verdict there, names in the order given."""
+    found: dict[Verdict, list[str]] = {each: [] for each in Verdict}
+    for name, each in verdicts:
+        found[each].append(name)
+    return found
+
+
+def number(entry: Mapping[str, Any], name: str, form: str = ".3f") -> str:
+    """A number of an entry and its interval as tables print them: "0.123 (0.100 to 0.150)"."""
+    return f"{entry[name]:{form}} ({span(entry[f'{name}_ci95'], form)})"
+
+
+def span(interval: Sequence[float], form: str = ".3f") -> str:
+    """An interval as it is printed: "0.100 to 0.150"."""
+    low, high = interval
+    return f"{low:{form}} to {high:{form}}"
