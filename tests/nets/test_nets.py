@@ -55,7 +55,7 @@ def test_mask_depends_on_lambda_and_each_picture_has_its_own(generator: torch.Ge
 def test_lambda_outside_the_range_is_refused() -> None:
     net = tiny_mask_net(default_lambda=2.0)
     assert net.check_lambda(None) == 2.0
-    with pytest.raises(DepthcueError, match="outside the range") as caught:
+    with pytest.raises(DepthcueError, match="lambda must be between") as caught:
         net.check_lambda(9.0)
     assert "between 0.5 and 8" in str(caught.value)
     of_one_lambda = build_mask_net("drn22")

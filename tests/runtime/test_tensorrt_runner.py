@@ -241,7 +241,7 @@ def test_an_engine_runs_on_a_gpu_alone(build, monkeypatch):
     path = build()
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU, not on 'cpu'"):
         TensorRtRunner(path, device="cpu")
-    with pytest.raises(DepthcueError, match="outside the range"):
+    with pytest.raises(DepthcueError, match="lambda must be between"):
         TensorRtRunner(path, dial=60.0)
     with pytest.raises(RuntimeError, match="not entered"):
         TensorRtRunner(path).infer(noise(1))
