@@ -251,7 +251,7 @@ class _TooMuch(RedMask):
 
 
 @pytest.mark.parametrize(("arguments", "settings", "message"), [
-    ({}, {"lambdas": (2.0,)}, "lambda 4 alone"),
+    ({}, {"lambdas": (2.0,)}, "lambda must be 4 for"),
     ({"dial": True}, {"lambdas": (1.0, 12.0)}, "between 1 and 10"),
     ({"data": ToyData(has_depth=False)}, {"truth": True}, "no depth to measure against"),
     ({"data": ToyData(unknown=range(6))}, {"truth": True}, "no depth in toy:red is valid"),

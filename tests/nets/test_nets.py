@@ -59,7 +59,7 @@ def test_lambda_outside_the_range_is_refused() -> None:
         net.check_lambda(9.0)
     assert "between 0.5 and 8" in str(caught.value)
     of_one_lambda = build_mask_net("drn22")
-    with pytest.raises(DepthcueError, match="lambda 5 alone"):
+    with pytest.raises(DepthcueError, match="--lambda must be 5 for drn22"):
         of_one_lambda.check_lambda(1.0)
     for any_kind in (net, of_one_lambda):
         with pytest.raises(DepthcueError, match="got nan"):
