@@ -112,7 +112,7 @@ class BlackBox(RegionDepth):
 
 @pytest.mark.parametrize(("nets", "settings", "message"), [
     (OptimizeNets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda must be 2 for"),
-    (OptimizeNets(RegionDepth()), {"lam": -1.0}, "from 0 on"), (NETS, {"steps": 0}, "at least 1")])
+    (OptimizeNets(RegionDepth()), {"lam": -1.0}, "at least 0"), (NETS, {"steps": 0}, "at least 1")])
 def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: OptimizeNets, settings: dict[str, Any],
                                                       message: str) -> None:
     with pytest.raises(DepthcueError, match=message):
