@@ -170,7 +170,8 @@ def test_total_variation_and_blur_against_slow_definitions(generator: torch.Gene
 @pytest.mark.parametrize(("settings", "message"), [
     ({"steps": 0}, "--steps must be at least 1, got 0"), ({"restarts": 0}, "--restarts must be at least 1, got 0"),
     ({"learning_rate": 0.0}, "--learning-rate must be above 0, got 0"), ({"learning_rate": float("nan")}, "got nan"),
-    ({"variation": -1.0}, "--tv must be at least 0, got -1"), ({"blur_px": -0.5}, "--blur must be at least 0, got -0.5")])
+    ({"variation": -1.0}, "--tv must be at least 0, got -1"),
+    ({"blur_px": -0.5}, "--blur must be at least 0, got -0.5")])
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(DepthcueError, match=message):
         optimise_masks(RegionDepth(), _pictures(), 2.0, DirectSettings(**settings))
