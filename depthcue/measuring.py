@@ -171,7 +171,7 @@ def evaluate(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
     how = _settings(table.EvaluateSettings, settings)
     return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: table.evaluate(
         [masker.mask_net], masker.depth_net, _data(data, limit), folder,
-        how if closely else how.without_closer_look(), masker.device, progress))
+        how if closely else how.table_only(), masker.device, progress))
 
 
 def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: str | os.PathLike[str] | None = None,
