@@ -20,7 +20,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
 from depthcue.evaluation import compare_nets as nets
 from depthcue.evaluation import evaluate as table
-from depthcue.evaluation.findings import measuring as found
+from depthcue.evaluation.findings import findings as found
 from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
 from depthcue.probes import running
@@ -180,7 +180,7 @@ def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
 
     Args:
         masker, data, limit, out, progress: see above.
-        settings: of `evaluation.findings.measuring.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
+        settings: of `evaluation.findings.findings.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown setting.
