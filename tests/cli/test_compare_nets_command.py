@@ -42,7 +42,7 @@ def test_on_rendered_rooms(nets: list[str], tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("extra", "message"), [
     (["--share", "0"], "above 0 and below 1"), (["--lambda", "60"], "between 0.5 and 6"),
-    (["--target", "compact-indoor"], "2 mask nets and 1 depth nets"), (["--device", "abacus"], "--device abacus")])
+    (["--target", "compact-indoor"], "got 1 and 2"), (["--device", "abacus"], "--device abacus")])
 def test_mistakes_are_told_without_a_traceback(nets: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                extra: list[str], message: str) -> None:
     out = tmp_path / "out"

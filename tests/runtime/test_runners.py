@@ -132,7 +132,7 @@ def test_it_works_only_while_entered_and_again_after(make, frames):
 
 
 def test_lambda_outside_the_range_is_refused_before_anything_is_opened(make):
-    with pytest.raises(DepthcueError, match=r"lambda 7 is outside.*\n.*between 0.5 and 6"):
+    with pytest.raises(DepthcueError, match=r"lambda must be between 0.5 and 6 for .*, got 7"):
         make(7.0)
 
 

@@ -56,7 +56,7 @@ def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("settings", "message"), [
     ({"findings": ("shadows",)}, "edges, objects, far"),
     ({"share": 1.5}, "above 0 and below 1"),
-    ({"lam": 2.0}, "lambda 4"),
+    ({"lam": 2.0}, "lambda must be 4"),
 ])
 def test_mistakes_say_what_is_allowed(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DepthcueError, match=message):
