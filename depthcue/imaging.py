@@ -30,6 +30,8 @@ Yuv = tuple[Grey, Grey, Grey]
 """Luma (H, W) and blue and red chroma (H/2, W/2), BT.709 in limited range: what video files hold (yuv420p)."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
 
 MAX_WORKING_PIXELS = 2**26
 """What a net may be made to work at: 8192x8192."""

@@ -36,7 +36,7 @@ from depthcue.nets import (
     load_mask_net,
     load_target_of,
     restore_mode,
-    see_whole,
+    whole_depth,
     working_size,
 )
 from depthcue.nets.foreign.python_object import as_depth_net
@@ -412,7 +412,7 @@ class DepthModel:
         device = net.get_buffer("_mean").device
         with restore_mode(net), torch.inference_mode():
             normalised = net.normalise(_to_tensor(imaging.resize_rgb(rgb, *size)[None], device))
-            whole, units = see_whole(net, normalised)
+            whole, units = whole_depth(net, normalised)
             if mask is None:
                 return whole[0, 0].float().cpu().numpy(), None
             fitted = torch.from_numpy(imaging.resize_map(mask, *size)).to(device)[None, None]

@@ -18,7 +18,7 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
 from depthcue.evaluation import compare_nets as nets
 from depthcue.evaluation import evaluate as table
-from depthcue.evaluation.findings import measuring as found
+from depthcue.evaluation.findings import findings as found
 from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
 from depthcue.probes import running
@@ -166,7 +166,7 @@ def evaluate(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
     how = _settings(table.EvaluateSettings, settings)
     return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: table.evaluate(
         [masker.mask_net], masker.depth_net, _data(data, limit), folder,
-        how if closely else how.without_closer_look(), masker.device, progress))
+        how if closely else how.table_only(), masker.device, progress))
 
 
 def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: str | os.PathLike[str] | None = None,
@@ -175,7 +175,7 @@ def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
 
     Args:
         masker, data, limit, out, progress: see above.
-        settings: of `evaluation.findings.measuring.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
+        settings: of `evaluation.findings.findings.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown setting.

@@ -85,11 +85,15 @@ def to_reference_range(depth_m: Tensor, max_depth_m: float) -> Tensor:
     return depth_m * (REFERENCE_RANGE_M / max_depth_m)
 
 
-def sobel(maps: Tensor) -> Tensor:
-    """Sobel gradients of (B, 1, H, W) in x and y as (B, 2, H, W), zero padding, kernel weights summing to 4 a side."""
+def sobel(maps: Tensor, padding: int = 1) -> Tensor:
+    """Sobel gradients of (B, 1, H, W), to the right and up, as (B, 2, H, W); kernel weights sum to 4 a side.
+
+    Args:
+        padding: zeros around the maps; 0 for gradients of the inner pixels alone, (B, 2, H - 2, W - 2).
+    """
     kernel = maps.new_tensor([[[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]],
                               [[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]]])
-    return F.conv2d(maps, kernel[:, None], padding=1)
+    return F.conv2d(maps, kernel[:, None], padding=padding)
 
 
 def _l_grad(slopes: Tensor, target_slopes: Tensor, valid: Tensor | None) -> Tensor:

@@ -3,18 +3,18 @@
 import random
 
 from depthcue.scenes.materials import Material
-from depthcue.scenes.world import Builder, Camera, Look, World
+from depthcue.scenes.world import Builder, Camera, Lighting, World
 
 PLAIN = Material("paint", (0.5, 0.5, 0.5))
 FOCAL_PX = 60.0
 
 
-def builder(place: tuple[float, float, float] = (0.0, 0.0, 1.5), yaw_deg: float = 0.0, pitch_deg: float = 0.0,
+def builder(position: tuple[float, float, float] = (0.0, 0.0, 1.5), yaw_deg: float = 0.0, pitch_deg: float = 0.0,
             roll_deg: float = 0.0, light: tuple[float, float, float, float] = (-0.4, 0.3, 1.0, 0.0)) -> Builder:
     """A builder with a camera that looks along x, a sun behind it, and a quiet sensor."""
     b = Builder(random.Random(1))
-    b.camera = Camera(place, yaw_deg, pitch_deg, roll_deg)
-    b.look = Look(light=light, noise=0.0, vignette=0.0)
+    b.camera = Camera(position, yaw_deg, pitch_deg, roll_deg)
+    b.lighting = Lighting(light=light, noise=0.0, vignette=0.0)
     return b
 
 

@@ -79,7 +79,7 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
                                 direct=DirectSettings(steps=direct_steps), batch_size=batch_size, seed=seed,
                                 sanity=Sanity(steps=sanity_steps, seed=seed) if sanity or sanity_steps else None)
     if only_table:
-        settings = settings.without_closer_look()
+        settings = settings.table_only()
     with progress_bar(quiet) as progress:
         results = evaluate_specs(weights, target, data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

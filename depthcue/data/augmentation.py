@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from depthcue.data.rgbd import Frames, RgbdBatch
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
+from depthcue.imaging import LUMA
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 # eigenvalues and eigenvectors (columns) of the colours of ImageNet, as published with fb.resnet.torch
 PCA_VALUES = (0.2175, 0.0188, 0.0045)
 PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-LUMA = (0.299, 0.587, 0.114)
-TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+TO_YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 TIE = 1e-3
 """Where a depth pixel's centre falls exactly between two stored ones, a thousandth of a pixel settles that it takes the
@@ -70,10 +70,10 @@ def training_batch(frames: Frames, size: Size, depth_size: Size | None, policy: 
     Depth that comes from outside the frame is not valid; the picture is mirrored there. All chance comes from
     `generator`, a CPU generator, whatever the device (noise on a GPU is drawn there, seeded from it).
 
-    Raises DepthcueError if depth is asked for and the frames have none.
+    Raises DepthcueError if depth is needed and the frames have none.
     """
     if depth_size is not None and (frames.depth_m is None or frames.valid is None):
-        raise DepthcueError("depth was asked for, but these frames have none",
+        raise DepthcueError("the batch needs depth, and these frames have none",
                             "Take a data set with depth, or train without depth.")
     count = frames.rgb.shape[0]
     view, zoom = _views(count, (frames.rgb.shape[-2], frames.rgb.shape[-1]), size, policy, generator)
@@ -133,13 +133,18 @@ def hue_rotation(angle_rad: torch.Tensor) -> torch.Tensor:
     return torch.linalg.inv(to_yiq) @ turn @ to_yiq
 
 
+def gaussian_kernel(sigma_px: torch.Tensor, radius: int) -> torch.Tensor:
+    """Gaussian weights of deviations (...), in pixels, that sum to 1: (..., 2 * radius + 1)."""
+    offsets = torch.arange(-radius, radius + 1, device=sigma_px.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma_px[..., None]) ** 2)
+    return kernel / kernel.sum(-1, keepdim=True)
+
+
 def blur(rgb: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     """Gaussian blur of pictures (B, 3, H, W), each with its own sigma (B,) in pixels."""
     count, channels, height, width = rgb.shape
     radius = min(max(1, math.ceil(2.5 * float(sigma_px.max()))), height - 1, width - 1)
-    offsets = torch.arange(-radius, radius + 1, device=rgb.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma_px[:, None]) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]  # (B*3, 1, taps)
+    kernel = gaussian_kernel(sigma_px, radius).repeat_interleave(channels, 0)[:, None]  # (B*3, 1, taps)
     flat = F.pad(rgb.reshape(1, count * channels, height, width), (radius,) * 4, mode="reflect")
     flat = F.conv2d(flat, kernel[:, :, :, None], groups=count * channels)
     return F.conv2d(flat, kernel[:, :, None, :], groups=count * channels).view_as(rgb)
@@ -188,9 +193,9 @@ def _sample_depth(depth_m: torch.Tensor, valid: torch.Tensor, view: torch.Tensor
     inside = (grid.abs() <= 1).all(-1)[:, None]
     column = ((grid[..., 0] + 1) * (width / 2) + TIE).floor().long().clamp(0, width - 1)
     row = ((grid[..., 1] + 1) * (height / 2) + TIE).floor().long().clamp(0, height - 1)
-    places = (row * width + column).flatten(1)  # (B, h*w)
-    sampled = depth_m.flatten(1).gather(1, places).view(-1, 1, *size)
-    sampled_valid = valid.flatten(1).gather(1, places).view(-1, 1, *size) & inside
+    columns = (row * width + column).flatten(1)  # (B, h*w)
+    sampled = depth_m.flatten(1).gather(1, columns).view(-1, 1, *size)
+    sampled_valid = valid.flatten(1).gather(1, columns).view(-1, 1, *size) & inside
     return torch.where(sampled_valid | (inside & sampled.isinf()), sampled, 0.0), sampled_valid
 
 
@@ -218,7 +223,7 @@ def _rectangles(rgb: torch.Tensor, draws: torch.Tensor, share: float) -> torch.T
     for axis, length in ((2, rgb.shape[2]), (3, rgb.shape[3])):
         extent = 0.1 + 0.3 * draws[:, 8 + axis]  # columns 10, 11
         start = draws[:, 10 + axis] * (1 - extent)  # columns 12, 13
-        places = (torch.arange(length, device=rgb.device) + 0.5) / length
-        along = (places >= start[:, None]) & (places < (start + extent)[:, None])  # (B, length)
+        columns = (torch.arange(length, device=rgb.device) + 0.5) / length
+        along = (columns >= start[:, None]) & (columns < (start + extent)[:, None])  # (B, length)
         inside = inside & (along[:, None, :, None] if axis == 2 else along[:, None, None, :])
     return inside

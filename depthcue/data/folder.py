@@ -1,12 +1,11 @@
-"""A folder of pictures, of any size and at any depth of sub-folders, with or without depth maps beside them.
+"""Folders of pictures with or without depth maps, of any size and depth of sub-folders; and pictures given by path.
 
 The depth of NAME.jpg is NAME_depth.png (16 bits, millimetres) or NAME.npy, .npz or .exr (metres), or lies in a folder
 beside it, depth/NAME.png; pictures may lie in a folder of their own too, rgb/, color/ or image/, in any case (ScanNet,
-7-Scenes; see `pairing`). Recordings in the layout of the TUM RGB-D benchmark are told by their times or lists; their
-depth is 16 bits, value/5000 metres. 0, 65535 and what is not finite = not known. A folder with `train` and `test`
-sub-folders is split by them; otherwise both splits are all pictures.
-
-Single pictures named by path as a data set without depth, each shown whole and at its own size.
+7-Scenes; see `pairing`). Recordings in the layout of the TUM RGB-D benchmark are recognised by their times or lists;
+their depth is 16 bits, value/5000 metres. 0, 65535 and what is not finite = not known. A folder with `train` and `test`
+sub-folders is split by them; otherwise both splits are all pictures. Pictures given by path have no depth and are shown
+whole, each at its own size.
 """
 
 import logging
@@ -27,7 +26,7 @@ from depthcue.data.stored import DepthArray, Pair, Size, StoredData, evenly, rea
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
 from depthcue.frames.inputs import Input, find_inputs
-from depthcue.frames.kinds import IMAGE_SUFFIXES, tell_skipped
+from depthcue.frames.kinds import IMAGE_SUFFIXES, log_skipped
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], Callable[[Path], tuple[DepthArra
         DepthcueError: depth maps that belong to no picture, or several that belong to one.
     """
     found = pair(root)
-    tell_skipped(found.unread)
+    log_skipped(found.unread)
     for note in found.notes:
         log.warning("%s: %s", root, note)
     pairs = [Pair(str(picture.relative_to(root)), picture, depth) for picture, depth in found.pairs]

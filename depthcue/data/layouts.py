@@ -1,4 +1,4 @@
-"""NYU-v2 (or anything else) in the csv layout of Hu et al., and the published way to evaluate on it.
+"""NYU-v2 (or anything else) in the csv layout of Hu et al., and the published protocol of evaluating on it.
 
 A csv without header, `image,depth`, paths relative to the csv (or to its parent folder, or with the leading `data/` of
 the published lists taken off). Depth by the file's bit depth: 8 bits v/255*10 m (the published training files), 16 bits
@@ -14,8 +14,8 @@ KITTI's depth prediction benchmark in its official layouts; sparse depth with a 
     ROOT/DATE/DRIVE/{image_02,image_03}/data/NUMBER.png                            its raw pictures (both cameras)
     ROOT/DATE/DRIVE/proj_depth/groundtruth/{image_02,image_03}/NUMBER.png          annotated depth as monodepth2 has it
 
-Pictures may be .jpg, to which monodepth2's instructions convert them. Depth kept in its way knows no split: the drives
-of the benchmark's validation are tested on, and all others trained on.
+Pictures may be .jpg, to which monodepth2's instructions convert them. Depth kept in that layout has no split: the
+drives of the benchmark's validation are for testing, and all others for training.
 
 Depth is a 16-bit png, value/256 metres, 0 = none. The benchmark's own readme describes it (Uhrig et al.: Sparsity
 Invariant CNNs, 3DV 2017). Raw pictures (about 1242x375) are cut to the lower centre 1216x352, where the laser reaches.

@@ -1,9 +1,10 @@
-"""Batches for training whose content depends on nothing but (seed, step, rank), prepared ahead in a thread.
+"""Batches for training, prepared ahead in a thread, and data sets opened by their spec.
 
-A resumed run asks for the step it stopped at and sees what the unbroken run would have seen. Each data set is a stream
-of shuffled passes; step k takes the next stretch of every stream, and the ranks share that stretch without overlap.
+The content of a batch depends on nothing but (seed, step, rank): a resumed run asks for the step it stopped at and gets
+what the unbroken run would have got. Each data set is a stream of shuffled passes; step k takes the next stretch of
+every stream, and the ranks share that stretch without overlap.
 
-Data sets by name: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
+Specs: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
 """
 
 from collections.abc import Generator, Sequence
@@ -44,8 +45,8 @@ class BatchLoader:
                  policy: Augmentation, seed: int, rank: int = 0, world_size: int = 1,
                  device: torch.device | str = "cpu", unlabelled: int = 0) -> None:
         if not datasets or batch_size < len(datasets):
-            raise DepthcueError(f"a batch of {batch_size} cannot hold a part of each of {len(datasets)} data sets",
-                                "Give at least one data set and a batch of at least one picture from each.")
+            raise DepthcueError(f"--batch-size must be at least {max(len(datasets), 1)}, a picture from each of "
+                                f"{len(datasets)} data sets, got {batch_size}", "Give a larger batch.")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
         with_depth = len(datasets) - unlabelled
@@ -133,13 +134,13 @@ class BatchLoader:
 
     def _at(self, number: int, count: int, position: int) -> int:
         """The frame at a position of a data set's endless stream: pass after pass, each in an order of its own."""
-        turn, place = divmod(position, count)
+        turn, offset = divmod(position, count)
         with self._lock:
             held = self._passes.get(number)
             if held is None or held[0] != turn:
                 held = turn, np.random.default_rng(_seed(self.seed, 0, turn, number)).permutation(count)
                 self._passes[number] = held
-            return int(held[1][place])
+            return int(held[1][offset])
 
 
 def _seed(*parts: int) -> int:
@@ -184,7 +185,7 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
         near = folder or did_you_mean(kind, [*OPENERS, "scenes"]).replace("? ", f":{rest or 'PATH'}? ")
         raise DepthcueError(f"unknown data {spec!r}", near + ALLOWED)
     if limit is not None and limit < 1:
-        raise DepthcueError(f"limit {limit}: there must be at least one frame", "Leave the limit out to take all.")
+        raise DepthcueError(f"--limit must be at least 1, got {limit}", "Leave it out to take all.")
     if kind == "scenes":
         return open_rendered(spec, rest, split, frame_size, limit, seed)
     path = Path(rest).expanduser()

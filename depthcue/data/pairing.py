@@ -89,7 +89,7 @@ def _pair_group(root: Path, group: _Group, found: Pairs) -> None:
     if not group.pictures and not group.depths:
         group.pictures, group.others = [other for other in group.others if kind_of_name(other) == "image"], []
     if not group.pictures:
-        return _check_none_said(root, group.depths, group.pictures)
+        return _check_no_depth(root, group.depths, group.pictures)
     by_key: dict[Key, list[Path]] = defaultdict(list)
     for depth in group.depths:
         by_key[_key(depth, root)].append(depth)
@@ -104,7 +104,7 @@ def _pair_group(root: Path, group: _Group, found: Pairs) -> None:
                                f"{MAX_TIME_DIFFERENCE_S:g} s and were left out, the first {without[0]}")
             depth_of = {picture: depth for picture, depth in depth_of.items() if depth is not None}
     if not any(depth_of.values()):
-        _check_none_said(root, group.depths, group.pictures)
+        _check_no_depth(root, group.depths, group.pictures)
         depth_of |= dict.fromkeys(other for other in group.others if kind_of_name(other) == "image")
     elif group.others:
         folders = sorted({str(other.parent.relative_to(root)) for other in group.others})
@@ -113,10 +113,11 @@ def _pair_group(root: Path, group: _Group, found: Pairs) -> None:
     found.pairs += depth_of.items()
 
 
-def _check_none_said(root: Path, depths: Sequence[Path], pictures: Sequence[Path]) -> None:
-    """
+def _check_no_depth(root: Path, depths: Sequence[Path], pictures: Sequence[Path]) -> None:
+    """Refuse files that are named as depth maps and belong to no picture.
+
     Raises:
-        DepthcueError: files are named as depth maps, and belong to no picture.
+        DepthcueError: there are some.
     """
     named = [depth for depth in depths if _says(depth.relative_to(root), root, DEPTH_WORDS)]
     if named:
@@ -232,10 +233,10 @@ def _nearest(pictures: dict[Path, float], depths: dict[Path, float], order: Iter
     moments = [moment for moment, _ in ordered]
     candidates = []
     for picture, moment in pictures.items():
-        place = bisect_left(moments, moment - MAX_TIME_DIFFERENCE_S)
-        while place < len(moments) and moments[place] <= moment + MAX_TIME_DIFFERENCE_S:
-            candidates.append((abs(moments[place] - moment), picture, ordered[place][1]))
-            place += 1
+        position = bisect_left(moments, moment - MAX_TIME_DIFFERENCE_S)
+        while position < len(moments) and moments[position] <= moment + MAX_TIME_DIFFERENCE_S:
+            candidates.append((abs(moments[position] - moment), picture, ordered[position][1]))
+            position += 1
     partners: dict[Path, Path | None] = dict.fromkeys(order)
     taken: set[Path] = set()
     for _, picture, depth in sorted(candidates):

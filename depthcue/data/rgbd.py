@@ -1,6 +1,6 @@
-"""What every RGB-D data set gives, whatever is behind it: frames as stored, and batches ready for a net.
+"""The contract of RGB-D data sets: frames as stored, batches ready for a net, and the truth of rendered scenes.
 
-What some data sets know of their pictures beside depth: edges by cause, objects, surfaces, where lines meet.
+That truth is edges by cause, objects, surfaces, and where lines meet.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,8 @@
 """Data sets that lie in files: pairs of picture and depth, decoded by threads and held in memory up to a bound.
 
-Reading a picture and its depth from files and bringing both to one frame size, so that they still show one view.
-
-A frame is *covered*: the largest box of the frame's aspect ratio is cut from the file and resized to the frame,
-pictures by antialiased bilinear interpolation, depths by the nearest pixel (an average of two depths is neither).
+Picture and depth are brought to one frame size so that they still show one view. A frame is *covered*: the largest box
+of the frame's aspect ratio is cut from the file and resized to the frame, pictures by antialiased bilinear
+interpolation, depths by the nearest pixel (an average of two depths is neither).
 """
 
 import logging

@@ -1,13 +1,12 @@
-"""Mask against edges, chance and other ways to choose: how well a depth net does when it sees only so many pixels.
+"""Mask against edges, chance and other scorers: the error of a depth net that gets only a share of the pixels.
 
-After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a way to choose pixels, measure N(I * kept)
-with exactly the same number of pixels kept for every way, at shares 0.1 to 0.9. The way under test is the mask
-M = G(I); Sobel edges and random pixels stand against it, or any other of `scorers.SCORERS`, and what each costs is
-measured in the same run. Errors are against ground truth where the data has it, and always against N(I). Beside them
-the soft maps: M itself, M' = M > 0.025, and the others' maps scaled to the mean of M.
-Deviation: a mask net of shares is asked at each share for just that share. One with a lambda dial is asked for a mask
-of about that share, its lambda found by a short sweep that looks at mask means alone, never at depth; the paper's nets
-have one lambda each.
+After Fig. 5 of Hu et al. (ICCV 2019): for a picture I, a depth net N and a scorer, measure N(I * kept) with exactly the
+same number of pixels kept for every scorer, at shares 0.1 to 0.9. The scorer under test is the mask M = G(I); Sobel
+edges and random pixels stand against it, or any other of `scorers.SCORERS`, and what each costs is measured in the same
+run. Errors are against ground truth where the data has it, and always against N(I). Beside them the soft maps: M
+itself, M' = M > 0.025, and the others' maps scaled to the mean of M. Deviation: a mask net of shares gives a mask for
+each share itself. One with a lambda dial gives a mask of about that share, its lambda found by a short sweep that looks
+at mask means alone, never at depth; the paper's nets have one lambda each.
 """
 
 from collections.abc import Sequence
@@ -84,10 +83,10 @@ def compare_specs(weights: str, target: str | None, data: str, out: Path | None 
     Raises:
         DepthcueError: besides, a spec that cannot be opened.
     """
-    place = pick_device(device)
-    mask_net, depth_net = load_pair(weights, target, place)
+    torch_device = pick_device(device)
+    mask_net, depth_net = load_pair(weights, target, torch_device)
     opened = open_data(data, split="test", limit=limit)
-    return compare_edges(mask_net, depth_net, opened, out, settings, place, progress)
+    return compare_edges(mask_net, depth_net, opened, out, settings, torch_device, progress)
 
 
 def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: Path | None = None,
@@ -143,38 +142,39 @@ def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Pr
 
 
 class _EdgeComparison:
-    """The measuring itself: nets, data, what the mask net is asked for, and the errors of every image so far."""
+    """The measuring itself: nets, data, the settings of the mask net, and the errors of every image so far."""
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: CompareEdgesSettings,
                  device: torch.device) -> None:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple, scenes=wants_scenes(settings.against))
-        means = ScorerInputs(mask_net, settings.lam, settings.seed, depth_net,
+        inputs = ScorerInputs(mask_net, settings.lam, settings.seed, depth_net,
                              replace(settings.direct, seed=settings.seed))
-        self.rivals = choose_rivals(settings.against, means, self.viewing)
+        self.rivals = choose_rivals(settings.against, inputs, self.viewing)
         self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
-        self.asked: dict[float, Setting] = {}
-        """For each share of pixels."""
+        self.settings_at: dict[float, Setting] = {}
+        """Setting of the mask net for each share of pixels."""
         self.tally = Tally()
 
     def choose_settings(self, progress: Progress) -> None:
-        """For each share the setting whose masks keep it; one for all where λ is fixed."""
+        """Find the setting whose masks keep each share; one for all where λ is fixed."""
         net, settings = self.mask_net, self.settings
         if settings.lam is not None or not net.has_dial:
-            self.asked = dict.fromkeys(settings.shares, setting_of(net, lam=settings.lam))
+            self.settings_at = dict.fromkeys(settings.shares, setting_of(net, lam=settings.lam))
         elif net.keeps_shares:
-            self.asked = {share: setting_of(net, share) for share in settings.shares}
+            self.settings_at = {share: setting_of(net, share) for share in settings.shares}
         else:
-            places = self.viewing.spread(settings.sweep_images)
-            progress.start("choosing lambda", len(places))
-            self.sweep = sweep_dial(net, self.viewing, places, settings.sweep_steps, progress)
-            self.asked = {share: Setting(self.sweep.for_share(share)) for share in settings.shares}
+            indices = self.viewing.spread(settings.sweep_images)
+            progress.start("choosing lambda", len(indices))
+            self.sweep = sweep_dial(net, self.viewing, indices, settings.sweep_steps, progress)
+            self.settings_at = {share: Setting(self.sweep.for_share(share)) for share in settings.shares}
 
     def settings_used(self) -> list[Setting]:
-        """All that are asked for, those that keep most first."""
-        return sorted(set(self.asked.values()), key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
+        """Settings in use, those that keep most first."""
+        return sorted(set(self.settings_at.values()),
+                      key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
     def _mask(self, pictures: Pictures, setting: Setting) -> Tensor:
         return build_scorer("mask", inputs_of(self.mask_net, setting, self.settings.seed))(pictures)  # (B, 1, H, W)
@@ -187,10 +187,10 @@ class _EdgeComparison:
         scores = {name: self.watch.score(name, score, view.pictures) for name, score in self.rivals.scores.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
         mask_ranks = {one: rank_pixels(mask, self.settings.seed) for one, mask in masks.items()}
-        self.tally.see(view)
-        for share, one in self.asked.items():
-            for name, order in {"mask": mask_ranks[one], **ranks}.items():
-                self.tally.errors(_curve(name, share), view, view.through(keep_first(order, share)))
+        self.tally.add_target(view)
+        for share, one in self.settings_at.items():
+            for name, method_ranks in {"mask": mask_ranks[one], **ranks}.items():
+                self.tally.errors(_curve(name, share), view, view.through(keep_first(method_ranks, share)))
         for one, mask in masks.items() if self.settings.soft_maps else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
@@ -203,14 +203,15 @@ class _EdgeComparison:
                 self.tally.add(_soft(name, one), "mean", scaled.mean(dim=(1, 2, 3)))
                 self.tally.errors(_soft(name, one), view, view.through(scaled))
         progress.advance(len(view))
-        return self._examples(view, masks, {one: {"mask": order, **ranks} for one, order in mask_ranks.items()})
+        return self._examples(view, masks, {one: {"mask": method_ranks, **ranks} for one,
+                                            method_ranks in mask_ranks.items()})
 
     def _shown(self, view: View) -> list[int]:
         """The rows of a batch that are shown as examples: evenly spread over the data."""
         total = len(self.data)
         count = min(self.settings.examples, total)
         wanted = {(2 * position + 1) * total // (2 * count) for position in range(count)}
-        return [row for row, place in enumerate(view.pictures.places) if place in wanted]
+        return [row for row, index in enumerate(view.pictures.indices) if index in wanted]
 
     def stills(self, view: View, out: Path) -> list[dict[str, Any]]:
         """Leave the examples of a batch as stills of the gallery, with the masks and depths of every setting."""
@@ -218,27 +219,27 @@ class _EdgeComparison:
         if not rows:
             return []
         masks = {one: self._mask(view.pictures, one) for one in self.settings_used()}
-        seen_m = {one: view.through(mask) for one, mask in masks.items()}
+        depths_m = {one: view.through(mask) for one, mask in masks.items()}
         edges, batch = sobel_edges(view.pictures.rgb), view.batch
         return [save_still(
-            out, f"{view.pictures.places[row]:06d}", batch.names[row], batch.rgb[row], edges[row], view.target_m[row],
-            [Step(one.entry(), mask[row], seen_m[one][row]) for one, mask in masks.items()],
+            out, f"{view.pictures.indices[row]:06d}", batch.names[row], batch.rgb[row], edges[row], view.target_m[row],
+            [Step(one.entry(), mask[row], depths_m[one][row]) for one, mask in masks.items()],
             None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
             for row in rows]
 
     def _examples(self, view: View, masks: dict[Setting, Tensor],
                   ranks: dict[Setting, dict[str, Tensor]]) -> list[ExampleTiles]:
-        batch, places = view.batch, view.pictures.places
+        batch, indices = view.batch, view.pictures.indices
         here = self._shown(view)
         if not here:
             return []
-        share = min(self.asked, key=lambda candidate: abs(candidate - self.settings.example_share))
-        one = self.asked[share]
-        kept = {name: keep_first(order, share) for name, order in ranks[one].items()}
+        share = min(self.settings_at, key=lambda candidate: abs(candidate - self.settings.example_share))
+        one = self.settings_at[share]
+        kept = {name: keep_first(method_ranks, share) for name, method_ranks in ranks[one].items()}
         depths = {"target": view.target_m, **{name: view.through(pixels) for name, pixels in kept.items()}}
         return [
             draw_example(
-                places[row], batch.names[row], share, view.pictures.rgb[row], self.depth_net.description.mean,
+                indices[row], batch.names[row], share, view.pictures.rgb[row], self.depth_net.description.mean,
                 masks[one][row], {name: pixels[row] for name, pixels in kept.items()},
                 {name: depth[row] for name, depth in depths.items()},
                 None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
@@ -269,22 +270,22 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
     `curves` (for each method, at each sparseness, its errors and its RMSE minus the mask's on the same images; without
     ground truth only those against N(I), whose names say `to_target`; where it is the mask also `lambda`, and `keep` of
     a net of shares, whose `lambda` is what the share answers to), `soft` (the same for soft maps and M', for every
-    setting used; empty where they were not asked for), `cost_ms` (what each way takes to score a picture: milliseconds,
-    median and quartiles over batches), `left_out` (ways that cannot work here, where all were asked for, and why),
+    setting used; empty where they are left out), `cost_ms` (what each scorer takes for a picture: milliseconds,
+    median and quartiles over batches), `left_out` (scorers that cannot work here, where all are wanted, and why),
     `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen), `examples` (files under OUT),
     `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All errors in metres.
     """
-    settings, asked = comparison.settings, comparison.asked
+    settings, settings_at = comparison.settings, comparison.settings_at
     summary = TallySummary(comparison.tally, settings.draws, settings.seed)
     methods = ("mask", *comparison.rivals.scores)
     curves = {method: [{"sparseness": share, **(one.entry() if method == "mask" else {}),
                         **summary.beside(_curve(method, share), _curve("mask", share))}
-                       for share, one in asked.items()]
+                       for share, one in settings_at.items()]
               for method in methods}
     soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if settings.soft_maps]
     choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
               if comparison.sweep is not None else "the mask net is asked for the share itself"
-              if len(set(asked.values())) > 1 else "one for all")
+              if len(set(settings_at.values())) > 1 else "one for all")
     return CompareEdges.made(
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
         data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
@@ -295,7 +296,8 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
         **{"lambda": {"choice": choice, "sweep": [] if comparison.sweep is None else comparison.sweep.entries()}},
         examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
-            method: {str(share): summary.per_image(_curve(method, share)) for share in asked} for method in methods}},
+            method: {str(share): summary.per_image(_curve(method,
+                                                          share)) for share in settings_at} for method in methods}},
     )
 
 

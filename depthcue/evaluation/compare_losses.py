@@ -53,7 +53,7 @@ class CompareLossesSettings:
     """How masks are measured."""
 
     share: float = 0.2
-    """Of the pixels that binary masks keep."""
+    """Share of pixels that binary masks keep."""
     batch_size: int = 8
     seed: int = 0
     draws: int = statistics.DRAWS
@@ -62,8 +62,7 @@ class CompareLossesSettings:
     def check(self) -> None:
         """Raise DepthcueError unless a share of pixels can be chosen."""
         if not 0 < self.share < 1:
-            raise DepthcueError(f"a share of {self.share:g} of the pixels cannot be chosen",
-                                "Choose --share between 0 and 1, as in 0.2.")
+            raise DepthcueError(f"--share must be above 0 and below 1, got {self.share:g}", "For example --share 0.2.")
 
 
 def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | None, learning_rate: float | None,
@@ -111,7 +110,7 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
     settings, progress = settings or CompareLossesSettings(), progress or Silent()
     for options in (settings, depth, mask):  # all of it now, and not after hours of training
         options.check()
-    place = pick_device(device)
+    torch_device = pick_device(device)
     data = open_data(depth.data[0], split="test", limit=limit)
     trained: list[Trained] = []
     for number, loss in enumerate(LOSSES, start=1):
@@ -120,8 +119,8 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
                            Named(progress, f"depth net {of}"))
         explains = complete(replace(mask, target=str(weights)), out / "runs" / f"mask-net-{loss}", device,
                             Named(progress, f"mask net {of}"))
-        trained.append((loss, load_depth_net(str(weights), place), load_mask_net(str(explains), place)))
-    return compare_losses(trained, data, out, settings, place, progress)
+        trained.append((loss, load_depth_net(str(weights), torch_device), load_mask_net(str(explains), torch_device)))
+    return compare_losses(trained, data, out, settings, torch_device, progress)
 
 
 def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path | None = None,
@@ -174,13 +173,13 @@ class _LossComparison:
             first = views[0]
             masks = [method(view.pictures) for method, view in zip(self.masks, views, strict=True)]
             regions = {"on_surfaces": surfaces(first.pictures), "on_small_objects": small_objects(first.pictures)}
-            seen_m = []
+            depths_m = []
             for (loss, _, _), view, mask in zip(self.trained, views, masks, strict=True):
                 kept = keep_top(mask, self.settings.share, self.settings.seed)
-                seen_m.append(view.through(kept))
+                depths_m.append(view.through(kept))
                 tally = self.tallies[loss]
-                tally.see(view)
-                tally.errors(MASK, view, seen_m[-1])
+                tally.add_target(view)
+                tally.errors(MASK, view, depths_m[-1])
                 tally.add(MASK, "mean", mask.mean(dim=(1, 2, 3)))
                 tally.add(MASK, "straightness", straightness(mask))
                 for name, region in regions.items():
@@ -189,20 +188,20 @@ class _LossComparison:
             for name, region in regions.items():
                 if region is not None:
                     self.tallies[self.trained[0][0]].add(PICTURE, name, region.flatten(1).float().mean(dim=1))
-            for row, place in enumerate(first.pictures.places):
-                if place in shown:
-                    examples.append(_example(out, place, row, views, masks, seen_m))
+            for row, index in enumerate(first.pictures.indices):
+                if index in shown:
+                    examples.append(_example(out, index, row, views, masks, depths_m))
             progress.advance(len(first))
         return examples
 
 
-def _example(out: Path, place: int, row: int, views: Sequence[View], masks: Sequence[Tensor],
-             seen_m: Sequence[Tensor]) -> dict[str, Any]:
+def _example(out: Path, index: int, row: int, views: Sequence[View], masks: Sequence[Tensor],
+             depths_m: Sequence[Tensor]) -> dict[str, Any]:
     batch = views[0].batch
     truth = None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row])
-    return save_row(out, f"{place:06d}", batch.names[row], batch.rgb[row], sobel_edges(views[0].pictures.rgb)[row],
+    return save_row(out, f"{index:06d}", batch.names[row], batch.rgb[row], sobel_edges(views[0].pictures.rgb)[row],
                     [mask[row] for mask in masks], [view.target_m[row] for view in views],
-                    [depth_m[row] for depth_m in seen_m], truth)
+                    [depth_m[row] for depth_m in depths_m], truth)
 
 
 def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> CompareLosses:

@@ -51,7 +51,7 @@ class CompareNetsSettings:
     """How to compare."""
 
     share: float = 0.2
-    """Of the pixels: what binary masks keep, and the mean of the masks that dials are turned to."""
+    """Share of pixels that binary masks keep, and mean of the masks that dials are turned to."""
     lam: float | None = None
     """One lambda for all networks instead of the one nearest to the share."""
     batch_size: int = 8
@@ -73,13 +73,13 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
         DepthcueError: besides, a spec that cannot be opened, another number of targets than of weights.
     """
     if targets and len(targets) != len(weights):
-        raise DepthcueError(f"{len(weights)} mask nets and {len(targets)} depth nets were given",
+        raise DepthcueError(f"there must be one --target for every --weights, got {len(targets)} and {len(weights)}",
                             "Give one --target for every --weights, in the same order, or none.")
-    place = pick_device(device)
+    torch_device = pick_device(device)
     meant: Sequence[str | None] = targets or [None] * len(weights)
-    networks = [load_pair(spec, target, place) for spec, target in zip(weights, meant, strict=True)]
+    networks = [load_pair(spec, target, torch_device) for spec, target in zip(weights, meant, strict=True)]
     opened = open_data(data, split="test", limit=limit)
-    return compare_nets(networks, opened, out, settings, place, progress)
+    return compare_nets(networks, opened, out, settings, torch_device, progress)
 
 
 def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None = None,
@@ -125,8 +125,7 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: CompareNetsSet
     if len(networks) < 2:
         raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
     if not 0 < settings.share < 1:
-        raise DepthcueError(f"a share of {settings.share:g} of the pixels cannot be chosen",
-                            "Choose --share between 0 and 1, as in 0.2.")
+        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
     for mask_net, _ in networks:
         tally.setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:
@@ -145,7 +144,7 @@ class _Observer:
         self.errors = Tally()
 
     def turn_dial(self, progress: Progress) -> None:
-        """Take the setting whose masks keep the wanted share, unless a lambda was asked for or there is no dial."""
+        """Take the setting whose masks keep the wanted share, unless a lambda was given or there is no dial."""
         self.setting = tally.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
                                               progress, f" for {self.label}")
 
@@ -168,27 +167,28 @@ class _NetComparison:
         """Go through the data; returns the examples left under OUT."""
         count = len(self.data)
         # far from each picture in the data's order, where neighbours may show the same room
-        elsewhere = [(place + count // 2) % count for place in range(count)]
+        elsewhere = [(index + count // 2) % count for index in range(count)]
         shown = set(self.observers[0].viewing.spread(self.settings.examples))
         views = zip(*(observer.viewing.views() for observer in self.observers), strict=True)
         others = zip(*(observer.viewing.pictures(elsewhere) for observer in self.observers), strict=True)
         examples = []
         progress.start("comparing", count)
-        for seen, other in zip(views, others, strict=True):
-            masks = [observer.masks(view.pictures) for observer, view in zip(self.observers, seen, strict=True)]
+        for network_views, other in zip(views, others, strict=True):
+            masks = [observer.masks(view.pictures) for observer,
+                     view in zip(self.observers, network_views, strict=True)]
             other_masks = [observer.masks(pictures)
                            for observer, (_, pictures) in zip(self.observers, other, strict=True)]
-            self._agree(seen, masks, other_masks)
-            depths_m = self._transfer(seen, masks)
-            for row, place in enumerate(seen[0].pictures.places):
-                if place in shown:
-                    examples.append(self._example(out, place, row, seen, masks, depths_m))
-            progress.advance(len(seen[0]))
+            self._agree(network_views, masks, other_masks)
+            depths_m = self._transfer(network_views, masks)
+            for row, index in enumerate(network_views[0].pictures.indices):
+                if index in shown:
+                    examples.append(self._example(out, index, row, network_views, masks, depths_m))
+            progress.advance(len(network_views[0]))
         return examples
 
-    def _agree(self, seen: Sequence[View], masks: Sequence[Tensor], other_masks: Sequence[Tensor]) -> None:
+    def _agree(self, network_views: Sequence[View], masks: Sequence[Tensor], other_masks: Sequence[Tensor]) -> None:
         """Add the agreement of every pair on the grid of the smallest working size."""
-        smallest = min(seen, key=lambda view: view.pictures.rgb.shape[-2] * view.pictures.rgb.shape[-1])
+        smallest = min(network_views, key=lambda view: view.pictures.rgb.shape[-2] * view.pictures.rgb.shape[-1])
         grid = (smallest.pictures.rgb.shape[-2], smallest.pictures.rgb.shape[-1])
         self.agreement.names += smallest.batch.names
         soft = {label: resize(mask, grid) for label, mask in zip(self.labels, masks, strict=True)}
@@ -208,14 +208,14 @@ class _NetComparison:
     def _keep(self, scores: Tensor, name: str) -> Tensor:
         return keep_top(scores, self.settings.share, seed=self.settings.seed + self.columns.index(name))
 
-    def _transfer(self, seen: Sequence[View], masks: Sequence[Tensor]) -> list[Tensor]:
+    def _transfer(self, network_views: Sequence[View], masks: Sequence[Tensor]) -> list[Tensor]:
         """Show every N the pixels that each network, edges and chance choose; gives what it sees by its own mask."""
         own_m = []
-        for observer, view in zip(self.observers, seen, strict=True):
+        for observer, view in zip(self.observers, network_views, strict=True):
             size = (view.pictures.rgb.shape[-2], view.pictures.rgb.shape[-1])
             scores = {label: resize(mask, size) for label, mask in zip(self.labels, masks, strict=True)}
             scores |= {EDGES: sobel_edges(view.pictures.rgb), CHANCE: self.chance(view.pictures)}
-            observer.errors.see(view)
+            observer.errors.add_target(view)
             observer.errors.add(observer.label, "mean", masks[self.labels.index(observer.label)].mean(dim=(1, 2, 3)))
             for name, score in scores.items():
                 depth_m = view.through(self._keep(score, name))
@@ -224,13 +224,13 @@ class _NetComparison:
                     own_m.append(depth_m)
         return own_m
 
-    def _example(self, out: Path, place: int, row: int, seen: Sequence[View], masks: Sequence[Tensor],
+    def _example(self, out: Path, index: int, row: int, network_views: Sequence[View], masks: Sequence[Tensor],
                  depths_m: Sequence[Tensor]) -> dict[str, Any]:
-        batch = seen[0].batch
+        batch = network_views[0].batch
         truth = None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row])
-        edges = sobel_edges(seen[0].pictures.rgb)
-        return save_row(out, f"{place:06d}", batch.names[row], batch.rgb[row], edges[row],
-                        [mask[row] for mask in masks], [view.target_m[row] for view in seen],
+        edges = sobel_edges(network_views[0].pictures.rgb)
+        return save_row(out, f"{index:06d}", batch.names[row], batch.rgb[row], edges[row],
+                        [mask[row] for mask in masks], [view.target_m[row] for view in network_views],
                         [depth_m[row] for depth_m in depths_m], truth)
 
 

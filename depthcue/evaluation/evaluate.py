@@ -1,12 +1,12 @@
-"""Table 1: what a depth net loses behind masks of every lambda, and what that number hangs on.
+"""Table 1: what a depth net loses behind masks of every lambda, and what that number depends on.
 
 After sec. 5.2 of Hu et al. (ICCV 2019): for each lambda the RMSE of N(I * M) with the soft mask M = G(I), the RMSE with
 M' = M > 0.025, and the sparseness of M', the mean share of its pixels that are not zero; against ground truth as in the
-paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left where
-the mask sees nothing; other thresholds than 0.025; other things to show than the mean colour where the mask hides; the
-curves of `insertion`; equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is
-(see `character`). These are measured at one lambda, the one in question (see `EvaluateSettings.lam`), but for those
-that are about shares: there a net with a dial gives a mask of about each share.
+paper, and against N(I). Beyond the paper: every other error measure, with intervals; N(I * (1 - M)), what is left
+outside the mask; other thresholds than 0.025; other fills than the mean colour; the curves of insertion and deletion;
+equal shares of pixels under every fill (see `fills`); and what kind of selection the mask is (see `character`). These
+are measured at one lambda, the one in question (see `EvaluateSettings.lam`), but for those that are about shares: there
+a net with a dial gives a mask of about each share.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ from depthcue.scorers import (
 )
 
 KEEPS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
-"""The shares that nets of shares are asked for."""
+"""Shares to keep of nets of shares."""
 PAPER_LAMBDAS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 THRESHOLDS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 CHARACTER = "character"
@@ -80,13 +80,13 @@ class EvaluateSettings:
     fill: str = "mean"
     """What hidden pixels show, but for the comparison of fills."""
     thresholds: tuple[float, ...] = THRESHOLDS
-    """Of the threshold sweep; empty leaves it out."""
+    """Thresholds of the sweep; empty leaves it out."""
     fills: tuple[str, ...] = FILLS
-    """To be compared; empty leaves that out."""
+    """Fills to compare; empty leaves the comparison out."""
     character: bool = True
     """Whether to measure what kind of selection the mask is."""
     shares: tuple[float, ...] = INSERTION_SHARES
-    """Of the insertion and deletion curves; empty leaves them out."""
+    """Shares of the insertion and deletion curves; empty leaves them out."""
     against: tuple[str, ...] = ("sobel", "random")
     """Orders that the mask's is compared with in those curves, names in `scorers.SCORERS`, or "all" that can work."""
     direct: DirectSettings = DirectSettings()
@@ -97,7 +97,7 @@ class EvaluateSettings:
     seed: int = 0
     draws: int = statistics.DRAWS
 
-    def without_closer_look(self) -> "EvaluateSettings":
+    def table_only(self) -> "EvaluateSettings":
         """The same, with the table alone."""
         return replace(self, thresholds=(), fills=(), shares=(), character=False)
 
@@ -107,7 +107,7 @@ class NetAtSetting:
     """One mask net at one setting."""
 
     number: int
-    """The place of the mask net among those given."""
+    """Index of the mask net among those given."""
     mask_net: MaskNet
     setting: Setting
 
@@ -124,9 +124,9 @@ class NetAtSetting:
                                 "Its weights are damaged, or it overflows.")
         return mask
 
-    def key(self, way: str) -> str:
-        """Of what is seen one way through its mask."""
-        return f"{way} of {self.number} at {self.setting}"
+    def key(self, part: str) -> str:
+        """Key of what the depth net predicts from one part of the picture: soft, binary or hidden."""
+        return f"{part} of {self.number} at {self.setting}"
 
     def distance(self, keep: float | None, lam: float | None) -> float:
         """How far the setting is from a share or a λ, or from the net's own for neither."""
@@ -144,15 +144,15 @@ def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: P
     Raises:
         DepthcueError: besides, a spec that cannot be opened, or mask nets for different depth nets without `target`.
     """
-    place = pick_device(device)
-    first, depth_net = load_pair(weights[0], target, place)
-    mask_nets = [first, *(load_mask_net(spec, place) for spec in weights[1:])]
+    torch_device = pick_device(device)
+    first, depth_net = load_pair(weights[0], target, torch_device)
+    mask_nets = [first, *(load_mask_net(spec, torch_device) for spec in weights[1:])]
     meant = {net.description.target for net in mask_nets}
     if target is None and len(meant) > 1:
         raise DepthcueError(f"these mask nets were trained for different depth nets: {', '.join(sorted(meant))}",
                             "Evaluate each by itself, or name the one depth net with --target.")
     opened = open_data(data, split="test", limit=limit)
-    return evaluate(mask_nets, depth_net, opened, out, settings, place, progress)
+    return evaluate(mask_nets, depth_net, opened, out, settings, torch_device, progress)
 
 
 def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, out: Path | None = None,
@@ -173,9 +173,9 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
             fill or order, outputs that are not numbers, nowhere to write.
     """
     settings, progress = settings or EvaluateSettings(), progress or Silent()
-    asked = _asked(mask_nets, settings)
+    nets_at_settings = _nets_at_settings(mask_nets, settings)
     _check(depth_net, data, settings)
-    evaluation = _Evaluation(asked, depth_net, data, settings, torch.device(device))
+    evaluation = _Evaluation(nets_at_settings, depth_net, data, settings, torch.device(device))
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
     home = ResultFolder(out)  # now, and not when the work is done
@@ -195,19 +195,19 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     return home.finish(_document(evaluation, summary, mask_nets, sanity))
 
 
-def _asked(mask_nets: Sequence[MaskNet], settings: EvaluateSettings) -> list[NetAtSetting]:
-    """Every mask net at every setting it is to be asked for."""
-    asked = []
+def _nets_at_settings(mask_nets: Sequence[MaskNet], settings: EvaluateSettings) -> list[NetAtSetting]:
+    """Every mask net at each of its settings."""
+    nets_at_settings = []
     for number, net in enumerate(mask_nets):
         if net.keeps_shares and not settings.lambdas:
-            asked += [NetAtSetting(number, net, setting_of(net, keep)) for keep in settings.keeps or KEEPS]
+            nets_at_settings += [NetAtSetting(number, net, setting_of(net, keep)) for keep in settings.keeps or KEEPS]
         elif settings.keeps:
             raise DepthcueError(f"{net.description.name} does not take a share, and --keep was given",
                                 "Give --lambda, or a mask net that is trained for shares.")
         else:
             lambdas = tuple(dict.fromkeys(settings.lambdas)) or _own_lambdas(net)
-            asked += [NetAtSetting(number, net, setting_of(net, lam=lam)) for lam in lambdas]
-    return asked
+            nets_at_settings += [NetAtSetting(number, net, setting_of(net, lam=lam)) for lam in lambdas]
+    return nets_at_settings
 
 
 def _own_lambdas(net: MaskNet) -> tuple[float, ...]:
@@ -232,25 +232,25 @@ def _check(depth_net: DepthNet, data: RgbdData, settings: EvaluateSettings) -> N
 class _Evaluation:
     """The measuring itself: nets, data, and the errors of every image so far."""
 
-    def __init__(self, asked: Sequence[NetAtSetting], depth_net: DepthNet, data: RgbdData, settings: EvaluateSettings,
-                 device: torch.device) -> None:
-        self.asked, self.depth_net, self.data, self.settings = asked, depth_net, data, settings
+    def __init__(self, nets_at_settings: Sequence[NetAtSetting], depth_net: DepthNet, data: RgbdData,
+                 settings: EvaluateSettings, device: torch.device) -> None:
+        self.nets_at_settings, self.depth_net, self.data, self.settings = nets_at_settings, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
-                               multiple=lcm(*(one.mask_net.description.multiple for one in asked)),
+                               multiple=lcm(*(one.mask_net.description.multiple for one in nets_at_settings)),
                                scenes=bool(settings.shares) and wants_scenes(settings.against))
-        self.in_question = min(asked, key=lambda one: one.distance(settings.keep, settings.lam))
-        means = replace(inputs_of(self.in_question.mask_net, self.in_question.setting, settings.seed),
-                        depth_net=depth_net, direct=replace(settings.direct, seed=settings.seed))
-        self.rivals = choose_rivals(settings.against if settings.shares else (), means, self.viewing)
-        self.scores = self.rivals.scores | {name: build_scorer(name, means) for name in ALWAYS}
+        self.in_question = min(nets_at_settings, key=lambda one: one.distance(settings.keep, settings.lam))
+        inputs = replace(inputs_of(self.in_question.mask_net, self.in_question.setting, settings.seed),
+                         depth_net=depth_net, direct=replace(settings.direct, seed=settings.seed))
+        self.rivals = choose_rivals(settings.against if settings.shares else (), inputs, self.viewing)
+        self.scores = self.rivals.scores | {name: build_scorer(name, inputs) for name in ALWAYS}
         self.at: dict[float, Setting] = {}
-        """Of the net in question, for each share that its masks are asked for."""
+        """Setting of the net in question for each share that its masks are to keep."""
         # of a relative net without ground truth, depth has a unit of its own and no zero
         self.in_metres = data.has_depth or not depth_net.description.relative
         self.tally = Tally()
 
     def choose_settings(self, progress: Progress) -> None:
-        """For every share that masks are asked for, the setting whose masks keep it."""
+        """Find the setting whose masks keep each share that is needed."""
         shares = set(FILL_SHARES if self.settings.fills else ())
         if self.settings.character:
             shares |= {share for both in character.NESTED for share in both}
@@ -261,44 +261,45 @@ class _Evaluation:
     def measure(self, view: View) -> None:
         """Add one batch to what is collected."""
         _require_numbers(view.target_m, self.depth_net, view)
-        self.tally.see(view)
+        self.tally.add_target(view)
         add_full_errors(self.tally, WHOLE, view, view.target_m, in_metres=self.in_metres)
-        for one in self.asked:
+        for one in self.nets_at_settings:
             mask = one.mask(view.pictures)
             binary = binarise(mask)
             self.tally.add(one.key("soft"), "mean", mask.mean(dim=(1, 2, 3)))
             self.tally.add(one.key("binary"), "mean", sparseness(binary))
-            for way, kept in (("soft", mask), ("binary", binary), ("hidden", 1 - mask)):
-                add_full_errors(self.tally, one.key(way), view, self._see(view, kept), in_metres=self.in_metres)
+            for part, kept in (("soft", mask), ("binary", binary), ("hidden", 1 - mask)):
+                add_full_errors(self.tally, one.key(part), view, self._depth_through(view, kept),
+                                in_metres=self.in_metres)
             if one is self.in_question:
-                self._look_closer(view, mask)
+                self._measure_closely(view, mask)
 
-    def _look_closer(self, view: View, mask: Tensor) -> None:
+    def _measure_closely(self, view: View, mask: Tensor) -> None:
         for threshold in self.settings.thresholds:
             kept = binarise(mask, threshold)
             self.tally.add(_threshold(threshold), "mean", sparseness(kept))
-            self.tally.errors(_threshold(threshold), view, self._see(view, kept))
-        ways = {"soft": mask, "binary": binarise(mask), "hidden": 1 - mask, "nothing": torch.zeros_like(mask)}
+            self.tally.errors(_threshold(threshold), view, self._depth_through(view, kept))
+        parts = {"soft": mask, "binary": binarise(mask), "hidden": 1 - mask, "nothing": torch.zeros_like(mask)}
         for fill in self.settings.fills:
-            for way, kept in ways.items():
-                self.tally.errors(_filled(fill, way), view, self._see(view, kept, fill))
+            for part, kept in parts.items():
+                self.tally.errors(_filled(fill, part), view, self._depth_through(view, kept, fill))
         if not (self.settings.shares or self.settings.fills or self.settings.character):
             return
         mask_at = self._masks(view.pictures)
         scores = {name: score(view.pictures) for name, score in self.scores.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
         if self.settings.fills:
-            measure_under_fills(self.tally, view, partial(self._see, view), self.settings.fills,
+            measure_under_fills(self.tally, view, partial(self._depth_through, view), self.settings.fills,
                                 lambda share: rank_pixels(mask_at(share), self.settings.seed), ranks)
         if self.settings.shares:
             orders = {fills.MASK: rank_pixels(mask, self.settings.seed)}
             orders |= {name: ranks[name] for name in self.rivals.scores}
-            measure_orders(self.tally, view, partial(self._see, view), orders, self.settings.shares)
+            measure_orders(self.tally, view, partial(self._depth_through, view), orders, self.settings.shares)
         if self.settings.character:
             self._add_character(mask, mask_at, scores)
 
     def _masks(self, pictures: Pictures) -> Callable[[float], Tensor]:
-        """From a share to the masks (B, 1, H, W) that the net in question gives for it."""
+        """Function from a share to the masks (B, 1, H, W) that the net in question gives for it."""
         @cache
         def of_setting(setting: Setting) -> Tensor:
             return replace(self.in_question, setting=setting).mask(pictures)
@@ -315,7 +316,7 @@ class _Evaluation:
         for name, values in measures.items():
             self.tally.add(CHARACTER, name, values)
 
-    def _see(self, view: View, kept: Tensor, fill: str | None = None) -> Tensor:
+    def _depth_through(self, view: View, kept: Tensor, fill: str | None = None) -> Tensor:
         depth_m = view.through(kept, self.settings.fill if fill is None else fill)
         _require_numbers(depth_m, self.depth_net, view)
         return depth_m
@@ -332,8 +333,8 @@ def _threshold(threshold: float) -> str:
     return f"above {threshold}"
 
 
-def _filled(fill: str, way: str) -> str:
-    return f"{way} on {fill}"
+def _filled(fill: str, part: str) -> str:
+    return f"{part} on {fill}"
 
 
 def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequence[MaskNet],
@@ -346,14 +347,14 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
     of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden`
     1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
     `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
-    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the ways that cannot work
-    here, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
+    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the scorers that cannot
+    work, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
     `_character`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
-    settings, asked = evaluation.settings, evaluation.asked
+    settings, nets_at_settings = evaluation.settings, evaluation.nets_at_settings
     one = evaluation.in_question
-    ways = (fills.MASK, *evaluation.rivals.scores)
-    orders = order_curves(summary, ways, settings.shares) | {"left_out": evaluation.rivals.left_out} \
+    parts = (fills.MASK, *evaluation.rivals.scores)
+    orders = order_curves(summary, parts, settings.shares) | {"left_out": evaluation.rivals.left_out} \
         if settings.shares else None
     return Evaluation.made(
         weights=[described(net) for net in mask_nets],
@@ -361,17 +362,17 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
         data={"spec": evaluation.data.spec, "without_valid_depth": summary.without_depth()},
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth, fill=settings.fill,
         threshold=THRESHOLD, original=full_errors(summary, WHOLE).get("truth", {}),
-        table=[_row(summary, each) for each in asked],
+        table=[_row(summary, each) for each in nets_at_settings],
         in_question={"weights": one.number, **one.setting.entry()},
         thresholds=[{"threshold": threshold, "sparseness": summary.mean(_threshold(threshold), "mean"),
                      **summary.of(_threshold(threshold))} for threshold in settings.thresholds],
-        fills={fill: {way: summary.of(_filled(fill, way)) for way in ("soft", "binary", "hidden", "nothing")}
+        fills={fill: {part: summary.of(_filled(fill, part)) for part in ("soft", "binary", "hidden", "nothing")}
                for fill in settings.fills},
         orders=orders, under_fills=curves_under_fills(summary, settings.fills, tuple(evaluation.scores),
                                                       evaluation.at),
         character=_character(evaluation, summary), sanity=sanity,
         per_image={"names": summary.names, "original": summary.per_image(WHOLE), "table": [
-            {way: summary.per_image(each.key(way)) for way in ("soft", "binary")} for each in asked]},
+            {part: summary.per_image(each.key(part)) for part in ("soft", "binary")} for each in nets_at_settings]},
     )
 
 
@@ -401,6 +402,6 @@ def _row(summary: TallySummary, one: NetAtSetting) -> dict[str, Any]:
     return {"weights": one.number, **one.setting.entry(),
             "mean": summary.mean(soft, "mean"), "mean_ci95": summary.mean_interval(soft, "mean"),
             "sparseness": summary.mean(binary, "mean"), "sparseness_ci95": summary.mean_interval(binary, "mean"),
-            **{way: full_errors(summary, one.key(way)) for way in ("soft", "binary", "hidden")},
+            **{part: full_errors(summary, one.key(part)) for part in ("soft", "binary", "hidden")},
             "soft_minus_original": summary.difference(soft, WHOLE),
             "binary_minus_soft": summary.difference(binary, soft)}

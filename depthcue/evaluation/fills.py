@@ -1,17 +1,14 @@
-"""Whether a mask's pixels are the better ones whatever hidden pixels show: equal shares of pixels under every fill.
+"""Curves of errors over shares of pixels, errors under every fill, and every error measure with its interval.
 
-A mask net that is trained under one fill can learn to keep what stands out from it. Its pixels then look well chosen
-under that fill alone, and no better than `contrast`, which ranks pixels by just that.
+Insertion and deletion curves, after Petsiuk, Das, Saenko (RISE, BMVC 2018), for depth: insertion begins with all pixels
+hidden and shows the highest scores first; deletion begins with the whole picture and hides them first. At every share
+of the pixels the RMSE of N is taken. Good scores make the insertion curve fall at once, and the deletion curve rise at
+once. The area under a curve is the mean RMSE over all shares, in metres: small is good for insertion, large for
+deletion. Scorers are compared on the same images.
 
-Insertion and deletion curves: pixels shown, or hidden, one after the other in the order of a mask.
-
-After Petsiuk, Das, Saenko (RISE, BMVC 2018), for depth: insertion begins with all pixels hidden and shows the first of
-an order first; deletion begins with the whole picture and hides the first of the order first. At every share of the
-pixels the RMSE of what N sees is taken. A good order makes the insertion curve fall at once, and the deletion curve
-rise at once. The area under a curve is the mean RMSE over all shares, in metres: small is good for insertion, large for
-deletion. Orders are compared on the same images.
-
-Every error measure of one way to see, against ground truth and against N(I), each with an interval over images.
+Equal shares under every fill test whether a mask's pixels are the better ones whatever hidden pixels show. A mask net
+that is trained under one fill can learn to keep what stands out from it. Its pixels then look well chosen under that
+fill alone, and no better than `contrast`, which ranks pixels by just that.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,31 +26,31 @@ from depthcue.nets import Setting
 from depthcue.scorers import keep_first
 
 INSERTION_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Of the pixels shown or hidden. Curves bend most at their beginning."""
-WAYS = ("insertion", "deletion")
+"""Shares of pixels shown or hidden, close together where curves bend most."""
+CURVE_KINDS = ("insertion", "deletion")
 MASK = "mask"
 """The order that the others are compared with."""
 
 
-def measure_orders(tally: Tally, view: View, see: Callable[[Tensor], Tensor], ranks: Mapping[str, Tensor],
+def measure_orders(tally: Tally, view: View, depth_through: Callable[[Tensor], Tensor], ranks: Mapping[str, Tensor],
                    shares: tuple[float, ...] = INSERTION_SHARES) -> None:
     """Add the curves of a batch.
 
     Args:
-        see: from a mask, bool (B, 1, H, W), to the depth seen through it.
+        depth_through: from a mask, bool (B, 1, H, W), to the depth seen through it.
         ranks: for each order, `mask` among them, the rank of every pixel (see `scorers.rank_pixels`).
         shares: rising from 0 to 1.
     """
     first = next(iter(ranks.values()))
     # both ends are the same for every order
-    ends = {0.0: see(keep_first(first, 0.0)), 1.0: see(keep_first(first, 1.0))}
-    for method, order in ranks.items():
+    ends = {0.0: depth_through(keep_first(first, 0.0)), 1.0: depth_through(keep_first(first, 1.0))}
+    for method, method_ranks in ranks.items():
         for share in shares:
-            for way in WAYS:
-                shown = share if way == "insertion" else 1 - share
-                kept = keep_first(order, share)
-                depth_m = ends[shown] if shown in ends else see(kept if way == "insertion" else ~kept)
-                tally.errors(_insertion_key(way, method, share), view, depth_m)
+            for curve_kind in CURVE_KINDS:
+                shown = share if curve_kind == "insertion" else 1 - share
+                kept = keep_first(method_ranks, share)
+                depth_m = ends[shown] if shown in ends else depth_through(kept if curve_kind == "insertion" else ~kept)
+                tally.errors(_insertion_key(curve_kind, method, share), view, depth_m)
 
 
 def order_curves(summary: TallySummary, methods: tuple[str, ...],
@@ -67,13 +64,13 @@ def order_curves(summary: TallySummary, methods: tuple[str, ...],
     if summary.ground_truth:
         fields = {"rmse": ("mse", summary.known, summary.known_weights)} | fields
     document: dict[str, Any] = {"shares": list(shares)}
-    for way in WAYS:
-        document[way] = {method: {} for method in methods}
+    for curve_kind in CURVE_KINDS:
+        document[curve_kind] = {method: {} for method in methods}
         for name, (measure, images, weights) in fields.items():
-            curves = {method: np.stack([summary.values[_insertion_key(way, method, share), measure][images]
+            curves = {method: np.stack([summary.values[_insertion_key(curve_kind, method, share), measure][images]
                                         for share in shares]) for method in methods}  # (shares, images) each
             for method, curve in curves.items():
-                document[way][method] |= _entry(name, np.array(shares), curve, curves[MASK], weights)
+                document[curve_kind][method] |= _entry(name, np.array(shares), curve, curves[MASK], weights)
     return document
 
 
@@ -93,35 +90,36 @@ def _entry(name: str, shares: Floats, mse: Floats, mse_of_mask: Floats, weights:
             f"{name}_area_minus_mask_ci95": pair(statistics.percentile_interval(above))}
 
 
-def _insertion_key(way: str, method: str, share: float) -> str:
-    return f"{way} by {method} at {share}"
+def _insertion_key(curve_kind: str, method: str, share: float) -> str:
+    return f"{curve_kind} by {method} at {share}"
 
 
 FILL_SHARES = (0.1, 0.2, 0.5)
-"""Of the pixels kept."""
+"""Shares of pixels kept."""
 ALWAYS = ("contrast", "sobel")
 """What a mask is compared with under every fill, whatever else it is compared with."""
 
 
-def measure_under_fills(tally: Tally, view: View, see: Callable[[Tensor, str], Tensor], fills: tuple[str, ...],
+def measure_under_fills(tally: Tally, view: View, depth_through: Callable[[Tensor, str], Tensor],
+                        fills: tuple[str, ...],
                         mask_ranks: Callable[[float], Tensor], ranks: Mapping[str, Tensor]) -> None:
     """Add the errors of a batch.
 
     Args:
-        see: from pixels kept, bool (B, 1, H, W), and a fill to the depth seen.
+        depth_through: from pixels kept, bool (B, 1, H, W), and a fill to the depth seen.
         mask_ranks: from a share to the rank of every pixel in the mask for that share (see `scorers.rank_pixels`).
-        ranks: the rank of every pixel for each other way to choose.
+        ranks: the rank of every pixel for each other scorer.
     """
     for share in FILL_SHARES:
-        for method, order in {MASK: mask_ranks(share), **ranks}.items():
-            kept = keep_first(order, share)
+        for method, method_ranks in {MASK: mask_ranks(share), **ranks}.items():
+            kept = keep_first(method_ranks, share)
             for fill in fills:
-                tally.errors(_fill_key(method, share, fill), view, see(kept, fill))
+                tally.errors(_fill_key(method, share, fill), view, depth_through(kept, fill))
 
 
 def curves_under_fills(summary: TallySummary, fills: tuple[str, ...], methods: tuple[str, ...],
                        settings: Mapping[float, Setting]) -> dict[str, Any]:
-    """For every fill and method its errors at each share, and its RMSE minus the mask's on the same images.
+    """Errors of every method at each share under every fill, and its RMSE minus the mask's on the same images.
 
     Args:
         methods: those that were compared with the mask.
@@ -142,7 +140,7 @@ MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
 
 
 def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_metres: bool = True) -> None:
-    """Add all that `full_errors` tells of `key`: the errors of `depth_m` (B, 1, h, w), what the net sees one way.
+    """Add all that `full_errors` gives of `key`: the errors of `depth_m` (B, 1, h, w), the answer to one input.
 
     Args:
         in_metres: False where N(I) has units of its own, which know no zero: ratios and logarithms against it would
@@ -156,7 +154,7 @@ def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_m
 
 
 def full_errors(summary: TallySummary, key: str) -> dict[str, dict[str, Any]]:
-    """The errors of one way to see: `truth` (where the data has any) and `target`.
+    """The errors of one key: `truth` (where the data has any) and `target`.
 
     Each holds `rmse` and MEANS, and for each of them the 95% interval over images, as in `rmse_ci95`. Against the
     target the means are absent where they were left out.

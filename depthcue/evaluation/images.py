@@ -1,13 +1,9 @@
-"""Pictures of a comparison: what the depth net was shown, and what depth it saw, for a few images.
+"""Pictures of a measurement: examples, stills of a gallery, and rows of several networks' masks.
 
-Tensors of a measurement as pictures to look at: colours as they are, depth on a scale of the image's own.
-
-Stills for a gallery: one picture, its edges, and for several settings the soft mask and the depth seen through it.
-
-Masks and edge maps are kept as 8 bit greys, at the size the nets work at, so that a page can threshold and colour them
-while a reader turns a slider. Depth is kept in colours: seeing it anew would need the net.
-
-Masks of several networks on one picture as pictures of one size, to be set side by side (Figs. 6, 7, 8).
+Colours are as they are, depth on a scale of the image's own. The masks and edge maps of a gallery are 8 bit greys at
+the size the nets work at, so that a page can threshold and colour them while a reader turns a slider; depth is stored
+in colours, since computing it anew would need the net. Rows show the masks of several networks on one picture at one
+size (Figs. 6, 7, 8 of Hu et al., ICCV 2019).
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,7 +73,7 @@ class ExampleTiles:
     `depth_target` (from all pixels), `depth_METHOD`, and `depth_truth` where there is ground truth.
     """
 
-    place: int
+    index: int
     name: str
     share: float
     near_m: float
@@ -85,7 +81,7 @@ class ExampleTiles:
     tiles: dict[str, Rgb]
 
 
-def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float], mask: Tensor,
+def draw_example(index: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float], mask: Tensor,
                  kept: Mapping[str, Tensor], depths_m: Mapping[str, Tensor],
                  truth: tuple[Tensor, Tensor] | None) -> ExampleTiles:
     """Draw the pictures of one image.
@@ -116,14 +112,14 @@ def draw_example(place: int, name: str, share: float, rgb: Tensor, mean: tuple[f
         tiles[f"kept_{method}"] = _enlarge(picture_of(torch.where(pixels, rgb, colour)), factor)
     for label, depth in maps.items():
         tiles[label] = depth_tile(depth, (height, width), (near_m, far_m))
-    return ExampleTiles(place, name, share, near_m, far_m, tiles)
+    return ExampleTiles(index, name, share, near_m, far_m, tiles)
 
 
 def save_example(example: ExampleTiles, out: Path) -> dict[str, Any]:
     """Write the tiles under OUT/examples/; return their entry for the results document, paths relative to OUT."""
     paths = {}
     for label, tile in example.tiles.items():
-        paths[label] = f"examples/{example.place:06d}-{label.replace('_', '-')}.png"
+        paths[label] = f"examples/{example.index:06d}-{label.replace('_', '-')}.png"
         with atomic_path(out / paths[label]) as partial:
             Image.fromarray(tile).save(partial)
     return {"name": example.name, "sparseness": example.share, "near_m": round(example.near_m, 3),
@@ -145,7 +141,7 @@ class Step:
     setting: Mapping[str, Any]
     """`lambda`, and `keep` of a net of shares."""
     mask: Tensor
-    seen_m: Tensor
+    depth_through_m: Tensor
 
 
 def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole_m: Tensor, steps: Sequence[Step],
@@ -182,8 +178,8 @@ def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole
     entries: list[dict[str, Any]] = []
     for number, step in enumerate(steps):
         mask, depth = f"mask-{number}.png", f"depth-{number}.jpg"
-        files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.seen_m), size, scale)}
-        difference = mean_squared_difference(step.seen_m[None], whole_m[None]).sqrt()
+        files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.depth_through_m), size, scale)}
+        difference = mean_squared_difference(step.depth_through_m[None], whole_m[None]).sqrt()
         entries.append({**step.setting, "mean": short(float(step.mask.mean())),
                         "above_half": short(float((step.mask > 0.5).float().mean())),
                         "difference_m": short(float(difference)), "mask": mask, "depth": depth})
@@ -204,7 +200,7 @@ def _save(out: Path, key: str, files: Mapping[str, Rgb | Grey]) -> dict[str, str
 
 
 def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: Sequence[Tensor],
-             whole_m: Sequence[Tensor], seen_m: Sequence[Tensor], truth: tuple[Tensor, Tensor] | None = None,
+             whole_m: Sequence[Tensor], depth_through_m: Sequence[Tensor], truth: tuple[Tensor, Tensor] | None = None,
              ) -> dict[str, Any]:
     """Write the pictures of one row under OUT/examples/; return its entry for the results document.
 
@@ -242,5 +238,5 @@ def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: 
            "edges": save(colourise_mask(nearest(map_of(edges), size)), "edges"),
            "masks": [save(colourise_mask(nearest(map_of(mask), size)), f"mask-{number}")
                      for number, mask in enumerate(masks)],
-           "whole": depths(whole_m, "whole"), "seen": depths(seen_m, "seen")}
+           "whole": depths(whole_m, "whole"), "seen": depths(depth_through_m, "seen")}
     return row if known is None else row | {"truth": save(depth_tile(known, size, scale), "truth")}

@@ -1,13 +1,12 @@
-"""How far a depth map is from another: the error measures of the depth literature, image by image.
+"""Measures of depth maps and masks: errors of depth, agreement of two maps, roughness of one.
 
-RMSE over images is sqrt(mean over images of the per-image mean squared error), as Hu et al. (ICCV 2019) compute it;
-the other measures are means over images. Only valid pixels count.
+Errors of depth, image by image, over valid pixels. RMSE over images is sqrt(mean over images of the per-image mean
+squared error), as Hu et al. (ICCV 2019) compute it; the other measures are means over images.
 
-How alike two maps of the same picture are: correlation, structural similarity, and overlap of the pixels they keep.
+Agreement of two maps of the same picture: correlation, structural similarity (Wang et al. 2004), and overlap of the
+pixels they keep. Every measure gives one number a picture and is 1 for two equal maps.
 
-Every measure gives one number a picture and is 1 for two equal maps.
-
-How noisy a mask is, whatever it keeps.
+Roughness: the total variation of a mask over that of its values in random order, whatever the mask keeps.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from depthcue.data.augmentation import gaussian_kernel
 from depthcue.objective import total_variation
+from depthcue.scorers.edges import separable
 
 NEAREST_M = 1e-3
 """Predictions are cut off here: logarithm and ratio want positive depth, and nothing is seen nearer than this."""
@@ -88,7 +89,7 @@ def summarise(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 
 AGREEMENT_MEASURES = ("pearson", "ssim", "iou")
-"""What `agreement` gives, in the order in which it is told."""
+"""Measures of `agreement`."""
 
 _WINDOW, _DEVIATION = 11, 1.5
 _STABLE = (0.01**2, 0.03**2)
@@ -96,7 +97,8 @@ _STABLE = (0.01**2, 0.03**2)
 
 
 def agreement(first: Tensor, second: Tensor, first_kept: Tensor, second_kept: Tensor) -> dict[str, Tensor]:
-    """All MEASURES of two soft maps in [0, 1] and of the pixels kept by each, all (B, 1, H, W): (B,) float64 each."""
+    """AGREEMENT_MEASURES of two soft maps in [0, 1] and of the pixels kept by each, all (B, 1, H, W): (B,) float64
+    each."""
     return {"pearson": pearson(first, second), "ssim": ssim(first, second), "iou": iou(first_kept, second_kept)}
 
 
@@ -148,19 +150,15 @@ def _mean_ranks(maps: Tensor) -> Tensor:
     """The rank of every value among those of its map (B, 1, H, W), float64, from 0 for the lowest."""
     ranks = []
     for values in maps:
-        _, place, counts = values.unique(return_inverse=True, return_counts=True)
+        _, index, counts = values.unique(return_inverse=True, return_counts=True)
         last = counts.cumsum(dim=0).double()  # one behind the last rank of each value
-        ranks.append((last - (counts + 1) / 2)[place])
+        ranks.append((last - (counts + 1) / 2)[index])
     return torch.stack(ranks)
 
 
 def _windowed(maps: Tensor) -> Tensor:
     """The weighted mean under the window at every place where it lies within the map."""
-    at = torch.arange(_WINDOW, dtype=maps.dtype, device=maps.device) - _WINDOW // 2
-    weights = torch.exp(-at.square() / (2 * _DEVIATION**2))
-    weights = weights / weights.sum()
-    rows = functional.conv2d(maps, weights.view(1, 1, 1, -1))
-    return functional.conv2d(rows, weights.view(1, 1, -1, 1))
+    return separable(maps, gaussian_kernel(maps.new_tensor(_DEVIATION), _WINDOW // 2))
 
 
 def roughness(mask: Tensor) -> Tensor:

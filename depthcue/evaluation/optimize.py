@@ -47,7 +47,7 @@ from depthcue.scorers import (
 )
 
 DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
-"""The ways to a mask, by the equations of the paper."""
+"""Methods that find a mask, by the equations of the paper."""
 MEASURES = ("objective", "difference", "mean", "total_variation", "roughness")
 DEFAULT_LAMBDA = 5.0
 """Where no mask net says another: what the paper uses for its analyses."""
@@ -71,7 +71,7 @@ _OF_NAME = 40
 
 
 @dataclass(frozen=True)
-class Nets:
+class OptimizeNets:
     """The depth net, and the mask nets to set beside the search: of Eq. (4) and of Eq. (5), each where there is one."""
 
     depth: DepthNet
@@ -94,22 +94,22 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path | None = 
         DepthcueError: besides, a spec that cannot be opened; both sources and data, or neither.
     """
     if bool(sources) == (data is not None):
-        raise DepthcueError("pictures or data are wanted, and " + ("both were given" if sources else "none were given"),
+        raise DepthcueError("either pictures or --data must be given, got " + ("both" if sources else "neither"),
                             "Name pictures, or data by --data, such as --data scenes:indoor.")
-    place = pick_device(device)
+    torch_device = pick_device(device)
     if weights is None and (target is None or target in SHIPPED):
         weights = target or SHIPPED[0]
     if weights is None:
-        learned, depth_net = None, load_depth_net(target or SHIPPED[0], place)
+        learned, depth_net = None, load_depth_net(target or SHIPPED[0], torch_device)
     else:
-        learned, depth_net = load_pair(weights, target, place)
-    nets = Nets(depth_net, learned, None if opposite is None else load_mask_net(opposite, place))
+        learned, depth_net = load_pair(weights, target, torch_device)
+    nets = OptimizeNets(depth_net, learned, None if opposite is None else load_mask_net(opposite, torch_device))
     opened: RgbdData = open_pictures(sources, limit, without=out) if data is None else open_data(
         data, split="test", limit=limit)
-    return optimize(nets, opened, out, settings, place, progress)
+    return optimize(nets, opened, out, settings, torch_device, progress)
 
 
-def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: OptimizeSettings | None = None,
+def optimize(nets: OptimizeNets, data: RgbdData, out: Path | None = None, settings: OptimizeSettings | None = None,
              device: str | torch.device = "cpu", progress: Progress | None = None) -> Optimization:
     """Find a mask for every picture by Eq. (3).
 
@@ -145,9 +145,9 @@ def optimize(nets: Nets, data: RgbdData, out: Path | None = None, settings: Opti
 
 
 class _Search:
-    """Nets, data and ways to a mask, and what has been measured of every picture so far."""
+    """Nets, data and methods that find a mask, and what has been measured of every picture so far."""
 
-    def __init__(self, nets: Nets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
+    def __init__(self, nets: OptimizeNets, data: RgbdData, settings: OptimizeSettings, device: torch.device) -> None:
         self.nets, self.data, self.settings = nets, data, settings
         self.lam = _lambda(nets, settings)
         self.direct = replace(settings.direct, seed=settings.seed)
@@ -157,33 +157,33 @@ class _Search:
                                multiple=multiple)
         self.watch = Stopwatch(device)
         self.tally = Tally()
-        self.ways: dict[str, Scorer] = {}
+        self.methods: dict[str, Scorer] = {}
         if nets.learned is not None:
-            self.ways[LEARNED] = build_scorer("mask", ScorerInputs(nets.learned, settings.lam))
+            self.methods[LEARNED] = build_scorer("mask", ScorerInputs(nets.learned, settings.lam))
         if nets.opposite is not None:
-            self.ways[OPPOSITE] = build_scorer("mask", ScorerInputs(nets.opposite))
+            self.methods[OPPOSITE] = build_scorer("mask", ScorerInputs(nets.opposite))
 
     def measure(self, view: View, progress: Progress) -> dict[str, Tensor]:
-        """Find every way's masks (B, 1, H, W) for one batch, and add what they come to."""
+        """Find every method's masks (B, 1, H, W) for one batch, and add what they come to."""
         def search(pictures: Pictures) -> Tensor:
             return optimise_masks(self.nets.depth, pictures, self.lam, self.direct, progress)
 
-        self.tally.see(view)
-        found = {way: self.watch.score(way, score, view.pictures)
-                 for way, score in {DIRECT: search, **self.ways}.items()}
-        measured = {way: self._measures(way, view.pictures, mask) for way, mask in found.items()}
-        for way, mask in found.items():
-            self.tally.errors(way, view, view.through(mask))
-            for name, values in measured[way].items():
-                self.tally.add(way, name, values)
-                if way == LEARNED:
+        self.tally.add_target(view)
+        found = {method: self.watch.score(method, score, view.pictures)
+                 for method, score in {DIRECT: search, **self.methods}.items()}
+        measured = {method: self._measures(method, view.pictures, mask) for method, mask in found.items()}
+        for method, mask in found.items():
+            self.tally.errors(method, view, view.through(mask))
+            for name, values in measured[method].items():
+                self.tally.add(method, name, values)
+                if method == LEARNED:
                     self.tally.add(DIRECT, f"{name}_minus_{LEARNED}", measured[DIRECT][name] - values)
         return found
 
-    def _measures(self, way: str, pictures: Pictures, mask: Tensor) -> dict[str, Tensor]:
+    def _measures(self, method: str, pictures: Pictures, mask: Tensor) -> dict[str, Tensor]:
         judged = judge(self.nets.depth, pictures, mask, self.lam)
         objective = judged.objective
-        if way == OPPOSITE:
+        if method == OPPOSITE:
             assert self.nets.opposite is not None
             objective = -judged.difference + self.nets.opposite.description.default_lambda * (1 - judged.mean)
         return dict(zip(MEASURES, (objective, judged.difference, judged.mean, total_variation(mask), roughness(mask)),
@@ -193,36 +193,37 @@ class _Search:
         """Leave the pictures of the figure that are in this batch."""
         batch, pictures = view.batch, view.pictures
         wanted = set(self.viewing.spread(self.settings.examples))
-        seen_m = {way: view.through(mask) for way, mask in found.items()} if wanted & set(pictures.places) else {}
+        depths_m = ({method: view.through(mask) for method, mask in found.items()}
+                    if wanted & set(pictures.indices) else {})
         return [save_row(
-            out, f"{place:06d}", batch.names[row], pictures.rgb[row], sobel_edges(pictures.rgb[row:row + 1])[0],
-            [mask[row] for mask in found.values()], [view.target_m[row]], [depth[row] for depth in seen_m.values()],
+            out, f"{index:06d}", batch.names[row], pictures.rgb[row], sobel_edges(pictures.rgb[row:row + 1])[0],
+            [mask[row] for mask in found.values()], [view.target_m[row]], [depth[row] for depth in depths_m.values()],
             None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
-            for row, place in enumerate(pictures.places) if place in wanted]
+            for row, index in enumerate(pictures.indices) if index in wanted]
 
 
-def _lambda(nets: Nets, settings: OptimizeSettings) -> float:
+def _lambda(nets: OptimizeNets, settings: OptimizeSettings) -> float:
     if nets.learned is not None:
         setting = setting_of(nets.learned, lam=settings.lam)
         return nets.learned.description.default_lambda if setting.lam is None else setting.lam
     lam = DEFAULT_LAMBDA if settings.lam is None else settings.lam
     if not 0 <= lam < math.inf:
-        raise DepthcueError(f"lambda has to be a number from 0 on, not {lam:g}", "The paper compares 1 to 6.")
+        raise DepthcueError(f"--lambda must be at least 0 and finite, got {lam:g}", "The paper compares 1 to 6.")
     return lam
 
 
 def _save_masks(view: View, found: dict[str, Tensor], out: Path) -> list[dict[str, Any]]:
     """Write masks as 8 bit and over the picture, at the size the nets work at; their entries, paths relative to OUT."""
     entries = []
-    for row, (place, name) in enumerate(zip(view.pictures.places, view.batch.names, strict=True)):
+    for row, (index, name) in enumerate(zip(view.pictures.indices, view.batch.names, strict=True)):
         picture, files = picture_of(view.pictures.rgb[row]), {}
-        for way, mask in found.items():
+        for method, mask in found.items():
             grey = grey8(map_of(mask[row]))
             for kind, pixels in (("mask", grey), ("overlay", overlay(picture, grey))):
-                path = f"masks/{place:06d}-{PurePosixPath(name).stem[:_OF_NAME]}-{way}-{kind}.png"
+                path = f"masks/{index:06d}-{PurePosixPath(name).stem[:_OF_NAME]}-{method}-{kind}.png"
                 with atomic_path(out / path) as partial:
                     Image.fromarray(pixels).save(partial)
-                files[f"{way}_{kind}"] = path
+                files[f"{method}_{kind}"] = path
         entries.append({"name": name, **files})
     return entries
 
@@ -240,12 +241,13 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
     settings = search.settings
     summary = TallySummary(search.tally, settings.draws, settings.seed)
     cost_ms = search.watch.cost_ms()
-    ways = {}
-    for way in cost_ms:
-        names = [name for name in search.tally.numbers if name[0] == way and name[1].startswith(MEASURES)]
-        ways[way] = summary.of(way) | {
+    methods = {}
+    for method in cost_ms:
+        names = [name for name in search.tally.numbers if name[0] == method and name[1].startswith(MEASURES)]
+        methods[method] = summary.of(method) | {
             field: value for _, name in names
-            for field, value in ((name, summary.mean(way, name)), (f"{name}_ci95", summary.mean_interval(way, name)))}
+            for field, value in ((name, summary.mean(method, name)),
+                                 (f"{name}_ci95", summary.mean_interval(method, name)))}
     nothing_lost = 3 * float(np.log(0.5))
     return Optimization.made(
         target_net=described(search.nets.depth),
@@ -255,9 +257,9 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
         images=len(summary.names), ground_truth=summary.ground_truth, **{"lambda": short(search.lam)},
         direct=asdict(search.direct), batch_size=search.viewing.batch_size, target=summary.of_target(),
         before={"objective": short(nothing_lost + search.lam), "difference": short(nothing_lost), "mean": 1.0},
-        ways=ways, cost_ms=cost_ms,
+        ways=methods, cost_ms=cost_ms,
         per_image={"names": summary.names, "ways": {
-            way: {name: [short(value) for value in search.tally.numbers[way, name]] for name in MEASURES}
-            for way in ways}},
+            method: {name: [short(value) for value in search.tally.numbers[method, name]] for name in MEASURES}
+            for method in methods}},
         masks=masks, examples=examples,
     )

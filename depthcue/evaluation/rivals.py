@@ -1,4 +1,4 @@
-"""The ways to choose pixels that a mask is compared with: which of them can work here, and what each costs."""
+"""The scorers that a mask is compared with: which of them work on the data at hand, and what each costs."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, b
 from depthcue.text import did_you_mean
 
 ALL = "all"
-"""Stands for every way there is."""
+"""Name that stands for every scorer."""
 NAMES = tuple(name for name in SCORERS if name != "mask")
 
 
@@ -29,58 +29,58 @@ class Rivals:
 
 
 def wants_scenes(against: Sequence[str]) -> bool:
-    """Whether any of these ways needs what rendered data knows of its scenes."""
+    """Whether any of these scorers needs what rendered data knows of its scenes."""
     return bool({ALL, "object-boundaries"} & set(against))
 
 
-def choose_rivals(against: Sequence[str], means: ScorerInputs, viewing: Viewing) -> Rivals:
-    """The ways called `against`, which may be or hold "all".
+def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing) -> Rivals:
+    """Scorers called `against`, which may be or hold "all".
 
     Of all, those that cannot work here are left out: the depth net passes no gradients on, the data does not have the
     truth that an oracle needs (found out on its first picture), a package is not installed.
 
     Raises:
-        DepthcueError: there is no such way, or one asked for by its name cannot work here.
+        DepthcueError: there is no such scorer, or one given by its name cannot work here.
     """
     for name in against:
         if name not in (*NAMES, ALL):
-            raise DepthcueError(f"there is no way to choose pixels called {name!r} to compare the mask with",
+            raise DepthcueError(f"--against must be one of {', '.join(NAMES)}, {ALL}, got {name!r}",
                                 f"{did_you_mean(name, NAMES)}Choose --against from: {', '.join(NAMES)}, {ALL}.")
     scores: dict[str, Scorer] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):
         try:
-            score = build_scorer(name, means)
+            scorer = build_scorer(name, inputs)
             if name in ORACLES:
                 _, first = next(viewing.pictures([0]))
-                score(first)
+                scorer(first)
         except DepthcueError as error:
             if name in against:
                 raise
             left_out[name] = error.message
         else:
-            scores[name] = score
+            scores[name] = scorer
     return Rivals(scores, left_out)
 
 
 class Stopwatch:
-    """How long each way takes to score the pictures of a batch."""
+    """Clock of the time that each scorer takes for the pictures of a batch."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._ms: dict[str, list[float]] = {}
 
-    def score(self, name: str, score: Scorer, pictures: Pictures) -> Tensor:
+    def score(self, name: str, scorer: Scorer, pictures: Pictures) -> Tensor:
         """The scores (B, 1, H, W) of `pictures`, and the time it took, kept."""
         self._wait()
         start = time.perf_counter()
-        scores = score(pictures)
+        scores = scorer(pictures)
         self._wait()
         self._ms.setdefault(name, []).append(1000 * (time.perf_counter() - start) / len(pictures.rgb))
         return scores
 
     def cost_ms(self) -> dict[str, dict[str, Any]]:
-        """Milliseconds a picture of each way: median, quartiles, and how many batches they are of.
+        """Milliseconds a picture of each scorer: median, quartiles, and how many batches they are of.
 
         Where there are several batches the first is left out: it also pays for what is done once.
         """

@@ -1,13 +1,14 @@
-"""Sanity checks: do masks hang on what the depth net N has learned, or on the pictures alone?
+"""Sanity checks: do masks depend on what the depth net N has learned, or on the pictures alone?
 
-Adebayo et al. (NeurIPS 2018) randomise a network layer by layer (`randomise`) and ask whether explanations change; an
-edge map, which looks like an explanation, does not. A mask net G does not look at N when it is run, so its mask cannot
-change by itself. Three questions are asked in its place, at every stage of the cascade N = N_0, N_1, ... N_all:
+Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018), randomise a network layer by layer, from its output to
+its input, and test whether explanations change; an edge map, which looks like an explanation, does not. A mask net G
+does not use N when it is run, so its mask cannot change by itself. Three questions replace that one, at every stage of
+the cascade N = N_0, N_1, ... N_all:
 
     kept        Are the pixels of M = G(I) worth more to N than to a randomised net? M's pixels, edges and random
-                pixels, equally many, are shown to N_k. Told is how much of N_k's answer is lost: RMSE of N_k(I * kept)
-                to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If M
-                were a description of pictures alone, its advantage over edges and chance would stay when N is
+                pixels, equally many, are shown to N_k. Measured is how much of N_k's answer is lost: RMSE of N_k(I *
+                kept) to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If
+                M were a description of pictures alone, its advantage over edges and chance would stay when N is
                 randomised.
     direct      Does the objective see N? Eq. (3) is minimised for N_k, from the same start, and its masks are compared
                 with those for N: correlation, SSIM, and overlap of equally many pixels.
@@ -17,12 +18,10 @@ change by itself. Three questions are asked in its place, at every stage of the 
 
 `chance` is what the same measures give for masks of different pictures.
 
-Copies of a depth net whose layers are randomised one after the other, from its output to its input.
-
-The cascade of Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018). Deviations, all so that what is lost is
-what was learned and not the scale of the numbers: a layer is randomised by shuffling each of its weight tensors, which
-keeps the distribution of its weights; batch norms among the randomised layers measure their statistics anew; and the
-predictions are brought to the mean and deviation of the intact net's, or lambda would weigh something else.
+Deviations of the cascade from the paper, all so that what is lost is what was learned and not the scale of the numbers:
+a layer is randomised by shuffling each of its weight tensors, which keeps the distribution of its weights; batch norms
+among the randomised layers measure their statistics anew; and the predictions are brought to the mean and deviation of
+the intact net's, or lambda would weigh something else.
 """
 
 import copy
@@ -118,7 +117,7 @@ def cascade(net: DepthNet, pictures: Sequence[Tensor], stages: int, seed: int = 
             alone has all randomised; there are fewer where the net has fewer layers.
     """
     yield Randomised(net)
-    wanted = _moments(net, pictures)
+    own_moments = _moments(net, pictures)
     backwards = layers_by_call(net, pictures[0][:1])[::-1]
     for count in np.unique(np.linspace(len(backwards), 1, stages).round().astype(int)).tolist():
         changed = Randomised(copy.deepcopy(net), count, backwards[count - 1][0])
@@ -129,8 +128,8 @@ def cascade(net: DepthNet, pictures: Sequence[Tensor], stages: int, seed: int = 
         _measure_batch_norms(changed.net, chosen, pictures)
         mean, deviation = _moments(changed.net, pictures)
         # a net that predicts the same everywhere cannot be given a deviation
-        changed.scale = wanted[1] / deviation if deviation > 1e-6 * max(abs(mean), 1.0) else 1.0
-        changed.shift = wanted[0] - changed.scale * mean
+        changed.scale = own_moments[1] / deviation if deviation > 1e-6 * max(abs(mean), 1.0) else 1.0
+        changed.shift = own_moments[0] - changed.scale * mean
         yield changed.eval()
 
 
@@ -173,14 +172,14 @@ class Sanity:
     stages: int = 5
     """Copies of N with more and more layers randomised."""
     share: float = 0.2
-    """Of the pixels kept, wherever masks are compared as pixels."""
+    """Share of pixels kept, wherever masks are compared as pixels."""
     images: int = 32
     """The most images of `kept` and `retrained`, spread over the data."""
     direct_images: int = 8
-    """Of these, the first so many are asked about in `direct`, which takes long; 0 leaves it out."""
+    """Number of these images, the first ones, for which `direct` searches, which takes long; 0 leaves it out."""
     direct: DirectSettings = field(default_factory=lambda: DirectSettings(steps=60))
     steps: int = 0
-    """Of retraining G at every stage; 0 leaves it out."""
+    """Steps of retraining G at every stage; 0 leaves it out."""
     learning_rate: float = 1e-3
     seed: int = 0
     draws: int = statistics.DRAWS
@@ -199,9 +198,13 @@ def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
     if sanity.steps and not mask_net.trainable:
         raise DepthcueError(f"{mask_net.description.name} is an exported graph, and no training goes on from one",
                             "Give the .safetensors it was exported from, or leave --sanity-steps out.")
-    if sanity.stages < 1 or sanity.images < 2 or sanity.steps < 0 or not 0 < sanity.share < 1:
-        raise DepthcueError("a sanity check needs at least one stage, two images and a share between 0 and 1",
-                            "Leave them out for the defaults.")
+    for name, value, least in (("--sanity", sanity.stages, 1), ("--sanity-steps", sanity.steps, 0),
+                               ("the number of images of a sanity check", sanity.images, 2)):
+        if value < least:
+            raise DepthcueError(f"{name} must be at least {least}, got {value}", "Leave it out for the default.")
+    if not 0 < sanity.share < 1:
+        raise DepthcueError(f"the share of a sanity check must be above 0 and below 1, got {sanity.share:g}",
+                            "Leave it out for the default.")
 
 
 def measure_sanity(mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity: Sanity,
@@ -222,7 +225,7 @@ def measure_sanity(mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity
         stages.append(check.stage(net))
         progress.advance()
     layers = stages[-1]["layers"]
-    return {"images": len(check.places), "direct_images": len(check.direct_places()), "share": sanity.share,
+    return {"images": len(check.indices), "direct_images": len(check.direct_indices()), "share": sanity.share,
             "steps": sanity.steps, "chance": check.chance(), "stages": [{"of": layers, **stage} for stage in stages]}
 
 
@@ -234,23 +237,23 @@ class _Check:
         # Eq. (3) needs a price for pixels whatever the mask net takes
         self.lam = mask_net.description.default_lambda if setting.lam is None else setting.lam
         self.depth_net = viewing.depth_net
-        self.places = viewing.spread(sanity.images)
+        self.indices = viewing.spread(sanity.images)
         with torch.no_grad():
-            self.pictures = [Pictures(pictures.rgb.clone(), pictures.places)
-                             for _, pictures in viewing.pictures(self.places)]
+            self.pictures = [Pictures(pictures.rgb.clone(), pictures.indices)
+                             for _, pictures in viewing.pictures(self.indices)]
             scores = {name: build_scorer(name, inputs_of(mask_net, setting, sanity.seed)) for name in ORDERS}
             self.masks = [scores["mask"](pictures) for pictures in self.pictures]
             self.kept = {name: [self._top(score(pictures)) for pictures in self.pictures]
                          for name, score in scores.items()}
-        self.weights = statistics.resampling_weights(len(self.places), sanity.draws, sanity.seed)
+        self.weights = statistics.resampling_weights(len(self.indices), sanity.draws, sanity.seed)
         self.intact: dict[str, Any] = {}
         self.intact_direct: list[Tensor] = []
 
     def normalised(self) -> list[Tensor]:
         return [self.depth_net.normalise(pictures.rgb) for pictures in self.pictures]
 
-    def direct_places(self) -> list[int]:
-        return self.places[:self.sanity.direct_images]
+    def direct_indices(self) -> list[int]:
+        return self.indices[:self.sanity.direct_images]
 
     def stage(self, net: Randomised) -> dict[str, Any]:
         """The answers of one stage; stage 0 has to come first."""
@@ -283,7 +286,7 @@ class _Check:
                 lost[name].append(mean_squared_difference(net(normalised * kept), whole))
         mse = {name: torch.cat(values).cpu().numpy() for name, values in lost.items()}
         # the first row is the images themselves, the others their resamples
-        weights = np.concatenate([np.full((1, len(self.places)), 1 / len(self.places)), self.weights])
+        weights = np.concatenate([np.full((1, len(self.indices)), 1 / len(self.indices)), self.weights])
         nothing = np.maximum(weights @ mse["nothing"], np.finfo(np.float64).tiny)
         samples = {name: np.sqrt(weights @ mse[name] / nothing) for name in ORDERS}
         advantage = {name: samples[name] - samples["mask"] for name in ORDERS[1:]}
@@ -291,10 +294,10 @@ class _Check:
             self.intact = advantage
         entry: dict[str, Any] = {"lost": {}, "advantage": {}}
         for name in ORDERS:
-            entry["lost"] |= _told(name, samples[name])
+            entry["lost"] |= _entry(name, samples[name])
         for name in ORDERS[1:]:
-            entry["advantage"][name] = {**_told("value", advantage[name]),
-                                        **_told("gone", self.intact[name] - advantage[name])}
+            entry["advantage"][name] = {**_entry("value", advantage[name]),
+                                        **_entry("gone", self.intact[name] - advantage[name])}
         return entry
 
     def _direct_masks(self, net: Randomised) -> list[Tensor]:
@@ -304,7 +307,7 @@ class _Check:
             rows = min(len(pictures.rgb), left)
             if rows > 0:
                 left -= rows
-                some = replace(pictures, rgb=pictures.rgb[:rows], places=pictures.places[:rows])
+                some = replace(pictures, rgb=pictures.rgb[:rows], indices=pictures.indices[:rows])
                 masks.append(optimise_masks(net, some, self.lam, self.sanity.direct))
         return masks
 
@@ -321,9 +324,9 @@ class _Check:
                 with torch.no_grad():
                     whole = to_reference_range(depth_from(net, normalised), far_m)
                 mask = learner(learner.normalise(pictures.rgb), dial)
-                seen = to_reference_range(depth_from(net, normalised, mask), far_m)
+                answer = to_reference_range(depth_from(net, normalised, mask), far_m)
                 adam.zero_grad(set_to_none=True)
-                mask_objective(l_dif(seen, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
+                mask_objective(l_dif(answer, whole), mask, 0.0 if learner.keeps_shares else self.lam).backward()
                 adam.step()
         with torch.no_grad():
             score = build_scorer("mask", inputs_of(learner.eval(), self.setting))
@@ -349,6 +352,6 @@ class _Check:
         return self._agreement([every], [every.roll(1, dims=0)])
 
 
-def _told(name: str, samples: Floats) -> dict[str, Any]:
+def _entry(name: str, samples: Floats) -> dict[str, Any]:
     """A number, of the images themselves, and its interval, of their resamples."""
     return {name: short(float(samples[0])), f"{name}_ci95": pair(statistics.percentile_interval(samples[1:]))}

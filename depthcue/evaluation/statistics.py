@@ -1,13 +1,8 @@
-"""What chance leaves open: bootstrap intervals over images.
+"""Bootstrap intervals over images.
 
 The images of a test set are one draw of all images that could have been taken. Drawing as many again from them, with
 replacement, some thousand times shows how far a measured number would move (Efron's percentile interval). Two methods
 measured on the same images are resampled together, so that an image hard for both weighs on both.
-
-Numbers of every image, and what they come to over images: errors with intervals, and paired differences.
-
-A key names a way to see ("target": the whole picture; "mask at 0.2"), a measure what is counted of it. Errors are
-against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
 """
 
 

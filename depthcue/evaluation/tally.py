@@ -1,7 +1,11 @@
-"""Numbers of every image, and what they come to over images: errors with intervals, and paired differences.
+"""Numbers of every image, their summary over images with intervals, and the settings of mask nets.
 
-A key names a way to see ("target": the whole picture; "mask at 0.2"), a measure what is counted of it. Errors are
-against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
+A key names what the net was shown ("target": the whole picture; "mask at 0.2"), a measure what was computed from it.
+Errors are against ground truth where the data has it (`rmse`), and always against N(I) (`rmse_to_target`).
+
+A setting is a share to keep or a λ. A net of shares takes the share itself. The λ dial of another net is swept until
+its masks keep the share; the sweep uses means of masks alone, never depth, so that nothing that is measured later
+chooses the λ.
 """
 
 from collections.abc import Sequence
@@ -38,13 +42,13 @@ class Tally:
         self.names: list[str] = []
         self.numbers: dict[tuple[str, str], list[float]] = {}
 
-    def see(self, view: View) -> None:
+    def add_target(self, view: View) -> None:
         """Begin with the images of a view: their names, and the errors of N(I)."""
         self.names += view.batch.names
         self._errors_to_truth(TARGET, view, view.target_m)
 
     def errors(self, key: str, view: View, depth_m: Tensor) -> None:
-        """Add the errors of `depth_m` (B, 1, h, w), what the net sees one way, against ground truth and N(I)."""
+        """Add the errors of `depth_m` (B, 1, h, w), the answer to one input, against ground truth and N(I)."""
         self._errors_to_truth(key, view, depth_m)
         self.add(key, "mse_to_target", mean_squared_difference(depth_m, view.target_m))
 
@@ -83,7 +87,7 @@ class TallySummary:
         return self.measures(TARGET)
 
     def measures(self, key: str) -> dict[str, Any]:
-        """Every error measure of one way to see against ground truth; empty where there is none."""
+        """Every error measure of one key against ground truth; empty where there is none."""
         if not self.ground_truth:
             return {}
         errors = {measure: values[self.known] for (found, measure), values in self.values.items()
@@ -92,7 +96,7 @@ class TallySummary:
         return {**{name: short(value) for name, value in summarise(errors).items()}, "rmse_ci95": pair(interval)}
 
     def of(self, key: str) -> dict[str, Any]:
-        """The errors of one way to see, with intervals."""
+        """The errors of one key, with intervals."""
         entry: dict[str, Any] = {}
         if self.ground_truth:
             mse = self.values[key, "mse"][self.known]
@@ -116,7 +120,7 @@ class TallySummary:
                         "target_ci95": pair(rmse_difference_interval(mse, other, self.weights))}
 
     def beside(self, key: str, mask_key: str) -> dict[str, Any]:
-        """The errors of one way to see, and how much they exceed those through the mask on the same images."""
+        """The errors of one key, and how much they exceed those through the mask on the same images."""
         names = {"truth": "minus_mask", "truth_ci95": "minus_mask_ci95",
                  "target": "to_target_minus_mask", "target_ci95": "to_target_minus_mask_ci95"}
         return self.of(key) | {names[field]: value for field, value in self.difference(key, mask_key).items()}
@@ -168,7 +172,7 @@ class Sweep:
         return self.lambdas[int(np.abs(np.array(self.means) - share).argmin())]
 
     def entries(self) -> list[dict[str, Any]]:
-        """As a results document has it."""
+        """The fields of a results document."""
         return [{"lambda": short(lam), "mean": short(mean)}
                 for lam, mean in zip(self.lambdas, self.means, strict=True)]
 
@@ -197,31 +201,31 @@ def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: fl
     """
     if lam is not None or mask_net.keeps_shares or not mask_net.has_dial:
         return setting_of(mask_net, share if lam is None else None, lam)
-    places = viewing.spread(IMAGES)
-    progress.start(f"choosing lambda{name}", len(places))
-    return Setting(sweep_dial(mask_net, viewing, places, STEPS, progress).for_share(share))
+    indices = viewing.spread(IMAGES)
+    progress.start(f"choosing lambda{name}", len(indices))
+    return Setting(sweep_dial(mask_net, viewing, indices, STEPS, progress).for_share(share))
 
 
 def settings_for(mask_net: MaskNet, viewing: Viewing, shares: Sequence[float], otherwise: Setting,
                  progress: Progress) -> dict[float, Setting]:
-    """For each share the setting whose masks keep about that much; `otherwise` for all where the net has no dial."""
+    """Settings whose masks keep about each share; `otherwise` for all where the net has no dial."""
     if not mask_net.has_dial:
         return dict.fromkeys(shares, otherwise)
     if mask_net.keeps_shares:
         return {share: setting_of(mask_net, share) for share in shares}
-    places = viewing.spread(IMAGES)
-    progress.start("choosing lambda", len(places))
-    sweep = sweep_dial(mask_net, viewing, places, STEPS, progress)
+    indices = viewing.spread(IMAGES)
+    progress.start("choosing lambda", len(indices))
+    sweep = sweep_dial(mask_net, viewing, indices, STEPS, progress)
     return {share: Setting(sweep.for_share(share)) for share in shares}
 
 
-def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps: int,
+def sweep_dial(mask_net: MaskNet, viewing: Viewing, indices: Sequence[int], steps: int,
                progress: Progress) -> Sweep:
     """Measure the masks of `steps` lambdas, evenly in ln lambda over the range of a net that has a dial.
 
     Args:
         viewing: gives the pictures, at the size that the net sees them in.
-        places: of the images whose masks are looked at; see `Viewing.spread`.
+        indices: of the images whose masks are looked at; see `Viewing.spread`.
         progress: advanced by one an image.
     """
     span = mask_net.description.lambda_range
@@ -230,8 +234,8 @@ def sweep_dial(mask_net: MaskNet, viewing: Viewing, places: Sequence[int], steps
     lambdas = np.geomspace(*span, steps).clip(*span).tolist()
     methods = [build_scorer("mask", ScorerInputs(mask_net, lam)) for lam in lambdas]
     totals = np.zeros(steps)
-    for _, pictures in viewing.pictures(places):
+    for _, pictures in viewing.pictures(indices):
         for step, method in enumerate(methods):
             totals[step] += float(method(pictures).mean(dim=(1, 2, 3)).sum())
-        progress.advance(len(pictures.places))
-    return Sweep(tuple(lambdas), tuple((totals / len(places)).tolist()))
+        progress.advance(len(pictures.indices))
+    return Sweep(tuple(lambdas), tuple((totals / len(indices)).tolist()))

@@ -1,12 +1,4 @@
-"""A data set as a depth net N sees it: whole, and through masks. Every measurement looks through here.
-
-What a mask net is asked for: a share to keep, or the lambda whose masks keep that share.
-
-A net of shares is asked for the share itself. The lambda dial of another is turned until its masks keep it: the sweep
-looks at means of masks alone, never at depth, so that nothing that is measured later chooses the lambda.
-
-The two nets of a measurement, from the words of the command line.
-"""
+"""A data set as a depth net N predicts it, whole and through masks; and the two nets of a measurement."""
 
 from collections.abc import Iterator, Sequence
 from math import lcm
@@ -26,7 +18,7 @@ from depthcue.nets import (
     load_mask_net,
     load_target_of,
     resize,
-    see_whole,
+    whole_depth,
     working_size,
 )
 from depthcue.nets.catalog import warn_of_other_target
@@ -50,19 +42,19 @@ class Viewing:
         # one size for all nets, so that a mask lies on the depth net's own pixels
         self.multiple = lcm(depth_net.description.multiple, multiple)
 
-    def pictures(self, places: Sequence[int] | None = None) -> Iterator[tuple[RgbdBatch, Pictures]]:
+    def pictures(self, indices: Sequence[int] | None = None) -> Iterator[tuple[RgbdBatch, Pictures]]:
         """Batches as the data has them, and as the nets see them: (B, 3, H, W) at the depth net's working size."""
-        places = range(len(self.data)) if places is None else places
-        for start in range(0, len(places), self.batch_size):
-            chosen = list(places[start:start + self.batch_size])
+        indices = range(len(self.data)) if indices is None else indices
+        for start in range(0, len(indices), self.batch_size):
+            chosen = list(indices[start:start + self.batch_size])
             batch = self.data.evaluation_batch(chosen, self.device)
             truth = self.data.truth(chosen, self.device) if self.scenes and isinstance(self.data, KnownScenes) else None
             yield batch, Pictures(self._fit(batch.rgb), chosen, batch.depth_m, batch.valid,
                                   None if truth is None else truth.edges, None if truth is None else truth.object_id)
 
-    def views(self, places: Sequence[int] | None = None) -> Iterator["View"]:
+    def views(self, indices: Sequence[int] | None = None) -> Iterator["View"]:
         """Batches with what the net makes of them."""
-        for batch, pictures in self.pictures(places):
+        for batch, pictures in self.pictures(indices):
             yield View(self.depth_net, batch, pictures, self.data.max_depth_m)
 
     def spread(self, count: int) -> list[int]:
@@ -97,7 +89,7 @@ class View:
             self._units: Units | None = aligned_units(depth_net.description, whole, batch.depth_m, batch.valid, far_m)
             self.target_m = self._units.to_depth(whole)
         else:
-            self.target_m, self._units = see_whole(depth_net, self.normalised)
+            self.target_m, self._units = whole_depth(depth_net, self.normalised)
 
     def __len__(self) -> int:
         return len(self.batch.names)
@@ -105,10 +97,10 @@ class View:
     def through(self, kept: Tensor, fill: str = "mean") -> Tensor:
         """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean.
 
-        Hidden pixels show `fill`, one of `nets.fill.FILLS`.
+        Hidden pixels show `fill`, one of `nets.units.FILLS`.
         """
         mask = kept.to(self.normalised.dtype)
-        shown = background(fill, self._depth_net, self.normalised, places=self.pictures.places)
+        shown = background(fill, self._depth_net, self.normalised, indices=self.pictures.indices)
         return depth_from(self._depth_net, self.normalised, mask, units=self._units, shown=shown)
 
 

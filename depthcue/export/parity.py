@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from depthcue.backends.precision import Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb, top_pixels
-from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames, depth_from, see_whole
+from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames, depth_from, whole_depth
 from depthcue.nets.guard import fit, resize
 from depthcue.nets.units import own_units
 
@@ -212,7 +212,7 @@ def _depth_squares(depth_net: DepthNet, batch: Frames, got: Maps, wanted: Maps) 
         if rgb.shape[2] % multiple or rgb.shape[3] % multiple:
             rgb = fit(rgb, depth_net.description)
         normalised = depth_net.normalise(rgb)
-        whole, units = see_whole(depth_net, normalised)
+        whole, units = whole_depth(depth_net, normalised)
         masks = [resize(torch.from_numpy(mask)[:, None], (rgb.shape[2], rgb.shape[3])) for mask in (got, wanted)]
         under = [depth_from(depth_net, normalised, mask, units=units) for mask in masks]
         pairs = ((under[0], under[1]), (under[0], whole), (under[1], whole))

@@ -18,7 +18,7 @@ def open_input(source: Input, *, live: LiveOptions | None = None, decoder: str =
 
     Args:
         live: how to read a live source.
-        decoder: one of `hardware.DECODERS`.
+        decoder: one of `videos.DECODERS`.
 
     Raises:
         DepthcueError: here, on entering, or in reading; see FrameSource.

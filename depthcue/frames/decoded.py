@@ -1,13 +1,12 @@
-"""A decoded video frame, kept as the decoder left it and turned upright in whatever form is asked for.
+"""Decoded video frames: kept as the decoder left them, turned upright, and shown as a screen shows them.
 
 Most uses need a video's frames at one small size, or as luma and chroma. Both come from what the decoder left in a
 fraction of the time that a full-size RGB picture takes to be made and shrunk.
 
-Video frames as a screen of usual range shows them: high dynamic range tone-mapped, transparent ones on grey.
-
-HDR video (PQ, BT.2100; HLG) holds light in BT.2020 colours that a net trained on photographs has never seen: shown as
-it is stored it looks washed out. FFmpeg's scaler brings it to BT.709 in two ways, of which the darker counts for each
-pixel: *relative*, where the reference white of BT.2408 (203 cd/m²) becomes white, everything below keeps its look, and
+`Display` shows frames as a screen of usual range does: high dynamic range tone-mapped, transparent frames on grey. HDR
+video (PQ, BT.2100; HLG) holds light in BT.2020 colours that no net trained on photographs knows: shown as it is stored
+it looks washed out. FFmpeg's scaler brings it to BT.709 by two intents, of which the darker counts for each pixel:
+*relative*, where the reference white of BT.2408 (203 cd/m²) becomes white, everything below stays as it is, and
 highlights are cut off; and *perceptual*, which keeps highlights and darkens all the rest, lightened again. So what lies
 below white is right, and highlights are compressed into the uppermost fifth.
 """
@@ -103,8 +102,8 @@ class Orientation:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """The turn that a frame asks for.
 
-    To be asked of a video's first frame alone: asking makes the frame refer to itself, and such frames stay in memory
-    until Python's collector comes round.
+    Call it on a video's first frame alone: it makes the frame refer to itself, and such frames stay in memory until
+    Python's collector runs.
     """
     try:
         matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]
@@ -121,7 +120,7 @@ _LIMITED, _FULL = 1, 2
 _TARGET = "out_primaries=bt709:out_transfer=bt709"
 """What the scaler is to make; it computes a table for it, which takes some seconds and is used for all frames."""
 _HIGHLIGHTS = 0.45
-"""How much of the range below white the perceptual way keeps after it is lightened."""
+"""How much of the range below white the perceptual intent keeps after it is lightened."""
 
 
 class Display:
@@ -163,7 +162,7 @@ class Display:
                 self._graph = _graph(frame, matrix, extent)
             if self._graph is not None:
                 _, entrance, exit_ = self._graph
-                frame.pts = self._pushed  # both ways must agree on a time, whatever the file's clock says
+                frame.pts = self._pushed  # both branches must agree on a time, whatever the file's clock says
                 self._pushed += 1
                 entrance.push(frame)  # type: ignore[attr-defined]
                 mapped: VideoFrame = exit_.pull()  # type: ignore[attr-defined]
@@ -181,14 +180,14 @@ def _graph(frame: VideoFrame, matrix: int, extent: int) -> tuple[Graph, object, 
     entrance = graph.add("buffer", f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
                                    f"time_base=1/25:pixel_aspect=1/1:colorspace={matrix}:range={extent}")
     both = graph.add("split")
-    ways = [[("scale", f"{_TARGET}:intent=relative_colorimetric"), ("format", "gbrp")],
-            [("scale", f"{_TARGET}:intent=perceptual"), ("format", "gbrp"),
-             ("lutrgb", f"r={lightened}:g={lightened}:b={lightened}")]]
+    branches = [[("scale", f"{_TARGET}:intent=relative_colorimetric"), ("format", "gbrp")],
+                [("scale", f"{_TARGET}:intent=perceptual"), ("format", "gbrp"),
+                 ("lutrgb", f"r={lightened}:g={lightened}:b={lightened}")]]
     darker = graph.add("blend", "all_mode=darken")
     entrance.link_to(both)
-    for number, way in enumerate(ways):
+    for number, branch in enumerate(branches):
         last, output = both, number
-        for name, arguments in way:
+        for name, arguments in branch:
             filter_ = graph.add(name, arguments)
             last.link_to(filter_, output, 0)
             last, output = filter_, 0

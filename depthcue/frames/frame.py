@@ -38,7 +38,7 @@ class Frame:
 
     @property
     def rgb(self) -> Rgb:
-        """uint8 (H, W, 3); made when it is asked for first, and kept."""
+        """uint8 (H, W, 3); made at the first use, and kept."""
         if self._rgb is None:
             if self._decoded is None:
                 raise ValueError("a frame without a picture")

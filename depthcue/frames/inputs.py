@@ -1,4 +1,4 @@
-"""Find what to work on: files, folders, globs, frame-number patterns and live sources, as inputs with output names."""
+"""Inputs found from files, folders, globs, frame-number patterns and live sources, with names for their outputs."""
 
 import glob
 import logging
@@ -17,7 +17,7 @@ from depthcue.frames.kinds import (
     kind_of_name,
     known_kind,
     live_name,
-    tell_skipped,
+    log_skipped,
     why_left_out,
 )
 from depthcue.text import NOT_UTF8, without_password
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to work on."""
+    """A picture, sequence, video or live source to work on, with the name of its outputs."""
 
     path: Path
     """The file; for a sequence the pattern, `frame_%05d.png`; for a live source its name alone."""
@@ -45,7 +45,7 @@ class Input:
     """What outputs are named by: relative, with forward slashes, without a suffix, never leading out of a folder, and
     unlike every other input's name (whatever the case of its letters)."""
     address: str | None = None
-    """Of a live source, what it is opened by: `camera:0`, `rtsp://…`. May hold a password: not to be shown."""
+    """Address that opens a live source: `camera:0`, `rtsp://…`. It may hold a password and is never shown."""
 
     @property
     def label(self) -> str:
@@ -91,7 +91,7 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
             if on_error is None:
                 raise error from None
             on_error(source, error)
-    _tell_skipped(skipped, on_skip)
+    _report_skipped(skipped, on_skip)
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]
@@ -100,37 +100,39 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
 def stream_inputs(sources: Sequence[str], without: Path | None = None,
                   on_error: Callable[[str, DepthcueError], None] | None = None,
                   on_skip: Callable[[str, str], None] | None = None) -> Iterator[Input]:
-    """As `find_inputs`, one after the other; a folder that is the only source is listed as inputs are taken.
+    """Inputs as `find_inputs` gives them, one after the other; a folder that is the only source is listed as inputs are
+    taken.
 
     There, names are made unlike each other's folder by folder, which makes no difference but where folders differ by
-    the case of their letters alone. What is left out is told at the end.
+    the case of their letters alone. What is left out is reported at the end.
     """
     folder = Path(sources[0]).expanduser() if len(sources) == 1 and sources[0].strip() else None
     if folder is None or not os.path.isdir(folder):
         yield from find_inputs(sources, without, on_error, on_skip)
         return
-    places: set[str] = set()
+    real_paths: set[str] = set()
     taken: set[str] = set()
     skipped: dict[str, None] = {}
     results = without.resolve() if without else None
-    for path, place, kind, name in _walk_lazily(folder, results, skipped, set(), beside=results == folder.resolve()):
-        if place in places:
+    for path, real_path, kind, name in _walk_lazily(folder, results, skipped, set(),
+                                                    beside=results == folder.resolve()):
+        if real_path in real_paths:
             continue
-        places.add(place)
+        real_paths.add(real_path)
         unique, number = name, 2
         while unique.casefold() in taken:
             unique, number = f"{name}-{number}", number + 1
         taken.add(unique.casefold())
         yield Input(path, kind, unique)
-    if places:
-        _tell_skipped(skipped, on_skip)
+    if real_paths:
+        _report_skipped(skipped, on_skip)
     else:
         find_inputs(sources, without, on_error, on_skip)  # tells why
 
 
-def _tell_skipped(skipped: Iterable[str], on_skip: Callable[[str, str], None] | None) -> None:
+def _report_skipped(skipped: Iterable[str], on_skip: Callable[[str, str], None] | None) -> None:
     names = list(skipped)
-    tell_skipped(names)
+    log_skipped(names)
     for name in names:
         why = why_left_out(name)
         if on_skip is not None and why is not None:
@@ -171,7 +173,7 @@ def _expand(source: str, without: Path | None, skipped: dict[str, None]) -> Iter
     elif path.exists():
         yield path, known_kind(path), path.stem
     elif (shown := without_password(source)) != source:
-        raise DepthcueError(f"{shown} is no address, nor a path that exists",
+        raise DepthcueError(f"{shown} is neither an address nor a path that exists",
                             "Write an address as in rtsp://HOST:PORT/PATH.")
     elif _FRAME_NUMBER.search(path.name):
         if kind_of_name(path) != "image":
@@ -217,15 +219,15 @@ def _without_results(files: Sequence[Path]) -> list[Path]:
 def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
     """All pictures and videos of a folder and its subfolders; links are followed, loops are not."""
     beside = without == folder.resolve()  # results lie among what they are of
-    seen: set[str] = set()
+    visited: set[str] = set()
     files: list[Path] = []
     _list_folder(folder)  # os.walk would skip an unreadable folder in silence
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
-        if real in seen or (without is not None and Path(real) == without and not beside):
+        if real in visited or (without is not None and Path(real) == without and not beside):
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(root, name) for name in names if not name.startswith(".")]
     if beside:
@@ -238,20 +240,21 @@ def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Itera
         yield path, known_kind(path), path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], seen: set[str], prefix: str = "",
+def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], visited: set[str], prefix: str = "",
                  beside: bool = False, of_frames: bool = False) -> Iterator[tuple[Path, str, Kind, str]]:
-    """As `_walk`, a folder at a time: (path, where it really is, kind, name unlike those of other files of its folder).
+    """Files as `_walk` gives them, a folder at a time: (path, where it really is, kind, name unlike those of other
+    files of its folder).
 
     Args:
-        seen: where the folders that were listed really are.
+        visited: where the folders that were listed really are.
         prefix: of the names.
         beside: results lie among what they are of.
         of_frames: this folder is a result, with a file a frame.
     """
     real = os.path.realpath(folder)
-    if real in seen or (without is not None and Path(real) == without and not beside):
+    if real in visited or (without is not None and Path(real) == without and not beside):
         return
-    seen.add(real)
+    visited.add(real)
     try:
         with os.scandir(folder) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
@@ -267,7 +270,7 @@ def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], s
     files = {path.name: (path, kind, name) for (path, kind), name in zip(found, names, strict=True)}
     for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
         if entry.name in folders:
-            yield from _walk_lazily(folder / entry.name, without, skipped, seen, f"{prefix}{entry.name}/", beside,
+            yield from _walk_lazily(folder / entry.name, without, skipped, visited, f"{prefix}{entry.name}/", beside,
                                     entry.name in frames)
         elif entry.name in files:
             path, kind, name = files[entry.name]
@@ -331,18 +334,18 @@ def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
 
     Bytes that are not UTF-8 become `%E9`: results are to be found by pages, stores and programs in other languages.
     """
-    wishes = []
-    for path, _, wish in found:
+    candidates = []
+    for path, _, wanted in found:
         # an object store's keys may lead anywhere
-        parts = ("_" if part == ".." else part for part in wish.split("/") if part not in ("", "."))
+        parts = ("_" if part == ".." else part for part in wanted.split("/") if part not in ("", "."))
         name = _utf8("/".join(parts)) or "unnamed"
         suffixed = _utf8(f"{name}_{path.suffix[1:].lower()}") if path.suffix else name
         parent = _utf8(path.absolute().parent.name)
-        placed = f"{parent}_{suffixed}" if parent and "/" not in suffixed else suffixed
-        wishes.append((name, suffixed, placed))
-    level = [0] * len(wishes)
+        with_parent = f"{parent}_{suffixed}" if parent and "/" not in suffixed else suffixed
+        candidates.append((name, suffixed, with_parent))
+    level = [0] * len(candidates)
     while True:
-        names = [wish[step] for wish, step in zip(wishes, level, strict=True)]
+        names = [wanted[step] for wanted, step in zip(candidates, level, strict=True)]
         counts = Counter(name.casefold() for name in names)
         alike = [i for i, name in enumerate(names) if counts[name.casefold()] > 1 and level[i] < 2]
         if not alike:

@@ -1,5 +1,8 @@
-"""Which files are pictures and videos, by their names and where those do not suffice by a look at them; and which are
-known to be some and are not read, so that none is left out in silence."""
+"""Kinds of files by name and content: pictures, videos, live sources, and known kinds that are not read.
+
+Kinds that are known and not read have a reason each, so that no file is left out in silence. Addresses of live sources
+are `camera:0` and `rtsp://…`; what they are called never shows a password.
+"""
 
 import codecs
 import logging
@@ -56,7 +59,7 @@ _NEEDED = {".avif": "avif", **dict.fromkeys((".j2k", ".jp2", ".jpc", ".jpf", ".j
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TEXT_OR_VIDEO = frozenset((".mts", ".ts"))
 """TypeScript, translations of Qt; or MPEG transport streams."""
-_LOOKED_AT = 4096
+_SNIFFED_BYTES = 4096
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ def kind_of_name(name: str | PurePath) -> MediaKind | None:
 
 
 def kind_of_file(path: Path) -> MediaKind | None:
-    """As `kind_of_name`; where a name may mean text as well as a video, the file is looked at."""
+    """Kind by name as `kind_of_name`, and by content where a name may mean text as well as a video."""
     kind = kind_of_name(path)
     return None if kind is not None and path.suffix.lower() in _TEXT_OR_VIDEO and _is_text(path) else kind
 
@@ -131,7 +134,7 @@ def is_deep_grey(file: Path) -> bool:
         return False
 
 
-def tell_skipped(names: Sequence[str]) -> None:
+def log_skipped(names: Sequence[str]) -> None:
     """Log which pictures and videos were left out, and why; a line for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -156,7 +159,7 @@ def _is_text(path: Path) -> bool:
     """Whether a file reads as text: transport streams have zero bytes within their first packet."""
     try:
         with path.open("rb") as file:
-            begin = file.read(_LOOKED_AT)
+            begin = file.read(_SNIFFED_BYTES)
     except OSError:
         return False  # told when it is opened
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -1,7 +1,4 @@
-"""Cameras and network streams as sources of frames: the newest one wins, stalls and losses are told.
-
-Addresses of live sources, `camera:0` and `rtsp://…`: which there are, their names, what of them may be shown.
-"""
+"""Cameras and network streams as sources of frames: the newest frame wins, stalls and losses are reported."""
 
 import logging
 import math
@@ -28,14 +25,14 @@ from depthcue.frames.videos import hardware_decoding, open_address, open_device
 from depthcue.text import without_secrets
 
 _TICK = Fraction(1, 1000)
-"""Of the clock of arrivals, in seconds."""
+"""Resolution of the clock of arrivals, in seconds."""
 _USUAL_RATE = Fraction(25)
-_LOOK_UP_S = 0.1
+_POLL_S = 0.1
 """How long a wait for a frame lasts at most before it looks whether it is to end."""
 _PAUSE_S = 0.5
 """Between a lost connection and the attempt to open it again."""
 _LEAVE_S = 1.0
-"""How long leaving waits for a read that is under way: a device that hangs must not hang the program."""
+"""How long leaving waits for a read in progress: a device that does not answer must not block the program."""
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ class LiveOptions:
     duration_s: float | None = None
     """How long to read, from the first frame; None: until `ending` is set."""
     ending: threading.Event = field(default_factory=threading.Event)
-    """To be set by whoever wants the source to end as if it were finished."""
+    """Event that makes the source end as if it were finished."""
 
 
 class LiveSource(FrameSource):
@@ -74,7 +71,7 @@ class LiveSource(FrameSource):
         self.reconnects = 0
         """How often a lost connection was opened again."""
         self._label = source.label
-        self._format, self._file = _place(source.address)
+        self._format, self._file = _format_and_file(source.address)
         self._hardware = hardware_decoding(decoder)
         self._options = options
         self._scaler = VideoReformatter()
@@ -143,7 +140,7 @@ class LiveSource(FrameSource):
                     raise DepthcueError(f"{self._label}: no frame for {self._options.stall_s:g} seconds"
                                         f"{f' ({self._why})' if self._why else ''}",
                                         "Check the camera or the network; --stall-timeout sets how long to wait.")
-                self._news.wait(_LOOK_UP_S)
+                self._news.wait(_POLL_S)
             return True
 
     def _shown(self, frame: VideoFrame) -> Decoded:
@@ -172,7 +169,7 @@ class LiveSource(FrameSource):
                         return
             except (av.error.FFmpegError, OSError) as error:
                 why = without_secrets(_reason(error), self._file)
-            except Exception as error:  # a mistake to be told, or a bug: both are raised by who waits for frames
+            except Exception as error:  # a user's mistake or a bug: both are raised where frames are awaited
                 self._fail(error)
                 return
             came_before |= came
@@ -187,8 +184,8 @@ class LiveSource(FrameSource):
 
     def _connection(self) -> Iterator[tuple[VideoFrame, float]]:
         """The frames of one connection, each with the moment its last packet came."""
-        # half of the patience, so that a connection that hangs is tried anew before the source counts as gone
-        patience_s = max(self._options.stall_s / 2, _LOOK_UP_S)
+        # half of the patience, so that a connection that stalls is tried anew before the source counts as gone
+        patience_s = max(self._options.stall_s / 2, _POLL_S)
         options = {"fflags": "nobuffer", "flags": "low_delay"}
         if self._file.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # by UDP, lost packets are smeared over the picture until the next key
@@ -236,7 +233,7 @@ class LiveSource(FrameSource):
             self._news.notify()
 
 
-def _place(address: str) -> tuple[str | None, str]:
+def _format_and_file(address: str) -> tuple[str | None, str]:
     """The library's format (None: found by itself) and file for an address."""
     scheme, _, rest = address.partition(":")
     return camera(rest) if scheme == "camera" else (None, address)

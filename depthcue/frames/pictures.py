@@ -1,12 +1,11 @@
-"""Read any picture file as upright uint8 RGB; single pictures and numbered sequences as frame sources.
+"""Picture files as upright uint8 RGB, and single pictures and numbered sequences as sources of frames.
 
-Kinds of TIFF that Pillow refuses or reads wrongly in silence, as scanners, sensors and microscopes write them.
+TIFF: Pillow decides by few of a file's tags. It takes 12 bits for 16, white for black in deep grey pictures, signed
+numbers for unsigned ones, and the separate planes of 16-bit colour for noise: kinds that scanners, sensors and
+microscopes write. So only kinds that it is known to read rightly are left to it; all others go to tifffile, whose
+values are brought to 8 bits here, or are refused.
 
-Pillow decides by few of a file's tags: it takes 12 bits for 16, white for black in deep grey pictures, signed numbers
-for unsigned ones, and the separate planes of 16-bit colour for noise. So only kinds that it is known to read rightly
-are left to it; all others go to tifffile, whose values are brought to 8 bits here, or are refused.
-
-JPEG files decoded on an NVIDIA GPU: several times as fast as on a core, from what such files usually are.
+JPEG files can be decoded on an NVIDIA GPU, several times as fast as on a core.
 """
 
 from collections.abc import Iterator
@@ -134,7 +133,8 @@ _TAIL_BYTES = 1024
 
 
 def check_nvjpeg() -> None:
-    """
+    """Refuse to decode on a GPU where none can.
+
     Raises:
         DepthcueError: there is no GPU that decodes JPEG files here.
     """

@@ -1,9 +1,8 @@
-"""Where results go: pictures in several encodings, and video at the source's own times. Files are whole or absent.
+"""Sinks for results: pictures in several encodings, and video at the source's own times. Files are whole or absent.
 
-Encoders of H.264 by name: on the CPU, and on GPUs that have one; each set to the same constant quantiser, for speed.
-
-A constant quantiser makes every frame as good as every other, and nothing is spent on looking ahead. None writes B
-frames: decoding order is display order, which keeps the times in a file plain.
+Encoders of H.264 run on the CPU, or on GPUs that have one. Each is set to the same constant quantiser, for speed: every
+frame is as good as every other, and nothing is spent on looking ahead. None writes B frames: decoding order is display
+order, which keeps the times in a file plain.
 """
 
 import errno
@@ -46,11 +45,11 @@ class VideoEncoding:
 
     name: str
     options: Callable[[int], dict[str, str]]
-    """For a quantiser."""
+    """Options of the encoder for a quantiser."""
     pixel_format: str
-    """Of pictures with even sides."""
+    """Pixel format of pictures with even sides."""
     odd_format: str | None
-    """Of pictures with an odd side, which keeps the exact size; None where it has none such."""
+    """Pixel format that keeps the exact size of pictures with an odd side; None where the encoder has none."""
 
     def format_for(self, size: tuple[int, int]) -> str | None:
         """The pixel format for pictures of `size` (H, W); None where it cannot take them."""
@@ -75,9 +74,10 @@ SOFTWARE = ENCODERS["libx264"]
 
 
 def check_encoder(name: str) -> None:
-    """
+    """Refuse a name that no encoder has.
+
     Raises:
-        DepthcueError: no encoder has this name.
+        DepthcueError: it is neither `auto` nor one of ENCODERS.
     """
     if name != AUTO and name not in ENCODERS:
         raise DepthcueError(f"there is no encoder {name!r}",
@@ -153,7 +153,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """A way to keep a result in a file of its own."""
+    """An encoding of a result as a file of its own."""
 
     suffix: str
     encode: Callable[[Values], bytes]
@@ -227,7 +227,7 @@ class ImageSink:
         try:
             write_bytes(path, content, durable=False)  # one of thousands, and a run that is resumed looks for it
         except OSError as error:
-            raise _told(error, path) from error
+            raise _user_error(error, path) from error
 
 
 class VideoSink:
@@ -279,7 +279,7 @@ class VideoSink:
             self._stream = self._add_stream(self._container)
         except BaseException as error:
             self._discard(error)
-            raise _told(error, self.path) from error
+            raise _user_error(error, self.path) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -293,7 +293,7 @@ class VideoSink:
             self._finish()
         except BaseException as failure:
             self._discard(failure)
-            raise _told(failure, self.path) from failure
+            raise _user_error(failure, self.path) from failure
         self._file.close()  # renames
 
     def write(self, values: Values | Yuv, frame: Frame) -> None:
@@ -307,7 +307,7 @@ class VideoSink:
         try:
             self._encode(values, self._ticks(frame))
         except (av.error.FFmpegError, OSError) as error:
-            raise _told(error, self.path) from error
+            raise _user_error(error, self.path) from error
         self._count += 1
         self._shown_for = frame.duration
 
@@ -381,7 +381,7 @@ class VideoSink:
             self._file.__exit__(type(error), error, error.__traceback__)
 
 
-def _told(error: BaseException, path: Path) -> BaseException:
+def _user_error(error: BaseException, path: Path) -> BaseException:
     """What to raise for an error in writing: a DepthcueError where the user can put it right."""
     if not isinstance(error, (av.error.FFmpegError, OSError)):
         return error

@@ -1,13 +1,10 @@
-"""Read a video frame by frame: upright, with exact times, whatever is wrong with the file.
+"""Video files frame by frame: upright, with exact times, whatever is wrong with the file; decoding on a GPU.
 
-Files and addresses as FFmpeg opens them. A path is a path whatever it looks like, and a file opens no other file.
-
-FFmpeg takes a relative path such as `http:/host/x.mp4`, `subfile,,…` or `10:30.mp4` for an address, and a script among
-videos (ffconcat, a playlist, a session description) makes it open whatever the script lists. So paths are handed over
-as `file:PATH` with that protocol alone allowed, files are read in formats that hold their own pictures, and protocols
-of the network are for addresses that the user has typed.
-
-Decoding on a GPU: which decoders there are by name, and what is said where they are missing.
+A path is a path whatever it looks like, and a file opens no other file. FFmpeg takes a relative path such as
+`http:/host/x.mp4`, `subfile,,…` or `10:30.mp4` for an address, and a script among videos (ffconcat, a playlist, a
+session description) makes it open whatever the script lists. So paths are handed over as `file:PATH` with that protocol
+alone allowed, files are read in formats that hold their own pictures, and protocols of the network are for addresses
+that the user has typed.
 """
 
 import math
@@ -140,16 +137,17 @@ def _is_script(path: Path) -> bool:
 
 DECODERS = ("cpu", "gpu")
 """cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
-files (see nvjpeg.py)."""
+files (see pictures.py)."""
 
 
 def check_decoder(name: str) -> None:
-    """
+    """Refuse a name that no decoder has.
+
     Raises:
-        DepthcueError: no decoder has this name.
+        DepthcueError: it is not one of DECODERS.
     """
     if name not in DECODERS:
-        raise DepthcueError(f"there is no decoder {name!r}", f"Choose {' or '.join(DECODERS)}.")
+        raise DepthcueError(f"--decoder must be {' or '.join(DECODERS)}, got {name!r}", "Leave it out for cpu.")
 
 
 def hardware_decoding(decoder: str) -> HWAccel | None:
@@ -158,8 +156,7 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
     Raises:
         DepthcueError: not one of DECODERS, or this build of the video library has no such decoder.
     """
-    if decoder not in DECODERS:
-        raise DepthcueError(f"there is no decoder {decoder!r}", f"Choose {' or '.join(DECODERS)}.")
+    check_decoder(decoder)
     if decoder == "cpu":
         return None
     kind = "videotoolbox" if sys.platform == "darwin" else "cuda"
@@ -196,7 +193,7 @@ class VideoSource(FrameSource):
     def __init__(self, path: Path, decoder: str = "cpu") -> None:
         """
         Args:
-            decoder: one of `hardware.DECODERS`.
+            decoder: one of DECODERS.
         """
         super().__init__(path)
         self._decoder = decoder
@@ -403,7 +400,7 @@ def _is_still(stream: VideoStream) -> bool:
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int, int, int]:
-    """What the video of a file is told by, from the most to the least important."""
+    """Sort key of a file's video streams: what marks the main one, from the most to the least important."""
     context = stream.codec_context
     return (stream.frames != 1, bool(stream.disposition & stream.disposition.default), context.width * context.height,
             stream.frames, -stream.index)

@@ -12,10 +12,10 @@ from depthcue.nets.base import (
     restore_mode,
 )
 from depthcue.nets.catalog import build_depth_net, build_mask_net, load_depth_net, load_mask_net, load_target_of
-from depthcue.nets.guard import depth_from, fit, resize, see_whole, working_size
+from depthcue.nets.guard import depth_from, fit, resize, whole_depth, working_size
 
 __all__ = [
     "DepthDescription", "DepthNet", "MaskDescription", "MaskNet", "NetOnFrames", "Setting", "build_depth_net",
     "build_mask_net", "depth_from", "exchanging", "fit", "load_depth_net", "load_mask_net", "load_target_of",
-    "require_gradients", "resize", "restore_mode", "see_whole", "working_size",
+    "require_gradients", "resize", "restore_mode", "whole_depth", "working_size",
 ]

@@ -1,7 +1,4 @@
-"""What every depth net N and every mask net G is to the rest of the house, whatever it is made of.
-
-Building blocks that several nets share.
-"""
+"""The contract of depth nets N and mask nets G, their descriptions, and building blocks that several nets share."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -41,7 +38,7 @@ class DepthDescription:
     relative: bool = False
     """Right only up to scale and shift, in what it predicts (see `units`)."""
     shift_unknown: bool = True
-    """Of a relative net; False where it is right up to a scale alone."""
+    """Whether a relative net has an unknown shift too; False where it is right up to a scale alone."""
     max_depth_m: float = 10.0
     """The range of a net that is not relative."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -59,7 +56,7 @@ class DepthDescription:
 
 @dataclass(frozen=True)
 class MaskDescription:
-    """Which depth net a mask net explains, how it wants its picture, and the sparseness it can be asked for."""
+    """Which depth net a mask net explains, how it wants its picture, and the shares or λ it takes."""
 
     name: str
     target: str
@@ -74,7 +71,7 @@ class MaskDescription:
     """Range of the share to keep that it was trained for and takes as an input; None where it takes none."""
     default_keep: float = 0.2
     lambda_at: tuple[tuple[float, float], ...] = ()
-    """Of a net that takes a share: pairs of a share, rising, and the λ of Eq. (4) whose best mask keeps that share."""
+    """Pairs of a share, rising, and the λ of Eq. (4) whose best mask keeps it; for a net that takes a share."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     licence: str = "unknown"
@@ -231,7 +228,7 @@ class _PictureNet(nn.Module):
         self.card: dict[str, Any] = {}
         self.config = {}
         self.graph_file: Path | None = None
-        """Of a net that is an exported graph, with its card beside it."""
+        """File of an exported graph, with its card beside it; None for a net that is none."""
         self.sees_normalised = False
         """Whether its pictures are known to be normalised, by its own `normalise` or by who says so here."""
 
@@ -344,7 +341,7 @@ class MaskNet(_PictureNet):
     """
 
     trainable = True
-    """Whether it has weights to be trained on; False for a black box, which can be asked alone."""
+    """Whether it has weights to be trained on; False for a black box, which can only be run."""
 
     def __init__(self, description: MaskDescription) -> None:
         super().__init__(description.mean, description.std)

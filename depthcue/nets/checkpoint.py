@@ -132,7 +132,8 @@ def read_state(path: str | Path) -> State:
 
 
 def read_entries(path: str | Path) -> dict[str, Any]:
-    """As `read_state`, but plain numbers may stand beside the tensors, and keys are as they are in the file."""
+    """Entries of a checkpoint as `read_state`, but plain numbers may stand beside the tensors, and keys are as they are
+    in the file."""
     path = Path(path)
     if not path.is_file():
         raise _no_weights(path)
@@ -146,19 +147,19 @@ def _no_weights(path: Path) -> DepthcueError:
     return DepthcueError(f"no weights at {path}", "Give the path of a .safetensors file or of a state dict.")
 
 
-def _unwrapped(entries: dict[str, Any], path: Path, seen: set[int], depth: int = 0) -> dict[str, Any]:
+def _unwrapped(entries: dict[str, Any], path: Path, visited: set[int], depth: int = 0) -> dict[str, Any]:
     """The entries that hold tensors, out of the dictionaries in which a training script kept them.
 
-    `seen` are ids of dictionaries that were looked into: a file may hold the same one at many places, also in itself.
+    `visited`: ids of dictionaries that were searched already. A file may hold the same one many times, also in itself.
     """
     if depth > _DEEPEST or any(isinstance(value, Tensor) and value.ndim for value in entries.values()):
         return entries
     within = {}
     for key, value in entries.items():
-        if not isinstance(value, Mapping) or "optim" in str(key) or id(value) in seen:
+        if not isinstance(value, Mapping) or "optim" in str(key) or id(value) in visited:
             continue
-        seen.add(id(value))
-        inner = _unwrapped(dict(value), path, seen, depth + 1)
+        visited.add(id(value))
+        inner = _unwrapped(dict(value), path, visited, depth + 1)
         if any(isinstance(each, Tensor) for each in inner.values()):
             within[str(key)] = inner
     named = [name for name in _WRAPPERS if name in within] or list(within)

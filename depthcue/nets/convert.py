@@ -50,11 +50,12 @@ def convert(checkpoint: str, out: Path, *, name: str | None = None, licence: str
         raise DepthcueError(f"{path} has its card already", f"Use it as it is: {path}.")
     net = net_of(read_released(path, wanted[0] if len(wanted) == 1 else None, architecture), path)
     kind, architecture = net.card["kind"], net.card["architecture"]
-    said: dict[str, Any] = {"licence": licence, "target": target, "default_lambda": lam}
+    fields: dict[str, Any] = {"licence": licence, "target": target, "default_lambda": lam}
     if kind == "depth" and (target is not None or lam is not None):
         raise DepthcueError(f"{path} holds a depth net ({architecture})", "--target and --lambda are for mask nets.")
     net.description = dataclasses.replace(
-        net.description, name=name or architecture, **{key: value for key, value in said.items() if value is not None})
+        net.description, name=name or architecture, **{key: value for key,
+                                                       value in fields.items() if value is not None})
     sources = [{"file": file.name, "sha256": digest(file)} for file in files_of(path)]
     return save_net(net, out, architecture=architecture, half=half, converted_from=sources)
 

@@ -1,10 +1,9 @@
-"""Encoders of the paper's depth nets: image classifiers without their heads, as pyramids of features.
+"""Encoders of the paper's depth nets, image classifiers without their heads, and their ImageNet weights.
 
-Module names follow the released state dicts of Hu et al. (`E.layer1…`, `E.features…`, `E.base.0..4`), which are the
-classifiers' own. ResNet (He et al., CVPR 2016) and DenseNet-161 (Huang et al., CVPR 2017) are torchvision's; SENet-154
-(Hu, Shen, Sun, CVPR 2018), which torchvision lacks, is timm's.
-
-Pre-trained encoders: ImageNet weights from their publishers' loaders or packages, or the file of another net.
+ResNet (He et al., CVPR 2016) and DenseNet-161 (Huang et al., CVPR 2017) are torchvision's; SENet-154 (Hu, Shen, Sun,
+CVPR 2018), which torchvision lacks, is timm's. Module names follow the released state dicts of Hu et al. (`E.layer1…`,
+`E.features…`, `E.base.0..4`), which are the classifiers' own. Pre-trained weights come from their publishers' loaders
+or packages, or from the file of another net (`load_backbone`).
 """
 
 from collections import OrderedDict
@@ -30,7 +29,7 @@ class Encoder(nn.Module):
     """A normalised picture (B, 3, H, W) to four maps of features at about 1/4, 1/8, 1/16 and 1/32 of its size."""
 
     channels: tuple[int, int, int, int]
-    """Of the four maps."""
+    """Channels of the four maps."""
 
     def forward(self, normalised: Tensor) -> Pyramid:
         raise NotImplementedError

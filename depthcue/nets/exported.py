@@ -114,7 +114,7 @@ class GraphOnCpu:
 
 
 class ExportedMaskNet(MaskNet):
-    """A mask graph that `depthcue export` wrote, to be asked like the net it was written from.
+    """A mask graph that `depthcue export` wrote, used like the net it was written from.
 
     It takes frames of 8 bits: a picture is rounded to 1/255, which gives a file's picture back as it was.
     """

@@ -1,10 +1,9 @@
-"""A depth net is tried out when it is opened, so that a wrong one is told apart before hours go into it.
+"""Bringing pictures to a net and its answer back, and the trial of a depth net when it is opened.
 
-Two rendered rooms, small, are put through it together, together again, and one alone; then one at the working size.
-What comes out must be a finite map of the picture's shape that is not the same everywhere and has the sign of what the
-net says it predicts, the same each time and whatever else is in the batch (no dropout, no batch statistics).
-
-Bringing pictures to a net and its answer back: working size, masking, units.
+`fit`, `resize`, `depth_from` and `whole_depth` do working size, masking and units. The trial refuses a wrong net before
+hours go into it: two small rendered rooms are put through it together, together again, and one alone; then one at the
+working size. The answer must be a finite map of the picture's shape that is not constant, has the sign of what the net
+says it predicts, and is the same each time whatever else is in the batch (no dropout, no batch statistics).
 """
 
 import logging
@@ -48,20 +47,20 @@ def depth_from(net: DepthNet, normalised: Tensor, mask: Tensor | None = None, *,
     """Depth (B, 1, h, w) from a normalised picture, seen through a mask (B, 1, H, W) where one is given.
 
     In metres; of a relative net in `units`, and where none are given in the picture's own, which are those of the whole
-    picture whatever the mask. They cost a look at the whole picture: who looks at it anyway has them from `see_whole`.
-    A hidden pixel shows `shown`, see `fill.background`; by default the mean colour (Eq. (2) of Hu et al. 2019).
+    picture whatever the mask. They cost a pass over the whole picture; `whole_depth` gives them with its depth.
+    A hidden pixel shows `shown`, see `units.background`; by default the mean colour (Eq. (2) of Hu et al. 2019).
     """
     if net.description.relative and units is None:
         with torch.no_grad():
-            whole, units = see_whole(net, normalised)
+            whole, units = whole_depth(net, normalised)
         if mask is None and not torch.is_grad_enabled():
             return whole
-    seen = normalised if mask is None else hide(normalised, mask, shown)
-    prediction = net(seen)
+    shown_picture = normalised if mask is None else hide(normalised, mask, shown)
+    prediction = net(shown_picture)
     return net.to_depth_m(prediction) if units is None else units.to_depth(prediction)
 
 
-def see_whole(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
+def whole_depth(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
     """What a net sees in whole pictures (B, 3, H, W), (B, 1, h, w) as `depth_from` gives it, and in which units.
 
     The units are for `depth_from` of the same pictures through masks; None where the net is not relative.
@@ -191,7 +190,7 @@ def _check_values(net: DepthNet, answer: Tensor, spec: str) -> None:
 
 
 def _passes_gradients(net: DepthNet, normalised: Tensor) -> bool:
-    """Whether an answer hangs together with the picture for autograd."""
+    """Whether autograd connects an answer with the picture."""
     with torch.inference_mode(False), torch.enable_grad():
         picture: Any = normalised.clone().requires_grad_()
         return bool(net(picture).requires_grad)

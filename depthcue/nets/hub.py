@@ -43,10 +43,10 @@ def fetch_mask_net(spec: str) -> Path:
         DepthcueError: not the name of a repository, none there, one without a mask net, no connection, or a card that
             does not state the sha256 of its weights.
     """
-    place = spec.removeprefix(PREFIX)
-    found = _REPOSITORY.fullmatch(place)
+    location = spec.removeprefix(PREFIX)
+    found = _REPOSITORY.fullmatch(location)
     if found is None:
-        if place.count(":") == 1 and place.partition(":")[2]:
+        if location.count(":") == 1 and location.partition(":")[2]:
             raise DepthcueError(f"{spec} is a torch.hub entry, which gives a depth net; a mask net is wanted here",
                                 f"Give it as --target. A published mask net is {FORM}.")
         raise DepthcueError(f"{spec} names no published mask net", f"Write {FORM}.")

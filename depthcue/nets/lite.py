@@ -96,7 +96,7 @@ def threshold(scores: Tensor, share: Tensor, temperature: Tensor | float) -> Ten
     return found + (excess - excess.detach()) / slope.clamp_min(1e-4)
 
 
-def seen_binary(mask: Tensor) -> Tensor:
+def straight_through(mask: Tensor) -> Tensor:
     """The mask of `normalised_to` as 0 and 1, with the gradient of the soft one."""
     return mask + ((mask > 0.5).to(mask.dtype) - mask).detach()
 

@@ -1,31 +1,28 @@
-"""The paper's target nets [14]: Hu, Ozay, Zhang, Okatani, Revisiting Single Image Depth Estimation (WACV 2019).
+"""The nets of Hu, Zhang, Okatani (ICCV 2019) and monodepth2's, layer by layer as released, so that state dicts load.
 
-Encoder E (ResNet-50, DenseNet-161 or SENet-154, four maps at 1/4 … 1/32), decoder D (1×1 convolution and four
+`HuDepthNet`, target net [14] of the paper: Hu, Ozay, Zhang, Okatani, Revisiting Single Image Depth Estimation (WACV
+2019). Encoder E (ResNet-50, DenseNet-161 or SENet-154, four maps at 1/4 … 1/32), decoder D (1×1 convolution and four
 up-projections to 1/2), multi-scale fusion MFF (each map up-projected to 1/2 with 16 channels, fused by a 5×5
-convolution) and refinement R (three 5×5 convolutions on both). Depth in metres at half the input's size. Module names
-follow the released state dicts. Deviation: `align_corners` can be False, which nets trained afresh use.
+convolution) and refinement R (three 5×5 convolutions on both). Depth in metres at half the input's size.
+Deviation: `align_corners` can be False, which nets trained afresh use.
 
-The paper's target net [16]: Laina, Rupprecht, Belagiannis, Tombari, Navab, Deeper Depth Prediction (3DV 2016).
-
+`LainaResNet50`, target net [16]: Laina, Rupprecht, Belagiannis, Tombari, Navab, Deeper Depth Prediction (3DV 2016).
 ResNet-50, a 1×1 convolution to 1024 channels, four up-projections to 64, dropout, a 3×3 convolution; 63,563,009
-parameters, trained with l1 of depth by Hu et al. An up-projection unpools (every second row and column zero) and adds
-a 5×5 convolution to a 5×5 and a 3×3 one. Unpooling and 5×5 convolution are computed at once by four small convolutions,
-as in the paper's section 3.3. Deviations: each unpooled map is cut to the size of the encoder's map there, so that the
-output is half the input's size exactly; the last ReLU is left to the bound from below that every depth has here.
+parameters, trained with l1 of depth by Hu et al. An up-projection unpools (every second row and column is zero) and
+adds a 5×5 convolution to a 5×5 and a 3×3 one; unpooling and 5×5 convolution are computed at once by four small
+convolutions (sec. 3.3). Deviations: each unpooled map is cut to the size of the encoder's map, so that the output is
+half the input's size exactly; the last ReLU is left to the lower bound that every depth has here.
 
-A depth net for driving: the ResNet encoder-decoder of Godard, Mac Aodha, Firman, Brostow (monodepth2, ICCV 2019).
+`Monodepth2`: the ResNet encoder-decoder of Godard, Mac Aodha, Firman, Brostow (ICCV 2019), for driving. Skips from five
+encoder maps, nearest upsampling, reflection padding, ELU, and a sigmoid d at full size that stands for inverse depth:
+1/depth = 0.01 + 9.99·d, depth from 0.1 to 100 of the release's units. Nets trained on stereo pairs took the baseline of
+0.54 m for 0.1, so a unit is 5.4 m and they predict 1/metres. Nets trained on one camera's video have no unit: they are
+relative. Module names, put together, are those of the release's two files, encoder.pth and depth.pth.
 
-Skips from five encoder maps, nearest upsampling, reflection padding, ELU, and a sigmoid d at full size that stands for
-inverse depth: 1/depth = 0.01 + 9.99·d, depth from 0.1 to 100 of the release's units. Nets trained on stereo pairs took
-the baseline of 0.54 m for 0.1, so a unit is 5.4 m: they predict 1/metres. Nets trained on one camera's video know no
-unit: they are relative. Module names, put together, are those of the release's two files, encoder.pth and depth.pth.
-
-The paper's mask net: a DRN-D-22 encoder and three up-projections, 25,259,761 parameters.
-
-Encoder of Yu, Koltun, Funkhouser (Dilated Residual Networks, CVPR 2017): 512 channels at 1/8 of the input. Decoder
-512 -> 256 -> 128 -> 64 to the sizes of the encoder's stages at 1/4, 1/2 and 1/1, no skips, 3×3 convolution, sigmoid
-(Hu, Zhang, Okatani, ICCV 2019, sec. 4.1). Module names follow the released state dicts: `E.base.0..8`, `D.up1..3`,
-`D.conv`. Deviation: `align_corners` can be False, which nets trained afresh use.
+`DrnMaskNet`, the paper's mask net (sec. 4.1), 25,259,761 parameters: encoder DRN-D-22 (Yu, Koltun, Funkhouser, Dilated
+Residual Networks, CVPR 2017), 512 channels at 1/8 of the input; decoder 512 -> 256 -> 128 -> 64 by up-projections to
+the sizes of the encoder's stages at 1/4, 1/2 and 1/1, no skips; 3×3 convolution, sigmoid. Module names follow the
+released state dicts: `E.base.0..8`, `D.up1..3`, `D.conv`. Deviation: `align_corners` can be False here too.
 """
 
 from typing import ClassVar

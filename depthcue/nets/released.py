@@ -23,7 +23,7 @@ from depthcue.nets.published import STEREO_UNIT_M
 
 PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""
-SAID = ("height", "width", "use_stereo")
+STATED = ("height", "width", "use_stereo")
 """What encoder.pth says beside its tensors."""
 _DEEPEST = 3
 """Names before a net's own that are looked behind."""
@@ -49,24 +49,24 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
     Args:
         path: a file with a state dict, or a folder of monodepth2.
         kind: the kind of net that is wanted, `depth` or `mask`; None where either is welcome.
-        name: the architecture where the user names it; otherwise it is told by the keys.
+        name: the architecture where the user names it; otherwise the keys decide.
 
     Raises:
         DepthcueError: no weights there, a net of the other kind, or keys that tell nothing where no name was given.
     """
-    state, said = _read(path)
+    state, stated = _read(path)
     state, layout = _net_within(state)
     if kind is not None and layout is not None and layout.kind not in (kind, OTHER):
         raise DepthcueError(f"{path} holds {layout.words}, by its keys; a {kind} net is wanted here",
                             "--target takes a depth net, --weights a mask net.")
-    architecture = name or _told(layout, state, path)
+    architecture = name or _detected_architecture(layout, state, path)
     if kind is None:
         # tensors of no known net will not fit whatever it is taken for; the message then says what is wrong with them
         kind = layout.kind if layout is not None and layout.kind != OTHER else DEPTH
     if architecture.startswith("monodepth2-"):
-        stereo = bool(said.pop("use_stereo", False))
+        stereo = bool(stated.pop("use_stereo", False))
         return Released(architecture, kind, state, {"unit_m": STEREO_UNIT_M if stereo else 1.0},
-                        {**said, "relative": not stereo, "shift_unknown": False})
+                        {**stated, "relative": not stereo, "shift_unknown": False})
     return Released(architecture, kind, state, {"align_corners": True} if architecture in _ALIGNED_CORNERS else {})
 
 
@@ -105,7 +105,7 @@ def _net_within(state: State, depth: int = 0) -> tuple[State, Layout | None]:
     return state, None
 
 
-def _told(layout: Layout | None, state: State, path: Path) -> str:
+def _detected_architecture(layout: Layout | None, state: State, path: Path) -> str:
     if layout is None:
         first = ", ".join(list(state)[:3])
         raise DepthcueError(f"{path} is of no architecture known here ({len(state)} tensors: {first}, …)",
@@ -124,7 +124,7 @@ def _read(path: Path) -> tuple[State, dict[str, Any]]:
     entries: dict[str, Any] = {}
     for file in files_of(path):
         entries |= read_entries(file)
-    said = {key: entries.pop(key) for key in SAID if key in entries}
+    stated = {key: entries.pop(key) for key in STATED if key in entries}
     # the classifier's head, which the encoder's file holds unused
     state = {key: value for key, value in tensors_of(entries, path).items() if not key.startswith("encoder.fc.")}
-    return state, said
+    return state, stated

@@ -1,9 +1,10 @@
-"""One scale for what a relative net sees: its own, for losses, or ground truth's, for errors in metres.
+"""The units of a relative net's depth, and the fills that hidden pixels show.
 
-A relative net is right only up to a scale and a shift, in the space it predicts (depth, or inverse depth for the nets
-trained as in Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2022). Both are fixed once for a picture,
-from the whole picture's prediction Y = N(I), and then hold for every masked prediction N(I M) of that picture: were
-each brought to scale by itself, a mask under which the net takes the room for twice as large would count as right.
+Units. A relative net is right only up to a scale and a shift, in the space it predicts (depth, or inverse depth for the
+nets trained as in Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2022). Both are fixed once for a
+picture, from the whole picture's prediction Y = N(I), and hold for every masked prediction N(I M) of that picture.
+If each prediction had a scale of its own, a mask under which the net takes the room for twice as large would count as
+right. Inverse depth is then inverted, and depth is cut off at a far end.
 
     own units      from Y alone: its median and mean absolute deviation become those of an average picture of NYU-v2.
                    The losses of Hu et al. take ln(|e| + 0.5), which is not scale-free: in these units their 0.5, and
@@ -11,13 +12,10 @@ each brought to scale by itself, a mask under which the net takes the room for t
     aligned        Y comes as near as it can to ground truth, by least squares over valid pixels in the space the net
                    predicts. Errors against ground truth are in metres of this.
 
-Either way inverse depth is then turned round, and depth is cut off at a far end.
-
-What a hidden pixel shows instead of itself: one colour or another, the picture blurred, or noise.
-
-Hu et al. (ICCV 2019) multiply the normalised picture by the mask, Eq. (2), which hides pixels under the mean colour.
-No colour is nothing: a net may take a flat region for a wall. An answer that hangs on the fill is about the fill, and
-a mask net that is trained with one fill alone learns to keep what stands out from it.
+Fills. Hu et al. (ICCV 2019) multiply the normalised picture by the mask, Eq. (2), which hides pixels under the mean
+colour. No colour is neutral: a net may take a flat region for a wall, and a mask net that is trained with one fill
+alone learns to keep what stands out from it. So a hidden pixel can also show another colour, the picture blurred, or
+noise.
 """
 
 import math
@@ -32,7 +30,7 @@ from depthcue.errors import DepthcueError
 from depthcue.nets.base import METRIC_DEPTH, MIN_DEPTH_M, DepthDescription, DepthNet
 
 OWN_MEDIAN, OWN_DEVIATION = 2.7, 0.8
-"""Of the depth of NYU-v2's training pictures in metres: mean of the medians, and of the mean |depth - median|."""
+"""Mean median depth of NYU-v2's training pictures in metres, and mean of their mean |depth - median|."""
 OWN_FAR = 10.0
 """Where own units end, as NYU-v2's depth does."""
 _ROUNDING = 1e-6
@@ -135,12 +133,13 @@ def check_fill(fill: str) -> str:
         DepthcueError: there is no such fill.
     """
     if fill not in FILLS:
-        raise DepthcueError(f"there is no fill {fill!r}", f"Hidden pixels can show {', '.join(FILLS)}.")
+        raise DepthcueError(f"--fill must be one of {', '.join(FILLS)}, got {fill!r}",
+                            "Leave it out for the mean colour.")
     return fill
 
 
 def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
-               places: Sequence[int] | None = None) -> Tensor | None:
+               indices: Sequence[int] | None = None) -> Tensor | None:
     """What hidden pixels of normalised pictures (B, 3, H, W) show, in the normalised units of `net`.
 
     Args:
@@ -149,7 +148,7 @@ def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
             BLUR_CELL_PX, which still tells what is roughly where; `noise`, independent for every pixel and channel with
             the deviation of the normalisation, the same for every picture.
         seed: of the noise and the colours.
-        places: the place of each picture in its data set, on which its `colour` hangs, whatever batch it comes in;
+        indices: index of each picture in its data set, which decides its `colour`, whatever batch it comes in;
             their numbers in the batch where None.
 
     Returns:
@@ -164,8 +163,8 @@ def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
         return normalised.mean(dim=(2, 3), keepdim=True)
     # chance is drawn on the CPU, so that a GPU shows what a CPU does
     if fill == "colour":
-        draws = [torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(seed * 1_000_003 + place))
-                 for place in (range(len(normalised)) if places is None else places)]
+        draws = [torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
+                 for index in (range(len(normalised)) if indices is None else indices)]
         return net.normalise(torch.stack(draws).to(normalised))
     if fill == "blur":
         return _blurred(normalised)
@@ -224,7 +223,7 @@ def check_fill_shares(shares: Mapping[str, float]) -> Mapping[str, float]:
     for fill in shares:
         check_fill(fill)
     if not all(0 <= share <= 1 for share in shares.values()) or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-        raise DepthcueError(f"the shares of fills have to be chances that sum to 1, not {dict(shares)}",
+        raise DepthcueError(f"the shares of fills must be chances that sum to 1, got {dict(shares)}",
                             "Name each fill with its share, say mean 0.5, colour 0.3, noise 0.2.")
     return shares
 

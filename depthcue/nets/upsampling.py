@@ -89,18 +89,18 @@ def shifted_interpolation(low: int, high: int, size: int, align_corners: bool, l
     exists, else 0. Shares are whole numbers over a common denominator, so they are rounded once, to the type of `like`.
     """
     output = torch.arange(high, device=like.device)[:, None]
-    seen = output + torch.arange(size, device=like.device)[None, :] - size // 2  # (high, size)
+    source_index = output + torch.arange(size, device=like.device)[None, :] - size // 2  # (high, size)
     if align_corners:
         denominator = max(high - 1, 1)
-        position = seen * (low - 1)
+        position = source_index * (low - 1)
     else:
         denominator = 2 * high
-        position = (2 * seen + 1) * low - high
+        position = (2 * source_index + 1) * low - high
     # the position in low pixels, in units of 1/denominator, kept within the map: the border pixel is repeated
     position = position.clamp(min=0).minimum(torch.full_like(position, (low - 1) * denominator))
     pixel = torch.arange(low, device=like.device) * denominator
     shares = (denominator - (position[:, :, None] - pixel).abs()).clamp(min=0)  # (high, size, low)
-    inside = (seen >= 0) & (seen < high)
+    inside = (source_index >= 0) & (source_index < high)
     return ((shares * inside[:, :, None]).to(like.dtype) / denominator).flatten(1)
 
 
@@ -178,7 +178,7 @@ class DoubledKernels(NamedTuple):
     """What `doubled_conv` multiplies with, all linear in the weights it was made from."""
 
     phases: list[Tensor]
-    """Of the first step: four kernels, as `unpooled_kernels` cuts them."""
+    """Kernels of the first step: four, as `unpooled_kernels` cuts them."""
     filter: Tensor
     """(O, 1, taps, taps): what is left of the interpolation."""
     rows: Tensor
@@ -189,7 +189,7 @@ class DoubledKernels(NamedTuple):
 
 
 def doubled_kernels(weight: Tensor) -> DoubledKernels:
-    """For a convolution with `weight` (O, C, 5, 5)."""
+    """Kernels of a doubling and a convolution with `weight` (O, C, 5, 5)."""
     size, phases = weight.shape[2], unpooled_kernels(weight)
     line = torch.tensor(AFTER_UNPOOLED, dtype=weight.dtype, device=weight.device)
     reach = range(size // 2)
@@ -260,7 +260,7 @@ def _joined(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor,
 
 
 MATRICES_AT_MOST = 0.25
-"""Of a doubling's products: the share that the matrices of `any_size` may take for it to be the faster form."""
+"""Largest share of a doubling's products that the matrices of `any_size` may take for it to be the faster form."""
 WORTH = 0.8
 """Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
 

@@ -1,12 +1,10 @@
 """Appearance: which properties of colour, texture, light and air does the net's depth rest on?
 
-van Dijk and de Croon 2019, section 4.4, and more: the scene stays, how it looks is changed in one respect, and the
-error against ground truth is set beside that of the unmodified picture. How far the answer moves from that to the
-unmodified picture is told too: it shows what the net reacts to even where its error stays.
+van Dijk and de Croon 2019, section 4.4, and more: the scene stays, its appearance is changed in one respect, and the
+error against ground truth is set beside that of the unmodified picture. The change of the answer from that to the
+unmodified picture is measured too: it shows what the net reacts to even where its error stays.
 
-The same picture in other colours: each takes one part of how things look away, or gives it another.
-
-Pictures are (3, H, W) in [0, 1], gamma encoded; all return the like.
+Pictures are (3, H, W) in [0, 1], gamma encoded, before and after.
 """
 
 import math
@@ -32,7 +30,6 @@ from depthcue.probes.contract import (
     Unreadable,
     Variant,
 )
-from depthcue.probes.cutouts import blur
 from depthcue.probes.following import LINES_M, take
 from depthcue.probes.photographs import FrameScene, PhotographStage
 from depthcue.probes.reading import focused
@@ -40,15 +37,15 @@ from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage
 from depthcue.scenes import ObjectTurn, Turn
 from depthcue.scenes.materials import Paint
 from depthcue.scenes.staging import FLOOR, Show
+from depthcue.scorers.edges import gaussian_blur, gray, gray_gradient
 
 _SMOOTH_PX = 2.0
-_LUMA = (0.299, 0.587, 0.114)
 _FLOOR = 1e-3
 
 
 def luma(rgb: Tensor) -> Tensor:
     """Brightness (1, H, W) in [0, 1], as of ITU-R BT.601."""
-    return torch.tensordot(rgb.new_tensor(_LUMA), rgb, dims=1)[None]
+    return gray(rgb[None])[0]
 
 
 def grayscale(rgb: Tensor) -> Tensor:
@@ -60,7 +57,7 @@ def false_colours(rgb: Tensor, source: Tensor) -> Tensor:
     """Hue and saturation of another picture of any size, value of its own, as van Dijk and de Croon colour theirs."""
     sized = functional.interpolate(source[None], size=rgb.shape[1:], mode="bilinear", align_corners=False)
     # the hue of what is nearly black is noise
-    return with_value(blur(sized, _SMOOTH_PX)[0], rgb.amax(0, keepdim=True))
+    return with_value(gaussian_blur(sized, _SMOOTH_PX)[0], rgb.amax(0, keepdim=True))
 
 
 def with_value(colours: Tensor, value: Tensor) -> Tensor:
@@ -84,10 +81,7 @@ def inverted(rgb: Tensor) -> Tensor:
 
 def edges_only(rgb: Tensor) -> Tensor:
     """The strength of brightness edges (Sobel), the strongest hundredth white, all else black."""
-    rows = rgb.new_tensor((1.0, 2.0, 1.0))[:, None] * rgb.new_tensor((-1.0, 0.0, 1.0))[None]
-    padded = functional.pad(luma(rgb)[None], (1, 1, 1, 1), mode="replicate")
-    slopes = functional.conv2d(padded, torch.stack((rows, rows.T))[:, None])
-    strength = torch.linalg.vector_norm(slopes, dim=1)  # (1, H, W)
+    strength = torch.linalg.vector_norm(gray_gradient(gray(rgb[None])), dim=1)  # (1, H, W)
     return (strength / strength.flatten().quantile(0.99).clamp_min(_FLOOR)).clamp(0, 1).expand_as(rgb).clone()
 
 
@@ -215,15 +209,15 @@ def _photograph_case(scene: FrameScene, other: Tensor) -> Case:
                 anchor)
 
 
-def read(variant: Variant, seen: Answer) -> dict[str, float]:
+def read(variant: Variant, answer: Answer) -> dict[str, float]:
     """`abs_rel` against ground truth where there is some; `change`: mean relative change against the reference."""
     assert isinstance(variant, AppearanceVariant)
-    numbers = {} if not variant.condition else {CHANGE: float((seen.depth / seen.reference - 1).abs().mean())}
+    numbers = {} if not variant.condition else {CHANGE: float((answer.depth / answer.reference - 1).abs().mean())}
     if variant.depth_m is None or variant.known is None:
         return numbers
     if int(variant.known.sum()) < LEAST_PIXELS:
         raise Unreadable("no ground truth within the range", **numbers)
-    true_m, depth = variant.depth_m[variant.known], seen.depth[variant.known[0]]
+    true_m, depth = variant.depth_m[variant.known], answer.depth[variant.known[0]]
     return numbers | {ERROR: float(((depth - true_m).abs() / true_m).mean())}
 
 

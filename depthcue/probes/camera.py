@@ -66,8 +66,8 @@ def photograph_case(scene: FrameScene, obstacle: str, condition: str,
     frame = {"focal_px": scene.focal_px, "frame_height": float(scene.size[0])}
 
     def variants() -> Iterator[Variant]:
-        for level, picture, seen_region, true in views:
-            yield Variant(condition, level, picture, seen_region, ground=strip & ~_wider(seen_region),
+        for level, picture, shown_region, true in views:
+            yield Variant(condition, level, picture, shown_region, ground=strip & ~_wider(shown_region),
                           truth={f"true_{number}": true, **frame})
 
     rows = torch.arange(size[0], dtype=torch.float32)[:, None].expand(size)
@@ -99,7 +99,7 @@ def window_for(size: tuple[int, int], most_deg: float) -> tuple[int, int]:
     return math.floor(height * factor), math.floor(width * factor)
 
 
-def read_turn(variant: Variant, seen: Answer, number: str, angle: float | Unreadable) -> dict[str, float]:
+def read_turn(variant: Variant, answer: Answer, number: str, angle: float | Unreadable) -> dict[str, float]:
     """The angle read off the ground beside the distance of the obstacle.
 
     Raises:
@@ -107,7 +107,7 @@ def read_turn(variant: Variant, seen: Answer, number: str, angle: float | Unread
     """
     numbers = {} if isinstance(angle, Unreadable) else {number: angle}
     try:
-        numbers["distance"] = distance_of(variant, seen)
+        numbers["distance"] = distance_of(variant, answer)
     except Unreadable as missing:
         raise Unreadable(missing.reason, **numbers) from None
     if isinstance(angle, Unreadable):

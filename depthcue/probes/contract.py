@@ -1,10 +1,10 @@
-"""What an experiment is: cases made of pictures, what is read off the net's answer to each, and what it comes to.
+"""Experiments: cases made of pictures, readings off the net's answer to each, and findings over all cases.
 
 After van Dijk and de Croon, How Do Neural Networks See Depth in Single Images? (ICCV 2019): the network is a black box;
 change one thing in a picture and watch the depth map.
 
     case        one scene (or one obstacle in one frame): a reference picture and variants of it
-    variant     a condition ("position", "size"), a level of what was turned, the picture, the exact truth
+    variant     a condition ("position", "size"), a level of what was changed, the picture, the exact truth
     reading     numbers read off the depth map of one variant
     findings    curves and values over cases, with 95% intervals over scenes, and weights for the cue profile
 
@@ -32,7 +32,7 @@ FAR = 1e4
 
 
 class Unreadable(Exception):
-    """A variant off which something cannot be read; the reason is counted and told, the batch goes on.
+    """A variant off which something cannot be read; the reason is counted and reported, the batch goes on.
 
     Args:
         numbers: what could be read all the same.
@@ -99,10 +99,10 @@ class Dropped:
     reason: str
 
 
-def each_case(placed: Iterable[tuple[Any, ...] | Dropped], make: Callable[..., Case | Dropped]) -> Iterator[
+def each_case(pairs_shown: Iterable[tuple[Any, ...] | Dropped], make: Callable[..., Case | Dropped]) -> Iterator[
         Case | Dropped]:
     """A case made of every scene and what stands in it, as a stage gives them; what was left out stays so."""
-    for found in placed:
+    for found in pairs_shown:
         yield found if isinstance(found, Dropped) else make(*found)
 
 
@@ -166,9 +166,9 @@ class Chance:
         entry: dict[str, Any] = {"value": short(float(known.mean())), "ci95": None, "n": len(known)}
         scenes = range(len(every)) if self.scenes is None else self.scenes
         drawn = [scene for scene, has_value in zip(scenes, finite, strict=True) if has_value]
-        places = {scene: place for place, scene in enumerate(dict.fromkeys(drawn))}
-        if len(places) > 1:
-            weights = self._resampling(len(places))[:, [places[scene] for scene in drawn]]
+        row_of = {scene: row for row, scene in enumerate(dict.fromkeys(drawn))}
+        if len(row_of) > 1:
+            weights = self._resampling(len(row_of))[:, [row_of[scene] for scene in drawn]]
             entry["ci95"] = pair(statistics.percentile_interval(weights @ known / weights.sum(1)))
         return entry
 

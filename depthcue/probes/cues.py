@@ -1,41 +1,28 @@
-"""Linear perspective: does the floor recede for the net because lines on it converge?
+"""The cues of the profile, one experiment each: perspective, texture, shading, haze, blur, relative size, occlusion.
 
-The floor is striped along the view, without any other texture. Nothing but how the stripes converge is turned: from
-not at all, as on a wall, through as they do on the floor as it lies, to more than that.
+Linear perspective: the floor is striped along the view, without any other texture. Only how the stripes converge is
+changed: from not at all, as on a wall, through as they do on the floor as it lies, to more than that.
 
-Texture gradient: does the floor recede for the net because its texture gets finer?
+Texture gradient: the floor is covered with blotches of unknown size, without lines or rows. Only how their size falls
+towards the horizon is changed: from none, as on a wall, through that of the floor as it lies, to more than that.
 
-The floor is covered with blotches of unknown size, without lines or rows. Nothing but how their size falls towards the
-horizon is turned: from none, as on a wall, through that of the floor as it lies, to more than that.
+Light and shade: a matt, plain body, long in the direction of view, lies ahead; its outline is round and does not show
+its depth. Only its shading is changed: upside down, as of a hollow lit from above (the reference), and as the light
+shades it, a bulge. Both are as bright and as full of shading at the rim as in the middle, so that a net which takes
+dark for far answers both alike, and follows nothing. Painted over with its mean colour the body is flat.
 
-Light and shade: does a body bulge for the net because of how it is shaded?
+Aerial perspective: an obstacle stands still in hazy air. What is changed is how much of the air's light lies over it:
+as much as at 1 to 3 times its distance. Its position, its apparent size, and all the rest of the picture stay.
 
-A matt, plain body, long in the direction of view, lies ahead; its outline is round and tells nothing of its depth. Its
-shading is turned and nothing else, to the pixel: upside down, as of a hollow lit from above (the reference), and as the
-light shades it, a bulge. Both are as bright and as full of shading at the rim as in the middle, so that a net which
-takes dark for far answers both alike, and follows nothing. Painted over with its mean colour the body is flat.
+Focus: the lens is focused on an obstacle, and what lies beyond is the less sharp the farther it is. The obstacle stands
+still; its sharpness is changed: as at 1 to 3 times its distance. All the rest of the picture stays.
 
-Aerial perspective: is an obstacle farther for the net because there is more haze before it?
+Relative size: two flat figures of one shape and colour float side by side, their lower edges at one height, since a net
+that uses the position of objects would take a higher edge for a farther one. Only their apparent sizes are changed.
 
-An obstacle stands still in hazy air. What is turned is how much of the air's light lies over it: as much as at 1 to 3
-times its distance. Where it stands, how large it is seen, and all the rest of the picture stay.
-
-Focus: is an obstacle farther for the net because it is less sharp?
-
-The lens is focused on an obstacle, and what lies beyond is the less sharp the farther it is. The obstacle stands still;
-what is turned is its sharpness: as at 1 to 3 times its distance. All the rest of the picture stays.
-
-Relative size: of two figures that look the same, is the smaller one farther?
-
-Two flat figures of one shape and colour hang side by side in the air, their lower edges at one height, since a net that
-goes by where things stand would take a higher edge for a farther one. Nobody knows their size, but it may be the same;
-nothing but how large each is seen is turned.
-
-Occlusion: is a figure that covers part of another one nearer?
-
-Two flat figures of unlike colours hang in the air and overlap. Which of them covers the other is turned, and nothing
-else: they hang at one distance, a hair apart, so that light and outlines stay to the pixel. What covers is nearer, but
-by how much nothing tells; on the scale of the profile it is taken for a step of STEP times the distance.
+Occlusion: two flat figures of unlike colours float in the air and overlap. Which of them covers the other is changed,
+and nothing else: they are at one distance, a hair apart, so that light and outlines stay to the pixel. What covers is
+nearer, but nothing shows by how much; on the scale of the profile it is taken for a step of STEP times the distance.
 """
 
 import math
@@ -58,9 +45,9 @@ from depthcue.probes.contract import (
     each_case,
 )
 from depthcue.probes.following import (
+    APPARENT,
     LEVELS,
     RATIO,
-    TOLD,
     TRUE,
     Compared,
     conclude_cue,
@@ -84,7 +71,7 @@ from depthcue.probes.stage import (
 )
 from depthcue.scenes import Turn
 from depthcue.scenes.materials import Material
-from depthcue.scenes.staging import Prop, Show, seen_props
+from depthcue.scenes.staging import Prop, Show, prop_regions
 
 LINES = "lines"
 _STRIPE = 0.08
@@ -102,7 +89,7 @@ def _perspective_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_perspective(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
     return conclude_cue("linear perspective", {LINES: "converging lines only"}, readings, chance)
 
 
@@ -127,7 +114,7 @@ def _texture_gradient_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_texture_gradient(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between a far and a near strip of floor that is followed."""
+    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
     return conclude_cue("texture gradient", {TEXTURE: "texture gradient only"}, readings, chance)
 
 
@@ -149,7 +136,7 @@ def _shading_case(scene: RenderedScene, number: int) -> Case | Dropped:
     body = Prop("egg", _NEAREST_M[scene.kind], scale=_SIZE[scene.kind], shadow=False, seed=scene.seed)
     rendering = scene.render([Show(props=(body,))])
     shaded, depth_m = rendering.rgb[0].cpu(), rendering.depth_m[0].cpu()
-    region = seen_props(rendering, scene.kind, scene.seed)[0].cpu()
+    region = prop_regions(rendering, scene.kind, scene.seed)[0].cpu()
     middle, rim = _rings(region)
     if min(int(middle.sum()), int(rim.sum())) < LEAST_PIXELS:
         return Dropped(scene.name, "something of the scene stands before the body")
@@ -161,9 +148,9 @@ def _shading_case(scene: RenderedScene, number: int) -> Case | Dropped:
                 BULGE: (shaded, bulge), FLAT: (torch.where(region, mean, shaded), 1.0)}
 
     def variant(condition: str) -> Variant:
-        rgb, told = pictures[condition]
-        return Compared(condition, told if condition else 0.0, rgb, rim, cue=region, same=~region,
-                        truth={TOLD: told, **({TRUE: bulge} if condition == BULGE else {})}, against=middle)
+        rgb, apparent = pictures[condition]
+        return Compared(condition, apparent if condition else 0.0, rgb, rim, cue=region, same=~region,
+                        truth={APPARENT: apparent, **({TRUE: bulge} if condition == BULGE else {})}, against=middle)
 
     return Case(scene.name, variant(""), (variant(condition) for condition in (BULGE, FLAT)),
                 elsewhere(scene.anchor, region))
@@ -196,7 +183,7 @@ def _shading_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_shading(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between rim and middle that is followed, from hollow to bulge."""
+    """The share of the apparent ratio between rim and middle that is followed, from hollow to bulge."""
     return conclude_cue("light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, readings,
                         chance, curves=())
 
@@ -217,12 +204,12 @@ def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
     shows = list(scene.turned(thing, [(Turn(haze_per_m=per_m * ratio), Pose()) for ratio in ratios]))
     region, depth_m = shows[0].region, shows[0].depth_m
     assert depth_m is not None
-    seen_m = float(depth_m[region].mean())
+    distance_m = float(depth_m[region].mean())
 
     def variant(number: int) -> Variant:
         # haze grows with extinction times distance: n times the extinction is the haze at n times the distance
         rgb = torch.where(region, shows[number].rgb, shows[0].rgb)
-        truth = {TOLD: ratios[number], **({} if number else {TRUE: seen_m})}
+        truth = {APPARENT: ratios[number], **({} if number else {TRUE: distance_m})}
         return Variant(HAZE if number else "", ratios[number] if number else 0.0, rgb, region, same=~region,
                        truth=truth)
 
@@ -236,7 +223,7 @@ def _haze_cases(stage: Any) -> Iterator[Case | Dropped]:
 
 
 def conclude_haze(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told distance ratio of the obstacle that is followed."""
+    """The share of the apparent distance ratio of the obstacle that is followed."""
     return conclude_cue("haze", {HAZE: "haze only"}, readings, chance)
 
 
@@ -252,8 +239,8 @@ def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
     shown = next(scene.show(thing, [Pose()]))
     region, depth_m = shown.region, shown.depth_m
     assert depth_m is not None
-    seen_m = float(depth_m[region].mean())
-    sharp = torch.where(region, shown.rgb, focused(shown.rgb, depth_m, seen_m))
+    distance_m = float(depth_m[region].mean())
+    sharp = torch.where(region, shown.rgb, focused(shown.rgb, depth_m, distance_m))
     widest = APERTURE * scene.size[1]
 
     def variant(ratio: float) -> Variant:
@@ -261,7 +248,7 @@ def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
         if not own:
             rgb = torch.where(region, blurred(shown.rgb, region, widest * (1 - 1 / ratio)), sharp)
         return Variant("" if own else BLUR, 0.0 if own else ratio, rgb, region, same=~region,
-                       truth={TOLD: ratio, **({TRUE: seen_m} if own else {})})
+                       truth={APPARENT: ratio, **({TRUE: distance_m} if own else {})})
 
     return Case(scene.name, variant(1.0), (variant(ratio) for ratio in LEVELS),
                 elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
@@ -273,7 +260,7 @@ def _blur_cases(stage: Any) -> Iterator[Case | Dropped]:
 
 
 def conclude_blur(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told distance ratio of the obstacle that is followed."""
+    """The share of the apparent distance ratio of the obstacle that is followed."""
     return conclude_cue("blur", {BLUR: "blur only"}, readings, chance)
 
 
@@ -285,37 +272,37 @@ BLUR_EXPERIMENT = Experiment(
 SIZE, WORLD = "relative size", "as in the world"
 _PAIR_SIZE, _PAIR_ASIDE, _LOW = 0.15, 0.24, -0.1
 _WORLD_RATIO = 2.0
-"""At this ratio the figures also hang where their sizes tell, for the net's own error."""
+"""Ratio at which the figures are also shown at the distances that their sizes suggest, for the net's own error."""
 
 
-def relative_size_pair(scene: RenderedScene, number: int, told: float, true: float) -> list[Figure]:
+def relative_size_pair(scene: RenderedScene, number: int, apparent: float, true: float) -> list[Figure]:
     """The figure that is to look farther, then the other one; their sides change from scene to scene."""
     aside = _PAIR_ASIDE if number % 2 else -_PAIR_ASIDE
     cards = []
-    for way in (1, -1):
-        size = _PAIR_SIZE / math.sqrt(told) ** way
-        cards.append(Figure(scene.seed, aside * way, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** way))
+    for side in (1, -1):
+        size = _PAIR_SIZE / math.sqrt(apparent) ** side
+        cards.append(Figure(scene.seed, aside * side, _LOW + size / 2, size, scene.nearest_m * math.sqrt(true) ** side))
     return cards
 
 
 def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
     plan = [("", 1.0, 1.0), *((SIZE, level, 1.0) for level in LEVELS), (WORLD, _WORLD_RATIO, _WORLD_RATIO)]
-    cards = [relative_size_pair(scene, number, told, true) for _, told, true in plan]
+    cards = [relative_size_pair(scene, number, apparent, true) for _, apparent, true in plan]
     rendering, regions = show_figures(scene, cards)
-    if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
+    if any(hidden(scene, group, group_regions) for group, group_regions in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
     # read where each figure is in every picture, or what is behind them would be read by shares that change
-    far, near = (torch.stack([seen[which] for seen in regions]).all(0) for which in (0, 1))
+    far, near = (torch.stack([group_regions[which] for group_regions in regions]).all(0) for which in (0, 1))
     if alike(pictures[0], regions[0], scene.bare, each_other=False):
         return Dropped(scene.name, "the figures cannot be told from what is behind them")
 
     def variant(row: int) -> Variant:
-        condition, told, true = plan[row]
+        condition, apparent, true = plan[row]
         figures = regions[row][0] | regions[row][1]
         same = unchanged(pictures[row], pictures[0]) & ~(figures | regions[0][0] | regions[0][1])
-        return Compared(condition, told if condition else 0.0, pictures[row], far, cue=figures, same=same,
-                        truth={TOLD: told, **({TRUE: true} if told == true else {})}, against=near)
+        return Compared(condition, apparent if condition else 0.0, pictures[row], far, cue=figures, same=same,
+                        truth={APPARENT: apparent, **({TRUE: true} if apparent == true else {})}, against=near)
 
     return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
                 elsewhere(scene.anchor, regions[0][0] | regions[0][1]))
@@ -326,7 +313,7 @@ def _relative_size_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_relative_size(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told ratio between the two figures that is followed."""
+    """The share of the apparent ratio between the two figures that is followed."""
     return conclude_cue("relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"},
                         readings, chance, curves=(SIZE,))
 
@@ -338,16 +325,16 @@ RELATIVE_SIZE_EXPERIMENT = Experiment(
 
 COVERED, STEPPED = "covered", "covered, as in the world"
 STEP = 1.5
-"""Distance of what is covered over that of what covers it, where the order alone is told."""
+"""Distance of what is covered over that of what covers it, where the order alone is known."""
 _HAIR = 1.004
 _CARD_SIZE, _CARD_ASIDE, _UP = 0.24, 0.07, 0.04
 
 
 def occlusion_pair(scene: RenderedScene, number: int, step: float) -> list[Figure]:
     """Two figures, the first of them `step` times as far as the other (below 1: nearer)."""
-    way = 1 if number % 2 else -1
+    side = 1 if number % 2 else -1
     seeds = (2 * scene.seed, 2 * scene.seed + 1)
-    return [Figure(seed, way * sign * _CARD_ASIDE, sign * _UP, _CARD_SIZE, scene.nearest_m * math.sqrt(step) ** sign)
+    return [Figure(seed, side * sign * _CARD_ASIDE, sign * _UP, _CARD_SIZE, scene.nearest_m * math.sqrt(step) ** sign)
             for seed, sign in zip(seeds, (1, -1), strict=True)]
 
 
@@ -356,7 +343,7 @@ def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
     plan = [("", 1 / _HAIR, 1 / STEP), (COVERED, _HAIR, STEP), (STEPPED, STEP, STEP)]
     cards = [occlusion_pair(scene, number, step) for _, step, _ in plan]
     rendering, regions = show_figures(scene, cards)
-    if any(hidden(scene, group, seen) for group, seen in zip(cards, regions, strict=True)):
+    if any(hidden(scene, group, group_regions) for group, group_regions in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
     first, second = (regions[0][which] & regions[1][which] for which in (0, 1))
@@ -365,10 +352,10 @@ def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
     overlap = (regions[0][0] | regions[0][1]) & ~first & ~second
 
     def variant(row: int) -> Variant:
-        condition, step, told = plan[row]
-        return Compared(condition, told if condition else 0.0, pictures[row], first, cue=overlap,
+        condition, step, apparent = plan[row]
+        return Compared(condition, apparent if condition else 0.0, pictures[row], first, cue=overlap,
                         same=unchanged(pictures[row], pictures[0]) & ~(overlap | first | second),
-                        truth={TOLD: told, **({TRUE: step} if step == told else {})}, against=second)
+                        truth={APPARENT: apparent, **({TRUE: step} if step == apparent else {})}, against=second)
 
     return Case(scene.name, variant(0), (variant(row) for row in range(1, len(plan))),
                 elsewhere(scene.anchor, overlap | first | second))
@@ -379,16 +366,16 @@ def _occlusion_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
 
 
 def conclude_occlusion(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the told step that is followed, and how often the order is seen right."""
+    """The share of the apparent step that is followed, and how often the order is right."""
     findings = conclude_cue("occlusion", {COVERED: "occlusion only", STEPPED: "with the step, light included"},
                             readings, chance, curves=())
     findings.values.append({"name": "share of pictures in which what covers is seen nearer", "condition": COVERED,
-                            **chance.mean([_seen_right(reading) for reading in readings])})
+                            **chance.mean([_share_right(reading) for reading in readings])})
     return findings
 
 
-def _seen_right(reading: Readings) -> float:
-    """The share of both orders that is seen as told; NaN where one was not read."""
+def _share_right(reading: Readings) -> float:
+    """The share of both orders that the net gets right; NaN where one was not read."""
     covering, covered = reading.get("", 0.0, RATIO), reading.get(COVERED, STEP, RATIO)
     return float(np.mean([covering < 1, covered > 1])) if np.isfinite([covering, covered]).all() else float("nan")
 

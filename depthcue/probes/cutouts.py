@@ -1,15 +1,14 @@
-"""Cut-out objects: their colours without what was behind them, where they touch the ground, and where they were found.
+"""Cut-out objects: read from a folder, freed of the colours behind them, and pasted into pictures.
 
 A folder holds RGBA pictures, or RGB pictures with `NAME_mask.png` beside them. `NAME_mask.png` beside an RGBA picture
 marks the part on which depth is read, as in the release of van Dijk and de Croon. `objects.csv`, where there is one,
 says where the ground contact is in the cut-out and in the 1242 x 375 frame it belongs to: `#filename,[source_img,]
 sprite_x,sprite_y,image_x,image_y`. Without it an object stands on the lower edge of what is opaque.
 
-Pasting a cut-out into a picture: at any place and size, with soft borders, and with a shadow where it stands.
+Objects are pasted at any position and size, with soft borders, and with a shadow where they touch the ground.
 """
 
 import csv
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +22,10 @@ from torch.nn import functional
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
 from depthcue.probes.contract import Dropped
+from depthcue.scorers.edges import gaussian_blur
 
 FRAME_WIDTH, FRAME_CENTRE_X, FRAME_HORIZON = 1242, 609.6, 172.9
-"""Of the frames that objects.csv speaks of: width, and the principal point, at whose height the horizon lies."""
+"""Width and principal point of the frames that objects.csv describes; the horizon lies at that point's height."""
 KNOWN_KINDS = ("car", "van", "truck", "bus", "tram", "pedestrian", "person", "cyclist", "bicycle", "motorcycle", "sign",
                "trafficlight")
 """An object whose file name begins with one of these is of a kind that is met, and whose size is known, on roads."""
@@ -46,7 +46,7 @@ class CutOut:
     rgba: Tensor
     read: Tensor
     contact: tuple[float, float]
-    place: tuple[float, float] | None
+    contact_offset: tuple[float, float] | None
 
     @property
     def familiar(self) -> bool:
@@ -66,13 +66,13 @@ def read_cutouts(folder: Path) -> tuple[list[CutOut], list[Dropped]]:
     dropped: list[Dropped] = []
     named: Counter[str] = Counter()
     for inner in sorted({path.parent for path in folder.rglob("*.png")}):
-        places = _read_places(inner / _CSV)
+        positions = _read_positions(inner / _CSV)
         for path in sorted(inner.glob("*.png")):
             # where a list says which files are objects, the others are something else
-            if path.stem.endswith("_mask") or (places and path.name not in places):
+            if path.stem.endswith("_mask") or (positions and path.name not in positions):
                 continue
             try:
-                cutout = _read(path, places.get(path.name))
+                cutout = _read(path, positions.get(path.name))
                 named[cutout.name] += 1  # folders may each have their dog
                 again = f" ({named[cutout.name]})" if named[cutout.name] > 1 else ""
                 found.append(replace(cutout, name=cutout.name + again))
@@ -88,18 +88,18 @@ class _NoCutOut(Exception):
     pass
 
 
-def _read_places(path: Path) -> dict[str, tuple[float, float, float, float]]:
+def _read_positions(path: Path) -> dict[str, tuple[float, float, float, float]]:
     """File name to contact in the cut-out and in the frame; the last four columns."""
     if not path.is_file():
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
-        places = {}
+        positions = {}
         for row in rows:
             sprite_x, sprite_y, image_x, image_y = (float(cell) for cell in row[-4:])
-            places[row[0]] = (sprite_x, sprite_y, image_x, image_y)
-        return places
+            positions[row[0]] = (sprite_x, sprite_y, image_x, image_y)
+        return positions
     except (ValueError, UnicodeDecodeError) as error:
         raise DepthcueError(f"{path} cannot be read: {error}",
                             "Its lines are filename,[source,]sprite_x,sprite_y,image_x,image_y.") from error
@@ -122,9 +122,9 @@ def _read(path: Path, at: tuple[float, float, float, float] | None) -> CutOut:
     read = alpha > _READ_HALF if mask is None else mask > _READ_HALF
     rows, columns = np.nonzero(alpha > _READ_HALF)
     contact = (float(columns.mean()), float(rows.max())) if at is None else at[:2]
-    place = None if at is None else (at[2] - FRAME_CENTRE_X, at[3] - FRAME_HORIZON)
+    contact_offset = None if at is None else (at[2] - FRAME_CENTRE_X, at[3] - FRAME_HORIZON)
     rgba = _without_background(torch.from_numpy(picture).permute(2, 0, 1))
-    return CutOut(path.stem, rgba, torch.from_numpy(read)[None], contact, place)
+    return CutOut(path.stem, rgba, torch.from_numpy(read)[None], contact, contact_offset)
 
 
 def _mask_beside(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -194,7 +194,7 @@ def layer(cutout: CutOut, contact: tuple[float, float], scale: float, size: tupl
     grid_y, grid_x = torch.meshgrid(2 * (rows + 0.5) / height - 1, 2 * (columns + 0.5) / width - 1, indexing="ij")
     laid = functional.grid_sample(stack, torch.stack((grid_x, grid_y), -1)[None], mode="bilinear",
                                   padding_mode="zeros", align_corners=False)
-    soft = blur(laid[:, :4], BORDER_PX)[0]
+    soft = gaussian_blur(laid[:, :4], BORDER_PX)[0]
     return soft, laid[0, 4:] >= 0.5
 
 
@@ -212,14 +212,3 @@ def contact_shadow(picture: Tensor, contact: tuple[float, float], width_px: floa
     radius = ((columns - contact[0]) / half) ** 2 + ((rows - contact[1] + 0.3 * low) / low) ** 2
     dark = SHADOW_DARKNESS * torch.exp(-(radius**2) / 2)
     return picture * (1 - dark[None])
-
-
-def blur(maps: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian blur of (B, C, H, W), borders reflected."""
-    reach = max(1, math.ceil(3 * sigma_px))
-    weights = torch.exp(-(torch.arange(-reach, reach + 1, dtype=maps.dtype) ** 2) / (2 * sigma_px**2))
-    weights = weights / weights.sum()
-    channels = maps.shape[1]
-    padded = functional.pad(maps, (reach,) * 4, mode="replicate")
-    padded = functional.conv2d(padded, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    return functional.conv2d(padded, weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)

@@ -1,13 +1,13 @@
-"""The one scale of the cue profile: the share of the true depth change that the net follows when one cue tells it.
+"""The common scale of the cue profile: the share of a true depth change that the net follows when one cue shows it.
 
-All of a picture stays as it is but one cue, which now tells that the ratio of two distances is d times what it was: of
-an obstacle now and before, or of two places in one picture. Where that were so, the net ought to see the ratio change
-by d. It sees it change by r. Its weight for the cue is the least-squares slope of r - 1 on d - 1, over all d shown:
+All of a picture stays but one cue, which now says that the ratio of two distances is d times what it was: of an
+obstacle now and before, or of two points in one picture. If that were so, the net ought to predict the ratio changed by
+d. It predicts it changed by r. Its weight for the cue is the least-squares slope of r - 1 on d - 1, over all d shown:
 
-    0   the cue is ignored: what the other cues tell, which is that nothing has changed, is believed
+    0   the cue is ignored: the net follows the other cues, which say that nothing has changed
     1   the cue is followed fully, and the others are ignored
 
-Weights of several cues need not add up to 1: a net may go by things that no experiment turns.
+Weights of several cues need not add up to 1: a net may use cues that no experiment changes.
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ from depthcue.scenes.materials import Material, Paint
 from depthcue.scenes.staging import FLOOR, Show
 
 LEVELS = (1.5, 2.0, 2.5, 3.0)
-"""Ratios told by the turned cue, beside 1, where nothing is turned."""
-TOLD, TRUE, RATIO, SEEN = "told", "true", "ratio", "seen"
+"""Apparent ratios of the changed cue, beside 1, where nothing is changed."""
+APPARENT, TRUE, RATIO, ANSWERED = "apparent", "true", "ratio", "answered"
 """Numbers of a variant: the ratio its cue tells; the ratio that all its cues tell, where they agree; the ratio the net
 sees; and that over what it sees in the reference."""
 _UNCHANGED = 0.02
@@ -49,14 +49,14 @@ class Compared(Variant):
     against: Tensor | None = None
 
 
-def share_followed(told: Floats, seen: Floats) -> float:
-    """The weight of a cue; NaN where it told no change.
+def share_followed(apparent: Floats, answered: Floats) -> float:
+    """The weight of a cue; NaN where it shows no change.
 
     Args:
-        told, seen: (L,), by which factor the turned cue says that a ratio of distances changed, and by which the net
-            sees it change.
+        apparent: (L,), the factor by which a ratio of distances changed according to the turned cue.
+        answered: (L,), the factor by which it changed in the net's answer.
     """
-    return slope_through(told, seen, at=1.0, start=1.0)
+    return slope_through(apparent, answered, at=1.0, start=1.0)
 
 
 def unchanged(rgb: Tensor, reference: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def elsewhere(anchor: tuple[Tensor, Tensor], cue: Tensor) -> tuple[Tensor, Tenso
 
 
 def take(stage: RenderedStage, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
-    """As many cases as the stage is to show, each built from the next scene and its number."""
+    """Cases up to the count of the stage, each built from the next scene and its number."""
     found = 0
     for number, scene in enumerate(stage.scenes()):
         if found == stage.count:
@@ -82,16 +82,16 @@ def take(stage: RenderedStage, build: Callable[[RenderedScene, int], Case | Drop
         yield case
 
 
-def read_ratio(variant: Variant, seen: Answer) -> dict[str, float]:
+def read_ratio(variant: Variant, answered: Answer) -> dict[str, float]:
     """`ratio`: the distance of a compared variant's region over that of what it is compared with; else the distance of
     the region alone. Nothing where a variant has no region."""
     if variant.region is None:
         return {}
-    distance = distance_of(variant, seen)
+    distance = distance_of(variant, answered)
     if isinstance(variant, Compared) and variant.against is not None:
         if int(variant.against.sum()) < LEAST_PIXELS:
             raise Unreadable(f"fewer than {LEAST_PIXELS} pixels to compare with are seen")
-        distance /= float(seen.depth[variant.against[0]].mean())
+        distance /= float(answered.depth[variant.against[0]].mean())
     return {RATIO: distance}
 
 
@@ -105,14 +105,15 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
         curves: conditions whose levels make a curve; None for all.
     """
     relative = [_over_reference(reading) for reading in readings]
-    weights = {condition: np.array([share_followed(reading.levels(condition, TOLD)[1],
-                                                   reading.levels(condition, SEEN)[1]) for reading in relative])
+    weights = {condition: np.array([share_followed(reading.levels(condition, APPARENT)[1],
+                                                   reading.levels(condition, ANSWERED)[1]) for reading in relative])
                for condition in names}
     findings = Findings()
     drawn = [condition for condition in names if curves is None or condition in curves]
     if drawn:
         findings = Findings("ratio of distances to which the cue is turned", "ratio of distances seen")
-        findings.curves = [curve(names[condition], relative, condition, SEEN, chance, TOLD) for condition in drawn]
+        findings.curves = [curve(names[condition], relative, condition, ANSWERED, chance,
+                                 APPARENT) for condition in drawn]
     findings.values = [{"name": f"share followed, {name}", "condition": condition, **chance.mean(weights[condition])}
                        for condition, name in names.items()]
     errors = [_own_error(reading) for reading in readings]
@@ -124,13 +125,14 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
 
 
 def _over_reference(reading: Readings) -> Readings:
-    """What is told and seen, over that in the reference, with which every condition that was read begins at 1."""
+    """Apparent and answered ratios over those in the reference, so that every condition begins at 1."""
     start = reading.numbers.get(("", 0.0), {})
     relative = Readings(reading.scene)
     for key, numbers in reading.numbers.items():
         if key[0] and RATIO in numbers and RATIO in start:
-            relative.numbers.setdefault((key[0], 1.0), {SEEN: 1.0, TOLD: 1.0})
-            relative.numbers[key] = {SEEN: numbers[RATIO] / start[RATIO], TOLD: numbers[TOLD] / start[TOLD]}
+            relative.numbers.setdefault((key[0], 1.0), {ANSWERED: 1.0, APPARENT: 1.0})
+            relative.numbers[key] = {ANSWERED: numbers[RATIO] / start[RATIO],
+                                     APPARENT: numbers[APPARENT] / start[APPARENT]}
     return relative
 
 
@@ -164,8 +166,8 @@ def painted_case(scene: RenderedScene, condition: str, pattern_of: Callable[[flo
     pictures = scene.render([Show(Turn(paint=paint)) for paint in paints]).rgb.cpu()
 
     def variant(number: int) -> Variant:
-        told_m = paints[number].told_m(scene.depth_m)
-        truth = {TOLD: float(told_m[far].mean() / told_m[near].mean())}
+        apparent_m = paints[number].apparent_m(scene.depth_m)
+        truth = {APPARENT: float(apparent_m[far].mean() / apparent_m[near].mean())}
         if ratios[number] == far_m / near_m:
             truth[TRUE] = float(scene.depth_m[far].mean() / scene.depth_m[near].mean())
         return Compared(condition if number else "", ratios[number] if number else 0.0, pictures[number], far,

@@ -1,17 +1,15 @@
-"""Unfamiliar obstacles: is a thing that no network was taught to expect seen at all, and what does its shadow add?
+"""Unfamiliar obstacles, parts of obstacles, and the edge at the ground: what makes a net detect an obstacle at all?
 
-van Dijk and de Croon 2019, section 4.3: a fridge on the road is not seen until it has a shadow where it touches the
-ground. Every obstacle is shown with and without one, and set against the same scene without it; see `presence`.
+van Dijk and de Croon 2019, sections 4.3 and 4.4.
 
-Parts of an obstacle: of which parts of its outline does a network make the whole?
+Obstacles: a fridge on the road is not detected until it has a shadow where it touches the ground. Every obstacle is
+shown with and without one, and compared with the same scene without it; see `reading.presence`.
 
-van Dijk and de Croon 2019, section 4.4: a car of which the inside is gone is still seen, one without its lower edge is
-not. Parts of the obstacle are shown before the bare scene, and what is seen in all of its silhouette is measured.
+Parts: a car without its inside is still detected, one without its lower edge is not. Parts of the obstacle are shown
+before the bare scene, and the presence over its whole silhouette is measured.
 
-The edge where an obstacle touches the ground: how thick and how dark has it to be for the obstacle to be seen?
-
-van Dijk and de Croon 2019, section 4.4: a bar is drawn along the lower edge of an obstacle without a shadow, and its
-thickness and brightness are turned.
+Contact: a bar is drawn along the lower edge of an obstacle without a shadow, and its thickness and brightness are
+changed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,7 +86,7 @@ def _named(condition: str) -> dict[str, str]:
 
 
 def _means(readings: Sequence[Readings], group: str, shadow: str, number: str) -> Floats:
-    """For each case the mean of a number over its obstacles of a group; NaN without one."""
+    """Mean of a number over the obstacles of a group, for each case; NaN without one."""
     means = []
     for reading in readings:
         found = [numbers[number] for (condition, _), numbers in reading.numbers.items()
@@ -176,7 +174,7 @@ PARTS_EXPERIMENT = Experiment(
 
 NEAR_GROUND_EDGE = Pose(shadow=False)
 FRAME_HEIGHT = 375
-"""Of the frames in whose pixels thickness is said."""
+"""Height of the frames in whose pixels thickness is given."""
 THICKNESSES_PX = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
 BRIGHTNESSES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 THICK, BRIGHT = "thickness", "brightness"

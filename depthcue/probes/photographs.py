@@ -1,6 +1,6 @@
 """The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon.
 
-Photographs at their own size, with depth beside them where there is some: frames that objects are pasted into.
+Frames are photographs at their own size, with depth beside them where there is some.
 """
 
 import random
@@ -79,12 +79,12 @@ def find_frames(spec: str) -> list[FrameFile]:
 
 
 FOCAL_PX = 721.5
-"""Of the frames that objects.csv speaks of; another frame's is taken to grow with its width."""
+"""Focal length of the frames that objects.csv describes; another frame's is taken to grow with its width."""
 CASES = 16
-"""Pairs of a frame and an object in each experiment where nothing else is said."""
+"""Pairs of a frame and an object in each experiment by default."""
 _LINED_UP = 8
 _LEAST_BELOW = 0.05
-"""Of the height: nearer to the horizon, rows are too coarse a measure of distance."""
+"""Share of the height under the horizon within which rows are too coarse a measure of distance."""
 _LEAST_INSIDE = 0.9
 _AROUND = (0.012, 0.03)
 """Half of the window, as shares of the height and width, in which known depth is looked at about a contact."""
@@ -121,10 +121,10 @@ class FrameScene:
 
     def contact_of(self, cutout: CutOut, pose: Pose) -> tuple[float, float]:
         """Row and column of the ground contact: its offset from the middle of the horizon shrinks with distance."""
-        if cutout.place is None:
+        if cutout.contact_offset is None:
             across, below = 0.0, _DEFAULT_CONTACT * (self.size[0] - 1 - self.horizon_row)
         else:
-            across, below = cutout.place[0] * self.scale, cutout.place[1] * self.scale
+            across, below = cutout.contact_offset[0] * self.scale, cutout.contact_offset[1] * self.scale
         return self.horizon_row + below / pose.position, self.size[1] / 2 - 0.5 + across / pose.position
 
     def check(self, obstacle: Any, poses: Sequence[Pose]) -> Dropped | None:
@@ -207,8 +207,8 @@ class PhotographStage:
             raise DepthcueError("photographs need frames and objects to put into them",
                                 "Give --frames DIR (or kitti:DIR) and --objects DIR, or --stage rendered.")
         if horizon is not None and not 0 <= horizon < 0.95:
-            raise DepthcueError(f"--horizon {horizon:g} is not within the picture",
-                                "Give the horizon's row as a share of the height, from the top: 0.5 is the middle.")
+            raise DepthcueError(f"--horizon must be at least 0 and below 0.95, got {horizon:g}",
+                                "It is the horizon's row as a share of the height, from the top: 0.5 is the middle.")
         cutouts, unusable = read_cutouts(objects)
         return cls(frames, find_frames(frames), cutouts, unusable, horizon, limit or CASES, seed)
 
@@ -243,10 +243,10 @@ class PhotographStage:
             return Dropped(name, "the horizon lies above or below the picture")
         return FrameScene(name, rgb, row, depth_m)
 
-    def placed(self, cutouts: Sequence[CutOut], poses: Sequence[Pose]) -> Iterator[
+    def pairs_shown(self, cutouts: Sequence[CutOut], poses: Sequence[Pose]) -> Iterator[
             tuple[FrameScene, CutOut] | Dropped]:
         """`count` pairs of a frame and an object that can be shown in all poses; what cannot is `Dropped`."""
-        found, told = 0, set()
+        found, reported = 0, set()
         for position in range(len(self.frames) * len(cutouts)):
             if found == self.count:
                 return
@@ -255,8 +255,8 @@ class PhotographStage:
             cutout = cutouts[(frame + turn * len(self.frames) + turn) % len(cutouts)]
             scene = self.scene(frame)
             if isinstance(scene, Dropped):
-                if scene.name not in told:
-                    told.add(scene.name)
+                if scene.name not in reported:
+                    reported.add(scene.name)
                     yield scene
                 continue
             refused = scene.check(cutout, poses)
@@ -268,7 +268,7 @@ class PhotographStage:
 
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of a kind whose size is known; with any object where none is."""
-        return self.placed([cutout for cutout in self.cutouts if cutout.familiar] or self.cutouts, poses)
+        return self.pairs_shown([cutout for cutout in self.cutouts if cutout.familiar] or self.cutouts, poses)
 
     def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
         """`count` frames, each with one familiar cut-out and the unfamiliar ones that can be shown in the pose."""
@@ -291,4 +291,4 @@ class PhotographStage:
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of no such kind; with any object where there is none."""
-        return self.placed([cutout for cutout in self.cutouts if not cutout.familiar] or self.cutouts, poses)
+        return self.pairs_shown([cutout for cutout in self.cutouts if not cutout.familiar] or self.cutouts, poses)

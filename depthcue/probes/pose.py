@@ -1,20 +1,17 @@
-"""Pitch: does the network see the ground where the camera's tilt puts it, or where it lies in most pictures?
+"""Pitch, roll and camera: does the net's depth follow the camera's tilt, height and focal length?
 
-van Dijk and de Croon 2019, section 5: a window that is shifted up or down is nearly what a pitched camera sees; a
-rendered camera is truly turned. The horizon is read off the depth map and compared with the true one: slope 1 is full
-correction, slope 0 none. True distances do not change with pitch; what is seen of an obstacle does, where the network
-goes by its row.
+van Dijk and de Croon 2019, section 5, for pitch and roll.
 
-Roll: does the network notice that the camera is tilted sideways?
+Pitch: a window that is shifted up or down is nearly what a pitched camera sees; a rendered camera is truly turned. The
+horizon is read off the depth map and compared with the true one: slope 1 is full correction, slope 0 none. True
+distances do not change with pitch; the predicted distance of an obstacle does, where the network uses its row.
 
-van Dijk and de Croon 2019, section 5: the picture is turned, and the roll is read off a slice of equal disparity on the
-ground. Slope 1 is full correction.
+Roll: the picture is turned, and the roll is read off a slice of equal disparity on the ground. Slope 1 is full
+correction.
 
-Camera: does the net's scale follow when the camera is mounted higher, or has a longer lens?
-
-The scene stays, and so does the obstacle in it. A camera at a factor k of its height, or with k times the focal length,
-sees the ground in each pixel k times as far as before. A net that has learnt one camera cannot know, and sees it where
-it was; the obstacle's distance, which has not changed, then comes out wrong.
+Camera: the scene and its obstacle stay. A camera at a factor k of its height, or with k times the focal length, has the
+ground in each pixel k times as far as before. A net that has learnt one camera cannot know this and predicts the old
+distance; the obstacle's distance, which has not changed, then comes out wrong.
 """
 
 import math
@@ -102,16 +99,16 @@ def _degrees_down(row: float, height: int, focal_px: float) -> float:
     return math.degrees(math.atan((row - (height / 2 - 0.5)) / focal_px))
 
 
-def read_pitch(variant: Variant, seen: Answer) -> dict[str, float]:
+def read_pitch(variant: Variant, answer: Answer) -> dict[str, float]:
     """`horizon_deg`: degrees by which the ground's horizon lies below the middle; `distance` of the obstacle."""
     assert variant.ground is not None
     angle: float | Unreadable
     try:
-        row = read_horizon(seen.depth, variant.ground[0], frame_height=variant.truth.get("frame_height")).row
-        angle = _degrees_down(row, seen.depth.shape[0], variant.truth["focal_px"])
+        row = read_horizon(answer.depth, variant.ground[0], frame_height=variant.truth.get("frame_height")).row
+        angle = _degrees_down(row, answer.depth.shape[0], variant.truth["focal_px"])
     except Unreadable as missing:
         angle = missing
-    return read_turn(variant, seen, HORIZON, angle)
+    return read_turn(variant, answer, HORIZON, angle)
 
 
 def conclude_pitch(readings: Sequence[Readings], chance: Chance) -> Findings:
@@ -152,15 +149,15 @@ def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
     return photograph_case(scene, cutout.name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), ROLL)
 
 
-def read_roll_of(variant: Variant, seen: Answer) -> dict[str, float]:
+def read_roll_of(variant: Variant, answer: Answer) -> dict[str, float]:
     """`roll_deg`, read off the ground; `distance` of the obstacle."""
     assert variant.ground is not None
     angle: float | Unreadable
     try:
-        angle = read_roll(seen.depth, variant.ground[0])
+        angle = read_roll(answer.depth, variant.ground[0])
     except Unreadable as missing:
         angle = missing
-    return read_turn(variant, seen, ROLL, angle)
+    return read_turn(variant, answer, ROLL, angle)
 
 
 def conclude_roll(readings: Sequence[Readings], chance: Chance) -> Findings:
@@ -210,15 +207,15 @@ def _cases(stage: Any) -> Iterator[Case | Dropped]:
     return each_case(stage.familiar([AHEAD]), _case)
 
 
-def read_viewpoint(variant: Variant, seen: Answer) -> dict[str, float]:
+def read_viewpoint(variant: Variant, answer: Answer) -> dict[str, float]:
     """`distance` of the obstacle, and by which factor the ground is seen farther in the same pixels: `ground`."""
-    numbers = {DISTANCE: distance_of(variant, seen)}
+    numbers = {DISTANCE: distance_of(variant, answer)}
     if variant.ground is None:
         return numbers
     ground = variant.ground[0]
     if int(ground.sum()) < LEAST_PIXELS:
         raise Unreadable("too little ground is seen by both cameras", **numbers)
-    return numbers | {GROUND: float((seen.depth[ground] / seen.reference[ground]).median())}
+    return numbers | {GROUND: float((answer.depth[ground] / answer.reference[ground]).median())}
 
 
 def conclude_viewpoint(readings: Sequence[Readings], chance: Chance) -> Findings:

@@ -1,9 +1,9 @@
-"""Position against size: where an obstacle touches the ground tells its distance, and so does how large it looks.
+"""Position against size: an obstacle's distance shows in where it touches the ground, and in its apparent size.
 
-van Dijk and de Croon 2019, section 4: an obstacle is moved away (both cues change as in the world), or only its place
-in the picture changes, or only its size. The distance read is the mean over the obstacle's pixels of the depth seen,
-relative to that at the nearest place. An obstacle that is not seen even there is left out and counted: its pixels then
-show what lies behind it, and that gets farther as they move up the picture, whoever goes by what.
+van Dijk and de Croon 2019, section 4: an obstacle is moved away (both cues change as in the world), or only its
+position in the picture changes, or only its size. The distance read is the mean over the obstacle's pixels of the
+predicted depth, relative to that at the nearest position. An obstacle that is not detected even there is left out and
+counted: its pixels then show the depth behind it, which grows as they move up the picture, whichever cue the net uses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from depthcue.probes.stage import Pose, Scene, distance_of, obstacle_variant
 
 DISTANCES = tuple(round(1 + 0.1 * step, 1) for step in range(21))
 COARSE = (1.0, 1.5, 2.0, 2.5, 3.0)
-"""For the controls, which need a slope and no curve."""
+"""Distances of the controls, which need a slope and no curve."""
 BOTH, POSITION, SIZE, LIFTED = "both", "position", "size", "lifted"
 BOX = "box, "
 """Before the condition where the obstacle is a neutral box."""
@@ -77,7 +77,7 @@ def _case(scene: Scene, plan: Sequence[tuple[Any, Mapping[str, Sequence[float]]]
     return Case(scene.name, Variant("", 0.0, scene.bare), variants(), scene.anchor, plan[0][0].name)
 
 
-def read(variant: Variant, seen: Answer) -> dict[str, float]:
+def read(variant: Variant, answer: Answer) -> dict[str, float]:
     """`distance`: the mean depth seen on the obstacle.
 
     Raises:
@@ -85,9 +85,9 @@ def read(variant: Variant, seen: Answer) -> dict[str, float]:
     """
     if variant.region is None:
         return {}
-    distance = distance_of(variant, seen)
+    distance = distance_of(variant, answer)
     nearest = variant.condition in (BOTH, BOX + BOTH) and variant.level == 1.0
-    if nearest and not presence_numbers(variant, seen)["seen"]:
+    if nearest and not presence_numbers(variant, answer)["seen"]:
         raise Unreadable("the obstacle is not seen where it stands nearest")
     return {"distance": distance}
 

@@ -1,15 +1,13 @@
-"""What a depth net sees in the pictures of a case, as depth in one unit; and where its mask lies on them.
+"""Readings off a depth map: depth in one unit a case, presence of an obstacle, horizon and roll; and the mask on it.
 
-A lens of limited depth of field, laid over a picture that is sharp everywhere.
+Presence. The net's depth at an obstacle lies between two depths that it gives itself: that of what is behind the
+obstacle (0) and that of the ground where the obstacle stands (1), in inverse depth. A pixel more than a quarter of the
+distance towards the ground counts as detected: MonoDepth's recorded answers to a fridge with a shadow, which it half
+detects, rise about so far. Only pixels are counted behind which the bare picture is clearly farther than the contact.
 
-Is an obstacle seen at all, how completely, and at what distance: against the same picture without it.
+Horizon and roll are read as van Dijk and de Croon read them (ICCV 2019, section 5).
 
-What a net makes of an obstacle is set between two things it says itself: the depth of what is behind the obstacle (0)
-and the depth of the ground where the obstacle stands (1), in inverse depth. A pixel in which the net goes more than a
-quarter of the way counts as seen: MonoDepth's recorded answers to a fridge with a shadow, which it half sees, go about
-so far. Only pixels are counted behind which the bare picture is clearly farther than the contact.
-
-Horizon and roll read off a depth map, as van Dijk and de Croon read them (ICCV 2019, section 5).
+`focused` lays a lens of limited depth of field over a picture that is sharp everywhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +23,11 @@ from torch import Tensor
 from depthcue.nets import DepthNet, MaskNet, fit, resize
 from depthcue.nets.units import Units, aligned_units
 from depthcue.probes.contract import FAR, Answer, Case, Floats, Unreadable, Variant
-from depthcue.probes.cutouts import blur
 from depthcue.probes.stage import LEAST_PIXELS, Scene, pixels_of
+from depthcue.scorers.edges import gaussian_blur
 
 
-class Sight:
+class Observer:
     """A frozen depth net, and its mask net where one is given, before the variants of cases.
 
     A net that is right up to scale and shift alone is brought to the anchor of the case in the reference picture, and
@@ -43,7 +41,7 @@ class Sight:
         self.depth_net, self.mask_net = depth_net, mask_net
         self.device, self.batch_size = torch.device(device), batch_size
 
-    def look(self, case: Case) -> Iterator[tuple[Variant, Answer, Tensor | None]]:
+    def answers(self, case: Case) -> Iterator[tuple[Variant, Answer, Tensor | None]]:
         """Every variant with what is seen in it, and its mask (1, H, W), None without a mask net; the reference first.
 
         Memory holds one batch of variants, however many a case has.
@@ -109,10 +107,10 @@ def focused(rgb: Tensor, depth: Tensor, focus: float, turned: bool = False) -> T
     if turned:
         amount = 1 - amount
     widest = APERTURE * rgb.shape[2]
-    levels = torch.stack([rgb, *(blur(rgb[None], widest * step / _STEPS)[0] for step in range(1, _STEPS + 1))])
-    place = amount * _STEPS
-    low = place.floor().clamp(max=_STEPS - 1).long()
-    share = place - low
+    levels = torch.stack([rgb, *(gaussian_blur(rgb[None], widest * step / _STEPS)[0] for step in range(1, _STEPS + 1))])
+    at = amount * _STEPS
+    low = at.floor().clamp(max=_STEPS - 1).long()
+    share = at - low
     below, above = (levels.gather(0, which.expand(1, *rgb.shape))[0] for which in (low[None], low[None] + 1))
     return (below + (above - below) * share).clamp(0, 1)
 
@@ -120,13 +118,13 @@ def focused(rgb: Tensor, depth: Tensor, focus: float, turned: bool = False) -> T
 def blurred(rgb: Tensor, region: Tensor, sigma_px: float) -> Tensor:
     """A picture (3, H, W) in which the pixels of a region, bool (1, H, W), are mixed among themselves alone."""
     inside = region.float()
-    weight = blur(inside[None], sigma_px)[0]
-    return blur((rgb * inside)[None], sigma_px)[0] / weight.clamp_min(1e-4)
+    weight = gaussian_blur(inside[None], sigma_px)[0]
+    return gaussian_blur((rgb * inside)[None], sigma_px)[0] / weight.clamp_min(1e-4)
 
 
-QUARTER_WAY = 0.25
-SEEN_FROM = 0.3
-"""Of this share of its pixels on, an obstacle counts as seen."""
+QUARTER_RISE = 0.25
+LEAST_COMPLETENESS = 0.3
+"""Share of its pixels from which an obstacle counts as seen."""
 _CLEARLY_BEHIND = 0.2
 """What is behind is that much less in inverse depth than the contact, as a share of the contact's."""
 _BELOW = 0.02
@@ -135,7 +133,7 @@ _BELOW = 0.02
 
 @dataclass(frozen=True)
 class Presence:
-    """completeness: share of the countable pixels that are seen; rise: mean way gone from what is behind (0) to the
+    """completeness: share of the countable pixels that are seen; rise: mean rise from what is behind (0) to the
     contact (1); distance: mean depth on the obstacle over that of the ground at its contact."""
 
     completeness: float
@@ -143,12 +141,12 @@ class Presence:
     distance: float
 
     @property
-    def seen(self) -> bool:
+    def detected(self) -> bool:
         """Whether enough of it is seen to say that it is."""
-        return self.completeness >= SEEN_FROM
+        return self.completeness >= LEAST_COMPLETENESS
 
 
-def presence_numbers(variant: Variant, seen: Answer) -> dict[str, float]:
+def presence_numbers(variant: Variant, answer: Answer) -> dict[str, float]:
     """The presence of the obstacle of a variant, whose truth says `contact_row`, and whose reference is without it.
 
     Returns:
@@ -157,8 +155,8 @@ def presence_numbers(variant: Variant, seen: Answer) -> dict[str, float]:
     Raises:
         Unreadable: as `presence`.
     """
-    found = presence(seen.depth, seen.reference, pixels_of(variant), variant.truth["contact_row"])
-    return {"seen": float(found.seen), "completeness": found.completeness, "rise": found.rise,
+    found = presence(answer.depth, answer.reference, pixels_of(variant), variant.truth["contact_row"])
+    return {"seen": float(found.detected), "completeness": found.completeness, "rise": found.rise,
             "distance": found.distance}
 
 
@@ -167,9 +165,9 @@ def against_bare(scene: Scene, obstacle: Any, variants: Iterator[Variant]) -> Ca
     return Case(scene.name, Variant("", 0.0, scene.bare), variants, scene.anchor, obstacle.name)
 
 
-def read_presence(variant: Variant, seen: Answer) -> dict[str, float]:
+def read_presence(variant: Variant, answer: Answer) -> dict[str, float]:
     """`presence_numbers`; nothing of the scene without the obstacle."""
-    return {} if variant.region is None else presence_numbers(variant, seen)
+    return {} if variant.region is None else presence_numbers(variant, answer)
 
 
 def presence(depth: Tensor, bare: Tensor, region: Tensor, contact_row: float) -> Presence:
@@ -189,7 +187,7 @@ def presence(depth: Tensor, bare: Tensor, region: Tensor, contact_row: float) ->
     if int(countable.sum()) < LEAST_PIXELS:
         raise Unreadable("what is behind the obstacle is not farther than its contact")
     rise = ((there - behind) / (ground - behind))[countable]
-    return Presence(float((rise > QUARTER_WAY).float().mean()), float(rise.mean()),
+    return Presence(float((rise > QUARTER_RISE).float().mean()), float(rise.mean()),
                     float(depth[region].mean()) * ground)
 
 

@@ -1,10 +1,7 @@
-"""Runs experiments: cases before the net, readings, what was left out and why, and the results document.
+"""Running experiments: cases through the net, readings, dropped cases with reasons, examples, and the results document.
 
-Every experiment by name, in the order of the list.
-
-A few pictures of an experiment and the depth seen in them, left beside the results.
-
-The meeting point with masks: which share of a mask lies on the pixels that carry the turned cue.
+EXPERIMENTS has every experiment by name, in the order of the list. Where a mask net is given, the share of its mask on
+the pixels that carry the changed cue is measured too.
 """
 
 import time
@@ -44,7 +41,7 @@ from depthcue.probes.contract import (
     Variant,
 )
 from depthcue.probes.photographs import PhotographStage
-from depthcue.probes.reading import Sight
+from depthcue.probes.reading import Observer
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Progress, Silent
 from depthcue.results import Probe, ResultFolder, read_result
@@ -71,17 +68,17 @@ class ExampleKeeper:
         self._kept: dict[str, tuple[float, Rgb, Rgb]] = {}
         self._scale = (1.0, 2.0)
 
-    def offer(self, case: str, variant: Variant, seen: Answer) -> None:
+    def offer(self, case: str, variant: Variant, answer: Answer) -> None:
         """Keep a variant if it is one to be shown."""
         if not self._case:
             self._case = case
-            self._scale = depth_scale(seen.reference.numpy())
+            self._scale = depth_scale(answer.reference.numpy())
         if case != self._case:
             return
         height, width = variant.rgb.shape[1:]
         size = (round(height * _SHOWN_WIDTH / width), _SHOWN_WIDTH)
         self._kept[variant.condition] = (variant.level, resize_rgb(picture_of(variant.rgb), *size),
-                                         depth_tile(seen.depth.numpy().astype(np.float32), size, self._scale))
+                                         depth_tile(answer.depth.numpy().astype(np.float32), size, self._scale))
 
     def save(self, name: str) -> list[dict[str, Any]]:
         """Write what was kept as OUT/examples/NAME-*.png and begin anew; paths in the entries are relative to OUT."""
@@ -116,7 +113,7 @@ def read_attention(variant: Variant, mask: Tensor, before: Tensor) -> dict[str, 
 
 
 def attention_document(readings: Sequence[Readings], chance: Chance) -> list[dict[str, Any]]:
-    """For each condition the mask's share on the cue, that share over chance's, and the share before it was turned.
+    """The mask's share on the cue, that share over chance's, and the share before it was turned, for each condition.
 
     Means over the levels of a case, then over cases with intervals; empty where no mask was looked at.
     """
@@ -182,12 +179,12 @@ def probe_specs(names: Sequence[str], target: str | None, out: Path | None = Non
     Raises:
         DepthcueError: as `probe`, a net that cannot be loaded, or no such device.
     """
-    place = pick_device(device)
+    torch_device = pick_device(device)
     if weights is None:
-        mask_net, depth_net = None, load_depth_net(target or SHIPPED[0], place)
+        mask_net, depth_net = None, load_depth_net(target or SHIPPED[0], torch_device)
     else:
-        mask_net, depth_net = load_pair(weights, target, place)
-    return probe(names, depth_net, out, settings, mask_net, place, progress, beside)
+        mask_net, depth_net = load_pair(weights, target, torch_device)
+    return probe(names, depth_net, out, settings, mask_net, torch_device, progress, beside)
 
 
 def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, settings: ProbeSettings | None = None,
@@ -218,13 +215,13 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, se
     stages = open_stages(chosen, depth_net, settings, device)
     home = ResultFolder(out)  # now, and not when the work is done
     keeper = ExampleKeeper(home.folder)
-    sight = Sight(depth_net, mask_net, device, settings.batch_size)
+    observer = Observer(depth_net, mask_net, device, settings.batch_size)
     chance = Chance(settings.draws, settings.seed)
     entries = []
     for experiment in chosen:
         for stage in experiment.stages:
             if stage in stages:
-                entries.append(measure(experiment, stages[stage], sight, chance, keeper, progress))
+                entries.append(measure(experiment, stages[stage], observer, chance, keeper, progress))
     profile = [{**weight, "experiment": entry["name"], "stage": entry["stage"]}
                for entry in entries for weight in entry["profile"]]
     return home.finish(Probe.made(
@@ -274,33 +271,33 @@ def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: Pro
             shown, no experiment for the stage.
     """
     if settings.stage not in (None, BOTH_STAGES, *STAGES):
-        raise DepthcueError(f"there is no stage called {settings.stage!r}",
-                            f"Stages: {', '.join(STAGES)}, {BOTH_STAGES}.")
+        raise DepthcueError(f"--stage must be one of {', '.join(STAGES)}, {BOTH_STAGES}, got {settings.stage!r}",
+                            "Leave it out for what the other options need.")
     if settings.stage is None:
-        wanted = STAGES if settings.frames is not None else (RENDERED,)
+        stage_names = STAGES if settings.frames is not None else (RENDERED,)
     else:
-        wanted = STAGES if settings.stage == BOTH_STAGES else (settings.stage,)
-    if PHOTOGRAPHS not in wanted:
+        stage_names = STAGES if settings.stage == BOTH_STAGES else (settings.stage,)
+    if PHOTOGRAPHS not in stage_names:
         idle = [option for option, given in (("--frames", settings.frames), ("--objects", settings.objects),
                                              ("--horizon", settings.horizon)) if given is not None]
         if idle:
-            raise DepthcueError(f"{', '.join(idle)}: no photographs are shown",
-                                "Give --frames and --objects, and leave --stage away or say both.")
+            raise DepthcueError(f"{', '.join(idle)} needs the stage of photographs, which is not shown",
+                                f"Give --frames and --objects, and leave --stage out or give --stage {BOTH_STAGES}.")
     used = {stage for experiment in chosen for stage in experiment.stages}
     openers: dict[str, Callable[[], RenderedStage | PhotographStage]] = {
         RENDERED: lambda: RenderedStage.for_net(depth_net.description, settings.scenes, settings.limit, settings.seed,
                                                 device),
         PHOTOGRAPHS: lambda: PhotographStage.open(settings.frames, settings.objects, settings.horizon, settings.limit,
                                                   settings.seed)}
-    stages = {name: openers[name]() for name in wanted if name in used}
+    stages = {name: openers[name]() for name in stage_names if name in used}
     if not stages:
-        raise DepthcueError(f"{', '.join(experiment.name for experiment in chosen)}: nothing to show on the stage "
-                            f"{', '.join(wanted)}",
+        raise DepthcueError(f"none of {', '.join(experiment.name for experiment in chosen)} can be shown on the stage "
+                            f"{', '.join(stage_names)}",
                             "depthcue probe --list says which stages each experiment has; photographs need --frames.")
     return stages
 
 
-def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, keeper: ExampleKeeper,
+def measure(experiment: Experiment, stage: Stage, observer: Observer, chance: Chance, keeper: ExampleKeeper,
             progress: Progress) -> dict[str, Any]:
     """Run one experiment on one stage; its entry in `experiments` of the results document."""
     start = time.perf_counter()
@@ -310,7 +307,7 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
         if isinstance(case, Dropped):
             run.dropped.append(case)
             continue
-        run.readings.append(_read_case(experiment, case, sight, run, keeper, progress))
+        run.readings.append(_read_case(experiment, case, observer, run, keeper, progress))
     chance = chance.over([readings.scene for readings in run.readings])
     findings = experiment.conclude(run.readings, chance)
     return {"name": experiment.name, "question": experiment.question, "stage": stage.name,
@@ -322,18 +319,18 @@ def measure(experiment: Experiment, stage: Stage, sight: Sight, chance: Chance, 
             "seconds": short(time.perf_counter() - start)}
 
 
-def _read_case(experiment: Experiment, case: Case, sight: Sight, run: _ExperimentRun, keeper: ExampleKeeper,
+def _read_case(experiment: Experiment, case: Case, observer: Observer, run: _ExperimentRun, keeper: ExampleKeeper,
                progress: Progress) -> Readings:
     readings = Readings(case.scene)
     before = None
-    for variant, seen, mask in sight.look(case):
+    for variant, answer, mask in observer.answers(case):
         before = mask if before is None else before
         run.variants += 1
-        keeper.offer(case.name, variant, seen)
+        keeper.offer(case.name, variant, answer)
         try:
-            if not bool(torch.isfinite(seen.depth).all() and torch.isfinite(seen.reference).all()):
+            if not bool(torch.isfinite(answer.depth).all() and torch.isfinite(answer.reference).all()):
                 raise Unreadable("the net's answer is not finite")
-            numbers = experiment.read(variant, seen)
+            numbers = experiment.read(variant, answer)
         except Unreadable as missing:
             run.unreadable[missing.reason] += 1
             numbers = missing.numbers

@@ -1,8 +1,7 @@
-"""The rendered stage: staged roads and rooms in which one thing is turned, with exact depth for every picture.
+"""The rendered stage: roads and rooms in which one thing is changed, with exact depth for every picture.
 
-What both stages offer to experiments: a scene with a ground, and an obstacle shown on it in any pose.
-
-A floor whose pattern tells another slant than everything else does; the experiments differ in the pattern.
+`Scene`, `Pose` and `Shown` are what both stages offer to experiments: a scene with a ground, and an obstacle shown on
+it in any pose. `Figure` is a flat figure shown in the air without a shadow.
 """
 
 import math
@@ -19,12 +18,12 @@ from depthcue.nets import DepthDescription
 from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
 from depthcue.scenes.render import Rendering
-from depthcue.scenes.staging import Prop, Show, photograph, seen_floor, seen_props, stage_world
+from depthcue.scenes.staging import Prop, Show, floor_region, photograph, prop_regions, stage_world
 
 LEAST_PIXELS = 12
 """An obstacle of which fewer pixels are seen is not read."""
 LEAST_CONTRAST = 0.03
-"""An obstacle that differs less from what is behind it, in the mean over its pixels, cannot be told from it."""
+"""An obstacle that differs less from what is behind it, in the mean over its pixels, does not stand out from it."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +114,13 @@ def pixels_of(variant: Variant) -> Tensor:
     return variant.region[0]
 
 
-def distance_of(variant: Variant, seen: Answer) -> float:
+def distance_of(variant: Variant, answer: Answer) -> float:
     """The mean depth seen on the obstacle, in the unit of the case.
 
     Raises:
         Unreadable: too few pixels of it, or no finite depth.
     """
-    distance = float(seen.depth[pixels_of(variant)].mean())
+    distance = float(answer.depth[pixels_of(variant)].mean())
     if not math.isfinite(distance) or distance >= FAR / 2:
         raise Unreadable("the obstacle is seen at no finite distance")
     return distance
@@ -137,7 +136,7 @@ def stands_out(scene: Scene, shown: Shown) -> bool:
 FIRST_SEED, SEEDS_APART = 2_000_000_000, 100_003
 """Scenes that no shipped net was trained or tested on."""
 SCENES = 8
-"""Scenes of each experiment where nothing else is said."""
+"""Scenes of each experiment by default."""
 NEAREST_M = {"road": 9.0, "indoor": 2.7}
 """Distance of an obstacle at ratio 1: its contact with the ground is still in the picture."""
 FAMILIAR = {"road": ("car", "van", "pedestrian"), "indoor": ("chair", "sofa")}
@@ -172,14 +171,14 @@ class RenderedScene:
         self.kind, self.seed, self.size, self.device = kind, seed, size, device
         self.name = f"{kind}-{seed}"
         self.nearest_m = NEAREST_M[kind]
-        self.camera_height_m = stage_world(kind, seed).camera.place[2]
+        self.camera_height_m = stage_world(kind, seed).camera.position[2]
         self._exposure: Tensor | None = None
         rendering = self.render([Show()])
         self._exposure = rendering.exposure.cpu()
         self.bare = rendering.rgb[0].cpu()
         self.depth_m, self.valid = rendering.depth_m[0].cpu(), rendering.valid[0].cpu()
         self.anchor = (self.depth_m, self.valid)
-        self.ground = seen_floor(rendering)[0].cpu()
+        self.ground = floor_region(rendering)[0].cpu()
         self.horizon_row = float(rendering.horizon_row)
         self.focal_px = float(rendering.focal_px)
 
@@ -201,7 +200,7 @@ class RenderedScene:
         for start in range(0, len(views), _AT_ONCE):
             some = views[start:start + _AT_ONCE]
             rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in some])
-            regions = seen_props(rendering, self.kind, self.seed).cpu()
+            regions = prop_regions(rendering, self.kind, self.seed).cpu()
             rgb, depth_m = rendering.rgb.cpu(), rendering.depth_m.cpu()
             for row, (_, pose) in enumerate(some):
                 yield Shown(rgb[row], regions[row], depth_m[row], self.contact_of(pose))
@@ -235,7 +234,7 @@ class RenderedScene:
 
 
 def _rows(region: Tensor) -> int:
-    """In how many rows a region (1, H, W) is seen."""
+    """Number of rows in which a region (1, H, W) has pixels."""
     return int(region.any(2).sum())
 
 
@@ -260,7 +259,8 @@ class RenderedStage:
         if kind is None:
             kind = "road" if net.relative or net.max_depth_m > _ROAD_RANGE_M else "indoor"
         if kind not in KINDS:
-            raise DepthcueError(f"there are no scenes of kind {kind!r}", f"Kinds: {', '.join(KINDS)}.")
+            raise DepthcueError(f"--scenes must be one of {', '.join(KINDS)}, got {kind!r}",
+                                "Leave it out for what the net's range fits.")
         size = fit_size(*SHAPE[kind], working=(net.height, net.width), multiple=net.multiple)
         return cls(kind, size, limit or SCENES, seed, device)
 
@@ -269,7 +269,7 @@ class RenderedStage:
         return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
 
     def scenes(self) -> Iterator[RenderedScene]:
-        """Some scenes for every case wanted, since not all will do; an experiment stops when it has `count` cases."""
+        """Several scenes for every case, since not all will do; an experiment stops when it has `count` cases."""
         for number in range(self.count * _TRIES):
             yield self.scene(number)
 
@@ -280,7 +280,8 @@ class RenderedStage:
                                                  self.device)
         return self._opened[number]
 
-    def placed(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+    def pairs_shown(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene,
+                                                                                         Thing] | Dropped]:
         """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""
         found = 0
         for number, scene in enumerate(self.scenes()):
@@ -296,19 +297,19 @@ class RenderedStage:
 
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle of a kind whose size is known."""
-        return self.placed(FAMILIAR[self.kind], poses)
+        return self.pairs_shown(FAMILIAR[self.kind], poses)
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle that nobody meets there."""
-        return self.placed(UNFAMILIAR[self.kind], poses)
+        return self.pairs_shown(UNFAMILIAR[self.kind], poses)
 
     def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
         """`count` scenes, each with one familiar obstacle and all unfamiliar ones that are visible in the pose."""
-        for refused_or_placed in self.familiar([pose]):
-            if isinstance(refused_or_placed, Dropped):
-                yield refused_or_placed
+        for candidate in self.familiar([pose]):
+            if isinstance(candidate, Dropped):
+                yield candidate
                 continue
-            scene, familiar = refused_or_placed
+            scene, familiar = candidate
             shown: list[tuple[Thing, bool]] = [(familiar, True)]
             for kind in UNFAMILIAR[self.kind]:
                 thing = self.thing(kind, familiar.seed)
@@ -325,15 +326,15 @@ class RenderedStage:
         return Thing(kind, _SCALE_IN_ROOMS if small else 1.0, self.seed * SEEDS_APART + seed)
 
 
-_LEAST_SEEN = 0.4
-"""Of the square of its height: a narrow card fills 0.75 of it, and another one may cover some."""
+_LEAST_VISIBLE = 0.4
+"""Least visible share of the square of a figure's height: a narrow one fills 0.75, and another may cover some."""
 _LEAST_APART = 0.08
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure as it is seen: left, up: of its middle, from the middle of the horizon, and size: its height, all as
-    tangents of angles; distance_m: where it hangs; seed: of its shape and colour."""
+    tangents of angles; distance_m: its distance; seed: of its shape and colour."""
 
     seed: int
     left: float
@@ -342,7 +343,7 @@ class Figure:
     distance_m: float
 
     def prop(self, camera_height_m: float) -> Prop:
-        """It without a shadow, so that nothing tells its distance."""
+        """The figure as a prop without a shadow, so that nothing shows its distance."""
         low = camera_height_m + (self.up - self.size / 2) * self.distance_m
         return Prop("card", self.distance_m, self.left * self.distance_m, low, self.size * self.distance_m,
                     shadow=False, seed=self.seed)
@@ -360,12 +361,12 @@ def show_figures(scene: RenderedScene, pairs: Sequence[Sequence[Figure]]) -> tup
 
 def hidden(scene: RenderedScene, cards: Sequence[Figure], regions: Sequence[Tensor]) -> bool:
     """Whether something of the scene may stand before a card: too little of it is seen."""
-    return any(float(region.sum()) < _LEAST_SEEN * (card.size * scene.focal_px) ** 2
+    return any(float(region.sum()) < _LEAST_VISIBLE * (card.size * scene.focal_px) ** 2
                for card, region in zip(cards, regions, strict=True))
 
 
 def alike(rgb: Tensor, regions: Sequence[Tensor], bare: Tensor, each_other: bool = True) -> bool:
-    """Whether a figure cannot be told from what is behind it, or, where that matters, from the other one.
+    """Whether a figure does not stand out from what is behind it, or, where that matters, from the other one.
 
     Args:
         rgb, bare: the picture (3, H, W), and that without figures.

@@ -19,7 +19,7 @@ from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path, partial_name
 from depthcue.frames import SUPPORTED, find_inputs, kind_of_name
 from depthcue.frames.inputs import Kind, natural_key, unique_names
-from depthcue.frames.kinds import tell_skipped, why_unread
+from depthcue.frames.kinds import log_skipped, why_unread
 from depthcue.text import without_password, without_secrets
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -374,7 +374,7 @@ def _stored_items(folder: Store, out: Store, skipped: list[tuple[str, str]]) -> 
     found = [(kind, file) for file in sorted(files, key=lambda file: natural_key(file.key))
              if (kind := kind_of_name(file.key)) is not None]
     left = [(whole.path(file.key), why[0]) for file in files if (why := why_unread(file.key)) is not None]
-    tell_skipped([path for path, _ in left])
+    log_skipped([path for path, _ in left])
     skipped += left
     if not found:
         raise DepthcueError(f"{folder.label} holds no picture and no video", SUPPORTED)

@@ -26,7 +26,7 @@ from depthcue.frames.pictures import check_nvjpeg
 from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
 from depthcue.imaging import fit_size, top_pixels
-from depthcue.nets import DepthNet, MaskDescription, Setting, depth_from, load_depth_net, load_target_of, see_whole
+from depthcue.nets import DepthNet, MaskDescription, Setting, depth_from, load_depth_net, load_target_of, whole_depth
 from depthcue.nets.catalog import GENERAL, warn_of_other_target
 from depthcue.runtime.jobs import Infer, Outcome, Prepared
 from depthcue.runtime.opening import open_session, torch_threads
@@ -257,7 +257,7 @@ class DepthThroughMask:
             rgb = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float() / 255.0
             normalised = self._net.normalise(rgb)
             mask = torch.from_numpy(masks).to(self.device)[:, None]
-            whole, units = see_whole(self._net, normalised)
+            whole, units = whole_depth(self._net, normalised)
             masked = depth_from(self._net, normalised, mask, units=units)
         return whole[:, 0].cpu().numpy(), masked[:, 0].cpu().numpy()
 

@@ -1,7 +1,4 @@
-"""The way in: render the frames of some seeds.
-
-Rendered sets on disk, in the csv layout of Hu et al. (see depthcue.data.layouts), with the truth beside them.
-"""
+"""Frames of rendered worlds by seed, in memory or on disk in the csv layout of Hu et al. with the truth beside them."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -39,16 +36,18 @@ def render(kind: str, seeds: Sequence[int], height: int, width: int, device: str
         DepthcueError: an unknown kind, a size without pixels, turns that do not fit the seeds or the worlds.
     """
     if height < 1 or width < 1:
-        raise DepthcueError(f"a frame of {width}x{height} pixels", "Both sides have to be at least 1.")
+        raise DepthcueError(f"both sides of a frame must be at least 1 pixel, got {width}x{height}",
+                            "For example 304x228.")
     worlds = [build_world(kind, int(seed)) for seed in seeds]
     if not worlds:
-        raise DepthcueError("no seeds to render", "Give at least one.")
+        raise DepthcueError("there are no seeds to render", "Give at least one.")
     focal_px = reference_focal_px(kind, height, width)
     if turn is None:
         return render_worlds(worlds, height, width, focal_px, device)
     turns = [turn] * len(worlds) if isinstance(turn, Turn) else list(turn)
     if len(turns) != len(worlds):
-        raise DepthcueError(f"{len(turns)} turns for {len(worlds)} seeds", "Give one turn, or one for each seed.")
+        raise DepthcueError(f"there must be one turn for all seeds or one for each, got {len(turns)} turns for "
+                            f"{len(worlds)} seeds", "Give one turn, or one for each seed.")
     # the exposure is that of the frame as it was: a camera must not answer to what is being measured
     distinct = {id(world): world for world in worlds}
     gains = render_worlds(list(distinct.values()), height, width, focal_px, device).exposure
@@ -113,7 +112,7 @@ def write_scenes(kind: str, out: Path, count: int, size: tuple[int, int] | None 
     """
     check_kind(kind)
     if count < 1:
-        raise DepthcueError(f"{count} frames", "The count has to be at least 1.")
+        raise DepthcueError(f"--count must be at least 1, got {count}", "For example --count 100.")
     height, width = size or DEFAULT_SIZE[kind]
     progress = progress or Silent()
     progress.start(f"rendering {kind} scenes", count)

@@ -1,4 +1,4 @@
-"""What belongs to the house: walls with doorways, windows, doors, pictures, kitchen runs, bathroom fittings, lamps.
+"""Fittings of a house: walls with doorways, windows, doors, pictures, kitchen runs, bathroom fittings, lamps.
 
 A wall's frame has its origin at the wall's left end seen from outside the room, x along the wall, y into the room.
 """
@@ -48,7 +48,7 @@ def beyond(b: Builder, f: Finish, x: float, height: float, material: Material) -
         if rng.random() < 0.6:
             furniture.cabinet(b, f, 0.8, 0.45, rng.uniform(0.7, 1.9))
         else:
-            hang(b, f, 1.0, 0.5, height, 1.0)
+            wall_fixture(b, f, 1.0, 0.5, height, 1.0)
 
 
 def door_leaf(b: Builder, f: Finish, wide: float, tall: float) -> None:
@@ -64,7 +64,7 @@ def door_leaf(b: Builder, f: Finish, wide: float, tall: float) -> None:
                         (material.colour[0] * 0.93, material.colour[1] * 0.93, material.colour[2] * 0.93)))
 
 
-def hang(b: Builder, f: Finish, width: float, above: float, height: float, glow: float) -> None:
+def wall_fixture(b: Builder, f: Finish, width: float, above: float, height: float, glow: float) -> None:
     """Something on the wall centred at x = 0 over furniture of height `above`."""
     rng = b.rng
     pick = rng.random()

@@ -37,11 +37,11 @@ def table(b: Builder, f: Finish, width: float, depth: float, height: float, name
             shape = CYLINDER if rng.random() < 0.3 else None
             for side in (-1, 1):
                 for y in (leg, depth - leg):
-                    place, size = (side * (width / 2 - leg), y, (height - thick) / 2), (leg, leg, height - thick)
+                    centre, size = (side * (width / 2 - leg), y, (height - thick) / 2), (leg, leg, height - thick)
                     if shape:
-                        b.add(shape, place, size, legs)
+                        b.add(shape, centre, size, legs)
                     else:
-                        b.box(place, size, legs)
+                        b.box(centre, size, legs)
             if rng.random() < 0.6:
                 b.box((0, depth / 2, height - thick - 0.04), (width - 2 * leg, depth - 2 * leg, 0.08), wood)
         if rng.random() < 0.2:

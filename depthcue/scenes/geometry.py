@@ -127,7 +127,7 @@ def first_hits(primitives: Primitives, origin: Tensor, corner: Tensor, per_colum
                 original.gather(1, position).unflatten(1, (height, width)))
 
 
-def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Tensor) -> Tensor:
+def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, wanted: Tensor) -> Tensor:
     """Whether nothing stands between each point and the light.
 
     points: (B, 3, H, W), already lifted off their own surface; light: (B, 4), the place of a lamp (x, y, z, 1) or the
@@ -138,16 +138,16 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
     height, width = points.shape[2:]
     rows, columns = -(-height // TILE_HEIGHT), -(-width // TILE_WIDTH)
     tiles = frames * rows * columns
-    asked = _tile(ask[:, None], rows, columns)[:, 0]  # (tiles, TILE_HEIGHT, TILE_WIDTH)
-    place = _tile(points, rows, columns)
+    needed = _tile(wanted[:, None], rows, columns)[:, 0]  # (tiles, TILE_HEIGHT, TILE_WIDTH)
+    tiled = _tile(points, rows, columns)
     is_lamp = light[:, 3]  # (B,)
 
     towards = _map_vector(primitives, light[:, :3]) + is_lamp[:, None, None] * primitives.offset
     # bounds of each tile's asked points as a box: centre and half size
-    low = place.masked_fill(~asked[:, None], torch.inf).amin((2, 3))
-    high = place.masked_fill(~asked[:, None], -torch.inf).amax((2, 3))
-    any_asked = asked.any(2).any(1)
-    low, high = (torch.where(any_asked[:, None], v, 0.0).reshape(frames, -1, 3) for v in (low, high))
+    low = tiled.masked_fill(~needed[:, None], torch.inf).amin((2, 3))
+    high = tiled.masked_fill(~needed[:, None], -torch.inf).amax((2, 3))
+    any_needed = needed.any(2).any(1)
+    low, high = (torch.where(any_needed[:, None], v, 0.0).reshape(frames, -1, 3) for v in (low, high))
     centre, half = (low + high) / 2, (high - low) / 2
     linear = primitives.linear
     start, step = [], []
@@ -160,30 +160,30 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
         start.append((low_bound, high_bound))
         step.append((towards[:, None, :, axis] - lamp * low_bound, towards[:, None, :, axis] - lamp * high_bound))
     met = _beam_meets_cube(start, step, torch.where(is_lamp > 0, 1.0, torch.inf)[:, None, None])
-    met = (met & primitives.present[:, None] & any_asked.reshape(frames, -1, 1)).reshape(-1, count)
+    met = (met & primitives.present[:, None] & any_needed.reshape(frames, -1, 1)).reshape(-1, count)
 
     table = torch.cat((linear.flatten(2), primitives.offset, towards), dim=2).reshape(frames * count, 15)
     quadric = primitives.quadric.reshape(-1, 5)
     tile = torch.arange(tiles, device=points.device)
     frame_of = tile // (rows * columns)
-    blocked = ~asked
+    blocked = ~needed
     for curved in (False, True):
         kind = (primitives.curved == curved)[:, None].expand(frames, rows * columns, count).reshape(-1, count)
         order, slots = _candidate_slots(met & kind)
         if not slots:
             continue
-        blocked, here = blocked[order], place[order]
+        blocked, here = blocked[order], tiled[order]
         base_of, lamp_of = frame_of[order] * count, is_lamp[frame_of[order]][:, None, None, None]
         last = torch.where(lamp_of[:, 0] > 0, 0.99, torch.inf)
         for chosen in slots:
             n, group = chosen.shape
             row = (base_of[:n, None] + chosen).flatten()
             values = table[row][:, :, None, None]  # (n * group, 15, 1, 1)
-            place_of, lamp, end = here[:n], lamp_of[:n], last[:n]
+            point_of, lamp, end = here[:n], lamp_of[:n], last[:n]
             if group > 1:
-                place_of, lamp, end = (v.repeat_interleave(group, 0) for v in (place_of, lamp, end))
-            local = torch.addcmul(values[:, 9:12], values[:, 0:9:3], place_of[:, 0:1])
-            local.addcmul_(values[:, 1:9:3], place_of[:, 1:2]).addcmul_(values[:, 2:9:3], place_of[:, 2:3])
+                point_of, lamp, end = (v.repeat_interleave(group, 0) for v in (point_of, lamp, end))
+            local = torch.addcmul(values[:, 9:12], values[:, 0:9:3], point_of[:, 0:1])
+            local.addcmul_(values[:, 1:9:3], point_of[:, 1:2]).addcmul_(values[:, 2:9:3], point_of[:, 2:3])
             direction = values[:, 12:15] - lamp * local + _NUDGE
             near, far = _cube_interval(local, direction.reciprocal())
             if curved:
@@ -193,7 +193,7 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, ask: Te
         back = torch.empty_like(order)
         back[order] = tile
         blocked = blocked[back]
-    return ~(_untile(blocked, frames, rows, columns, height, width) & ask)
+    return ~(_untile(blocked, frames, rows, columns, height, width) & wanted)
 
 
 def surface(primitives: Primitives, points: Tensor, primitive: Tensor) -> tuple[Tensor, Tensor, Tensor]:

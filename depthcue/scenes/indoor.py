@@ -87,7 +87,7 @@ def build(seed: int) -> World:
     fittings.ceiling_things(b, finish, width, length, height)
     light_room(b, rng, width, length, height, daylight)
     b.main_yaw_deg = 0.0
-    place_camera(b, width, length, height)
+    choose_camera(b, width, length, height)
     return b.finish(rng.getrandbits(30))
 
 
@@ -129,10 +129,10 @@ def dress_wall(b: Builder, f: Finish, plan: FloorPlan, style: str, span: float, 
                 draw(b, f)
             if tall < 1.3 and rng.random() < 0.6:
                 with b.at(at + wide / 2, 0.0):
-                    fittings.hang(b, f, wide, tall, height, glow)
+                    fittings.wall_fixture(b, f, wide, tall, height, glow)
         elif rng.random() < 0.75:
             with b.at(at + wide / 2, 0.0):
-                fittings.hang(b, f, wide, 0.4, height, glow)
+                fittings.wall_fixture(b, f, wide, 0.4, height, glow)
         at += wide + rng.choice((0.02, 0.1, 0.3, 0.7)) * rng.random()
 
 
@@ -221,17 +221,17 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
     colour = (1.0, 1 - 0.45 * warm, 1 - 0.95 * warm)
     if daylight and rng.random() < 0.6:
         side = rng.choice(((0.15, 0.5), (0.85, 0.5), (0.5, 0.15), (0.5, 0.85)))
-        place = (width * side[0], length * side[1], rng.uniform(1.5, 2.1))
+        position = (width * side[0], length * side[1], rng.uniform(1.5, 2.1))
         colour = (1.0 - 0.1 * warm, 1.0, 1.0)
     else:
-        place = (width * rng.uniform(0.25, 0.75), length * rng.uniform(0.25, 0.75), height - rng.uniform(0.1, 0.5))
+        position = (width * rng.uniform(0.25, 0.75), length * rng.uniform(0.25, 0.75), height - rng.uniform(0.1, 0.5))
     ambient = rng.uniform(0.12, 0.6)
     tint = rng.uniform(0.0, 0.5)
     soft = rng.uniform(0.2, 1.6)
     corner = (width * rng.choice((0.08, 0.5, 0.92)), length * rng.choice((0.08, 0.5, 0.92)), rng.uniform(0.9, 2.2))
     cast = rng.gauss(0, 0.1)
-    b.look = Lighting(
-        light=(*place, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
+    b.lighting = Lighting(
+        light=(*position, 1.0), light_colour=scaled(colour, rng.uniform(0.7, 1.5)),
         ambient=(ambient, ambient * (1 - 0.2 * warm), ambient * (1 - 0.35 * warm)), sky=(0.75, 0.8, 0.9),
         fill=corner, fill_colour=(soft, soft * (1 - 0.3 * tint), soft * (1 - 0.7 * tint)),
         brightness=math.exp(rng.gauss(math.log(0.185), 0.36)),
@@ -241,7 +241,7 @@ def light_room(b: Builder, rng: random.Random, width: float, length: float, heig
         vignette=rng.uniform(0.0, 0.45), blur=rng.uniform(0.0, 0.07))
 
 
-def place_camera(b: Builder, width: float, length: float, height: float) -> None:
+def choose_camera(b: Builder, width: float, length: float, height: float) -> None:
     """Stand somewhere with a free view whose median depth is near one drawn from NYU-v2's."""
     rng = b.rng
     wanted = rng.choice(_MEDIAN_DEPTH_M) * rng.uniform(0.9, 1.1)
@@ -265,15 +265,15 @@ def _rough_views(b: Builder, cameras: list[Camera]) -> tuple[npt.NDArray[np.floa
     meets furniture, not the shell of the room."""
     linear, offset = b.boxes()
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.36, 0.36, 4))
-    rays, places = [], []
+    rays, positions = [], []
     for camera in cameras:
         yaw, pitch = math.radians(camera.yaw_deg), math.radians(camera.pitch_deg)
         ahead = np.array((math.cos(yaw), math.sin(yaw), 0.0))
         forward = ahead * math.cos(pitch) + np.array((0, 0, math.sin(pitch)))
         right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
         rays.append(forward + x.reshape(-1, 1) * right + y.reshape(-1, 1) * np.cross(forward, right))
-        places.append(camera.place)
-    start = np.einsum("pij,cj->icp", linear, np.array(places, dtype=np.float32)) + offset.T[:, None]
+        positions.append(camera.position)
+    start = np.einsum("pij,cj->icp", linear, np.array(positions, dtype=np.float32)) + offset.T[:, None]
     step = np.einsum("pij,rj->irp", linear, np.concatenate(rays).astype(np.float32), optimize=True)
     inverse = 1 / (step + 1e-9).reshape(3, len(cameras), x.size, -1)
     middle, half = start[:, :, None] * inverse, np.abs(inverse)

@@ -1,15 +1,14 @@
-"""Procedural surfaces: one pattern with many knobs, evaluated for every pixel from integer hashes.
+"""Procedural surfaces: one pattern with many knobs, evaluated for every pixel from integer hashes; and painted floors.
 
 A surface is laid out in cells (tiles, planks, bricks, books, panes, stripes, checks), each cell may differ in shade
 and hue, the gaps between cells have a colour of their own, and value noise stretched along any axis mixes two colours
 (plaster, wood grain, asphalt, leaves). The hashes are 32-bit integer arithmetic, so every device draws the same.
 
-Patterns laid on a surface so that, from where the camera is, they look as on a plane of another slant.
-
-What is painted keeps its geometry, light and shadows; only its pattern tells another depth, as an anamorphic painting
-on a pavement does. In the picture of a level camera at height h, a plane that hangs on a line across the view has an
-inverse depth that is linear in the tangent v of the angle below the horizon, q = level + slope v; the floor itself is
-level 0, slope 1 / h, and a wall across the view is slope 0.
+`Paint` lays a pattern on a surface so that, from the camera, it looks as on a plane of another slant. The surface keeps
+its geometry, light and shadows; only its pattern suggests another depth, as an anamorphic painting on a pavement does.
+In the picture of a level camera at height h, a plane through a line across the view has an inverse depth that is linear
+in the tangent v of the angle below the horizon, q = level + slope v; the floor itself is level 0, slope 1 / h, and a
+wall across the view is slope 0.
 """
 
 from collections.abc import Sequence
@@ -68,7 +67,6 @@ class Material:
 
 COLOUR, SECOND, JOINT, CELL, PARITY, PERIOD = (slice(at, at + 3) for at in range(0, 18, 3))
 SHIFT, GAP, SHADE, HUE, MIX, SHARP, GLOSS, GLOW, BUMP, OFFSET, CLASS = range(18, 29)
-ROW = 29
 
 
 def scaled(colour: Colour, by: float) -> Colour:
@@ -77,7 +75,7 @@ def scaled(colour: Colour, by: float) -> Colour:
 
 
 def rows(materials: Sequence[Material], half: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Materials of primitives with half sizes `half` (P, 3) as numbers, (P, ROW) float32."""
+    """Materials of primitives with half sizes `half` (P, 3) as numbers, (P, 29) float32."""
     table: dict[int, list[float]] = {}
     for material in materials:
         if id(material) not in table:
@@ -98,7 +96,7 @@ def rows(materials: Sequence[Material], half: npt.NDArray[np.float64]) -> npt.ND
 def evaluate(row: Tensor, point: Tensor, axis: Tensor, footprint: Tensor, salt: Tensor) -> tuple[Tensor, Tensor]:
     """Albedo (3, N) and a bump vector (3, N) at points on surfaces.
 
-    row (ROW, N); point (3, N) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
+    row (29, N); point (3, N) metres in the primitive's frame; axis (N,) the face's axis; footprint (N,) metres that
     a pixel covers there; salt (N,) int32, which tells one object's patterns from another's.
     """
     on_x, on_z = axis == 0, axis == 2
@@ -206,13 +204,14 @@ class Paint:
             DepthcueError: lines in the wrong order, or a ratio that is not above 0.
         """
         if not 0 < self.near_m < self.far_m or not self.ratio > 0:
-            raise DepthcueError(f"a floor painted from {self.near_m} m to {self.far_m} m with ratio {self.ratio}",
-                                "The far line has to lie beyond the near one, and the ratio above 0.")
+            raise DepthcueError(f"a floor cannot be painted from {self.near_m} m to {self.far_m} m with ratio "
+                                f"{self.ratio}",
+                                "The far line must lie beyond the near one, and the ratio must be above 0.")
         near, far = height_m / self.near_m, height_m / self.far_m
         slope = (1 - 1 / self.ratio) / self.near_m / (near - far)
         return 1 / self.near_m - slope * near, slope
 
-    def told_m(self, depth_m: Tensor) -> Tensor:
+    def apparent_m(self, depth_m: Tensor) -> Tensor:
         """The depth that the pattern tells where the floor's own is `depth_m`, any shape, whatever the height."""
         level, slope = self.slant(1.0)
         return 1 / (level + slope / depth_m).clamp_min(_LEAST_INVERSE_DEPTH)

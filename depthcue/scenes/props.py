@@ -1,11 +1,8 @@
-"""Single objects to be put into a scene: things of known size, and things no network has met.
+"""Single objects of a scene: things of known size, things no network has met, and clutter.
 
-Every builder draws in the current frame of the Builder: x away from the camera, y to the left, z up. Sizes in metres.
-
-What lies about: cups, bottles, boxes, books, plants, bags, heaps of clothes.
-
-Every builder draws in the current frame of the Builder, which stands where the thing stands: x right, y to the front, z
-up. Sizes in metres.
+Every builder draws in the current frame of the Builder, in metres, z up. Objects of experiments: x away from the
+camera, y to the left. Clutter (cups, bottles, boxes, books, plants, bags, clothes): x right, y to the front, the origin
+where the thing stands.
 """
 
 import colorsys

@@ -1,4 +1,4 @@
-"""From a world to a photograph of it: camera, light, surfaces, air, sensor; and the truth beside it.
+"""Rendering of a world to a photograph: camera, light, surfaces, air, sensor; and the truth beside it.
 
 What a photograph cannot tell: which edges are which, and how much of the sky each point sees.
 """
@@ -41,7 +41,7 @@ def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, alb
 
         point_a, point_b = both(points)
         normal_a, normal_b = both(normal)
-        seen_a, seen_b = both(valid)
+        known_a, known_b = both(valid)
         depth_a, depth_b = both(depth)
         surface_a, surface_b = both(primitive)
         difference = point_b - point_a
@@ -49,8 +49,8 @@ def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, alb
         off_a, off_b = _dot_rows(difference, normal_a).abs(), _dot_rows(difference, normal_b).abs()
         nearest = torch.minimum(depth_a, depth_b)
         apart = torch.minimum(off_a, off_b) > _STEP * nearest
-        jump = (seen_a != seen_b) | (seen_a & seen_b & apart & (surface_a != surface_b))
-        joined = seen_a & seen_b & ~jump
+        jump = (known_a != known_b) | (known_a & known_b & apart & (surface_a != surface_b))
+        joined = known_a & known_b & ~jump
         bent = joined & (_dot_rows(normal_a, normal_b) < _CREASE_COSINE)
         smooth = joined & ~bent
         colour_a, colour_b = both(albedo)
@@ -137,7 +137,7 @@ class Rendering:
 class Lens:
     """Camera axes in the world (B, 3) each, place (B, 3) and focal length in pixels (B,); principal point centred."""
 
-    place: Tensor
+    position: Tensor
     right: Tensor
     down: Tensor
     forward: Tensor
@@ -175,7 +175,7 @@ def _lens(worlds: Sequence[World], focal_px: float, device: torch.device) -> Len
         forward = math.cos(pitch) * ahead + np.array((0.0, 0.0, math.sin(pitch)))
         right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
         down = np.cross(forward, right)
-        rows.append(np.concatenate((camera.place, math.cos(roll) * right + math.sin(roll) * down,
+        rows.append(np.concatenate((camera.position, math.cos(roll) * right + math.sin(roll) * down,
                                     math.cos(roll) * down - math.sin(roll) * right, forward,
                                     (focal_px * camera.focal_factor,))))
     table = torch.tensor(np.array(rows), dtype=torch.float32, device=device)
@@ -194,7 +194,7 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     device = batch.half.device
     focal = lens.focal_px[:, None]
     corner = lens.forward - width / 2 / focal * lens.right - height / 2 / focal * lens.down
-    hits = first_hits(batch.primitives, lens.place, corner, lens.right / focal, lens.down / focal, height, width)
+    hits = first_hits(batch.primitives, lens.position, corner, lens.right / focal, lens.down / focal, height, width)
     valid = hits.distance < torch.inf
     depth = torch.where(valid, hits.distance, 1.0)
 
@@ -203,7 +203,7 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     scale = lens.focal_px[:, None, None, None]
     ray = (corner[:, :, None, None] + lens.right[:, :, None, None] / scale * x
            + lens.down[:, :, None, None] / scale * y)  # (B, 3, H, W)
-    points = lens.place[:, :, None, None] + ray * depth[:, None]
+    points = lens.position[:, :, None, None] + ray * depth[:, None]
 
     def pictures(flat: Tensor) -> Tensor:
         """(C, N) -> (B, C, H, W)"""
@@ -216,13 +216,13 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     facing = (-_dot(ray, normal) / length).clamp_min(0.15)
     footprint = (depth * length / lens.focal_px[:, None, None] / facing).flatten()
 
-    row = batch.material.flatten(0, 1).T.contiguous()[:, which]  # (ROW, N)
+    row = batch.material.flatten(0, 1).T.contiguous()[:, which]  # (29, N)
     at = local * batch.half.flatten(0, 1).T.contiguous()[:, which]
     if batch.any_painted:
         painted = batch.painted.flatten()[which]
-        told, wide, mean = on_slant(batch.slant, (x[0] - width / 2) / focal[:, :, None],
-                                    (y[0] - height / 2) / focal[:, :, None])
-        at = torch.where(painted, told.flatten(1), at)
+        apparent, wide, mean = on_slant(batch.slant, (x[0] - width / 2) / focal[:, :, None],
+                                        (y[0] - height / 2) / focal[:, :, None])
+        at = torch.where(painted, apparent.flatten(1), at)
         axis = torch.where(painted, 2, axis)
         # lines that run along the slant are as fine as a pixel is wide, however long it is
         runs = (row[materials.CELL.start + 1] == 0) & (row[materials.MIX] == 0)
@@ -235,7 +235,7 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     shading_normal = shading_normal / _length(shading_normal)[:, None].clamp_min(1e-6)
 
     # light
-    light = batch.look["light"]
+    light = batch.lighting["light"]
     to_light = light[:, :3, None, None] - light[:, 3, None, None, None] * points
     distance = _length(to_light)[:, None]
     to_light = to_light / distance.clamp_min(1e-6)
@@ -243,21 +243,21 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     strength = torch.where(is_lamp > 0, 1 / (0.6 + (distance * is_lamp / 2.5) ** 2), 1.0)
     faces_light = _dot(normal, to_light) > 0
     lifted = points + normal * (0.002 + 0.0005 * depth[:, None])
-    shaded = batch.look["shadows"][:, None, None] > 0
+    shaded = batch.lighting["shadows"][:, None, None] > 0
     lit = light_arrives(batch.casters, lifted, light, faces_light & valid & shaded)
     cosine = _dot(shading_normal, to_light)[:, None].clamp_min(0)
-    direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.look["light_colour"][:, :, None, None]
+    direct = (cosine * strength * (lit & faces_light)[:, None]) * batch.lighting["light_colour"][:, :, None, None]
     hollow = hollowness(points, normal, depth)[:, None]
     up = 0.75 + 0.25 * shading_normal[:, 2:3]
     toward_camera = -(_dot(shading_normal, ray) / length)[:, None]
-    ambient = batch.look["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
-    to_fill = batch.look["fill"][:, :, None, None] - points
+    ambient = batch.lighting["ambient"][:, :, None, None] * up * (0.85 + 0.15 * toward_camera) * hollow
+    to_fill = batch.lighting["fill"][:, :, None, None] - points
     fill_distance = _length(to_fill)[:, None]
     fill = (_dot(shading_normal, to_fill)[:, None] / fill_distance.clamp_min(1e-3) * 0.6 + 0.4).clamp_min(0)
-    fill = fill / (0.6 + (fill_distance / 2) ** 2) * hollow * batch.look["fill_colour"][:, :, None, None]
-    half_way = to_light - ray / length[:, None]
-    half_way = half_way / _length(half_way)[:, None].clamp_min(1e-6)
-    shine = _dot(shading_normal, half_way)[:, None].clamp(0, 1) ** 24
+    fill = fill / (0.6 + (fill_distance / 2) ** 2) * hollow * batch.lighting["fill_colour"][:, :, None, None]
+    bisector = to_light - ray / length[:, None]
+    bisector = bisector / _length(bisector)[:, None].clamp_min(1e-6)
+    shine = _dot(shading_normal, bisector)[:, None].clamp(0, 1) ** 24
 
     def picked(index: int) -> Tensor:
         return pictures(row[index:index + 1])
@@ -265,12 +265,12 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     gloss, glow = picked(materials.GLOSS), picked(materials.GLOW)
     fresnel = (1 - toward_camera.clamp(0, 1)) ** 3
     radiance = albedo * (direct + ambient + fill + glow) + gloss * direct * shine \
-        + gloss * fresnel * 0.4 * batch.look["sky"][:, :, None, None]
+        + gloss * fresnel * 0.4 * batch.lighting["sky"][:, :, None, None]
 
     # air and sky
     sky = _sky(ray / length[:, None], batch)
-    haze = 1 - torch.exp(-batch.look["haze_per_m"][:, None, None, None] * depth[:, None] * length[:, None])
-    veil = batch.look["sky"][:, :, None, None] * 0.9
+    haze = 1 - torch.exp(-batch.lighting["haze_per_m"][:, None, None, None] * depth[:, None] * length[:, None])
+    veil = batch.lighting["sky"][:, :, None, None] * 0.9
     radiance = torch.where(valid[:, None], torch.lerp(radiance, veil.expand_as(radiance), haze), sky)
 
     edges = find_edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width),
@@ -278,7 +278,7 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     radiance = _soften(radiance, edges)
     if exposure is None:
         # follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
-        exposure = batch.look["brightness"] / radiance.clamp_max(2.0).mean((1, 2, 3)).clamp_min(1e-4)
+        exposure = batch.lighting["brightness"] / radiance.clamp_max(2.0).mean((1, 2, 3)).clamp_min(1e-4)
     rgb = _expose(radiance * exposure[:, None, None, None], batch)
     object_id = torch.where(valid, batch.object_id.flatten()[which].reshape(frames, height, width).long(), -1)
     camera_normal = torch.stack([_dot(normal, axis_of[:, :, None, None])
@@ -322,7 +322,7 @@ def _neighbours(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 def _sky(direction: Tensor, batch: WorldBatch) -> Tensor:
     """Sky radiance (B, 3, H, W): paler towards the horizon, with clouds."""
     up = direction[:, 2].clamp(0, 1)
-    colour = batch.look["sky"][:, :, None, None]
+    colour = batch.lighting["sky"][:, :, None, None]
     pale = torch.lerp(colour, colour.mean(1, keepdim=True) * 1.15, ((1 - up) ** 6)[:, None] * 0.8)
     if not batch.cloudy:
         return pale
@@ -332,23 +332,23 @@ def _sky(direction: Tensor, batch: WorldBatch) -> Tensor:
     for octave, frequency in enumerate((0.9, 2.1, 4.7)):
         layer = materials.value_noise(plane[:, 0] * frequency, plane[:, 1] * frequency, salt + octave)
         cloud += layer / 2 ** (octave + 1)
-    amount = batch.look["clouds"][:, None, None]
+    amount = batch.lighting["clouds"][:, None, None]
     cover = ((cloud - 0.85 + amount) * 4).clamp(0, 1) * amount.clamp(0, 1)
     return torch.lerp(pale, colour.amax(1, keepdim=True).expand_as(pale) * 1.1, cover[:, None])
 
 
 def _expose(radiance: Tensor, batch: WorldBatch) -> Tensor:
     """Exposed linear radiance to a gamma-encoded picture with the sensor's faults."""
-    look = {name: value.reshape(len(radiance), -1, 1, 1) for name, value in batch.look.items()}
+    lighting = {name: value.reshape(len(radiance), -1, 1, 1) for name, value in batch.lighting.items()}
     frames, _, height, width = radiance.shape
     device = radiance.device
     x = (torch.arange(width, device=device) + 0.5) / width - 0.5
     y = (torch.arange(height, device=device) + 0.5) / height - 0.5
-    falloff = 1 - look["vignette"] * 2 * (x[None, :] ** 2 + y[:, None] ** 2)
-    linear = radiance * look["white_balance"] * falloff
+    falloff = 1 - lighting["vignette"] * 2 * (x[None, :] ** 2 + y[:, None] ** 2)
+    linear = radiance * lighting["white_balance"] * falloff
     grey = linear.mean(1, keepdim=True)
-    linear = (grey + (linear - grey) * look["saturation"]).clamp_min(0)
-    edge = look["blur"]
+    linear = (grey + (linear - grey) * lighting["saturation"]).clamp_min(0)
+    edge = lighting["blur"]
     for dim in (2, 3):
         before, after = _neighbours(linear, dim)
         linear = linear * (1 - 2 * edge) + (before + after) * edge
@@ -356,14 +356,14 @@ def _expose(radiance: Tensor, batch: WorldBatch) -> Tensor:
     linear = linear / (1 + linear ** 3) ** (1 / 3)
     encoded = linear.clamp_min(1e-6) ** (1 / 2.2)
     # contrast is linear above the pivot and a power below, where a line would cut the shadows off
-    steepened = torch.where(encoded < _PIVOT, _PIVOT * (encoded / _PIVOT) ** look["contrast"],
-                            _PIVOT + (encoded - _PIVOT) * look["contrast"])
+    steepened = torch.where(encoded < _PIVOT, _PIVOT * (encoded / _PIVOT) ** lighting["contrast"],
+                            _PIVOT + (encoded - _PIVOT) * lighting["contrast"])
     encoded = steepened.clamp(0, 1)
     column = torch.arange(width, device=device, dtype=torch.int32)[None, None, :]
     line = torch.arange(height, device=device, dtype=torch.int32)[None, :, None]
     noise = torch.stack([unit(hash32(column, line, batch.salt[:, None, None] + 7 * c))
                          + unit(hash32(line, column, batch.salt[:, None, None] + 7 * c + 3)) - 1 for c in range(3)], 1)
-    return (encoded + noise * 2.4 * look["noise"]).clamp(0, 1)
+    return (encoded + noise * 2.4 * lighting["noise"]).clamp(0, 1)
 
 
 def _vanishing_point(lens: Lens, main: Tensor, height: int, width: int) -> Tensor:

@@ -44,8 +44,8 @@ def build(seed: int) -> World:
     """The road of a seed."""
     rng = random.Random(f"road/{seed}")
     b = Builder(rng)
-    place = rng.random()
-    style = "city" if place < 0.3 else "suburb" if place < 0.6 else "country" if place < 0.8 else "motorway"
+    draw = rng.random()
+    style = "city" if draw < 0.3 else "suburb" if draw < 0.6 else "country" if draw < 0.8 else "motorway"
     course = Course(b, rng.choice((0.0, 0.0, 1.0)) * rng.gauss(0, 0.003))
     lane = rng.uniform(2.9, 3.7)
     if style == "motorway":
@@ -309,7 +309,7 @@ def _weather(b: Builder, rng: random.Random) -> None:
         rng.uniform(0.6, 0.95), rng.uniform(0.85, 1.1), rng.uniform(1.15, 1.45))
     ambient = rng.uniform(0.22, 0.45)
     cast = rng.gauss(0, 0.035)
-    b.look = Lighting(
+    b.lighting = Lighting(
         light=(*sun, 0.0), light_colour=(strength, strength * (1 - 0.4 * warm), strength * (1 - 0.9 * warm)),
         ambient=(ambient * 0.9, ambient, ambient * 1.15), sky=sky, clouds=rng.choice((0.0, rng.uniform(0.2, 1.0))),
         haze_per_m=math.exp(rng.uniform(math.log(0.0004), math.log(0.003))),

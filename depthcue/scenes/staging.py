@@ -1,7 +1,7 @@
-"""Scenes kept for experiments: a free floor before a level camera, and objects put on it at will.
+"""Scenes for experiments: a free floor before a level camera, and objects put on it at will.
 
-The road is a road of `road.build` whose camera looks level along it and whose lane is cleared; the room is a long one,
-furnished along its walls. What is put in stands where it is told to, so that one thing can be turned while all else,
+The road is a road of `road.build` whose camera is level along it and whose lane is cleared; the room is a long one,
+furnished along its walls. An object stands exactly where it is put, so that one thing can be changed while all else,
 the exposure included, stays.
 """
 
@@ -99,21 +99,21 @@ def with_prop(world: World, prop: Prop) -> World:
         DepthcueError: an unknown kind, or a scale that is not above 0.
     """
     if not prop.scale > 0:
-        raise DepthcueError(f"a prop of scale {prop.scale}", "It has to be above 0; 1 is its own size.")
+        raise DepthcueError(f"the scale of a prop must be above 0, got {prop.scale}", "1 is its own size.")
     thing = _built(prop.kind, prop.seed, prop.yaw_deg)
     near, left, right, low = _extent(thing)
     anchor = np.array((near, (left + right) / 2, low))
     camera = world.camera
     yaw = np.radians(camera.yaw_deg)
     cos, sin = np.cos(yaw), np.sin(yaw)
-    place = np.array((camera.place[0] + prop.forward_m * cos - prop.left_m * sin,
-                      camera.place[1] + prop.forward_m * sin + prop.left_m * cos, prop.up_m))
+    position = np.array((camera.position[0] + prop.forward_m * cos - prop.left_m * sin,
+                         camera.position[1] + prop.forward_m * sin + prop.left_m * cos, prop.up_m))
     turn = np.array(((cos, sin, 0.0), (-sin, cos, 0.0), (0.0, 0.0, 1.0)))
     # a world point q is anchor + turn @ (q - place) / scale in the prop's own frame
     linear = thing.linear @ turn / prop.scale
-    offset = thing.offset + thing.linear @ anchor - linear @ place
+    offset = thing.offset + thing.linear @ anchor - linear @ position
     first, parts = len(world.objects), thing.objects
-    objects = [WorldObject(item.name, (float(place[0]), float(place[1]), float(place[2])),
+    objects = [WorldObject(item.name, (float(position[0]), float(position[1]), float(position[2])),
                            -1 if item.parent < 0 else item.parent + first) for item in parts]
     arrays: dict[str, Any] = {name: getattr(thing, name) for name in World.PER_PRIMITIVE}
     arrays |= {"linear": linear.astype(np.float32), "offset": offset.astype(np.float32),
@@ -122,12 +122,12 @@ def with_prop(world: World, prop: Prop) -> World:
     return replace(world, **joined, objects=[*world.objects, *objects])
 
 
-def seen_props(rendering: Rendering, kind: str, seed: int) -> Tensor:
+def prop_regions(rendering: Rendering, kind: str, seed: int) -> Tensor:
     """Where props are seen: bool (B, 1, H, W)."""
     return rendering.object_id >= len(stage_world(kind, seed).objects)
 
 
-def seen_floor(rendering: Rendering) -> Tensor:
+def floor_region(rendering: Rendering) -> Tensor:
     """Where the floor is seen: bool (B, 1, H, W)."""
     floor = torch.zeros_like(rendering.valid)
     for frame, objects in enumerate(rendering.objects):
@@ -161,12 +161,13 @@ def _cleared_road(seed: int) -> World:
     camera = world.camera
     removed = set()
     for number, item in enumerate(world.objects):
-        on_lane = abs(item.anchor[1] - camera.place[1]) < _LANE_HALF_WIDTH_M and item.anchor[0] > camera.place[0] - 5
+        on_lane = (abs(item.anchor[1] - camera.position[1]) < _LANE_HALF_WIDTH_M
+                   and item.anchor[0] > camera.position[0] - 5)
         if (item.name in _MOVABLE and on_lane) or item.parent in removed:
             removed.add(number)
     kept = ~np.isin(world.object_id, sorted(removed))
     arrays = {name: getattr(world, name)[kept] for name in World.PER_PRIMITIVE}
-    return replace(world, **arrays, camera=Camera(camera.place, world.main_yaw_deg))
+    return replace(world, **arrays, camera=Camera(camera.position, world.main_yaw_deg))
 
 
 def _hall(seed: int) -> World:

@@ -1,4 +1,4 @@
-"""What stands beside a road: buildings, trees, hedges, fences, rails, lamp posts, signs; and the ground they stand on.
+"""Objects beside a road (buildings, trees, hedges, fences, rails, lamp posts, signs) and the ground they stand on.
 
 Every builder draws in the current frame of the Builder: x along the road, y away from it (to the left), z up.
 """
@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from depthcue.scenes.materials import Colour, Material, scaled
-from depthcue.scenes.world import BALL, CYLINDER, CYLINDER_X, CYLINDER_Y, Builder, frustum
+from depthcue.scenes.world import BALL, CYLINDER, CYLINDER_Y, Builder, frustum
 
 CONE = frustum(0.02)
 STEEL = Material("metal", (0.32, 0.33, 0.34), (0.24, 0.24, 0.25), noise_period=(0.4,) * 3, noise_mix=0.6, gloss=0.3)
@@ -231,12 +231,6 @@ def bollard(b: Builder) -> None:
         stripes = Material("plastic", (0.7, 0.7, 0.7), (0.45, 0.03, 0.03), cell=(0.0, 0.0, 0.25),
                            parity=(0.0, 0.0, 1.0))
         b.add(CYLINDER, (0, 0, 0.5), (0.12, 0.12, 1.0), stripes if b.rng.random() < 0.5 else DARK_STEEL)
-
-
-def overhead_wire(b: Builder, length: float, y: float, z: float) -> None:
-    """A wire along the road."""
-    with b.object("wire"):
-        b.add(CYLINDER_X, (0, y, z), (length, 0.03, 0.03), DARK_STEEL)
 
 
 def asphalt(b: Builder) -> Material:

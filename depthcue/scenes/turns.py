@@ -74,7 +74,7 @@ def turned(world: World, turn: Turn) -> World:
     for name in ("focal_factor", "texture_scale"):
         _check_positive(name, getattr(turn, name))
     everything = np.ones(len(world.half), dtype=bool)
-    world = replace(world, camera=_camera(world, turn), look=_look(world, turn), material=world.material.copy(),
+    world = replace(world, camera=_camera(world, turn), lighting=_lighting(world, turn), material=world.material.copy(),
                     texture_salt=world.texture_salt.copy())
     _retexture(world, everything, turn.texture_seed, turn.texture_scale)
     if not turn.textures:
@@ -98,25 +98,25 @@ def family(world: World, object_id: int) -> list[int]:
 def _camera(world: World, turn: Turn) -> Camera:
     camera = world.camera
     main = math.radians(world.main_yaw_deg)
-    x, y, z = camera.place
-    place = (x + turn.forward_m * math.cos(main) - turn.left_m * math.sin(main),
-             y + turn.forward_m * math.sin(main) + turn.left_m * math.cos(main), z + turn.height_m)
-    return replace(camera, place=place, yaw_deg=camera.yaw_deg + turn.yaw_deg,
+    x, y, z = camera.position
+    position = (x + turn.forward_m * math.cos(main) - turn.left_m * math.sin(main),
+                y + turn.forward_m * math.sin(main) + turn.left_m * math.cos(main), z + turn.height_m)
+    return replace(camera, position=position, yaw_deg=camera.yaw_deg + turn.yaw_deg,
                    pitch_deg=camera.pitch_deg + turn.pitch_deg, roll_deg=camera.roll_deg + turn.roll_deg,
                    focal_factor=camera.focal_factor * turn.focal_factor)
 
 
-def _look(world: World, turn: Turn) -> Lighting:
-    look = world.look
-    x, y, z, lamp = look.light
-    centre_x, centre_y = (world.camera.place[0], world.camera.place[1]) if lamp else (0.0, 0.0)
+def _lighting(world: World, turn: Turn) -> Lighting:
+    lighting = world.lighting
+    x, y, z, lamp = lighting.light
+    centre_x, centre_y = (world.camera.position[0], world.camera.position[1]) if lamp else (0.0, 0.0)
     angle = math.radians(turn.light_yaw_deg)
     x, y = x - centre_x, y - centre_y
     x, y = (centre_x + x * math.cos(angle) - y * math.sin(angle), centre_y + x * math.sin(angle) + y * math.cos(angle))
-    return replace(look, light=(x, y, z, lamp), light_colour=scaled(look.light_colour, turn.light_factor),
-                   ambient=scaled(look.ambient, turn.ambient_factor),
-                   fill_colour=scaled(look.fill_colour, turn.ambient_factor),
-                   haze_per_m=look.haze_per_m + turn.haze_per_m, shadows=look.shadows * float(turn.shadows))
+    return replace(lighting, light=(x, y, z, lamp), light_colour=scaled(lighting.light_colour, turn.light_factor),
+                   ambient=scaled(lighting.ambient, turn.ambient_factor),
+                   fill_colour=scaled(lighting.fill_colour, turn.ambient_factor),
+                   haze_per_m=lighting.haze_per_m + turn.haze_per_m, shadows=lighting.shadows * float(turn.shadows))
 
 
 def _painted(world: World, paint: Paint) -> World:
@@ -126,7 +126,7 @@ def _painted(world: World, paint: Paint) -> World:
     if paint.pattern is not None:
         world.material[chosen] = materials.rows([paint.pattern] * int(chosen.sum()), world.half[chosen].astype(float))
         world.texture_salt[chosen] = world.salt  # one pattern over all of it
-    return replace(world, painted=world.painted | chosen, slant=paint.slant(world.camera.place[2]))
+    return replace(world, painted=world.painted | chosen, slant=paint.slant(world.camera.position[2]))
 
 
 def _change_object(world: World, change: ObjectTurn) -> World:
@@ -176,4 +176,4 @@ def _make_plain(world: World, chosen: npt.NDArray[np.bool_]) -> None:
 
 def _check_positive(name: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
-        raise DepthcueError(f"{name} is {value}", "It has to be above 0; 1 changes nothing.")
+        raise DepthcueError(f"{name} must be above 0 and finite, got {value}", "1 changes nothing.")

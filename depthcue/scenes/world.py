@@ -36,7 +36,7 @@ class Camera:
     """Place (x, y, z up) in metres; yaw from the x axis, pitch (up positive), roll in degrees; focal length as a
     multiple of the kind's own."""
 
-    place: tuple[float, float, float]
+    position: tuple[float, float, float]
     yaw_deg: float
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
@@ -95,11 +95,11 @@ class World:
     painted: npt.NDArray[np.bool_]
     objects: list[WorldObject]
     camera: Camera
-    look: Lighting
+    lighting: Lighting
     main_yaw_deg: float
     salt: int
     slant: tuple[float, float] = (0.0, 1.0)
-    """Of the plane that the pattern of what is painted tells; see paint."""
+    """Slant of the plane that the pattern of the painted floor shows (see `materials.Paint`)."""
 
 
 class Builder:
@@ -112,7 +112,7 @@ class Builder:
         self.rng = rng
         self.objects: list[WorldObject] = []
         self.camera = Camera((0.0, 0.0, 1.5), 0.0)
-        self.look = Lighting((0.0, 0.0, 2.0, 1.0))
+        self.lighting = Lighting((0.0, 0.0, 2.0, 1.0))
         self.main_yaw_deg = 0.0
         self._frame = (0.0, 0.0, 0.0, 1.0, 0.0)  # x, y, z, cos yaw, sin yaw
         self._object = -1
@@ -185,7 +185,7 @@ class Builder:
             material=materials.rows(self._materials, half), object_id=numbers[:, 16].astype(np.int32),
             texture_salt=(salt + numbers[:, 16].astype(np.int64) * 31).astype(np.int32),
             painted=np.zeros(len(numbers), dtype=bool),
-            objects=self.objects, camera=self.camera, look=self.look, main_yaw_deg=self.main_yaw_deg, salt=salt)
+            objects=self.objects, camera=self.camera, lighting=self.lighting, main_yaw_deg=self.main_yaw_deg, salt=salt)
 
 
 def _to_unit_cube(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
@@ -207,13 +207,13 @@ class WorldBatch:
     primitives: Primitives
     casters: Primitives
     half: Tensor  # (B, P, 3)
-    material: Tensor  # (B, P, ROW)
+    material: Tensor  # (B, P, 29)
     object_id: Tensor  # (B, P)
     texture_salt: Tensor  # (B, P) int32
     painted: Tensor  # (B, P) bool
     slant: Tensor  # (B, 2)
     salt: Tensor  # (B,) int32
-    look: dict[str, Tensor]
+    lighting: dict[str, Tensor]
     cloudy: bool
     any_painted: bool
 
@@ -234,11 +234,12 @@ def stack(worlds: Sequence[World], device: torch.device) -> WorldBatch:
         present[position, :len(world.half)] = True
     shared = {name: pad(name) for name in ("linear", "offset", "quadric", "curved")}
     solid = torch.from_numpy(present).to(device)
-    looks = {name: torch.tensor([getattr(world.look, name) for world in worlds], dtype=torch.float32, device=device)
-             for name in Lighting.__dataclass_fields__}
+    lightings = {name: torch.tensor([getattr(world.lighting, name) for world in worlds], dtype=torch.float32,
+                                    device=device)
+                 for name in Lighting.__dataclass_fields__}
     return WorldBatch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")),
                       pad("half"),
                       pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
                       torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
-                      torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), looks,
-                      any(world.look.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))
+                      torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), lightings,
+                      any(world.lighting.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))

@@ -5,7 +5,7 @@ what is compared is which pixels, never how many. The method under test is the m
 Eq. (4)); `SCORERS` has those that stand against it.
 """
 
-from depthcue.scorers.edges import LUMA, canny_edges, sobel_edges
+from depthcue.scorers.edges import canny_edges, sobel_edges
 from depthcue.scorers.keeping import (
     THRESHOLD,
     DirectSettings,
@@ -23,7 +23,7 @@ from depthcue.scorers.oracles import Judgement, judge, optimise_masks
 from depthcue.scorers.registry import ORACLES, SCORERS, build_scorer
 
 __all__ = [
-    "LUMA", "SCORERS", "ORACLES", "THRESHOLD", "DirectSettings", "Judgement", "ScorerInputs", "Pictures", "Scorer",
+    "SCORERS", "ORACLES", "THRESHOLD", "DirectSettings", "Judgement", "ScorerInputs", "Pictures", "Scorer",
     "binarise",
     "build_scorer", "canny_edges", "judge", "keep_first", "keep_top", "optimise_masks", "rank_pixels", "scale_to_mean",
     "sobel_edges", "sparseness",

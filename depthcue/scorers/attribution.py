@@ -1,16 +1,13 @@
-"""Attributions of summed depth to pixels, by Captum: gradient, SmoothGrad, integrated gradients, occlusion.
+"""Attributions of depth to pixels: gradients and occlusion by Captum, and attention rollout.
 
-What is attributed is the sum of N(I) over all its pixels, in its own unit; a pixel's score is the sum over colours of
-the attribution's size. Hidden means the mean colour here as it does for masks: that is the baseline of integrated
-gradients (Sundararajan et al. 2017) and what covers a window in occlusion (Zeiler and Fergus 2014). SmoothGrad is the
-mean gradient over noisy copies (Smilkov et al. 2017).
+Gradient, SmoothGrad, integrated gradients, occlusion. What is attributed is the sum of N(I) over all its pixels, in its
+own unit; a pixel's score is the sum over colours of the attribution's size. Hidden means the mean colour here as it
+does for masks: that is the baseline of integrated gradients (Sundararajan et al. 2017) and what covers a window in
+occlusion (Zeiler and Fergus 2014). SmoothGrad is the mean gradient over noisy copies (Smilkov et al. 2017).
 
-Gradients through a borrowed depth net, whatever mode the caller measures in.
-
-Attention rollout: which patches the layers of a transformer draw on, all layers taken together.
-
-Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020). A layer passes on half of what it gets by its
-skip connection and half by its attention W, the mean over heads; through all layers that is the product of
+Attention rollout: Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020). A layer passes on half of
+its input by its skip connection and half by its attention W, the mean over heads; through all layers that is the
+product of
 
     A = (W + I) / 2                                                                    sec. 3
 
@@ -44,7 +41,7 @@ def gradients_through(net: DepthNet, rgb: Tensor) -> Iterator[Tensor]:
         yield net.normalise(rgb.clone()).detach()
 
 
-def depth_net_of(means: ScorerInputs, gradients_for: str | None = None) -> DepthNet:
+def depth_net_of(inputs: ScorerInputs, gradients_for: str | None = None) -> DepthNet:
     """The depth net that a method was given.
 
     Args:
@@ -54,11 +51,11 @@ def depth_net_of(means: ScorerInputs, gradients_for: str | None = None) -> Depth
         DepthcueError: it takes gradients, and the net passes none on.
         ValueError: no net was given.
     """
-    if means.depth_net is None:
-        raise ValueError("this way to choose pixels needs the depth net")
+    if inputs.depth_net is None:
+        raise ValueError("this scorer needs the depth net")
     if gradients_for is not None:
-        require_gradients(means.depth_net, gradients_for)
-    return means.depth_net
+        require_gradients(inputs.depth_net, gradients_for)
+    return inputs.depth_net
 
 
 NOISY_COPIES = 16
@@ -74,17 +71,17 @@ AT_ONCE = 16
 Forward = Callable[[Tensor], Tensor]
 
 
-def gradient(means: ScorerInputs) -> Scorer:
+def gradient(inputs: ScorerInputs) -> Scorer:
     """The gradient at the picture itself."""
     captum = _captum()
 
     def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
         return captum.Saliency(forward).attribute(normalised, abs=False)
 
-    return _scored(depth_net_of(means, "gradient"), attribute)
+    return _scored(depth_net_of(inputs, "gradient"), attribute)
 
 
-def smoothgrad(means: ScorerInputs) -> Scorer:
+def smoothgrad(inputs: ScorerInputs) -> Scorer:
     """The mean gradient over noisy copies of the picture."""
     captum = _captum()
 
@@ -92,24 +89,24 @@ def smoothgrad(means: ScorerInputs) -> Scorer:
         tunnel = captum.NoiseTunnel(captum.Saliency(forward))
         # one at a time, so that the noise is the picture's and not its batch's
         return torch.cat([
-            _noisy(tunnel, normalised[row:row + 1], means.seed * 1_000_003 + place)
-            for row, place in enumerate(pictures.places)])
+            _noisy(tunnel, normalised[row:row + 1], inputs.seed * 1_000_003 + index)
+            for row, index in enumerate(pictures.indices)])
 
-    return _scored(depth_net_of(means, "smoothgrad"), attribute)
+    return _scored(depth_net_of(inputs, "smoothgrad"), attribute)
 
 
-def integrated_gradients(means: ScorerInputs) -> Scorer:
-    """Gradients along the path from a picture of the mean colour, times the way."""
+def integrated_gradients(inputs: ScorerInputs) -> Scorer:
+    """Gradients along the path from a picture of the mean colour, times the picture's distance from it."""
     captum = _captum()
 
     def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
         return captum.IntegratedGradients(forward).attribute(
             normalised, baselines=0.0, n_steps=PATH_STEPS, internal_batch_size=max(AT_ONCE, len(normalised)))
 
-    return _scored(depth_net_of(means, "integrated-gradients"), attribute)
+    return _scored(depth_net_of(inputs, "integrated-gradients"), attribute)
 
 
-def occlusion(means: ScorerInputs) -> Scorer:
+def occlusion(inputs: ScorerInputs) -> Scorer:
     """How much the depth changes when a square window is covered, over all windows that hold the pixel."""
     captum = _captum()
 
@@ -120,7 +117,7 @@ def occlusion(means: ScorerInputs) -> Scorer:
             normalised, sliding_window_shapes=(3, side, side), strides=(3, step, step), baselines=0.0,
             perturbations_per_eval=max(AT_ONCE // len(normalised), 1))
 
-    return _scored(depth_net_of(means), attribute)
+    return _scored(depth_net_of(inputs), attribute)
 
 
 def _scored(net: DepthNet, attribute: Callable[[Forward, Tensor, Pictures], Tensor]) -> Scorer:
@@ -157,13 +154,13 @@ def _captum() -> Any:
     return captum.attr
 
 
-def rollout(means: ScorerInputs) -> Scorer:
+def rollout(inputs: ScorerInputs) -> Scorer:
     """How much of each patch is in the last layer's patches, resized to pixels.
 
     Raises:
         DepthcueError: the depth net has no attention that can be rolled out.
     """
-    net = depth_net_of(means)
+    net = depth_net_of(inputs)
     check_attention(net)
 
     def score(pictures: Pictures) -> Tensor:

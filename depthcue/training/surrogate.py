@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.nets import DepthNet, MaskNet, depth_from, see_whole
+from depthcue.nets import DepthNet, MaskNet, depth_from, whole_depth
 from depthcue.nets.units import draw_background, hide
 from depthcue.objective import to_reference_range
 from depthcue.scorers import keep_top, sobel_edges
@@ -42,7 +42,7 @@ def lesson(teacher: DepthNet, general: MaskNet, rgb: Tensor, masked: float, chan
         What the nets take, (B, 3, H, W), and depth (B, 1, h, w) in 0..10 m.
     """
     normalised = teacher.normalise(rgb)
-    whole, units = see_whole(teacher, normalised)
+    whole, units = whole_depth(teacher, normalised)
     hidden = (torch.rand(len(rgb), generator=chance) < masked).nonzero()[:, 0].tolist()
     mask = torch.ones_like(rgb[:, :1])
     for row in hidden:

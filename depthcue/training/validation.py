@@ -22,7 +22,7 @@ import torch
 
 from depthcue.data import NONE, Frames, RgbdBatch, RgbdData, training_batch
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, MaskNet, depth_from, see_whole
+from depthcue.nets import DepthNet, MaskNet, depth_from, whole_depth
 from depthcue.nets.units import Units
 from depthcue.scorers import keep_top
 from depthcue.training.engine import Engine
@@ -150,7 +150,7 @@ class Validation:
             normalised = target.normalise(rgb.contiguous(memory_format=torch.channels_last))
             begun = time.monotonic()
             with torch.no_grad():
-                whole, units = see_whole(target, normalised)
+                whole, units = whole_depth(target, normalised)
             taken_s.append((time.monotonic() - begun) / len(rgb))
             self._views.append((normalised, whole, units))
         self.whole_s = median(taken_s)  # the first batch fills memory

@@ -69,7 +69,7 @@ def test_an_architecture_alone_is_measured_untrained_and_without_a_depth_net(qui
     ("nonsense", None, QUICK, "names no mask net"),
     ("compact-indoor", "nonsense", QUICK, "names no depth net"),
     ("compact-indoor", None, Settings(size=(30, 48)), "multiples of 32"),
-    ("compact-indoor", None, Settings(lam=99.0), "outside the range"),
+    ("compact-indoor", None, Settings(lam=99.0), "lambda must be between"),
 ])
 def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target, settings, complaint):
     with pytest.raises(DepthcueError, match=complaint):

@@ -34,13 +34,13 @@ def test_from_training_to_the_figure(words: list[str], tmp_path: Path, capsys: p
         "depth", "depth+grad", "depth+grad+normal"]
 
 
-@pytest.mark.parametrize(("extra", "said"), [
-    (["--net", "giant"], "giant"), (["--mask-net", "giant"], "giant"), (["--share", "2"], "between 0 and 1"),
+@pytest.mark.parametrize(("extra", "message"), [
+    (["--net", "giant"], "giant"), (["--mask-net", "giant"], "giant"), (["--share", "2"], "above 0 and below 1"),
     (["--size", "50x32"], "multiples of 16"), (["--lambda", "-1"], "above 0")])
 def test_mistakes_are_told_without_a_traceback(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                               extra: list[str], said: str) -> None:
+                                               extra: list[str], message: str) -> None:
     assert main([*words, *extra]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert printed.out == "" and message in printed.err and "Traceback" not in printed.err
     # nothing was trained before the mistake was seen
     assert not list(tmp_path.glob("out/runs/*/*.safetensors"))

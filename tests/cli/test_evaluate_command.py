@@ -87,9 +87,9 @@ def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures
     assert (tmp_path / "out" / "sanity.png").is_file()
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["-w", "dial", "--lambda", "60"], "between 0.5 and 4.5"),
-    (["-w", "two", "--lambda", "3"], "trained for lambda 2 alone"),
+    (["-w", "two", "--lambda", "3"], "--lambda must be 2 for"),
     (["-w", "dial", "-w", "stranger"], "trained for different depth nets"),
     (["-w", "dial", "--fill", "pink"], "mean, black, own-mean, colour, blur, noise"),
     (["-w", "depth"], "--weights a mask net"),
@@ -97,7 +97,7 @@ def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures
 ])
 def test_mistakes_are_told_and_leave_nothing(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                              capsys: pytest.CaptureFixture[str], arguments: list[str],
-                                             said: str) -> None:
+                                             message: str) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     Image.new("RGB", (64, 48)).save(bare / "a.png")
@@ -105,5 +105,5 @@ def test_mistakes_are_told_and_leave_nothing(nets: dict[str, str], pictures: Pat
     data = [] if "--data" in words else ["--data", f"folder:{pictures}"]
     assert main(["evaluate", *words, *data, "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert printed.out == "" and message in printed.err and "Traceback" not in printed.err
     assert not (tmp_path / "out").exists()

@@ -47,15 +47,15 @@ def test_one_finding_in_words(weights: str, tmp_path: Path, capsys: pytest.Captu
     assert json.loads((tmp_path / "out" / "results.json").read_text())["data"][0]["lambda"] == 2
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["--data", "scenes:indoor", "--finding", "shadows"], "edges, objects, far"),
     (["--data", "scenes:indoor", "--limit", "1"], "at least 2"),
     (["--data", "scenes:indoor", "--lambda", "60"], "between 0.5 and 6"),
     (["--data", "scenes:indoor", "--data", "nyu2:somewhere"], "nyu2:somewhere"),
 ])
 def test_mistakes_are_told_without_a_traceback(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                               arguments: list[str], said: str) -> None:
+                                               arguments: list[str], message: str) -> None:
     assert main(["findings", "--weights", weights, "--out", str(tmp_path / "out"), *arguments]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert printed.out == "" and message in printed.err and "Traceback" not in printed.err
     assert not (tmp_path / "out").exists()

@@ -98,7 +98,7 @@ def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, wei
     (["{pictures}", "--backend", "caffe"], "no backend"),
     (["{pictures}", "--device", "tpu"], "no device"),
     (["{pictures}", "--precision", "int2"], "no precision"),
-    (["{pictures}", "--lambda", "77"], "outside the range"),
+    (["{pictures}", "--lambda", "77"], "lambda must be between"),
     (["{pictures}", "--size", "50x50"], "multiples of 16"),
     (["{pictures}", "--keep", "0.2", "--lambda", "2"], "Give either --keep or --lambda"),
     (["{pictures}", "--keep", "20"], "above 0 and below 1"),

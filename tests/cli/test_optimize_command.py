@@ -63,18 +63,19 @@ def test_data_without_a_mask_net(nets: dict[str, str], tmp_path: Path, capsys: p
     assert "nothing hidden" in printed and "Eq. (3)" in printed and "Eq. (4)" not in printed
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    ([], "none were given"), (["PICTURES", "--data", "scenes:indoor"], "both were given"),
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "got neither"), (["PICTURES", "--data", "scenes:indoor"], "got both"),
     (["/nowhere/at/all.png"], "/nowhere/at/all.png"), (["PICTURES", "--lambda", "60"], "between 0.5 and 6"),
-    (["PICTURES", "--learning-rate", "0"], "learning rate"), (["PICTURES", "--opposite", "DEPTH"], "a mask net"),
+    (["PICTURES", "--learning-rate", "0"], "--learning-rate must be above 0, got 0"),
+    (["PICTURES", "--opposite", "DEPTH"], "a mask net"),
 ])
 def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str], arguments: list[str],
-                                               said: str) -> None:
+                                               message: str) -> None:
     names = {"PICTURES": str(pictures), "DEPTH": nets["depth"]}
     out = tmp_path / "out"
     assert main(["optimize", *(names.get(word, word) for word in arguments), "--weights", nets["learned"], "--out",
                  str(out)]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert printed.out == "" and message in printed.err and "Traceback" not in printed.err
     assert not out.exists()

@@ -150,18 +150,18 @@ def test_nets_in_other_forms(form: Callable[[Path], str], tmp_path: Path) -> Non
         assert weight["value"] == pytest.approx(own["profile"][0]["value"], abs=1e-3)
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (["magic"], "position-size"), (["all", "magic"], "magic"), (["--stage", "theatre"], "photographs"),
     (["--stage", "photographs"], "--frames"), (["--objects", "."], "--objects"), (["--horizon", "0.5"], "--horizon"),
     (["--stage", "rendered", "--frames", "."], "--frames"), (["--scenes", "garden"], "garden"),
     (["--beside", "/nowhere"], "--beside"), (["--target", "compact-nowhere"], "compact-nowhere"),
     (["--frames", "/nowhere", "--objects", "/nowhere"], "/nowhere")])
 def test_mistakes_are_told_without_a_traceback(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                               arguments: list[str], said: str) -> None:
+                                               arguments: list[str], message: str) -> None:
     out = tmp_path / "out"
     assert main(["probe", "--target", target, "--out", str(out), *arguments]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and said in printed.err and "Traceback" not in printed.err
+    assert printed.out == "" and message in printed.err and "Traceback" not in printed.err
     assert not (out / "results.json").exists()
 
 

@@ -91,11 +91,11 @@ def test_several_data_sets_give_equal_parts() -> None:
 
 
 def test_an_error_ahead_is_raised_where_batches_are_taken() -> None:
-    seen = []
+    taken = []
     with pytest.raises(DepthcueError, match="cannot read frame"):
         for batch in loader(Numbered(40, broken=7)).batches(0):
-            seen.append(batch)
-    assert len(seen) < 10
+            taken.append(batch)
+    assert len(taken) < 10
     assert not any(thread.name == "batches" for thread in threading.enumerate())
 
 
@@ -112,5 +112,5 @@ def test_without_depth() -> None:
     assert BatchLoader([plain], 4, (8, 8), None, NONE, 0).batch(0).depth_m is None
     with pytest.raises(DepthcueError, match="plain has no depth"):
         BatchLoader([plain], 4, (8, 8), (4, 4), NONE, 0)
-    with pytest.raises(DepthcueError, match="batch of 1"):
+    with pytest.raises(DepthcueError, match="at least 2, a picture from each of 2 data sets, got 1"):
         loader(plain, plain, batch_size=1)

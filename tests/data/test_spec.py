@@ -30,7 +30,7 @@ def test_a_folder_without_the_lists_names_the_list_it_wants(tmp_path: Path) -> N
 
 
 def test_a_limit_below_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DepthcueError, match="limit 0"):
+    with pytest.raises(DepthcueError, match="at least 1, got 0"):
         open_data(f"folder:{tmp_path}", limit=0)
 
 

@@ -159,7 +159,7 @@ def test_no_more_examples_than_images(tmp_path: Path) -> None:
     ({"against": ("mask",)}, "sobel, canny, hed, contrast"),
     ({"against": ("sobel", "object-boundaries")}, "which object"),
     ({"direct": DirectSettings(steps=0)}, "at least 1"),
-    ({"lam": 2.0}, "lambda 4"),
+    ({"lam": 2.0}, "lambda must be 4"),
 ])
 def test_mistakes_say_what_is_allowed(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DepthcueError, match=message):

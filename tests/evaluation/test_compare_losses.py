@@ -138,7 +138,7 @@ def test_stages_are_trained_once_and_gone_on_with(pictures: str, tmp_path: Path)
 def test_mistakes_say_what_is_allowed(pictures: str, tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="no mask net called 'giant'"):
         plan("compact", "giant", None, None, None, None, size=None, backbone="none")
-    with pytest.raises(DepthcueError, match="between 0 and 1"):
+    with pytest.raises(DepthcueError, match="above 0 and below 1, got 1"):
         compare_losses([(LOSSES[0], RedDepth(), RedMask())], ToyData(), tmp_path / "out",
                        CompareLossesSettings(share=1.0))
     with pytest.raises(DepthcueError, match="no images"):

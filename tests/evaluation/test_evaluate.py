@@ -40,9 +40,9 @@ def test_the_table_is_what_the_toys_are_made_of(tmp_path: Path) -> None:
     assert row["lambda"] == 4.0 and row["weights"] == 0
     assert row["mean"] == row["sparseness"] == pytest.approx(RED, abs=1e-6)
     # the mask holds all that the net reads: nothing is lost through it, and all of it through the rest
-    for way in ("soft", "binary"):
-        assert row[way]["truth"]["rmse"] == pytest.approx(0.1, abs=1e-5)
-        assert row[way]["target"]["rmse"] == pytest.approx(0, abs=1e-6)
+    for part in ("soft", "binary"):
+        assert row[part]["truth"]["rmse"] == pytest.approx(0.1, abs=1e-5)
+        assert row[part]["target"]["rmse"] == pytest.approx(0, abs=1e-6)
     assert results["original"]["rmse"] == pytest.approx(0.1, abs=1e-5)
     for against, other in (("target", seen), ("truth", truth)):
         slow = [image_errors([1.0], [depth], [True]) for depth in other]
@@ -62,9 +62,9 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
     assert [row["lambda"] for row in results["table"]] == list(PAPER_LAMBDAS)
     assert results["in_question"] == {"weights": 0, "lambda": 4.0}
     for row in results["table"]:
-        for way in ("soft", "binary", "hidden"):
+        for part in ("soft", "binary", "hidden"):
             for against in ("truth", "target"):
-                measured = row[way][against]
+                measured = row[part][against]
                 assert set(measured) == {name + end for name in ("rmse", *MEANS) for end in ("", "_ci95")}
                 low, high = measured["rmse_ci95"]
                 assert low <= measured["rmse"] <= high
@@ -171,9 +171,9 @@ def test_the_character_of_a_mask(tmp_path: Path) -> None:
 
 def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
     one, many = (_run(tmp_path / str(size), batch_size=size) for size in (1, 4))
-    for way in ("insertion", "deletion"):
-        for method, curve in one["orders"][way].items():
-            assert curve["rmse"] == pytest.approx(many["orders"][way][method]["rmse"], rel=1e-5)
+    for part in ("insertion", "deletion"):
+        for method, curve in one["orders"][part].items():
+            assert curve["rmse"] == pytest.approx(many["orders"][part][method]["rmse"], rel=1e-5)
     for fill, entry in one["fills"].items():
         assert entry["hidden"]["rmse"] == pytest.approx(many["fills"][fill]["hidden"]["rmse"], rel=1e-5)
     for fill, methods in one["under_fills"].items():
@@ -186,8 +186,8 @@ def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
 def test_without_depth_errors_are_to_the_target_alone(tmp_path: Path) -> None:
     results = _run(tmp_path, ToyData(has_depth=False))
     assert results["ground_truth"] is False and results["original"] == {}
-    for way in ("soft", "binary", "hidden"):
-        assert set(results["table"][0][way]) == {"target"}
+    for part in ("soft", "binary", "hidden"):
+        assert set(results["table"][0][part]) == {"target"}
     assert "truth" not in results["table"][0]["soft_minus_original"]
     assert "rmse" not in results["thresholds"][0] and "rmse" not in results["orders"]["insertion"]["mask"]
 
@@ -218,7 +218,7 @@ def test_an_image_without_valid_depth_is_left_out_and_named(tmp_path: Path) -> N
 
 def test_the_table_alone(tmp_path: Path) -> None:
     plain = EvaluateSettings(draws=50)
-    results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.without_closer_look())
+    results = evaluate([RedMask()], RedDepth(), ToyData(2), tmp_path, plain.table_only())
     assert results["thresholds"] == [] and results["fills"] == {} and results["orders"] is None
     assert results["sanity"] is None and len(results["table"]) == 1
     assert results["under_fills"] == {} and results["character"] is None
@@ -251,7 +251,7 @@ class _TooMuch(RedMask):
 
 
 @pytest.mark.parametrize(("arguments", "settings", "message"), [
-    ({}, {"lambdas": (2.0,)}, "lambda 4 alone"),
+    ({}, {"lambdas": (2.0,)}, "lambda must be 4 for"),
     ({"dial": True}, {"lambdas": (1.0, 12.0)}, "between 1 and 10"),
     ({"data": ToyData(has_depth=False)}, {"truth": True}, "no depth to measure against"),
     ({"data": ToyData(unknown=range(6))}, {"truth": True}, "no depth in toy:red is valid"),

@@ -26,10 +26,10 @@ def test_equal_shares_are_compared_under_every_fill(tmp_path: Path) -> None:
     rgb = ToyData().evaluation_batch(range(6)).rgb.double()
     for fill, methods in under.items():
         assert list(methods) == ["mask", "random", "contrast", "sobel"]
-        for place, share in enumerate((0.1, 0.2, 0.5)):
-            through_mask = methods["mask"][place]
+        for index, share in enumerate((0.1, 0.2, 0.5)):
+            through_mask = methods["mask"][index]
             for method, curve in methods.items():
-                entry = curve[place]
+                entry = curve[index]
                 assert entry["sparseness"] == share
                 (low, high), above = entry["to_target_minus_mask_ci95"], entry["to_target_minus_mask"]
                 assert low <= above <= high and (method != "mask" or above == 0)

@@ -27,14 +27,14 @@ def test_curves_of_the_mask_are_those_of_the_red_pixels_one_by_one(tmp_path: Pat
     curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=200))["orders"]
     red = [float(picture[0].max()) for picture in ToyData().evaluation_batch(range(6)).rgb.double()]
     dots = round(RED_SHARE * PIXELS)
-    for way in fills.WAYS:
+    for curve_kind in fills.CURVE_KINDS:
         slow = []
         for share in curves["shares"]:
             first = min(round(share * PIXELS), dots)
-            lost = dots - first if way == "insertion" else first
+            lost = dots - first if curve_kind == "insertion" else first
             # every dot of a picture is equally red and is worth as much of 4 m
             slow.append(rmse_over_images([(4 * value * lost / PIXELS / RED_SHARE) ** 2 for value in red]))
-        entry = curves[way]["mask"]
+        entry = curves[curve_kind]["mask"]
         assert entry["rmse_to_target"] == pytest.approx(slow, rel=1e-4, abs=1e-6)
         assert entry["rmse_to_target_area"] == pytest.approx(area_under(curves["shares"], slow), rel=1e-4)
         low, high = entry["rmse_to_target_area_ci95"]
@@ -50,12 +50,12 @@ def test_an_order_that_knows_the_red_beats_one_that_does_not_both_ways(tmp_path:
             assert curves["insertion"][other][f"{name}_area_minus_mask_ci95"][0] > 0
             assert curves["deletion"][other][f"{name}_area_minus_mask_ci95"][1] < 0
     # a random order shows red in proportion: both its curves are straight, and their areas halves
-    random = [curves[way]["random"]["rmse_to_target_area"] for way in fills.WAYS]
+    random = [curves[curve_kind]["random"]["rmse_to_target_area"] for curve_kind in fills.CURVE_KINDS]
     assert random[0] == pytest.approx(random[1], rel=0.15)
 
 
 def test_both_ends_are_the_whole_picture_and_nothing(tmp_path: Path) -> None:
     curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=50))["orders"]
     for method in ("mask", "sobel", "random"):
-        inserted, deleted = (curves[way][method]["rmse_to_target"] for way in fills.WAYS)
+        inserted, deleted = (curves[curve_kind][method]["rmse_to_target"] for curve_kind in fills.CURVE_KINDS)
         assert inserted[0] == deleted[-1] > 0.1 and inserted[-1] == deleted[0] == 0

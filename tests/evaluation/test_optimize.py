@@ -10,7 +10,7 @@ from PIL import Image
 from toy_nets import SIZE, ToyData
 
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.optimize import Nets, OptimizeSettings, optimize
+from depthcue.evaluation.optimize import OptimizeNets, OptimizeSettings, optimize
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet
 from depthcue.objective import l_dif, mask_objective
 from depthcue.scorers import DirectSettings
@@ -52,10 +52,10 @@ class Lit(ToyData):
         return batch
 
 
-NETS = Nets(RegionDepth(), FixedMask(REGION), FixedMask(1 - REGION))
+NETS = OptimizeNets(RegionDepth(), FixedMask(REGION), FixedMask(1 - REGION))
 
 
-def _run(out: Path, nets: Nets = NETS, data: ToyData | None = None, steps: int = 40, **settings: Any) -> Any:
+def _run(out: Path, nets: OptimizeNets = NETS, data: ToyData | None = None, steps: int = 40, **settings: Any) -> Any:
     return optimize(nets, data or Lit(3), out, OptimizeSettings(
         direct=DirectSettings(steps=steps), batch_size=2, draws=100, **settings))
 
@@ -94,10 +94,10 @@ def test_every_mask_is_left_alone_and_over_its_picture(tmp_path: Path) -> None:
 
 
 def test_without_mask_nets_the_search_stands_alone(tmp_path: Path) -> None:
-    results = _run(tmp_path, Nets(RegionDepth()), Lit(2, has_depth=False), steps=3)
+    results = _run(tmp_path, OptimizeNets(RegionDepth()), Lit(2, has_depth=False), steps=3)
     assert list(results["ways"]) == ["eq3"] and results["lambda"] == 5.0 and results["weights"] is None
     assert results["target"] == {} and "rmse" not in results["ways"]["eq3"]
-    assert _run(tmp_path / "zero", Nets(RegionDepth()), steps=1, lam=0.0)["lambda"] == 0
+    assert _run(tmp_path / "zero", OptimizeNets(RegionDepth()), steps=1, lam=0.0)["lambda"] == 0
 
 
 def test_the_same_seed_gives_the_same_masks(tmp_path: Path) -> None:
@@ -109,12 +109,12 @@ class BlackBox(RegionDepth):
     differentiable = False
 
 
-@pytest.mark.parametrize(("nets", "settings", "said"), [
-    (Nets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda 2 alone"),
-    (Nets(RegionDepth()), {"lam": -1.0}, "from 0 on"), (NETS, {"steps": 0}, "at least 1")])
-def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: Nets, settings: dict[str, Any],
-                                                      said: str) -> None:
-    with pytest.raises(DepthcueError, match=said):
+@pytest.mark.parametrize(("nets", "settings", "message"), [
+    (OptimizeNets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda must be 2 for"),
+    (OptimizeNets(RegionDepth()), {"lam": -1.0}, "at least 0"), (NETS, {"steps": 0}, "at least 1")])
+def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: OptimizeNets, settings: dict[str, Any],
+                                                      message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
         _run(tmp_path, nets, **settings)
     assert not any(tmp_path.iterdir())
 

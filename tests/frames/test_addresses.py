@@ -46,9 +46,9 @@ def test_neither_password_nor_token_is_shown():
     "rtsp:user:secret@host", "rtsp://[secret", "rtsp://user:a/secret@host/x", "rtsp://user:secret?x@host/y",
     "http://host:secret/x*", "rtmp://user:secret@host/%05d.png"])
 def test_an_address_that_is_wrong_is_not_repeated(address):
-    with pytest.raises(DepthcueError) as told:
+    with pytest.raises(DepthcueError) as caught:
         find_inputs([address])
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_outputs_are_not_named_by_secrets():

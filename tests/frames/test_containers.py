@@ -17,20 +17,20 @@ from depthcue.frames import Frame, LiveOptions, VideoSink, VideoSource, find_inp
 
 @pytest.fixture
 def server():
-    """A web server of nothing; `server.asked` lists what it was asked for."""
-    asked: list[str] = []
+    """A web server of nothing; `server.requests` lists what it was asked for."""
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
 
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_error(404)
 
         do_HEAD = do_GET
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.asked = asked
+    running.requests = requests
     threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
     yield running
     running.shutdown()
@@ -65,7 +65,7 @@ def test_a_folder_named_like_an_address_is_read_and_nothing_is_asked_for(server,
         assert len(list(source)) == 12
     with pytest.raises(DepthcueError, match="does not exist"):
         count(path.with_name("y.mp4"))
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("script", [
@@ -84,7 +84,7 @@ def test_a_script_is_refused(server, make_video, tmp_path, monkeypatch, script, 
     monkeypatch.setattr("depthcue.frames.videos._SCRIPTS", (b"\0none",))  # nor does FFmpeg take it
     with pytest.raises(DepthcueError, match="not a video that can be read"):
         count(Path(name))
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("folder", ["run:1", "http:/127.0.0.1:{port}", "a=1,b=2"])
@@ -94,7 +94,7 @@ def test_results_go_to_a_folder_of_any_name(server, tmp_path, monkeypatch, folde
     with VideoSink(path, Fraction(25), (48, 64)) as sink:
         for number in range(3):
             sink.write(np.zeros((48, 64), np.uint8), Frame(None, number, None, ""))
-    assert count(path) == 3 and server.asked == []
+    assert count(path) == 3 and server.requests == []
 
 
 def test_an_address_is_opened_in_any_case():

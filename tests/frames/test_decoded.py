@@ -55,10 +55,10 @@ def test_a_picture_is_its_own_frame():
 def test_a_place_in_time_alone_holds_nothing(make_video):
     frame = first_frame(make_video(count=1))
     assert frame.nbytes > 0
-    place = frame.without_picture()
-    assert (place.index, place.time, place.name, place.nbytes) == (0, frame.time, "000000", 0)
+    timed = frame.without_picture()
+    assert (timed.index, timed.time, timed.name, timed.nbytes) == (0, frame.time, "000000", 0)
     with pytest.raises(ValueError, match="without a picture"):
-        _ = place.rgb
+        _ = timed.rgb
 
 
 @pytest.mark.parametrize("style", STYLES)

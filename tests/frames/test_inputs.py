@@ -316,30 +316,30 @@ def test_a_stream_leaves_out_the_same_as_a_list(tmp_path, caplog, out):
     def found(find):
         skipped = []
         inputs = list(find([str(tmp_path)], tmp_path / out, on_skip=lambda path, why: skipped.append((path, why))))
-        told = caplog.text.count("left out 1 file")
+        reports = caplog.text.count("left out 1 file")
         caplog.clear()
-        return inputs, sorted(skipped), told
+        return inputs, sorted(skipped), reports
 
     assert found(stream_inputs) == found(find_inputs)
     assert len(found(stream_inputs)[0]) == {"": 6, "deep": 7, "nowhere": 10}[out]
 
 
 def test_a_stream_gives_its_first_before_it_has_seen_the_rest(tree, monkeypatch):
-    looked = []
+    listed = []
     scan = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scan(folder))
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(folder) or scan(folder))
     stream = stream_inputs([str(tree)])
-    assert next(stream).name == "F2" and looked == [tree]
-    assert [each.name for each in stream] == ["f9", "f10", "walk/clip", "walk/deep/f1"] and len(looked) == 3
+    assert next(stream).name == "F2" and listed == [tree]
+    assert [each.name for each in stream] == ["f9", "f10", "walk/clip", "walk/deep/f1"] and len(listed) == 3
 
 
 def test_a_stream_tells_what_gives_nothing(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DepthcueError, match="holds no picture"):
         list(stream_inputs([str(tmp_path)]))
-    told = []
-    assert list(stream_inputs([str(tmp_path)], on_error=lambda source, error: told.append(source))) == []
-    assert told == [str(tmp_path)]
+    reports = []
+    assert list(stream_inputs([str(tmp_path)], on_error=lambda source, error: reports.append(source))) == []
+    assert reports == [str(tmp_path)]
 
 
 def test_folders_that_differ_by_case_alone_in_a_stream(tmp_path):
@@ -356,13 +356,13 @@ def test_depth_maps_beside_photographs_are_left_out_and_named(tmp_path: Path, ca
                        ("depth_of_field.png", "RGB"), ("x_ray.png", "I;16")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new(mode, (4, 4)).save(root / name)
-    told: list[tuple[str, str]] = []
+    reports: list[tuple[str, str]] = []
     for find in (find_inputs, lambda sources, **more: list(stream_inputs(sources, **more))):
-        told.clear()
-        found = find([str(root)], on_skip=lambda name, why: told.append((Path(name).name, why)))
+        reports.clear()
+        found = find([str(root)], on_skip=lambda name, why: reports.append((Path(name).name, why)))
         assert {each.path.relative_to(root).as_posix() for each in found} == {
             "color/0001.png", "depth_of_field.png", "x_ray.png"}
-        assert sorted(name for name, _ in told) == ["0001.png", "a_depth.tif"]
+        assert sorted(name for name, _ in reports) == ["0001.png", "a_depth.tif"]
     assert "depth maps are no photographs" in caplog.text
     # one that the user names is what the user wants
     assert len(find_inputs([str(root / "a_depth.tif")])) == 1

@@ -56,13 +56,14 @@ def test_times_are_those_of_arrival_and_never_repeat(camera):
 
 def test_a_stream_that_stalls_is_an_error_after_the_time_given_and_not_before(camera):
     got = []
-    with opened(camera, stall_s=0.6) as frames, pytest.raises(DepthcueError, match="no frame for 0.6 seconds") as told:
+    with opened(camera, stall_s=0.6) as frames, pytest.raises(DepthcueError,
+                                                              match="no frame for 0.6 seconds") as caught:
         for frame in frames:
             got.append(frame.arrived)
             if len(got) == 5:
                 camera.stalled.set()
     assert len(got) >= 5 and 0.6 <= time.monotonic() - got[-1] < 3
-    assert camera.url() in told.value.message and "--stall-timeout" in told.value.hint
+    assert camera.url() in caught.value.message and "--stall-timeout" in caught.value.hint
 
 
 def test_a_stall_within_the_time_is_waited_for(camera):
@@ -88,12 +89,13 @@ def test_a_connection_that_breaks_off_is_opened_again_and_said(camera, caplog):
 
 def test_a_camera_that_vanishes_is_an_error_after_all_that_came(camera):
     got = []
-    with opened(camera, stall_s=0.8) as frames, pytest.raises(DepthcueError, match="no frame for 0.8 seconds") as told:
+    with opened(camera, stall_s=0.8) as frames, pytest.raises(DepthcueError,
+                                                              match="no frame for 0.8 seconds") as caught:
         for frame in frames:
             got.append(frame)
             if len(got) == 3:
                 camera.vanish()
-    assert len(got) >= 3 and "refused" in told.value.message
+    assert len(got) >= 3 and "refused" in caught.value.message
 
 
 def test_an_address_where_nothing_is_fails_at_once(camera):

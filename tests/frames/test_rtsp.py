@@ -89,6 +89,6 @@ def test_frames_come_from_an_rtsp_camera(address):
 
 def test_nobody_there_is_told_without_the_password(address):
     (source,) = find_inputs([address.replace(address.split(":")[-1], "1/live")])
-    with pytest.raises(DepthcueError, match="cannot be opened: Connection refused") as told, open_input(source):
+    with pytest.raises(DepthcueError, match="cannot be opened: Connection refused") as caught, open_input(source):
         pass
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)

@@ -26,8 +26,8 @@ def whole(shares: np.ndarray, bits: int) -> np.ndarray:
 
 def packed(values: np.ndarray, bits: int) -> bytes:
     """Rows of numbers of some bits each, each row filled up to a byte."""
-    places = (values[..., None] >> np.arange(bits - 1, -1, -1)) & 1  # (H, W, bits)
-    return np.packbits(places.reshape(len(values), -1).astype(np.uint8), axis=1).tobytes()
+    bits_of = (values[..., None] >> np.arange(bits - 1, -1, -1)) & 1  # (H, W, bits)
+    return np.packbits(bits_of.reshape(len(values), -1).astype(np.uint8), axis=1).tobytes()
 
 
 def write(path: Path, values: np.ndarray, **options: object) -> Path:

@@ -43,15 +43,16 @@ def test_weights_are_found_in_what_they_are_wrapped_in(wrap: Callable[[State], A
     assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
 
 
-@pytest.mark.parametrize(("content", "said"), [(PAGE, "web page"), (b"\xef\xbb\xbf<?xml version='1.0'?>", "web page"),
-                                               (POINTER, "Git LFS")])
+@pytest.mark.parametrize(("content", "message"), [(PAGE, "web page"),
+                                                  (b"\xef\xbb\xbf<?xml version='1.0'?>", "web page"),
+                                                  (POINTER, "Git LFS")])
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "drn22:net.pth", "net.onnx"])
-def test_what_a_download_left_is_named(content: bytes, said: str, name: str, tmp_path: Path,
+def test_what_a_download_left_is_named(content: bytes, message: str, name: str, tmp_path: Path,
                                        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name.rpartition(":")[2]).write_bytes(content)
     for load in (load_mask_net, load_depth_net)[:1 + name.endswith(".onnx")]:
-        with pytest.raises(DepthcueError, match=said):
+        with pytest.raises(DepthcueError, match=message):
             load(name)
 
 

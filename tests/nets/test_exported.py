@@ -29,7 +29,7 @@ def rgb():
     return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 3, 40, 24), dtype=np.uint8)) / 255.0
 
 
-def said_to_be_in_bf16(graph, folder):
+def card_in_bf16(graph, folder):
     """A copy whose card says what that of a bfloat16 graph says."""
     copied = folder / graph.name
     copied.write_bytes(graph.read_bytes())
@@ -82,7 +82,7 @@ def test_what_is_no_mask_graph_is_told(pair, tmp_path):
         load_mask_net("hf:some/depth-net")
 
 
-@pytest.mark.parametrize(("place", "load"), [(0, load_mask_net), (1, load_depth_net)])
-def test_a_graph_that_no_cpu_computes_is_told(pair, place, load, tmp_path):
+@pytest.mark.parametrize(("number", "load"), [(0, load_mask_net), (1, load_depth_net)])
+def test_a_graph_that_no_cpu_computes_is_told(pair, number, load, tmp_path):
     with pytest.raises(DepthcueError, match="computes in bf16, for which ONNX Runtime has no kernels on a CPU"):
-        load(said_to_be_in_bf16(pair[place], tmp_path))
+        load(card_in_bf16(pair[number], tmp_path))

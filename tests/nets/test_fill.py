@@ -24,18 +24,18 @@ def test_the_mean_colour_is_the_product_of_the_paper(rgb: torch.Tensor, generato
 def test_seen_pixels_stay_and_hidden_ones_tell_nothing_of_themselves(fill: str, rgb: torch.Tensor) -> None:
     mask = (torch.arange(48) < 20).float().expand(2, 1, 32, 48)
     normalised = NET.normalise(rgb)
-    seen = hide(normalised, mask, background(fill, NET, normalised))
-    assert torch.equal(seen[..., :20], normalised[..., :20])
+    answer = hide(normalised, mask, background(fill, NET, normalised))
+    assert torch.equal(answer[..., :20], normalised[..., :20])
     if fill not in ("blur", "own-mean"):  # made of all pixels, hidden ones too
         other = NET.normalise(torch.where(mask > 0, rgb, 1 - rgb))
-        assert torch.equal(seen, hide(other, mask, background(fill, NET, other)))
+        assert torch.equal(answer, hide(other, mask, background(fill, NET, other)))
 
 
 def test_black_is_black(rgb: torch.Tensor) -> None:
     normalised = NET.normalise(rgb)
-    seen = hide(normalised, torch.zeros(2, 1, 32, 48), background("black", NET, normalised))
+    answer = hide(normalised, torch.zeros(2, 1, 32, 48), background("black", NET, normalised))
     # normalising and back rounds in float32
-    assert torch.allclose(seen, NET.normalise(torch.zeros_like(rgb)), atol=1e-6)
+    assert torch.allclose(answer, NET.normalise(torch.zeros_like(rgb)), atol=1e-6)
 
 
 def test_own_mean_is_the_mean_colour_of_each_picture(rgb: torch.Tensor) -> None:
@@ -48,7 +48,7 @@ def test_own_mean_is_the_mean_colour_of_each_picture(rgb: torch.Tensor) -> None:
 
 def test_colours_are_drawn_in_rgb_and_belong_to_the_picture_not_to_its_batch(rgb: torch.Tensor) -> None:
     normalised = NET.normalise(rgb)
-    shown, alone, other = (background("colour", NET, pictures, seed, places) for pictures, seed, places in (
+    shown, alone, other = (background("colour", NET, pictures, seed, indices) for pictures, seed, indices in (
         (normalised, 0, [4, 9]), (normalised[1:], 0, [9]), (normalised[1:], 1, [9])))
     assert shown is not None and alone is not None and other is not None
     assert shown.shape == (2, 3, 1, 1)

@@ -70,8 +70,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 
 def test_a_module_says_what_it_is(here: str) -> None:
     net = load_depth_net(f"python:{here}:net")
-    said = net.description
-    assert (said.predicts, said.relative, said.height, said.width, said.multiple, said.licence) == (
+    message = net.description
+    assert (message.predicts, message.relative, message.height, message.width, message.multiple, message.licence) == (
         INVERSE_DEPTH, True, 32, 48, 8, "mine")
     assert not any(module.training for module in net.modules())
     assert len(net.card["sha256"]) == 64 and net.differentiable
@@ -97,13 +97,13 @@ def test_what_nobody_says_is_assumed_aloud(here: str, caplog: pytest.LogCaptureF
     assert (net.description.height, net.description.multiple) == (384, 32)
 
 
-@pytest.mark.parametrize(("spec", "said"), [
+@pytest.mark.parametrize(("spec", "message"), [
     ("python:HERE", "does not say which function"),
     ("python:gone.away:net", "no module gone.away"),
     ("python:HERE:gone", "has no function gone"),
     ("python:HERE:nothing", "returned a int"),
     ("python:HERE:failing", r"RuntimeError: no such file: weights.pt \(.*HERE.py, line \d+\)"),
-    ("python:HERE:net,colour=red", "nothing called 'colour' can be said"),
+    ("python:HERE:net,colour=red", "no property called 'colour'"),
     ("python:HERE:net,predicts=distance", "predicts='distance': one of metric, inverse, disparity"),
     ("python:HERE:net,size=50x50", "cannot work at 50x50: it wants multiples of 8"),
     ("python:HERE:function,output=disparity", "no output 'disparity': it gives a dictionary of features, depth"),
@@ -113,8 +113,8 @@ def test_what_nobody_says_is_assumed_aloud(here: str, caplog: pytest.LogCaptureF
     ("onnx:gone.onnx", "no graph at gone.onnx"),
     ("elsewhere:net", "names no depth net(.|\n)*python:package.module:factory"),
 ])
-def test_mistakes_in_specs_are_told(here: str, spec: str, said: str) -> None:
-    with pytest.raises(DepthcueError, match=said.replace("HERE", here)):
+def test_mistakes_in_specs_are_told(here: str, spec: str, message: str) -> None:
+    with pytest.raises(DepthcueError, match=message.replace("HERE", here)):
         load_depth_net(spec.replace("HERE", here))
 
 
@@ -173,9 +173,9 @@ def write_graph(path: Path, sides: list[object], batch: object, layout: str = "N
 def test_a_foreign_graph(tmp_path: Path, sides: list[object], batch: object, layout: str, dtype: int) -> None:
     path = tmp_path / "green.onnx"
     write_graph(path, sides, batch, layout, dtype)
-    said = {"predicts": "metric", "mean": [0, 0, 0], "std": [1, 1, 1]} | (
+    message = {"predicts": "metric", "mean": [0, 0, 0], "std": [1, 1, 1]} | (
         {"size": "48x32", "multiple": 8} if sides == ["h", "w"] else {})
-    path.with_suffix(".json").write_text(json.dumps(said))
+    path.with_suffix(".json").write_text(json.dumps(message))
     net = load_depth_net(f"onnx:{path}")
     # 8 bits pass no gradients
     assert net.differentiable == (dtype == TensorProto.FLOAT)
@@ -211,7 +211,7 @@ def test_a_graph_that_names_none_of_its_axes(tmp_path: Path, layout: str, stated
 def test_colours_that_nobody_states_are_assumed_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "green.onnx"
     write_graph(path, [32, 48], 1)
-    assert load_depth_net(f"onnx:{path},takes=rgb").said.takes == "rgb"  # type: ignore[attr-defined]
+    assert load_depth_net(f"onnx:{path},takes=rgb").stated.takes == "rgb"  # type: ignore[attr-defined]
     assert "colours" not in caplog.text
     load_depth_net(f"onnx:{path}")
     assert "does not say what colours it takes; taken as normalised" in caplog.text
@@ -300,7 +300,7 @@ def test_a_path_that_is_there_wins_over_what_it_looks_like(tmp_path, monkeypatch
 def test_a_path_that_is_not_there_is_named_whole(tmp_path):
     with pytest.raises(DepthcueError, match=r"no graph at .*lr=0\.1,bs=32/net\.onnx"):
         load_depth_net(f"onnx:{tmp_path}/lr=0.1,bs=32/net.onnx,size=96x64")
-    with pytest.raises(DepthcueError, match="nothing called 'bs'"):
+    with pytest.raises(DepthcueError, match="no property called 'bs'"):
         load_depth_net("onnx:net.onnx,bs=32")
 
 

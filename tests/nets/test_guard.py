@@ -60,7 +60,7 @@ def broken(at: Tensor) -> Tensor:
     return torch.where(depth(at) > depth(at).mean(), torch.nan, depth(at))
 
 
-@pytest.mark.parametrize(("body", "said"), [
+@pytest.mark.parametrize(("body", "message"), [
     (lambda rgb: depth(rgb).flatten(1), r"answers with a tensor of shape \(2, 3072\)"),
     (lambda rgb: rgb + 1, r"answers with a tensor of shape \(2, 3, 48, 64\)"),
     (lambda rgb: depth(rgb).numpy(), "answers with a ndarray"),
@@ -76,8 +76,8 @@ def broken(at: Tensor) -> Tensor:
     (InTrainMode(), r"when another is in its batch(.|\n)*still in train mode(.|\n)*norm \(BatchNorm2d\)"),
     (lambda rgb: rgb @ rgb, "fails on a picture of shape(.|\n)*RuntimeError(.|\n)*size=WxH"),
 ])
-def test_what_is_wrong_is_said(body: Callable[[Tensor], object], said: str) -> None:
-    with pytest.raises(DepthcueError, match=said):
+def test_what_is_wrong_is_said(body: Callable[[Tensor], object], message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
         check_depth_net(opened(body), "mine")
 
 

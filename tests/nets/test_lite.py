@@ -41,8 +41,8 @@ def test_imagenet_weights_take_pictures_normalised_by_any_mean_and_deviation() -
     for value in source.values():
         if value.is_floating_point():
             value.copy_(0.02 * torch.rand(value.shape, generator=generator) + 0.01)
-    published = {"_conv_stem.weight" if place == 0 else f"tensor {place}": value
-                 for place, value in enumerate(source.values())} | {"_fc.weight": torch.zeros(1)}
+    published = {"_conv_stem.weight" if index == 0 else f"tensor {index}": value
+                 for index, value in enumerate(source.values())} | {"_fc.weight": torch.zeros(1)}
     rgb = torch.rand(1, 3, 64, 64, generator=generator)
     stems = []
     for mean, std in (((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)), ((127 / 255,) * 3, (128 / 255,) * 3)):

@@ -59,10 +59,10 @@ def test_half_a_sigmoid_is_a_known_depth() -> None:
     torch.testing.assert_close(depth_m, torch.full((1, 1, 64, 64), 5.4 / 5.005))
 
 
-def write_folder(net: DepthNet, folder: Path, **said: object) -> Path:
+def write_folder(net: DepthNet, folder: Path, **message: object) -> Path:
     """The two files as the release has them: the encoder's with the classifier's head and some plain values."""
     folder.mkdir()
-    parts: dict[str, dict[str, object]] = {"encoder": {"encoder.fc.weight": torch.zeros(1000, 512), **said},
+    parts: dict[str, dict[str, object]] = {"encoder": {"encoder.fc.weight": torch.zeros(1000, 512), **message},
                                            "decoder": {}}
     for key, value in net.state_dict().items():
         parts[key.split(".")[0]][key] = value

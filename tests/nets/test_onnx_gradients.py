@@ -257,9 +257,9 @@ def test_a_vision_transformer(tmp_path: Path) -> None:
 
     torch.onnx.export(Bare().eval(), (torch.zeros(2, 3, 56, 70),), tmp_path / "tiny.onnx", input_names=[PICTURE],
                       dynamic_shapes=({0: torch.export.Dim("batch")},), dynamo=True, verbose=False)
-    said = net.description
+    message = net.description
     graph = opened(f"onnx:{tmp_path / 'tiny.onnx'},predicts=inverse,relative=yes,takes=normalised,mean="
-                   f"{'/'.join(map(str, said.mean))},std={'/'.join(map(str, said.std))}")
+                   f"{'/'.join(map(str, message.mean))},std={'/'.join(map(str, message.std))}")
     assert graph.differentiable and graph.fixed
     normalised = torch.rand(3, 3, 56, 70, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(graph(normalised), net(normalised), rtol=1e-3, atol=1e-3)

@@ -39,8 +39,8 @@ def test_every_net_looks_like_itself_and_like_nothing_else(name: str, kind: str)
 def test_released_layouts_are_ours_tensor_by_tensor(shared_data: Path, file: str, name: str, kind: str) -> None:
     layout = json.loads((shared_data / "official" / f"{file}_keys.json").read_text())
     released = modern_keys({key: torch.empty(shape, device="meta") for key, shape in layout["tensors"].items()})
-    told = recognise(released)
-    assert told is not None and (told.name, told.kind) == (name, kind)
+    found = recognise(released)
+    assert found is not None and (found.name, found.kind) == (name, kind)
     ours = {key: value.shape for key, value in layout_of(name, kind).items() if not key.endswith("num_batches_tracked")}
     assert {key: value.shape for key, value in released.items()} == ours
     counted = sum(shape.numel() for key, shape in ours.items() if "running_" not in key)
@@ -183,17 +183,17 @@ def test_two_nets_in_one_file_are_not_chosen_between(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "net.onnx", "net"])
-@pytest.mark.parametrize(("content", "said"), [
+@pytest.mark.parametrize(("content", "fragment"), [
     ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 105\n",
      "pointer of Git LFS(.|\n)*git lfs pull"),
     ("\n <!doctype html><html lang='en'>", r"a web page \(HTML\)(.|\n)*Download it again"),
     ('{"error": "Repository not found"}', "JSON where weights are wanted; it begins(.|\n)*Repository not found"),
     ("Entry not found", "plain text where weights are wanted(.|\n)*Download it again"),
     ("", "is empty(.|\n)*Download it again")])
-def test_downloads_that_went_wrong_are_told_as_such(name: str, content: str, said: str, tmp_path: Path) -> None:
+def test_downloads_that_went_wrong_are_told_as_such(name: str, content: str, fragment: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
     for spec in (f"{tmp_path / name}", *([] if name.endswith("onnx") else [f"compact:{tmp_path / name}"])):
-        with pytest.raises(DepthcueError, match=said):
+        with pytest.raises(DepthcueError, match=fragment):
             load_depth_net(spec)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from depthcue.nets.lite import normalised_to, seen_binary, standardised, threshold
+from depthcue.nets.lite import normalised_to, standardised, straight_through, threshold
 
 
 def scores(seed: int = 0) -> torch.Tensor:
@@ -40,15 +40,15 @@ def test_the_gradient_is_that_of_the_exact_threshold() -> None:
     known = scores().requires_grad_()
     (normalised_to(known, share, 0.7) * weight).sum().backward()
     step = 1e-3
-    for place in ((0, 0, 2, 3), (1, 0, 5, 0)):
+    for pixel in ((0, 0, 2, 3), (1, 0, 5, 0)):
         changed = []
         for sign in (1, -1):
             moved = scores()
-            moved[place] += sign * step
-            changed.append(solved(moved, place[0]))
+            moved[pixel] += sign * step
+            changed.append(solved(moved, pixel[0]))
         slope = (changed[0] - changed[1]) / (2 * step)
         assert known.grad is not None
-        torch.testing.assert_close(known.grad[place].item(), slope, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(known.grad[pixel].item(), slope, rtol=1e-3, atol=1e-4)
 
 
 def test_raising_every_score_changes_nothing() -> None:
@@ -59,11 +59,11 @@ def test_raising_every_score_changes_nothing() -> None:
     torch.testing.assert_close(known.grad.sum(dim=(1, 2, 3)), torch.zeros(2, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
-def test_seen_binary_is_0_and_1_with_the_gradient_of_the_soft_mask() -> None:
+def test_straight_through_is_0_and_1_with_the_gradient_of_the_soft_mask() -> None:
     share = torch.tensor([0.25, 0.5], dtype=torch.float64)
     soft, hard = scores().requires_grad_(), scores().requires_grad_()
     (normalised_to(soft, share) * scores(1)).sum().backward()
-    binary = seen_binary(normalised_to(hard, share))
+    binary = straight_through(normalised_to(hard, share))
     (binary * scores(1)).sum().backward()
     assert set(binary.detach().round(decimals=9).unique().tolist()) <= {0.0, 1.0}
     torch.testing.assert_close(hard.grad, soft.grad)

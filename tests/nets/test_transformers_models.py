@@ -127,20 +127,20 @@ def test_depth_pro_sees_through_the_lens_it_finds(tmp_path: Path, generator: tor
     assert float(answer.field_of_view.mean()) == pytest.approx(60, abs=15)
 
 
-@pytest.mark.parametrize(("name", "make", "said", "far_m", "size"), [
+@pytest.mark.parametrize(("name", "make", "message", "far_m", "size"), [
     ("glpn-kitti", glpn, "", 80.0, (352, 1216)), ("glpn-kitti", glpn, ",max_depth_m=10", 10.0, (480, 640)),
     ("glpn-roads", lambda: glpn(80), "", 80.0, (352, 1216)),
     ("dpt-dinov2-small-kitti", dpt_dinov2, "", 80.0, (350, 1218)),
     ("dpt-dinov2-small-nyu", dpt_dinov2, "", 10.0, (476, 644)),
 ])
 def test_models_of_roads_see_as_far_as_roads_go(
-        name: str, make: Callable[[], tuple[nn.Module, Any]], said: str, far_m: float, size: tuple[int, int],
+        name: str, make: Callable[[], tuple[nn.Module, Any]], message: str, far_m: float, size: tuple[int, int],
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # at their full sizes the guard would be all of the time these tests take
     monkeypatch.setattr("depthcue.nets.catalog.check_depth_net", lambda *_: None)
     made = make()
     spec = save(tmp_path / "kitti is only above" / name, made)
-    net = load_depth_net(spec + said)
+    net = load_depth_net(spec + message)
     assert net.description.max_depth_m == far_m
     assert (net.description.height, net.description.width) == size
     taken = torch.rand(1, 3, 64, 70 if make is dpt_dinov2 else 64)
@@ -149,7 +149,7 @@ def test_models_of_roads_see_as_far_as_roads_go(
         own = made[0].eval()(taken).predicted_depth
         found = net.body(taken)["predicted_depth"]  # type: ignore[attr-defined, operator]
     # a GLPN scales what it predicts by its range, which its published conversion left at 10
-    torch.testing.assert_close(found, own * (8 if name == "glpn-kitti" and not said else 1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, own * (8 if name == "glpn-kitti" and not message else 1), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("processing", [
@@ -203,7 +203,7 @@ def test_weights_of_16_bits_compute_in_32(dtype: torch.dtype, tmp_path: Path) ->
     assert net(torch.zeros(1, 3, 56, 56)).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("config", "said"), [
+@pytest.mark.parametrize(("config", "message"), [
     ({"model_type": "bert"}, "bert are no depth models"),
     ({"model_type": "chmv2"}, "how high trees are"),
     ({"model_type": "no-such-family"}, "cannot read the configuration"),
@@ -213,12 +213,12 @@ def test_weights_of_16_bits_compute_in_32(dtype: torch.dtype, tmp_path: Path) ->
     ({"model_type": "dpt", "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}, "quantised"),
     ({"model_type": "depth_pro", "use_fov_model": False}, "without its field-of-view part(.|\n)*Python function"),
 ], ids=["no depth", "canopies", "unknown", "own code", "own code beside", "quantised", "no lens"])
-def test_a_model_that_cannot_be_used_says_why_before_its_weights_are_read(config: dict[str, Any], said: str,
+def test_a_model_that_cannot_be_used_says_why_before_its_weights_are_read(config: dict[str, Any], message: str,
                                                                           tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(b"\x00 no weights at all")
     (tmp_path / "code.py").write_text("raise SystemExit('code of the repository was run')")
-    with pytest.raises(DepthcueError, match=said):
+    with pytest.raises(DepthcueError, match=message):
         load_depth_net(f"hf:{tmp_path}")
 
 
@@ -237,9 +237,9 @@ def test_a_pickle_is_not_run(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for place in ("./nothere", "nothere/", "/nowhere/at/all", "a/b/c", "../nothere", "~/no-such-model"):
-        with pytest.raises(DepthcueError, match=f"there is no folder {place}"):
-            load_depth_net(f"hf:{place}")
+    for location in ("./nothere", "nothere/", "/nowhere/at/all", "a/b/c", "../nothere", "~/no-such-model"):
+        with pytest.raises(DepthcueError, match=f"there is no folder {location}"):
+            load_depth_net(f"hf:{location}")
     with pytest.raises(DepthcueError, match="has no config.json"):
         load_depth_net(f"hf:{tmp_path}")
     spec = save(tmp_path / "dpt", dpt())
@@ -286,17 +286,17 @@ def test_transformers_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.
         load_depth_net(f"hf:{tmp_path}")
 
 
-@pytest.mark.parametrize(("content", "said"), [
+@pytest.mark.parametrize(("content", "message"), [
     (b"\x80\x02cposix\nsystem\nq\x00X\x0b\x00\x00\x00touch it-ranq\x01\x85q\x02Rq\x03.",
      "cannot load|nothing was run"),
     (b"\x80\x02", "cannot load"), (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS")])
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
-def test_weights_that_are_none_are_a_mistake_of_the_file(name: str, content: bytes, said: str, tmp_path: Path,
+def test_weights_that_are_none_are_a_mistake_of_the_file(name: str, content: bytes, message: str, tmp_path: Path,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     spec = save(tmp_path / "model", depth_anything())
     (tmp_path / "model" / "model.safetensors").unlink()
     (tmp_path / "model" / name).write_bytes(content)
-    with pytest.raises(DepthcueError, match=said):
+    with pytest.raises(DepthcueError, match=message):
         load_depth_net(spec)
     assert not (tmp_path / "it-ran").exists()

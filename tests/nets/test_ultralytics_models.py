@@ -50,11 +50,11 @@ def test_calibration_and_log_depth_are_undone_in_the_answer(tmp_path: Path) -> N
     taken = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     made.half().float()
     head: Any = made.model[-1]  # type: ignore[index]
-    seen: list[torch.Tensor] = []
-    head.head.register_forward_hook(lambda *given: seen.append(given[2]))
+    answer: list[torch.Tensor] = []
+    head.head.register_forward_hook(lambda *given: answer.append(given[2]))
     with torch.no_grad():
         made(taken)
-        quarter = torch.exp(float(head.cal_a) * seen[0].clamp(-4, 5) + float(head.cal_b))
+        quarter = torch.exp(float(head.cal_a) * answer[0].clamp(-4, 5) + float(head.cal_b))
         expected = torch.nn.functional.interpolate(quarter, size=(64, 96), mode="bilinear", align_corners=True)
         torch.testing.assert_close(net.body(taken), expected, atol=1e-4, rtol=1e-4)  # type: ignore[operator]
 
@@ -98,24 +98,25 @@ def test_descriptions_are_not_evaluated(tmp_path: Path) -> None:
         load_depth_net(f"ultralytics:{tmp_path / 'evil-depth.yaml'}")
 
 
-@pytest.mark.parametrize(("place", "said"), [
+@pytest.mark.parametrize(("location", "message"), [
     ("gone.pt", "there is no file gone.pt"), ("gone-depth.yaml", "knows no model description"),
     ("yolo26n.yaml", "is no depth model of Ultralytics: its last layer is Detect"),
     ("https://example.org/yolo26n-depth.yaml", "is an address"), ("page.pt", "is a web page"),
     ("detect.pt", "its last layer is Detect"), ("model.onnx", "does not end in .pt(.|\n)*onnx:FILE"),
     ("pruned.pt", "do not fit its own description")])
-def test_what_is_no_depth_model_is_told(place: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_depth_model_is_told(location: str, message: str, tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("page.pt").write_text("<!DOCTYPE html><html>")
     Path("model.onnx").write_bytes(b"\x08\x07\x12")
-    if place == "detect.pt":
-        save(Path(place), model("detect"))
-    if place == "pruned.pt":
+    if location == "detect.pt":
+        save(Path(location), model("detect"))
+    if location == "pruned.pt":
         made = model()
         made.model[0] = torch.nn.Identity()  # type: ignore[index, operator]
-        save(Path(place), made)
-    with pytest.raises(DepthcueError, match=said):
-        load_depth_net(f"ultralytics:{place}")
+        save(Path(location), made)
+    with pytest.raises(DepthcueError, match=message):
+        load_depth_net(f"ultralytics:{location}")
 
 
 def test_ultralytics_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from depthcue.nets import DepthDescription, DepthNet, depth_from, see_whole
+from depthcue.nets import DepthDescription, DepthNet, depth_from, whole_depth
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.nets.units import OWN_DEVIATION, OWN_FAR, OWN_MEDIAN, aligned_units, own_units
 from depthcue.objective import l_dif
@@ -65,12 +65,12 @@ def test_own_units_of_inverse_depth_turn_it_round_and_end(picture: Tensor) -> No
 def test_a_changed_scale_counts_as_change(picture: Tensor) -> None:
     """Half of the red hidden everywhere: nothing but scale, and yet not the same depth."""
     net = Red(predicts=METRIC_DEPTH, relative=True)
-    whole, units = see_whole(net, picture)
+    whole, units = whole_depth(net, picture)
     half = torch.full((2, 1, *SIZE), 0.5)
-    seen = depth_from(net, picture, half, units=units)
-    assert float(l_dif(seen, whole)) > float(l_dif(whole, whole)) + 0.1
+    answer = depth_from(net, picture, half, units=units)
+    assert float(l_dif(answer, whole)) > float(l_dif(whole, whole)) + 0.1
     # who gives no units gets the same
-    torch.testing.assert_close(depth_from(net, picture, half), seen)
+    torch.testing.assert_close(depth_from(net, picture, half), answer)
     torch.testing.assert_close(depth_from(net, picture), whole)
 
 
@@ -86,7 +86,7 @@ def test_units_pass_gradients_to_the_mask_and_none_to_the_units(picture: Tensor)
 
 def test_absolute_nets_have_no_units(picture: Tensor) -> None:
     net = Red(predicts=INVERSE_DEPTH)
-    whole, units = see_whole(net, picture)
+    whole, units = whole_depth(net, picture)
     assert units is None
     torch.testing.assert_close(whole, 1 / picture[:, :1])
 
@@ -126,12 +126,12 @@ def test_alignment_is_the_least_squares_of_valid_pixels(predicts: str, shift_unk
 def test_a_net_that_is_right_up_to_scale_and_shift_is_right_when_aligned(predicts: str, scale: float, shift: float,
                                                                          generator: torch.Generator) -> None:
     depth_m = 1 + 8 * torch.rand(2, 1, *SIZE, generator=generator)
-    seen = 1 / depth_m if predicts == INVERSE_DEPTH else depth_m
-    prediction = scale * seen + shift
+    answer = 1 / depth_m if predicts == INVERSE_DEPTH else depth_m
+    prediction = scale * answer + shift
     units = aligned_units(relative(predicts), prediction, depth_m, None, far_m=80.0)
     torch.testing.assert_close(units.to_depth(prediction), depth_m, atol=1e-3, rtol=1e-3)
     # the same units make a prediction with half the inverse depth, or depth, wrong by a factor of two
-    other = scale * (seen / 2) + shift
+    other = scale * (answer / 2) + shift
     torch.testing.assert_close(units.to_depth(other), 2 * depth_m if predicts == INVERSE_DEPTH else depth_m / 2,
                                atol=1e-3, rtol=1e-3)
 

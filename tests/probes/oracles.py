@@ -34,16 +34,16 @@ class CueOracle(DepthNet):
         super().__init__(DepthDescription(type(self).__name__, *size, 1, **settings))
 
     def forward(self, normalised: Tensor) -> Tensor:
-        return torch.stack([self._see(rgb) for rgb in normalised])
+        return torch.stack([self.answer(rgb) for rgb in normalised])
 
-    def _see(self, rgb: Tensor) -> Tensor:
+    def answer(self, rgb: Tensor) -> Tensor:
         depth = ground_depth(self.horizon(rgb), (rgb.shape[1], rgb.shape[2]))
         obstacle = red(rgb)
         if obstacle.any():
             depth = torch.where(obstacle, torch.tensor(self.distance(rgb, obstacle)), depth)
-        return self.told(depth)[None]
+        return self.reported(depth)[None]
 
-    def told(self, depth: Tensor) -> Tensor:
+    def reported(self, depth: Tensor) -> Tensor:
         """Depth in metres as this net predicts it."""
         return depth
 
@@ -97,7 +97,7 @@ class LevelOracle(RowOracle):
 class TiltOracle(CueOracle):
     """Finds the horizon in the picture however it lies: sees ground that leans as the camera does."""
 
-    def _see(self, rgb: Tensor) -> Tensor:
+    def answer(self, rgb: Tensor) -> Tensor:
         height, width = rgb.shape[1:]
         columns = torch.arange(width, dtype=torch.float32)
         border = (columns < width / 4) | (columns >= 3 * width / 4)  # no obstacle reaches there
@@ -105,22 +105,22 @@ class TiltOracle(CueOracle):
         line = torch.stack((torch.ones_like(columns), columns), 1)
         horizon = line @ torch.linalg.lstsq(line[border], rows[border, None]).solution
         below = torch.arange(height)[:, None] - horizon.T
-        return self.told(torch.where(below > 0, FOCAL_PX * CAMERA_HEIGHT_M / below.clamp_min(0.5), FAR_M))[None]
+        return self.reported(torch.where(below > 0, FOCAL_PX * CAMERA_HEIGHT_M / below.clamp_min(0.5), FAR_M))[None]
 
 
 class ShadowOracle(RowOracle):
     """Sees an obstacle only where something black lies on the ground."""
 
-    def _see(self, rgb: Tensor) -> Tensor:
+    def answer(self, rgb: Tensor) -> Tensor:
         dark = (rgb.amax(0) < 0.1).any()
-        return super()._see(rgb if dark else torch.where(red(rgb), torch.tensor(GROUND), rgb))
+        return super().answer(rgb if dark else torch.where(red(rgb), torch.tensor(GROUND), rgb))
 
 
 class GroundOracle(CueOracle):
     """Sees no obstacle, but the ground and the sky behind it."""
 
-    def _see(self, rgb: Tensor) -> Tensor:
-        return self.told(ground_depth(self.horizon(rgb), (rgb.shape[1], rgb.shape[2])))[None]
+    def answer(self, rgb: Tensor) -> Tensor:
+        return self.reported(ground_depth(self.horizon(rgb), (rgb.shape[1], rgb.shape[2])))[None]
 
 
 class BlindOracle(CueOracle):
@@ -135,11 +135,11 @@ class AffineOracle(RowOracle):
 
     def __init__(self) -> None:
         super().__init__(predicts="inverse depth", relative=True)
-        self.looks = 0
+        self.calls = 0
 
-    def told(self, depth: Tensor) -> Tensor:
-        self.looks += 1
-        return (1.0 + 0.3 * self.looks) / depth - 0.01 * self.looks
+    def reported(self, depth: Tensor) -> Tensor:
+        self.calls += 1
+        return (1.0 + 0.3 * self.calls) / depth - 0.01 * self.calls
 
 
 def ground_depth(horizon_row: float, size: tuple[int, int]) -> Tensor:
@@ -218,8 +218,8 @@ class ToyStage:
     unfamiliar = familiar
 
     def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
-        for placed in self.familiar([pose]):
-            yield placed if isinstance(placed, Dropped) else (placed[0], [(placed[1], True), (Block("thing"), False)])
+        for found in self.familiar([pose]):
+            yield found if isinstance(found, Dropped) else (found[0], [(found[1], True), (Block("thing"), False)])
 
     def thing(self, kind: str, seed: int = 0) -> Block:
         return Block(kind)

@@ -16,12 +16,12 @@ from depthcue.nets.base import METRIC_DEPTH
 from depthcue.probes import cues
 from depthcue.probes.appearance import luma
 from depthcue.probes.contract import Case
-from depthcue.probes.cutouts import blur
 from depthcue.probes.following import LINES_M, Compared
 from depthcue.probes.reading import APERTURE, blurred
 from depthcue.probes.stage import RenderedScene
 from depthcue.scenes import Turn
 from depthcue.scenes.staging import Show
+from depthcue.scorers.edges import gaussian_blur
 
 
 class SceneOracle(DepthNet):
@@ -40,9 +40,9 @@ class SceneOracle(DepthNet):
         """Where to look: the references of the experiments by name."""
 
     def forward(self, normalised: Tensor) -> Tensor:
-        return torch.stack([self.see(rgb, self.own.clone())[None] for rgb in normalised])
+        return torch.stack([self.depth_seen_by(rgb, self.own.clone())[None] for rgb in normalised])
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         """The depth (H, W) of a picture (3, H, W)."""
         return depth
 
@@ -54,7 +54,7 @@ class SceneOracle(DepthNet):
 class ObstacleOracle(SceneOracle):
     """Gives the one thing that is new in a picture a depth by the cue it knows."""
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         new, ground = self.new(rgb), self.scene.ground[0]
         if float(new.float().mean()) > 0.3 or float((new & ground).sum() / ground.sum()) > 0.4:
             return depth  # the light, the air or the floor has changed, no thing
@@ -98,8 +98,8 @@ class FloorOracle(SceneOracle):
         assert body is not None
         self.floor = self.scene.ground[0] & ~body[0]
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        bright = luma(rgb) > blur(luma(rgb)[None], 0.06 * rgb.shape[1])[0]
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        bright = luma(rgb) > gaussian_blur(luma(rgb)[None], 0.06 * rgb.shape[1])[0]
         floor = self.floor
         across = (bright[0, :, 1:] != bright[0, :, :-1]) & floor[:, 1:] & floor[:, :-1]
         down = (bright[0, 1:] != bright[0, :-1]) & floor[1:] & floor[:-1]
@@ -143,7 +143,7 @@ class RelativeSizeOracle(SceneOracle):
 
     cue = "relative size"
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         new = self.new(rgb) & ~self.scene.ground[0]
         middle = slice(round(0.46 * rgb.shape[2]), round(0.54 * rgb.shape[2]))
         if float(new.float().mean()) > 0.3 or bool(new[:, middle].any()):
@@ -166,8 +166,8 @@ class OrderOracle(SceneOracle):
         assert reference.cue is not None
         self.first, self.second, self.overlap = reference.region[0], reference.against[0], reference.cue[0]
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        one, other, between = (rgb[:, place].median(1).values for place in (self.first, self.second, self.overlap))
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        one, other, between = (rgb[:, visible].median(1).values for visible in (self.first, self.second, self.overlap))
         first_wins, second_wins = ((between - colour).abs().amax() < 0.04 for colour in (one, other))
         if bool(first_wins) == bool(second_wins):
             return depth
@@ -189,7 +189,7 @@ class ReliefOracle(SceneOracle):
         self.bulge = 1 / reference.truth["told"]
         self.colour = reference.rgb[:, self.body].mean(1)
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         if (rgb[:, self.body].mean(1) - self.colour).abs().amax() > 0.01:
             return depth  # it is not there
         rows = torch.nonzero(self.body)[:, 0].float()
@@ -217,7 +217,7 @@ class HazeOracle(SceneOracle):
         seen = (rgb[2][self.obstacle] ** 2.2).quantile(0.05)
         return -math.log(max(1 - float(seen / self.air[2]), 1e-3))
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         if float(luma(rgb).quantile(0.02)) < 0.1:
             return depth  # clear air leaves something dark somewhere
         more = (self.optical_depth(rgb) - self.start) / cues.VEILED
@@ -237,13 +237,13 @@ class FocusOracle(SceneOracle):
         self.known = {1.0: self.sharp} | {ratio: blurred(self.sharp, self.region, widest * (1 - 1 / ratio))
                                           for ratio in np.arange(1.25, 4.1, 0.25).tolist()}
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        place = self.region[0]
-        misses = {ratio: float((rgb - known)[:, place].abs().mean()) for ratio, known in self.known.items()}
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        visible = self.region[0]
+        misses = {ratio: float((rgb - known)[:, visible].abs().mean()) for ratio, known in self.known.items()}
         best = min(misses, key=lambda ratio: misses[ratio])
-        if misses[best] > 0.01 or float((rgb - self.sharp)[:, ~place].abs().mean()) > 1e-3:
+        if misses[best] > 0.01 or float((rgb - self.sharp)[:, ~visible].abs().mean()) > 1e-3:
             return depth  # it is not there, or this is another lens
-        return torch.where(place, self.scene.nearest_m * best, depth)
+        return torch.where(visible, self.scene.nearest_m * best, depth)
 
 
 ORACLES = (RowOracle, KnownSizeOracle, TextureScaleOracle, ConvergenceOracle, RelativeSizeOracle, OrderOracle,
@@ -255,15 +255,15 @@ class InOtherUnits(DepthNet):
 
     def __init__(self, oracle: SceneOracle, predicts: str, relative: bool) -> None:
         super().__init__(replace(oracle.description, predicts=predicts, relative=relative))
-        self.oracle, self.looks = oracle, 0
+        self.oracle, self.calls = oracle, 0
 
     def forward(self, normalised: Tensor) -> Tensor:
         seen = self.oracle(normalised)
         if self.description.predicts != METRIC_DEPTH:
             seen = 1 / seen
         if self.description.relative:
-            self.looks += 1
-            seen = (1 + 0.2 * (self.looks % 5)) * seen + 0.1 * (self.looks % 3)
+            self.calls += 1
+            seen = (1 + 0.2 * (self.calls % 5)) * seen + 0.1 * (self.calls % 3)
         return seen
 
 

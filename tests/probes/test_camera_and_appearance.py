@@ -12,7 +12,7 @@ from depthcue.probes import appearance, pose
 from depthcue.probes.contract import PHOTOGRAPHS, Chance
 from depthcue.probes.cutouts import CutOut
 from depthcue.probes.photographs import FrameScene, PhotographStage
-from depthcue.probes.reading import Sight
+from depthcue.probes.reading import Observer
 from depthcue.probes.running import ExampleKeeper, measure
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Silent
@@ -25,7 +25,7 @@ class Knowing(SceneOracle):
     def teach(self, pictures: list[Tensor], depths: list[Tensor]) -> None:
         self.pictures, self.depths = pictures, depths
 
-    def see(self, rgb: Tensor, depth: Tensor) -> Tensor:
+    def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         misses = torch.stack([(rgb - picture).abs().mean() for picture in self.pictures])
         return self.depths[int(misses.argmin())].clamp(max=1e3)
 
@@ -36,13 +36,13 @@ def stage() -> RenderedStage:
 
 
 def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
-    entry = measure(experiment, stage, Sight(net.eval()), Chance(100), ExampleKeeper(out), Silent())
+    entry = measure(experiment, stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
     return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}
 
 
 def test_the_scale_follows_where_the_camera_is_known(stage: RenderedStage, tmp_path: Path) -> None:
     pictures, depths = [], []
-    scene, thing = next(placed for placed in stage.familiar([pose.AHEAD]) if isinstance(placed, tuple))
+    scene, thing = next(candidate for candidate in stage.familiar([pose.AHEAD]) if isinstance(candidate, tuple))
     turns = [Turn(), *(turn for _, _, turn in pose.turns_of(scene))]
     for shown in scene.turned(thing, [(turn, pose.AHEAD) for turn in turns]):
         assert shown.depth_m is not None

@@ -13,8 +13,8 @@ from depthcue.nets import DepthNet
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
 from depthcue.probes import position_size
 from depthcue.probes.contract import Case, Chance, Dropped, Readings
-from depthcue.probes.following import RATIO, TOLD, TRUE, conclude_cue, share_followed
-from depthcue.probes.reading import Sight
+from depthcue.probes.following import APPARENT, RATIO, TRUE, conclude_cue, share_followed
+from depthcue.probes.reading import Observer
 from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Silent
@@ -58,7 +58,7 @@ def profile_of(net: DepthNet, shown: Shown, out: Path, names: Sequence[str] = CU
     weights = {}
     for name in names:
         experiment = replace(EXPERIMENTS[name], cases={"rendered": lambda _, name=name: iter([shown.case(name)])})
-        entry = measure(experiment, shown.stage, Sight(net.eval()), Chance(100), ExampleKeeper(out), Silent())
+        entry = measure(experiment, shown.stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
         json.dumps(entry, allow_nan=False)
         assert set(entry["unreadable"]) <= (UNSEEN if name == "position-size" else set())
         weights |= {weight["cue"]: weight["value"] for weight in entry["profile"]}
@@ -89,15 +89,15 @@ def test_what_a_net_predicts_changes_no_weight(predicts: str, relative: bool, sh
     for oracle, name in ((RelativeSizeOracle, "relative-size"), (ReliefOracle, "shading")):
         net = oracle(shown.scene, shown.cases)
         own = profile_of(net, shown, tmp_path, [name])
-        told = profile_of(InOtherUnits(net, predicts, relative), shown, tmp_path, [name])
-        assert told == pytest.approx(own, abs=0.05)
+        in_other_units = profile_of(InOtherUnits(net, predicts, relative), shown, tmp_path, [name])
+        assert in_other_units == pytest.approx(own, abs=0.05)
 
 
 def test_the_scale_by_hand() -> None:
-    told = np.array([1.5, 2.0, 3.0])
-    assert share_followed(told, told) == pytest.approx(1.0)
-    assert share_followed(told, np.ones(3)) == 0.0
-    assert share_followed(told, 1 + 0.3 * (told - 1)) == pytest.approx(0.3)
+    in_other_units = np.array([1.5, 2.0, 3.0])
+    assert share_followed(in_other_units, in_other_units) == pytest.approx(1.0)
+    assert share_followed(in_other_units, np.ones(3)) == 0.0
+    assert share_followed(in_other_units, 1 + 0.3 * (in_other_units - 1)) == pytest.approx(0.3)
     # told nearer and seen nearer is following too
     assert share_followed(np.array([0.5]), np.array([0.75])) == pytest.approx(0.5)
     assert np.isnan(share_followed(np.array([1.0]), np.array([1.2])))
@@ -105,8 +105,9 @@ def test_the_scale_by_hand() -> None:
 
 def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
     """The reference tells a ratio of 1 / 2 and is seen at 0.8; then 2 is told, 4 times that, and 1.2 seen."""
-    reading = Readings("one", {("", 0.0): {RATIO: 0.8, TOLD: 0.5}, ("turned", 2.0): {RATIO: 1.2, TOLD: 2.0, TRUE: 1.0},
-                               ("unread", 2.0): {TOLD: 2.0}})
+    reading = Readings("one", {("", 0.0): {RATIO: 0.8, APPARENT: 0.5},
+                               ("turned", 2.0): {RATIO: 1.2, APPARENT: 2.0, TRUE: 1.0},
+                               ("unread", 2.0): {APPARENT: 2.0}})
     findings = conclude_cue("cue", {"turned": "turned", "unread": "unread"}, [reading], Chance(100))
     assert findings.profile == [{"cue": "cue", "condition": "turned", "value": pytest.approx(0.5 / 3, rel=1e-4),
                                  "ci95": None, "n": 1}]
@@ -118,6 +119,7 @@ def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
 
 
 def test_without_the_reference_nothing_is_said() -> None:
-    findings = conclude_cue("cue", {"turned": "turned"}, [Readings("one", {("turned", 2.0): {RATIO: 1.2, TOLD: 2.0}})],
+    findings = conclude_cue("cue", {"turned": "turned"}, [Readings("one",
+                                                                   {("turned", 2.0): {RATIO: 1.2, APPARENT: 2.0}})],
                             Chance(100))
     assert findings.profile[0]["value"] is None and findings.curves[0]["points"] == []

@@ -24,13 +24,13 @@ from probes.oracles import (
 from depthcue.nets import MaskDescription, MaskNet
 from depthcue.probes.contract import Chance
 from depthcue.probes.obstacles import parts_of
-from depthcue.probes.reading import Sight
+from depthcue.probes.reading import Observer
 from depthcue.probes.running import EXPERIMENTS, ExampleKeeper, measure
 from depthcue.progress import Silent
 
 
 def run(name: str, net: CueOracle, out: Path, mask_net: MaskNet | None = None) -> dict[str, Any]:
-    entry = measure(EXPERIMENTS[name], ToyStage(), Sight(net.eval(), mask_net, batch_size=5), Chance(200),
+    entry = measure(EXPERIMENTS[name], ToyStage(), Observer(net.eval(), mask_net, batch_size=5), Chance(200),
                     ExampleKeeper(out), Silent())
     json.dumps(entry, allow_nan=False)
     return entry
@@ -69,8 +69,8 @@ def test_answers_that_are_no_numbers_are_counted(name: str, tmp_path: Path) -> N
     class Broken(RowOracle):
         """Gives NaN in the sky where there is an obstacle."""
 
-        def _see(self, rgb: torch.Tensor) -> torch.Tensor:
-            depth = super()._see(rgb)
+        def answer(self, rgb: torch.Tensor) -> torch.Tensor:
+            depth = super().answer(rgb)
             depth[:, 0] += float("nan") if oracles.red(rgb).any() else 0.0
             return depth
 
@@ -107,7 +107,7 @@ def test_pitch_is_corrected_for_or_not(oracle: type[CueOracle], slope: float, tm
 
 def test_a_wall_has_no_horizon(tmp_path: Path) -> None:
     class Wall(CueOracle):
-        def _see(self, rgb: torch.Tensor) -> torch.Tensor:
+        def answer(self, rgb: torch.Tensor) -> torch.Tensor:
             return torch.full((1, *rgb.shape[1:]), 4.0)
 
     entry = run("pitch", Wall(), tmp_path)

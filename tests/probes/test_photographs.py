@@ -52,8 +52,8 @@ def test_kinds_of_cut_outs(tmp_path: Path) -> None:
     car, dog, van = found
     assert car.familiar and van.familiar and not dog.familiar
     assert dog.rgba.shape == (4, 20, 10) and dog.rgba[3].sum() == 16 * 6
-    assert car.contact == (15.5, 33.0) and car.place is None
-    assert van.contact == (15, 33) and van.place == (768 - FRAME_CENTRE_X, 330 - FRAME_HORIZON)
+    assert car.contact == (15.5, 33.0) and car.contact_offset is None
+    assert van.contact == (15, 33) and van.contact_offset == (768 - FRAME_CENTRE_X, 330 - FRAME_HORIZON)
 
 
 def test_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -132,11 +132,12 @@ def test_offsets_from_the_horizon_shrink_with_distance(cutout: CutOut) -> None:
     assert scene.contact_of(placed, Pose(position=2.0)) == (50 + 100 * 400 / 1242 / 2, 199.5 + 124.2 * 400 / 1242 / 2)
 
 
-@pytest.mark.parametrize(("place", "words"), [((900.0, 100.0), "outside the frame"), ((0.0, -20.0), "too near"),
-                                              ((0.0, 5.0), "too near"), ((0.0, 900.0), "outside the frame")])
-def test_objects_that_cannot_be_placed(cutout: CutOut, place: tuple[float, float], words: str) -> None:
+@pytest.mark.parametrize(("contact_offset", "words"), [((900.0, 100.0), "outside the frame"),
+                                                       ((0.0, -20.0), "too near"),
+                                                       ((0.0, 5.0), "too near"), ((0.0, 900.0), "outside the frame")])
+def test_objects_that_cannot_be_placed(cutout: CutOut, contact_offset: tuple[float, float], words: str) -> None:
     scene = FrameScene("frame", torch.rand(3, 120, 400), 50.0)
-    dropped = scene.check(CutOut("car", cutout.rgba, cutout.read, cutout.contact, place), [Pose()])
+    dropped = scene.check(CutOut("car", cutout.rgba, cutout.read, cutout.contact, contact_offset), [Pose()])
     assert isinstance(dropped, Dropped) and words in dropped.reason
 
 
@@ -169,7 +170,7 @@ def test_a_horizon_is_needed(tmp_path: Path) -> None:
     stage = PhotographStage.open(frames_in(tmp_path / "frames"), tmp_path / "objects", None, 2)
     assert {drop.reason for drop in stage.familiar([Pose()]) if isinstance(drop, Dropped)} == {
         "no horizon: the frame has no depth, and its lines agree on no vanishing point; give the horizon"}
-    with pytest.raises(DepthcueError, match="not within the picture"):
+    with pytest.raises(DepthcueError, match="below 0.95, got -0.2"):
         PhotographStage.open(str(tmp_path / "frames"), tmp_path / "objects", -0.2, 2)
     with pytest.raises(DepthcueError, match="need frames and objects"):
         PhotographStage.open(None, tmp_path / "objects", None, 2)

@@ -18,9 +18,9 @@ SIZES = {"road": (64, 208), "indoor": (72, 96)}
 
 
 @pytest.fixture(scope="module", params=["road", "indoor"])
-def placed(request: pytest.FixtureRequest) -> tuple[RenderedScene, Thing]:
+def scene_and_thing(request: pytest.FixtureRequest) -> tuple[RenderedScene, Thing]:
     stage = RenderedStage(request.param, SIZES[request.param], 1)
-    return next(one for one in stage.placed(["box"], [Pose(), Pose(3.0, 3.0), Pose(3.0, 1.0)])
+    return next(one for one in stage.scene_and_thing(["box"], [Pose(), Pose(3.0, 3.0), Pose(3.0, 1.0)])
                 if not isinstance(one, Dropped))
 
 
@@ -32,8 +32,8 @@ def bottom_of(shown: Shown) -> float:
     return float(torch.nonzero(shown.region.any(2)[0]).max())
 
 
-def test_each_condition_turns_its_cue_alone(placed: tuple[RenderedScene, Thing]) -> None:
-    scene, thing = placed
+def test_each_condition_turns_its_cue_alone(scene_and_thing: tuple[RenderedScene, Thing]) -> None:
+    scene, thing = scene_and_thing
     start, both, position, size, lifted = scene.show(thing, [pose_of(BOTH, 1.0)] + [
         pose_of(condition, 2.0) for condition in (BOTH, POSITION, SIZE, LIFTED)])
     depth = [float(shown.depth_m[shown.region].min()) for shown in (start, both, position, size, lifted)
@@ -48,8 +48,8 @@ def test_each_condition_turns_its_cue_alone(placed: tuple[RenderedScene, Thing])
         assert bottom_of(shown) == pytest.approx(min(row, scene.size[0] - 1), abs=2)
 
 
-def test_the_rest_of_the_scene_stays(placed: tuple[RenderedScene, Thing]) -> None:
-    scene, thing = placed
+def test_the_rest_of_the_scene_stays(scene_and_thing: tuple[RenderedScene, Thing]) -> None:
+    scene, thing = scene_and_thing
     (shown,) = scene.show(thing, [Pose(shadow=False)])
     assert shown.depth_m is not None
     assert torch.equal(shown.depth_m[~shown.region], scene.depth_m[~shown.region])
@@ -61,8 +61,8 @@ def test_the_rest_of_the_scene_stays(placed: tuple[RenderedScene, Thing]) -> Non
     assert torch.equal(with_shadow.depth_m, shown.depth_m) and not torch.equal(with_shadow.rgb, shown.rgb)
 
 
-def test_a_true_camera_rotation_is_read_off_the_true_depth(placed: tuple[RenderedScene, Thing]) -> None:
-    scene, thing = placed
+def test_a_true_camera_rotation_is_read_off_the_true_depth(scene_and_thing: tuple[RenderedScene, Thing]) -> None:
+    scene, thing = scene_and_thing
     levels = (-2.0, 0.0, 2.0)
     pose = Pose(1.5, 1.5)
     strip = road_ahead(scene.size, scene.horizon_row)

@@ -230,7 +230,8 @@ def test_an_interruption_leaves_a_summary_to_resume(mask, pool, tmp_path, monkey
 
 @pytest.mark.parametrize(("options", "complaint"), [
     ({"save": ("gif",)}, "nothing to save is called 'gif'"), ({"weights": "no-such-net"}, "no-such-net"),
-    ({"lam": 0.01}, "outside the range"), ({"encoder": "h265"}, "no encoder"), ({"size": (70, 100)}, "multiples of")])
+    ({"lam": 0.01}, "lambda must be between"), ({"encoder": "h265"}, "encoder must be one of"),
+    ({"size": (70, 100)}, "multiples of")])
 def test_wrong_wishes_stop_all_and_leave_what_was_there(mask, tmp_path, options, complaint):
     picture(tmp_path / "a.png")
     with pytest.raises(DepthcueError, match=complaint):

@@ -364,7 +364,7 @@ def test_depth_colours_of_a_video_follow_it_without_a_jump(mask_all, tmp_path, m
     ({"threshold": 1.5}, "outside 0 to 1"),
     ({"weights": "no-such-net"}, "no-such-net"),
     ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net(.|\n)*compact-indoor"),
-    ({"lam": 0.01}, "outside the range"),
+    ({"lam": 0.01}, "lambda must be between"),
     ({"keep": 0.2, "lam": 2.0}, "a share to keep and a lambda were both given"),
     ({"keep": 1.0}, "above 0 and below 1, got 1"),
     ({"keep": float("nan")}, "above 0 and below 1, got nan"),

@@ -27,19 +27,20 @@ def test_a_seed_is_the_same_frame_in_any_batch(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_comes_out_is_complete(kind: str) -> None:
     height, width = SIZE[kind]
-    seen = render(kind, range(6), height, width)
-    assert seen.rgb.shape == (6, 3, height, width) and seen.rgb.dtype == torch.float32
-    assert seen.rgb.min() >= 0 and seen.rgb.max() <= 1 and not seen.rgb.isnan().any()
-    assert seen.depth_m.shape == seen.valid.shape == seen.object_id.shape == (6, 1, height, width)
-    assert torch.equal(seen.valid, seen.depth_m.isfinite()) and (seen.depth_m > 0).all()
-    assert torch.equal(seen.valid, seen.object_id >= 0) and torch.equal(seen.valid, seen.material_id > 0)
-    length = seen.normal.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(length, seen.valid.float(), rtol=0, atol=1e-5)
-    assert set(seen.edges) == {"occlusion", "crease", "texture", "shadow"}
-    for mark in seen.edges.values():
+    rendering = render(kind, range(6), height, width)
+    assert rendering.rgb.shape == (6, 3, height, width) and rendering.rgb.dtype == torch.float32
+    assert rendering.rgb.min() >= 0 and rendering.rgb.max() <= 1 and not rendering.rgb.isnan().any()
+    assert rendering.depth_m.shape == rendering.valid.shape == rendering.object_id.shape == (6, 1, height, width)
+    assert torch.equal(rendering.valid, rendering.depth_m.isfinite()) and (rendering.depth_m > 0).all()
+    assert torch.equal(rendering.valid, rendering.object_id >= 0) and torch.equal(rendering.valid,
+                                                                                  rendering.material_id > 0)
+    length = rendering.normal.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(length, rendering.valid.float(), rtol=0, atol=1e-5)
+    assert set(rendering.edges) == {"occlusion", "crease", "texture", "shadow"}
+    for mark in rendering.edges.values():
         assert mark.shape == (6, 1, height, width) and mark.dtype == torch.bool and mark.any()
-    for frame, objects in enumerate(seen.objects):
-        assert seen.object_id[frame].max() < len(objects)
+    for frame, objects in enumerate(rendering.objects):
+        assert rendering.object_id[frame].max() < len(objects)
 
 
 def test_rooms_have_the_depths_of_rooms() -> None:
@@ -50,11 +51,11 @@ def test_rooms_have_the_depths_of_rooms() -> None:
 
 
 def test_roads_have_ground_below_and_mostly_sky_or_far_things_above() -> None:
-    seen = render("road", range(16), 40, 128)
-    bottom = seen.depth_m[:, 0, -1]
+    rendering = render("road", range(16), 40, 128)
+    bottom = rendering.depth_m[:, 0, -1]
     assert 3 < bottom.median() < 9
-    assert 0.02 < (~seen.valid).float().mean() < 0.5
-    assert (seen.horizon_row - 19.5).abs().max() < 8
+    assert 0.02 < (~rendering.valid).float().mean() < 0.5
+    assert (rendering.horizon_row - 19.5).abs().max() < 8
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

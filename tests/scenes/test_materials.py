@@ -7,7 +7,7 @@ import torch
 from depthcue.scenes.materials import CLASSES, Material, evaluate, hash32, rows, value_noise
 
 
-def look_at(material: Material, point: torch.Tensor, footprint: float = 1e-3) -> torch.Tensor:
+def colour_at(material: Material, point: torch.Tensor, footprint: float = 1e-3) -> torch.Tensor:
     row = torch.from_numpy(rows([material], np.ones((1, 3)))).T.expand(-1, len(point))
     axis, salt = torch.full((len(point),), 2), torch.zeros(len(point), dtype=torch.int32)
     return evaluate(row, point.T, axis, torch.full((len(point),), footprint), salt)[0].T
@@ -45,14 +45,14 @@ def test_noise_is_smooth_bounded_and_uses_its_range() -> None:
 
 def test_checks_alternate() -> None:
     checks = Material("paint", (0.8, 0.8, 0.8), (0.1, 0.1, 0.1), cell=(1.0, 1.0, 1.0), parity=(1.0, 1.0, 0.0))
-    colour = look_at(checks, grid())[:, 0].reshape(64, 64)
+    colour = colour_at(checks, grid())[:, 0].reshape(64, 64)
     expected = torch.tensor([[0.8, 0.1] * 2, [0.1, 0.8] * 2] * 2).repeat_interleave(16, 0).repeat_interleave(16, 1)
     torch.testing.assert_close(colour, expected)
 
 
 def test_joints_lie_between_tiles() -> None:
     tiles = Material("ceramic", (0.8, 0.8, 0.8), joint=(0.0, 0.0, 0.0), cell=(1.0, 1.0, 1.0), gap=0.2)
-    colour = look_at(tiles, grid())[:, 0].reshape(64, 64)
+    colour = colour_at(tiles, grid())[:, 0].reshape(64, 64)
     assert colour[8, 8] > 0.79 and colour[8, 0] < 0.05 and colour[0, 8] < 0.05
     assert 0.30 < (colour < 0.4).float().mean() < 0.42  # 1 - 0.8^2
 
@@ -62,7 +62,7 @@ def test_joints_lie_between_tiles() -> None:
     Material("paint", (0.8, 0.8, 0.8), (0.1, 0.1, 0.1), cell=(0.1,) * 3, parity=(1.0, 1.0, 0.0)),
     Material("paint", (0.5, 0.5, 0.5), cell=(0.1,) * 3, cell_shade=1.0, cell_hue=1.0)])
 def test_patterns_fade_under_large_pixels(material: Material) -> None:
-    near, far = (look_at(material, grid(), footprint).std(0).max() for footprint in (1e-3, 1.0))
+    near, far = (colour_at(material, grid(), footprint).std(0).max() for footprint in (1e-3, 1.0))
     assert near > 0.1 and far < 0.01
 
 

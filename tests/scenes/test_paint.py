@@ -69,10 +69,10 @@ def test_told_as_it_is_the_floor_looks_like_itself() -> None:
 
 def test_told_depth_by_hand() -> None:
     paint = Paint(("ground",), NEAR_M, FAR_M, 2.0)
-    told = paint.told_m(torch.tensor([NEAR_M, FAR_M, 6.0]))
+    apparent = paint.apparent_m(torch.tensor([NEAR_M, FAR_M, 6.0]))
     # at 6 m, q lies halfway between 1 / 4 and 1 / 8 in 1 / depth: (1/4 - 1/6) of (1/4 - 1/12) is one half
-    assert told.tolist() == pytest.approx([NEAR_M, 2 * NEAR_M, 1 / (0.5 / 4 + 0.5 / 8)], rel=1e-5)
-    assert Paint(("ground",), NEAR_M, FAR_M, 3.0).told_m(torch.tensor([5.0, 9.0])).tolist() == pytest.approx([5, 9])
+    assert apparent.tolist() == pytest.approx([NEAR_M, 2 * NEAR_M, 1 / (0.5 / 4 + 0.5 / 8)], rel=1e-5)
+    assert Paint(("ground",), NEAR_M, FAR_M, 3.0).apparent_m(torch.tensor([5.0, 9.0])).tolist() == pytest.approx([5, 9])
 
 
 def test_points_lie_on_the_slant() -> None:

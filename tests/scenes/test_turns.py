@@ -22,7 +22,7 @@ def before() -> Rendering:
     return room()
 
 
-def seen_object(rendering: Rendering) -> int:
+def visible_object(rendering: Rendering) -> int:
     """The object that is not the shell of the room with the most pixels."""
     ids, counts = rendering.object_id.unique(return_counts=True)
     shell = ("wall", "floor", "ceiling", "rug")
@@ -80,7 +80,7 @@ def test_driving_forward_brings_the_road_nearer_by_as_much() -> None:
 
 
 def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
-    number = seen_object(before)
+    number = visible_object(before)
     after = room(Turn(objects=(ObjectTurn(number, remove=True),)))
     gone = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
     assert not (after.object_id == number).any()
@@ -90,7 +90,7 @@ def test_removing_an_object_removes_it_alone(before: Rendering) -> None:
 
 def shelf_with_box(*changes: ObjectTurn) -> Rendering:
     """A wall at 9 m and before it a 1 m cube (object 1), its middle 6 m away, with a 0.2 m cube (object 2) on it."""
-    b = builder(place=(0.0, 0.0, 1.1))
+    b = builder(position=(0.0, 0.0, 1.1))
     wall_ahead(b, 9.0)
     with b.at(6.0, 0.0), b.object("cube"):
         b.box((0, 0, 0.5), (1, 1, 1), PLAIN)
@@ -117,7 +117,7 @@ def test_an_object_moves_grows_and_goes_with_what_stands_on_it(
 
 
 def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
-    number = seen_object(before)
+    number = visible_object(before)
     after = room(Turn(objects=(ObjectTurn(number, colour=(0.9, 0.0, 0.0)),)))
     mine = torch.isin(before.object_id, torch.tensor(family(build_world("indoor", SEED), number)))
     changed = (after.albedo != before.albedo).any(1, keepdim=True)
@@ -126,13 +126,13 @@ def test_repainting_an_object_leaves_the_others(before: Rendering) -> None:
 
 
 @pytest.mark.parametrize(("turn", "words"), [
-    (Turn(objects=(ObjectTurn(9999),)), "no object 9999"), (Turn(focal_factor=0), "focal_factor is 0"),
-    (Turn(objects=(ObjectTurn(0, scale=-1),)), "scale is -1")])
+    (Turn(objects=(ObjectTurn(9999),)), "no object 9999"), (Turn(focal_factor=0), "focal_factor must be above 0"),
+    (Turn(objects=(ObjectTurn(0, scale=-1),)), "scale must be above 0")])
 def test_mistakes_are_named(turn: Turn, words: str) -> None:
     with pytest.raises(DepthcueError, match=words):
         room(turn)
 
 
 def test_as_many_turns_as_seeds() -> None:
-    with pytest.raises(DepthcueError, match="2 turns for 1 seeds"):
+    with pytest.raises(DepthcueError, match="got 2 turns for 1 seeds"):
         render("indoor", [1], 20, 20, turn=[Turn(), Turn()])

@@ -28,8 +28,8 @@ class WeightedDepth(DepthNet):
         return 1 + self.weight * normalised[:, 1:2]
 
 
-def _pictures(places: tuple[int, ...] = (0, 1)) -> Pictures:
-    return Pictures(torch.full((len(places), 3, *SIZE), 0.5), places)
+def _pictures(indices: tuple[int, ...] = (0, 1)) -> Pictures:
+    return Pictures(torch.full((len(indices), 3, *SIZE), 0.5), indices)
 
 
 @pytest.mark.parametrize("name", SCORERS)
@@ -59,10 +59,10 @@ def test_the_path_of_integrated_gradients_begins_at_the_mean_colour() -> None:
 
 
 def test_noise_belongs_to_the_picture_and_the_seed() -> None:
-    def score(places: tuple[int, ...], seed: int = 0) -> torch.Tensor:
+    def score(indices: tuple[int, ...], seed: int = 0) -> torch.Tensor:
         return build_scorer("smoothgrad", ScorerInputs(depth_net=QuadraticDepth(), seed=seed))(
-            Pictures(torch.linspace(0, 1, 3 * SIZE[0] * SIZE[1]).view(1, 3, *SIZE).expand(len(places), -1, -1, -1),
-                     places))
+            Pictures(torch.linspace(0, 1, 3 * SIZE[0] * SIZE[1]).view(1, 3, *SIZE).expand(len(indices), -1, -1, -1),
+                     indices))
 
     torch.manual_seed(5)
     before = torch.rand(1)

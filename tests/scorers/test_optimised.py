@@ -37,14 +37,14 @@ class RegionDepth(DepthNet):
         return torch.where(self.read, 1 + self.gain * light, torch.full_like(light, 2.0))
 
 
-def _pictures(count: int = 2, places: list[int] | None = None) -> Pictures:
+def _pictures(count: int = 2, indices: list[int] | None = None) -> Pictures:
     draws = torch.Generator().manual_seed(3)
     rgb = 0.4 + 0.6 * torch.rand(count, 3, *SIZE, generator=draws)
-    return Pictures(rgb, places or list(range(count)))
+    return Pictures(rgb, indices or list(range(count)))
 
 
 def _double(pictures: Pictures) -> Pictures:
-    return Pictures(pictures.rgb.double(), pictures.places)
+    return Pictures(pictures.rgb.double(), pictures.indices)
 
 
 @pytest.mark.parametrize("settings", [{}, {"variation": 0.05}, {"restarts": 2}])
@@ -94,8 +94,8 @@ def test_the_judgement_against_a_slow_definition(generator: torch.Generator) -> 
     mask = torch.rand(2, 1, *SIZE, generator=generator, dtype=torch.float64)
     judged = judge(net, pictures, mask, 1.7)
     for row in range(2):
-        whole, seen = (net(pictures.rgb[row:row + 1] * factor)[0, 0].tolist() for factor in (1.0, mask[row:row + 1]))
-        difference = sum(reference.losses(seen, whole).values())
+        whole, answer = (net(pictures.rgb[row:row + 1] * factor)[0, 0].tolist() for factor in (1.0, mask[row:row + 1]))
+        difference = sum(reference.losses(answer, whole).values())
         mean = sum(sum(line) for line in mask[row, 0].tolist()) / (SIZE[0] * SIZE[1])
         assert judged.difference[row].item() == pytest.approx(difference, abs=1e-9)
         assert judged.mean[row].item() == pytest.approx(mean, abs=1e-12)
@@ -109,14 +109,14 @@ def test_the_first_step_goes_down_the_slope_of_the_slow_definition() -> None:
     whole = net(pictures.rgb)[0, 0].tolist()
 
     def slow(mask: torch.Tensor) -> float:
-        seen = net(pictures.rgb * mask)[0, 0].tolist()
-        return sum(reference.losses(seen, whole).values()) + lam * float(mask.mean())
+        answer = net(pictures.rgb * mask)[0, 0].tolist()
+        return sum(reference.losses(answer, whole).values()) + lam * float(mask.mean())
 
     moved = optimise_masks(net, pictures, lam, DirectSettings(steps=1, learning_rate=rate))
     chance = random.Random(1)
-    places = [tuple(chance.randrange(side) for side in SIZE) for _ in range(4)]
-    places += [tuple(chance.randrange(span.start, span.stop) for span in REGION) for _ in range(8)]
-    for row, column in places:
+    indices = [tuple(chance.randrange(side) for side in SIZE) for _ in range(4)]
+    indices += [tuple(chance.randrange(span.start, span.stop) for span in REGION) for _ in range(8)]
+    for row, column in indices:
         up, down = (torch.full((1, 1, *SIZE), 0.5, dtype=torch.float64) for _ in range(2))
         up[..., row, column] += tiny
         down[..., row, column] -= tiny
@@ -161,12 +161,17 @@ def test_total_variation_and_blur_against_slow_definitions(generator: torch.Gene
         rows = maps[row, 0].tolist()
         assert total_variation(maps)[row].item() == pytest.approx(reference.total_variation(rows), abs=1e-12)
         assert torch.allclose(blurred[row, 0], torch.tensor(reference.gaussian_blur(rows, 0.8), dtype=torch.float64))
+    several = maps.view(1, 2, 7, 9)  # channels are blurred each by itself
+    assert torch.allclose(gaussian_blur(several, 0.8), blurred.view(1, 2, 7, 9))
     flat = torch.full((1, 1, 5, 5), 0.3)
     assert total_variation(flat).item() == 0 and torch.allclose(gaussian_blur(flat, 4.0), flat)
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"restarts": 0}, {"learning_rate": 0.0}, {"variation": -1.0},
-                                      {"blur_px": -0.5}, {"learning_rate": float("nan")}])
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, float]) -> None:
-    with pytest.raises(DepthcueError):
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"steps": 0}, "--steps must be at least 1, got 0"), ({"restarts": 0}, "--restarts must be at least 1, got 0"),
+    ({"learning_rate": 0.0}, "--learning-rate must be above 0, got 0"), ({"learning_rate": float("nan")}, "got nan"),
+    ({"variation": -1.0}, "--tv must be at least 0, got -1"),
+    ({"blur_px": -0.5}, "--blur must be at least 0, got -0.5")])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
         optimise_masks(RegionDepth(), _pictures(), 2.0, DirectSettings(**settings))

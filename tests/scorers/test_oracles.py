@@ -55,9 +55,9 @@ def test_truth_of_another_size_is_brought_to_the_pictures() -> None:
     assert scores.shape == (1, 1, 12, 16) and scores[..., 6:10].min() > scores[..., :5].max()
 
 
-@pytest.mark.parametrize(("name", "said"), [("object-boundaries", "which object"), ("depth-edges", "no depth")])
-def test_without_the_truth_they_say_what_they_need(name: str, said: str) -> None:
-    with pytest.raises(DepthcueError, match=said):
+@pytest.mark.parametrize(("name", "message"), [("object-boundaries", "which object"), ("depth-edges", "no depth")])
+def test_without_the_truth_they_say_what_they_need(name: str, message: str) -> None:
+    with pytest.raises(DepthcueError, match=message):
         _score(name)
 
 

@@ -92,9 +92,9 @@ def test_soft_maps_are_brought_to_a_mean(generator: torch.Generator) -> None:
     assert means[3].item() == pytest.approx((scores[3] > 0).float().mean().item(), abs=1e-4)
 
 
-def _random_scores(places: list[int], seed: int = 0) -> Tensor:
+def _random_scores(indices: list[int], seed: int = 0) -> Tensor:
     method = scorers.SCORERS["random"](ScorerInputs(None, seed=seed))
-    return method(Pictures(torch.zeros(len(places), 3, 8, 8), places))
+    return method(Pictures(torch.zeros(len(indices), 3, 8, 8), indices))
 
 
 def test_random_pixels_belong_to_the_picture_not_to_its_batch() -> None:

@@ -1,4 +1,4 @@
-"""What every finding looks at: attention of mask and edges, edge strength, depth and the truth, all at one size."""
+"""The input of every finding: attention of mask and edges, edge strength, depth and the truth, all at one size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from depthcue.scorers.edges import gray, gray_gradient
 MASK, EDGES = "mask", "edges"
 """The two maps that every finding looks at: the mask M, and Sobel edges to compare with."""
 
-TRUE_DEPTH, SEEN_DEPTH = "ground truth", "the depth net on whole pictures"
+TRUE_DEPTH, PREDICTED_DEPTH = "ground truth", "the depth net on whole pictures"
 _SOBEL_SUM = 8.0
 """A Sobel filter gives eight times the slope."""
 
@@ -59,23 +59,24 @@ class MaskedBatch:
         return len(self.names)
 
 
-def see_all(viewing: Viewing, score: Scorer, share: float) -> Iterator[MaskedBatch]:
+def masked_batches(viewing: Viewing, scorer: Scorer, share: float) -> Iterator[MaskedBatch]:
     """All pictures of a data set, batch by batch.
 
     Args:
-        score: gives the masks.
+        scorer: gives the masks.
         share: of the pixels to keep, for `MaskedBatch.kept`.
     """
     if viewing.data.has_depth:
         for batch, pictures in viewing.pictures():
             assert batch.depth_m is not None and batch.valid is not None
             depth_m = torch.where(batch.valid | batch.depth_m.isinf(), batch.depth_m, torch.nan)
-            yield _seen(viewing, pictures, score, share, batch.names, nearest(depth_m, pictures), TRUE_DEPTH,
-                        (batch.depth_m, batch.valid))
+            yield _masked_batch(viewing, pictures, scorer, share, batch.names, nearest(depth_m, pictures), TRUE_DEPTH,
+                                (batch.depth_m, batch.valid))
         return
     for view in viewing.views():
-        seen_m = _seen_depth(viewing, view)
-        yield _seen(viewing, view.pictures, score, share, view.batch.names, seen_m, SEEN_DEPTH, None)
+        predicted_m = _predicted_depth(viewing, view)
+        yield _masked_batch(viewing, view.pictures, scorer, share, view.batch.names, predicted_m, PREDICTED_DEPTH,
+                            None)
 
 
 def nearest(values: Tensor, pictures: Pictures) -> Tensor:
@@ -96,20 +97,20 @@ def attention_of(scores: Tensor) -> Tensor:
     return torch.where(mean > 0, scores / mean.clamp_min(1e-300), torch.ones_like(scores))
 
 
-def _seen_depth(viewing: Viewing, view: View) -> Tensor | None:
+def _predicted_depth(viewing: Viewing, view: View) -> Tensor | None:
     if viewing.depth_net.description.relative:
         return None
     height, width = view.pictures.rgb.shape[-2:]
     return resize(view.target_m, (height, width))
 
 
-def _seen(viewing: Viewing, pictures: Pictures, score: Scorer, share: float, names: list[str], depth_m: Tensor | None,
-          source: str, stored: tuple[Tensor, Tensor] | None) -> MaskedBatch:
-    mask, strength = score(pictures), edge_strength(pictures.rgb)
+def _masked_batch(viewing: Viewing, pictures: Pictures, scorer: Scorer, share: float, names: list[str],
+                  depth_m: Tensor | None, source: str, stored: tuple[Tensor, Tensor] | None) -> MaskedBatch:
+    mask, strength = scorer(pictures), edge_strength(pictures.rgb)
     height, width = pictures.rgb.shape[-2:]
     truth = None
     if isinstance(viewing.data, KnownScenes):
-        truth = viewing.data.truth(pictures.places, viewing.device).at_size(height, width)
+        truth = viewing.data.truth(pictures.indices, viewing.device).at_size(height, width)
     return MaskedBatch(names, pictures.rgb, mask.mean(dim=(1, 2, 3)),
                        {MASK: attention_of(mask), EDGES: attention_of(strength)},
                        {MASK: keep_top(mask, share), EDGES: keep_top(strength, share)},

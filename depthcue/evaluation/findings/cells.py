@@ -1,19 +1,18 @@
-"""Sums over pixels that show the same, kept for every picture, and what they come to with intervals over pictures.
+"""Means over cells of pixels with intervals over pictures, and the share of a mask that two properties explain.
 
-Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and asks
-for means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the sum
-over all pictures divided by the count over all pictures, as measured and in every resample.
+Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and
+computes means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the
+sum over all pictures divided by the count over all pictures, as measured and in every resample.
 
-How much of a mask two properties of a pixel explain: edge strength, and what kind of edge it is.
-
-A per-pixel analysis of variance. Strength is cut into bins. Three models of the attention of a pixel are nested in one
-another: a mean for every bin of strength; a mean for every kind; a mean for every pair of both. The means are fitted on
-all pictures but one and predict that one, in turn, and
+`explained` is a per-pixel analysis of variance with edge strength, cut into bins, and the kind of edge. Three models of
+the attention of a pixel are compared: a mean for every bin of strength; a mean for every kind; a mean for every pair of
+both. The means are fitted on all pictures but one and predict that one, in turn, and
 
     R² = 1 - (squared error of the model) / (squared error of one mean for all pixels)
 
-over the predicted pictures. So a property that tells nothing explains nothing, where in-sample R² would grow with every
-bin; it may even come out a little below 0. The share of kind given strength is R² of both minus R² of strength alone.
+over the predicted pictures. So a property without information explains nothing, where in-sample R² would grow with
+every bin; it may even come out a little below 0. The share of kind given strength is R² of both minus R² of strength
+alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +35,7 @@ Chosen = NDArray[np.bool_]
 NOWHERE = -1
 """The cell of a pixel that is not counted."""
 FEWEST_IMAGES = 2
-"""One picture says nothing of others: what fewer show has no interval and is not told."""
+"""Fewest pictures of an entry: one picture says nothing of others, and leaves no interval."""
 
 
 class Cells:
@@ -57,18 +56,18 @@ class Cells:
         """How many pictures were seen."""
         return len(self._counts)
 
-    def see(self, places: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
+    def add(self, indices: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
         """Add pictures.
 
         Args:
-            places: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
+            indices: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
                 any axis is not counted.
             maps: float (B, 1, H, W) for each name.
         """
-        cell, counted = torch.zeros_like(places[0]), torch.ones_like(places[0], dtype=torch.bool)
-        for size, place in zip(self.shape, places, strict=True):
-            cell = cell * size + place
-            counted &= place != NOWHERE
+        cell, counted = torch.zeros_like(indices[0]), torch.ones_like(indices[0], dtype=torch.bool)
+        for size, index in zip(self.shape, indices, strict=True):
+            cell = cell * size + index
+            counted &= index != NOWHERE
         for row in range(len(cell)):
             here = counted[row]
             numbers = cell[row][here]
@@ -103,7 +102,7 @@ class Samples:
     images: int
 
     def entry(self) -> dict[str, Any] | None:
-        """As a results document has it: `value`, `ci95`, `images`; None where fewer than FEWEST_IMAGES show it."""
+        """The entry of a results document: `value`, `ci95`, `images`; None where fewer than FEWEST_IMAGES show it."""
         # a resample may hold none of the pictures that show it
         drawn = self.values[1:][np.isfinite(self.values[1:])]
         if self.images < FEWEST_IMAGES or not np.isfinite(self.values[0]) or not len(drawn):
@@ -181,8 +180,8 @@ def divided(top: Floats, bottom: Floats) -> Floats:
 
 def cell_of(values: Tensor, bounds: Sequence[float]) -> Tensor:
     """The place of values among bins: 0 below the first bound, len(bounds) from the last on; NOWHERE for NaN."""
-    places = torch.bucketize(values, values.new_tensor(bounds), right=True)
-    return torch.where(values.isnan(), torch.full_like(places, NOWHERE), places)
+    indices = torch.bucketize(values, values.new_tensor(bounds), right=True)
+    return torch.where(values.isnan(), torch.full_like(indices, NOWHERE), indices)
 
 
 STRENGTH, KIND, BOTH = "strength", "kind", "both"
@@ -198,7 +197,7 @@ def explained(counts: Floats, sums: Floats, squares: Floats, weights: Floats) ->
 
     Returns:
         Entries (see `Samples.entry`) by STRENGTH, KIND, BOTH, `kind_given_strength`, `strength_given_kind`; None
-        where nothing can be said: a single picture, or no variance.
+        where there is no number: a single picture, or no variance.
     """
     everything = np.vstack([np.full((1, len(counts)), 1 / len(counts)), weights])
     errors = left_out_errors(counts, sums, squares)

@@ -1,25 +1,24 @@
-"""Third finding: outdoors, the region of the vanishing point is attended to; with it the far, and rows of the picture.
+"""Third finding: outdoors, masks attend to the region of the vanishing point.
 
-Where the vanishing point is known (rendered scenes) it is taken from there and the estimator is tested on the same
-pictures; elsewhere it is estimated (see `vanishing_point`), and pictures that show no clear one are left out. Edges
-crowd at a vanishing point too, so edges are followed beside the mask in every curve, and the attention near it is also
-compared with that elsewhere at equal edge strength. A mask that prefers the rows of the horizon would be bright there
-as well; so near and elsewhere are also compared within the same rows. The sky has no depth to see; where it is known
-(rendered scenes), what a mask spends on it is told apart.
+With it the far, and rows of the picture, are measured. Where the vanishing point is known (rendered scenes) it is taken
+from there and the estimator is tested on the same pictures; elsewhere it is estimated, and pictures without a clear one
+are left out. Edges crowd at a vanishing point too, so edges are followed beside the mask in every curve, and the
+attention near it is also compared with that elsewhere at equal edge strength. A mask that prefers the rows of the
+horizon would be bright there as well; so near and elsewhere are also compared within the same rows. The sky has no
+depth; where it is known (rendered scenes), the share of a mask on it is reported separately.
 
-The vanishing point of a picture, estimated: where the straight edges of its main direction meet.
-
-Every edge pixel with a clear direction votes for the points that its line leads to, as in the voting of road
-followers (Rasmussen, CVPR 2004; Kong, Audibert, Ponce, CVPR 2009), there by texture, here by edges:
+`find_vanishing_point` estimates where the straight edges of the main direction meet. Every edge pixel with a clear
+direction votes for the points that its line leads to, as in the voting of road followers (Rasmussen, CVPR 2004; Kong,
+Audibert, Ponce, CVPR 2009), there by texture, here by edges:
 
 1. Edge pixels are the strongest across their edge; the direction of the edge comes from the structure tensor around
    the pixel, and pixels without a clear one (corners, foliage) have no vote. Neither have level and upright edges:
    in most pictures they belong to other directions of the world, and would meet all along the horizon or nowhere.
 2. A vote counts for a point by how well the line leads to it (a Gaussian of the angle). The votes that come from one
    direction are counted by their root, so that a single long line cannot win alone wherever it leads.
-3. The best point of a coarse grid over the picture is sought again among the pixels around it.
+3. The best point of a coarse grid over the picture is refined among the pixels around it.
 
-A point outside the picture is not found. How many of all votes lead to the point is given as its agreement.
+A point outside the picture is not found. The share of all votes that lead to the point is its agreement.
 """
 
 import math
@@ -41,17 +40,17 @@ from depthcue.scorers.edges import gray, gray_gradient, thinned
 WIDTH = 320
 """Pictures are looked at in this width: enough for lines, and textures are gone."""
 LEAST_GRADIENT = 0.08
-"""Of a voting pixel's Sobel gradient; black to white is 4."""
+"""Least Sobel gradient of a voting pixel; black to white is 4."""
 LEAST_COHERENCE = 0.8
-"""Of the structure tensor; 1 is one direction alone."""
+"""Least coherence of a voting pixel's structure tensor; 1 is one direction alone."""
 LEVEL_DEG, UPRIGHT_DEG = 10.0, 4.0
 """Edges closer than this to level or upright have no vote."""
 SPREAD_DEG = 2.0
-"""Deviation of the angle between a line and the way to the point."""
+"""Deviation of the angle between a line and the direction of the point."""
 NEAREST = 0.1
-"""Of the picture's width: pixels closer to a point do not vote for it, as everything close by points somewhere near."""
+"""Distance, in widths of the picture, below which pixels do not vote: everything close by points somewhere near."""
 STEP_PX = 4
-"""Of the coarse grid."""
+"""Spacing of the coarse grid."""
 SECTORS = 24
 """Directions in which votes are counted together."""
 FEWEST = 40
@@ -178,29 +177,29 @@ class FarRegion:
         self._points: list[_Point] = []
         self._images = 0
 
-    def see(self, seen: MaskedBatch) -> None:
+    def add(self, batch: MaskedBatch) -> None:
         """Add pictures."""
-        self._images += len(seen)
-        height, width = seen.size
-        device = seen.rgb.device
-        rows = (torch.arange(height, device=device) * ROWS // height).view(1, 1, -1, 1).expand(len(seen), 1, -1, width)
-        self._rows.see([rows], seen.attention)
-        if seen.depth_m is not None:
-            self._depth_source = seen.depth_source
-            self._depth.see([cell_of(seen.depth_m, self.depths_m)], seen.attention)
-        if seen.truth is not None:
-            sky = (seen.truth.object_id < 0).long()
-            self._sky.see([sky], {name: kept.double() for name, kept in seen.kept.items()})
-        points = self._look_for_points(seen)
+        self._images += len(batch)
+        height, width = batch.size
+        device = batch.rgb.device
+        rows = (torch.arange(height, device=device) * ROWS // height).view(1, 1, -1, 1).expand(len(batch), 1, -1, width)
+        self._rows.add([rows], batch.attention)
+        if batch.depth_m is not None:
+            self._depth_source = batch.depth_source
+            self._depth.add([cell_of(batch.depth_m, self.depths_m)], batch.attention)
+        if batch.truth is not None:
+            sky = (batch.truth.object_id < 0).long()
+            self._sky.add([sky], {name: kept.double() for name, kept in batch.kept.items()})
+        points = self._find_points(batch)
         self._points += points
         used = [row for row, point in enumerate(points) if point.used is not None]
         if not used:
             return
         at = torch.tensor([points[row].used for row in used], dtype=torch.float64, device=device)
         distance = cell_of(distance_from(at, height, width), DISTANCES)
-        attention = {name: values[used] for name, values in seen.attention.items()}
-        self._near.see([cell_of(seen.strength[used], STRENGTHS), distance], attention)
-        self._near_by_row.see([rows[used], distance], attention)
+        attention = {name: values[used] for name, values in batch.attention.items()}
+        self._near.add([cell_of(batch.strength[used], STRENGTHS), distance], attention)
+        self._near_by_row.add([rows[used], distance], attention)
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
         """What was found, or `left_out` with the reason.
@@ -223,15 +222,15 @@ class FarRegion:
             "images": self._images, "vanishing_point": self._about_points(),
             "by_distance": None if near is None else {
                 "bounds": list(DISTANCES),
-                "bins": [_compared(near, _column(near, place)) for place in range(len(DISTANCES) + 1)]},
+                "bins": [_compared(near, _column(near, index)) for index in range(len(DISTANCES) + 1)]},
             "near": None if near is None else self._near_it(near, self._near_by_row.table(draws, seed)),
             "by_depth": None if depth is None else {
                 "source": self._depth_source, "bounds_m": self.depths_m, "far": self._far(depth),
-                "bins": [_compared(depth, np.arange(DEPTH_STEPS + 1) == place) for place in range(DEPTH_STEPS + 1)]},
+                "bins": [_compared(depth, np.arange(DEPTH_STEPS + 1) == index) for index in range(DEPTH_STEPS + 1)]},
             "sky": self._of_sky(draws, seed),
-            "by_row": {"bins": [_compared(rows, np.arange(ROWS) == place) | {
-                "share_of_mask": rows.share(np.arange(ROWS) == place, MASK).entry(),
-                "share_of_edges": rows.share(np.arange(ROWS) == place, EDGES).entry()} for place in range(ROWS)]},
+            "by_row": {"bins": [_compared(rows, np.arange(ROWS) == index) | {
+                "share_of_mask": rows.share(np.arange(ROWS) == index, MASK).entry(),
+                "share_of_edges": rows.share(np.arange(ROWS) == index, EDGES).entry()} for index in range(ROWS)]},
         }
 
     def _near_it(self, table: CellTotals, by_row: CellTotals) -> dict[str, Any]:
@@ -257,13 +256,13 @@ class FarRegion:
         # the last bin is what lies beyond the range, sky and all
         return {"from_m": FAR * self.depths_m[-1], **_compared(table, np.array([*far, False]))}
 
-    def _look_for_points(self, seen: MaskedBatch) -> list["_Point"]:
-        height, width = seen.size
-        known = None if seen.truth is None else seen.truth.vanishing_point.tolist()
+    def _find_points(self, batch: MaskedBatch) -> list["_Point"]:
+        height, width = batch.size
+        known = None if batch.truth is None else batch.truth.vanishing_point.tolist()
         points = []
-        for row in range(len(seen)):
+        for row in range(len(batch)):
             point = None if known is None else (known[row][0], known[row][1])
-            points.append(_Point(find_vanishing_point(seen.rgb[row]), point, height, width))
+            points.append(_Point(find_vanishing_point(batch.rgb[row]), point, height, width))
         return points
 
     def _about_points(self) -> dict[str, Any]:
@@ -308,9 +307,9 @@ def distance_from(points: Tensor, height: int, width: int) -> Tensor:
     return torch.hypot(down, right) / width
 
 
-def _column(table: CellTotals, place: int) -> Chosen:
+def _column(table: CellTotals, index: int) -> Chosen:
     chosen = np.zeros(table.count.shape[1:], dtype=np.bool_)
-    chosen[:, place] = True
+    chosen[:, index] = True
     return chosen
 
 

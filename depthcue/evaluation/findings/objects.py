@@ -1,17 +1,14 @@
-"""Second finding: of small objects the inside is attended to, not the boundary alone.
+"""First and second finding: edges are chosen by their use for geometry, and the inside of small objects counts.
 
-An object is the pixels that show it, wherever they lie; floors, walls and roads are objects too, the largest. Its size
-is the share of the picture that it covers. Inside means that the next pixel of another object is more than
-BAND steps away, so that neither a Sobel filter nor a slightly blurred mask reaches it from the boundary. Since a
+First finding. Hu et al. (ICCV 2019) saw that masks hold some edges and not others. Here every pixel has an edge
+strength (the slope of brightness) and a kind: the cause of its edge on rendered scenes, a depth edge or not on pictures
+with dense depth. Measured are the attention of each kind at equal strength, and how much of the attention strength and
+kind explain (`cells.explained`).
+
+Second finding. An object is the pixels that show it, wherever they lie; floors, walls and roads are objects too, the
+largest. Its size is the share of the picture that it covers. Inside means that the next pixel of another object is more
+than BAND steps away, so that neither a Sobel filter nor a slightly blurred mask reaches it from the boundary. Since a
 pixel inside a small object is never far from the boundary, small and large are also compared at equal distance from it.
-
-What kind of edge a pixel lies on: by cause on rendered scenes, by depth on pictures with dense depth.
-
-First finding: edges are chosen by their use for geometry, not by their strength.
-
-Hu et al. saw that masks hold some edges and not others. Here every pixel has an edge strength (the slope of brightness)
-and a kind (which edge it lies on, see `kinds`). Asked is what attention each kind gets at equal strength, and how much
-of the attention strength and kind explain (see `explained`).
 """
 
 from typing import Any
@@ -43,15 +40,15 @@ class ObjectSizes:
         self._cells = Cells((len(DISTANCES) + 1, len(SIZES) + 1), (MASK, EDGES))
         self._objects: list[list[int]] = []
 
-    def see(self, seen: MaskedBatch) -> None:
+    def add(self, batch: MaskedBatch) -> None:
         """Add pictures of which it is known what every pixel shows."""
-        if seen.truth is None:
+        if batch.truth is None:
             return
-        objects = seen.truth.object_id
+        objects = batch.truth.object_id
         sizes, numbers = object_sizes(objects)
         distance = steps_from(object_boundaries(objects), DISTANCES[-1])
         sized = torch.where(objects >= 0, cell_of(sizes, SIZES), NOWHERE)
-        self._cells.see([cell_of(distance.float(), DISTANCES), sized], seen.attention)
+        self._cells.add([cell_of(distance.float(), DISTANCES), sized], batch.attention)
         self._objects += numbers
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
@@ -67,7 +64,7 @@ class ObjectSizes:
                                 "object from what it stands on or leans against"}
         table = self._cells.table(draws, seed)
         numbers = np.array(self._objects)
-        bins = [np.arange(len(SIZES) + 1) == place for place in range(len(SIZES) + 1)]
+        bins = [np.arange(len(SIZES) + 1) == index for index in range(len(SIZES) + 1)]
         small = np.arange(len(SIZES) + 1) <= SIZES.index(SMALL)
         large = np.arange(len(SIZES) + 1) > SIZES.index(LARGE)
         inside = {name: {part: table.mean(name, self._chosen(sizes, inside=True))
@@ -143,7 +140,7 @@ APPEARANCE = ("shadow", "texture", "image edge")
 """Kinds that only the picture has."""
 
 DEPTH_JUMP = 0.05
-"""Of `depth_bends`: a depth that jumps by a tenth, or a crease as sharp."""
+"""Bend of `depth_bends` from which depth has an edge: it jumps by a tenth, or has a crease as sharp."""
 IMAGE_EDGE = 0.032
 """Strength (share of black to white a pixel) from which a pixel off all depth edges is an edge of the picture; a bound
 of the bins of strength, so that this kind tells nothing that strength does not."""
@@ -160,27 +157,27 @@ def kinds_by_cause(truth: SceneTruth) -> Tensor:
     """The place in CAUSES of every pixel, int64 (B, 1, H, W); a Sobel filter reaches one pixel beyond an edge."""
     kinds = truth.object_id.new_full(truth.object_id.shape, CAUSES.index(INSIDE))
     # the later are overwritten by the earlier
-    for place, cause in reversed(list(enumerate(CAUSES[:-1]))):
-        kinds[widened(truth.edges[cause])] = place
+    for index, cause in reversed(list(enumerate(CAUSES[:-1]))):
+        kinds[widened(truth.edges[cause])] = index
     return kinds
 
 
-def kinds_by_depth(seen: MaskedBatch) -> Tensor | None:
+def kinds_by_depth(batch: MaskedBatch) -> Tensor | None:
     """The place in BY_DEPTH of every pixel, int64 (B, 1, H, W), NOWHERE where depth is unknown; None without depth.
 
     Pictures whose depth is too sparse to tell neighbours apart are NOWHERE all over.
     """
-    if seen.depth_as_stored is None:
+    if batch.depth_as_stored is None:
         return None
-    bends, known = depth_bends(*seen.depth_as_stored)
+    bends, known = depth_bends(*batch.depth_as_stored)
     dense = known.float().mean(dim=(1, 2, 3), keepdim=True) >= LEAST_KNOWN
     # the frame of the depth has no neighbours on one side; the pixels beside it tell of it as well
-    told = functional.interpolate(widened(known & dense).float(), size=seen.size, mode="nearest-exact") > 0
-    jumps = functional.adaptive_max_pool2d((bends > DEPTH_JUMP).float(), seen.size) > 0
-    strong = seen.strength >= IMAGE_EDGE
+    known_cells = functional.interpolate(widened(known & dense).float(), size=batch.size, mode="nearest-exact") > 0
+    jumps = functional.adaptive_max_pool2d((bends > DEPTH_JUMP).float(), batch.size) > 0
+    strong = batch.strength >= IMAGE_EDGE
     kinds = strong.long() * BY_DEPTH.index("image edge") + (~strong).long() * BY_DEPTH.index(INSIDE)
     kinds[widened(jumps)] = BY_DEPTH.index("depth edge")
-    kinds[~told] = NOWHERE
+    kinds[~known_cells] = NOWHERE
     return kinds
 
 
@@ -202,26 +199,26 @@ class EdgeKinds:
         self._cells: Cells | None = None
         self._reason = "the data has no depth: which edges are edges of the scene is not known"
 
-    def see(self, seen: MaskedBatch) -> None:
+    def add(self, batch: MaskedBatch) -> None:
         """Add pictures; those of which no kinds are known are left out."""
-        if seen.truth is not None:
-            self.kinds, kinds = CAUSES, kinds_by_cause(seen.truth)
+        if batch.truth is not None:
+            self.kinds, kinds = CAUSES, kinds_by_cause(batch.truth)
         else:
-            by_depth = kinds_by_depth(seen)
+            by_depth = kinds_by_depth(batch)
             if by_depth is None:
                 return
             self.kinds, kinds = BY_DEPTH, by_depth
             self._reason = "the depth of the data is too sparse for depth edges"
         if self._cells is None:
             self._cells = Cells((len(STRENGTHS) + 1, len(self.kinds)),
-                                (MASK, EDGES, _SQUARE, _STRENGTH, *(_kept(name) for name in seen.kept)))
+                                (MASK, EDGES, _SQUARE, _STRENGTH, *(_kept(name) for name in batch.kept)))
         known = (kinds >= 0).flatten(1).any(dim=1)
         if not known.any():
             return
-        attention = seen.attention[MASK]
-        maps = {**seen.attention, _SQUARE: attention.square(), _STRENGTH: seen.strength,
-                **{_kept(name): kept.double() for name, kept in seen.kept.items()}}
-        self._cells.see([cell_of(seen.strength[known], STRENGTHS), kinds[known]],
+        attention = batch.attention[MASK]
+        maps = {**batch.attention, _SQUARE: attention.square(), _STRENGTH: batch.strength,
+                **{_kept(name): kept.double() for name, kept in batch.kept.items()}}
+        self._cells.add([cell_of(batch.strength[known], STRENGTHS), kinds[known]],
                         {name: values[known] for name, values in maps.items()})
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
@@ -240,7 +237,7 @@ class EdgeKinds:
             "images": len(self._cells), "kinds": list(self.kinds), "how": HOW[self.kinds],
             "by_kind": [self._of_kind(table, kind) for kind in self.kinds],
             "by_strength": {"bounds": list(STRENGTHS), "attention": {
-                kind: [table.mean(MASK, self._chosen((kind,), place)).entry() for place in range(len(STRENGTHS) + 1)]
+                kind: [table.mean(MASK, self._chosen((kind,), index)).entry() for index in range(len(STRENGTHS) + 1)]
                 for kind in self.kinds}},
             "at_equal_strength": self._contrasts(table),
             "explained": {"all pixels": self._explained(table, self.kinds),

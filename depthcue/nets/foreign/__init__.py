@@ -1,7 +1,7 @@
 """Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
-A spec is KIND:PLACE, and behind it whatever the user has to say about the net: `,predicts=inverse,size=384x384` (see
-`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and of what was said.
+A spec is KIND:PLACE, and behind it properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
+`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and these properties.
 """
 
 from depthcue.nets.base import DepthNet
@@ -30,8 +30,8 @@ def open_foreign(spec: str) -> DepthNet:
         DepthcueError: nothing there, a package that is not installed, code of the net's own that fails, or something
             said about it that makes no sense.
     """
-    bare, asked = split_spec(spec)
-    kind, _, place = bare.partition(":")
+    bare, given = split_spec(spec)
+    kind, _, location = bare.partition(":")
     if kind not in KINDS:
-        kind, place = "onnx", bare
-    return KINDS[kind](place, asked).eval()
+        kind, location = "onnx", bare
+    return KINDS[kind](location, given).eval()

@@ -2,7 +2,7 @@
 
 What a foreign net says of itself, or its user of it: units, size, colours, which of its outputs is the depth.
 
-The same few words wherever they are said: keywords of a dictionary `depth_description` on a Python object, keys of a
+The same few properties everywhere: keywords of a dictionary `depth_description` on a Python object, keys of a
 JSON file beside an ONNX graph, or `,key=value` behind a spec. What the user writes in the spec counts most, then what
 the net says, then what its kind is known for.
 """
@@ -56,7 +56,7 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     Only words of the form key=value are taken off the end, and none of what is the path of a file or folder that is
     there, so that a path may hold commas and equals signs.
     """
-    asked: dict[str, str] = {}
+    given: dict[str, str] = {}
     while not names_path(spec):
         bare, comma, last = spec.rpartition(",")
         key, equals, value = last.partition("=")
@@ -65,38 +65,38 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
         if key not in _READ:
             if "/" in value or "\\" in value:  # a folder of a path that is not there
                 break
-            raise DepthcueError(f"nothing called {key!r} can be said of a network", f"There are: {', '.join(_READ)}.")
-        asked.setdefault(key, value)
+            raise DepthcueError(f"a network has no property called {key!r}", f"Known: {', '.join(_READ)}.")
+        given.setdefault(key, value)
         spec = bare
-    return spec, asked
+    return spec, given
 
 
 def names_path(spec: str) -> bool:
     """Whether a spec as it stands, or what is behind its KIND: or NAME:, is the path of something that is there."""
-    place = spec.partition(":")[2]
-    folder, _, entry = place.rpartition(":")  # of hub:FOLDER:ENTRY
-    return any(text and Path(text).exists() for text in (spec, place, folder if "," not in entry else ""))
+    location = spec.partition(":")[2]
+    folder, _, entry = location.rpartition(":")  # of hub:FOLDER:ENTRY
+    return any(text and Path(text).exists() for text in (spec, location, folder if "," not in entry else ""))
 
 
-def statement(name: str, known: Mapping[str, Any], said: DepthDescription | Mapping[str, Any] | None,
-              asked: Mapping[str, Any]) -> Statement:
+def statement(name: str, known: Mapping[str, Any], stated: DepthDescription | Mapping[str, Any] | None,
+              given: Mapping[str, Any]) -> Statement:
     """Put together what is known of a net called `name`.
 
     Args:
         known: what its kind is known for.
-        said: what the net says of itself.
-        asked: what the user says.
+        stated: what the net says of itself.
+        given: what the user says.
 
     Raises:
         DepthcueError: a word that does not exist, or a value that makes no sense.
     """
-    if isinstance(said, DepthDescription):
-        said = {field.name: getattr(said, field.name) for field in dataclasses.fields(said)}
-    elif said is not None and not isinstance(said, Mapping):
-        raise DepthcueError(f"the depth_description of {name} is a {type(said).__name__}",
+    if isinstance(stated, DepthDescription):
+        stated = {field.name: getattr(stated, field.name) for field in dataclasses.fields(stated)}
+    elif stated is not None and not isinstance(stated, Mapping):
+        raise DepthcueError(f"the depth_description of {name} is a {type(stated).__name__}",
                             "Give a DepthDescription or a dictionary of its fields.")
     words: dict[str, Any] = {}
-    for source in (known, said or {}, asked):
+    for source in (known, stated or {}, given):
         words |= _read(name, source)
     if "predicts" not in words:
         log.warning("%s does not say what it predicts; taken as metric depth. Behind the spec: ,predicts=inverse", name)
@@ -118,12 +118,12 @@ def _read(name: str, source: Mapping[str, Any]) -> dict[str, Any]:
     words: dict[str, Any] = {}
     for key, value in source.items():
         if key not in _READ:
-            raise DepthcueError(f"{name} is said to have {key!r}, which means nothing here",
-                                f"What can be said: {', '.join(_READ)}.")
+            raise DepthcueError(f"{name} is described with the unknown property {key!r}",
+                                f"Known: {', '.join(_READ)}.")
         try:
             read = _READ[key](value)
         except (ValueError, TypeError, OverflowError) as error:
-            raise DepthcueError(f"{name} is said to have {key}={str(value)[:200]!r}: {error}",
+            raise DepthcueError(f"{name} is described with {key}={str(value)[:200]!r}: {error}",
                                 "Put it right in the spec or in what the network says of itself.") from error
         words |= {"height": read[0], "width": read[1]} if key == "size" else {key: read}
     return words
@@ -203,7 +203,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "width": _count, "multiple": _count, "fixed": _flag, "max_depth_m": _metres, "takes": _takes, "output": _output,
     "mean": _three, "std": _deviations, "name": str, "licence": str, "source": str,
 }
-"""What can be said, and how it is read."""
+"""Readers of the properties, by name."""
 
 
 USUAL_NAMES = ("predicted_depth", "depth", "disparity", "disp", "out")
@@ -217,16 +217,16 @@ class ForeignDepthNet(DepthNet):
     back from it. A body that takes one size alone gets the picture stretched to that size.
     """
 
-    def __init__(self, body: Callable[[Tensor], Any], said: Statement, **card: Any) -> None:
-        super().__init__(said.description)
+    def __init__(self, body: Callable[[Tensor], Any], stated: Statement, **card: Any) -> None:
+        super().__init__(stated.description)
         self.body = body
-        self.said = said
-        self.card = {"kind": "depth", "name": said.description.name, **card}
+        self.stated = stated
+        self.card = {"kind": "depth", "name": stated.description.name, **card}
 
     @property
     def fixed(self) -> bool:
         """Whether the answer is always of one size, whatever the picture's."""
-        return self.said.fixed
+        return self.stated.fixed
 
     def for_export(self) -> DepthNet:
         """The same net at its working size alone, to which its graph will stretch any picture.
@@ -236,20 +236,20 @@ class ForeignDepthNet(DepthNet):
         if self.fixed:
             return self
         description = dataclasses.replace(self.description, multiple=1)
-        net = type(self)(self.body, dataclasses.replace(self.said, description=description, fixed=True))
+        net = type(self)(self.body, dataclasses.replace(self.stated, description=description, fixed=True))
         net.card = self.card
         return net.to(self._mean.device).eval()
 
     def forward(self, normalised: Tensor) -> Tensor:
-        return depth_map(self.body(self._as_taken(normalised)), self.description.name, self.said.output)
+        return depth_map(self.body(self._as_taken(normalised)), self.description.name, self.stated.output)
 
     def _as_taken(self, normalised: Tensor) -> Tensor:
         taken = normalised
-        if self.said.takes != NORMALISED:
+        if self.stated.takes != NORMALISED:
             taken = taken * self._std + self._mean  # what `normalise` did, undone
-        if self.said.takes == RGB255:
+        if self.stated.takes == RGB255:
             taken = taken * 255.0
-        if self.said.fixed:
+        if self.stated.fixed:
             size = (self.description.height, self.description.width)
             # a graph written from this must do it for every size
             if torch.compiler.is_exporting() or taken.shape[-2:] != size:

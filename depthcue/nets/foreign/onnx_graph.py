@@ -193,15 +193,15 @@ class OnnxDepthNet(ForeignDepthNet):
 
     body: "_Graph"
 
-    def __init__(self, graph: "_Graph", said: Statement, **card: Any) -> None:
-        super().__init__(graph, said, **card)
+    def __init__(self, graph: "_Graph", stated: Statement, **card: Any) -> None:
+        super().__init__(graph, stated, **card)
         self.differentiable = False
         self.in_torch: ConvertedGraph | None = None
 
     def for_export(self) -> DepthNet:
         if self.in_torch is None:
             raise DepthcueError(f"{self.description.name} is an ONNX graph already", "Copy the file, with its .json.")
-        net = ForeignDepthNet(self.in_torch, self.said)
+        net = ForeignDepthNet(self.in_torch, self.stated)
         net.card = self.card
         return net.for_export()
 
@@ -256,7 +256,7 @@ class OnnxDepthNet(ForeignDepthNet):
         return float((answer - expected).abs().max()) / max(span, 1e-12)
 
     def _depth(self, answer: dict[str, Tensor]) -> Tensor:
-        return depth_map(answer, self.description.name, self.said.output)
+        return depth_map(answer, self.description.name, self.stated.output)
 
 
 class _Graph(GraphOnCpu):
@@ -327,26 +327,27 @@ def _quietly() -> onnxruntime.RunOptions:
     return options
 
 
-def open_net(place: str, asked: Mapping[str, str]) -> OnnxDepthNet:
+def open_net(location: str, given: Mapping[str, str]) -> OnnxDepthNet:
     """The net of a graph."""
-    path = Path(place)
+    path = Path(location)
     if not path.is_file():
         raise DepthcueError(f"there is no graph at {path}", "Give the path of an .onnx file.")
     refuse_placeholder(path)
-    said = _read_beside(path)
-    if "graph_schema" in said:
-        if asked:
-            raise DepthcueError(f"{path} has a card; {', '.join(asked)} cannot be said of it", "Leave them out.")
+    stated = _read_beside(path)
+    if "graph_schema" in stated:
+        if given:
+            raise DepthcueError(f"{path} has a card, and {', '.join(given)} cannot be given beside it",
+                                "Leave them out.")
         return _ours(path)
     graph = _Graph(path)
-    said = words_of_graph(graph.session.get_modelmeta().custom_metadata_map) | said
+    stated = words_of_graph(graph.session.get_modelmeta().custom_metadata_map) | stated
     known: dict[str, Any] = {} if graph.size is None else {"size": graph.size, "fixed": True}
     if graph.takes_bytes:
         known["takes"] = RGB255
-    elif "takes" not in said and "takes" not in asked:
+    elif "takes" not in stated and "takes" not in given:
         log.warning("%s does not say what colours it takes; taken as normalised by ImageNet's mean and deviation. "
                     "Where it takes RGB in [0, 1], behind the spec: ,takes=rgb", path.stem)
-    net = OnnxDepthNet(graph, statement(path.stem, known, said, asked), sha256=file_sha256(path))
+    net = OnnxDepthNet(graph, statement(path.stem, known, stated, given), sha256=file_sha256(path))
     if not graph.states_channels:
         graph.find_channels(net.description.height, net.description.width)
     if graph.takes_bytes:

@@ -28,40 +28,40 @@ from depthcue.nets.foreign.adapter import ForeignDepthNet, failed, state_sha256,
 OBJECT_FORM = "python:package.module:factory"
 
 
-def open_object(place: str, asked: Mapping[str, str]) -> DepthNet:
+def open_object(location: str, given: Mapping[str, str]) -> DepthNet:
     """The net that `package.module:factory` returns."""
-    factory = _find(place)
+    factory = _find(location)
     try:
         made = factory()
     except Exception as error:
-        raise failed(f"{place}()", error, "The factory is called without arguments.") from error
-    return as_depth_net(made, f"python:{place}", asked, getattr(factory, "depth_description", None))
+        raise failed(f"{location}()", error, "The factory is called without arguments.") from error
+    return as_depth_net(made, f"python:{location}", given, getattr(factory, "depth_description", None))
 
 
-def as_depth_net(made: Any, name: str, asked: Mapping[str, str], said: Any = None) -> DepthNet:
-    """What a factory returned, as a depth net; what it says of itself comes before `said`.
+def as_depth_net(made: Any, name: str, given: Mapping[str, str], stated: Any = None) -> DepthNet:
+    """What a factory returned, as a depth net; what it says of itself comes before `stated`.
 
     Raises:
         DepthcueError: it is neither a module nor a function, or says of itself what makes no sense.
     """
     if isinstance(made, DepthNet):
-        if asked:
-            raise DepthcueError(f"{name} is a depth net that describes itself; {', '.join(asked)} cannot be said of it",
+        if given:
+            raise DepthcueError(f"{name} is a depth net that describes itself; {', '.join(given)} cannot be given",
                                 "Leave them out.")
         made.card = {"kind": "depth", "name": name, "sha256": state_sha256(made), **made.card}
         return made
     if not callable(made):
         raise DepthcueError(f"{name} returned a {type(made).__name__}",
                             "It has to return a torch module, or a function from pictures (B, 3, H, W) to depth.")
-    said = getattr(made, "depth_description", said)
-    return ForeignDepthNet(made, statement(name, {}, said, asked),
+    stated = getattr(made, "depth_description", stated)
+    return ForeignDepthNet(made, statement(name, {}, stated, given),
                            sha256=state_sha256(made) if isinstance(made, nn.Module) else None)
 
 
-def _find(place: str) -> Any:
-    module_name, colon, attribute = place.partition(":")
+def _find(location: str) -> Any:
+    module_name, colon, attribute = location.partition(":")
     if not (colon and module_name and attribute):
-        raise DepthcueError(f"python:{place} does not say which function", f"Write {OBJECT_FORM}.")
+        raise DepthcueError(f"python:{location} does not say which function", f"Write {OBJECT_FORM}.")
     here = os.getcwd()
     if here not in sys.path:
         # a console script does not look where it is called, which is where one's own code lies; it stays there, since
@@ -84,11 +84,11 @@ def _find(place: str) -> Any:
 HUB_FORM = "hub:OWNER/REPO:ENTRY, or hub:FOLDER:ENTRY for a folder with a hubconf.py"
 
 
-def open_hub_net(place: str, asked: Mapping[str, str]) -> DepthNet:
+def open_hub_net(location: str, given: Mapping[str, str]) -> DepthNet:
     """The net of a torch.hub entry."""
-    repository, colon, entry = place.rpartition(":")
+    repository, colon, entry = location.rpartition(":")
     if not (colon and repository and entry):
-        raise DepthcueError(f"hub:{place} does not say which entry of torch.hub gives the depth net",
+        raise DepthcueError(f"hub:{location} does not say which entry of torch.hub gives the depth net",
                             f"Write {HUB_FORM}. A published mask net, hub:OWNER/NAME, is for --weights.")
     local = Path(repository).is_dir()
     if local and not (Path(repository) / "hubconf.py").is_file():
@@ -104,4 +104,4 @@ def open_hub_net(place: str, asked: Mapping[str, str]) -> DepthNet:
         hint = ("The entry is called without arguments." if local else
                 "A repository is downloaded once, which needs internet; the entry is called without arguments.")
         raise failed(f"torch.hub entry {entry} of {repository}", error, hint) from error
-    return as_depth_net(made, f"hub:{place}", asked)
+    return as_depth_net(made, f"hub:{location}", given)

@@ -47,24 +47,24 @@ _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 log = logging.getLogger(__name__)
 
 
-def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
+def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
     """A depth model from a folder, or from the hub (downloaded once)."""
     transformers = _library()
-    place = _found(place)
+    location = _found(location)
     with _without_progress_bar(transformers.utils.logging):
-        config = _configuration(transformers, place)
+        config = _configuration(transformers, location)
         # the user's own word on the range counts more than a name
-        roads = "max_depth_m" not in asked and _trained_on_roads(config)
+        roads = "max_depth_m" not in given and _trained_on_roads(config)
         family = _FAMILIES[config.model_type](config, roads)
-        processor = _processor(transformers, place)
+        processor = _processor(transformers, location)
         known = _together(_of_processor(processor, roads), family)
-        name = place if not Path(place).is_dir() else Path(place).resolve().name
-        said = statement(name, known, None, asked)
-        model = _model(transformers, place, config)
-    net = ForeignDepthNet(_prepared(model, config), said, architecture=f"hf:{config.model_type}",
+        name = location if not Path(location).is_dir() else Path(location).resolve().name
+        stated = statement(name, known, None, given)
+        model = _model(transformers, location, config)
+    net = ForeignDepthNet(_prepared(model, config), stated, architecture=f"hf:{config.model_type}",
                           sha256=state_sha256(model))
-    if not {"mean", "std", "takes"} & set(asked):
-        _compare(net, processor, place, sized="size" in asked)
+    if not {"mean", "std", "takes"} & set(given):
+        _compare(net, processor, location, sized="size" in given)
     return net
 
 
@@ -77,26 +77,28 @@ def _library() -> Any:
     return transformers
 
 
-def _found(place: str) -> str:
+def _found(location: str) -> str:
     """The folder or the name of the repository; a folder is looked into first, for what can be missing there.
 
     Raises:
         DepthcueError: no such folder, one without a model, or files that were not downloaded.
     """
-    folder = Path(place).expanduser()
+    folder = Path(location).expanduser()
     if not folder.is_dir():
         if folder.exists():
-            raise DepthcueError(f"{place} is a file", "Give the folder that holds it and its config.json: hf:FOLDER.")
-        if not _REPOSITORY.fullmatch(place) or place.startswith("."):
-            raise DepthcueError(f"there is no folder {place}", "Give a folder with config.json and weights, or OWNER/"
+            raise DepthcueError(f"{location} is a file",
+                                "Give the folder that holds it and its config.json: hf:FOLDER.")
+        if not _REPOSITORY.fullmatch(location) or location.startswith("."):
+            raise DepthcueError(f"there is no folder {location}",
+                                "Give a folder with config.json and weights, or OWNER/"
                                 "NAME of a depth model on the hub, which needs internet once.")
-        return place
+        return location
     if not (folder / "config.json").is_file():
-        raise DepthcueError(f"{place} has no config.json", "Give the folder of a depth model: config.json, "
+        raise DepthcueError(f"{location} has no config.json", "Give the folder of a depth model: config.json, "
                             "preprocessor_config.json and model.safetensors.")
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
     if not weights:
-        raise DepthcueError(f"{place} has a config.json and no weights", "Put model.safetensors beside it.")
+        raise DepthcueError(f"{location} has a config.json and no weights", "Put model.safetensors beside it.")
     for path in weights:
         refuse_placeholder(path)
     for path in folder.glob("*config.json"):
@@ -120,25 +122,25 @@ def _without_progress_bar(settings: Any) -> Iterator[None]:
             settings.enable_progress_bar()
 
 
-def _configuration(transformers: Any, place: str) -> Any:
+def _configuration(transformers: Any, location: str) -> Any:
     """The model's configuration, of a family that is known here and in numbers that can be computed with.
 
     Raises:
         DepthcueError: there is none, it is of no depth model, or of one that cannot be used; says why.
     """
     try:
-        config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # of a damaged configuration, nearly anything
-        raise DepthcueError(f"transformers cannot read the configuration of {place}: {_first_line(error)}",
+        raise DepthcueError(f"transformers cannot read the configuration of {location}: {_first_line(error)}",
                             "Give a folder with config.json and weights, or OWNER/NAME of a depth model on the hub, "
                             "which needs internet once. Code of a repository's own is not run; where it needs some, "
                             "give the model as a Python function.") from error
     if config.model_type not in _FAMILIES:
         why = _REFUSED.get(config.model_type, f"models of the family {config.model_type} are no depth models that are "
                                               "known here")
-        raise DepthcueError(f"{place}: {why}", _OTHERWISE)
+        raise DepthcueError(f"{location}: {why}", _OTHERWISE)
     if getattr(config, "quantization_config", None) is not None:
-        raise DepthcueError(f"{place} holds quantised weights, through which no gradients pass",
+        raise DepthcueError(f"{location} holds quantised weights, through which no gradients pass",
                             "Give the model that it was quantised from.")
     # the weights are all in the files: none of a backbone need be fetched first
     if getattr(config, "use_pretrained_backbone", False):
@@ -156,7 +158,7 @@ def _with_own_attention(config: Any) -> None:
             _with_own_attention(inner)
 
 
-def _model(transformers: Any, place: str, config: Any) -> nn.Module:
+def _model(transformers: Any, location: str, config: Any) -> nn.Module:
     """The model with its weights as float32, whatever they are stored in.
 
     Raises:
@@ -164,17 +166,18 @@ def _model(transformers: Any, place: str, config: Any) -> nn.Module:
     """
     try:
         model, report = transformers.AutoModelForDepthEstimation.from_pretrained(
-            place, config=config, trust_remote_code=False, output_loading_info=True)
+            location, config=config, trust_remote_code=False, output_loading_info=True)
     except pickle.UnpicklingError as error:
-        raise DepthcueError(f"the weights of {place} hold more than tensors, or are damaged; nothing was run",
+        raise DepthcueError(f"the weights of {location} hold more than tensors, or are damaged; nothing was run",
                             "Give model.safetensors, or a pytorch_model.bin with tensors alone.") from error
     except Exception as error:  # of damaged weights, nearly anything
-        raise DepthcueError(f"transformers cannot load {place} as a depth model: {_first_line(error)}",
+        raise DepthcueError(f"transformers cannot load {location} as a depth model: {_first_line(error)}",
                             "Copy or download the model again.") from error
     missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
     if missing or report["mismatched_keys"]:
         wrong = ", ".join([*sorted(missing), *(str(each[0]) for each in report["mismatched_keys"])][:8])
-        raise DepthcueError(f"the weights of {place} do not fit its configuration; missing or of other shapes: {wrong}",
+        raise DepthcueError(f"the weights of {location} do not fit its configuration; missing or of other "
+                            f"shapes: {wrong}",
                             "They would be filled in by chance. Copy or download the model again.")
     return model.float()
 
@@ -313,11 +316,11 @@ def _eager(transformer: Any) -> Iterator[None]:
         choose(before)
 
 
-def _processor(transformers: Any, place: str) -> Any:
+def _processor(transformers: Any, location: str) -> Any:
     try:
-        return transformers.AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
+        return transformers.AutoImageProcessor.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # as for the configuration
-        raise DepthcueError(f"{place} says nothing about the pictures it takes: {_first_line(error)}",
+        raise DepthcueError(f"{location} says nothing about the pictures it takes: {_first_line(error)}",
                             "Put the model's preprocessor_config.json beside its config.json.") from error
 
 
@@ -379,7 +382,7 @@ def _processed(processor: Any, picture: np.ndarray[Any, Any], **options: Any) ->
     return processor(images=Image.fromarray(picture), return_tensors="pt", **options)["pixel_values"].float()
 
 
-def _compare(net: ForeignDepthNet, processor: Any, place: str, sized: bool) -> None:
+def _compare(net: ForeignDepthNet, processor: Any, location: str, sized: bool) -> None:
     """Show the same room to the processor and to depthcue: what the model gets must be the same.
 
     Raises:
@@ -391,12 +394,12 @@ def _compare(net: ForeignDepthNet, processor: Any, place: str, sized: bool) -> N
     theirs = _processed(processor, rgb[0].permute(1, 2, 0).byte().numpy(), **({"do_resize": False} if sized else {}))
     ours = net._as_taken(net.normalise(rgb / 255))
     if theirs.shape != ours.shape:
-        log.warning("%s: its image processor makes %dx%d of a picture for which depthcue takes %dx%d", place,
+        log.warning("%s: its image processor makes %dx%d of a picture for which depthcue takes %dx%d", location,
                     theirs.shape[3], theirs.shape[2], ours.shape[3], ours.shape[2])
     apart = (F.adaptive_avg_pool2d(theirs, _CELLS) - F.adaptive_avg_pool2d(ours, _CELLS)).abs().max()
     allowed = _ALIKE * (theirs.max() - theirs.min())
     if apart > allowed:
-        raise DepthcueError(f"{place} would not get the picture it was made for: its image processor and depthcue "
+        raise DepthcueError(f"{location} would not get the picture it was made for: its image processor and depthcue "
                             f"differ by up to {float(apart):.3g}, where {float(allowed):.3g} is the most that "
                             "resampling explains", "Does the processor crop or exchange colours? Give the model as a "
                             "Python function that does, or say what it takes behind the spec: ,mean=R/G/B,std=R/G/B.")

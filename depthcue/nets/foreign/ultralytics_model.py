@@ -39,14 +39,14 @@ _QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "
 """What keeps its import from resolving host names, installing packages, printing, and evaluating what files say."""
 
 
-def open_net(place: str, asked: Mapping[str, str]) -> ForeignDepthNet:
+def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
     """A depth model from a .pt, or a fresh one from a .yaml."""
-    if place.endswith((".yaml", ".yml")):
-        model, side = _fresh(place), _SIDE
+    if location.endswith((".yaml", ".yml")):
+        model, side = _fresh(location), _SIDE
     else:
-        model, side = _read(Path(place).expanduser())
-    return ForeignDepthNet(_AtFullSize(model), statement(Path(place).stem, _words(side), None, asked),
-                           architecture=f"ultralytics:{Path(place).stem}", sha256=state_sha256(model))
+        model, side = _read(Path(location).expanduser())
+    return ForeignDepthNet(_AtFullSize(model), statement(Path(location).stem, _words(side), None, given),
+                           architecture=f"ultralytics:{Path(location).stem}", sha256=state_sha256(model))
 
 
 def words_of_graph(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -123,18 +123,18 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _fresh(place: str) -> nn.Module:
-    if "://" in place:
-        raise DepthcueError(f"{place} is an address", f"Write {_FORM}.")
+def _fresh(location: str) -> nn.Module:
+    if "://" in location:
+        raise DepthcueError(f"{location} is an address", f"Write {_FORM}.")
     tasks = _tasks()
     try:
-        description = tasks.yaml_model_load(place)
+        description = tasks.yaml_model_load(location)
     except (OSError, ValueError, AttributeError) as error:
-        raise DepthcueError(f"Ultralytics knows no model description {place}", f"Write {_FORM}.") from error
-    return _built(tasks, description, place)
+        raise DepthcueError(f"Ultralytics knows no model description {location}", f"Write {_FORM}.") from error
+    return _built(tasks, description, location)
 
 
-def _built(tasks: Any, description: Any, place: str) -> nn.Module:
+def _built(tasks: Any, description: Any, location: str) -> nn.Module:
     """The model of a description (what its .yaml says), with random weights that are the same each time.
 
     Raises:
@@ -143,14 +143,14 @@ def _built(tasks: Any, description: Any, place: str) -> nn.Module:
     head = description.get("head") if isinstance(description, dict) else None
     last = head[-1][2] if isinstance(head, list) and head and isinstance(head[-1], list) and len(head[-1]) > 2 else None
     if last != "Depth" or description.get("channels", 3) != 3:
-        raise DepthcueError(f"{place} is no depth model of Ultralytics: its last layer is "
+        raise DepthcueError(f"{location} is no depth model of Ultralytics: its last layer is "
                             f"{last or 'not to be found'}", f"Write {_FORM}.")
     with torch.random.fork_rng(devices=[]), _without_code(tasks):
         torch.manual_seed(0)
         try:
             return tasks.DepthModel(description, verbose=False).float().eval()
         except Exception as error:  # of a description that makes no sense, anything
-            raise DepthcueError(f"Ultralytics cannot build {place}: {type(error).__name__}: {error}",
+            raise DepthcueError(f"Ultralytics cannot build {location}: {type(error).__name__}: {error}",
                                 "Give a description or a file as Ultralytics made it.") from error
 
 

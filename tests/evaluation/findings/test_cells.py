@@ -23,7 +23,7 @@ def _cells(pixels: dict[str, torch.Tensor]) -> Cells:
     cells = Cells((STRATA, GROUPS), ("map",))
     # in two batches, as pictures come
     for rows in (slice(0, 2), slice(2, 5)):
-        cells.see([pixels["stratum"][rows], pixels["group"][rows]], {"map": pixels["map"][rows]})
+        cells.add([pixels["stratum"][rows], pixels["group"][rows]], {"map": pixels["map"][rows]})
     return cells
 
 
@@ -66,7 +66,7 @@ def test_like_is_compared_with_like() -> None:
     group = torch.tensor([0] * 10 + [1] * 10).view(1, 1, 4, 5)
     cells = Cells((2, 2), ("map",))
     for _ in range(3):
-        cells.see([stratum, group], {"map": 5.0 * stratum})
+        cells.add([stratum, group], {"map": 5.0 * stratum})
     table = cells.table(draws=10, seed=0)
     first, second = np.array([False, True]), np.array([True, False])
     plain = table.mean("map", np.array([[False, True]] * 2)).values[0] - table.mean(
@@ -77,8 +77,8 @@ def test_like_is_compared_with_like() -> None:
 
 def test_what_one_picture_alone_shows_is_not_told() -> None:
     cells = Cells((2,), ("map",))
-    cells.see([torch.zeros(3, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(3, 1, 2, 2)})
-    cells.see([torch.ones(1, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(1, 1, 2, 2)})
+    cells.add([torch.zeros(3, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(3, 1, 2, 2)})
+    cells.add([torch.ones(1, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(1, 1, 2, 2)})
     table = cells.table(draws=50, seed=0)
     assert table.mean("map", np.array([True, False])).entry() == {"value": 1.0, "ci95": [1.0, 1.0], "images": 3}
     assert table.mean("map", np.array([False, True])).entry() is None

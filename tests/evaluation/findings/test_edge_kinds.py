@@ -43,7 +43,7 @@ def edges() -> dict[str, Tensor]:
 
 def _found(rgb: Tensor, mask: Tensor, edges: dict[str, Tensor]) -> dict[str, Any]:
     finding = EdgeKinds()
-    finding.see(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, edges)))
+    finding.add(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, edges)))
     return finding.results(draws=100, seed=0)
 
 
@@ -125,7 +125,7 @@ def test_kinds_on_real_data_by_depth_edges() -> None:
     mask = torch.zeros(8, 1, 40, 60)
     mask[..., 8:32, 6:28] = 1
     finding = EdgeKinds()
-    finding.see(masked_batches(rgb, mask, stored=(depth_m, valid)))
+    finding.add(masked_batches(rgb, mask, stored=(depth_m, valid)))
     found = finding.results(draws=50, seed=0)
     assert found["kinds"] == list(BY_DEPTH)
     assert _difference(found, ["depth edge"], ["image edge"])["ci95"][0] > 1
@@ -138,11 +138,11 @@ def test_the_threshold_of_image_edges_is_a_bound_of_strength() -> None:
 def test_without_dense_depth_the_finding_is_left_out() -> None:
     rgb, depth_m, valid = _box(2)
     finding = EdgeKinds()
-    finding.see(masked_batches(rgb, rgb[:, :1]))
+    finding.add(masked_batches(rgb, rgb[:, :1]))
     assert "no depth" in finding.results(10, 0)["left_out"]
     sparse = torch.zeros_like(valid)
     sparse[..., ::5, ::5] = True
     kinds = kinds_by_depth(masked_batches(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
     assert kinds is not None and (kinds == NOWHERE).all()
-    finding.see(masked_batches(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
+    finding.add(masked_batches(rgb, rgb[:, :1], stored=(depth_m * sparse, sparse)))
     assert "too sparse" in finding.results(10, 0)["left_out"]

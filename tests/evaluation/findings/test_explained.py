@@ -35,8 +35,8 @@ def test_errors_are_those_of_regressions_on_the_other_pictures() -> None:
     columns = {STRENGTH: (strength, STRENGTHS), KIND: (kind, KINDS), BOTH: (strength * KINDS + kind, STRENGTHS * KINDS),
                "none": (0 * kind, 1)}
     found = left_out_errors(*_summed(strength, kind, values))
-    for name, (places, count) in columns.items():
-        design = np.eye(count)[places]  # (pictures, pixels, count)
+    for name, (indices, count) in columns.items():
+        design = np.eye(count)[indices]  # (pictures, pixels, count)
         for picture in range(PICTURES):
             others = np.arange(PICTURES) != picture
             fitted, *_ = np.linalg.lstsq(design[others].reshape(-1, count), values[others].ravel(), rcond=None)

@@ -18,7 +18,7 @@ def _found(mask: Tensor, rgb: Tensor | None = None, point: tuple[float, float] |
     rgb = torch.full((COUNT, 3, HEIGHT, WIDTH), 0.5) if rgb is None else rgb
     truth = None if point is None else scene_truth(COUNT, HEIGHT, WIDTH, vanishing_point=point)
     finding = FarRegion(max_depth_m=80.0)
-    finding.see(masked_batches(rgb, mask, truth, depth_m))
+    finding.add(masked_batches(rgb, mask, truth, depth_m))
     return finding.results(draws=100, seed=0)
 
 
@@ -48,8 +48,8 @@ def test_a_mask_around_the_vanishing_point(generator: torch.Generator) -> None:
 
 def test_a_mask_of_edges_that_crowd_there_gets_no_more_than_edges(generator: torch.Generator) -> None:
     rgb = 0.5 + (torch.rand(COUNT, 3, HEIGHT, WIDTH, generator=generator) - 0.5) * torch.exp(-_around() / 0.1)
-    seen = masked_batches(rgb, torch.ones(COUNT, 1, HEIGHT, WIDTH))
-    found = _found(seen.strength, rgb)
+    batch = masked_batches(rgb, torch.ones(COUNT, 1, HEIGHT, WIDTH))
+    found = _found(batch.strength, rgb)
     assert found["near"]["mask"]["value"] > 2
     assert found["near"]["mask_minus_edges"]["value"] == pytest.approx(0, abs=1e-5)
     # bins of strength have a width; beside an advantage of 2 that is little
@@ -74,7 +74,7 @@ def test_the_point_of_one_picture_alone_is_not_told() -> None:
     finding = FarRegion(max_depth_m=80.0)
     rgb = torch.full((2, 3, HEIGHT, WIDTH), 0.5)
     for point in (POINT, (-20.0, 12.0)):
-        finding.see(masked_batches(rgb[:1], rgb[:1, :1], scene_truth(1, HEIGHT, WIDTH, vanishing_point=point)))
+        finding.add(masked_batches(rgb[:1], rgb[:1, :1], scene_truth(1, HEIGHT, WIDTH, vanishing_point=point)))
     found = finding.results(10, 0)
     assert found["vanishing_point"]["images"] == 1 and found["by_distance"] is None
 
@@ -93,10 +93,10 @@ def test_by_depth() -> None:
     mask = torch.where(depth_m == 60.0, 0.8, 0.2)
     found = _found(mask, depth_m=depth_m)["by_depth"]
     mean = (0.8 * 10 + 0.2 * 26) / 36
-    there = {place: entry["mask"]["value"] for place, entry in enumerate(found["bins"]) if entry["mask"] is not None}
+    there = {index: entry["mask"]["value"] for index, entry in enumerate(found["bins"]) if entry["mask"] is not None}
     bounds = [0.0, *found["bounds_m"], float("inf")]
-    assert [(bounds[place] <= 6 < bounds[place + 1], bounds[place] <= 60 < bounds[place + 1], bounds[place] >= 80)
-            for place in there] == [(True, False, False), (False, True, False), (False, False, True)]
+    assert [(bounds[index] <= 6 < bounds[index + 1], bounds[index] <= 60 < bounds[index + 1], bounds[index] >= 80)
+            for index in there] == [(True, False, False), (False, True, False), (False, False, True)]
     assert list(there.values()) == pytest.approx([0.2 / mean, 0.8 / mean, 0.2 / mean], rel=1e-5)
     # the sky is no depth
     assert found["far"]["from_m"] == 40 and found["far"]["mask"]["value"] == pytest.approx(0.8 / mean, rel=1e-5)
@@ -122,7 +122,7 @@ def test_pixels_kept_in_the_sky() -> None:
     rgb[..., 30:, :] = 1.0
     finding = FarRegion(max_depth_m=80.0)
     # an eighth of the 36 rows: half a row in the sky is kept, and four below
-    finding.see(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=objects), share=0.125))
+    finding.add(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=objects), share=0.125))
     sky = finding.results(100, 0)["sky"]
     some = (COUNT - 1) / COUNT
     assert sky["share"]["value"] == pytest.approx(some * 9 / HEIGHT, rel=1e-5)

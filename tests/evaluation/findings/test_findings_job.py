@@ -9,7 +9,7 @@ from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.findings.measuring import FindingsSettings, measure_findings
+from depthcue.evaluation.findings.findings import FindingsSettings, measure_findings
 
 ROOMS = "scenes:indoor"
 
@@ -31,7 +31,7 @@ def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:
     assert found[1]["far"]["by_depth"]["source"] == "ground truth"
     assert found[2]["far"]["by_depth"]["source"] == "the depth net on whole pictures"
     assert found[0]["edges"]["kinds"][0] == "occlusion" and found[1]["edges"]["kinds"][0] == "depth edge"
-    assert results["data"][1]["per_image"]["names"] == [f"toy-{place}" for place in range(4)]
+    assert results["data"][1]["per_image"]["names"] == [f"toy-{index}" for index in range(4)]
     # the toy mask keeps the 77 red pixels of 768
     assert results["data"][1]["mean"] == pytest.approx(77 / 768, abs=1e-5)
 
@@ -55,8 +55,8 @@ def test_results_do_not_depend_on_the_batches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"findings": ("shadows",)}, "edges, objects, far"),
-    ({"share": 1.5}, "between 0 and 1"),
-    ({"lam": 2.0}, "lambda 4"),
+    ({"share": 1.5}, "above 0 and below 1"),
+    ({"lam": 2.0}, "lambda must be 4"),
 ])
 def test_mistakes_say_what_is_allowed(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DepthcueError, match=message):

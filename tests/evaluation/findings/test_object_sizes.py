@@ -25,7 +25,7 @@ def _objects() -> Tensor:
 def _found(mask: Tensor) -> dict[str, Any]:
     finding = ObjectSizes()
     rgb = torch.full((COUNT, 3, HEIGHT, WIDTH), 0.5) + 0.1 * (_objects() == 1)
-    finding.see(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=_objects())))
+    finding.add(masked_batches(rgb, mask, scene_truth(COUNT, HEIGHT, WIDTH, objects=_objects())))
     return finding.results(draws=100, seed=0)
 
 
@@ -76,5 +76,5 @@ def test_a_mask_near_boundaries_alone_does_not_pass_for_one_of_small_objects() -
 
 def test_without_objects_the_finding_is_left_out() -> None:
     finding = ObjectSizes()
-    finding.see(masked_batches(torch.rand(2, 3, 8, 8), torch.rand(2, 1, 8, 8)))
+    finding.add(masked_batches(torch.rand(2, 3, 8, 8), torch.rand(2, 1, 8, 8)))
     assert "one object" in finding.results(10, 0)["left_out"]

@@ -32,8 +32,8 @@ def test_it_is_told_in_pixels_of_the_picture() -> None:
 def test_rendered_roads() -> None:
     data = open_data("scenes:road", "train", frame_size=(96, 320), limit=8)
     assert isinstance(data, KnownScenes)
-    places = range(len(data))
-    pictures, points = data.evaluation_batch(places).rgb, data.truth(places).vanishing_point.tolist()
+    indices = range(len(data))
+    pictures, points = data.evaluation_batch(indices).rgb, data.truth(indices).vanishing_point.tolist()
     width = pictures.shape[3]
     errors, of_centre = [], []
     for rgb, point in zip(pictures, points, strict=True):

@@ -19,7 +19,7 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
-from depthcue.evaluation.findings.attention import MaskedBatch, see_all
+from depthcue.evaluation.findings.attention import MaskedBatch, masked_batches
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES
 from depthcue.evaluation.findings.far import FarRegion
 from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
@@ -35,7 +35,7 @@ from depthcue.scorers import build_scorer
 class FindingMeasure(Protocol):
     """Measures one thing on picture after picture."""
 
-    def see(self, seen: MaskedBatch) -> None:
+    def add(self, batch: MaskedBatch) -> None:
         """Add pictures."""
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
@@ -47,7 +47,7 @@ FINDINGS: dict[str, Callable[[Viewing], FindingMeasure]] = {
     "objects": lambda viewing: ObjectSizes(),
     "far": lambda viewing: FarRegion(_range_m(viewing)),
 }
-"""By the name they have on the command line and in results."""
+"""Measures of the findings, by their name on the command line and in results."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FindingsSettings:
     findings: tuple[str, ...] = tuple(FINDINGS)
     """Names in FINDINGS."""
     share: float = 0.2
-    """Of the pixels: what counts as kept, and the mean of the masks that a dial is turned to."""
+    """Share of pixels that counts as kept, and mean of the masks that a dial is turned to."""
     lam: float | None = None
     """One lambda instead of the one nearest to the share."""
     batch_size: int = 8
@@ -73,10 +73,10 @@ def findings_specs(weights: str, target: str | None, data: Sequence[str], out: P
     Raises:
         DepthcueError: besides, a spec that cannot be opened.
     """
-    place = pick_device(device)
-    mask_net, depth_net = load_pair(weights, target, place)
+    torch_device = pick_device(device)
+    mask_net, depth_net = load_pair(weights, target, torch_device)
     opened = [open_data(spec, split="test", limit=limit) for spec in dict.fromkeys(data)]
-    return measure_findings(mask_net, depth_net, opened, out, settings, place, progress)
+    return measure_findings(mask_net, depth_net, opened, out, settings, torch_device, progress)
 
 
 def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[RgbdData], out: Path | None = None,
@@ -112,9 +112,10 @@ def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: FindingsSettin
     setting_of(mask_net, lam=settings.lam)
     for name in settings.findings:
         if name not in FINDINGS:
-            raise DepthcueError(f"there is no finding called {name!r}", f"Choose from: {', '.join(FINDINGS)}.")
+            raise DepthcueError(f"--finding must be one of {', '.join(FINDINGS)}, got {name!r}",
+                                "It can be given several times.")
     if not 0 < settings.share < 1:
-        raise DepthcueError(f"a share of pixels of {settings.share:g}", "Give one between 0 and 1, as 0.2.")
+        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
     for opened in data:
         if len(opened) < FEWEST_IMAGES:
             raise DepthcueError(f"{opened.spec}: {len(opened)} picture(s); intervals over pictures need at least "
@@ -126,17 +127,17 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
     viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                       multiple=mask_net.description.multiple)
     setting = setting_for_share(mask_net, viewing, settings.share, settings.lam, progress)
-    score = build_scorer("mask", inputs_of(mask_net, setting))
+    scorer = build_scorer("mask", inputs_of(mask_net, setting))
     findings = {name: FINDINGS[name](viewing) for name in dict.fromkeys(settings.findings)}
     names: list[str] = []
     means: list[float] = []
     progress.start(f"looking at {data.spec}", len(data))
-    for seen in see_all(viewing, score, settings.share):
-        names += seen.names
-        means += seen.means.tolist()
+    for batch in masked_batches(viewing, scorer, settings.share):
+        names += batch.names
+        means += batch.means.tolist()
         for finding in findings.values():
-            finding.see(seen)
-        progress.advance(len(seen))
+            finding.add(batch)
+        progress.advance(len(batch))
     return {
         "spec": data.spec, "images": len(names), **setting.entry(), "mean": short(sum(means) / len(means)),
         "findings": {name: finding.results(settings.draws, settings.seed) for name, finding in findings.items()},
