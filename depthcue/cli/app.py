@@ -18,7 +18,7 @@ def app(weights: WeightsOption = "compact-indoor", target: TargetOption = None, 
         verbose: VerboseOption = False) -> None:
     """Open a page on this machine: drop a picture, a video or a webcam frame, and move the share of pixels kept.
 
-    The page is served on 127.0.0.1 alone, and nothing is sent out. Ctrl-C ends it. Needs pip install 'depthcue[app]'.
+    The page is served on 127.0.0.1 alone, and nothing is sent out. Ctrl-C ends it. Needs the extra app.
     """
     from depthcue.app import Nets, serving
 
