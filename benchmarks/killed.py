@@ -16,6 +16,7 @@ goes, in which with --only the other commands stay; exit status 1 where anything
 """
 
 import argparse
+import csv
 import json
 import multiprocessing
 import os
@@ -245,6 +246,9 @@ def content_of(path: Path, folder: Path) -> Any:
         return without_times(json.loads(path.read_text()), str(folder))
     if path.suffix == ".jsonl":
         return [without_times(json.loads(line), str(folder)) for line in path.read_text().splitlines()]
+    if path.suffix == ".csv":  # the table beside a summary
+        with path.open(newline="") as file:
+            return without_times(sorted(csv.DictReader(file), key=lambda row: row["path"]), str(folder))
     if path.suffix == ".pt":  # a checkpoint
         return without_times(torch.load(path, weights_only=True), str(folder))
     return "a figure" if path.suffix == ".svg" else path.read_bytes()

@@ -80,8 +80,8 @@ def check_encoder(name: str) -> None:
         DepthcueError: it is neither `auto` nor one of ENCODERS.
     """
     if name != AUTO and name not in ENCODERS:
-        raise DepthcueError(f"there is no encoder {name!r}",
-                            f"{did_you_mean(name, ENCODERS)}Choose {AUTO}, {', '.join(ENCODERS)}.")
+        raise DepthcueError(f"--encoder must be one of {AUTO}, {', '.join(ENCODERS)}, got {name!r}",
+                            f"{did_you_mean(name, ENCODERS)}Leave it out for {AUTO}.")
 
 
 def find_encoder(name: str, size: tuple[int, int]) -> VideoEncoding:

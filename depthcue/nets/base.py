@@ -153,13 +153,13 @@ class MaskDescription:
             # not "farther than": NaN is no lambda either
             if not abs(lam - self.default_lambda) <= 1e-6 * self.default_lambda:
                 raise DepthcueError(
-                    f"{self.name} was trained for lambda {self.default_lambda:g} alone; "
-                    f"{lam:g} was asked for", "Leave --lambda out, or train a net for it with depthcue train --lambda.")
+                    f"--lambda must be {self.default_lambda:g} for {self.name}, which was trained for it alone, got "
+                    f"{lam:g}", "Leave it out, or train a net for it with depthcue train --lambda.")
             return lam
         low, high = span
         if not low <= lam <= high:
-            raise DepthcueError(f"lambda {lam:g} is outside the range of {self.name}",
-                                f"Choose --lambda between {low:g} and {high:g}.")
+            raise DepthcueError(f"--lambda must be between {low:g} and {high:g} for {self.name}, got {lam:g}",
+                                "Leave it out for the net's own.")
         return lam
 
     def check_dial(self, dial: float | None) -> float:

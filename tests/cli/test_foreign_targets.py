@@ -55,8 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "path", [*sys.path])
-        assert main(["train", "--target", TARGET, "--data", f"folder:{folder / 'bare'}", "--steps", "2",
-                     "--batch-size", "2", "--out", "run", "-q"]) == 0
+        assert main(["train", "--net", "compact", "--target", TARGET, "--data", f"folder:{folder / 'bare'}",
+                     "--steps", "2", "--batch-size", "2", "--out", "run", "-q"]) == 0
     return folder
 
 

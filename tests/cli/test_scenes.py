@@ -77,14 +77,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.skipif(os.name == "nt", reason="signals are Unix's")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_ended_by_a_signal_it_leaves_no_half_written_file(tmp_path: Path, number: int, status: int) -> None:
-    code = ("import sys, time\nfrom depthcue.scenes import write\nfrom depthcue.cli.main import main\n"
+    code = ("import sys, time\nfrom depthcue.scenes import api\nfrom depthcue.cli.main import main\n"
             "class Slow:\n"
             "    @staticmethod\n"
             "    def fromarray(pixels):\n"
             "        return Slow()\n"
             "    def save(self, partial, **options):\n"
             "        partial.write_bytes(b'half'), print('writing', flush=True), time.sleep(60)\n"
-            "write.Image = Slow\n"
+            "api.Image = Slow\n"
             f"sys.exit(main(['scenes', 'indoor', '--out', {str(tmp_path / 'out')!r}, '--count', '2', '--size', '64x48',"
             " '--device', 'cpu']))\n")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
