@@ -46,7 +46,7 @@ ENTRY = {"path": "a.png", "name": "a", "kind": "image", "frames": 1, "share_kept
          "source": {"files": 1, "bytes": 3, "modified_ns": 4}, "resumed": False}
 SUMMARY = {"schema": 1, "command": "mask", "options": {"weights": "compact-indoor", "lambda": 2.0}, "inputs": [ENTRY]}
 PROFILE = {"schema": 1, "command": "probe", "target_net": {"name": "x"}, "stages": {"rendered": {"scenes": "road"}},
-           "profile": [{"cue": "haze", "weight": 0.1}]}
+           "experiments": [], "profile": [{"cue": "haze", "value": 0.1, "ci95": [0.0, 0.2], "n": 9}]}
 
 
 @dataclass(frozen=True)
