@@ -63,7 +63,7 @@ def test_the_readme_is_short_and_its_picture_small() -> None:
 
 
 def test_every_guide_is_listed_and_linked() -> None:
-    assert {path.stem for path in GUIDE_FOLDER.iterdir()} == set(GUIDES)
+    assert {path.stem for path in GUIDE_FOLDER.glob("*.md")} == set(GUIDES)
     linked = set(re.findall(r"\]\(depthcue/guides/(\w+)\.md", README.read_text()))
     assert linked == set(GUIDES)
     named = {topic for page in PAGES for topic in re.findall(r"depthcue guide ([a-z]+)", page.read_text())}
