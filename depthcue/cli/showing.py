@@ -146,7 +146,7 @@ def _pictures(summary: dict[str, Any], out: Path, kinds: Sequence[str] = PREFERR
                     picture = next(frame.rgb for frame in frames if frame.index >= wanted)
                 yield entry["path"], Image.fromarray(picture)
             else:
-                yield entry["path"], Image.open(path)
+                yield entry["path"], open_picture(path, path)
             shown += 1
             break
         if shown == SHOWN:

@@ -1,31 +1,23 @@
-"""Batches for training, prepared ahead in a thread, and data sets opened by their spec.
+"""Batches for training, prepared ahead in a thread.
 
 The content of a batch depends on nothing but (seed, step, rank): a resumed run asks for the step it stopped at and gets
 what the unbroken run would have got. Each data set is a stream of shuffled passes; step k takes the next stretch of
 every stream, and the ranks share that stretch without overlap.
-
-Specs: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`.
 """
 
 from collections.abc import Generator, Sequence
 from math import ceil
-from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Thread
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from depthcue.data.augmentation import Augmentation, training_batch
-from depthcue.data.folder import open_folder
-from depthcue.data.layouts import open_kitti, open_nyu
-from depthcue.data.rendered import open_rendered
 from depthcue.data.rgbd import RgbdBatch, RgbdData
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
-from depthcue.text import did_you_mean
 
 AHEAD = 2
 """Batches prepared ahead of the consumer: one ready, one in the making, so that a slow one does not stall the next."""
@@ -162,33 +154,3 @@ def _joined(parts: Sequence[RgbdBatch]) -> RgbdBatch:
                      torch.cat(valids) if valids else None, [name for part in parts for name in part.names])
 
 
-OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder}
-ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
-           "layout), folder:PATH (pictures, with or without depth beside them). For example: folder:my_pictures")
-
-
-def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: Size | None = None,
-              limit: int | None = None, seed: int = 0) -> RgbdData:
-    """Open the data set that `spec` names.
-
-    `frame_size` (height, width) is what `frames()` gives, by default the data set's own; evaluation follows the data
-    set's protocol whatever it is. `limit` takes that many frames, spread evenly over a list of files. `seed` decides
-    which worlds a rendered training set shows; test sets are the same for every seed.
-
-    Raises DepthcueError for a spec that names nothing, and for files that are missing or not what the layout asks for.
-    """
-    if spec.lower().endswith(".csv") and Path(spec).expanduser().is_file():
-        spec = f"nyu:{spec}"
-    kind, colon, rest = spec.partition(":")
-    if kind not in (*OPENERS, "scenes") or not colon or not rest:
-        folder = f"Did you mean folder:{spec}? " if Path(spec).expanduser().is_dir() else ""
-        near = folder or did_you_mean(kind, [*OPENERS, "scenes"]).replace("? ", f":{rest or 'PATH'}? ")
-        raise DepthcueError(f"unknown data {spec!r}", near + ALLOWED)
-    if limit is not None and limit < 1:
-        raise DepthcueError(f"--limit must be at least 1, got {limit}", "Leave it out to take all.")
-    if kind == "scenes":
-        return open_rendered(spec, rest, split, frame_size, limit, seed)
-    path = Path(rest).expanduser()
-    if not path.exists():
-        raise DepthcueError(f"{spec}: there is no file or folder {path}", ALLOWED)
-    return OPENERS[kind](spec, path, split, frame_size, limit)

@@ -130,4 +130,4 @@ def test_nothing_else_opens_videos():
     calls = [path.relative_to(package).as_posix() for path in package.rglob("*.py")
              for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
              if isinstance(node, ast.Call) and ast.unparse(node.func) in ("av.open", "av.container.open")]
-    assert set(calls) == {"frames/containers.py"}
+    assert set(calls) == {"frames/videos.py"}
