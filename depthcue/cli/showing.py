@@ -10,6 +10,7 @@ from PIL import Image
 
 from depthcue.cli.console import say
 from depthcue.errors import DepthcueError
+from depthcue.imaging import open_picture
 
 SHOWN = 6
 """How many results are shown."""
