@@ -246,7 +246,7 @@ def content_of(path: Path, folder: Path) -> Any:
         return without_times(json.loads(path.read_text()), str(folder))
     if path.suffix == ".jsonl":
         return [without_times(json.loads(line), str(folder)) for line in path.read_text().splitlines()]
-    if path.suffix == ".csv":  # the table beside a summary
+    if path.name == "summary.csv":
         with path.open(newline="") as file:
             return without_times(sorted(csv.DictReader(file), key=lambda row: row["path"]), str(folder))
     if path.suffix == ".pt":  # a checkpoint
