@@ -16,7 +16,7 @@ from depthcue.nets.base import METRIC_DEPTH
 from depthcue.probes import cues
 from depthcue.probes.appearance import luma
 from depthcue.probes.contract import Case
-from depthcue.probes.following import LINES_M, Compared
+from depthcue.probes.following import APPARENT, LINES_M, Compared
 from depthcue.probes.reading import APERTURE, blurred
 from depthcue.probes.stage import RenderedScene
 from depthcue.scenes import Turn
@@ -186,7 +186,7 @@ class ReliefOracle(SceneOracle):
         reference = case.reference
         assert isinstance(reference, Compared) and reference.region is not None and reference.cue is not None
         self.rim, self.body = reference.region[0], reference.cue[0]
-        self.bulge = 1 / reference.truth["told"]
+        self.bulge = 1 / reference.truth[APPARENT]
         self.colour = reference.rgb[:, self.body].mean(1)
 
     def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:

@@ -211,7 +211,7 @@ def test_what_cannot_be_used_is_counted_and_the_batch_goes_on(tmp_path: Path) ->
         assert sum("cannot be read" in reason for reason in reasons) == 1, entry["name"]
         assert entry["name"] == "appearance" or any("outside the frame" in reason for reason in reasons)
         assert entry["cases"] >= 3, entry["name"]
-    json.dumps(results, allow_nan=False)
+    json.dumps(results.to_dict(), allow_nan=False)
 
 
 def test_the_horizon_of_a_frame_without_depth_is_where_its_lines_meet(tmp_path: Path) -> None:

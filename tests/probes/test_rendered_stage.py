@@ -20,7 +20,7 @@ SIZES = {"road": (64, 208), "indoor": (72, 96)}
 @pytest.fixture(scope="module", params=["road", "indoor"])
 def scene_and_thing(request: pytest.FixtureRequest) -> tuple[RenderedScene, Thing]:
     stage = RenderedStage(request.param, SIZES[request.param], 1)
-    return next(one for one in stage.scene_and_thing(["box"], [Pose(), Pose(3.0, 3.0), Pose(3.0, 1.0)])
+    return next(one for one in stage.pairs_shown(["box"], [Pose(), Pose(3.0, 3.0), Pose(3.0, 1.0)])
                 if not isinstance(one, Dropped))
 
 
