@@ -228,7 +228,7 @@ def cluster() -> str:
 
 
 def speed() -> str:
-    """Rates on the machine of the result files; the ratio of command to bare runner carries over to others."""
+    """Rates on the machine of the result files."""
     renderer, training = read("renderer-speed-cpu"), read("training-speed-cpu")
     cores = renderer["machine"]["cores"]
     lines = [f"On {cores} cores ({renderer['machine']['processor']}):", ""]
@@ -236,10 +236,6 @@ def speed() -> str:
               f"{entry['frames_a_second']:.0f} frames a second" for entry in renderer["speeds"]]
     lines += [f"- training the {name}: {rate:.0f} images a second" for name, rate in
               training["images_a_second"].items()]
-    for run in read("mask-throughput")["runs"]:
-        lines.append(f"- `mask` on a video of {run['frames']} frames, saving {' and '.join(run['save'])}: "
-                     f"{run['job_fps']:.0f} frames a second, {run['share_of_bare']:.2f} of the bare runner, "
-                     f"{run['peak_rss_mib']:.0f} MiB at most")
     return "\n".join(lines)
 
 
