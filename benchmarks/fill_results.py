@@ -163,8 +163,11 @@ def cues() -> str:
 def _interval(value: dict[str, Any]) -> str:
     if value["value"] is None:
         return ""
-    low, high = value["ci95"] or (float("nan"), float("nan"))
-    few = f", {value['n']} scenes alone" if value["n"] < ENOUGH else ""
+    scenes = f"{value['n']} scene" + ("" if value["n"] == 1 else "s")
+    if value["ci95"] is None:
+        return f"{value['value']:.2f} ({scenes}: too few to tell)"
+    low, high = value["ci95"]
+    few = f"; {scenes}: too few to tell" if value["n"] < ENOUGH else ""
     return f"{value['value']:.2f} ({low:.2f} to {high:.2f}{few})"
 
 

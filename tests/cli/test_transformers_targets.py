@@ -21,8 +21,8 @@ def test_patches_of_14_beside_blocks_of_16_all_the_way(tmp_path: Path, monkeypat
         rows = np.linspace(20, 200, 96)[:, None, None] + draws.integers(0, 50, (96, 128, 3))
         Image.fromarray(rows.astype(np.uint8)).save(f"pictures/{name}.png")
     data = ["--data", "folder:pictures"]
-    assert main(["train", "--net", "compact", "--target", target, *data, "--steps", "2", "--batch-size", "2", "--out", "run",
-                 "-q"]) == 0
+    assert main(["train", "--net", "compact", "--target", target, *data, "--steps", "2", "--batch-size", "2",
+                 "--out", "run", "-q"]) == 0
     weights = ["--weights", "run/mask.safetensors"]
     typed = [*weights, "--target", target]  # a card's word alone loads no model of others
     # pictures for both are a multiple of 14 and of 16
