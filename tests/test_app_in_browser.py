@@ -63,7 +63,10 @@ def address(nets: tuple[str, str], record: Path) -> Iterator[str]:
         assert words, f"the command said {line!r}"
         yield words[0]
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()  # a test that fails ends all the same
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """`depthcue app`: the page on this machine where pictures are dropped and the share is moved."""
 
-import threading
+import time
 from typing import Annotated
 
 import typer
@@ -26,6 +26,7 @@ def app(weights: WeightsOption = "compact-indoor", target: TargetOption = None, 
     with serving(Nets(weights, target or "", device), port, browser) as address:
         say(f"The page is at {address} until Ctrl-C.")
         try:
-            threading.Event().wait()
+            while True:  # a signal that another thread gets is seen when this one wakes
+                time.sleep(0.5)
         except KeyboardInterrupt:
             say("The page is closed.", aside=True)
