@@ -55,14 +55,13 @@ def test_mask_depends_on_lambda_and_each_picture_has_its_own(generator: torch.Ge
 def test_lambda_outside_the_range_is_refused() -> None:
     net = tiny_mask_net(default_lambda=2.0)
     assert net.description.check_lambda(None) == 2.0
-    with pytest.raises(DepthcueError, match="outside the range") as caught:
+    with pytest.raises(DepthcueError, match="--lambda must be between 0.5 and 8 for .*, got 9"):
         net.description.check_lambda(9.0)
-    assert "between 0.5 and 8" in str(caught.value)
     of_one_lambda = build_mask_net("drn22")
-    with pytest.raises(DepthcueError, match="lambda 5 alone"):
+    with pytest.raises(DepthcueError, match="--lambda must be 5 for .*, got 1"):
         of_one_lambda.description.check_lambda(1.0)
     for any_kind in (net, of_one_lambda):
-        with pytest.raises(DepthcueError, match="lambda nan|nan was asked for"):
+        with pytest.raises(DepthcueError, match="--lambda must be .*, got nan"):
             any_kind.description.check_lambda(float("nan"))
 
 
