@@ -46,7 +46,7 @@ class DepthResult:
     picture: Rgb
     """uint8 (H, W, 3)."""
     name: str
-    """Of the picture, without a suffix."""
+    """Name of the picture, without a suffix."""
     depth: Map
     """float32 (H, W): metres where `metric`, else in units of the picture's own, which grow with distance."""
     metric: bool

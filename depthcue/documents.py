@@ -25,11 +25,11 @@ SUMMARY_BYTES = 1024 * MIB
 DEPTH = 64
 """How deep lists and objects may lie in each other."""
 MAX_SIDE, MAX_PIXELS = 16_384, 2**24
-"""Of the size that a net works at: larger ones would take a machine's memory before anything is computed."""
+"""Limits of the size that a net works at: larger ones would take a machine's memory before anything is computed."""
 
 CARD_SCHEMA = 1
 GRAPH_SCHEMA = 2
-"""Of the cards that are written; from 2 on a mask net may take `keep`, the share of pixels to keep."""
+"""Schema of the cards beside exported files; from 2 on a mask net may take `keep`, the share of pixels to keep."""
 
 Document = dict[str, Any]
 Model = TypeVar("Model", bound="Loose")
@@ -39,7 +39,7 @@ _FEW = 3
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 """Bytes that no text holds; every file of weights has some in its first kilobyte."""
 _MOST_SETTINGS, _WIDEST, _LARGEST = 1000, 4096, 1e6
-"""Of an architecture's configuration: values or letters; channels; other numbers."""
+"""Limits of an architecture's configuration: how many values or letters; channels; other numbers."""
 
 
 class Malformed(ValueError):

@@ -200,7 +200,7 @@ class Masker:
                                 "Use backend=\"onnx\", or give the .safetensors it was exported from.")
         self._depth = None if target is None else DepthModel(depth_net_of(target, self._device))
         self._session: Session | None = None
-        """Of a backend but torch; opened by the first call."""
+        """Session of a backend other than torch; opened by the first call."""
 
     def __repr__(self) -> str:
         return f"<depthcue.Masker {self.name} for {self.mask_net.description.target}, {self.backend} on {self.device}>"

@@ -1,6 +1,5 @@
 """`depthcue guide`: the guides that come with depthcue, on the terminal."""
 
-import difflib
 import re
 import sys
 from importlib.resources import files
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from depthcue.errors import DepthcueError
+from depthcue.text import did_you_mean
 
 GUIDES = {
     "masks": "masks of pictures, videos and cameras",
@@ -54,8 +54,7 @@ def guide_text(topic: str) -> str:
     """
     name = topic.lower().removesuffix(".md")
     if name not in GUIDES:
-        near = difflib.get_close_matches(name, GUIDES, n=1)
-        near = near or [guide for guide, about in GUIDES.items() if name and name.rstrip("s") in about.lower()][:1]
-        raise DepthcueError(f"There is no guide {topic!r}.", (f"Did you mean {near[0]}? " if near else "")
-                            + f"The topics are {', '.join(GUIDES)}.")
+        about_it = [guide for guide, about in GUIDES.items() if name and name.rstrip("s") in about.lower()]
+        near = did_you_mean(name, GUIDES) or (f"Did you mean {about_it[0]}? " if about_it else "")
+        raise DepthcueError(f"there is no guide {topic!r}", f"{near}The topics are {', '.join(GUIDES)}.")
     return (files("depthcue") / "guides" / f"{name}.md").read_text(encoding="utf-8").rstrip("\n")

@@ -272,7 +272,7 @@ def _sizes(text: str) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True)
 class TrainingWords:
-    """What was said of how to train; each field is an option."""
+    """Options that both training commands share; each field is one."""
 
     steps: StepsOption = None
     epochs: EpochsOption = None
@@ -298,13 +298,13 @@ class TrainingWords:
     quiet: QuietOption = False
     verbose: VerboseOption = False
 
-    def settled(self) -> dict[str, Any]:
+    def plain_options(self) -> dict[str, Any]:
         """Fields of `TrainingOptions` that need nothing more."""
         return {name: getattr(self, name) for name in (
             "init", "backbone", "freeze_encoder", "batch_size", "weight_decay", "precision", "compile", "half", "name",
             "limit", "seed")}
 
-    def asked(self) -> dict[str, Any]:
+    def recipe_options(self) -> dict[str, Any]:
         """What a recipe fills in where it is None."""
         return {name: getattr(self, name) for name in ("steps", "epochs", "learning_rate", "schedule", "average")}
 

@@ -73,12 +73,12 @@ def train(
     started = time.monotonic()
     from depthcue.training.mask import MaskTraining, mask_recipe, usual_init, usual_minutes
 
-    said = words.asked()
+    said = words.recipe_options()
     time_for_it = usual_minutes(net, minutes, words.steps, words.epochs)
     what = MaskTraining(
         target=target, data=tuple(data), net=net, lam=tuple(lam or ()), keep_range=parse_range(keep_range),
         equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
-        **words.settled() | {"init": usual_init(net, words.init, words.backbone, lam or (), equation)},
+        **words.plain_options() | {"init": usual_init(net, words.init, words.backbone, lam or (), equation)},
         **mask_recipe(net, sharpen=sharpen, minutes=time_for_it, **said))
     if time_for_it != minutes and not words.quiet:
         say(f"Training takes {time_for_it:g} minutes unless --minutes, --steps or --epochs says another length.",

@@ -44,6 +44,6 @@ def train_depth(
     from depthcue.training.depth import train_depth as run_training
 
     what = DepthTraining(data=tuple(data), net=net, size=parse_size(size), augmentation=augmentation,
-                         teacher=teacher, taught=tuple(taught or ()), **words.settled(),
-                         **depth_recipe(net, loss=loss, **words.asked()))
+                         teacher=teacher, taught=tuple(taught or ()), **words.plain_options(),
+                         **depth_recipe(net, loss=loss, **words.recipe_options()))
     words.run(run_training, what, "depth")

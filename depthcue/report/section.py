@@ -106,7 +106,7 @@ class Plot:
     """A figure that can be drawn again in any size and colour."""
 
     name: str
-    """Of its files, without a suffix."""
+    """Name of its files, without a suffix."""
     caption: str
     draw: Callable[[Sequence[Path], Theme], Figure]
     """Draws into every path, of which there may be none; the suffix says which kind (.png, .svg, .pdf)."""

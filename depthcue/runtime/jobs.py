@@ -103,7 +103,7 @@ class Ticket:
     """What its frames share batches with: those of an equal lane. Pictures are one lane, live jobs are one, and each
     video is its own."""
     position: int | None = None
-    """Of a picture among the pictures."""
+    """Index of a picture among the pictures."""
     early_bytes: int = 0
     """What a picture held before its turn to join a batch."""
     started: float = field(default_factory=time.perf_counter)

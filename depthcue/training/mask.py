@@ -58,7 +58,7 @@ from depthcue.training.depth import DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
-from depthcue.training.surrogate import FILL_SHARES
+from depthcue.training.surrogate import FILL_CHANCES
 from depthcue.training.validation import (
     FEWEST,
     PATIENCE,
@@ -245,7 +245,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
                     mask = engine.net(normalised, dial, _draw(TEMPERATURES, len(dial), chance).to(dial)).float()
                 seen = _partly_binary(mask, what.sharpen, chance)
                 lam = torch.zeros_like(dial)
-                shown = draw_background(normalised, target, chance, FILL_SHARES)
+                shown = draw_background(normalised, target, chance, FILL_CHANCES)
             else:
                 with engine.autocast():
                     mask = engine.net(normalised, dial).float()

@@ -20,7 +20,7 @@ from depthcue.objective import to_reference_range
 from depthcue.scorers import keep_top, sobel_edges
 
 SHARES = (0.04, 0.8)
-FILL_SHARES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
+FILL_CHANCES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
 """How likely hidden pixels show each fill, here and where mask nets of shares are trained."""
 KINDS = ("general", "general", "sobel", "random", "blobs")
 """Kinds of masks, each as likely as it is often named."""
@@ -47,7 +47,7 @@ def lesson(teacher: DepthNet, general: MaskNet, rgb: Tensor, masked: float, chan
     mask = torch.ones_like(rgb[:, :1])
     for row in hidden:
         mask[row:row + 1] = draw_mask(rgb[row:row + 1], general, chance)
-    seen = hide(normalised, mask, draw_background(normalised, teacher, chance, FILL_SHARES))
+    seen = hide(normalised, mask, draw_background(normalised, teacher, chance, FILL_CHANCES))
     answer = whole if not hidden else depth_from(teacher, seen, units=units)
     return seen, to_reference_range(answer.float(), teacher.description.depth_range)
 
