@@ -33,6 +33,10 @@ def train(
                                         "python:MODULE:FUNCTION, hub:REPO:ENTRY; or compact-indoor, compact-road, a "
                                         ".safetensors file, a released checkpoint, NAME:PATH.")],
     data: DataListOption,
+    also: Annotated[list[str] | None, typer.Option("--also", metavar="NET", rich_help_panel=MODEL, help="A further "
+                                                   "depth net that the mask net is trained for in turn; repeatable. "
+                                                   "One for many depth nets is where the next one's training can "
+                                                   "start (--init).")] = None,
     minutes: MinutesOption = None,
     net: Annotated[str, typer.Option("--net", metavar="G", rich_help_panel=MODEL, help="Mask net to train: lite0, "
                                      "lite1, lite2 or compact, which take the share to keep as an input, or drn22 "
@@ -76,8 +80,8 @@ def train(
     said = words.recipe_options()
     time_for_it = usual_minutes(net, minutes, words.steps, words.epochs)
     what = MaskTraining(
-        target=target, data=tuple(data), net=net, lam=tuple(lam or ()), keep_range=parse_range(keep_range),
-        equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
+        target=target, also=tuple(also or ()), data=tuple(data), net=net, lam=tuple(lam or ()),
+        keep_range=parse_range(keep_range), equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
         **words.plain_options() | {"init": usual_init(net, words.init, words.backbone, lam or (), equation)},
         **mask_recipe(net, sharpen=sharpen, minutes=time_for_it, **said))
     if time_for_it != minutes and not words.quiet:

@@ -27,6 +27,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,6 +46,7 @@ from depthcue.nets import (
     load_depth_net,
     load_mask_net,
     require_gradients,
+    resize,
     restore_mode,
     whole_depth,
     working_size,
@@ -126,6 +128,8 @@ class MaskTraining(TrainingOptions):
 
     target: str
     data: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    """Further depth nets that the mask net is trained for, one batch each in turn; it is measured on `target` alone."""
     lam: tuple[float, ...] = ()
     """One λ, or the two ends of the range a conditioned net is trained for; empty: shares, where the net has a dial."""
     keep_range: tuple[float, ...] = ()
@@ -215,6 +219,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
         target = load_depth_net(str(surrogate), accelerator.device).to(memory_format=torch.channels_last)
     else:
         require_gradients(target, "training a mask net", "Or add --surrogate.")
+    targets = [target, *_others(what.also, accelerator.device)]
     net = _net(what, judge)
     size = (net.description.height, net.description.width)
     datasets, aside = split(what.open_data(what.data, size), what.aside, size)
@@ -228,34 +233,42 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     engine = Engine(net, how, run, accelerator, progress or Silent(), frozen=what.frozen(net),
                     shows_losses=aside is None)
 
-    depth_range = target.description.depth_range
-    with restore_mode(judge), restore_mode(target), exchanging(target):
+    with ExitStack() as borrowed:
+        for one in {judge, *targets}:
+            borrowed.enter_context(restore_mode(one))
+        for one in targets:
+            borrowed.enter_context(exchanging(one))
         watch = Watch(engine, judge, aside, budget, patience=what.patience, batch_size=what.batch_size,
                       passes_at_end=TABLE_PICTURES * len(TABLE_SHARES) if net.keeps_shares else 0)
         for batch in engine.batches(loader):
             watch.before()
             chance = engine.generator()
-            normalised = target.normalise(channels_last(batch.rgb))
+            target = targets[engine.step % len(targets)]
+            depth_range = target.description.depth_range
+            rgb = resize(batch.rgb, working_size(target.description, net.description.multiple))
+            normalised = target.normalise(channels_last(rgb))
+            # the mask net sees pictures as the first of its targets does
+            for_net = normalised if target is targets[0] else net.normalise(channels_last(rgb))
             with torch.no_grad(), engine.autocast():
                 whole, units = whole_depth(target, normalised)
                 depth = to_reference_range(whole.float(), depth_range)
             dial = _draw_dial(net, batch.rgb.shape[0], chance).to(accelerator.device)
             if net.keeps_shares:
                 with engine.autocast():
-                    mask = engine.net(normalised, dial, _draw(TEMPERATURES, len(dial), chance).to(dial)).float()
+                    mask = engine.net(for_net, dial, _draw(TEMPERATURES, len(dial), chance).to(dial)).float()
                 seen = _partly_binary(mask, what.sharpen, chance)
                 lam = torch.zeros_like(dial)
                 shown = draw_background(normalised, target, chance, FILL_CHANCES)
             else:
                 with engine.autocast():
-                    mask = engine.net(normalised, dial).float()
+                    mask = engine.net(for_net, dial).float()
                 seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.position), chance)
                 # at a sparseness that is given there is nothing for lambda to weigh
                 lam, shown = dial.masked_fill(sharpened, 0.0), None
             with engine.autocast():
                 through = depth_from(target, normalised, seen, units=units, shown=shown)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
-            difference = l_dif(depth_from_mask, depth, _near(judge, depth), what.loss)
+            difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
                           mask_mean=mask.mean())
             watch.after()
@@ -353,6 +366,14 @@ def surrogate_training(what: MaskTraining, judge: DepthNet) -> DepthTraining:
         size=working_size(seen, start.multiple), augmentation=what.augmentation, steps=what.steps, epochs=what.epochs,
         minutes=None if what.minutes is None else what.minutes / 2, batch_size=what.batch_size, learning_rate=6e-4,
         weight_decay=1e-5, average=0.995, precision=what.precision, limit=what.limit, seed=what.seed)
+
+
+def _others(specs: Sequence[str], device: torch.device) -> list[DepthNet]:
+    """Further targets of a training, each with gradients."""
+    others = [load_depth_net(spec, device).to(memory_format=torch.channels_last) for spec in specs]
+    for other in others:
+        require_gradients(other, "training a mask net")
+    return others
 
 
 def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:

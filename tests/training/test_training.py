@@ -17,8 +17,10 @@ from torch.optim.swa_utils import AveragedModel
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet, base, build_depth_net, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.guard import whole_depth as base_whole_depth
 from depthcue.nets.upsampling import upsampled_conv
 from depthcue.progress import Silent
+from depthcue.training import mask
 from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, train_depth
 from depthcue.training.engine import Optimisation, _groups, _moving_average
 from depthcue.training.mask import KEEP_RANGE, MaskTraining, _lower_hull, _near, mask_recipe, train_mask
@@ -331,3 +333,22 @@ def test_a_training_is_shown_in_tensorboard_and_its_metrics_stay(pictures: str, 
     with pytest.raises(DepthcueError, match="no training log") as caught:
         train_depth(net, tmp_path / "other", device="cpu", tracker="tensorbord")
     assert "Did you mean tensorboard" in (caught.value.hint or "")
+
+
+def test_a_mask_net_for_several_depth_nets_meets_each_in_turn(pictures: str, target: str, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    other = build_depth_net("compact", config=TINY, name="other", height=32, width=96, mean=(0.2, 0.3, 0.4))
+    save_net(other, tmp_path / "other.safetensors", architecture="compact")
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    def whole_depth(net: DepthNet, normalised: torch.Tensor) -> Any:
+        seen.append((net.description.name, tuple(normalised.shape[2:])))
+        return base_whole_depth(net, normalised)
+
+    monkeypatch.setattr(mask, "whole_depth", whole_depth)
+    what = MaskTraining(target, (pictures,), also=(str(tmp_path / "other.safetensors"),), steps=4, batch_size=4,
+                        lam=(3.0,))
+    net = load_mask_net(str(train_mask(what, tmp_path / "run", device="cpu")))
+    assert seen == 2 * [("compact", (48, 64)), ("other", (32, 96))]
+    assert (net.description.height, net.description.width) == (48, 64)
+    assert net.card["training"]["also"] == [str(tmp_path / "other.safetensors")]
