@@ -81,7 +81,8 @@ def train(
     time_for_it = usual_minutes(net, minutes, words.steps, words.epochs)
     what = MaskTraining(
         target=target, also=tuple(also or ()), data=tuple(data), net=net, lam=tuple(lam or ()),
-        keep_range=parse_range(keep_range), equation=equation, loss=loss, augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
+        keep_range=parse_range(keep_range), equation=equation, loss=loss,
+        augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
         **words.plain_options() | {"init": usual_init(net, words.init, words.backbone, lam or (), equation)},
         **mask_recipe(net, sharpen=sharpen, minutes=time_for_it, **said))
     if time_for_it != minutes and not words.quiet:
