@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from depthcue.cli.guide import GUIDES
+from depthcue.cli.about import GUIDES
 from depthcue.cli.main import build_app
 
 ROOT = Path(__file__).resolve().parent.parent

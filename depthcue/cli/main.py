@@ -20,10 +20,14 @@ from depthcue.cli.console import accept_any_console, say_error
 from depthcue.cli.options import ADVANCED, INPUT, OUTPUT, PANELS
 from depthcue.errors import DepthcueError
 
-COMMANDS = ("demo", "doctor", "guide", "app", "scenes", "mask", "train", "train-depth", "export", "convert", "publish",
-            "compare-edges", "evaluate", "optimize", "compare-nets", "compare-losses", "findings", "probe", "bench",
-            "report")
-"""In the order of the help page. The code of a command is `depthcue.cli.<name>:<name>`, underscores for dashes."""
+COMMANDS = {
+    "demo": "masks", "doctor": "about", "guide": "about", "app": "about", "scenes": "making", "mask": "masks",
+    "train": "training", "train-depth": "training", "export": "making", "convert": "making", "publish": "making",
+    "compare-edges": "measuring", "evaluate": "measuring", "optimize": "measuring", "compare-nets": "measuring",
+    "compare-losses": "measuring", "findings": "measuring", "probe": "measuring", "bench": "measuring",
+    "report": "about",
+}
+"""In the order of the help page, and the module of this package with the function of the command's name."""
 
 
 def _without_types(params: list[Any]) -> list[Any]:
@@ -92,9 +96,8 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name in COMMANDS:
-        attribute = name.replace("-", "_")
-        body: Callable[..., Any] = getattr(import_module(f"depthcue.cli.{attribute}"), attribute)
+    for name, module in COMMANDS.items():
+        body: Callable[..., Any] = getattr(import_module(f"depthcue.cli.{module}"), name.replace("-", "_"))
         app.command(name, cls=GroupedCommand)(body)
     return app
 

@@ -17,7 +17,8 @@ def asked(monkeypatch):
         return {"command": "bench", "answer": 42}
 
     monkeypatch.setattr(job, "bench_specs", measured)
-    monkeypatch.setattr("depthcue.cli.bench.show_results", lambda results, folder, as_json: print(json.dumps(results)))
+    monkeypatch.setattr("depthcue.cli.measuring.show_results",
+                        lambda results, folder, as_json: print(json.dumps(results)))
     return calls
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from depthcue.cli.guide import GUIDES, guide_text
+from depthcue.cli.about import GUIDES, guide_text
 from depthcue.cli.main import main
 
 

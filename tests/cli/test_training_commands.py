@@ -9,9 +9,7 @@ import pytest
 from PIL import Image
 
 from depthcue.cli.main import main
-from depthcue.cli.options import TrainingWords
-from depthcue.cli.train import train
-from depthcue.cli.train_depth import train_depth
+from depthcue.cli.training import SharedOptions, train, train_depth
 from depthcue.nets import build_depth_net
 from depthcue.nets.checkpoint import save_net
 
@@ -45,7 +43,7 @@ def test_a_depth_net_and_its_mask_net(data: str, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize("command", [train, train_depth])
 def test_every_shared_option_reaches_the_command(command: object) -> None:
     taken = inspect.signature(command).parameters  # type: ignore[arg-type]
-    assert set(TrainingWords.__dataclass_fields__) <= set(taken) and "words" not in taken
+    assert set(SharedOptions.__dataclass_fields__) <= set(taken) and "shared" not in taken
 
 
 def test_steps_and_epochs_exclude_each_other(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

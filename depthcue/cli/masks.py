@@ -1,4 +1,4 @@
-"""`depthcue mask`: which pixels a depth net rests on, for pictures, videos and cameras."""
+"""`depthcue mask` and `demo`: which pixels a depth net rests on, for pictures, videos and cameras."""
 
 import shlex
 from pathlib import Path
@@ -18,6 +18,7 @@ from depthcue.cli.options import (
     JsonOption,
     KeepOption,
     LambdaOption,
+    OutDirOption,
     QuietOption,
     SizeOption,
     TargetOption,
@@ -174,3 +175,16 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
         show_results_of(summary, Path(out))
     if summary["totals"]["failed"]:
         raise typer.Exit(1)
+
+
+def demo(out: OutDirOption = Path("depthcue-demo"), quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Render rooms and a short drive, mask them, compare the masks with edges, and explain it all on a page.
+
+    Takes a minute or two on two cores, and needs neither internet nor a GPU.
+    """
+    from depthcue.demo import demo as make_demo
+
+    configure(quiet, verbose)
+    with progress_bar(quiet) as progress:
+        page = make_demo(out, progress=progress)
+    say(f"Open {page.resolve()} in a browser.")
