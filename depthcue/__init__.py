@@ -4,7 +4,8 @@
     result = masker("room.jpg", keep=0.2)
     result.overlay().save("overlay.png")
 
-`load` and `load_depth` open nets; `compare_edges`, `evaluate`, `findings`, `compare_nets` and `probe` measure them;
+`load` and `load_depth` open nets; `compare_edges`, `evaluate`, `findings`, `compare_nets`, `steadiness` and `probe`
+measure them;
 `train_mask` trains a mask net for a network of your own, and `publish` makes a repository folder of it. Names are
 loaded when they are first used: importing depthcue loads no torch.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from depthcue.measurements import evaluate as evaluate
     from depthcue.measurements import findings as findings
     from depthcue.measurements import probe as probe
+    from depthcue.measurements import steadiness as steadiness
     from depthcue.measurements import train_mask as train_mask
     from depthcue.publishing import publish as publish
 
@@ -36,13 +38,14 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("load", "load_depth", "Masker", "DepthModel"), "masker"),
     **dict.fromkeys(("MaskResult", "DepthResult"), "answers"),
-    **dict.fromkeys(("Measurement", "compare_edges", "compare_nets", "evaluate", "findings", "probe", "train_mask"),
-                    "measurements"),
+    **dict.fromkeys(("Measurement", "compare_edges", "compare_nets", "evaluate", "findings", "probe", "steadiness",
+                     "train_mask"), "measurements"),
     "publish": "publishing", "DepthcueError": "errors",
 }
 """The module of each public name."""
 __all__ = ["DepthModel", "DepthResult", "DepthcueError", "MaskResult", "Masker", "Measurement", "compare_edges",
-           "compare_nets", "evaluate", "findings", "load", "load_depth", "probe", "publish", "train_mask"]
+           "compare_nets", "evaluate", "findings", "load", "load_depth", "probe", "publish", "steadiness",
+           "train_mask"]
 
 REPORTS_OFF = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime, from 1.29 on of every model

@@ -25,6 +25,7 @@ from depthcue.backends.session import Session
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, find_inputs, open_input
+from depthcue.frames.motion import SteadyMaps
 from depthcue.frames.pictures import rgb_of
 from depthcue.imaging import Map, Rgb, fit_size
 from depthcue.nets import (
@@ -252,15 +253,16 @@ class Masker:
         return self._masked([as_rgb(picture) for picture in pictures], setting)
 
     def video(self, source: str | os.PathLike[str], keep: float | None = None, *, lam: float | None = None,
-              ) -> Iterator[MaskResult]:
+              steady: bool = False) -> Iterator[MaskResult]:
         """Mask a video, a numbered sequence or a live source, frame by frame; no more than one frame is held.
 
         Args:
             source: a video file, frame_%05d.png, camera:0, rtsp://HOST/PATH.
             keep, lam: as in a call.
+            steady: whether the masks follow the motion in the video, so that they do not flicker.
 
         Raises:
-            DepthcueError: no such video; after its last whole frame, one that is cut off.
+            DepthcueError: no such video; steady without OpenCV; after its last whole frame, one that is cut off.
 
         Example:
             >>> masker = depthcue.load("compact-road", device="cpu")
@@ -271,7 +273,8 @@ class Masker:
         if len(inputs) != 1 or inputs[0].kind == "image":
             raise DepthcueError(f"{os.fspath(source)} is no video", "Give masker(PATH) a picture, and "
                                 "masker.video(PATH) a video, a numbered sequence or a live source.")
-        return self._video(inputs[0], Setting.of(self.mask_net.description, keep, lam))
+        setting = Setting.of(self.mask_net.description, keep, lam)
+        return self._video(inputs[0], setting, SteadyMaps() if steady else None)
 
     def close(self) -> None:
         """Free what other backends than torch hold; the masker can be used again."""
@@ -286,14 +289,15 @@ class Masker:
                  traceback: TracebackType | None) -> None:
         self.close()
 
-    def _video(self, source: Input, setting: Setting) -> Iterator[MaskResult]:
+    def _video(self, source: Input, setting: Setting, steady: SteadyMaps | None) -> Iterator[MaskResult]:
         with open_input(source) as frames:
             for frame in frames:
-                result = self._masked([(frame.rgb, f"{source.name}_{frame.name}")], setting)[0]
+                result = self._masked([(frame.rgb, f"{source.name}_{frame.name}")], setting, steady)[0]
                 result.index, result.time_s = frame.index, None if frame.time is None else float(frame.time)
                 yield result
 
-    def _masked(self, pictures: Sequence[tuple[Rgb, str]], setting: Setting) -> list[MaskResult]:
+    def _masked(self, pictures: Sequence[tuple[Rgb, str]], setting: Setting,
+                steady: SteadyMaps | None = None) -> list[MaskResult]:
         description = self.mask_net.description
         working = description.height, description.width
         small = [imaging.resize_rgb(rgb, *fit_size(rgb.shape[0], rgb.shape[1], working, description.multiple))
@@ -308,6 +312,8 @@ class Masker:
             for start in range(0, len(places), BATCH_SIZE):
                 batch = places[start:start + BATCH_SIZE]
                 masks |= zip(batch, self._masks(np.stack([small[place] for place in batch]), dial), strict=True)
+        if steady is not None:
+            masks = {place: steady(small[place], mask) for place, mask in sorted(masks.items())}
         cut = Cut() if setting.keep is None else Cut(keep=setting.keep, is_binary=not self.mask_net.keeps_shares)
         return [MaskResult(rgb, name, masks[place], cut, setting.lam, lambda: self.depth_model.metric,
                            partial(self._depths, rgb, masks[place], setting.keep))

@@ -13,11 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from depthcue.data import RgbdData, open_data
+from depthcue.data import KnownMotion, RgbdData, open_data, open_motion
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
 from depthcue.evaluation import compare_nets as nets
 from depthcue.evaluation import evaluate as table
+from depthcue.evaluation import steadiness as steady
 from depthcue.evaluation.findings import findings as found
 from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
@@ -215,6 +216,34 @@ def compare_nets(maskers: Sequence[MaskerLike], data: Data, *, limit: int | None
     device = opened[0].device if opened else "cpu"
     return _measured(out, [net for pair in networks for net in pair], lambda folder: nets.compare_nets(
         networks, _data(data, limit), folder, how, device, progress))
+
+
+def steadiness(masker: MaskerLike, data: str | KnownMotion, *, against: Sequence[str] = ("sobel", "random"),
+               keep: float = 0.2, limit: int | None = None, out: str | os.PathLike[str] | None = None,
+               progress: Progress | None = None, **settings: Any) -> Measurement:
+    """Measure how many kept pixels stay kept from frame to frame, with the mask as it is and followed along motion.
+
+    Args:
+        masker, limit, out, progress: see above; `limit` takes frames from the beginning.
+        data: `sequence:PATH`, a walk with depth and poses; or rendered flights, `scenes:indoor`, `scenes:road`.
+        against: scorers to set beside the mask.
+        keep: share of the pixels.
+        settings: of `evaluation.steadiness.SteadinessSettings`: `strength`, `batch_size`, `seed`.
+
+    Raises:
+        DepthcueError: nets or data that cannot be opened, data without poses, an unknown scorer or setting, a share out
+            of range, OpenCV is not installed.
+
+    Example:
+        >>> walk = depthcue.steadiness("compact-indoor", "scenes:indoor", limit=4)
+        >>> walk["pairs"]
+        3
+    """
+    masker = _masker(masker)
+    how = _settings(steady.SteadinessSettings, settings, against=tuple(against), keep=keep)
+    return _measured(out, (masker.mask_net, masker.depth_net), lambda folder: steady.steadiness(
+        masker.mask_net, masker.depth_net, open_motion(data, limit) if isinstance(data, str) else data, folder, how,
+        masker.device, progress))
 
 
 def probe(network: Network | Masker, experiments: Sequence[str] = (), *, limit: int | None = None,

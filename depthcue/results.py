@@ -400,6 +400,32 @@ class MaskFindings(Result):
     data: list[FoundOn]
 
 
+class SteadyWay(Fields):
+    """How steady the pixels are that one way keeps, and what the depth net sees through them."""
+
+    overlap: float
+    overlap_ci95: Interval
+    overlap_unaligned: float
+    rmse_to_target: float
+    rmse_to_target_ci95: Interval
+
+
+class Steadiness(OverImages):
+    """How steady kept pixels are from frame to frame of a camera whose motion is known."""
+
+    COMMAND = "steadiness"
+    weights: NetName | None = None
+    pairs: Count
+    runs: Count
+    share: float
+    strength: float
+    seen_in_both: float
+    depth_change: float
+    depth_change_ci95: Interval
+    ways: dict[Name, SteadyWay]
+    per_pair: dict[str, Any] = Field(default={})
+
+
 class Direct(Fields):
     """How the search for masks was smoothed."""
 
@@ -523,7 +549,7 @@ class Demo(Result):
 
 
 RESULTS: dict[str, type[Result]] = {kind.COMMAND: kind for kind in (
-    CompareEdges, Evaluation, CompareNets, CompareLosses, MaskFindings, Optimization, Probe, Bench, Demo)}
+    CompareEdges, Evaluation, CompareNets, CompareLosses, MaskFindings, Optimization, Steadiness, Probe, Bench, Demo)}
 """The class of each command's document."""
 
 

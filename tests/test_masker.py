@@ -156,6 +156,14 @@ def test_a_video_is_masked_frame_by_frame(masker: depthcue.Masker, video: Path) 
     assert [(result.index, result.time_s) for result in results] == [(n, n / 5) for n in range(1, 6)]
 
 
+def test_steady_masks_of_a_video_follow_its_motion(masker: depthcue.Masker, video: Path) -> None:
+    pytest.importorskip("cv2")
+    alone, steady = (np.stack([result.mask for result in masker.video(video, keep=0.2, steady=steady)])
+                     for steady in (False, True))
+    np.testing.assert_array_equal(alone[0], steady[0])
+    assert np.abs(alone[1:] - steady[1:]).max() > 0.01
+
+
 def test_pictures_and_videos_are_not_mistaken(masker: depthcue.Masker, folder: Path, video: Path) -> None:
     with pytest.raises(DepthcueError, match="video"):
         masker(video)

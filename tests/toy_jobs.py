@@ -69,7 +69,8 @@ def run(jobs, infer=first_channel, look_up=lambda frames: None, limit_s=60.0, **
 
     def body():
         try:
-            Pipeline(infer, **options).run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), look_up)
+            pipeline = Pipeline(lambda frames, jobs: infer(frames), **options)
+            pipeline.run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), look_up)
         except BaseException as error:
             raised.append(error)
 

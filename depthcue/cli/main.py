@@ -24,8 +24,8 @@ COMMANDS = {
     "demo": "masks", "doctor": "about", "guide": "about", "app": "about", "scenes": "making", "mask": "masks",
     "train": "training", "train-depth": "training", "export": "making", "convert": "making", "publish": "making",
     "compare-edges": "measuring", "evaluate": "measuring", "optimize": "measuring", "compare-nets": "measuring",
-    "compare-losses": "measuring", "findings": "measuring", "probe": "measuring", "bench": "measuring",
-    "report": "about",
+    "compare-losses": "measuring", "findings": "measuring", "steadiness": "measuring", "probe": "measuring",
+    "bench": "measuring", "report": "about",
 }
 """In the order of the help page, and the module of this package with the function of the command's name."""
 

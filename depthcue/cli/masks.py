@@ -63,6 +63,9 @@ DepthColourMapOption = Annotated[str, typer.Option("--depth-colormap", metavar="
                                                    "dark), or any colour map of Matplotlib.")]
 ShowOption = Annotated[bool, typer.Option("--show", rich_help_panel=OUTPUT, help="Show the first results when all is "
                                           "done: in a window, or in the terminal where there is no display.")]
+SteadyOption = Annotated[bool, typer.Option("--steady", rich_help_panel=MODEL, help="Let the masks of a video or a "
+                                            "live source follow its motion, so that they do not flicker. Needs the "
+                                            "extra steady.")]
 RerunOption = Annotated[Path | None, typer.Option("--rerun", metavar="FILE.rrd", rich_help_panel=OUTPUT,
                                                   help="Also record picture, mask, depth and its points for the "
                                                   "viewer of rerun.io. Needs the extra rerun.")]
@@ -115,7 +118,8 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, metavar="
 
 
 def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = None,
-         keep: KeepOption = None, lam: LambdaOption = None, save: SaveOption = None,
+         keep: KeepOption = None, lam: LambdaOption = None, steady: SteadyOption = False,
+         save: SaveOption = None,
          style: StyleOption = "kept", opacity: OpacityOption = None, colormap: ColourMapOption = MASK_COLOURS,
          depth_colormap: DepthColourMapOption = DEPTH_COLOURS, show: ShowOption = False, rerun: RerunOption = None,
          fov: FieldOfViewOption = 60.0, threshold: ThresholdOption = None,
@@ -157,7 +161,8 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
                           decoder=decoder, duration_s=duration, stall_s=stall_timeout,
-                          drawing=Drawing(Look(style, opacity, colormap, depth_colormap), fov), rerun=rerun)
+                          drawing=Drawing(Look(style, opacity, colormap, depth_colormap), fov), steady=steady,
+                          rerun=rerun)
     with progress_bar(quiet) as progress:
         if cluster is None:
             summary = mask_sources(sources, Path(out), options, progress)

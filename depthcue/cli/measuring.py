@@ -268,6 +268,31 @@ def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureD
     show_results(results, out, as_json)
 
 
+MotionOption = Annotated[str, typer.Option("--data", metavar="DATA", rich_help_panel=INPUT, show_default=False,
+                                           help="Frames with depth and camera poses: sequence:PATH (color/, depth/, "
+                                           "poses.csv and intrinsics.txt; 7-Scenes and ScanNet folders too), or "
+                                           "rendered flights, scenes:indoor, scenes:road, scenes:KIND:COUNT.")]
+
+
+def steadiness(data: MotionOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
+               target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
+               keep: ShareOption = 0.2, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
+               device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
+               verbose: VerboseOption = False) -> None:
+    """Measure how steady the mask is in a video: do the pixels it keeps stay kept in the next frame?
+
+    Depth and poses say which pixels of two frames show the same point. The mask is measured as it is, and followed
+    along estimated motion as mask --steady does; edges and chance stand beside it.
+    """
+    from depthcue.evaluation.steadiness import SteadinessSettings, steadiness_specs
+
+    configure(quiet, verbose)
+    settings = SteadinessSettings(tuple(against or ("sobel", "random")), keep, seed=seed, batch_size=batch_size)
+    with progress_bar(quiet) as progress:
+        results = steadiness_specs(weights, target, data, out, settings, limit, device, progress)
+    show_results(results, out, as_json)
+
+
 ExperimentsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT...]", help="What to ask, as --list names it. Default: all.")]
 ProbeOutOption = Annotated[

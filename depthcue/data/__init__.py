@@ -3,8 +3,8 @@
 from depthcue.data.augmentation import NONE, PUBLISHED, STRONG, Augmentation, training_batch
 from depthcue.data.loader import BatchLoader
 from depthcue.data.rgbd import Frames, KnownScenes, RgbdBatch, RgbdData, SceneTruth
-from depthcue.data.spec import open_data
+from depthcue.data.sequence import KnownMotion
+from depthcue.data.spec import open_data, open_motion
 
-__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "RgbdBatch", "BatchLoader", "Frames", "KnownScenes",
-           "RgbdData",
-           "SceneTruth", "open_data", "training_batch"]
+__all__ = ["NONE", "PUBLISHED", "STRONG", "Augmentation", "RgbdBatch", "BatchLoader", "Frames", "KnownMotion",
+           "KnownScenes", "RgbdData", "SceneTruth", "open_data", "open_motion", "training_batch"]

@@ -1,19 +1,21 @@
-"""Data sets by name: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`."""
+"""Data sets by name: `scenes:indoor`, `scenes:road`, `nyu:PATH`, `kitti:PATH`, `folder:PATH`, `sequence:PATH`."""
 
 from pathlib import Path
 from typing import Literal
 
 from depthcue.data.folder import open_folder
 from depthcue.data.layouts import open_kitti, open_nyu
-from depthcue.data.rendered import open_rendered
+from depthcue.data.rendered import RenderedData, open_rendered
 from depthcue.data.rgbd import RgbdData
+from depthcue.data.sequence import KnownMotion, RenderedFlights, open_sequence
 from depthcue.data.stored import Size
 from depthcue.errors import DepthcueError
 from depthcue.text import did_you_mean
 
-OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder}
+OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder, "sequence": open_sequence}
 ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
-           "layout), folder:PATH (pictures, with or without depth beside them). For example: folder:my_pictures")
+           "layout), folder:PATH (pictures, with or without depth beside them), sequence:PATH (a walk with depth and "
+           "poses). For example: folder:my_pictures")
 
 
 def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: Size | None = None,
@@ -41,3 +43,18 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
     if not path.exists():
         raise DepthcueError(f"{spec}: there is no file or folder {path}", ALLOWED)
     return OPENERS[kind](spec, path, split, frame_size, limit)
+
+
+def open_motion(spec: str, limit: int | None = None) -> KnownMotion:
+    """Open frames of a camera whose motion is known: `sequence:PATH`, or rendered flights, `scenes:KIND[:COUNT]`.
+
+    Raises:
+        DepthcueError: besides what `open_data` raises: data without poses.
+    """
+    data = open_data(spec, limit=limit)
+    if isinstance(data, RenderedData):
+        return RenderedFlights(spec, data.kind, len(data))
+    if not isinstance(data, KnownMotion):
+        raise DepthcueError(f"{spec} does not say how the camera moved",
+                            "Give sequence:PATH, a walk with depth and poses, or scenes:indoor, scenes:road.")
+    return data

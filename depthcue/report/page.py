@@ -21,7 +21,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from depthcue import __version__
 from depthcue.errors import DepthcueError
 from depthcue.files import write_text
-from depthcue.report import bench, compare_edges, compare_losses, compare_nets, evaluate, findings, optimize, probe
+from depthcue.report import (
+    bench,
+    compare_edges,
+    compare_losses,
+    compare_nets,
+    evaluate,
+    findings,
+    optimize,
+    probe,
+    steadiness,
+)
 from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
 from depthcue.report.provenance import (
     comparability,
@@ -60,6 +70,7 @@ SECTIONS: dict[str, Callable[[Any, Path], Section]] = {
     "compare-edges": compare_edges.section,
     "evaluate": evaluate.section,
     "compare-nets": compare_nets.section,
+    "steadiness": steadiness.section,
     "compare-losses": compare_losses.section,
     "optimize": optimize.section,
     "findings": findings.section,

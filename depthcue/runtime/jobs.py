@@ -23,8 +23,8 @@ from depthcue.errors import DepthcueError
 Small = NDArray[np.uint8]
 Maps = tuple[NDArray[np.float32], ...]
 """What inference gives for one frame, each (h, w)."""
-Infer = Callable[[Small], Sequence[NDArray[np.float32]]]
-"""Frames uint8 (B, h, w, 3) to arrays float32 (B, …)."""
+Infer = Callable[[Small, Sequence[Any]], Sequence[NDArray[np.float32]]]
+"""Frames uint8 (B, h, w, 3), and the job of each, to arrays float32 (B, …). Copies that fill a batch up have no job."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

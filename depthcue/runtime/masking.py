@@ -22,6 +22,7 @@ from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
 from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
+from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.frames.pictures import check_nvjpeg
 from depthcue.frames.sinks import SOFTWARE, check_encoder, find_encoder
 from depthcue.frames.videos import check_decoder, hardware_decoding
@@ -85,6 +86,8 @@ class MaskOptions:
     """After how long without a frame a live source counts as gone."""
     drawing: Drawing = USUAL_DRAWING
     """How overlays, panels and points are drawn."""
+    steady: bool = False
+    """Whether the masks of a video follow its motion, so that they do not flicker (see `frames.motion`)."""
     rerun: Path | None = None
     """A recording for Rerun's viewer to write beside the files."""
 
@@ -175,6 +178,11 @@ class Plan:
                    fill=True)
 
 
+    def in_order(self) -> Self:
+        """The plan with one batch at a time, on all the cores that batches have together."""
+        return replace(self, streams=1, threads=None if self.threads is None else self.threads * self.streams)
+
+
 class MaskJob:
     """One input for the pipeline, as `jobs.Job`."""
 
@@ -188,6 +196,7 @@ class MaskJob:
         """What is told of a live source alone."""
         self.stamp: dict[str, int] | None = None
         """By what the source was known when it was opened."""
+        self.steady = SteadyMaps() if options.steady and self.is_video else None
         self.saver = Saver(source, out, options.save, cut, metres, options.encoder, options.drawing, recording)
         self._live_options = live
         self._decoder = options.decoder
@@ -274,6 +283,8 @@ class Masking:
             DepthcueError: weights that do not load, a wrong backend, precision, share, λ or size.
         """
         self._options = options
+        # what follows motion needs the batches of a video one after the other
+        plan = plan.in_order() if options.steady else plan
         self._plan = replace(plan, fill=plan.fill and frames > 1)
         with torch_threads(plan.threads):
             self._session, self._depth = _open_nets(options, plan, frames)
@@ -294,7 +305,7 @@ class Masking:
             "threshold": self._cut.threshold if setting.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
-            "drawing": asdict(options.drawing),
+            "drawing": asdict(options.drawing), **({"steady": STRENGTH} if options.steady else {}),
             **({"note": FIRST_GUESS} if options.weights == GENERAL else {}),
         }
         """What decides the results, for the summary."""
@@ -308,7 +319,8 @@ class Masking:
                 stack.enter_context(self._depth)
             if self._recording is not None:
                 stack.enter_context(self._recording)
-            self._infer = _inference(self._session, self._depth)
+            inference = _steady_inference if self._options.steady else _inference
+            self._infer = inference(self._session, self._depth)
             self._inside = stack.pop_all()
         return self
 
@@ -395,8 +407,23 @@ def _nearest(side: int, multiple: int) -> int:
 
 
 def _inference(session: Session, depth: DepthThroughMask | None) -> Infer:
+    """Masks of frames and, with a depth net, depth from the whole frames and from the kept pixels."""
     def infer(frames: Frames) -> tuple[Maps, ...]:
         masks = session.run(frames)
         return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
 
-    return halving(infer, session.device)
+    fitting = halving(infer, session.device)
+    return lambda frames, jobs: fitting(frames)
+
+
+def _steady_inference(session: Session, depth: DepthThroughMask | None) -> Infer:
+    """The same with masks that follow the motion of each video; to be called for batches in their order."""
+    def infer(frames: Frames, jobs: Sequence[MaskJob]) -> tuple[Maps, ...]:
+        masks = np.array(masked(frames)[0])
+        for row, job in enumerate(jobs):
+            if job.steady is not None:
+                masks[row] = job.steady(frames[row], masks[row])
+        return (masks,) if depth is None else (masks, *depth.depths(frames, masks))
+
+    masked = halving(lambda frames: (session.run(frames),), session.device)
+    return infer

@@ -385,10 +385,11 @@ class Pipeline:
                     return
                 batch: Batch = queue.take()
             frames = np.stack([item.small for _, item in batch.waiting if isinstance(item, Prepared)])
+            jobs = [ticket.job for ticket, item in batch.waiting if isinstance(item, Prepared)]
             count = len(frames)
             if self._fill and batch.waiting[0][0].lane is PICTURES and count < self._batch_size:
                 frames = np.concatenate([frames, np.repeat(frames[-1:], self._batch_size - count, axis=0)])
-            outputs = [maps[:count] for maps in self._infer(frames)]
+            outputs = [maps[:count] for maps in self._infer(frames, jobs)]
             with self._lock:
                 batch.frames, batch.outputs = count, outputs
                 self._news.notify()

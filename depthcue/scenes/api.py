@@ -1,6 +1,7 @@
 """Frames of rendered worlds by seed, in memory or on disk in the csv layout of Hu et al. with the truth beside them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from depthcue.files import atomic_path, write_text
 from depthcue.progress import Progress, Silent
 from depthcue.scenes import indoor, road
 from depthcue.scenes.materials import CLASSES
-from depthcue.scenes.render import Rendering, render_worlds
+from depthcue.scenes.render import Rendering, camera_axes, render_worlds
 from depthcue.scenes.turns import Turn, turned
 from depthcue.scenes.world import World
 
 KINDS = ("indoor", "road")
 SCENE_SIZE = (240, 320)
 SCENES_PER_KIND = 4
+_STEP = {"indoor": np.array((0.02, 0.012, 0.006, 0.8, 0.4)), "road": np.array((0.6, 0.02, 0.0, 0.3, 0.05))}
+"""The largest step between two frames of a flight: metres ahead, aside and up, degrees of yaw and pitch."""
 
 
 def render(kind: str, seeds: Sequence[int], height: int, width: int, device: str | torch.device = "cpu",
@@ -55,6 +58,33 @@ def render(kind: str, seeds: Sequence[int], height: int, width: int, device: str
     exposure = torch.stack([gain_of[id(world)] for world in worlds])
     changed = [turned(world, change) for world, change in zip(worlds, turns, strict=True)]
     return render_worlds(changed, height, width, focal_px, device, exposure)
+
+
+def render_flight(kind: str, seed: int, frames: int, height: int, width: int, device: str | torch.device = "cpu",
+                  ) -> tuple[Rendering, NDArray[np.float64]]:
+    """Frames of a camera that moves through the world of a seed, as a hand or a car does at some 25 frames a second.
+
+    Returns:
+        The rendering, all frames at the exposure of the first, and the camera-to-world pose of each, (frames, 4, 4) in
+        metres; camera axes x right, y down, z forward.
+    """
+    world, focal_px = build_world(kind, seed), reference_focal_px(kind, height, width)
+    drawn = np.random.default_rng(seed)
+    ahead_m, aside_m, up_m, yaw_deg, pitch_deg = _STEP[kind] * drawn.uniform((0.3, -1, -1, -1, -1), 1)
+    worlds, poses = [], []
+    for frame in range(frames):
+        camera = world.camera
+        axes = camera_axes(camera)
+        position = np.array(camera.position) + frame * (ahead_m * axes[:, 2] + aside_m * axes[:, 0])
+        position[2] += frame * up_m
+        moved = replace(camera, position=(position[0], position[1], position[2]),
+                        yaw_deg=camera.yaw_deg + frame * yaw_deg, pitch_deg=camera.pitch_deg + frame * pitch_deg)
+        worlds.append(replace(world, camera=moved))
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = camera_axes(moved), position
+        poses.append(pose)
+    exposure = render_worlds(worlds[:1], height, width, focal_px, device).exposure.expand(frames)
+    return render_worlds(worlds, height, width, focal_px, device, exposure), np.stack(poses)
 
 
 def rendered_pictures(per_kind: int = SCENES_PER_KIND, first: int = 0) -> list[NDArray[np.uint8]]:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.scenes import materials
 from depthcue.scenes.geometry import first_hits, light_arrives, surface
 from depthcue.scenes.materials import hash32, on_slant, unit
-from depthcue.scenes.world import World, WorldBatch, WorldObject, stack
+from depthcue.scenes.world import Camera, World, WorldBatch, WorldObject, stack
 
 _STEP = 0.015  # depth step, beyond what the surface's slope explains, that counts as an occlusion; share of depth
 _CREASE_COSINE = 0.9
@@ -166,18 +167,20 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
     return joined
 
 
+def camera_axes(camera: Camera) -> NDArray[np.float64]:
+    """Directions of a camera's x (right), y (down) and z (forward) in the world, the columns of (3, 3)."""
+    yaw, pitch, roll = (math.radians(v) for v in (camera.yaw_deg, camera.pitch_deg, camera.roll_deg))
+    ahead = np.array((math.cos(yaw), math.sin(yaw), 0.0))
+    forward = math.cos(pitch) * ahead + np.array((0.0, 0.0, math.sin(pitch)))
+    right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
+    down = np.cross(forward, right)
+    return np.stack((math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right,
+                     forward), axis=1)
+
+
 def _lens(worlds: Sequence[World], focal_px: float, device: torch.device) -> Lens:
-    cameras = [world.camera for world in worlds]
-    rows = []
-    for camera in cameras:
-        yaw, pitch, roll = (math.radians(v) for v in (camera.yaw_deg, camera.pitch_deg, camera.roll_deg))
-        ahead = np.array((math.cos(yaw), math.sin(yaw), 0.0))
-        forward = math.cos(pitch) * ahead + np.array((0.0, 0.0, math.sin(pitch)))
-        right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
-        down = np.cross(forward, right)
-        rows.append(np.concatenate((camera.position, math.cos(roll) * right + math.sin(roll) * down,
-                                    math.cos(roll) * down - math.sin(roll) * right, forward,
-                                    (focal_px * camera.focal_factor,))))
+    rows = [np.concatenate((world.camera.position, camera_axes(world.camera).T.ravel(),
+                            (focal_px * world.camera.focal_factor,))) for world in worlds]
     table = torch.tensor(np.array(rows), dtype=torch.float32, device=device)
     return Lens(table[:, 0:3], table[:, 3:6], table[:, 6:9], table[:, 9:12], table[:, 12])
 

@@ -191,14 +191,15 @@ def test_the_options_of_videos_and_live_sources_reach_the_job(monkeypatch, tmp_p
     seen = []
 
     def mask_sources(sources, out, options, progress):
-        seen.append((sources, options.encoder, options.decoder, options.duration_s, options.stall_s))
+        seen.append((sources, options.encoder, options.decoder, options.duration_s, options.stall_s, options.steady))
         return {"totals": {"failed": 0}}
 
     monkeypatch.setattr("depthcue.runtime.mask_job.mask_sources", mask_sources)
     assert mask("camera:0", "--out", tmp_path, "--encoder", "auto", "--decoder", "gpu", "--duration", "2.5",
-                "--stall-timeout", "4", "--json") == 0
+                "--stall-timeout", "4", "--steady", "--json") == 0
     assert mask("camera:0", "--out", tmp_path, "--json") == 0
-    assert seen == [(["camera:0"], "auto", "gpu", 2.5, 4.0), (["camera:0"], "libx264", "cpu", None, 10.0)]
+    assert seen == [(["camera:0"], "auto", "gpu", 2.5, 4.0, True),
+                    (["camera:0"], "libx264", "cpu", None, 10.0, False)]
 
 
 @pytest.mark.parametrize(("option", "value"), [("--encoder", "h265"), ("--decoder", "nvdec"), ("--duration", "-1")])

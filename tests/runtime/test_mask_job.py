@@ -16,6 +16,7 @@ from depthcue import imaging
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
 from depthcue.frames import Frame, Input, VideoSink, open_input, pictures
+from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.nets import load_mask_net
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, mask_job, mask_sources, masking
@@ -569,3 +570,35 @@ def test_a_copy_lasts_as_long_as_the_video(mask_all, tmp_path):
     assert entry["error"] is None and entry["frames"] == 4
     with av.open(str(tmp_path / "out" / "cast_mask.mp4")) as copy:
         assert copy.streams.video[0].duration * copy.streams.video[0].time_base == Fraction(33, 10)
+
+
+def test_steady_masks_follow_each_video_frame_after_frame(mask_all, weights, tmp_path):
+    pytest.importorskip("cv2")
+    scene = noise(64, 128, 3)
+    for name, step in (("a.mp4", 2), ("b.mp4", -3)):
+        with VideoSink(tmp_path / name, Fraction(25), (64, 80), time_base=Fraction(1, 25)) as sink:
+            for index in range(5):
+                start = 20 + step * index
+                sink.write(np.ascontiguousarray(scene[:, start:start + 80]), Frame(None, index, None, f"{index:06d}"))
+    videos = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    summary = mask_all(videos, save=("npy",), steady=True, batch_size=2)
+    assert summary["options"]["steady"] == STRENGTH and summary["totals"]["failed"] == 0
+    for video in videos:
+        steady, alone = SteadyMaps(), []
+        for frame in frames_of(video)[0]:
+            alone.append(mask_of(weights, frame))
+            small = frame.resized(*alone[-1].shape)
+            expected = imaging.resize_map(steady(small, alone[-1]), *frame.size)
+            found = np.load(tmp_path / "out" / f"{video.stem}_frames" / f"{frame.name}_npy.npy")
+            np.testing.assert_allclose(found, expected, atol=2e-3)
+        assert np.abs(np.diff(np.stack(alone), axis=0)).max() > 0.05  # there was something to steady
+
+
+def test_pictures_are_not_followed(mask_all, tmp_path):
+    pytest.importorskip("cv2")
+    for index in range(3):
+        Image.fromarray(noise(46, 61, index)).save(tmp_path / f"{index}.png")
+    for out, steady in (("alone", False), ("steady", True)):
+        mask_all([tmp_path / f"{index}.png" for index in range(3)], tmp_path / out, save=("npy",), steady=steady)
+    for index in range(3):
+        np.testing.assert_array_equal(*(np.load(tmp_path / out / f"{index}_npy.npy") for out in ("alone", "steady")))
