@@ -48,8 +48,10 @@ def test_documents_say_what_made_them() -> None:
 
 
 def test_places_of_foreign_nets_become_path_and_names_stay() -> None:
-    told = {"command": ["--target", "hf:/home/me/model,size=64x64", "hub:./mine:small"], "target": "hf:owner/model"}
+    told = {"command": ["--target", "hf:/home/me/model,size=64x64", "hub:./mine:small"], "target": "hf:owner/model",
+            "data": "sequence:/home/me/walk"}
     assert without_paths(told) == {"command": ["--target", "hf:PATH,size=64x64", "hub:PATH:small"],
+                                   "data": "sequence:PATH",
                                    "target": "hf:owner/model"}
 
 
