@@ -23,7 +23,7 @@ from depthcue.report.findings import in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_figures import where_the_mask_lies
 from depthcue.report.tables import label_of
-from depthcue.report.verdicts import ENOUGH
+from depthcue.report.verdicts import ENOUGH, number
 from depthcue.results import read_result
 
 HERE = Path(__file__).resolve().parent
@@ -127,6 +127,34 @@ def nets(name: str = "compare-nets") -> str:
     sentences = (agreement.in_words(results), *agreement.agreement_in_words(results),
                  *agreement.transfer_in_words(results))
     return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def steady() -> str:
+    """How many kept pixels stay kept from frame to frame, on a real walk and on rendered flights."""
+    lines = ["| frames | pairs | mask | mask, steady | edges | random | error, steady to plain |", "|---" * 7 + "|"]
+    for title, name in (("hand-held walk, 7-Scenes", "steadiness-walk"), ("flights along rendered roads",
+                                                                         "steadiness-roads")):
+        results = read(name)
+        cells = [f"{number(entry, 'overlap')}" for entry in results.ways.values()]
+        ratio = number(results.ways["mask, steady"], "rmse_times_mask", ".2f")
+        lines.append(f"| {title} | {results.pairs} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def warm_start() -> str:
+    """Error through 20% of the pixels after some steps, from other networks' masks and from nothing."""
+    results = read("warm-start")
+    lines = []
+    for name, net in results["nets"].items():
+        curves = {start: dict(map(tuple, found["curve"])) for start, found in net["starts"].items()}
+        steps = list(curves["general"])
+        edges = next(iter(net["starts"].values()))["at_the_end"]
+        beside = ", ".join(f"{label_of(way)} {edges[way]['rmse_to_target']:.3f}" for way in edges if way != "mask")
+        lines += [f"{name} ({beside}):", "", f"| steps | {' | '.join(str(step) for step in steps)} |",
+                  "|---" * (1 + len(steps)) + "|",
+                  *(f"| {title} | {' | '.join(f'{curves[start][step]:.3f}' for step in steps)} |" for start, title in (
+                      ("general", f"from masks for {', '.join(net['others'])}"), ("nothing", "from nothing"))), ""]
+    return "\n".join(lines).rstrip()
 
 
 def losses() -> str:
@@ -270,6 +298,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,
     "nets": nets,
+    "steady": steady,
+    "warm-start": warm_start,
     "losses": losses,
     "training-cost": training_cost,
     "rewrites": rewrites,

@@ -5,10 +5,10 @@
         --net fastdepth "onnx:fastdepth_nyu.onnx,takes=rgb,..." nyu:NYU OTHERS.safetensors
 
 For each depth net, lite0 is trained twice on the same pictures: from a mask net that was trained for other depth nets
-in turn and never met this one (OTHERS, made by depthcue train --also; `general` is the shipped one), and from nothing (an
-encoder with ImageNet weights). A tenth of the pictures is kept aside, and the error against N(I) is measured on them
-while training goes on, on the averaged weights that would be kept then; one training gives the whole curve, so that its
-learning rate is still high in the middle. Beside it edges and chance on the same pictures. The result is
+in turn and never met this one (OTHERS, made by depthcue train --also; `general` is the shipped one), and from nothing
+(an encoder with ImageNet weights). A tenth of the pictures is kept aside, and the error against N(I) is measured on
+them while training goes on, on the averaged weights that would be kept then; one training gives the whole curve, so
+that its learning rate is still high in the middle. Beside it edges and chance on the same pictures. The result is
 benchmarks/results/warm-start.json.
 """
 

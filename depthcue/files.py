@@ -349,7 +349,8 @@ def without_paths(value: Any) -> Any:
     if isinstance(value, list):
         return [without_paths(entry) for entry in value]
     if isinstance(value, str):
-        value = re.sub(r"\b(nyu|kitti|folder|sequence|compact|drn22|hu-\w+|laina-\w+|monodepth2-\w+):\S+", r"\1:PATH", value)
+        value = re.sub(r"\b(nyu|kitti|folder|sequence|compact|drn22|hu-\w+|laina-\w+|monodepth2-\w+):\S+",
+                       r"\1:PATH", value)
         value = re.sub(r"\b(hf|hub|onnx):[/.~][^\s,:]*", r"\1:PATH", value)
         return "PATH" if value.startswith(("/", ".", "runs/")) else value
     return value

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,8 @@ def test_a_training_ends_with_what_the_mask_is_worth_and_the_next_command(
     assert main(["train", "--target", str(tmp_path / "n.safetensors"), "--data", f"folder:{folder}", "--steps", "2",
                  "--batch-size", "2", "--device", "cpu", "--out", str(tmp_path / "run")]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    # a slow machine tells how far it is
+    assert all(re.fullmatch(r"(training|comparing): \d+/\d+.*", line) for line in err.splitlines()), err
     for part in ("mask", "edges", "random", "RMSE", "1 image is too few to tell", "cannot be told",
                  "Training took 2 steps"):
         assert part in out, part

@@ -48,7 +48,7 @@ def test_it_answers_as_the_net_did(pair, rgb):
         torch.testing.assert_close(mine(mine.normalise(rgb), lam), net(net.normalise(rgb), lam), atol=1e-5, rtol=0)
     torch.testing.assert_close(again(again.normalise(rgb)), net(net.normalise(rgb), torch.full((2,), 2.0)), atol=1e-5,
                                rtol=0)
-    with pytest.raises(DepthcueError, match="outside the range"):
+    with pytest.raises(DepthcueError, match="--lambda must be between"):
         again.description.check_lambda(7.0)
 
 

@@ -52,7 +52,7 @@ def presence_of(recorded: dict[str, tuple[Tensor, Tensor]], name: str, silhouett
                                             ("sides", False), ("top_bottom", False), ("top_sides", False)])
 def test_the_six_outlines_of_a_car(recorded: dict[str, tuple[Tensor, Tensor]], part: str, seen: bool) -> None:
     found = presence_of(recorded, f"car_outline_{part}", "car_outline_normal")
-    assert found.seen is seen
+    assert found.detected is seen
     # not a close call either way
     assert found.completeness > 0.9 if seen else found.completeness < 0.15
 
@@ -61,8 +61,8 @@ def test_the_six_outlines_of_a_car(recorded: dict[str, tuple[Tensor, Tensor]], p
 def test_a_thing_is_seen_by_its_shadow_alone(recorded: dict[str, tuple[Tensor, Tensor]], thing: str) -> None:
     without = presence_of(recorded, f"{FRAME}_{thing}", f"{FRAME}_{thing}")
     with_shadow = presence_of(recorded, f"{FRAME}_{thing}_with_shadow", f"{FRAME}_{thing}")
-    assert not without.seen and without.completeness < 0.05
-    assert with_shadow.seen and with_shadow.completeness > 0.4
+    assert not without.detected and without.completeness < 0.05
+    assert with_shadow.detected and with_shadow.completeness > 0.4
     assert with_shadow.distance < without.distance
 
 

@@ -177,12 +177,12 @@ def test_lambda_is_chosen_when_it_is_made_or_at_a_call(masks, frames, lam):
     with masks.make() as session:
         for value in (lam, 3.0, None):
             masks.check(session.run(frames, value), frames, value)
-        with pytest.raises(DepthcueError, match="outside the range"):
+        with pytest.raises(DepthcueError, match="--lambda must be between"):
             session.run(frames, 7.0)
 
 
 def test_lambda_outside_the_range_is_refused_before_anything_is_opened(masks):
-    with pytest.raises(DepthcueError, match=r"lambda 7 is outside.*\n.*between 0.5 and 6"):
+    with pytest.raises(DepthcueError, match=r"--lambda must be between 0.5 and 6 .*got 7"):
         masks.make(7.0)
 
 

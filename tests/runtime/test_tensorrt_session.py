@@ -241,7 +241,7 @@ def test_an_engine_runs_on_a_gpu_alone(build, monkeypatch):
     path = build()
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU, not on 'cpu'"):
         TensorRtSession(path, device="cpu")
-    with pytest.raises(DepthcueError, match="outside the range"):
+    with pytest.raises(DepthcueError, match="--lambda must be between"):
         TensorRtSession(path, dial=60.0)
     with pytest.raises(RuntimeError, match="not entered"):
         TensorRtSession(path).run(noise(1))
