@@ -7,7 +7,7 @@ summary.json of a run on many machines, in memory that does not grow with the nu
 
 Entries are written as they come, in parts of a few seconds, `summary.parts/000000.jsonl`; each part is whole or absent,
 so a run whose driver dies loses some seconds of entries, and none that was written. At the end the parts become
-summary.json, one line an entry, and are removed.
+summary.json, one line an entry, and summary.csv, and are removed.
 """
 
 import codecs
@@ -20,10 +20,9 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -40,6 +39,7 @@ from depthcue.runtime.saving import Rendered, Saver
 from depthcue.runtime.summary import (
     SAVE_INTERVAL_S,
     SUMMARY,
+    TABLE,
     TABLE_ROWS,
     fingerprint,
     keep_entry,
@@ -47,6 +47,7 @@ from depthcue.runtime.summary import (
     still_holds,
     totals,
     write_summary,
+    write_table,
 )
 from depthcue.text import shown
 
@@ -304,6 +305,7 @@ class Journal:
         else:
             self._store.delete_folder(PARTS)
             self._store.delete(SUMMARY)
+            self._store.delete(TABLE)
 
     def skip(self, skipped: Sequence[tuple[str, str]]) -> None:
         """Record pictures and videos, each with the reason, that were left out because of their kind."""
@@ -336,7 +338,7 @@ class Journal:
             self._write_part()
 
     def finish(self, status: str) -> None:
-        """Make summary.json of the parts and remove them; call after `know`.
+        """Make summary.json and summary.csv of the parts and remove them; call after `know`.
 
         Where not all was done, entries of an earlier run that this one was to resume and did not come to are kept.
 
@@ -350,7 +352,9 @@ class Journal:
                         totals=totals(self._counts, len(self._skipped), time.perf_counter() - self._started),
                         skipped=self._skipped)
         with self._store.writing(SUMMARY) as file:
-            write_summary(file, told, chain(self._told(), (line.encode() for line in kept)))
+            write_summary(file, told, self._told(kept))
+        with self._store.writing(TABLE) as file:
+            write_table(file, self._told(kept))
         self._store.delete_folder(PARTS)
         self._document = {**told, "inputs": self._shown}
 
@@ -370,11 +374,12 @@ class Journal:
         self._next += 1
         self._lines, self._nbytes = [], 0
 
-    def _told(self) -> Iterator[bytes]:
-        """This run's entries, from its parts."""
+    def _told(self, kept: Iterable[str] = ()) -> Iterator[bytes]:
+        """This run's entries, from its parts; then those `kept` of an earlier run."""
         for name in self._parts:
             with self._store.open(name) as file:
                 yield from file.read().split(b"\n")[1:-1]
+        yield from (line.encode() for line in kept)
 
     def _not_come_to(self) -> list[str]:
         options, earlier = read_earlier(self._store)

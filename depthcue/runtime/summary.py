@@ -1,7 +1,8 @@
-"""summary.json of a mask run: what became of each input; and picking up from one that was interrupted."""
+"""summary.json and summary.csv of a mask run: what became of each input; and picking up from one that was interrupted."""
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import re
@@ -162,11 +163,8 @@ class Summary:
         self._save_cost_s = self._saved_at - start
 
     def _save_table(self) -> None:
-        with self._lock, atomic_path(self._out / TABLE) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, TABLE_COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            for line in self._told()[1]:
-                writer.writerow(json.loads(line))
+        with self._lock, atomic_path(self._out / TABLE) as partial, partial.open("wb") as file:
+            write_table(file, self._told()[1])
 
     def _read_finished(self, options: dict[str, Any]) -> dict[str, str]:
         path = self._out / SUMMARY
@@ -200,6 +198,19 @@ def write_summary(file: IO[bytes], told: dict[str, Any], lines: Iterable[bytes])
         file.write(before + line)
         before = b",\n    "
     file.write(b"\n  ]\n}\n")
+
+
+def write_table(file: IO[bytes], lines: Iterable[bytes]) -> None:
+    """Write the numbers of entries, each a line of JSON, as a table for a spreadsheet (CSV in UTF-8)."""
+    row = io.StringIO()
+    writer = csv.DictWriter(row, TABLE_COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow(json.loads(line))
+        file.write(row.getvalue().encode())
+        row.seek(0)
+        row.truncate()
+    file.write(row.getvalue().encode())  # of no entries the header alone
 
 
 def read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:

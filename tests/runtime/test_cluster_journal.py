@@ -1,5 +1,6 @@
 """The summary of many machines: entries in parts, whole at the end, found again after the driver died."""
 
+import csv
 import io
 import json
 
@@ -9,7 +10,7 @@ from depthcue.errors import DepthcueError
 from depthcue.runtime import cluster_worker
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_worker import PARTS, Journal, copy_summary, read_earlier
-from depthcue.runtime.summary import SUMMARY
+from depthcue.runtime.summary import SUMMARY, TABLE
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
 OPTIONS = {"lambda": 2.0, "save": ["mask"]}
@@ -35,6 +36,11 @@ def told(store):
     return json.loads((store.local / SUMMARY).read_text(encoding="utf-8"))
 
 
+def table(store):
+    with (store.local / TABLE).open(newline="", encoding="utf-8") as file:
+        return [(row["path"], row["error"]) for row in csv.DictReader(file)]
+
+
 def names(document):
     return [each["name"] for each in document["inputs"]]
 
@@ -51,6 +57,7 @@ def test_the_parts_become_one_document_and_are_gone(store, often):
     assert {**told(store), "inputs": None} == {**document, "inputs": None}
     totals = document["totals"]
     assert (totals["inputs"], totals["failed"], totals["resumed"], totals["frames"]) == (4, 1, 1, 8)
+    assert table(store) == [(f"in/{name} é.png", "broken" if name == "b" else "") for name in "abcd"]
     assert document["backend"] == "toy" and document["options"] == OPTIONS and document["status"] == "done"
     assert store.names(PARTS) == []
     shown = io.StringIO()
@@ -72,6 +79,7 @@ def test_of_many_inputs_the_first_and_the_failed_are_shown(store):
 def test_an_empty_run_is_a_document_too(store):
     with Journal(store, resume=False) as journal:
         journal.know(OPTIONS, {})
+    assert table(store) == [] and (store.local / TABLE).read_text().startswith("path,kind,")
     assert told(store)["inputs"] == [] and read_earlier(store) == (OPTIONS, {})
 
 
@@ -118,6 +126,7 @@ def test_a_resumed_run_that_is_cut_off_too_loses_nothing(store, often):
         raise KeyboardInterrupt
     assert (told(store)["status"], told(store)["totals"]["inputs"]) == ("interrupted", 3)
     assert names(told(store)) == ["b", "c", "a"]
+    assert table(store) == [("in/b é.png", ""), ("in/c é.png", ""), ("in/a é.png", "")]
     with pytest.raises(KeyboardInterrupt), Journal(store, resume=True):
         raise KeyboardInterrupt  # before any worker has told the options
     assert names(told(store)) == ["b", "c", "a"] and told(store)["options"] == OPTIONS
