@@ -108,7 +108,9 @@ def _renderable(picture: Image.Image, width: int) -> Any:
         from textual_image.renderable import SixelImage, TGPImage
     except ImportError:
         return half_blocks(picture, width)
-    return Graphics(picture, width=width) if Graphics in (SixelImage, TGPImage) else half_blocks(picture, width)
+    if Graphics not in (SixelImage, TGPImage):
+        return half_blocks(picture, width)
+    return Graphics(picture, width=width, height="auto")
 
 
 def half_blocks(picture: Image.Image, width: int) -> Any:

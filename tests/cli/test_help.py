@@ -137,6 +137,17 @@ def test_pictures_are_printed_in_a_terminal_and_refused_in_a_pipe(monkeypatch, c
         showing.show_in_terminal([("a", Image.fromarray(rgb))])
 
 
+@pytest.mark.parametrize("kind", ["SixelImage", "TGPImage"])
+def test_graphics_keep_the_shape_of_the_picture(kind, monkeypatch):
+    renderable = pytest.importorskip("textual_image.renderable", reason="graphics need the extra show")
+    from textual_image._terminal import CellSize
+
+    monkeypatch.setattr(renderable, "Image", getattr(renderable, kind))
+    shown = showing._renderable(Image.new("RGB", (320, 240)), 56)
+    columns, rows = shown._render_size.get_cell_size(80, 100, CellSize(10, 20))
+    assert (columns, rows) == (56, 21)
+
+
 def test_the_best_kind_of_each_input_is_shown(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a_mask.png")
     Image.new("RGB", (9, 4)).save(tmp_path / "a_panel.png")
