@@ -235,6 +235,15 @@ def test_plots_on_a_phone_are_drawn_anew_and_whole(browser: Any, page: Path) -> 
     assert 0 <= left < right <= PHONE[0]
 
 
+def test_a_command_is_read_whole_on_a_phone(browser: Any, page: Path) -> None:
+    _open(browser, page, PHONE)
+    assert browser.execute_script("""
+        const command = document.createElement("pre");
+        command.textContent = "depthcue compare-edges --data folder:MY_PICTURES --out my-comparison";
+        document.querySelector("main").append(command);
+        return command.scrollWidth <= command.clientWidth;""")
+
+
 def test_a_table_that_goes_on_at_the_side_says_so(browser: Any, page: Path) -> None:
     _open(browser, page, PHONE)
     browser.execute_script("document.querySelectorAll('details.fold').forEach((details) => { details.open = true; })")
