@@ -15,14 +15,15 @@ import typer.main
 
 from depthcue.cli.about import GUIDES
 from depthcue.cli.main import build_app
+from depthcue.frames.kinds import HEIF_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 GUIDE_FOLDER = ROOT / "depthcue" / "guides"
 PAGES = (README, ROOT / "benchmarks" / "RESULTS.md", *sorted(GUIDE_FOLDER.glob("*.md")))
 SIZE_LIMIT = 12_288
-OTHER_PROGRAMS = {"--no-deps", "--index-url", "--nproc-per-node"}
-"""Options of pip and torchrun that the pages name."""
+OTHER_PROGRAMS = {"--no-deps", "--index-url", "--nproc-per-node", "--logdir"}
+"""Options of pip, torchrun and tensorboard that the pages name."""
 
 
 def names(paths: tuple[Path, ...]) -> list[str]:
@@ -68,6 +69,12 @@ def test_every_guide_is_listed_and_linked() -> None:
     assert linked == set(GUIDES)
     named = {topic for page in PAGES for topic in re.findall(r"depthcue guide ([a-z]+)", page.read_text())}
     assert named <= set(GUIDES)
+
+
+def test_the_guide_lists_every_kind_of_file() -> None:
+    guide = (GUIDE_FOLDER / "masks.md").read_text()
+    listed = set(re.findall(r"`(\.[a-z0-9]+)`", guide.partition("## Every kind of file")[2]))
+    assert listed == IMAGE_SUFFIXES | HEIF_SUFFIXES | VIDEO_SUFFIXES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))

@@ -53,3 +53,13 @@ def test_a_topic_like_nothing_lists_what_there_is(capsys: pytest.CaptureFixture[
 
 def test_names_of_files_do() -> None:
     assert guide_text("MASKS.md") == guide_text("masks")
+
+
+@pytest.mark.parametrize("topic", GUIDES)
+def test_no_word_of_a_table_is_cut_in_80_columns(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["guide", topic]) == 0
+    plain = guide_text(topic)
+    assert terminal.getvalue().count("\u2026") <= plain.count("\u2026")
