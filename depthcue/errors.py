@@ -20,3 +20,15 @@ class DepthcueError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+
+def check_share(share: float, option: str) -> None:
+    """Check a share of pixels that was given for `option`, such as --keep.
+
+    Raises:
+        DepthcueError: it is not above 0 and below 1; a percentage is taken for what was meant.
+    """
+    if not 0 < share < 1:
+        meant = share / 100 if 1 < share < 100 else 0.2
+        raise DepthcueError(f"{option} must be above 0 and below 1, got {share:g}",
+                            f"For {100 * meant:g}% of the pixels give {option} {meant:g}.")

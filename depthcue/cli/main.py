@@ -65,7 +65,28 @@ class GroupedCommand(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         several = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
-        return super().parse_args(ctx, _unlisted(args, several))
+        try:
+            return super().parse_args(ctx, _unlisted(args, several))
+        except typer.BadParameter as error:
+            _explain(error, args)
+            raise
+
+
+def _explain(error: typer.BadParameter, arguments: Sequence[str]) -> None:
+    """Make the message on an option that is missing or of the wrong form say what was given and what belongs there."""
+    param: Any = getattr(error, "param", None)
+    purpose = re.split(r"(?<=[.;]) ", getattr(param, "help", None) or "")[0].rstrip(".;")
+    if not purpose:
+        return
+    option = param.opts[0] if param.opts[0].startswith("-") else ""
+    if type(error).__name__ == "MissingParameter":
+        error.message = f"Give {' '.join(word for word in (option, param.metavar) if word)}: {purpose}."
+        return
+    given = [word.partition("=")[2] if "=" in word else after
+             for word, after in zip(arguments, [*arguments[1:], ""], strict=True)
+             if word.partition("=")[0] in param.opts]
+    required = re.sub(r"^Input should be (.*?)(, unable to .*)?$", r"it must be \1", error.message).rstrip(".")
+    error.message = f"{required}{f', not {given[-1]!r}' if given else ''}. {option or param.metavar}: {purpose}."
 
 
 def _unlisted(arguments: list[str], several: set[str]) -> list[str]:

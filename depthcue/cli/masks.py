@@ -153,9 +153,6 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     if show and as_json:
         raise typer.BadParameter("--json prints one document and nothing else", param_hint="--show")
     chosen = mask_net_for(target) if weights is None else weights
-    if weights is None and chosen == GENERAL and not quiet:
-        say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
-            f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
     options = MaskOptions(weights=chosen, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
                           precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
@@ -168,6 +165,9 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
             summary = mask_sources(sources, Path(out), options, progress)
         else:
             summary = mask_on_cluster(sources, out, options, ClusterOptions(cluster, workers), progress)
+    if weights is None and chosen == GENERAL and not quiet:
+        say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
+            f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
     if as_json and cluster is not None:
         print_summary(out)  # which may be too large to be held
     elif as_json:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import ExampleTiles, Step, draw_example, save_example, save_still
 from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
@@ -257,8 +257,7 @@ def _soft(method: str, setting: Setting) -> str:
 
 def _check_shares(shares: Sequence[float]) -> None:
     for share in shares:
-        if not 0 < share < 1:
-            raise DepthcueError(f"--keep must be above 0 and below 1, got {share:g}", "For example --keep 0.2.")
+        check_share(share, "--keep")
 
 
 def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],

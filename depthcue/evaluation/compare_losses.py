@@ -21,7 +21,7 @@ from torch import Tensor
 
 from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.character import share_within, small_objects, straightness, surfaces
 from depthcue.evaluation.images import save_row
@@ -61,8 +61,7 @@ class CompareLossesSettings:
 
     def check(self) -> None:
         """Raise DepthcueError unless a share of pixels can be chosen."""
-        if not 0 < self.share < 1:
-            raise DepthcueError(f"--share must be above 0 and below 1, got {self.share:g}", "For example --share 0.2.")
+        check_share(self.share, "--share")
 
 
 def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | None, learning_rate: float | None,

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement
@@ -124,8 +124,7 @@ def labels_of(networks: Sequence[Network]) -> list[str]:
 def _check(networks: Sequence[Network], data: RgbdData, settings: CompareNetsSettings) -> None:
     if len(networks) < 2:
         raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
-    if not 0 < settings.share < 1:
-        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
+    check_share(settings.share, "--share")
     for mask_net, _ in networks:
         tally.setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:

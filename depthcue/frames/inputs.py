@@ -18,6 +18,7 @@ from depthcue.frames.kinds import (
     known_kind,
     live_name,
     log_skipped,
+    warn_of_depth_maps,
     why_left_out,
 )
 from depthcue.text import NOT_UTF8, without_password
@@ -92,6 +93,8 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
                 raise error from None
             on_error(source, error)
     _report_skipped(skipped, on_skip)
+    named = {os.path.expanduser(source) for source in sources}
+    warn_of_depth_maps(path for path, kind, _ in found.values() if kind == "image" and str(path) in named)
     names = unique_names(list(found.values()))
     return [Input(path, kind, name, key if kind == "live" else None)
             for ((key, kind), (path, _, _)), name in zip(found.items(), names, strict=True)]

@@ -7,7 +7,7 @@ are `camera:0` and `rtsp://…`; what they are called never shows a password.
 import codecs
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -28,8 +28,8 @@ VIDEO_SUFFIXES = frozenset((".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".di
                             ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm",
                             ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"))
 HEIF_SUFFIXES = frozenset((".heic", ".heics", ".heif", ".heifs", ".hif"))
-SUPPORTED = (f"Supported are {' '.join(sorted(IMAGE_SUFFIXES | HEIF_SUFFIXES))} (pictures; HEIC with the extra heif) "
-             f"and {' '.join(sorted(VIDEO_SUFFIXES))} (videos).")
+SUPPORTED = ("Give pictures, such as .jpg, .png, .webp, .tif or .bmp (.heic with the extra heif), or videos, such as "
+             ".mp4, .mov, .avi, .mkv or .webm. depthcue guide masks lists every kind.")
 
 MediaKind = Literal["image", "video"]
 
@@ -38,8 +38,10 @@ _LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TI
 _PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
 _HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
 _VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
-DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth",
-             "Name the file itself to mask it as a picture.")
+DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth, or beside a photograph of "
+             "the same name", "Name the file itself to mask it as a picture.")
+_PHOTOGRAPHS = (".jpg", ".jpeg", ".JPG", ".JPEG")
+_DEEP_SUFFIXES = (".pgm", ".png", ".tif", ".tiff")
 DEPTH_WORDS = frozenset(("depth", "depths", "depthmap", "depthmaps"))
 _PLAYLIST = ("lists of other files are not followed", "Name the files.")
 _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
@@ -110,12 +112,17 @@ def why_unread(name: str | PurePath) -> tuple[str, str] | None:
 def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
     """Why a file of a folder or glob is left out and what to do: a kind that is not read, or a depth map.
 
-    A depth map is 16-bit grey, or float, under a name or in a folder that says depth.
+    A depth map is 16-bit grey, or float, under a name or in a folder that says depth, or beside a JPEG file of the same
+    name, as in the csv layout of NYU-v2.
     """
     if (why := why_unread(path)) is not None:
         return why
-    named = any(DEPTH_WORDS & set(words_of(part)) for part in (PurePath(path).parent.name, PurePath(path).stem))
-    return DEPTH_MAP if named and is_deep_grey(Path(path)) else None
+    path = Path(path)
+    if path.suffix.lower() not in _DEEP_SUFFIXES:
+        return None
+    named = any(DEPTH_WORDS & set(words_of(part)) for part in (path.parent.name, path.stem))
+    paired = named or any(path.with_suffix(suffix).exists() for suffix in _PHOTOGRAPHS)
+    return DEPTH_MAP if paired and is_deep_grey(path) else None
 
 
 def words_of(name: str) -> list[str]:
@@ -125,7 +132,7 @@ def words_of(name: str) -> list[str]:
 
 def is_deep_grey(file: Path) -> bool:
     """Whether a picture is grey with more than 8 bits; False for what cannot be opened."""
-    if file.suffix.lower() not in (".pgm", ".png", ".tif", ".tiff"):
+    if file.suffix.lower() not in _DEEP_SUFFIXES:
         return False
     try:
         with open_picture(file, file) as image:
@@ -143,6 +150,15 @@ def log_skipped(names: Sequence[str]) -> None:
     for (what, remedy), left in reasons.items():
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         log.warning("left out %d file%s (%s): %s. %s", len(left), "" if len(left) == 1 else "s", shown, what, remedy)
+
+
+def warn_of_depth_maps(files: Iterable[Path]) -> None:
+    """Log which of the pictures that the user has named themselves look like depth maps; they are masked."""
+    deep = [str(file) for file in files if is_deep_grey(file)]
+    if deep:
+        more = f" and {len(deep) - 1} more are" if deep[1:] else " is"
+        log.warning("%s%s grey with 16 bits, as depth maps are, and masked as a picture. If this is a depth map, give "
+                    "the photograph that belongs to it.", deep[0], more)
 
 
 @lru_cache

@@ -383,7 +383,8 @@ def _open(path: Path, decoder: str) -> av.container.InputContainer:
         raise DepthcueError(f"{path} cannot be read: permission denied", "Change its rights.") from None
     except (av.error.FFmpegError, OSError) as error:
         raise DepthcueError(f"{path} is not a video that can be read: {_reason(error)}",
-                            "It is damaged, cut off (an mp4 without its end has no index) or not a video.") from error
+                            "It is damaged, cut off (an mp4 without its end has no index) or not a video: see whether "
+                            "another player opens it, and save it anew as mp4.") from error
 
 
 def _reason(error: Exception) -> str:

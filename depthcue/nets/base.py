@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.nets.upsampling import upsampled_conv
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -114,8 +114,8 @@ class MaskDescription:
         """
         if keep is not None and lam is not None:
             raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
-        if keep is not None and not 0 < keep < 1:
-            raise DepthcueError(f"--keep must be above 0 and below 1, got {keep:g}", "For example --keep 0.2.")
+        if keep is not None:
+            check_share(keep, "--keep")
         if not self.keeps_shares:
             return self.check_lambda(lam)
         if lam is not None:

@@ -153,8 +153,10 @@ def warn_of_other_target(description: MaskDescription, weights: str, target: str
         return
     if Path(meant).exists() and Path(target).exists() and Path(meant).samefile(target):
         return
-    log.warning("%s was trained for the depth net %s, not for %s: its masks say what the first looks at. Train one for "
-                "%s with depthcue train --target %s.", weights, meant, target, target, shlex.quote(target))
+    remedy = (f"Leave --weights out: {target} has a mask net of its own." if target in SHIPPED else
+              f"Train one for {target}: depthcue train --target {shlex.quote(target)} --data folder:PICTURES")
+    log.warning("the mask net %s was trained for the depth net %s, not for %s: these masks say what %s looks at. %s",
+                weights, meant, target, meant, remedy)
 
 
 def mask_net_for(target: str | None) -> str:

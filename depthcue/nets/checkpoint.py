@@ -251,7 +251,8 @@ def _read_pickle(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DepthcueError(f"{path} holds more than tensors, or is no state dict; it was not run",
-                            "Save net.state_dict() alone, or as safetensors.") from error
+                            "Save net.state_dict() alone, or as safetensors; for a depth net of yours a function can "
+                            "return the net: python:MODULE:FUNCTION.") from error
     except Exception as error:  # damaged files make the reader raise nearly anything
         if _is_archive(path):
             raise DepthcueError(f"{path} is a zip archive", "Unpack it, and give the file or folder in it.") from error

@@ -20,7 +20,7 @@ import torch
 
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory, halving
 from depthcue.device import resolve_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.frames.pictures import check_nvjpeg
@@ -108,8 +108,8 @@ def checked(options: MaskOptions) -> MaskOptions:
         raise DepthcueError("there is nothing to save", "Give --save.")
     if options.threshold is not None and not 0 <= options.threshold < 1:
         raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", f"The paper uses {THRESHOLD}.")
-    if options.keep is not None and not 0 < options.keep < 1:
-        raise DepthcueError(f"--keep must be above 0 and below 1, got {options.keep:g}", "For example --keep 0.2.")
+    if options.keep is not None:
+        check_share(options.keep, "--keep")
     if options.keep is not None and options.lam is not None:
         raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
     if options.keep is not None and options.threshold is not None:
@@ -368,6 +368,8 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Session, 
     if options.target is not None:
         warn_of_other_target(description, options.weights, options.target)
     if not options.needs_depth:
+        if options.target is not None:
+            load_depth_net(options.target)  # masks of a net that cannot be had would pass for its own
         return session, None
     try:
         depth_net = (load_depth_net(options.target) if options.target

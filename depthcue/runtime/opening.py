@@ -134,8 +134,10 @@ def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend:
             needs is not here.
     """
     if backend not in BACKENDS:
+        is_device = backend.partition(":")[0] in ("cpu", "cuda", "mps")
+        device = f"For a device give --device {backend}. " if is_device else ""
         raise DepthcueError(f"there is no backend {backend!r}",
-                            f"{did_you_mean(backend, BACKENDS)}Choose {', '.join(BACKENDS)}.")
+                            f"{device or did_you_mean(backend, BACKENDS)}Choose {', '.join(BACKENDS)}.")
     if precision != "auto":
         check_precision(precision)
     file = net if isinstance(net, str) and net.endswith((".onnx", ENGINE_SUFFIX)) else None

@@ -1,4 +1,4 @@
-"""summary.json and summary.csv of a mask run: what became of each input; and picking up from one that was interrupted."""
+"""summary.json and summary.csv of a mask run: what became of each input; and resuming one that was interrupted."""
 
 import csv
 import hashlib

@@ -17,7 +17,7 @@ import torch
 
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.findings.attention import MaskedBatch, masked_batches
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES
@@ -114,8 +114,7 @@ def _check(mask_net: MaskNet, data: Sequence[RgbdData], settings: FindingsSettin
         if name not in FINDINGS:
             raise DepthcueError(f"--finding must be one of {', '.join(FINDINGS)}, got {name!r}",
                                 "It can be given several times.")
-    if not 0 < settings.share < 1:
-        raise DepthcueError(f"--share must be above 0 and below 1, got {settings.share:g}", "For example --share 0.2.")
+    check_share(settings.share, "--share")
     for opened in data:
         if len(opened) < FEWEST_IMAGES:
             raise DepthcueError(f"{opened.spec}: {len(opened)} picture(s); intervals over pictures need at least "
