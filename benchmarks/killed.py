@@ -1,18 +1,22 @@
-"""Commands that are ended at moments of chance and called again: what comes out is what an undisturbed run gives.
+"""Commands that are ended at random moments and called again: what comes out is what an undisturbed run gives.
 
-    python benchmarks/killed.py [--moments 20] [--only mask-folder,train] [--seed 0]
+    python benchmarks/killed.py [--moments 20] [--only mask-folder,train] [--seed 0] [--anew]
 
-Each command works on the smallest of inputs, made here: once undisturbed, then for each of `--moments` it is begun in a
-folder of its own, ended by SIGKILL, SIGINT or SIGTERM in turns at a moment between its start and its usual end, and
+Each command works on the smallest of inputs, made here: twice undisturbed, then for each of `--moments` it is begun in
+a folder of its own, ended by SIGKILL, SIGINT or SIGTERM in turns at a moment between its start and its usual end, and
 called again, with --resume where it has that and there is something to resume. Afterwards the second run must have
 ended with status 0, every file of the undisturbed run must be there with the same content, and no other, hidden or
-half-written ones neither. A run that
-SIGINT or SIGTERM ended must have said so by its status, without a traceback. JSON is compared without times and without
-what says how the run was called, figures in SVG, which carry dates, by being there.
+half-written ones neither, and no process that a run has started may be left. A run that SIGINT or SIGTERM ended must
+have said so by its status, without a traceback. JSON is compared without times and without what says how the run was
+called, figures in SVG, which carry dates, by being there.
 
-Commands are forked from a process that has imported the libraries, so that no run spends seconds on that; moments count
-from there on, for every second of them from the first file that is there. Writes benchmarks/results/killed.json as it
-goes, in which with --only the other commands stay; exit status 1 where anything differed.
+Commands are forked from a process that has imported the libraries, so that no run spends seconds on that. Moments are
+shares of the processor time that an undisturbed run takes, for every second of them of what it takes from the first
+file on: other load on the machine moves them little. A run that has ended by itself before its moment came is begun anew.
+
+Writes benchmarks/results/killed.json after every moment. Called again at the same revision, it goes on with the moments
+that are missing there; those of another revision are measured anew, and all with --anew. Two that are called with other
+commands can run at a time. Exit status 1 where anything differed.
 """
 
 import argparse
@@ -22,11 +26,14 @@ import multiprocessing
 import os
 import random
 import re
+import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -50,9 +57,20 @@ UNLIKE = re.compile(r"(^|_)(s|ms|h|seconds|time|times|started|per_second|latency
 """Fields of JSON that differ from run to run: times, and how and where it was called."""
 
 
-PRELOADED = ["torch", "torchvision", "av", "onnx", "onnxscript", "onnxruntime", "accelerate", "rich",
-             "depthcue.runtime.cluster", "depthcue.training.engine", "depthcue.probes.running",
-             "depthcue.evaluation.compare_losses", "depthcue.scenes.api", "depthcue.export.onnx"]
+PRELOADED = ["torch", "torch._dynamo", "torch.export", "torchvision", "av", "onnx", "onnx.reference", "onnxscript",
+             "onnxscript.function_libs", "onnxruntime", "accelerate", "rich.console", "rich.progress", "rich.table",
+             "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "networkx",
+             "numpy.ma", "sympy.combinatorics", "ray", "depthcue.runtime.cluster", "depthcue.training.engine",
+             "depthcue.probes.running", "depthcue.evaluation.compare_losses", "depthcue.scenes.api",
+             "depthcue.export.onnx", "depthcue.report.page"]
+MARK = "DEPTHCUE_KILLED"
+"""Variable by which processes are known that a run has started."""
+GONE_S = 30.0
+"""How long these may take to end after their run."""
+HANGS_S = 1800.0
+"""When a run is given up."""
+TRIES = 4
+"""How often a run is begun that ends before its moment."""
 _FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -71,6 +89,7 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--anew", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / "killed.json")
     options = parser.parse_args()
 
@@ -78,19 +97,24 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
     _FORKS.set_forkserver_preload(PRELOADED)
-    draws = random.Random(options.seed)
-    told: dict[str, Any] = {}
-    if options.only and options.out.exists():  # what is not called again stays
-        told = json.loads(options.out.read_text())["commands"]
-    with tempfile.TemporaryDirectory() as place:
-        chosen = commands(make_inputs(Path(place)))
+    revision = files.revision().rstrip("+")
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = commands(make_inputs(Path(folder)))
         for name in options.only.split(",") if options.only else chosen:
-            told[name] = disturb(name, chosen[name], Path(place), options.moments, draws)
-            good = sum(each["wrong"] == [] for each in told[name]["moments"])
-            print(f"{name}: {good} of {options.moments} as undisturbed", flush=True)
-            files.write_public(options.out, files.document("killed", commands=told))
-    if any(each["wrong"] for one in told.values() for each in one["moments"]):
+            entry = stored(options.out).get(name, {})
+            if options.anew or entry.get("revision") != revision:
+                entry = {"revision": revision, "resumes": chosen[name].resumes, "moments": []}
+            for _ in disturb(name, chosen[name], Path(folder), entry, options.moments, options.seed):
+                files.write_public(options.out, files.document("killed", commands={**stored(options.out), name: entry}))
+            good = sum(each["wrong"] == [] for each in entry["moments"])
+            print(f"{name}: {good} of {len(entry['moments'])} as undisturbed", flush=True)
+    if any(each["wrong"] for one in stored(options.out).values() for each in one["moments"]):
         raise SystemExit(1)
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """What is known of each command."""
+    return dict(json.loads(path.read_text())["commands"]) if path.exists() else {}
 
 
 def make_inputs(folder: Path) -> Path:
@@ -143,54 +167,80 @@ def commands(inputs: Path) -> dict[str, Command]:
     }
 
 
-def disturb(name: str, command: Command, folder: Path, moments: int, draws: random.Random) -> dict[str, Any]:
-    """Run a command undisturbed, and disturbed at so many moments."""
-    plain = folder / f"{name}-plain" / f"out{command.suffix}"
-    plain.parent.mkdir()
-    process = Run(command, plain)
-    appeared_s = process.await_file(plain.parent)
-    seconds = process.end()
-    if process.status:
-        raise SystemExit(f"{name} fails undisturbed: {process.complaint}")
-    expected = contents(plain.parent)
-    entries = []
-    for number in range(moments):
-        out = folder / f"{name}-{number}" / f"out{command.suffix}"
-        out.parent.mkdir()
-        end, share = SIGNALS[number % len(SIGNALS)], draws.random()
-        first = Run(command, out)
+def disturb(name: str, command: Command, folder: Path, entry: dict[str, Any], moments: int, seed: int
+            ) -> Iterator[None]:
+    """Run a command undisturbed, and disturbed at each moment that the entry lacks; yields when one is entered."""
+    if len(entry["moments"]) >= moments:
+        return
+    plain = Run(command, folder / f"{name}-plain" / "out")  # for what is read and compiled once
+    plain.end()
+    usual = Run(command, folder / f"{name}-usual" / "out")
+    begun_s = usual.await_file()
+    usual.end()
+    for run in (plain, usual):
+        if run.status:
+            raise SystemExit(f"{name} fails undisturbed: {run.complaint}")
+    expected = contents(plain.folder)
+    if wrong := differences(expected, contents(usual.folder)):
+        raise SystemExit(f"{name} differs undisturbed: {wrong}")
+    entry |= {"undisturbed_s": round(usual.seconds, 2), "files": len(expected)}
+    for number in range(len(entry["moments"]), moments):
+        draws = random.Random(f"{seed} {name} {number}")
+        moment = moment_of(command, folder / f"{name}-{number}", number, draws, usual, begun_s, expected)
+        entry["moments"].append(moment)
+        if moment["wrong"]:
+            print(f"{name}, {moment}", flush=True)
+        yield
+
+
+def moment_of(command: Command, folder: Path, number: int, draws: random.Random, usual: "Run", begun_s: float,
+              expected: dict[str, Any]) -> dict[str, Any]:
+    """End a run at a random moment and call it again; what was wrong."""
+    end = SIGNALS[number % len(SIGNALS)]
+    for _ in range(TRIES):
+        share = draws.random()
+        shutil.rmtree(folder, ignore_errors=True)
+        first = Run(command, folder / "out")
         if number % 2:
-            first.await_file(out.parent)
-            first.wait(share * (seconds - appeared_s))
+            first.await_file()
+            first.await_processor_s(first.processor_s + share * (usual.processor_s - begun_s))
         else:
-            first.wait(share * seconds)
-        first.send(end)
-        after_s, complaint = first.end(), first.complaint
-        second = Run(command, out, again=True)
+            first.await_processor_s(share * usual.processor_s)
+        sent = first.send(end)
+        first.end()
+        if sent:
+            break
+    left = first.helpers()
+    second = Run(command, folder / "out", again=True)
+    second.end()
+    if second.status and "no run to resume" in second.complaint:  # training says so where nothing had begun
+        second = Run(command, folder / "out")
         second.end()
-        if second.status and "no run to resume" in second.complaint:  # training says so where nothing had begun
-            second = Run(command, out)
-            second.end()
-        wrong = [] if second.status == 0 else [f"the second run failed: {second.complaint[-300:]}"]
-        if first.status not in SAID[end] | {0} or "Traceback" in complaint:
-            wrong.append(f"status {first.status}: {complaint[-300:]}")
-        wrong += differences(expected, contents(out.parent))
-        entries.append({"signal": end.name, "ended_s": round(after_s, 2), "status": first.status, "wrong": wrong})
-        if wrong:
-            print(f"{name}, {end.name}, ended after {after_s:.2f} s of {seconds:.2f} s: {wrong}", flush=True)
-        shutil.rmtree(out.parent)
-    return {"undisturbed_s": round(seconds, 2), "resumes": command.resumes, "files": len(expected), "moments": entries}
+    left += second.helpers()
+    wrong = [] if second.status == 0 else [f"the second run failed: {second.complaint[-300:]}"]
+    if first.status not in SAID[end] | {0} or "Traceback" in first.complaint:
+        wrong.append(f"status {first.status}: {first.complaint[-300:]}")
+    wrong += [f"a process is left: {words}" for words in left]
+    wrong += differences(expected, contents(folder))
+    shutil.rmtree(folder)
+    return {"signal": end.name, "ended_s": round(first.seconds, 2), "sent": sent, "status": first.status,
+            "wrong": wrong}
 
 
 class Run:
-    """A command on its way."""
+    """A command on its way, in a folder of its own."""
 
     def __init__(self, command: Command, out: Path, again: bool = False) -> None:
+        out = out.with_suffix(command.suffix)
+        self.folder = out.parent
+        self.folder.mkdir(exist_ok=True)
         words = [str(out) if word == "OUT" else word for word in command.words]
         words += ["--quiet", *(["--resume"] if again and command.resumes else [])]
-        self._said = out.parent.with_name(f"{out.parent.name}-said")
-        self._process = _FORKS.Process(target=call, args=(words, str(self._said)))
+        self._log = self.folder.with_name(f"{self.folder.name}-log")
+        self._mark = secrets.token_hex(8)
+        self._process = _FORKS.Process(target=call, args=(words, str(self._log), self._mark))
         self._began = time.perf_counter()
+        self.seconds = self.processor_s = 0.0
         self._process.start()
 
     @property
@@ -199,37 +249,67 @@ class Run:
 
     @property
     def complaint(self) -> str:
-        return self._said.read_text() if self._said.exists() else ""
+        return self._log.read_text() if self._log.exists() else ""
 
-    def await_file(self, folder: Path) -> float:
-        """Wait for the first file in a folder, or the end; seconds since the beginning."""
-        while self.status is None and not any(path.is_file() for path in folder.rglob("*")):
+    def running(self) -> bool:
+        """Whether it has not ended; notes the processor time that it has taken, in seconds."""
+        with suppress(OSError, IndexError):  # it may have ended
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            self.processor_s = max(self.processor_s, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        return self.status is None
+
+    def await_file(self) -> float:
+        """Wait for the first file in the folder, or the end; processor seconds since the beginning."""
+        while self.running() and not any(path.is_file() for path in self.folder.rglob("*")):
             time.sleep(0.005)
-        return time.perf_counter() - self._began
+        return self.processor_s
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, or until it ends."""
-        self._process.join(max(seconds, 0.01))
+    def await_processor_s(self, seconds: float) -> None:
+        """Wait until it has taken so much processor time, or ended."""
+        while self.running() and self.processor_s < seconds:
+            time.sleep(0.005)
 
-    def send(self, number: signal.Signals) -> None:
-        if self.status is None and self._process.pid is not None:
-            os.kill(self._process.pid, number)
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal, unless it has ended."""
+        if self.status is not None or self._process.pid is None:
+            return False
+        os.kill(self._process.pid, number)
+        return True
 
-    def end(self) -> float:
-        """Wait for its end; seconds since the beginning."""
-        self._process.join(1200)
-        if self.status is None:
-            self._process.kill()
-            raise SystemExit(f"a command hangs: {self.complaint[-2000:]}")
-        return time.perf_counter() - self._began
+    def end(self) -> None:
+        """Wait for its end."""
+        while self.running():
+            if time.perf_counter() - self._began > HANGS_S:
+                self._process.kill()
+                raise SystemExit(f"a command hangs: {self.complaint[-2000:]}")
+            time.sleep(0.005)
+        self.seconds = time.perf_counter() - self._began
+
+    def helpers(self) -> list[str]:
+        """What it has started and has not ended in time: the words of each process."""
+        until = time.perf_counter() + GONE_S
+        while (left := _marked(self._mark)) and time.perf_counter() < until:
+            time.sleep(0.2)
+        return left
 
 
-def call(words: list[str], said: str) -> None:
+def _marked(mark: str) -> list[str]:
+    """Words of the processes, other than runs themselves, whose environment has the mark."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200])
+    return found
+
+
+def call(words: list[str], log: str, mark: str) -> None:
     """Be the command, in a process of its own."""
     from depthcue.cli.main import main as command
 
     os.setsid()
-    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.environ[MARK] = mark
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1), os.dup2(file, 2)
     sys.argv = ["depthcue", *words]
     os._exit(command(words))
