@@ -12,7 +12,8 @@ called, figures in SVG, which carry dates, by being there.
 
 Commands are forked from a process that has imported the libraries, so that no run spends seconds on that. Moments are
 shares of the processor time that an undisturbed run takes, for every second of them of what it takes from the first
-file on: other load on the machine moves them little. A run that has ended by itself before its moment came is begun anew.
+file on: other load on the machine moves them little. A run that has ended by itself before its moment came is begun
+anew.
 
 Writes benchmarks/results/killed.json after every moment. Called again at the same revision, it goes on with the moments
 that are missing there; those of another revision are measured anew, and all with --anew. Two that are called with other
