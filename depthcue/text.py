@@ -8,10 +8,13 @@ from urllib.parse import urlsplit, urlunsplit
 MAX_LABEL = 80
 """Characters of a name's part that comes from outside."""
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_ADDRESS = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]+)://")
 _ADDRESSES = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://\S*")
 _LIKE_ADDRESS = re.compile(r"\s*(rtsps?|rtmp[a-z]*|rtp|udp|tcp|srt|https?|ftps?|sftp|s3|gs|gcs|abfss?|hdfs|ray)\s*:",
                            re.IGNORECASE)
+_LOGIN = re.compile(r"//[^/\s:]+:\S*@|[^\s/:@]+:[^\s/@]+@(?:localhost|[\w-]+(?:\.[\w-]+)+|\[[\da-f:.]+\])(?=[:/]|$)",
+                    re.IGNORECASE)
+"""The beginning of an address whose scheme was left out: `//me:secret@…`, `me:secret@cam.local/live`."""
 HIDDEN = "…"
 """Stands for what is not shown."""
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -65,7 +68,12 @@ def without_password(address: str) -> str:
     found = _ADDRESS.match(address)
     if found is None:
         broken = _LIKE_ADDRESS.match(address)
-        return f"{broken[1]}:{HIDDEN}" if broken is not None and ("@" in address or "//" in address) else address
+        if broken is not None and any(each in address for each in ("@", "//", "\\\\")):
+            return f"{broken[1]}:{HIDDEN}"
+        if _LOGIN.match(address.lstrip()):
+            return HIDDEN
+        inner = _ADDRESS.search(address)  # behind a kind of data, or what commands a terminal
+        return address if inner is None else address[:inner.start()] + without_password(address[inner.start():])
     hidden = f"{found[1]}://{HIDDEN}"
     rest = address[found.end():]
     end = re.search(r"[?#;]", rest)
@@ -83,7 +91,7 @@ def without_password(address: str) -> str:
 
 def argument(word: str) -> str:
     """A word of a command line as it may be kept, `--out=s3://KEY:SECRET@BUCKET` too: all behind the scheme is one."""
-    start = re.search(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]+://", word)
+    start = _ADDRESS.search(word)
     if start is not None:
         return word[:start.start()] + without_password(word[start.start():])
     option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)

@@ -23,6 +23,10 @@ from depthcue.text import (
     ("rtsp://me:a?secret@cam.local/live", "rtsp://…"), ("https://cam.local/x?mail=me@secret.org&k=secret", "https://…"),
     ("rtsp://me:secret", "rtsp://…"), ("rtsp://[secret/x", "rtsp://…"), ("http://cam.local:secret/x", "http://…"),
     ("rtsp:/me:secret@cam.local/live", "rtsp:…"), ("RTSP:me:secret@cam.local", "RTSP:…"),
+    ("https:\\\\me:secret@cam.local\\x", "https:…"), ("//me:secret@cam.local/live", "…"),
+    ("me:secret@cam.local:554/live", "…"), ("me:secret@[::1]/live", "…"), ("me:secret@localhost", "…"),
+    ("folder:s3://KEY:secret@bucket/p", "folder:s3://bucket/p"),
+    ("//server/photos/me@home.jpg", "//server/photos/me@home.jpg"), ("10:30.mp4", "10:30.mp4"),
     ("rtsp://[::1]:8554/live", "rtsp://[::1]:8554/live"), ("s3://bucket/a b.jpg", "s3://bucket/a b.jpg"),
     ("room@home.jpg", "room@home.jpg"), ("compact:/nets/a@b", "compact:/nets/a@b"), ("run:1", "run:1"), ("", ""),
 ])

@@ -19,6 +19,7 @@ from depthcue import __version__
 from depthcue.cli.console import accept_any_console, say_error
 from depthcue.cli.options import ADVANCED, INPUT, OUTPUT, PANELS
 from depthcue.errors import DepthcueError
+from depthcue.text import printable, without_secrets
 
 COMMANDS = {
     "demo": "masks", "doctor": "about", "guide": "about", "app": "about", "scenes": "making", "mask": "masks",
@@ -40,8 +41,32 @@ def _without_types(params: list[Any]) -> list[Any]:
     return params
 
 
+@contextmanager
+def _fit_to_be_seen(words: Sequence[str]) -> Iterator[None]:
+    """Errors about words of the command line repeat them: without passwords, and without what commands a terminal."""
+    try:
+        yield
+    except Exception as error:
+        if (message := getattr(error, "format_message", None)) is not None:  # one of click's, of whichever click
+            options = [word for word in words if word.startswith("-")]
+            parts = [*(word.lstrip("-") for word in options), *(word.partition("=")[2] for word in options)]
+            typed = [form for word in (*words, *parts) for form in (word, repr(word)[1:-1]) if form]
+            text = printable(without_secrets(message(), *typed))
+            error.format_message = lambda: text  # type: ignore[attr-defined]
+        raise
+
+
 class GroupedCommands(typer.core.TyperGroup):
     """The table of commands."""
+
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
+        self._words = tuple(args)
+        with _fit_to_be_seen(self._words):
+            return super().make_context(info_name, args, *others, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _fit_to_be_seen(self._words):
+            return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))

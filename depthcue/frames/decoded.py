@@ -12,7 +12,9 @@ below white is right, and highlights are compressed into the uppermost fifth.
 """
 
 import struct
+import threading
 from collections.abc import Callable
+from functools import lru_cache
 
 import av.error
 import numpy as np
@@ -22,8 +24,8 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from depthcue.imaging import BACKGROUND_GREY, Grey, Rgb, Yuv, resize_rgb
 
-_UNSPECIFIED = 2
-"""AVCOL_SPC_UNSPECIFIED: the file does not say how its YUV was made from RGB."""
+UNSPECIFIED = 2
+"""Code of ITU-T H.273 for matrix, primaries and transfer characteristics that a file does not state."""
 
 
 class Decoded:
@@ -75,7 +77,7 @@ class Decoded:
         return luma, blue, red
 
     def _colourspace(self) -> Colorspace | None:
-        if self._frame.colorspace != _UNSPECIFIED:
+        if self._frame.colorspace != UNSPECIFIED:
             return None
         return Colorspace.ITU709 if self._frame.height >= 720 else Colorspace.ITU601  # what players assume
 
@@ -113,7 +115,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     return Orientation(a, b, c, d)
 
 
-_HIGH_RANGE = {16: "PQ", 18: "HLG"}
+HIGH_RANGE = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of video (ITU-T H.273)."""
 _BT709, _BT2020 = 1, 9
 _LIMITED, _FULL = 1, 2
@@ -139,7 +141,7 @@ class Display:
     def shown(self, frame: VideoFrame) -> VideoFrame:
         """The frame itself, or what is to be seen in its place, without its time; the frame's own is lost."""
         alpha = _alpha(frame)
-        high_range = _HIGH_RANGE.get(int(frame.color_trc))
+        high_range = HIGH_RANGE.get(int(frame.color_trc))
         if high_range is not None:
             frame = self._tone_mapped(frame, high_range)
         if alpha is None:
@@ -149,11 +151,11 @@ class Display:
         return _as_frame(_composed(colours, alpha))
 
     def _tone_mapped(self, frame: VideoFrame, name: str) -> VideoFrame:
-        if int(frame.color_primaries) == _UNSPECIFIED:
+        if int(frame.color_primaries) == UNSPECIFIED:
             frame.color_primaries = _BT2020
         matrix, extent = int(frame.colorspace), int(frame.color_range)
         is_rgb = frame.format.is_rgb
-        matrix = matrix if is_rgb or matrix != _UNSPECIFIED else _BT2020
+        matrix = matrix if is_rgb or matrix != UNSPECIFIED else _BT2020
         extent = extent or (_FULL if is_rgb else _LIMITED)
         key = (frame.width, frame.height, frame.format.name, matrix, extent, name, int(frame.color_primaries))
         try:
@@ -172,6 +174,41 @@ class Display:
             self._graph = None
         self._note(f"HDR ({name}) cannot be tone-mapped by this build of PyAV: shown as it is stored, washed out")
         return frame
+
+
+_TILE = (256, 1024)
+"""Size at which stills go through the scaler, (H, W): a table for each size would take its seconds for each."""
+_of_stills = threading.Lock()
+
+
+def shown_still(rgb: Rgb, primaries: int, transfer: int, note: Callable[[str], None]) -> Rgb:
+    """A still of high dynamic range as it is to be seen, uint8 (H, W, 3); safe to call from several threads.
+
+    Args:
+        primaries: colours of the file (ITU-T H.273).
+        transfer: one of HIGH_RANGE.
+    """
+    pixels, shown = rgb.reshape(-1, 3), np.empty(rgb.shape, np.uint8)
+    part, size = np.zeros((*_TILE, 3), np.uint8), _TILE[0] * _TILE[1]
+    with _of_stills:
+        display, notes = _still_display(primaries, transfer)
+        for start in range(0, len(pixels), size):
+            count = len(pixels[start:start + size])
+            part.reshape(-1, 3)[:count] = pixels[start:start + size]
+            frame = _as_frame(part)
+            frame.color_primaries, frame.color_trc = primaries, transfer
+            tile = display.shown(frame).to_ndarray().view(np.uint8)
+            shown.reshape(-1, 3)[start:start + size] = tile.reshape(-1, 3)[:count]
+    for each in dict.fromkeys(notes):
+        note(each)
+    return shown
+
+
+@lru_cache(maxsize=4)
+def _still_display(primaries: int, transfer: int) -> tuple[Display, list[str]]:
+    """What shows all stills of a kind, and what there is to note of them; used under the lock."""
+    notes: list[str] = []
+    return Display(lambda said: None if said in notes else notes.append(said)), notes
 
 
 def _graph(frame: VideoFrame, matrix: int, extent: int) -> tuple[Graph, object, object]:

@@ -5,6 +5,8 @@ numbers for unsigned ones, and the separate planes of 16-bit colour for noise: k
 microscopes write. So only kinds that it is known to read rightly are left to it; all others go to tifffile, whose
 values are brought to 8 bits here, or are refused.
 
+High dynamic range (PQ or HLG in PNG, AVIF and HEIC) is tone-mapped as that of videos is: see `decoded`.
+
 JPEG files can be decoded on an NVIDIA GPU, several times as fast as on a core.
 """
 
@@ -13,13 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import av
+import av.error
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from depthcue.errors import DepthcueError
+from depthcue.frames.decoded import HIGH_RANGE, UNSPECIFIED, shown_still
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import sequence_files
+from depthcue.frames.videos import open_file
 from depthcue.imaging import BACKGROUND_GREY, Rgb, check_pixels, open_picture
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -28,6 +34,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _UNSIGNED, _SIGNED, _REAL = 1, 2, 3
 _ASSOCIATED_ALPHA = 1
 _HINT = "Convert it to an 8-bit TIFF, or to PNG."
+_PNG_MAGIC, _CHECKSUM = b"\x89PNG\r\n\x1a\n", 4
 
 
 def is_tiff(file: IO[bytes]) -> bool:
@@ -202,7 +209,8 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
             if on_gpu is not None:
                 return StillPicture(on_gpu, tuple(notes))
             image.load()
-            return _converted(_upright(image, notes), path, notes)
+            picture = _converted(_upright(image, notes), path, notes)
+            return StillPicture(_in_usual_range(picture.rgb, image, path, notes), tuple(notes))
     except (DepthcueError, MemoryError):
         raise
     except FileNotFoundError:
@@ -275,6 +283,37 @@ def _converted(image: Image.Image, path: Path, notes: list[str]) -> StillPicture
     else:
         rgb = np.array(image.convert("RGB"))  # a copy, which may be written to
     return StillPicture(rgb, tuple(notes))
+
+
+def _in_usual_range(rgb: Rgb, image: Image.Image, path: Path, notes: list[str]) -> Rgb:
+    """A decoded picture as it is to be seen: high dynamic range tone-mapped to BT.709, others as they are."""
+    primaries, transfer = _colours(image, path)
+    if transfer not in HIGH_RANGE:
+        return rgb
+    return shown_still(rgb, primaries, transfer, notes.append)
+
+
+def _colours(image: Image.Image, path: Path) -> tuple[int, int]:
+    """Primaries and transfer characteristics (ITU-T H.273) that the file states; 2 for what it does not say."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            file.seek(len(_PNG_MAGIC))
+            while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+                length = int.from_bytes(head[:4], "big")
+                if head[4:] == b"cICP" and len(code := file.read(4)) == 4:
+                    return code[0], code[1]
+                file.seek(length + _CHECKSUM, 1)
+    if image.format == "HEIF":
+        profile = image.info.get("nclx_profile") or {}
+        return profile.get("color_primaries", UNSPECIFIED), profile.get("transfer_characteristics", UNSPECIFIED)
+    if image.format == "AVIF":
+        try:
+            with open_file(path) as container:
+                context = container.streams.video[0].codec_context
+                return int(context.color_primaries), int(context.color_trc)
+        except (av.error.FFmpegError, OSError, IndexError, DepthcueError):  # Pillow's decoder is more patient
+            pass
+    return UNSPECIFIED, UNSPECIFIED
 
 
 def _from_grey(values: Rgb) -> Rgb:

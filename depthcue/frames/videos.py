@@ -27,7 +27,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import Decoded, Display, orientation_of
+from depthcue.frames.decoded import UNSPECIFIED, Decoded, Display, orientation_of
 from depthcue.frames.frame import Frame, FrameSource
 
 FORMATS = ("mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu",
@@ -176,6 +176,8 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that read the transparency of WebM, which FFmpeg's own do not."""
+_DOLBY_VISION = ("dav1", "dva1", "dvav", "dvh1", "dvhe")
+"""How MP4 marks Dolby Vision that shows right colours on no other screen."""
 _FINEST_TICK = Fraction(1, 1_000_000)
 _COARSE_TICK = Fraction(1, 1000)
 
@@ -250,6 +252,10 @@ class VideoSource(FrameSource):
         self._first = next(self._decoded, None)
         if self._first is None:
             raise DepthcueError(f"{self.path} holds no frame that can be decoded", "It is empty, damaged or cut off.")
+        if int(self._first.color_trc) == UNSPECIFIED and _is_dolby_vision(self._stream, self._first):
+            raise DepthcueError(f"{self.path} is Dolby Vision of a kind (profile 5) whose colours nothing here can "
+                                "read: they would come out green and purple", "Convert it to HDR10 or usual video "
+                                "first, with a program that knows Dolby Vision.")
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
         self._turn = orientation_of(self._first)
         self.size = self._turn.size(self._first.height, self._first.width)
@@ -370,6 +376,16 @@ class VideoSource(FrameSource):
         if container.duration and len(container.streams) == 1 and ("matroska" in name or name == "flv"):
             return Fraction(container.duration, av.time_base)
         return None
+
+
+def _is_dolby_vision(stream: VideoStream, first: VideoFrame) -> bool:
+    """Whether a video has colours of its own that its metadata explain; of its first frame alone."""
+    if stream.codec_context.codec_tag in _DOLBY_VISION:
+        return True
+    try:
+        return bool(first.side_data["DOVI_METADATA"])  # type: ignore[typeddict-item]
+    except KeyError:
+        return False
 
 
 def _open(path: Path, decoder: str) -> av.container.InputContainer:

@@ -11,6 +11,7 @@ import pytest
 
 from depthcue.cli import console
 from depthcue.cli.console import configure, print_json, print_table, say, say_error
+from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.text import shown
 
@@ -30,6 +31,20 @@ def test_names_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert r"\x1b]0;title\x07[/red]\xff" in err and r"\x1b]0;title\x07[/red]\xff" in out
     assert not any(line.startswith("error: b.png") for line in (out + err).splitlines())
     assert json.loads(out[out.index("{"):])["name"] == shown(EVIL)
+
+
+@pytest.mark.parametrize("words", [
+    ["ADDRESS"], ["mask", "a.png", "--keep", "ADDRESS"], ["mask", "a.png", "--keep=ADDRESS"], ["guide", "a", "ADDRESS"],
+    ["mask", "a.png", "--ADDRESS"], ["scenes", "ADDRESS", "--count", "1"], ["--ADDRESS"],
+])
+@pytest.mark.parametrize("address", ["rtsp://me:secret@cam.local/x", "rtsp://me:my secret@cam.local/x",
+                                     "rtsp:/me:secret@cam.local", "me:secret@cam.local/x",
+                                     "\x1b[2Jme:'secret@cam.local/x", "http://cam.local/x;token=secret"])
+def test_a_wrong_word_is_repeated_without_its_password(words: list[str], address: str,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word.replace("ADDRESS", address) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.strip() and "secret" not in error and "\x1b[2J" not in error
 
 
 def printed(encoding: str, code: str) -> bytes:

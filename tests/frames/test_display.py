@@ -1,13 +1,17 @@
 """Videos that a screen does not show as they are stored: high dynamic range, transparency."""
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from depthcue.frames import VideoSource
+from depthcue.errors import DepthcueError
+from depthcue.frames import VideoSource, load_picture
 
 HEIGHT, WIDTH = 64, 96
 PQ, HLG, SDR = 16, 18, 1
@@ -59,6 +63,29 @@ def write_hdr(path: Path, light: np.ndarray, transfer: int, codec: str = "libx26
     return path
 
 
+def write_still(path: Path, light: np.ndarray, transfer: int) -> Path:
+    """A picture that shows `light`, in BT.2020 colours of 8 bits."""
+    signal = as_pq(light) if transfer == PQ else as_hlg(light)
+    image = Image.fromarray(np.rint(np.clip(signal, 0, 1) * 255).astype(np.uint8))
+    if path.suffix == ".png":
+        image.save(path)
+        content, code = path.read_bytes(), b"cICP" + bytes([9, transfer, 0, 1])
+        chunk = struct.pack(">I", 4) + code + struct.pack(">I", zlib.crc32(code))
+        path.write_bytes(content[:33] + chunk + content[33:])  # behind the header
+    elif path.suffix == ".heic":
+        pillow_heif = pytest.importorskip("pillow_heif")
+        pillow_heif.register_heif_opener()
+        image.save(path, quality=100, chroma=444, color_primaries=9, transfer_characteristics=transfer,
+                   matrix_coefficients=9, full_range_flag=1)
+    else:
+        image.save(path, quality=100, subsampling="4:4:4")
+        content = bytearray(path.read_bytes())
+        start = content.index(b"colrnclx") + len(b"colrnclx")
+        content[start:start + 4] = struct.pack(">HH", 9, transfer)
+        path.write_bytes(content)
+    return path
+
+
 def shown(path: Path) -> tuple[np.ndarray, list[str]]:
     """The middles of the first frame's patches, four above and four below (8, 3), and the notes."""
     with VideoSource(path) as source:
@@ -82,6 +109,37 @@ def test_what_lies_below_white_keeps_its_look_and_highlights_their_steps(tmp_pat
     assert np.abs(rgb[:4] - colours).max() <= 18
     assert (np.diff(rgb[4:, 1]) >= 4).all() and 205 <= rgb[4, 1]
     assert np.ptp(rgb[4:], axis=1).max() <= 3  # white stays white
+
+
+@pytest.mark.parametrize(("transfer", "suffix"), [(PQ, ".png"), (PQ, ".heic"), (PQ, ".avif"), (HLG, ".png")])
+def test_stills_of_high_range_keep_their_look(tmp_path, transfer, suffix):
+    colours = np.array([(110, 110, 110), (200, 60, 50), (40, 90, 180), (190, 190, 190)])
+    usual = WHITE * (colours / 255) ** 2.4 @ TO_BT2020.T
+    picture = load_picture(write_still(tmp_path / f"a{suffix}", patches(usual, usual[::-1]), transfer))
+    assert picture.notes == (f"HDR ({'PQ' if transfer == PQ else 'HLG'}): tone-mapped to BT.709",)
+    middles = picture.rgb[HEIGHT // 4::HEIGHT // 2, WIDTH // 8::WIDTH // 4].astype(int)
+    assert np.abs(middles - np.stack([colours, colours[::-1]])).max() <= 18
+
+
+def test_a_still_of_usual_range_is_left_alone(tmp_path):
+    light = np.full((4, 3), WHITE / 2)
+    path = write_still(tmp_path / "a.png", patches(light, light), SDR)
+    assert load_picture(path).notes == () and (load_picture(path).rgb == np.asarray(Image.open(path))).all()
+
+
+def test_colours_that_only_dolby_vision_explains_are_refused(tmp_path, make_video):
+    plain = make_video("a.mp4", codec="libx265")
+    content = plain.read_bytes()
+    assert b"hev1" in content
+    marked = tmp_path / "b.mp4"
+    marked.write_bytes(content.replace(b"hev1", b"dvhe"))
+    with pytest.raises(DepthcueError, match="Dolby Vision"), VideoSource(marked):
+        pass
+    light = np.full((4, 3), WHITE / 2)
+    base = write_hdr(tmp_path / "c.mp4", patches(light, light), PQ)  # HDR10 that Dolby Vision only adds to
+    base.write_bytes(base.read_bytes().replace(b"hev1", b"dvhe"))
+    with VideoSource(base) as source:
+        assert source.size == (HEIGHT, WIDTH)
 
 
 def test_a_build_that_cannot_says_so(tmp_path, monkeypatch):
