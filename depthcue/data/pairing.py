@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from depthcue.errors import DepthcueError
 from depthcue.frames import kind_of_name
-from depthcue.frames.kinds import DEPTH_WORDS, is_deep_grey, why_unread, words_of
+from depthcue.frames.kinds import DEPTH_WORDS, DISPARITY_WORDS, is_deep_grey, why_unread, words_of
 
 DEPTH_SUFFIXES = frozenset((".exr", ".npy", ".npz", ".pgm", ".png", ".tif", ".tiff"))
 ARRAY_SUFFIXES = frozenset((".exr", ".npy", ".npz"))
@@ -30,8 +30,7 @@ _PICTURE = frozenset(("rgb", "rgbs", "color", "colors", "colour", "colours", "im
 _SILENT = frozenset(("groundtruth", "gt", "raw", "filled", "map", "maps", "registered", "aligned", "sync", "mm", "png"))
 """Words beside `depth` that do not tell one frame from another."""
 _OTHER = frozenset(("label", "labels", "semantic", "semantics", "segmentation", "instance", "instances", "mask",
-                    "masks", "normal", "normals", "confidence", "disp", "disps", "disparity", "disparities", "flow",
-                    "infrared"))
+                    "masks", "normal", "normals", "confidence", "flow", "infrared")) | DISPARITY_WORDS
 """What lies beside pictures and depth and is neither."""
 _TIME = re.compile(r"\d+\.\d+")
 _USUAL = ("{}_depth.png", "{}.npy", "depth/{}.png", "depth/{}_depth.png", "depth/{}.npy")
@@ -105,11 +104,15 @@ def _pair_group(root: Path, group: _Group, found: Pairs) -> None:
             depth_of = {picture: depth for picture, depth in depth_of.items() if depth is not None}
     if not any(depth_of.values()):
         _check_no_depth(root, group.depths, group.pictures)
-        depth_of |= dict.fromkeys(other for other in group.others if kind_of_name(other) == "image")
-    elif group.others:
+        keys = {_key(picture, root) for picture in group.pictures}
+        alone = [other for other in group.others if kind_of_name(other) == "image"
+                 and not is_deep_grey(other) and _key_beside(other, root) not in keys]
+        depth_of |= dict.fromkeys(alone)
+        group.others = [other for other in group.others if other not in depth_of]
+    if group.others:
         folders = sorted({str(other.parent.relative_to(root)) for other in group.others})
-        found.notes.append(f"{len(group.others)} files beside pictures and depth that are neither were left out, in "
-                           f"{', '.join(folders)}, the first {group.others[0]}")
+        found.notes.append(f"{len(group.others)} files beside pictures that are neither pictures nor depth were left "
+                           f"out, in {', '.join(folders)}, the first {group.others[0]}")
     found.pairs += depth_of.items()
 
 
@@ -167,6 +170,12 @@ def _folder_key(relative: Path) -> Key:
 def _key(file: Path, root: Path) -> Key:
     relative = file.relative_to(root)
     return (*_folder_key(relative), _bare(relative.stem))
+
+
+def _key_beside(file: Path, root: Path) -> Key:
+    """The key of the picture that a file lies beside which is neither picture nor depth."""
+    *folders, name = _key(file, root)
+    return (*folders, tuple(word for word in name if word not in _OTHER))
 
 
 def _best(picture: Path, depths: Sequence[Path], root: Path) -> Path | None:

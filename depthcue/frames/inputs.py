@@ -264,7 +264,7 @@ def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], v
     except OSError as error:
         log.warning("%s is left out: it cannot be read: %s", folder, error.strerror)
         return
-    folders = {entry.name for entry in entries if entry.is_dir()}
+    folders = {entry.name for entry in entries if _is_folder(entry)}
     every = [] if of_frames else [folder / entry.name for entry in entries if entry.name not in folders]
     frames = {path.name for path in _frame_folders(_named(every))} if beside else set()
     found = [(path, kind) for path in _supported(_without_results(every) if beside else every, skipped)
@@ -278,6 +278,13 @@ def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], v
         elif entry.name in files:
             path, kind, name = files[entry.name]
             yield path, os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name), kind, name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or to where nobody may look; reading it says so
+        return False
 
 
 def _globbed(pattern: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:

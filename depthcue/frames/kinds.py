@@ -38,11 +38,12 @@ _LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TI
 _PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
 _HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
 _VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
-DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth, or beside a photograph of "
-             "the same name", "Name the file itself to mask it as a picture.")
+DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth or disparity, or beside a "
+             "photograph of the same name", "Name the file itself to mask it as a picture.")
 _PHOTOGRAPHS = (".jpg", ".jpeg", ".JPG", ".JPEG")
 _DEEP_SUFFIXES = (".pgm", ".png", ".tif", ".tiff")
 DEPTH_WORDS = frozenset(("depth", "depths", "depthmap", "depthmaps"))
+DISPARITY_WORDS = frozenset(("disp", "disps", "disparity", "disparities"))
 _PLAYLIST = ("lists of other files are not followed", "Name the files.")
 _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
     (".3fr .arq .arw .cr2 .cr3 .crw .dcr .dcs .dng .eip .erf .fff .gpr .iiq .k25 .kdc .mdc .mef .mos .mrw "
@@ -112,15 +113,16 @@ def why_unread(name: str | PurePath) -> tuple[str, str] | None:
 def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
     """Why a file of a folder or glob is left out and what to do: a kind that is not read, or a depth map.
 
-    A depth map is 16-bit grey, or float, under a name or in a folder that says depth, or beside a JPEG file of the same
-    name, as in the csv layout of NYU-v2.
+    A depth map is 16-bit grey, or float, under a name or in a folder that says depth or disparity, or beside a JPEG file
+    of the same name, as in the csv layout of NYU-v2.
     """
     if (why := why_unread(path)) is not None:
         return why
     path = Path(path)
     if path.suffix.lower() not in _DEEP_SUFFIXES:
         return None
-    named = any(DEPTH_WORDS & set(words_of(part)) for part in (path.parent.name, path.stem))
+    words = DEPTH_WORDS | DISPARITY_WORDS
+    named = any(words & set(words_of(part)) for part in (path.parent.name, path.stem))
     paired = named or any(path.with_suffix(suffix).exists() for suffix in _PHOTOGRAPHS)
     return DEPTH_MAP if paired and is_deep_grey(path) else None
 
@@ -132,7 +134,7 @@ def words_of(name: str) -> list[str]:
 
 def is_deep_grey(file: Path) -> bool:
     """Whether a picture is grey with more than 8 bits; False for what cannot be opened."""
-    if file.suffix.lower() not in _DEEP_SUFFIXES:
+    if file.suffix.lower() not in _DEEP_SUFFIXES or not file.is_file():
         return False
     try:
         with open_picture(file, file) as image:
@@ -173,6 +175,8 @@ def _pillow_reads(feature: str) -> bool:
 
 def _is_text(path: Path) -> bool:
     """Whether a file reads as text: transport streams have zero bytes within their first packet."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with path.open("rb") as file:
             begin = file.read(_SNIFFED_BYTES)

@@ -95,6 +95,18 @@ def test_labels_and_normals_beside_are_neither(tmp_path, caplog):
     assert "6 files" in caplog.text and "label-filt" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["disparity/{}.png", "masks/{}.png", "{}_normal.png", "disp_other/0{}.png"])
+def test_what_lies_beside_pictures_without_depth_is_no_photograph(tmp_path, caplog, name):
+    for number in range(2):
+        Image.new("RGB", (8, 8), (number, 9, 9)).save(tmp_path / f"{number}.png")
+        path = tmp_path / name.format(number)
+        path.parent.mkdir(exist_ok=True)
+        Image.new("I;16" if "disp" in name else "RGB", (8, 8), number).save(path)
+    with caplog.at_level(logging.WARNING):
+        data = open_data(f"folder:{tmp_path}", frame_size=SIZE)
+    assert len(data) == 2 and not data.has_depth and "2 files" in caplog.text
+
+
 def test_photographs_alone_may_be_called_anything_else(tmp_path):
     for number, name in enumerate(("masks/a.png", "image/b.png", "normal day.jpg", "deep sea.jpg", "rgb/c.png")):
         write(tmp_path, name, number)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from depthcue.errors import DepthcueError
-from depthcue.frames import kinds
+from depthcue.frames import kinds, load_picture
 from depthcue.frames.inputs import RESULT_KINDS, find_inputs, natural_key, sequence_files, stream_inputs, unique_names
 from depthcue.runtime.saving import SAVE_KINDS
 
@@ -33,6 +33,28 @@ def test_a_folder_gives_pictures_and_videos_in_natural_order(tree):
     assert [item.name for item in found] == ["F2", "f9", "f10", "walk/clip", "walk/deep/f1"]
     assert [item.kind for item in found] == ["image", "image", "image", "video", "image"]
     assert all(item.path.is_file() for item in found)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are files on POSIX alone")
+def test_a_link_to_itself_and_a_pipe_are_inputs_that_cannot_be_read(tree):
+    (tree / "loop.png").symlink_to("loop.png")
+    pipes = ("pipe_depth.png", "pipe.ts", "pipe_disp.tif")
+    for name in pipes:  # whoever opened one would wait
+        os.mkfifo(tree / name)
+    for found in (find_inputs([str(tree)]), list(stream_inputs([str(tree)]))):
+        assert {*pipes, "loop.png", "f9.png"} - {each.path.name for each in found} <= {"loop.png"}
+    path = tree / "loop.png"
+    assert path in [each.path for each in stream_inputs([str(tree)])]
+    with pytest.raises(DepthcueError, match="loop.png"):
+        load_picture(path)
+
+
+@pytest.mark.parametrize("name", ["disparity/a.png", "b_disp.tif", "c-Disparity.png"])
+def test_disparity_maps_are_no_photographs(tmp_path, name):
+    for path in (tmp_path / name, tmp_path / "road.png", tmp_path / "disp.jpg"):
+        path.parent.mkdir(exist_ok=True)
+        Image.new("I;16" if path == tmp_path / name else "L", (4, 4)).save(path)
+    assert {each.path.name for each in stream_inputs([str(tmp_path)])} == {"road.png", "disp.jpg"}
 
 
 def test_single_files_are_named_by_their_stem_and_order_is_the_users(tree):
