@@ -113,8 +113,8 @@ def why_unread(name: str | PurePath) -> tuple[str, str] | None:
 def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
     """Why a file of a folder or glob is left out and what to do: a kind that is not read, or a depth map.
 
-    A depth map is 16-bit grey, or float, under a name or in a folder that says depth or disparity, or beside a JPEG file
-    of the same name, as in the csv layout of NYU-v2.
+    A depth map is 16-bit grey, or float, under a name or in a folder that says depth or disparity, or beside a JPEG
+    file of the same name, as in the csv layout of NYU-v2.
     """
     if (why := why_unread(path)) is not None:
         return why
