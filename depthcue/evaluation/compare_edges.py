@@ -23,9 +23,8 @@ from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import ExampleTiles, Step, draw_example, save_example, save_still
-from depthcue.evaluation.rivals import Stopwatch, choose_rivals, wants_scenes
 from depthcue.evaluation.tally import Sweep, Tally, TallySummary, inputs_of, setting_of, sweep_dial
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.evaluation.viewing import Stopwatch, View, Viewing, choose_rivals, described, load_pair, wants_scenes
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.progress import Progress, Silent
 from depthcue.results import CompareEdges, ResultFolder

@@ -23,7 +23,7 @@ from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
-from depthcue.evaluation.character import share_within, small_objects, straightness, surfaces
+from depthcue.evaluation.findings.objects import share_within, small_objects, straightness, surfaces
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.statistics import pair, short
 from depthcue.evaluation.tally import Tally, TallySummary

@@ -22,7 +22,7 @@ from torch import Tensor
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import character, fills, statistics
+from depthcue.evaluation import fills, statistics
 from depthcue.evaluation.fills import (
     ALWAYS,
     FILL_SHARES,
@@ -34,11 +34,11 @@ from depthcue.evaluation.fills import (
     measure_under_fills,
     order_curves,
 )
+from depthcue.evaluation.findings import objects
 from depthcue.evaluation.metrics import spearman
-from depthcue.evaluation.rivals import choose_rivals, wants_scenes
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
 from depthcue.evaluation.tally import Tally, TallySummary, inputs_of, setting_of, settings_for
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.evaluation.viewing import View, Viewing, choose_rivals, described, load_pair, wants_scenes
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.nets.units import FILLS, check_fill
 from depthcue.progress import Progress, Silent
@@ -253,7 +253,7 @@ class _Evaluation:
         """Find the setting whose masks keep each share that is needed."""
         shares = set(FILL_SHARES if self.settings.fills else ())
         if self.settings.character:
-            shares |= {share for both in character.NESTED for share in both}
+            shares |= {share for both in objects.NESTED for share in both}
         if shares:
             one = self.in_question
             self.at = settings_for(one.mask_net, self.viewing, sorted(shares), one.setting, progress)
@@ -307,12 +307,12 @@ class _Evaluation:
         return lambda share: of_setting(self.at[share])
 
     def _add_character(self, mask: Tensor, mask_at: Callable[[float], Tensor], scores: dict[str, Tensor]) -> None:
-        border, rest = character.border_and_rest(mask)
-        measures = {"undecided": character.undecided(mask), "border": border, "rest": rest}
+        border, rest = objects.border_and_rest(mask)
+        measures = {"undecided": objects.undecided(mask), "border": border, "rest": rest}
         measures |= {f"correlation with {name}": spearman(mask, scores[name]) for name in ALWAYS}
         if self.in_question.mask_net.has_dial:
-            measures |= {f"nesting of {both}": character.nesting(mask_at, *both, self.settings.seed)
-                         for both in character.NESTED}
+            measures |= {f"nesting of {both}": objects.nesting(mask_at, *both, self.settings.seed)
+                         for both in objects.NESTED}
         for name, values in measures.items():
             self.tally.add(CHARACTER, name, values)
 
@@ -388,12 +388,12 @@ def _character(evaluation: _Evaluation, summary: TallySummary) -> dict[str, Any]
         return None
     one = evaluation.in_question
     return {
-        "bounds": list(character.UNDECIDED), "undecided": summary.entry(CHARACTER, "undecided"),
-        "border_px": character.BORDER_PX, "border_ratio": summary.ratio(CHARACTER, "border", "rest"),
+        "bounds": list(objects.UNDECIDED), "undecided": summary.entry(CHARACTER, "undecided"),
+        "border_px": objects.BORDER_PX, "border_ratio": summary.ratio(CHARACTER, "border", "rest"),
         "correlation": {name: summary.entry(CHARACTER, f"correlation with {name}") for name in ALWAYS},
         "nesting": [{"smaller": both[0], "larger": both[1],
                      "settings": [evaluation.at[share].entry() for share in both],
-                     **summary.entry(CHARACTER, f"nesting of {both}")} for both in character.NESTED]
+                     **summary.entry(CHARACTER, f"nesting of {both}")} for both in objects.NESTED]
         if one.mask_net.has_dial else None}
 
 

@@ -24,10 +24,9 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, picture_of, save_row
 from depthcue.evaluation.metrics import roughness
-from depthcue.evaluation.rivals import Stopwatch
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.tally import Tally, TallySummary, setting_of
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.evaluation.viewing import Stopwatch, View, Viewing, described, load_pair
 from depthcue.files import atomic_path
 from depthcue.imaging import grey8, overlay
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, require_gradients

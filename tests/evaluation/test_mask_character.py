@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from depthcue.evaluation.character import (
+from depthcue.evaluation.findings.objects import (
     BORDER_PX,
     border_and_rest,
     nesting,

@@ -10,8 +10,7 @@ from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
-from depthcue.evaluation.rivals import NAMES, Stopwatch, choose_rivals
-from depthcue.evaluation.viewing import Viewing
+from depthcue.evaluation.viewing import NAMES, Stopwatch, Viewing, choose_rivals
 from depthcue.scorers import DirectSettings, Pictures, ScorerInputs
 
 

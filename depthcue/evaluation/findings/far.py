@@ -30,8 +30,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.evaluation.findings.attention import EDGES, MASK, MaskedBatch
-from depthcue.evaluation.findings.cells import FEWEST_IMAGES, Cells, CellTotals, Chosen, Samples, cell_of
+from depthcue.evaluation.findings.cells import (
+    EDGES,
+    FEWEST_IMAGES,
+    MASK,
+    Cells,
+    CellTotals,
+    Chosen,
+    MaskedBatch,
+    Samples,
+    cell_of,
+)
 from depthcue.evaluation.findings.objects import STRENGTHS
 from depthcue.evaluation.statistics import short
 from depthcue.nets import resize

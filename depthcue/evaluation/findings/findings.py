@@ -19,8 +19,7 @@ from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
-from depthcue.evaluation.findings.attention import MaskedBatch, masked_batches
-from depthcue.evaluation.findings.cells import FEWEST_IMAGES
+from depthcue.evaluation.findings.cells import FEWEST_IMAGES, MaskedBatch, masked_batches
 from depthcue.evaluation.findings.far import FarRegion
 from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
 from depthcue.evaluation.statistics import short

@@ -8,8 +8,7 @@ import torch
 from masked_batches import masked_batches, scene_truth
 from torch import Tensor
 
-from depthcue.evaluation.findings.attention import edge_strength
-from depthcue.evaluation.findings.cells import NOWHERE
+from depthcue.evaluation.findings.cells import NOWHERE, edge_strength
 from depthcue.evaluation.findings.objects import (
     BY_DEPTH,
     CAUSES,
