@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from depthcue import files
 from depthcue.bench.candidates import Candidate, mask_candidates, mask_net_of
-from depthcue.bench.end_to_end import Job, write_sources
+from depthcue.bench.job import Job, write_sources
 from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs

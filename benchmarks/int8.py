@@ -22,10 +22,10 @@ import onnxruntime
 
 from depthcue import files
 from depthcue.backends.onnx_backend import CPU_PROVIDER
-from depthcue.backends.precision import INT8, PRECISIONS, TOLERANCES, Tolerance
+from depthcue.backends.session import INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
-from depthcue.export.job import CALIBRATION, PICTURES, Picture, depth_net_of, stored_pictures
+from depthcue.export.onnx import CALIBRATION, PICTURES, Picture, depth_net_of, stored_pictures
 from depthcue.imaging import resize_rgb
 from depthcue.nets import MaskNet, build_mask_net, load_mask_net
 

@@ -40,9 +40,9 @@ from depthcue.nets import (
     whole_depth,
     working_size,
 )
-from depthcue.nets.foreign.python_object import as_depth_net
+from depthcue.nets.foreign.adapter import as_depth_net
 from depthcue.nets.guard import check_depth_net
-from depthcue.nets.hub import names_repository
+from depthcue.nets.released import names_repository
 from depthcue.runtime.opening import BACKENDS, open_session
 from depthcue.runtime.saving import Cut
 

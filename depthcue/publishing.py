@@ -19,7 +19,7 @@ from depthcue.files import make_folder, without_paths, write_json, write_text
 from depthcue.masker import Masker, Network, PictureLike
 from depthcue.nets.catalog import SHIPPED, weights_folder
 from depthcue.nets.checkpoint import card_path, read_with_card
-from depthcue.nets.hub import WEIGHTS
+from depthcue.nets.released import WEIGHTS
 
 EXAMPLES = 3
 """Rendered pictures that are masked where none are given."""

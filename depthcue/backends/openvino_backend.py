@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from depthcue.backends.onnx_backend import OnnxSession
-from depthcue.backends.precision import INT8, TOLERANCES
-from depthcue.backends.session import FileSession, Frames, Maps
+from depthcue.backends.session import INT8, TOLERANCES, FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import resize_rgb
 from depthcue.nets import MaskDescription

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthcue.backends.precision import TOLERANCES
-from depthcue.backends.session import Frames, Maps, Session
+from depthcue.backends.session import TOLERANCES, Frames, Maps, Session
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench.candidates import Candidate
 from depthcue.bench.limits import peak_memory_mib

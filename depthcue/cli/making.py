@@ -243,7 +243,7 @@ def convert(checkpoint: CheckpointArgument, out: OutFileOption, name: NameOption
 
     A pickle is read for its tensors alone; nothing in it is run. The architecture is told by the keys.
     """
-    from depthcue.nets.convert import convert as run
+    from depthcue.nets.catalog import convert as run
 
     configure(quiet, verbose)
     card = run(checkpoint, out, name=name, licence=licence, target=target, lam=lam, half=half)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from depthcue.data.rgbd import Frames, RgbdBatch
-from depthcue.data.stored import Size
+from depthcue.data.stored import Frames, RgbdBatch, Size
 from depthcue.errors import DepthcueError
 from depthcue.imaging import LUMA
 

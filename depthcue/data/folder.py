@@ -21,8 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from depthcue.data.pairing import ARRAY_SUFFIXES, pair
-from depthcue.data.rgbd import Frames, RgbdBatch
-from depthcue.data.stored import DepthArray, Pair, Size, StoredData, evenly, read_depth_png
+from depthcue.data.stored import DepthArray, Frames, Pair, RgbdBatch, Size, StoredData, evenly, read_depth_png
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
 from depthcue.frames.inputs import Input, find_inputs

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import torch
 
 from depthcue.data.augmentation import Augmentation, training_batch
-from depthcue.data.rgbd import RgbdBatch, RgbdData
-from depthcue.data.stored import Size
+from depthcue.data.stored import RgbdBatch, RgbdData, Size
 from depthcue.errors import DepthcueError
 
 AHEAD = 2

@@ -10,8 +10,17 @@ from typing import Literal
 import numpy as np
 import torch
 
-from depthcue.data.rgbd import Frames, RgbdBatch, SceneTruth, whole_frames
-from depthcue.data.stored import CACHE_BYTES, FrameCache, Size, StoredFrame, to_frames
+from depthcue.data.stored import (
+    CACHE_BYTES,
+    FrameCache,
+    Frames,
+    RgbdBatch,
+    SceneTruth,
+    Size,
+    StoredFrame,
+    to_frames,
+    whole_frames,
+)
 from depthcue.errors import DepthcueError
 from depthcue.scenes import KINDS, render
 from depthcue.scenes.render import Rendering

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from depthcue.data.folder import FRAME_SIZE, MAX_DEPTH_M, find_pairs
 from depthcue.data.rendered import FIRST_TEST_SEED, FRAME_SIZES
 from depthcue.data.rendered import MAX_DEPTH_M as RENDERED_MAX_DEPTH_M
-from depthcue.data.rgbd import Frames, RgbdBatch, RgbdData
-from depthcue.data.stored import DepthArray, Pair, Size, StoredData, covering_box
+from depthcue.data.stored import DepthArray, Frames, Pair, RgbdBatch, RgbdData, Size, StoredData, covering_box
 from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture

@@ -6,9 +6,8 @@ from typing import Literal
 from depthcue.data.folder import open_folder
 from depthcue.data.layouts import open_kitti, open_nyu
 from depthcue.data.rendered import RenderedData, open_rendered
-from depthcue.data.rgbd import RgbdData
 from depthcue.data.sequence import KnownMotion, RenderedFlights, open_sequence
-from depthcue.data.stored import Size
+from depthcue.data.stored import RgbdData, Size
 from depthcue.errors import DepthcueError
 from depthcue.text import did_you_mean
 

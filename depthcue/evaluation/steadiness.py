@@ -28,10 +28,9 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, nearest, picture_of, truth_map
 from depthcue.evaluation.metrics import mean_squared_difference
-from depthcue.evaluation.rivals import choose_rivals
 from depthcue.evaluation.statistics import pair, short
 from depthcue.evaluation.tally import inputs_of, setting_of
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.evaluation.viewing import View, Viewing, choose_rivals, described, load_pair
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue.backends.precision import Tolerance
+from depthcue.backends.session import Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb, top_pixels
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames, depth_from, whole_depth

@@ -23,7 +23,7 @@ from onnx import TensorProto, helper
 
 from depthcue.backends.device_memory import CudaLane
 from depthcue.backends.onnx_backend import open_cpu_session
-from depthcue.backends.precision import FP32, TOLERANCES
+from depthcue.backends.session import FP32, TOLERANCES
 from depthcue.backends.tensorrt_backend import Engine
 from depthcue.backends.tensorrt_library import (
     SUFFIX,
@@ -40,8 +40,7 @@ from depthcue.backends.tensorrt_library import (
     plan_shapes,
 )
 from depthcue.errors import DepthcueError
-from depthcue.export.job import PICTURES, depth_net_of, export_spec, stored_pictures
-from depthcue.export.onnx import graph_module, in_onnxruntime
+from depthcue.export.onnx import PICTURES, depth_net_of, export_spec, graph_module, in_onnxruntime, stored_pictures
 from depthcue.export.parity import Exported, measure_parity
 from depthcue.export.tensorrt_build import build_engine
 from depthcue.files import atomic_path, cache_folder, revision, write_json

@@ -3,6 +3,9 @@
 A spec is the name of a shipped net (`compact-indoor`), `NAME:PATH` (a checkpoint of that architecture) or a path: of a
 .safetensors file whose card says what it is, or of a checkpoint that others released, which its keys tell. Depth nets
 of any other make: see `foreign`.
+
+`convert` writes a checkpoint that others released as safetensors with a card. File names cannot be relied on: some
+copies of the released files hold N under the mask net's name; the keys and shapes tell what it is.
 """
 
 import dataclasses
@@ -18,13 +21,19 @@ import torch
 
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
-from depthcue.nets.checkpoint import DEPTH, MASK, card_path, load_strict, read_with_card
+from depthcue.nets.checkpoint import (
+    DEPTH,
+    MASK,
+    card_path,
+    load_strict,
+    read_with_card,
+    save_net,
+)
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
 from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign
 from depthcue.nets.guard import check_depth_net
-from depthcue.nets.hub import FORM, fetch_mask_net, is_published
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
 from depthcue.nets.published import (
@@ -39,7 +48,7 @@ from depthcue.nets.published import (
     Monodepth2ResNet50,
 )
 from depthcue.nets.published import MULTIPLE as MONODEPTH2_MULTIPLE
-from depthcue.nets.released import Released, digest, read_released
+from depthcue.nets.released import FORM, Released, digest, fetch_mask_net, files_of, is_published, read_released
 from depthcue.text import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -303,3 +312,46 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
     net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
                 "sha256": digest(path)}
     return net
+
+
+def convert(checkpoint: str, out: Path, *, name: str | None = None, licence: str | None = None,
+            target: str | None = None, lam: float | None = None, half: bool = False) -> dict[str, Any]:
+    """Write a checkpoint to `out` (.safetensors) with a card beside it; return the card.
+
+    Args:
+        checkpoint: a file or a folder of monodepth2, `NAME:PATH` where its keys do not tell the architecture.
+        name: what the card calls the net; the architecture where None.
+        licence: of the weights; `unknown` where nobody says.
+        target: of a mask net, the spec of the depth net it explains.
+        lam: of a mask net, the λ it was trained for.
+        half: store the weights in 16 bit.
+
+    Raises:
+        DepthcueError: no such checkpoint, an unknown or another architecture, a file that has its card already, an
+            `out` of another suffix or equal to the checkpoint, a target or λ for a depth net.
+    """
+    architecture, path = _parted(checkpoint)
+    wanted = [kind for kind, registry in (("depth", DEPTH_NETS), ("mask", MASK_NETS)) if architecture in registry]
+    if out.suffix != ".safetensors":
+        raise DepthcueError(f"{out} does not end in .safetensors", f"Give --out {out.with_suffix('.safetensors')}.")
+    if out.resolve() == path.resolve():
+        raise DepthcueError(f"{out} is the checkpoint itself", "Give another --out.")
+    if path.suffix == ".safetensors" and card_path(path).exists():
+        raise DepthcueError(f"{path} has its card already", f"Use it as it is: {path}.")
+    net = net_of(read_released(path, wanted[0] if len(wanted) == 1 else None, architecture), path)
+    kind, architecture = net.card["kind"], net.card["architecture"]
+    fields: dict[str, Any] = {"licence": licence, "target": target, "default_lambda": lam}
+    if kind == "depth" and (target is not None or lam is not None):
+        raise DepthcueError(f"{path} holds a depth net ({architecture})", "--target and --lambda are for mask nets.")
+    net.description = dataclasses.replace(
+        net.description, name=name or architecture, **{key: value for key,
+                                                       value in fields.items() if value is not None})
+    sources = [{"file": file.name, "sha256": digest(file)} for file in files_of(path)]
+    return save_net(net, out, architecture=architecture, half=half, converted_from=sources)
+
+
+def _parted(checkpoint: str) -> tuple[str | None, Path]:
+    name, colon, rest = checkpoint.partition(":")
+    if colon and (name in DEPTH_NETS or name in MASK_NETS):
+        return name, Path(rest)
+    return None, Path(checkpoint)

@@ -25,7 +25,7 @@ from depthcue.files import atomic_path
 from depthcue.imaging import Rgb, resize_rgb
 from depthcue.nets import DepthNet, MaskNet, load_depth_net
 from depthcue.nets.catalog import SHIPPED
-from depthcue.probes import appearance, cues, obstacles, pose, position_size
+from depthcue.probes import appearance, cues, obstacles, pose
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
@@ -48,10 +48,11 @@ from depthcue.results import Probe, ResultFolder, read_result
 from depthcue.text import did_you_mean
 
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
-    position_size.EXPERIMENT, cues.PERSPECTIVE_EXPERIMENT, cues.RELATIVE_SIZE_EXPERIMENT, cues.OCCLUSION_EXPERIMENT,
-    cues.TEXTURE_GRADIENT_EXPERIMENT, cues.SHADING_EXPERIMENT, cues.HAZE_EXPERIMENT, cues.BLUR_EXPERIMENT,
-    pose.PITCH_EXPERIMENT, pose.ROLL_EXPERIMENT, pose.VIEWPOINT_EXPERIMENT, appearance.EXPERIMENT,
-    obstacles.UNFAMILIAR_EXPERIMENT, obstacles.PARTS_EXPERIMENT, obstacles.GROUND_EDGE_EXPERIMENT)}
+    obstacles.POSITION_SIZE_EXPERIMENT, cues.PERSPECTIVE_EXPERIMENT, cues.RELATIVE_SIZE_EXPERIMENT,
+    cues.OCCLUSION_EXPERIMENT, cues.TEXTURE_GRADIENT_EXPERIMENT, cues.SHADING_EXPERIMENT, cues.HAZE_EXPERIMENT,
+    cues.BLUR_EXPERIMENT, pose.PITCH_EXPERIMENT, pose.ROLL_EXPERIMENT, pose.VIEWPOINT_EXPERIMENT,
+    appearance.EXPERIMENT, obstacles.UNFAMILIAR_EXPERIMENT, obstacles.PARTS_EXPERIMENT,
+    obstacles.GROUND_EDGE_EXPERIMENT)}
 """Every experiment by name, in the order of the list."""
 
 

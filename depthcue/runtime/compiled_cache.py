@@ -19,11 +19,10 @@ import onnx
 import onnxruntime
 import torch
 
-from depthcue.backends.precision import FP32, INT8
+from depthcue.backends.session import FP32, INT8
 from depthcue.backends.tensorrt_library import SUFFIX, Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.errors import DepthcueError
-from depthcue.export.job import depth_net_of
-from depthcue.export.onnx import OPSET, export_onnx
+from depthcue.export.onnx import OPSET, depth_net_of, export_onnx
 from depthcue.export.tensorrt_engine import (
     EngineOptions,
     comparing_with_graph,

@@ -16,8 +16,7 @@ import torch
 
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
-from depthcue.backends.precision import INT8, check_precision
-from depthcue.backends.session import Frames, OutOfDeviceMemory, Session
+from depthcue.backends.session import INT8, Frames, OutOfDeviceMemory, Session, check_precision
 from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
 from depthcue.backends.tensorrt_library import choose_library, find_gpu

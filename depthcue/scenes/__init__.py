@@ -2,6 +2,6 @@
 
 from depthcue.scenes.api import KINDS, render
 from depthcue.scenes.render import Rendering
-from depthcue.scenes.turns import ObjectTurn, Turn
+from depthcue.scenes.world import ObjectTurn, Turn
 
 __all__ = ["KINDS", "ObjectTurn", "Rendering", "Turn", "render"]

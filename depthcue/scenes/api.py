@@ -18,8 +18,7 @@ from depthcue.progress import Progress, Silent
 from depthcue.scenes import indoor, road
 from depthcue.scenes.materials import CLASSES
 from depthcue.scenes.render import Rendering, camera_axes, render_worlds
-from depthcue.scenes.turns import Turn, turned
-from depthcue.scenes.world import World
+from depthcue.scenes.world import Turn, World, turned
 
 KINDS = ("indoor", "road")
 SCENE_SIZE = (240, 320)

@@ -22,8 +22,7 @@ from depthcue.scenes.finish import Finish
 from depthcue.scenes.indoor import FloorPlan
 from depthcue.scenes.props import PROPS
 from depthcue.scenes.render import Rendering, render_worlds
-from depthcue.scenes.turns import Turn, turned
-from depthcue.scenes.world import Builder, Camera, World, WorldObject
+from depthcue.scenes.world import Builder, Camera, Turn, World, WorldObject, turned
 
 FLOOR = ("ground", "road", "footway", "floor", "rug")
 """Names of the objects that lie flat underfoot."""

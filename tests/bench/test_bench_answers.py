@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_nets import TopShare
 
-from depthcue.backends.precision import TOLERANCES
+from depthcue.backends.session import TOLERANCES
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench.candidates import depth_net_of, mask_net_of
 from depthcue.bench.limits import flops_per_frame

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from tiny_nets import SIZE, FirstLook, LastWord
 
-from depthcue.bench import end_to_end, job
+from depthcue.bench import job as bench_job
 from depthcue.bench.candidates import depth_candidates, mask_candidates
 from depthcue.bench.job import Settings, bench_specs
 from depthcue.errors import DepthcueError
@@ -30,10 +30,10 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch, patient, pictures):
-    monkeypatch.setattr(job, "rendered_pictures", lambda: [picture[:SIZE[0], :SIZE[1]] for picture in pictures])
-    monkeypatch.setattr(job, "measure_limits", lambda device, precisions: {
+    monkeypatch.setattr(bench_job, "rendered_pictures", lambda: [picture[:SIZE[0], :SIZE[1]] for picture in pictures])
+    monkeypatch.setattr(bench_job, "measure_limits", lambda device, precisions: {
         "device": device, "matrix_side": 8, "matmul_tflops": {}, "memory_gb_s": 1.0})
-    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    monkeypatch.setattr(bench_job, "ROUNDS", 1)
 
 
 def test_files_are_measured_as_they_are(quick, files, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthcue.bench import end_to_end, job
+from depthcue.bench import job as bench_job
 from depthcue.bench.candidates import REFERENCE, Candidate
 from depthcue.bench.job import Settings, bench_specs
 from depthcue.errors import DepthcueError
@@ -19,10 +19,10 @@ QUICK = Settings(seconds=1e-6, batch_sizes=(1, 2))
 @pytest.fixture
 def quick(monkeypatch, patient, pictures, tmp_path):
     """Few and small pictures, in place of rendered ones, and few candidates; the folder of the pictures."""
-    monkeypatch.setattr(job, "rendered_pictures", lambda: [picture[:32, :48] for picture in pictures])
-    monkeypatch.setattr(job, "measure_limits", lambda device, precisions: {
+    monkeypatch.setattr(bench_job, "rendered_pictures", lambda: [picture[:32, :48] for picture in pictures])
+    monkeypatch.setattr(bench_job, "measure_limits", lambda device, precisions: {
         "device": device, "matrix_side": 8, "matmul_tflops": {"fp32": 0.001}, "memory_gb_s": 1.0})
-    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    monkeypatch.setattr(bench_job, "ROUNDS", 1)
     # without an export, which would take longer than all the rest
     monkeypatch.setattr("depthcue.bench.candidates._OTHERS", {"cpu": (("openvino", "int4"),)})
     monkeypatch.setattr("depthcue.bench.candidates._TORCH", {"cpu": ("fp32",)})
@@ -81,11 +81,11 @@ TORCH = Candidate("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True
 
 
 def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatch):
-    monkeypatch.setattr(end_to_end, "ROUNDS", 1)
+    monkeypatch.setattr(bench_job, "ROUNDS", 1)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    done, failed = end_to_end.time_jobs(
-        [TORCH], lambda candidate: end_to_end.Job(candidate, str(small_pair[0])),
+    done, failed = bench_job.time_jobs(
+        [TORCH], lambda candidate: bench_job.Job(candidate, str(small_pair[0])),
         {"source": str(tmp_path / "nowhere"), "pictures": str(broken)}, Silent())
     assert done == []
     assert [(each["name"], each["source"]) for each in failed] == [("torch fp32", "source"), ("torch fp32", "pictures")]
@@ -97,17 +97,17 @@ def test_a_job_masks_what_it_is_given_and_leaves_nothing(small_pair, pictures, t
     (tmp_path / "in").mkdir()
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
-    with end_to_end.Job(TORCH, str(small_pair[0])) as job:
+    with bench_job.Job(TORCH, str(small_pair[0])) as job:
         frames, seconds = job.mask(find_inputs([str(tmp_path / "in")]))
     assert frames == 3 and seconds > 0
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_sources_are_a_video_and_pictures_of_the_same_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr(end_to_end, "PIXELS", 48 * 64)
-    paths = end_to_end.write_sources(tmp_path, (144, 192), 7)
-    assert end_to_end.frame_size((144, 192)) == (48, 64)
-    wide = end_to_end.frame_size((96, 320))
+    monkeypatch.setattr(bench_job, "PIXELS", 48 * 64)
+    paths = bench_job.write_sources(tmp_path, (144, 192), 7)
+    assert bench_job.frame_size((144, 192)) == (48, 64)
+    wide = bench_job.frame_size((96, 320))
     assert wide[1] > 3 * wide[0]
     pictures = find_inputs([paths["pictures"]])
     with open_input(find_inputs([paths["video"]])[0]) as video:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_nets import LastWord
 
-from depthcue.backends.precision import FP16, TOLERANCES, Tolerance
+from depthcue.backends.session import FP16, TOLERANCES, Tolerance
 from depthcue.cli.main import main
 from depthcue.nets import build_mask_net
 from depthcue.nets.checkpoint import save_net
@@ -36,7 +36,7 @@ def pictures(tmp_path):
 @pytest.fixture
 def last_word(monkeypatch):
     """A spec of a net that is exported in a second."""
-    monkeypatch.setattr("depthcue.export.job.load_mask_net", lambda spec: LastWord())
+    monkeypatch.setattr("depthcue.export.onnx.load_mask_net", lambda spec: LastWord())
     return "last-word"
 
 

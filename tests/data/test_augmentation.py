@@ -18,7 +18,7 @@ from depthcue.data.augmentation import (
     recolour,
     training_batch,
 )
-from depthcue.data.rgbd import Frames
+from depthcue.data.stored import Frames
 from depthcue.errors import DepthcueError
 
 VIEWS = [

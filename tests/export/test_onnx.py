@@ -10,7 +10,7 @@ import torch
 from tiny_nets import SHARES_OF_LAMBDAS, LastWord, TopShare
 
 from depthcue.backends.onnx_backend import OnnxSession
-from depthcue.backends.precision import Tolerance
+from depthcue.backends.session import Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.export import described_mask_net, export_onnx, read_graph_card
 from depthcue.nets import build_depth_net, build_mask_net

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_nets import TopShare
 
-from depthcue.backends.precision import Tolerance
+from depthcue.backends.session import Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.export.parity import measure_parity
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames

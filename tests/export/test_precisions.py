@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from depthcue.backends.onnx_backend import OnnxSession
-from depthcue.backends.precision import BF16, FP16, FP32, INT8, PRECISIONS, TOLERANCES, Tolerance
+from depthcue.backends.session import BF16, FP16, FP32, INT8, PRECISIONS, TOLERANCES, Tolerance
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
@@ -191,7 +191,7 @@ def test_a_calibration_folder_with_few_pictures_is_told(weights, pictures, tmp_p
 
 
 def test_the_command_writes_int8(pictures, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("depthcue.export.job.load_mask_net", lambda spec: SmallMask().eval())
+    monkeypatch.setattr("depthcue.export.onnx.load_mask_net", lambda spec: SmallMask().eval())
     weights, out = "small", tmp_path / "mask.onnx"
     data = folder_of(pictures, tmp_path / "enough")
     assert main(["export", "--weights", weights, "--precision", "int8", "--data", data, "--out", str(out)]) == 0

@@ -8,7 +8,7 @@ from drawn_graphs import SIZE, conv, frames, node, operators_of, picture_graph, 
 from onnx import TensorProto
 
 from depthcue.export.quantise import largest_values, rounding
-from depthcue.export.sixteen_bit import lower
+from depthcue.export.versions import lower
 
 KINDS = {"fp16": (TensorProto.FLOAT16, np.float16), "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
 

@@ -32,10 +32,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def by_name(monkeypatch):
     """The nets by name."""
-    for module in ("depthcue.export.tensorrt_engine", "depthcue.export.job"):
+    for module in ("depthcue.export.tensorrt_engine", "depthcue.export.onnx"):
         monkeypatch.setattr(f"{module}.load_mask_net", lambda spec: LastWord("first-look"))
         monkeypatch.setattr(f"{module}.load_depth_net", lambda spec: FirstLook())
-    monkeypatch.setattr("depthcue.export.job.load_target_of", lambda description, source: FirstLook())
+    monkeypatch.setattr("depthcue.export.onnx.load_target_of", lambda description, source: FirstLook())
 
 
 @pytest.fixture(autouse=True)

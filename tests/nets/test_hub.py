@@ -15,7 +15,7 @@ import depthcue
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.nets import load_depth_net, load_mask_net
-from depthcue.nets.hub import names_repository
+from depthcue.nets.released import names_repository
 
 COMMIT = {"main": "a" * 40, "v1": "b" * 40}
 

@@ -11,7 +11,7 @@ from probes.scene_oracles import ORACLES, InOtherUnits, RelativeSizeOracle, Reli
 
 from depthcue.nets import DepthNet
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH
-from depthcue.probes import position_size
+from depthcue.probes import obstacles
 from depthcue.probes.contract import Case, Chance, Dropped, Readings
 from depthcue.probes.following import APPARENT, RATIO, TRUE, conclude_cue, share_followed
 from depthcue.probes.reading import Observer
@@ -33,7 +33,7 @@ class Shown:
         self.cases: dict[str, Case] = {}
         self.variants = {}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(position_size, "DISTANCES", position_size.COARSE)
+            patch.setattr(obstacles, "DISTANCES", obstacles.COARSE)
             for name in CUES:
                 cases = EXPERIMENTS[name].cases["rendered"](self.stage)
                 found = [case for case in cases if not isinstance(case, Dropped)]

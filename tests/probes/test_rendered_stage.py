@@ -7,8 +7,8 @@ from probes.oracles import SizeOracle
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription
 from depthcue.probes.contract import Dropped
+from depthcue.probes.obstacles import BOTH, LIFTED, POSITION, SIZE, pose_of
 from depthcue.probes.photographs import road_ahead
-from depthcue.probes.position_size import BOTH, LIFTED, POSITION, SIZE, pose_of
 from depthcue.probes.reading import read_horizon, read_roll
 from depthcue.probes.stage import Pose, RenderedScene, RenderedStage, Shown, Thing
 from depthcue.scenes import Turn

@@ -11,7 +11,7 @@ from depthcue.errors import DepthcueError
 from depthcue.scenes import Rendering, Turn
 from depthcue.scenes.materials import Material, Paint, on_slant
 from depthcue.scenes.render import render_worlds
-from depthcue.scenes.turns import turned
+from depthcue.scenes.world import turned
 
 HEIGHT, WIDTH, CAMERA_M, NEAR_M, FAR_M = 64, 96, 1.5, 4.0, 12.0
 BRIGHT, DARK = (0.8,) * 3, (0.1,) * 3

@@ -8,7 +8,7 @@ from depthcue.errors import DepthcueError
 from depthcue.scenes import ObjectTurn, Rendering, Turn, render
 from depthcue.scenes.api import build_world
 from depthcue.scenes.render import render_worlds
-from depthcue.scenes.turns import family, turned
+from depthcue.scenes.world import family, turned
 
 SEED, HEIGHT, WIDTH = 21, 48, 64
 

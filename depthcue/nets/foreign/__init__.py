@@ -5,11 +5,11 @@ A spec is KIND:PLACE, and behind it properties of the net that the user knows: `
 """
 
 from depthcue.nets.base import DepthNet
-from depthcue.nets.foreign import onnx_graph, python_object, transformers_model, ultralytics_model
+from depthcue.nets.foreign import adapter, onnx_graph, transformers_model, ultralytics_model
 from depthcue.nets.foreign.adapter import names_path, split_spec
 
 KINDS = {
-    "hf": transformers_model.open_net, "python": python_object.open_object, "hub": python_object.open_hub_net,
+    "hf": transformers_model.open_net, "python": adapter.open_object, "hub": adapter.open_hub_net,
     "onnx": onnx_graph.open_net, "ultralytics": ultralytics_model.open_net,
 }
 SPECS = "hf:REPO_OR_DIR, ultralytics:FILE.pt, python:package.module:factory, hub:REPO_OR_DIR:ENTRY or onnx:FILE"
