@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from depthcue import files
 from depthcue.bench.candidates import Candidate, mask_candidates, mask_net_of
-from depthcue.bench.job import Job, write_sources
+from depthcue.bench.job import TimedJob, write_sources
 from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs
@@ -107,7 +107,7 @@ class Race:
         self.device = options.device
         self.workers = options.workers
         self.threads = torch.get_num_threads()
-        self.jobs = {candidate.name: Job(candidate, spec) for candidate in candidates}
+        self.jobs = {candidate.name: TimedJob(candidate, spec) for candidate in candidates}
 
     def __enter__(self) -> "Race":
         with ExitStack() as stack:

@@ -358,23 +358,23 @@ class Card(OfANet):
     sha256: Sha256 | None = None
 
 
-class Input(Loose):
+class InputEntry(Loose):
     name: Name
 
 
-class Span(Loose):
+class ShapeSpan(Loose):
     least: Annotated[int, Field(ge=1, le=2**20)]
     best: Annotated[int, Field(ge=1, le=2**20)]
     most: Annotated[int, Field(ge=1, le=2**20)]
 
 
 class EngineShapes(Loose):
-    batch: Span
-    height: Span
-    width: Span
+    batch: ShapeSpan
+    height: ShapeSpan
+    width: ShapeSpan
 
 
-class Engine(Loose):
+class EngineFields(Loose):
     library: Name
     version: Name
     gpu: Name | None
@@ -390,7 +390,7 @@ class GraphCard(OfANet):
 
     graph_schema: Literal[1, 2]
     name: Name
-    inputs: list[Input]
+    inputs: list[InputEntry]
     height_and_width_are_multiples_of: Annotated[int, Field(ge=1, le=512)]
     working_size: Size
     lambda_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
@@ -401,7 +401,7 @@ class GraphCard(OfANet):
     precision: PRECISIONS = "fp32"
     runs_in_onnxruntime_on_cpu: bool = True
     one_size: bool = False
-    engine: Engine | None = None
+    engine: EngineFields | None = None
 
 
 class Beside(Loose):
@@ -431,7 +431,7 @@ class SummaryEntry(Loose):
     resumed: bool
 
 
-class Summary(Loose):
+class SummaryDocument(Loose):
     """summary.json of a mask run."""
 
     summary_schema: Literal[1] = Field(alias="schema")
@@ -440,7 +440,7 @@ class Summary(Loose):
     inputs: list[SummaryEntry]
 
 
-class Part(Loose):
+class SummaryPart(Loose):
     """The first line of a part of the summary of a run on many machines."""
 
     options: dict[str, Any]

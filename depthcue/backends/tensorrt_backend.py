@@ -65,7 +65,7 @@ class TensorRtSession(FileSession):
             raise DepthcueError(f"{engine} is an engine: it runs on an NVIDIA GPU, not on {device!r}",
                                 "Use --device cuda where there is one; elsewhere the net's .onnx or .safetensors.")
         self._shapes = making.shapes
-        self._engine = Engine(self.path, making, device, dial_input=self._dial_input, sha256=card["sha256"])
+        self._engine = TensorRtEngine(self.path, making, device, dial_input=self._dial_input, sha256=card["sha256"])
         self._warned: set[tuple[int, int]] = set()
 
     def _open(self) -> None:
@@ -90,7 +90,7 @@ class TensorRtSession(FileSession):
         return self._engine.staged(frames, self.dial)
 
 
-class Engine:
+class TensorRtEngine:
     """An engine file as it is, with or without its card; a context manager that holds the GPU's memory."""
 
     def __init__(self, engine: Path, making: Making, device: str = "cuda", *, dial_input: str | None,
@@ -296,7 +296,7 @@ class _EngineSlot:
         return self._output[0].numpy().copy()
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
-        """As `Engine.staged`."""
+        """As `TensorRtEngine.staged`."""
         self._fill(frames, dial)
         with self._lane.active():
             self._work()  # brings the frames, and sets up what cannot be recorded

@@ -46,7 +46,7 @@ _LONG = 1000
 """Frames that a job is said to have, so that nothing is decided by its shortness."""
 
 
-class Job:
+class TimedJob:
     """The nets of one way of masking, and masking with them, again and again; a context manager."""
 
     def __init__(self, candidate: Candidate, spec: str, lam: float | None = None,
@@ -65,7 +65,7 @@ class Job:
                                       device=candidate.device, precision=candidate.precision, size=size))
         self._masking = Masking(options, Plan.for_device(candidate.device, None), _LONG)
 
-    def __enter__(self) -> "Job":
+    def __enter__(self) -> "TimedJob":
         self._masking.__enter__()
         return self
 
@@ -92,7 +92,7 @@ class Job:
         return sum(outcome.frames for outcome in outcomes), seconds
 
 
-def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Job], sources: Mapping[str, str],
+def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], TimedJob], sources: Mapping[str, str],
               progress: Progress) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Mask every source with every candidate, ROUNDS times, in turns, after one round that does not count.
 
@@ -111,7 +111,7 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Job
     failed: dict[tuple[str, str], str] = {}
     progress.start("timing whole jobs", (ROUNDS + 1) * len(sources) * len(candidates))
     with ExitStack() as stack:
-        jobs: dict[str, Job] = {}
+        jobs: dict[str, TimedJob] = {}
         for number in range(ROUNDS + 1):
             for source, path in sources.items():
                 for candidate in [*candidates[number:], *candidates[:number]]:
@@ -331,8 +331,8 @@ class _Work:
             count = int(np.clip(JOB_SECONDS * max(bare.values()), *JOB_FRAMES))
             sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
 
-        def opened(candidate: Candidate) -> Job:
-            return Job(candidate, spec, self.settings.lam, self.settings.size, self.settings.keep)
+        def opened(candidate: Candidate) -> TimedJob:
+            return TimedJob(candidate, spec, self.settings.lam, self.settings.size, self.settings.keep)
 
         done, failed = time_jobs([entry.candidate for entry in jobs], opened, sources, self.progress)
         for job in done:

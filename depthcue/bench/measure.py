@@ -107,7 +107,7 @@ def _short(value: float) -> float:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class TorchAgreement:
     """How far answers are from those of the net as given."""
 
     right: bool
@@ -139,10 +139,10 @@ class Answers:
         with TorchSession(net, dial, as_given=True) as session:
             self.maps = np.concatenate([session.run(self.frames[row:row + 1]) for row in range(len(self.frames))])
 
-    def agreement(self, maps: Maps, precision: str) -> Agreement:
+    def agreement(self, maps: Maps, precision: str) -> TorchAgreement:
         """How far `maps`, made of the same frames in `precision`, are from these."""
         if maps.shape != self.maps.shape or not np.isfinite(maps).all():
-            return Agreement(False, None, None, None)
+            return TorchAgreement(False, None, None, None)
         difference = np.abs(maps - self.maps)
         if not self._of_masks:
             difference = difference / np.maximum(self.maps, 1.0)
@@ -153,7 +153,7 @@ class Answers:
         limit = TOLERANCES[precision]
         limit = limit.for_depths() if not self._of_masks else limit if self._keep is None else limit.for_shares()
         right = largest <= limit.max_abs and mean <= limit.mean_abs and (changed or 0.0) <= limit.changed_side
-        return Agreement(right, largest, mean, changed)
+        return TorchAgreement(right, largest, mean, changed)
 
 
 NETWORK, RUNNER = "network", "runner"
@@ -185,7 +185,7 @@ class Entry:
     """What is known of one candidate."""
 
     candidate: Candidate
-    agreement: Agreement
+    agreement: TorchAgreement
     host_mib: float | None
     device_mib: float | None
     timings: list[dict[str, Any]] = field(default_factory=list)

@@ -132,10 +132,10 @@ def progress_bar(quiet: bool) -> Iterator[Progress]:
                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8, max_width=40)),
                TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)))
     with RichProgress(*columns, console=Console(stderr=True), expand=True) as display:
-        yield _Bar(display)
+        yield _TerminalBar(display)
 
 
-class _Work:
+class _Pace:
     """A piece of work as far as it is done, in words."""
 
     def __init__(self, total: int | None) -> None:
@@ -180,14 +180,14 @@ class _Lines:
 
     def __init__(self) -> None:
         self._what = ""
-        self._work: _Work | None = None
+        self._work: _Pace | None = None
         self._last = time.monotonic()
 
     def start(self, what: str, total: int | None = None) -> None:
         if self._work is not None and what == self._what and self._work.total is None and total is not None:
             self._work.total = total
             return
-        self._what, self._work = what, _Work(total)
+        self._what, self._work = what, _Pace(total)
 
     def change(self, total: int) -> None:
         if self._work is not None:
@@ -202,13 +202,13 @@ class _Lines:
             print(f"{printable(self._what)}: {self._work.words()}", file=sys.stderr, flush=True)
 
 
-class _Bar:
+class _TerminalBar:
     """One rich task at a time: starting another finishes the last."""
 
     def __init__(self, display: Any) -> None:
         self.display = display
         self.task: Any = None
-        self.work = _Work(None)
+        self.work = _Pace(None)
         self.unknown = ""
         """Name of the task, while its number of steps is not known."""
 
@@ -219,7 +219,7 @@ class _Bar:
         self.unknown = what if total is None else ""
         if self.task is not None:
             self.display.remove_task(self.task)
-        self.work = _Work(total)
+        self.work = _Pace(total)
         self.task = self.display.add_task(what, total=total, said="")
 
     def change(self, total: int) -> None:

@@ -24,7 +24,7 @@ from onnx import TensorProto, helper
 from depthcue.backends.device_memory import CudaLane
 from depthcue.backends.onnx_backend import open_cpu_session
 from depthcue.backends.session import FP32, TOLERANCES
-from depthcue.backends.tensorrt_backend import Engine
+from depthcue.backends.tensorrt_backend import TensorRtEngine
 from depthcue.backends.tensorrt_library import (
     SUFFIX,
     Gpu,
@@ -56,7 +56,7 @@ from depthcue.nets.exported import (
 from depthcue.progress import Progress, Silent
 from depthcue.scenes.api import rendered_pictures
 
-Compare = Callable[[Engine], dict[str, Any]]
+Compare = Callable[[TensorRtEngine], dict[str, Any]]
 """Compares an engine, entered, with what it was exported from; gives what goes into the card as `parity`.
 
 Raises DepthcueError where they do not agree."""
@@ -154,7 +154,7 @@ def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Li
         return None, "; ".join(misfits)
     if compare is None:
         return None, "it was not asked for"
-    with Engine(engine, making, gpu.device, dial_input=dial_input(card)) as session:
+    with TensorRtEngine(engine, making, gpu.device, dial_input=dial_input(card)) as session:
         return compare(session), None
 
 
@@ -166,7 +166,7 @@ Judge = Callable[[MaskDescription, str], DepthNet | None]
 
 def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures, judge: Judge) -> Compare:
     """Compare engines with the net in torch, by the limits of the engine's precision."""
-    def compare(engine: Engine) -> dict[str, Any]:
+    def compare(engine: TensorRtEngine) -> dict[str, Any]:
         depth_net = judge(net.description, net.description.name) if isinstance(net, MaskNet) else None
         return _measured(engine, graph_module(net), None, pictures(), depth_net)
 
@@ -178,7 +178,7 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
     if not card.get("runs_in_onnxruntime_on_cpu", True):
         return None
 
-    def compare(engine: Engine) -> dict[str, Any]:
+    def compare(engine: TensorRtEngine) -> dict[str, Any]:
         # a net without weights, which says what the graph takes and gives
         description = described_net(dict(card))
         depth_net = None
@@ -192,7 +192,7 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
     return compare
 
 
-def _measured(engine: Engine, module: NetOnFrames, reference: Exported | None,
+def _measured(engine: TensorRtEngine, module: NetOnFrames, reference: Exported | None,
               pictures: Sequence[NDArray[np.uint8]], depth_net: DepthNet | None) -> dict[str, Any]:
     making = engine.making
     parity = measure_parity(module, engine.run, pictures, depth_net, TOLERANCES[making.precision],
@@ -277,7 +277,7 @@ def try_library(name: str) -> str:
         }, engine, EngineOptions(library=name, batch=(1, 1, 1), sizes=((SIDE, SIDE),)))
         if not has_gpu():
             return f"{library.version} builds engines; there is no GPU to run them"
-        with Engine(engine, Making.of(card), dial_input=None) as session:
+        with TensorRtEngine(engine, Making.of(card), dial_input=None) as session:
             maps = session.run(np.full((1, SIDE, SIDE, 3), 100, np.uint8), None)
     if not (maps == 100).all():
         raise RuntimeError("it computes wrongly")

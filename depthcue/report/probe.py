@@ -33,7 +33,7 @@ from depthcue.report.probe_figures import (
 )
 from depthcue.report.section import Column, Example, Plot, Section
 from depthcue.report.tables import Table
-from depthcue.report.verdicts import Named, Verdict, too_few
+from depthcue.report.verdicts import HasNumbers, Verdict, too_few
 from depthcue.results import CueWeight, ExperimentEntry, Probe
 
 _FOLLOWED = 0.2
@@ -182,7 +182,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else digits(value, 3)
 
 
-def _bounds(value: Named) -> str:
+def _bounds(value: HasNumbers) -> str:
     return " to ".join(_number(end) for end in value["ci95"] or ())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bar, Bars, Curve, Curves, Theme, draw_panels, method_colour
-from depthcue.report.verdicts import Named, Verdict, apart, sorted_out, verdict
+from depthcue.report.verdicts import HasNumbers, Verdict, apart, sorted_out, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
@@ -18,12 +18,12 @@ APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 
 _MOST_NAMED = 4
 
 
-def supported(value: Named) -> bool:
+def supported(value: HasNumbers) -> bool:
     """Whether a number comes from enough cases to be spoken of."""
     return judged(value) is not Verdict.TOO_FEW
 
 
-def judged(value: Named, reference: float = 0.0) -> Verdict:
+def judged(value: HasNumbers, reference: float = 0.0) -> Verdict:
     """The verdict on a number over cases."""
     return verdict(value["ci95"], value["n"], reference)
 
@@ -33,12 +33,12 @@ def digits(number: float, places: int = 2) -> str:
     return f"{round(number, places) + 0.0:.{places}f}"
 
 
-def bounds(value: Named) -> str:
+def bounds(value: HasNumbers) -> str:
     """The 95% interval in words."""
     return " to ".join(digits(end) for end in value["ci95"])
 
 
-def camera(entry: Named, on_roads: bool) -> list[str]:
+def camera(entry: HasNumbers, on_roads: bool) -> list[str]:
     """Whether the scale follows a camera that is mounted otherwise."""
     sentences = []
     for value in entry["values"]:
@@ -48,7 +48,7 @@ def camera(entry: Named, on_roads: bool) -> list[str]:
     return sentences
 
 
-def appearance(entry: Named, on_roads: bool) -> list[str]:
+def appearance(entry: HasNumbers, on_roads: bool) -> list[str]:
     """Which looks add to the error, and which do not; the published errors beside them."""
     added = [value for value in entry["values"] if "condition" in value and supported(value)]
     worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
@@ -65,7 +65,7 @@ def appearance(entry: Named, on_roads: bool) -> list[str]:
     return sentences
 
 
-def occlusion(entry: Named, on_roads: bool) -> list[str]:
+def occlusion(entry: HasNumbers, on_roads: bool) -> list[str]:
     """Whether the order that overlap tells is seen more often than by chance."""
     right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
     if right is None or not judged(right, 0.5).clear:
@@ -74,7 +74,7 @@ def occlusion(entry: Named, on_roads: bool) -> list[str]:
             f"{judged(right, 0.5).value} often than by chance."]
 
 
-def unfamiliar(entry: Named, on_roads: bool) -> list[str]:
+def unfamiliar(entry: HasNumbers, on_roads: bool) -> list[str]:
     """How many unfamiliar things are seen, beside familiar ones, and what their shadow adds."""
     values = {value["name"]: value for value in entry["values"] if supported(value)}
     seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")

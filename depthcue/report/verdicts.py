@@ -21,7 +21,7 @@ INTERVALS = ("95% intervals are bootstrapped over images: as many images as ther
 """What an interval in a results document is, and what it is not."""
 
 
-class Named(Protocol):
+class HasNumbers(Protocol):
     """What has numbers by name: fields of a typed document, or a part of one that is not typed."""
 
     def __getitem__(self, name: str, /) -> Any:
@@ -85,7 +85,7 @@ def sorted_out(verdicts: Iterable[tuple[str, Verdict]]) -> dict[Verdict, list[st
     return found
 
 
-def number(entry: Named, name: str, form: str = ".3f") -> str:
+def number(entry: HasNumbers, name: str, form: str = ".3f") -> str:
     """A number of an entry and its interval as tables print them: "0.123 (0.100 to 0.150)"."""
     return f"{entry[name]:{form}} ({span(entry[f'{name}_ci95'], form)})"
 

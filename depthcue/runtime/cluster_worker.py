@@ -426,4 +426,4 @@ def _read_part(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     entries: dict[str, str] = {}
     for line in lines:
         keep_entry(documents.parse(line), entries)
-    return documents.checked_text(head, documents.Part)["options"], entries
+    return documents.checked_text(head, documents.SummaryPart)["options"], entries

@@ -127,7 +127,7 @@ class Batch:
 
 
 @dataclass(slots=True, eq=False)
-class Result:
+class Inferred:
     """A frame's maps, or a job's end, on the way to its writer."""
 
     ticket: Ticket

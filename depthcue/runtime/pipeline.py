@@ -28,7 +28,19 @@ from typing import Any
 import numpy as np
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.jobs import Arrival, Batch, Infer, Job, JobSink, Outcome, Prepared, Queue, Result, Stopped, Ticket
+from depthcue.runtime.jobs import (
+    Arrival,
+    Batch,
+    Infer,
+    Inferred,
+    Job,
+    JobSink,
+    Outcome,
+    Prepared,
+    Queue,
+    Stopped,
+    Ticket,
+)
 
 LOOK_UP_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""
@@ -349,7 +361,7 @@ class Pipeline:
             if behind:
                 behind[-1].append((ticket, item))
             else:
-                self._hand_over(Result(ticket, item, ()))
+                self._hand_over(Inferred(ticket, item, ()))
             for key in own:
                 if ticket.lane is ticket:  # nothing more comes to it
                     self._dispatch(key)
@@ -399,9 +411,9 @@ class Pipeline:
         assert batch.outputs is not None
         results = zip(*batch.outputs, strict=True)
         for ticket, item in batch.waiting:
-            self._hand_over(Result(ticket, item, next(results) if isinstance(item, Prepared) else ()))
+            self._hand_over(Inferred(ticket, item, next(results) if isinstance(item, Prepared) else ()))
 
-    def _hand_over(self, result: Result) -> None:
+    def _hand_over(self, result: Inferred) -> None:
         self._put(self._results[result.ticket.writer], result)
         if self._renderers and isinstance(result.item, Prepared):
             self._put(self._renderings, result)
@@ -419,7 +431,7 @@ class Pipeline:
                     bool(queue.items) and self._ahead < 2 * self._renderers))
                 if not queue.items or not queue.producers:
                     return  # at the very end, writers need no help with the few that are left
-                result: Result = queue.take()
+                result: Inferred = queue.take()
                 if result.taken:  # its writer was quicker
                     continue
                 result.taken = True
@@ -439,7 +451,7 @@ class Pipeline:
                                queue.items[0].ready or not queue.items[0].taken)
                     if not queue.items:
                         break
-                    result: Result = queue.take()
+                    result: Inferred = queue.take()
                     self._take_over(result)
                 if isinstance(result.item, Prepared):
                     try:
@@ -454,7 +466,7 @@ class Pipeline:
                 sink.discard()
         self._leave(self._outcomes)
 
-    def _take_over(self, result: Result) -> None:
+    def _take_over(self, result: Inferred) -> None:
         """From the renderers, and from a live job's way; with the lock held."""
         if result.ready:
             self._ahead -= 1
@@ -464,7 +476,7 @@ class Pipeline:
             result.ticket.on_its_way = False
             self._arrived.notify_all()
 
-    def _write(self, result: Result, frame: Prepared, sinks: dict[Ticket, JobSink]) -> None:
+    def _write(self, result: Inferred, frame: Prepared, sinks: dict[Ticket, JobSink]) -> None:
         ticket = result.ticket
         if ticket.abandoned:
             return

@@ -220,7 +220,7 @@ def read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
         ValueError, RecursionError: it is no summary.
     """
     head, found, rest = text.partition(_ENTRIES)
-    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.Summary)
+    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.SummaryDocument)
     entries: dict[str, str] = {}
     decoder, position = documents.decoder(), 0
     while True:

@@ -17,7 +17,7 @@ CAMERA_HEIGHT_M = 1.65
 _BEHIND_M, _AHEAD_M, _SEGMENT_M = -18.0, 150.0, 14.0
 
 
-class Course:
+class RoadCourse:
     """The road's centre line: straight or a long bend; points on it by distance s along it and y to the left of it."""
 
     def __init__(self, b: Builder, bend_per_m: float) -> None:
@@ -46,7 +46,7 @@ def build(seed: int) -> World:
     b = Builder(rng)
     draw = rng.random()
     style = "city" if draw < 0.3 else "suburb" if draw < 0.6 else "country" if draw < 0.8 else "motorway"
-    course = Course(b, rng.choice((0.0, 0.0, 1.0)) * rng.gauss(0, 0.003))
+    course = RoadCourse(b, rng.choice((0.0, 0.0, 1.0)) * rng.gauss(0, 0.003))
     lane = rng.uniform(2.9, 3.7)
     if style == "motorway":
         left, right = 1, rng.randint(1, 3)
@@ -76,7 +76,7 @@ def build(seed: int) -> World:
     return b.finish(rng.getrandbits(30))
 
 
-def _surface(b: Builder, course: Course, style: str, lane: float, left: int, right: int, low: float,
+def _surface(b: Builder, course: RoadCourse, style: str, lane: float, left: int, right: int, low: float,
              high: float) -> None:
     """Carriageway, marks, kerbs and footways."""
     rng = b.rng
@@ -139,7 +139,7 @@ def _surface(b: Builder, course: Course, style: str, lane: float, left: int, rig
 class Side:
     """One side of a road: its frames have x along the road, y away from it, whichever side it is."""
 
-    def __init__(self, course: Course, side: int, edge: float) -> None:
+    def __init__(self, course: RoadCourse, side: int, edge: float) -> None:
         self.course, self.side, self.edge = course, side, edge
 
     @contextmanager
@@ -234,7 +234,7 @@ def _posts(b: Builder, style: str, side: Side) -> None:
             vehicles.pedestrian(b) if rng.random() < 0.8 else vehicles.bin_(b)
 
 
-def _traffic(b: Builder, course: Course, style: str, lane: float, left: int, right: int, own: int) -> None:
+def _traffic(b: Builder, course: RoadCourse, style: str, lane: float, left: int, right: int, own: int) -> None:
     """Moving traffic in every lane, parked cars at the sides, cyclists, someone crossing."""
     rng = b.rng
     density = rng.uniform(0.15, 1.0)

@@ -75,7 +75,7 @@ def test_the_bar_fits_80_columns_with_count_rate_time_left_and_one_number(monkey
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(time, "monotonic", iter(np.arange(0, 100, 0.5)).__next__)
-    work = console._Work(2000)
+    work = console._Pace(2000)
     for _ in range(20):
         work.advance(1, {"loss": 0.123456, "difference": 0.1, "mask_mean": 0.2})
     words = work.words()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_nets import LastWord, TopShare
 
-from depthcue.backends.tensorrt_backend import Engine
+from depthcue.backends.tensorrt_backend import TensorRtEngine
 from depthcue.backends.tensorrt_library import (
     choose_library,
     find_gpu,
@@ -251,7 +251,7 @@ def test_a_real_engine_is_built_without_a_gpu(graph, tmp_path, monkeypatch):
     assert sum(bar.steps) == bar.total
     making = read_engine_card(tmp_path / "mask.engine", "mask")[1]
     with pytest.raises(DepthcueError, match="runs on an NVIDIA GPU"), \
-            Engine(tmp_path / "mask.engine", making, dial_input="lambda"):
+            TensorRtEngine(tmp_path / "mask.engine", making, dial_input="lambda"):
         pass
 
 
@@ -289,7 +289,7 @@ def test_a_real_engine_gives_what_the_graph_gives(graph, tmp_path, name):
         pytest.skip(f"{name} builds nothing for this GPU: {error}")
     reference = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     generator = np.random.default_rng(3)
-    with Engine(path, read_engine_card(path, "mask")[1], dial_input="lambda", sha256=card["sha256"]) as session:
+    with TensorRtEngine(path, read_engine_card(path, "mask")[1], dial_input="lambda", sha256=card["sha256"]) as session:
         for count, height, width in ((1, 32, 48), (3, 32, 48), (3, 32, 48), (3, 32, 48), (9, 24, 64)):
             frames = generator.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
             wanted = reference.run(None, {"frames": frames, "lambda": np.full(count, 3.0, np.float32)})[0]
