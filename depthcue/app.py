@@ -438,8 +438,8 @@ def serving(nets: Nets, port: int | None = None, browser: bool = False) -> Itera
         DepthcueError: Gradio is not installed, or the port is taken.
     """
     gradio = import_gradio()
-    with tempfile.TemporaryDirectory(prefix="depthcue-app-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="depthcue-app-") as folder_name:
+        folder = Path(folder_name)
         before = os.environ.get("GRADIO_TEMP_DIR")
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
         page = build(nets, folder)

@@ -145,9 +145,9 @@ def validated(content: Any, model: "type[Model]") -> "Model":
         return model.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        said = [": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))))
-                for each in found[:_FEW]]
-        raise Malformed("; ".join([*said, "…"] if len(found) > _FEW else said)) from None
+        problems = [": ".join(filter(None, (
+            ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")))) for each in found[:_FEW]]
+        raise Malformed("; ".join([*problems, "…"] if len(found) > _FEW else problems)) from None
 
 
 def checked_text(text: str, model: "type[Loose]") -> Document:

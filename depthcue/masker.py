@@ -306,18 +306,18 @@ class Masker:
         assert dial is not None
         masks: dict[int, Map] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
-        for place, each in enumerate(small):
-            by_shape.setdefault(each.shape, []).append(place)
-        for places in by_shape.values():
-            for start in range(0, len(places), BATCH_SIZE):
-                batch = places[start:start + BATCH_SIZE]
-                masks |= zip(batch, self._masks(np.stack([small[place] for place in batch]), dial), strict=True)
+        for index, each in enumerate(small):
+            by_shape.setdefault(each.shape, []).append(index)
+        for indices in by_shape.values():
+            for start in range(0, len(indices), BATCH_SIZE):
+                batch = indices[start:start + BATCH_SIZE]
+                masks |= zip(batch, self._masks(np.stack([small[index] for index in batch]), dial), strict=True)
         if steady is not None:
-            masks = {place: steady(small[place], mask) for place, mask in sorted(masks.items())}
+            masks = {index: steady(small[index], mask) for index, mask in sorted(masks.items())}
         cut = Cut() if setting.keep is None else Cut(keep=setting.keep, is_binary=not self.mask_net.keeps_shares)
-        return [MaskResult(rgb, name, masks[place], cut, setting.lam, lambda: self.depth_model.metric,
-                           partial(self._depths, rgb, masks[place], setting.keep))
-                for place, (rgb, name) in enumerate(pictures)]
+        return [MaskResult(rgb, name, masks[index], cut, setting.lam, lambda: self.depth_model.metric,
+                           partial(self._depths, rgb, masks[index], setting.keep))
+                for index, (rgb, name) in enumerate(pictures)]
 
     def _depths(self, rgb: Rgb, mask: Map, keep: float | None) -> tuple[Map, Map]:
         """Depth of a whole picture and of what a mask (h, w) leaves of it, at a size that both nets can take."""

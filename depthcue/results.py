@@ -247,7 +247,7 @@ class CompareEdges(OverImages):
 
 
 _NOTHING = BeforeValidator(lambda found: {} if found is None else found)
-"""Of what was not asked for: documents have null, readers get nothing in it."""
+"""What was not asked for: documents have null, readers get nothing in it."""
 
 
 class TableRow(AtSetting):

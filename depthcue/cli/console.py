@@ -92,8 +92,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # piped into a file there is no window whose width should cut the numbers; COLUMNS says it anyway
-    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    Console(width=None if told else 120).print(table)
+    sized = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    Console(width=None if sized else 120).print(table)
 
 
 def show_results(results: "Result", folder: Path, as_json: bool) -> None:

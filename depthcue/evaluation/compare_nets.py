@@ -76,8 +76,8 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
         raise DepthcueError(f"there must be one --target for every --weights, got {len(targets)} and {len(weights)}",
                             "Give one --target for every --weights, in the same order, or none.")
     torch_device = pick_device(device)
-    meant: Sequence[str | None] = targets or [None] * len(weights)
-    networks = [load_pair(spec, target, torch_device) for spec, target in zip(weights, meant, strict=True)]
+    named_targets: Sequence[str | None] = targets or [None] * len(weights)
+    networks = [load_pair(spec, target, torch_device) for spec, target in zip(weights, named_targets, strict=True)]
     opened = open_data(data, split="test", limit=limit)
     return compare_nets(networks, opened, out, settings, torch_device, progress)
 

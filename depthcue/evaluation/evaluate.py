@@ -147,9 +147,9 @@ def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: P
     torch_device = pick_device(device)
     first, depth_net = load_pair(weights[0], target, torch_device)
     mask_nets = [first, *(load_mask_net(spec, torch_device) for spec in weights[1:])]
-    meant = {net.description.target for net in mask_nets}
-    if target is None and len(meant) > 1:
-        raise DepthcueError(f"these mask nets were trained for different depth nets: {', '.join(sorted(meant))}",
+    trained_for = {net.description.target for net in mask_nets}
+    if target is None and len(trained_for) > 1:
+        raise DepthcueError(f"these mask nets were trained for different depth nets: {', '.join(sorted(trained_for))}",
                             "Evaluate each by itself, or name the one depth net with --target.")
     opened = open_data(data, split="test", limit=limit)
     return evaluate(mask_nets, depth_net, opened, out, settings, torch_device, progress)

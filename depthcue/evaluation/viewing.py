@@ -128,12 +128,13 @@ def load_pair(weights: str, target: str | None = None, device: str | torch.devic
     if target is not None:
         warn_of_other_target(mask_net.description, weights, target)
         return mask_net, load_depth_net(target, device)
-    meant = mask_net.description.target
+    trained_for = mask_net.description.target
     try:
         return mask_net, load_target_of(mask_net.description, weights, device)
     except DepthcueError as error:
-        raise error.within(f"the depth net that {weights} was trained for ({meant or 'not named'}) cannot be loaded",
-                           "Or name another with --target." if meant else None) from error
+        raise error.within(f"the depth net that {weights} was trained for ({trained_for or 'not named'}) "
+                           "cannot be loaded",
+                           "Or name another with --target." if trained_for else None) from error
 
 
 def described(net: MaskNet | DepthNet) -> dict[str, Any]:

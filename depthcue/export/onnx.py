@@ -89,13 +89,13 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
         for version in versions(traced, precision, description, calibration):
             onnx.save_model(version.model, str(partial), save_as_external_data=False)
             onnx.checker.check_model(str(partial), full_check=True)
-            checks = {way: measure_parity(module, run, pictures, depth_net, tolerance)
-                      for way, run in _ways_to_run(version, partial, precision, description).items()}
+            checks = {runner: measure_parity(module, run, pictures, depth_net, tolerance)
+                      for runner, run in _runners(version, partial, precision, description).items()}
             if all(parity.holds() for parity in checks.values()):
                 break
         else:
             raise _too_far(precision, checks)
-        (way, parity), runs_here = list(checks.items())[-1], CPU_PROVIDER in checks
+        (runner, parity), runs_here = list(checks.items())[-1], CPU_PROVIDER in checks
         log.info("%s agrees with torch: largest difference %.2g, mean %.2g", path, parity.max_abs, parity.mean_abs)
         card = graph_card(
             "mask" if isinstance(module.net, MaskNet) else "depth", description,
@@ -103,7 +103,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
             sha256=file_sha256(partial), bytes=partial.stat().st_size,
             precision=precision, lowering=version.facts, runs_in_onnxruntime_on_cpu=runs_here,
             weights_sha256=net.card.get("sha256"), net_identity=net_identity(net), rewriting=rewriting.as_json(),
-            parity={"provider": way, **parity.as_json()},
+            parity={"provider": runner, **parity.as_json()},
             versions={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             revision=revision(),
         )
@@ -111,12 +111,12 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     return card
 
 
-def _ways_to_run(version: Version, path: Path, precision: str,
-                 description: DepthDescription | MaskDescription) -> dict[str, Exported]:
+def _runners(version: Version, path: Path, precision: str,
+             description: DepthDescription | MaskDescription) -> dict[str, Exported]:
     """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
-    ways: dict[str, Exported] = {}
+    runners: dict[str, Exported] = {}
     try:
-        ways[CPU_PROVIDER] = in_onnxruntime(open_cpu_session(str(path)), description)
+        runners[CPU_PROVIDER] = in_onnxruntime(open_cpu_session(str(path)), description)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
         if precision != BF16:
@@ -124,12 +124,12 @@ def _ways_to_run(version: Version, path: Path, precision: str,
                                 "Nothing was written.") from error
     if version.emulated is not None:
         emulated = open_cpu_session(version.emulated.SerializeToString())
-        ways[f"{CPU_PROVIDER}, each result rounded to {precision}"] = in_onnxruntime(emulated, description)
-    return ways
+        runners[f"{CPU_PROVIDER}, each result rounded to {precision}"] = in_onnxruntime(emulated, description)
+    return runners
 
 
 def _too_far(precision: str, checks: dict[str, Parity]) -> DepthcueError:
-    lines = [f"{way}:\n" + "\n".join(parity.lines()) for way, parity in checks.items()]
+    lines = [f"{runner}:\n" + "\n".join(parity.lines()) for runner, parity in checks.items()]
     other = {INT8: " Use --precision fp16, or calibrate on more pictures.",
              FP16: " Use --precision bf16 or fp32.", BF16: " Use --precision fp16 or fp32."}.get(precision, "")
     return DepthcueError(f"the graph in {precision} does not agree with torch.\n" + "\n".join(lines),

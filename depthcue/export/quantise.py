@@ -140,7 +140,7 @@ def last_products(model: onnx.ModelProto) -> set[int]:
 
 
 MOST = 127
-"""Of -128 … 127: symmetric ranges leave -128 unused."""
+"""Largest of -128 … 127: symmetric ranges leave -128 unused."""
 
 _ZERO = "depthcue_zero"
 

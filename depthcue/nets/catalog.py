@@ -157,15 +157,15 @@ def warn_of_other_target(description: MaskDescription, weights: str, target: str
         weights: spec of the mask net, which `description` is of.
         target: spec of the depth net.
     """
-    meant = description.target
-    if not meant or weights == GENERAL or meant == target:
+    trained_for = description.target
+    if not trained_for or weights == GENERAL or trained_for == target:
         return
-    if Path(meant).exists() and Path(target).exists() and Path(meant).samefile(target):
+    if Path(trained_for).exists() and Path(target).exists() and Path(trained_for).samefile(target):
         return
     remedy = (f"Leave --weights out: {target} has a mask net of its own." if target in SHIPPED else
               f"Train one for {target}: depthcue train --target {shlex.quote(target)} --data folder:PICTURES")
     log.warning("the mask net %s was trained for the depth net %s, not for %s: these masks say what %s looks at. %s",
-                weights, meant, target, meant, remedy)
+                weights, trained_for, target, trained_for, remedy)
 
 
 def mask_net_for(target: str | None) -> str:

@@ -89,15 +89,16 @@ _COPIES = {"memory_gb_s": "memory, read and written", "to_device_gb_s": "copy to
 
 def _title(results: Bench, part: NetSpeed) -> str:
     machine, flops = results.machine, part["flops_per_frame"]
-    place = machine.get("gpu") if results.device.startswith("cuda") else None
+    hardware = machine.get("gpu") if results.device.startswith("cuda") else None
     threads = results.threads
-    place = place or f"{machine['processor']}, {threads} thread{'' if threads == 1 else 's'}"
+    hardware = hardware or f"{machine['processor']}, {threads} thread{'' if threads == 1 else 's'}"
     work = ", ".join(f"{flops[form] / 1e9:.3g} GFLOP a frame {name}" for form, name in
                      (("as_given", "as given"), ("rewritten", "rewritten"))
                      if flops[form] is not None and (form == "as_given" or flops[form] != flops["as_given"]))
     name = {"mask": "Mask net", "depth": "Depth net"}[part["kind"]]
     file = "" if part["file"] is None else f" ({part['file']})"
-    return f"{name} {part['name']}{file} at {part['width']}x{part['height']} on {place}" + (f"; {work}" if work else "")
+    return f"{name} {part['name']}{file} at {part['width']}x{part['height']} on {hardware}" + (
+        f"; {work}" if work else "")
 
 
 def _frames(count: int) -> str:
@@ -202,16 +203,16 @@ def section(results: Bench, folder: Path) -> Section:
 
 def sentences(results: Bench) -> tuple[str, ...]:
     """What is fastest, at what share of the limit, what whole jobs come to, what was wrong and what did not run."""
-    said = [] if results.trained else ["The mask net is untrained: its speed is that of a trained one."]
+    sentences = [] if results.trained else ["The mask net is untrained: its speed is that of a trained one."]
     for part in results.measured:
-        said += _fastest(results, part)
-    said += _jobs(results)
+        sentences += _fastest(results, part)
+    sentences += _jobs(results)
     for part in results.measured:
         wrong = [entry["name"] for entry in part["contenders"] if not entry["agreement"]["right"]]
         if wrong:
-            said.append(f"Not ranked, since their answers are farther from the {KINDS[part['kind']]}'s than their "
-                        f"precision allows: {', '.join(wrong)}.")
-    return (*said, *_missing(results))
+            sentences.append(f"Not ranked, since their answers are farther from the {KINDS[part['kind']]}'s than their "
+                             f"precision allows: {', '.join(wrong)}.")
+    return (*sentences, *_missing(results))
 
 
 def _fastest(results: Bench, part: NetSpeed) -> list[str]:
@@ -220,11 +221,11 @@ def _fastest(results: Bench, part: NetSpeed) -> list[str]:
     entries = {entry["name"]: entry for entry in part["contenders"]}
     first = entries[part["ranking"][0]]
     name = part["name"] if part["file"] is None else f"{part['name']} ({part['file']})"
-    said = f"The {KINDS[part['kind']]} {name} is fastest with {_speed(first, part['reference'])}"
+    sentence = f"The {KINDS[part['kind']]} {name} is fastest with {_speed(first, part['reference'])}"
     plain = [name for name in part["ranking"] if entries[name]["precision"] == "fp32"]
     if first["precision"] != "fp32" and plain:
-        said += f"; in float32 with {_speed(entries[plain[0]], part['reference'])}"
-    return [f"{said}."]
+        sentence += f"; in float32 with {_speed(entries[plain[0]], part['reference'])}"
+    return [f"{sentence}."]
 
 
 def _speed(entry: dict[str, Any], reference: str) -> str:
@@ -240,12 +241,12 @@ def _speed(entry: dict[str, Any], reference: str) -> str:
 
 def _jobs(results: Bench) -> list[str]:
     jobs = results.end_to_end.jobs
-    said = []
+    sentences = []
     for source in dict.fromkeys(job["source"] for job in jobs):
         best = max((job for job in jobs if job["source"] == source), key=lambda job: float(job["frames_per_second"]))
-        said.append(f"Whole jobs on {_SOURCES[source]}: {best['frames_per_second']:.3g} frames a second with "
-                    f"{best['name']}, {best['share_of_runner']:.0%} of the bare runner.")
-    return said
+        sentences.append(f"Whole jobs on {_SOURCES[source]}: {best['frames_per_second']:.3g} frames a second with "
+                         f"{best['name']}, {best['share_of_runner']:.0%} of the bare runner.")
+    return sentences
 
 
 _SOURCES = {"video": "a video", "pictures": "a folder of pictures", "source": "the source given"}
@@ -256,19 +257,19 @@ def _missing(results: Bench) -> list[str]:
     for part in results.measured:
         for failure in part["failed"]:
             reasons.setdefault(_cut(failure["reason"]), []).append(f"{failure['name']} ({KINDS[part['kind']]})")
-    said = [f"Does not run here: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    sentences = [f"Does not run here: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
     if results.without_target:
-        said.append(f"The depth net was left out: {_cut(results.without_target)}.")
+        sentences.append(f"The depth net was left out: {_cut(results.without_target)}.")
     for part in results.measured:
         if part["left_out"]:
             batches = ", ".join(str(each["batch"]) for each in part["left_out"])
-            said.append(f"Batches of {batches} frames were left out for the {KINDS[part['kind']]}: they would have "
-                        "taken too long (--seconds gives more).")
-        said += [f"{entry['name']} ({KINDS[part['kind']]}) did not run batches of {each['batch']}: "
-                 f"{_cut(each['reason'])}."
-                 for entry in part["contenders"] for each in entry["left_out"]]
-    return said + [f"{each['name']} failed on {_SOURCES[each['source']]}: {_cut(each['reason'])}."
-                   for each in results.end_to_end.failed]
+            sentences.append(f"Batches of {batches} frames were left out for the {KINDS[part['kind']]}: they would "
+                             "have taken too long (--seconds gives more).")
+        sentences += [f"{entry['name']} ({KINDS[part['kind']]}) did not run batches of {each['batch']}: "
+                      f"{_cut(each['reason'])}."
+                      for entry in part["contenders"] for each in entry["left_out"]]
+    return sentences + [f"{each['name']} failed on {_SOURCES[each['source']]}: {_cut(each['reason'])}."
+                        for each in results.end_to_end.failed]
 
 
 def _cut(reason: str) -> str:

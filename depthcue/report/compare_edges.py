@@ -142,12 +142,12 @@ def trained_in_words(results: CompareEdges, summary: dict[str, Any]) -> tuple[st
                   f" The weights are those after step {kept}, where the error was lowest.")
     (edges,) = results.curves["sobel"]
     more = "train longer, or on more pictures like those it is for."
-    said = {Verdict.MORE: "The mask is clearly better than edges.",
-            Verdict.LESS: f"The mask is clearly worse than edges, and not to be trusted: {more}",
-            Verdict.NOT_CLEAR: f"The mask is not clearly better than edges: {more}",
-            Verdict.TOO_FEW: "Whether the mask is better than edges cannot be told: give more pictures."}
+    sentence_for = {Verdict.MORE: "The mask is clearly better than edges.",
+                    Verdict.LESS: f"The mask is clearly worse than edges, and not to be trusted: {more}",
+                    Verdict.NOT_CLEAR: f"The mask is not clearly better than edges: {more}",
+                    Verdict.TOO_FEW: "Whether the mask is better than edges cannot be told: give more pictures."}
     found = verdict(edges["to_target_minus_mask_ci95"], results.images)
-    return ended, in_words(results), said[found], *too_few(results.images)
+    return ended, in_words(results), sentence_for[found], *too_few(results.images)
 
 
 def _reference(results: CompareEdges) -> str:
@@ -177,7 +177,7 @@ def _apart(wanted: list[tuple[float, str]], costs: dict[str, float], gap: float)
 
 
 SHOWN_RIVALS = 2
-"""Of more ways to choose, examples show the first: what fits in one row of a page."""
+"""Most ways to choose that an example shows: what fits in one row of a page."""
 _CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 

@@ -64,16 +64,16 @@ def changes_in_words(results: CompareLosses) -> list[str]:
             if not found.clear:
                 other[found].append(_SAID[measure][_OPEN])
                 continue
-            said = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
+            text = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
             if _adds_one(change) and measure in PAPER.get(change.loss, ()):
-                said += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
-            clear.append(f"{said} ({_difference(change, measure)})")
-        told = [f"Trained with {change.loss} instead of {change.minus}: {'; '.join(clear)}."] if clear else []
+                text += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
+            clear.append(f"{text} ({_difference(change, measure)})")
+        parts = [f"Trained with {change.loss} instead of {change.minus}: {'; '.join(clear)}."] if clear else []
         between = "" if clear else f" between training with {change.loss} and with {change.minus}"
-        told += [f"{words}{between} in {', '.join(other[found])}." for found, words in
-                 ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
-                 if other[found]]
-        sentences.append(" ".join(told))
+        parts += [f"{words}{between} in {', '.join(other[found])}." for found, words in
+                  ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
+                  if other[found]]
+        sentences.append(" ".join(parts))
     return sentences
 
 

@@ -43,9 +43,9 @@ def draw_trade_off(results: Evaluation, paths: Sequence[Path], theme: Theme = LI
     panels: list[Curves] = []
     for reference in measured_against(results):
         against = "truth" if reference == TRUTH else "target"
-        curves = [_trade_off(entries, way, against, colour, position == 0)
+        curves = [_trade_off(entries, kind, against, colour, position == 0)
                   for position, entries in enumerate(_lines(results))
-                  for way, colour in zip(("soft", "binary"), theme.methods, strict=False)]
+                  for kind, colour in zip(("soft", "binary"), theme.methods, strict=False)]
         if reference == TRUTH and is_the_papers(results):
             curves.append(Curve("M′, the paper's", theme.methods[2], [1, *(row.sparseness for row in TABLE_1)],
                                 [ORIGINAL_RMSE, *(row.rmse_binary for row in TABLE_1)], marker="^", line=":", width=1))
@@ -64,10 +64,10 @@ def _lines(results: Evaluation) -> list[list[TableRow]]:
     return [[entry for entry in entries if entry.weights == net] for net in dict.fromkeys(sorted(nets))]
 
 
-def _trade_off(entries: Sequence[TableRow], way: str, against: str, colour: str, named: bool) -> Curve:
+def _trade_off(entries: Sequence[TableRow], kind: str, against: str, colour: str, named: bool) -> Curve:
     """One line of the trade-off, of M (`soft`) or M' (`binary`), with its setting beside each point."""
-    share, name, marker = {"soft": ("mean", "M, at its mean", "o"), "binary": ("sparseness", "M′", "s")}[way]
-    errors = [entry[way][against] for entry in entries]
+    share, name, marker = {"soft": ("mean", "M, at its mean", "o"), "binary": ("sparseness", "M′", "s")}[kind]
+    errors = [entry[kind][against] for entry in entries]
     return Curve(name if named else None, colour, [entry[share] for entry in entries],
                  [error["rmse"] for error in errors], [error["rmse_ci95"] for error in errors], band=0, marker=marker,
                  width=1.6, texts=[f"{entry.keep:.0%}" if entry.keep is not None else f"λ {setting_name(entry)}"
@@ -80,11 +80,11 @@ def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT
     error, _ = fields_for(reference)
     few = len(orders["insertion"]) <= FEW_CURVES
     panels: list[Curves] = []
-    for way, verb in (("insertion", "shown"), ("deletion", "hidden")):
+    for kind, verb in (("insertion", "shown"), ("deletion", "hidden")):
         curves = [Curve(label_of(method) + (f" (area {entry[f'{error}_area']:.3f})" if few else ""),
                         at=orders["shares"], values=entry[error], **method_style(position, theme))
-                  for position, (method, entry) in enumerate(orders[way].items())]
-        panels.append(Curves(way, f"share of pixels {verb}, the first of the order first",
+                  for position, (method, entry) in enumerate(orders[kind].items())]
+        panels.append(Curves(kind, f"share of pixels {verb}, the first of the order first",
                              "" if panels else f"RMSE to {reference} (m)", curves, percent=True, legend=few))
     return draw_panels(panels, paths, theme, (9.6, 3.7) if few else (11.4, 4.4), shared=True, legend=not few)
 
@@ -175,7 +175,7 @@ def table_1(results: Evaluation, reference: str) -> Table:
         rows.append(("original", "1", "1", error, error, ""))
     for entry in results.table:
         rows.append((_asked(results, entry), f"{entry.mean:.3f}", f"{entry.sparseness:.3f}",
-                     *(number(entry[way][against], "rmse") for way in ("soft", "binary", "hidden"))))
+                     *(number(entry[kind][against], "rmse") for kind in ("soft", "binary", "hidden"))))
     filled = "" if results.fill == "mean" else f"; hidden pixels show {results.fill}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results.threshold:g}, sparseness = its "
                  f"share of pixels; {results.images} images of {results.data.spec}{filled}",
@@ -223,7 +223,7 @@ def fills_table(results: Evaluation) -> Table:
     reference = measured_against(results)[-1]
     error, _ = fields_for(reference)
     columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
-    rows = tuple((fill, *(number(entry[way], error) for way in columns))
+    rows = tuple((fill, *(number(entry[kind], error) for kind in columns))
                  for fill, entry in results.fills.items())
     return Table(f"What hidden pixels show, at {setting_title(results.in_question)}; RMSE in metres against "
                  f"{reference} (95 %)", ("fill", *columns.values()), rows)
@@ -239,8 +239,8 @@ def under_fills_table(results: Evaluation) -> Table:
         others = [method for method in others if method in COMPARED]
     rows = []
     for fill, methods in curves.items():
-        for place, entry in enumerate(methods["mask"]):
-            differences = (number(methods[method][place], minus, "+.3f") for method in others)
+        for index, entry in enumerate(methods["mask"]):
+            differences = (number(methods[method][index], minus, "+.3f") for method in others)
             rows.append((fill, f"{entry.sparseness:.0%}", number(entry, error), *differences))
     return Table(f"Equally many pixels whatever hidden pixels show; RMSE in metres against {reference} (95 %)",
                  ("fill", "kept", "mask", *(f"{label_of(method)} − mask" for method in others)), tuple(rows))
@@ -269,8 +269,8 @@ def orders_table(results: Evaluation) -> Table:
     rows = []
     for method in results.orders["insertion"]:
         row = [label_of(method)]
-        for way in ("insertion", "deletion"):
-            entry = results.orders[way][method]
+        for kind in ("insertion", "deletion"):
+            entry = results.orders[kind][method]
             row += [f"{entry[f'{error}_area']:.3f}",
                     "" if method == "mask" else number(entry, f"{error}_area_minus_mask", "+.3f")]
         rows.append(tuple(row))
@@ -342,7 +342,7 @@ def in_words(results: Evaluation) -> tuple[str, ...]:
         return (*sentences, *too_few(results.images))
     sentences += [_trade_off_in_words(results), *_binary(results)]
     if results.orders:
-        sentences += [_order(results, way) for way in ("insertion", "deletion") if len(results.orders[way]) > 1]
+        sentences += [_order(results, kind) for kind in ("insertion", "deletion") if len(results.orders[kind]) > 1]
         # results of earlier versions left nothing out
         sentences += [f"Left out: {label_of(name)} ({reason})."
                       for name, reason in results.orders.get("left_out", {}).items()]
@@ -372,9 +372,9 @@ def _plots(results: Evaluation) -> list[Plot]:
 
 def _trade_off_in_words(results: Evaluation) -> str:
     """The error at the setting in question and at the one that keeps fewest, against that of whole pictures."""
-    asked = results.in_question
-    entries = [entry for entry in results.table if entry.weights == asked.weights]
-    chosen = [entry for entry in entries if setting_name(entry) == setting_name(asked)]
+    chosen_net = results.in_question
+    entries = [entry for entry in results.table if entry.weights == chosen_net.weights]
+    chosen = [entry for entry in entries if setting_name(entry) == setting_name(chosen_net)]
     sparsest = min(entries, key=lambda entry: float(entry.mean))
     parts = []
     for entry in chosen + [sparsest] * (sparsest not in chosen):
@@ -402,11 +402,11 @@ def _binary(results: Evaluation) -> list[str]:
     return [f"M′ does clearly {' and '.join(parts)}."] if parts else []
 
 
-def _order(results: Evaluation, way: str) -> str:
-    good = "less" if way == "insertion" else "more"
-    curves = results.orders[way]
+def _order(results: Evaluation, kind: str) -> str:
+    good = "less" if kind == "insertion" else "more"
+    curves = results.orders[kind]
     area = curves["mask"]["rmse_to_target_area"]
-    doing = "Showing" if way == "insertion" else "Hiding"
+    doing = "Showing" if kind == "insertion" else "Hiding"
     parts = []
     for method, entry in curves.items():
         if method == "mask":

@@ -69,9 +69,9 @@ class Curve:
     marker: str | None = "o"
     line: Any = "-"
     width: float = 1.4
-    """Of the line, and of the strokes of markers that are crosses."""
+    """Width of the line, and of the strokes of markers that are crosses."""
     size: float = 4.2
-    """Of the markers."""
+    """Size of the markers."""
     hollow: bool = False
     texts: Sequence[str] = ()
     """What stands beside each point."""
@@ -129,15 +129,15 @@ class Curves:
 def _draw_curve(axes: Axes, curve: Curve, theme: Theme) -> None:
     known = [(at, value, interval) for at, value, interval in zip(curve.at, curve.values, curve.intervals, strict=False)
              if interval]
-    places = [at for at, _, _ in known]
+    positions = [at for at, _, _ in known]
     lows, highs = ([ends[side] for _, _, ends in known] for side in (0, 1))
     if known and curve.band:
-        axes.fill_between(places, lows, highs, color=curve.colour, alpha=curve.band, linewidth=0)
+        axes.fill_between(positions, lows, highs, color=curve.colour, alpha=curve.band, linewidth=0)
     elif known:
         values = [value for _, value, _ in known]
         spread = [[value - low for value, low in zip(values, lows, strict=True)],
                   [high - value for value, high in zip(values, highs, strict=True)]]
-        axes.errorbar(places, values, yerr=spread, fmt="none", ecolor=curve.colour, elinewidth=0.8, capsize=2,
+        axes.errorbar(positions, values, yerr=spread, fmt="none", ecolor=curve.colour, elinewidth=0.8, capsize=2,
                       alpha=curve.alpha)
     crosses = curve.marker in ("x", "+")
     axes.plot(curve.at, curve.values, color=curve.colour, marker=curve.marker, linestyle=curve.line,
@@ -187,27 +187,27 @@ class Bars:
         thick = 0.76 / max(len(self.series), 1)
         for number, (label, bars) in enumerate(self.series):
             shift = (number - (len(self.series) - 1) / 2) * thick
-            places = [self.names.index(name) + shift for name, _, _ in bars]
+            positions = [self.names.index(name) + shift for name, _, _ in bars]
             colours = [method_colour(self.names.index(name) if self.own_colours else number, theme)
                        for name, _, _ in bars]
             values = [value for _, value, _ in bars]
             if self.points:
-                for place, value, colour in zip(places, values, colours, strict=True):
-                    axes.plot(*self._turned([place], [value]), color=colour, marker="o", markersize=7)
+                for position, value, colour in zip(positions, values, colours, strict=True):
+                    axes.plot(*self._turned([position], [value]), color=colour, marker="o", markersize=7)
             else:
-                (axes.bar if self.columns else axes.barh)(places, values, thick * 0.9, color=colours, alpha=0.85,
+                (axes.bar if self.columns else axes.barh)(positions, values, thick * 0.9, color=colours, alpha=0.85,
                                                           label=label)
-            for place, (_, _, interval), colour in zip(places, bars, colours, strict=True):
+            for position, (_, _, interval), colour in zip(positions, bars, colours, strict=True):
                 if interval:
-                    axes.plot(*self._turned([place, place], interval), color=colour if self.points else theme.ink,
+                    axes.plot(*self._turned([position, position], interval), color=colour if self.points else theme.ink,
                               linewidth=2 if self.points else 1.3, solid_capstyle="butt")
         for level in self.levels:
             (axes.axhline if self.columns else axes.axvline)(
                 level, color=theme.ink, linewidth=0.9, linestyle="-" if level == 0 else DASHED, zorder=1)
         self._finish(axes, theme)
 
-    def _turned(self, places: Sequence[float], values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
-        return (places, values) if self.columns else (values, places)
+    def _turned(self, positions: Sequence[float], values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+        return (positions, values) if self.columns else (values, positions)
 
     def _finish(self, axes: Axes, theme: Theme) -> None:
         style_axes(axes, theme)
@@ -268,7 +268,7 @@ class Matrix:
 
 
 def _readable(cell: tuple[float, ...], theme: Theme) -> str:
-    """Of the theme's two extremes the one that stands out from a cell."""
+    """The one of the theme's two extremes that stands out from a cell."""
     return max((theme.ink, theme.background), key=lambda colour: abs(_light(to_rgb(colour)) - _light(cell[:3])))
 
 

@@ -69,22 +69,22 @@ def draw_far(found: dict[str, Any], paths: Sequence[Path], theme: Theme = LIGHT)
                              ticks=(bounds, [f"{bound:.3g}" for bound in bounds]), legend=not panels))
     count = len(rows["bins"])
     panels.append(Curves("by row", "place in the picture, from top to bottom", "attention",
-                         _both([(place + 0.5) / count for place in range(count)], rows["bins"], theme), _AVERAGE,
+                         _both([(position + 0.5) / count for position in range(count)], rows["bins"], theme), _AVERAGE,
                          percent=True, legend=not panels))
     return draw_panels(panels, paths, theme, (4.0 * len(panels) + 0.6, 3.7))
 
 
-def _both(places: Sequence[float], bins: Sequence[dict[str, Any]], theme: Theme) -> list[Curve]:
-    return [_curve(places, [entry[name] for entry in bins], colour, name, name == "edges")
+def _both(positions: Sequence[float], bins: Sequence[dict[str, Any]], theme: Theme) -> list[Curve]:
+    return [_curve(positions, [entry[name] for entry in bins], colour, name, name == "edges")
             for name, colour in zip(("mask", "edges"), theme.methods, strict=False)]
 
 
-def _curve(places: Sequence[float], entries: Entries, colour: str, label: str, dashed: bool = False) -> Curve:
+def _curve(positions: Sequence[float], entries: Entries, colour: str, label: str, dashed: bool = False) -> Curve:
     """A line with its interval shaded, over the bins that have one; of too few images only where no bin has enough."""
     least = min(ENOUGH, max((entry["images"] for entry in entries if entry is not None), default=0))
-    there = [(place, entry) for place, entry in zip(places, entries, strict=True)
+    there = [(position, entry) for position, entry in zip(positions, entries, strict=True)
              if entry is not None and entry["images"] >= least]
-    return Curve(label, colour, [place for place, _ in there], [entry["value"] for _, entry in there],
+    return Curve(label, colour, [position for position, _ in there], [entry["value"] for _, entry in there],
                  [entry["ci95"] for _, entry in there], band=0.10 if dashed else 0.16,
                  width=1.3 if dashed else 1.7, line=DASHED if dashed else "-")
 
@@ -103,9 +103,9 @@ def in_words(results: MaskFindings) -> tuple[str, ...]:
     sentences: list[str] = []
     for entry in results.data:
         for name, found in entry["findings"].items():
-            said = [f"Nothing is said about {_TOPICS[name]}: {found['left_out']}."] if "left_out" in found \
+            on_one = [f"Nothing is said about {_TOPICS[name]}: {found['left_out']}."] if "left_out" in found \
                 else _SENTENCES[name](found)
-            sentences += [f"{entry['spec']}: {sentence}" for sentence in said]
+            sentences += [f"{entry['spec']}: {sentence}" for sentence in on_one]
     return tuple(sentences)
 
 

@@ -42,10 +42,10 @@ def ways_table(results: Optimization) -> Table:
     whole = {"rmse": f"{results.target['rmse']:.3f}" if "rmse" in results.target else "", "rmse_to_target": "0.000"}
     rows = [("nothing hidden", f"{before['objective']:.3f}", f"{before['difference']:.3f}", "1.000", "", "",
              *(whole[error] for error in errors), "")]
-    for way, entry in results.ways.items():
-        rows.append((LABELS[way], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
+    for method, entry in results.ways.items():
+        rows.append((LABELS[method], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
-                     *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[way].median)))
+                     *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[method].median)))
     return Table(f"Lambda {results.lam:g}, {results.images} images of {results.data.spec}; RMSE in "
                  f"metres {' and '.join(against)}; roughness 1 is noise",
                  ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
@@ -54,26 +54,26 @@ def ways_table(results: Optimization) -> Table:
 
 def sentences(results: Optimization) -> tuple[str, ...]:
     """How the searched masks differ from the mask net's, where the intervals are clear of no difference."""
-    ways, said = results.ways, []
+    ways, sentences = results.ways, []
     if LEARNED not in ways:
         return ()
     direct, learned = ways[DIRECT], ways[LEARNED]
     interval = direct[f"objective_minus_{LEARNED}_ci95"]
     found = verdict(interval, results.images)
     if found.clear:
-        said.append(f"Searched for each picture, masks reach {'a lower' if found is Verdict.LESS else 'a higher'} "
-                    f"objective than the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} "
-                    f"(difference {span(interval, '+.2f')}).")
+        sentences.append(f"Searched for each picture, masks reach {'a lower' if found is Verdict.LESS else 'a higher'} "
+                         f"objective than the mask net's: {direct['objective']:.2f} against {learned['objective']:.2f} "
+                         f"(difference {span(interval, '+.2f')}).")
     if verdict(direct[f"roughness_minus_{LEARNED}_ci95"], results.images).clear:
         smoothed = smoothing(results)
         they = f"With {smoothed} they" if smoothed else "They"
-        said.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
-                    f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
+        sentences.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
+                         f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
     costs = results.cost_ms
     if costs[DIRECT].quartiles[0] > costs[LEARNED].quartiles[1]:
-        said.append(f"A search takes {duration(costs[DIRECT].median)} a picture, the mask net "
-                    f"{duration(costs[LEARNED].median)}.")
-    return (*said, *too_few(results.images))
+        sentences.append(f"A search takes {duration(costs[DIRECT].median)} a picture, the mask net "
+                         f"{duration(costs[LEARNED].median)}.")
+    return (*sentences, *too_few(results.images))
 
 
 def _rougher(roughness: float, other: float) -> str:
@@ -95,8 +95,8 @@ def smoothing(results: Optimization) -> str:
 def _example(example: Row, results: Optimization) -> Example:
     columns = [Column("the whole picture", example.picture, example.whole[0])]
     captions = CAPTIONS | ({DIRECT: "Eq. (3), smoothed"} if smoothing(results) else {})
-    columns += [Column(captions[way], mask, seen)
-                for way, mask, seen in zip(results.ways, example.masks, example.seen, strict=True)]
+    columns += [Column(captions[method], mask, seen)
+                for method, mask, seen in zip(results.ways, example.masks, example.seen, strict=True)]
     return Example(example.name, tuple(columns))
 
 

@@ -131,7 +131,7 @@ def write_page(paths: Sequence[Path], out: Path, title: str = TITLE, pictures: b
     parts = _read_parts(paths)
     documents = [part.results for part in parts]
     if not mixed and (apart := different_data(documents)) is not None:
-        first, other = (f"{paths[place]} ({in_short(documents[place])})" for place in apart)
+        first, other = (f"{paths[index]} ({in_short(documents[index])})" for index in apart)
         raise DepthcueError(f"{first} and {other} were measured by depthcue {documents[apart[0]].command} on "
                             "different data: side by side they would be taken for one comparison",
                             "Make a page of each, or give --mixed for one that says that they are none.")
@@ -192,9 +192,9 @@ def headline(results: Result) -> list[tuple[str, str]]:
         what, whole = f"from the {point.sparseness:.0%} of the pixels that the mask keeps", results.target
         truth, target = point.get("rmse"), point["rmse_to_target"]
     elif isinstance(results, Evaluation):
-        asked = results.in_question
+        wanted = results.in_question
         row = next(row for row in results.table
-                   if row.weights == asked.weights and setting_name(row) == setting_name(asked))
+                   if row.weights == wanted.weights and setting_name(row) == setting_name(wanted))
         what, whole = f"through soft masks with a mean of {row.mean:.0%}", results.original
         truth, target = row.soft["truth"]["rmse"] if results.ground_truth else None, row.soft["target"]["rmse"]
     else:

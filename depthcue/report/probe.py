@@ -115,8 +115,8 @@ def _caption(entry: ExperimentEntry) -> str:
     if any(curve["points"] for curve in entry["curves"]):
         shown.append("shaded: 95% intervals over scenes")
     if any(len([point for point in curve["points"] if "truth" in point]) > 1 for curve in entry["curves"]):
-        told = entry["x"] == TOLD_AXIS
-        shown.append("dashed black: " + ("what the turned cue tells, followed fully" if told else "the truth"))
+        follows = entry["x"] == TOLD_AXIS
+        shown.append("dashed black: " + ("what the turned cue tells, followed fully" if follows else "the truth"))
     if entry["bars"]:
         shown.append("lines: 95% intervals over scenes")
     return f"{entry['question']} ({'; '.join(shown)})"

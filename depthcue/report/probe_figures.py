@@ -11,10 +11,10 @@ from depthcue.report.verdicts import HasNumbers, Verdict, apart, sorted_out, ver
 from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
 TOLD_AXIS = "ratio of distances to which the cue is turned"
-"""Of curves whose dashed line is what the turned cue tells."""
+"""Axis of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
                       "set colours of classes": 0.192}
-"""Of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019)."""
+"""Errors of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019)."""
 _MOST_NAMED = 4
 
 
@@ -28,9 +28,9 @@ def judged(value: HasNumbers, reference: float = 0.0) -> Verdict:
     return verdict(value["ci95"], value["n"], reference)
 
 
-def digits(number: float, places: int = 2) -> str:
+def digits(number: float, decimals: int = 2) -> str:
     """A number in words; no negative zeros."""
-    return f"{round(number, places) + 0.0:.{places}f}"
+    return f"{round(number, decimals) + 0.0:.{decimals}f}"
 
 
 def bounds(value: HasNumbers) -> str:
@@ -124,8 +124,10 @@ def shown_on(stage: dict[str, Any]) -> str | None:
 
 
 def seen_and_believed(results: Probe) -> list[tuple[str, CueWeight, dict[str, Any]]]:
-    """Of every cue with a weight, and a mask that was looked at: its name, its weight, and how many times as densely as
-    evenly the mask lies on its pixels; the stage is in the name where there are several."""
+    """Cues with a weight and with a mask that was looked at: name, weight, how many times as densely as evenly it lies.
+
+    The stage is in the name where there are several.
+    """
     found = []
     for entry in results.experiments:
         lifts = {attention["condition"]: attention["mask_lift"] for attention in entry["attention"]}

@@ -52,7 +52,7 @@ def provenance(results: Result) -> tuple[Fact, ...]:
         ("versions", ", ".join([f"depthcue {results.revision or 'unknown'}",
                                 *(f"{part} {machine[part]}" for part in ("torch", "python") if part in machine)])),
     )
-    return tuple((label, said) for label, said in facts if said)
+    return tuple((label, text) for label, text in facts if text)
 
 
 def in_short(results: Result) -> str:
@@ -77,30 +77,30 @@ def comparability(documents: Sequence[Result]) -> tuple[str, ...]:
     They may where data, images and depth net are the same: then all that differs is the mask net, or an option. They
     may not where any of the three differs or is not stated. Sections are counted from 1, in the order given.
     """
-    return tuple(_compared(command, places, [documents[place] for place in places])
-                 for command, places in _of_one_command(documents))
+    return tuple(_compared(command, indices, [documents[index] for index in indices])
+                 for command, indices in _of_one_command(documents))
 
 
 def different_data(documents: Sequence[Result]) -> tuple[int, int] | None:
     """The places of the first two documents of one command that state different data or images; None without any."""
-    for _, places in _of_one_command(documents):
-        for place in places[1:]:
-            first, other = documents[places[0]], documents[place]
+    for _, indices in _of_one_command(documents):
+        for index in indices[1:]:
+            first, other = documents[indices[0]], documents[index]
             if any(stated(first) and stated(other) and stated(first) != stated(other) for stated in (_data, _images)):
-                return places[0], place
+                return indices[0], index
     return None
 
 
 def _of_one_command(documents: Sequence[Result]) -> list[tuple[str, list[int]]]:
     """Every command of which there are several documents, and their places."""
-    places: dict[str, list[int]] = {}
-    for place, results in enumerate(documents):
-        places.setdefault(results.command, []).append(place)
-    return [(command, here) for command, here in places.items() if len(here) > 1]
+    indices: dict[str, list[int]] = {}
+    for index, results in enumerate(documents):
+        indices.setdefault(results.command, []).append(index)
+    return [(command, here) for command, here in indices.items() if len(here) > 1]
 
 
-def _compared(command: str, places: Sequence[int], documents: Sequence[Result]) -> str:
-    numbers = [str(place + 1) for place in places]
+def _compared(command: str, indices: Sequence[int], documents: Sequence[Result]) -> str:
+    numbers = [str(index + 1) for index in indices]
     sections = f"Sections {', '.join(numbers[:-1])} and {numbers[-1]} (depthcue {command})"
     ground = {
         "data": [_data(results) for results in documents],
@@ -172,7 +172,7 @@ class PublishedRow:
 
 
 ORIGINAL_RMSE = 0.555
-"""Of the depth net on whole pictures."""
+"""RMSE of the depth net on whole pictures."""
 
 TABLE_1 = (
     PublishedRow(1, 0.605, 0.568, 0.920), PublishedRow(2, 0.668, 0.617, 0.746), PublishedRow(3, 0.699, 0.668, 0.589),

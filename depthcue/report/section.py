@@ -128,7 +128,7 @@ class Picture:
     on_page: bool = True
     """Whether a page shows it; not where it shows the same in another way."""
     poster: str | None = None
-    """Of a film: the picture that stands for it until it plays, relative to the folder of the results."""
+    """The picture of a film that stands for it until it plays, relative to the folder of the results."""
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,13 @@ class Table:
 
     @property
     def words(self) -> tuple[bool, ...]:
-        """Of each column whether it holds words, which are read from the left, and not numbers."""
+        """Whether each column holds words, which are read from the left, and not numbers."""
         return word_columns(self.columns, self.rows)
 
 
 def word_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[bool, ...]:
-    """Of each column whether it holds words: the first one does, and any in which no cell begins with a number."""
-    return tuple(place == 0 or not any(_NUMBER.match(row[place]) for row in rows) for place in range(len(columns)))
+    """Whether each column holds words: the first one does, and any in which no cell begins with a number."""
+    return tuple(column == 0 or not any(_NUMBER.match(row[column]) for row in rows) for column in range(len(columns)))
 
 
 MANY = 3
@@ -115,10 +115,10 @@ def soft_table(results: CompareEdges) -> Table:
     threshold = results.soft[0].binary["threshold"]
     title = f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}"
     if len(others) > MANY:
-        ways = {**{method: label_of(method) for method in results.curves}, "binary": f"mask > {threshold:g}"}
+        methods = {**{method: label_of(method) for method in results.curves}, "binary": f"mask > {threshold:g}"}
         return Table(title, (f"soft map, by {setting_column(results.soft)} (mean)", *(
             f"{setting_name(entry)} ({entry.mask['mean']:.0%})" for entry in results.soft)), tuple(
-            (label, *(f"{entry[method][error]:.3f}" for entry in results.soft)) for method, label in ways.items()))
+            (label, *(f"{entry[method][error]:.3f}" for entry in results.soft)) for method, label in methods.items()))
     columns = (setting_column(results.soft), "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
                *(f"soft {label_of(other)}" for other in others))
     rows = tuple(
@@ -140,16 +140,17 @@ def in_words(results: CompareEdges, share: float = 0.2) -> str:
         if method != "mask":
             verdicts[method] = verdict(entries[position][f"{difference}_ci95"], results.images)
             errors[method] = f"{entries[position][error]:.2f} m"
-    said = {Verdict.MORE: "", Verdict.LESS: " (less than with the mask)", Verdict.NOT_CLEAR: " (no clear difference)",
-            Verdict.TOO_FEW: " (too few images to tell)"}
-    parts = [f"{errors[method]} with {label_of(method)}{said[found]}" for method, found in verdicts.items()]
+    remark = {Verdict.MORE: "", Verdict.LESS: " (less than with the mask)", Verdict.NOT_CLEAR: " (no clear difference)",
+              Verdict.TOO_FEW: " (too few images to tell)"}
+    parts = [f"{errors[method]} with {label_of(method)}{remark[found]}" for method, found in verdicts.items()]
     whole = f"; from the whole picture it is {results.target['rmse']:.2f} m" if reference == TRUTH else ""
     against = "" if reference == TRUTH else ", measured against what it sees in the whole picture"
     others = f", {' and '.join(parts)}" if parts else ""
     if len(parts) > MANY:
         words = {Verdict.MORE: "more with", Verdict.LESS: "less with", Verdict.NOT_CLEAR: "no clear difference with",
                  Verdict.TOO_FEW: "too few images to tell with"}
-        others = "; ".join(["", *(f"{words[found]} " + ", ".join(f"{label_of(way)} ({errors[way]})" for way in ways)
-                                  for found, ways in sorted_out(verdicts.items()).items() if ways)])
+        others = "; ".join(["", *(
+            f"{words[found]} " + ", ".join(f"{label_of(method)} ({errors[method]})" for method in methods)
+            for found, methods in sorted_out(verdicts.items()).items() if methods)])
     return (f"With {mask.sparseness:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
             f"chooses them{others}{whole}{against}.")

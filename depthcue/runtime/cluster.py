@@ -52,7 +52,7 @@ class ClusterOptions:
     """Which machines."""
 
     address: str = LOCAL
-    """Of a Ray cluster, `HOST:PORT`; or `local`."""
+    """Address of a Ray cluster, `HOST:PORT`; or `local`."""
     workers: int | None = None
     """None: one for each GPU, or for every four cores."""
 
@@ -122,27 +122,27 @@ class _Run:
 
     def mask(self, items: Sequence[Item], raise_interruption: Callable[[], None]) -> None:
         """Mask all of them; those of workers that died again and again one by one."""
-        def look_up() -> None:
+        def poll() -> None:
             raise_interruption()
             self._journal.write_now_and_then()
 
         pictures = sum(item.kind == "image" for item in items)
         largest = PICTURES_PER_TASK.get(self._slots.device, PICTURES_PER_TASK["cpu"])
         each = min(largest, -(-pictures // (TASKS_PER_WORKER * self._slots.workers)))
-        self._pass_through(portions(items, max(each, 1)), look_up, tries=TRIES)
+        self._pass_through(portions(items, max(each, 1)), poll, tries=TRIES)
         if not self._open:
             return
         again = [item for text in self._open.values() for item in from_text(text)]
         log.warning("workers died: %d input%s tried again, one by one", len(again), "s are" if again[1:] else " is")
-        self._pass_through(portions(again, 1), look_up, tries=TRIES_ALONE, alone=True)
+        self._pass_through(portions(again, 1), poll, tries=TRIES_ALONE, alone=True)
         for text in self._open.values():
             (item,) = from_text(text)
             self._give_up(item)
 
-    def _pass_through(self, tasks: Iterable[Sequence[Item]], look_up: Callable[[], None], **how: Any) -> None:
+    def _pass_through(self, tasks: Iterable[Sequence[Item]], poll: Callable[[], None], **how: Any) -> None:
         """Afterwards, what the workers did not survive is in `_open`."""
         self._open = {number: to_text(items) for number, items in enumerate(tasks)}
-        for number, report in cluster_ray.stream(list(self._open.items()), self._order, self._slots, look_up, **how):
+        for number, report in cluster_ray.stream(list(self._open.items()), self._order, self._slots, poll, **how):
             # a worker that dies after its report has left may give another one
             if self._open.pop(number, None) is not None:
                 self._take(json.loads(report))

@@ -22,10 +22,10 @@ from depthcue.text import without_password, without_secrets
 LOCAL = "local"
 CPU_SLOT = 4
 """Cores that make a slot for a worker where there is no GPU; as many as a run on one machine uses well."""
-LOOK_UP_S = 0.2
+POLL_S = 0.2
 """How long the driver waits at most before it looks at the world."""
 TASKS_AT_ONCE = 2
-"""Of a worker: while one is decoding its first pictures or writing its last, the other keeps the device busy."""
+"""Tasks of a worker: while one decodes its first pictures or writes its last, the other keeps the device busy."""
 
 _NAMES_BYTES = 256 * 2**20
 """Shared memory of a cluster on this machine: only names pass through it."""
@@ -37,13 +37,13 @@ class Slots:
 
     workers: int
     cores: int
-    """Of each."""
+    """CPU cores of each worker."""
     device: str
     """cuda, or what the CPU slots were asked to use."""
 
     @property
     def gpus(self) -> int:
-        """Of each."""
+        """GPUs of each worker."""
         return int(self.device == "cuda")
 
 
@@ -165,13 +165,13 @@ def share_out(nodes: Sequence[tuple[int, int]], device: str, workers: int | None
     return Slots(workers or sum(count // slot for count in cores), slot, "cpu" if device == "auto" else device)
 
 
-def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up: Callable[[], None],
+def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, poll: Callable[[], None],
            *, tries: int, alone: bool = False, worker: type = MaskWorker) -> Iterator[tuple[int, str]]:
     """The workers' reports on tasks, as they come, in no order.
 
     Args:
         tasks: number and items of each, as `MaskWorker` takes them.
-        look_up: called several times a second; what it raises ends the iteration.
+        poll: called several times a second; what it raises ends the iteration.
         tries: how often a task is begun whose worker dies; after that it is left out.
         alone: a worker has one task at a time, so that it takes no other with it when it dies.
         worker: made with the order, called with tasks.
@@ -197,13 +197,13 @@ def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, look_up
         warnings.simplefilter("ignore", DeprecationWarning)
         reports = dataset.map(worker, fn_constructor_args=(order,), compute=pool, num_cpus=slots.cores,
                               num_gpus=slots.gpus, max_restarts=-1, max_task_retries=tries - 1)
-    for table in _looking_up(reports.iter_batches(batch_size=None, batch_format="pyarrow"), look_up):
+    for table in _polling(reports.iter_batches(batch_size=None, batch_format="pyarrow"), poll):
         for row in table.to_pylist():
             yield row["number"], row["report"]
 
 
-def _looking_up(iterable: Iterable[Any], look_up: Callable[[], None]) -> Iterator[Any]:
-    """The same elements; between them, and while the next is waited for, `look_up` is called."""
+def _polling(iterable: Iterable[Any], poll: Callable[[], None]) -> Iterator[Any]:
+    """The same elements; between them, and while the next is waited for, `poll` is called."""
     waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=1)
     left = threading.Event()
     end = object()
@@ -222,9 +222,9 @@ def _looking_up(iterable: Iterable[Any], look_up: Callable[[], None]) -> Iterato
     threading.Thread(target=pass_on, name="depthcue-reports", daemon=True).start()
     try:
         while True:
-            look_up()
+            poll()
             try:
-                element, error = waiting.get(timeout=LOOK_UP_S)
+                element, error = waiting.get(timeout=POLL_S)
             except queue.Empty:
                 continue
             if error is not None:

@@ -82,7 +82,7 @@ class Store:
         """
         from pyarrow.fs import FileType
 
-        with self._told("read"):
+        with self._failures_named("read"):
             info = self._system.get_file_info(self._root)
         if info.type == FileType.NotFound:
             raise DepthcueError(f"{self.label} does not exist", "Check the address.")
@@ -100,7 +100,7 @@ class Store:
         """
         from pyarrow.fs import FileSelector, FileType
 
-        with self._told("read"):
+        with self._failures_named("read"):
             below = self._system.get_file_info(FileSelector(self._root, recursive=True))
         found = (StoredFile(info.path.removeprefix(self._root).lstrip("/"), info.size, info.mtime_ns or 0)
                  for info in below if info.type == FileType.File)
@@ -113,7 +113,7 @@ class Store:
             DepthcueError: it is not there or cannot be reached.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
-        with self._told("read", key), self.open(key) as stored, to.open("wb") as file:
+        with self._failures_named("read", key), self.open(key) as stored, to.open("wb") as file:
             shutil.copyfileobj(stored, file, _CHUNK)
 
     def put(self, file: Path, key: str) -> None:
@@ -124,7 +124,7 @@ class Store:
         """
         if self._system.type_name in _OBJECT_STORES and file.stat().st_size <= _SMALL:
             content = file.read_bytes()  # before the upload begins: from here on it fails as a whole or not at all
-            with self._told("written", key), self._system.open_output_stream(self._full(key)) as stored:
+            with self._failures_named("written", key), self._system.open_output_stream(self._full(key)) as stored:
                 stored.write(content)
             return
         with self.writing(key) as stored, file.open("rb") as chunks:
@@ -149,13 +149,14 @@ class Store:
             DepthcueError: the store cannot be written.
         """
         if self.local is not None:
-            with self._told("written", key), atomic_path(self.local / key) as local, local.open("wb") as written:
+            with (self._failures_named("written", key), atomic_path(self.local / key) as local,
+                  local.open("wb") as written):
                 yield written
             return
         path = self._full(key)
         folder = path.rpartition("/")[0]
         partial = f"{folder}/{partial_name()}"
-        with self._told("written", key):
+        with self._failures_named("written", key):
             if self._system.type_name not in _OBJECT_STORES:  # those have no folders
                 self._system.create_dir(folder, recursive=True)
             try:
@@ -171,19 +172,19 @@ class Store:
         """Whether each of these files or folders exists."""
         from pyarrow.fs import FileType
 
-        with self._told("read"):
+        with self._failures_named("read"):
             return all(info.type != FileType.NotFound
                        for info in self._system.get_file_info([self._full(key) for key in keys]))
 
     def sizes(self, keys: Sequence[str]) -> list[int | None]:
-        """Of files, and of folders the sum of the files in them, in bytes; None for what is not there.
+        """Sizes in bytes: of a folder the sum of the files in it; None for what is not there.
 
         Raises:
             DepthcueError: the store cannot be read.
         """
         from pyarrow.fs import FileSelector, FileType
 
-        with self._told("read"):
+        with self._failures_named("read"):
             return [None if info.type == FileType.NotFound else info.size if info.type == FileType.File else
                     sum(each.size for each in self._system.get_file_info(FileSelector(info.path))
                         if each.type == FileType.File and not each.base_name.startswith("."))
@@ -195,7 +196,7 @@ class Store:
         Raises:
             DepthcueError: the store cannot be written.
         """
-        with self._told("written", key):
+        with self._failures_named("written", key):
             try:
                 self._system.delete_file(self._full(key))
             except FileNotFoundError:
@@ -207,7 +208,7 @@ class Store:
         Raises:
             DepthcueError: the store cannot be written.
         """
-        with self._told("written", key):
+        with self._failures_named("written", key):
             try:
                 self._system.delete_dir(self._full(key))
             except FileNotFoundError:
@@ -217,7 +218,7 @@ class Store:
         """The names of the files in a folder of the store, in order; none where there is no such folder."""
         from pyarrow.fs import FileSelector, FileType
 
-        with self._told("read", folder):
+        with self._failures_named("read", folder):
             infos = self._system.get_file_info(FileSelector(self._full(folder), allow_not_found=True))
         return sorted(info.base_name for info in infos if info.type == FileType.File)
 
@@ -225,7 +226,7 @@ class Store:
         return f"{self._root.rstrip('/')}/{key}"
 
     @contextmanager
-    def _told(self, verb: str, key: str = "") -> Iterator[None]:
+    def _failures_named(self, verb: str, key: str = "") -> Iterator[None]:
         """Raise what the libraries raise as what a user can put right, naming the file."""
         what = self.path(key) if key else self.label
         try:
@@ -285,7 +286,7 @@ class Item:
     key: str = ""
     """Where in the store."""
     stamp: dict[str, int] | None = None
-    """Of a stored file, `StoredFile.stamp`; what lies on a disk is looked at by the worker."""
+    """Stamp of a stored file, `StoredFile.stamp`; what lies on a disk is looked at by the worker."""
     earlier: dict[str, Any] | None = None
     """Its entry in an earlier run's summary."""
 

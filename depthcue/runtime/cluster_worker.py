@@ -67,7 +67,7 @@ class Order:
     here: str
     """The driver's working folder, to which paths are relative."""
     cores: int
-    """Of a worker."""
+    """CPU cores of a worker."""
     sign: str
     """What stands in the file SIGN in `out`, by which a worker sees that it is the same folder as the driver's."""
     earlier: dict[str, Any] | None = None
@@ -348,15 +348,15 @@ class Journal:
         self._write_part()
         kept = self._not_come_to() if self._resumed and status != "done" else []
         self._counts.update(inputs=len(kept), resumed=len(kept))
-        told = document("mask", status=status, options=self._options, **self._facts,
-                        totals=totals(self._counts, len(self._skipped), time.perf_counter() - self._started),
-                        skipped=self._skipped)
+        document_fields = document("mask", status=status, options=self._options, **self._facts,
+                                   totals=totals(self._counts, len(self._skipped), time.perf_counter() - self._started),
+                                   skipped=self._skipped)
         with self._store.writing(SUMMARY) as file:
-            write_summary(file, told, self._told(kept))
+            write_summary(file, document_fields, self._document_lines(kept))
         with self._store.writing(TABLE) as file:
-            write_table(file, self._told(kept))
+            write_table(file, self._document_lines(kept))
         self._store.delete_folder(PARTS)
-        self._document = {**told, "inputs": self._shown}
+        self._document = {**document_fields, "inputs": self._shown}
 
     def document(self) -> dict[str, Any]:
         """What summary.json says, once it is finished; of the inputs the first and those that failed alone."""
@@ -374,7 +374,7 @@ class Journal:
         self._next += 1
         self._lines, self._nbytes = [], 0
 
-    def _told(self, kept: Iterable[str] = ()) -> Iterator[bytes]:
+    def _document_lines(self, kept: Iterable[str] = ()) -> Iterator[bytes]:
         """This run's entries, from its parts; then those `kept` of an earlier run."""
         for name in self._parts:
             with self._store.open(name) as file:
@@ -385,7 +385,7 @@ class Journal:
         options, earlier = read_earlier(self._store)
         if options != self._options:
             return []
-        for line in self._told():
+        for line in self._document_lines():
             earlier.pop(json.loads(line)["path"], None)
         return list(earlier.values())
 
@@ -402,9 +402,9 @@ def read_earlier(store: Store) -> tuple[dict[str, Any] | None, dict[str, str]]:
         try:
             with store.open(key) as file:
                 text = file.read().decode()
-            told, lines = read_summary(text) if key == SUMMARY else _read_part(text)
-            if told != options:
-                options, entries = told, {}
+            document_fields, lines = read_summary(text) if key == SUMMARY else _read_part(text)
+            if document_fields != options:
+                options, entries = document_fields, {}
             entries.update(lines)
         except FileNotFoundError:
             continue

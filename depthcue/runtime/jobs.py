@@ -109,7 +109,7 @@ class Ticket:
     started: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
     """Its results cannot be written: the rest of it need not be read."""
-    on_its_way: bool = False
+    in_transit: bool = False
     """A live job's last frame has not come to its writer yet."""
 
 
@@ -182,11 +182,11 @@ class Queue:
 
 
 @contextmanager
-def interruptible(asked: Callable[[], None] | None = None) -> Iterator[Callable[[], None]]:
+def interruptible(on_signal: Callable[[], None] | None = None) -> Iterator[Callable[[], None]]:
     """Hold signals back inside the context; the function it gives raises what has come in.
 
     Args:
-        asked: for work without an end of its own: called at the first signal, in place of raising it.
+        on_signal: for work without an end of its own: called at the first signal, in place of raising it.
 
     Ctrl-C is raised as KeyboardInterrupt (exit status 130), SIGTERM as SystemExit(143). A second signal is raised at
     once, wherever the program is. Outside the main thread, which alone gets signals, nothing is changed.
@@ -197,11 +197,11 @@ def interruptible(asked: Callable[[], None] | None = None) -> Iterator[Callable[
         received.append(number)
         if len(received) > 1:
             _raise(number)
-        if asked is not None:
-            asked()
+        if on_signal is not None:
+            on_signal()
 
     def check() -> None:
-        if received and asked is None:
+        if received and on_signal is None:
             _raise(received[0])
 
     if threading.current_thread() is not threading.main_thread():

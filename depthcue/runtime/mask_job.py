@@ -81,7 +81,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
                 log.error("%s", outcome.error if path in str(outcome.error) else f"{path}: {outcome.error}")
             summary.add(entry_of(outcome, out))
 
-        def look_up(frames: int) -> None:
+        def poll(frames: int) -> None:
             raise_interruption()
             progress.advance(frames + inputs.tell(progress))
             summary.save_now_and_then()
@@ -95,7 +95,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
                 progress.start("masking", _total_frames(todo))
             else:
                 progress.start("masking", None)
-            masking.run(todo, done, look_up)
+            masking.run(todo, done, poll)
     return summary.document()
 
 
@@ -108,7 +108,7 @@ class _Listed:
         self._count = len(first)
         self._pictures_alone = all(each.kind == "image" for each in first)
         self._counted = False
-        self.kept, self._told = 0, 0
+        self.kept, self._reported = 0, 0
         """How many needed no masking; and of those, how many the progress knows of."""
         for each in first:
             self._listed.put(each)
@@ -132,7 +132,7 @@ class _Listed:
         if self._counted and self._pictures_alone:
             self._counted = False
             progress.start("masking", self._count)
-        since, self._told = self.kept - self._told, self.kept
+        since, self._reported = self.kept - self._reported, self.kept
         return since
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class MaskOptions:
     """Let torch compile the net."""
     resume: bool = False
     encoder: str = SOFTWARE.name
-    """Of videos: a name of `frames.encoders`, or auto."""
+    """Encoder of videos: a name of `frames.encoders`, or auto."""
     decoder: str = "cpu"
     """cpu or gpu."""
     duration_s: float | None = None
@@ -147,7 +147,7 @@ class Plan:
     streams: int
     """Batches inferred at the same time."""
     threads: int | None
-    """Of one operation; None leaves it to the backend."""
+    """Threads of one operation; None leaves it to the backend."""
     readers: int
     video_readers: int
     writers: int
@@ -335,12 +335,12 @@ class Masking:
                     reading or LiveOptions(), self._recording)
 
     def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
-            look_up: Callable[[int], None] = lambda frames: None) -> None:
+            poll: Callable[[int], None] = lambda frames: None) -> None:
         """Run jobs to their end, as `Pipeline.run`; several threads may do so at the same time."""
         plan = self._plan
         Pipeline(self._infer, batch_size=plan.batch_size, streams=plan.streams, readers=plan.readers,
                  video_readers=plan.video_readers, writers=plan.writers, renderers=plan.renderers,
-                 fill=plan.fill).run(jobs, done, look_up)
+                 fill=plan.fill).run(jobs, done, poll)
 
 
 def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from depthcue.runtime.jobs import (
     Ticket,
 )
 
-LOOK_UP_S = 0.2
+POLL_S = 0.2
 """How long the calling thread waits at most before it lets the caller look at the world."""
 PATIENCE = 8
 """How many batches of pictures pass before a picture of a rare size goes in a batch of its own."""
@@ -117,21 +117,21 @@ class Pipeline:
         self._streams = streams
         self._batches = Queue(self._lock)
         # dispatched and not passed on yet, in order
-        self._under_way: deque[Batch] = deque()
+        self._dispatched: deque[Batch] = deque()
 
     def run(self, jobs: Iterable[Job], done: Callable[[Outcome], None],
-            look_up: Callable[[int], None] = lambda frames: None) -> None:
+            poll: Callable[[int], None] = lambda frames: None) -> None:
         """Run all jobs to their end.
 
         Args:
             jobs: drawn as they are needed, by threads of the pipeline, one at a time. Live ones are drawn all at once,
                 and are not to be mixed with others.
             done: called in the calling thread with each job's outcome, as jobs end.
-            look_up: called in the calling thread after each batch, and several times a second while it waits, with the
+            poll: called in the calling thread after each batch, and several times a second while it waits, with the
                 number of frames inferred since the last call; what it raises stops the pipeline.
 
         Raises:
-            Exception: what `infer`, `done`, `look_up` or `jobs` raise, and a bug in a job. Then every sink that was
+            Exception: what `infer`, `done`, `poll` or `jobs` raise, and a bug in a job. Then every sink that was
                 open has been discarded; jobs that had ended were passed to `done`.
         """
         self._jobs = iter(jobs)
@@ -152,7 +152,7 @@ class Pipeline:
         try:
             for thread in threads:
                 thread.start()
-            self._conduct(done, look_up)
+            self._conduct(done, poll)
         except Stopped:
             pass  # the thread that stopped it has left the reason
         except BaseException as error:
@@ -162,7 +162,7 @@ class Pipeline:
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
-        self._tell(done)
+        self._report_ended(done)
         if self._failure is not None:
             raise self._failure
 
@@ -238,11 +238,11 @@ class Pipeline:
         waiting = iter(frames)
         while True:
             with self._lock:
-                self._wait(self._arrived, lambda: not ticket.on_its_way)
+                self._wait(self._arrived, lambda: not ticket.in_transit)
             frame = next(waiting, None)
             if frame is None:
                 return
-            ticket.on_its_way = True
+            ticket.in_transit = True
             yield frame
 
     def _take_memory(self, ticket: Ticket, nbytes: int) -> None:
@@ -270,28 +270,28 @@ class Pipeline:
 
     # --- inferring: the calling thread gathers and passes on, streams compute
 
-    def _conduct(self, done: Callable[[Outcome], None], look_up: Callable[[int], None]) -> None:
-        while self._step(look_up):
-            self._tell(done)
+    def _conduct(self, done: Callable[[Outcome], None], poll: Callable[[int], None]) -> None:
+        while self._step(poll):
+            self._report_ended(done)
         for queue in (self._batches, self._renderings, *self._results):
             self._leave(queue)
         while self._outcomes.producers:
             with self._lock:
-                self._wait(self._news, lambda: not self._outcomes.producers, LOOK_UP_S)
-            look_up(0)
-            self._tell(done)
+                self._wait(self._news, lambda: not self._outcomes.producers, POLL_S)
+            poll(0)
+            self._report_ended(done)
 
-    def _step(self, look_up: Callable[[int], None]) -> bool:
+    def _step(self, poll: Callable[[int], None]) -> bool:
         """Do the one thing that is to be done now, or wait a while; False when there is nothing left."""
         with self._lock:
             if not self._something_to_do():
-                self._wait(self._news, self._something_to_do, LOOK_UP_S)
-            batch = self._under_way.popleft() if self._has_inferred() else None
+                self._wait(self._news, self._something_to_do, POLL_S)
+            batch = self._dispatched.popleft() if self._has_inferred() else None
             arrival = self._frames.take() if batch is None and self._can_take() else None
             finished = self._is_finished()
         if batch is not None:
             self._pass_on(batch)
-            look_up(batch.frames)
+            poll(batch.frames)
         elif arrival is not None:
             self._gather(*arrival)
         elif self._is_idle():
@@ -299,7 +299,7 @@ class Pipeline:
         elif self._is_last():
             self._dispatch(next(key for key in self._gathering if key[0] is PICTURES))
         else:
-            look_up(0)
+            poll(0)
             return not finished
         return True
 
@@ -307,15 +307,15 @@ class Pipeline:
         return self._has_inferred() or self._can_take() or self._is_idle() or self._is_last() or self._is_finished()
 
     def _has_inferred(self) -> bool:
-        return bool(self._under_way) and self._under_way[0].outputs is not None
+        return bool(self._dispatched) and self._dispatched[0].outputs is not None
 
     def _can_take(self) -> bool:
         """A frame is there, and room for one batch more than streams compute, so that no stream waits for its next."""
-        return bool(self._frames.items) and len(self._under_way) <= self._streams
+        return bool(self._frames.items) and len(self._dispatched) <= self._streams
 
     def _is_idle(self) -> bool:
         """A stream has nothing to do though live frames wait for their batch to fill."""
-        return (not self._frames.items and len(self._under_way) < self._streams
+        return (not self._frames.items and len(self._dispatched) < self._streams
                 and any(lane is LIVE for lane, _ in self._gathering))
 
     def _is_last(self) -> bool:
@@ -324,7 +324,7 @@ class Pipeline:
                 and any(lane is PICTURES for lane, _ in self._gathering))
 
     def _is_finished(self) -> bool:
-        return not (self._frames.producers or self._frames.items or self._gathering or self._under_way)
+        return not (self._frames.producers or self._frames.items or self._gathering or self._dispatched)
 
     def _gather(self, ticket: Ticket, item: Arrival) -> None:
         """Let a frame, or a job's end, join its batch, and pictures in their turn."""
@@ -357,7 +357,7 @@ class Pipeline:
         if not isinstance(item, Prepared):
             # behind the job's last frame, wherever that is
             behind = [self._gathering[key] for key in own] or [
-                batch.waiting for batch in self._under_way if any(owner is ticket for owner, _ in batch.waiting)]
+                batch.waiting for batch in self._dispatched if any(owner is ticket for owner, _ in batch.waiting)]
             if behind:
                 behind[-1].append((ticket, item))
             else:
@@ -386,7 +386,7 @@ class Pipeline:
         batch = Batch(self._gathering.pop(key))
         with self._lock:
             self._gathered_bytes -= _nbytes(batch.waiting)
-            self._under_way.append(batch)
+            self._dispatched.append(batch)
             self._batches.put(batch)
 
     def _infer_all(self, queue: Queue) -> None:
@@ -418,7 +418,7 @@ class Pipeline:
         if self._renderers and isinstance(result.item, Prepared):
             self._put(self._renderings, result)
 
-    def _tell(self, done: Callable[[Outcome], None]) -> None:
+    def _report_ended(self, done: Callable[[Outcome], None]) -> None:
         while self._outcomes.items:
             done(self._outcomes.items.popleft())
 
@@ -472,8 +472,8 @@ class Pipeline:
             self._ahead -= 1
             self._renderings.filled.notify()
         result.taken = True
-        if result.ticket.on_its_way:
-            result.ticket.on_its_way = False
+        if result.ticket.in_transit:
+            result.ticket.in_transit = False
             self._arrived.notify_all()
 
     def _write(self, result: Inferred, frame: Prepared, sinks: dict[Ticket, JobSink]) -> None:

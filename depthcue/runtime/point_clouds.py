@@ -24,7 +24,7 @@ FIELD_OF_VIEW_DEG = 60.0
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1"),
                   ("kept", "u1")])
 RECORDED_POINTS = 20_000
-"""Of a frame in a recording, so that one of minutes can be opened."""
+"""Most points of a frame in a recording, so that one of minutes can be opened."""
 
 
 def check_field_of_view(degrees: float) -> float:

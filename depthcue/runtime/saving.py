@@ -170,9 +170,9 @@ class Saver:
         self.change_sum = 0.0
         """Mean squared difference of the two depths, summed over frames."""
         self.sizes: list[int | None] = []
-        """Of the outputs, in bytes; once finished."""
+        """Size of the outputs in bytes; once finished."""
         self.latencies = Latencies()
-        """Of a live source, from each frame's arrival until its results were written."""
+        """Delays of a live source, from each frame's arrival until its results were written."""
         self.stream: FrameSource | None = None
         """The open source, whose frame rate a video takes."""
 

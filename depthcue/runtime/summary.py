@@ -27,11 +27,11 @@ from depthcue.text import shown, without_password, without_secrets
 SUMMARY = "summary.json"
 TABLE = "summary.csv"
 TABLE_COLUMNS = ("path", "kind", "frames", "share_kept", "mean_mask", "depth_change", "seconds", "error")
-"""Of an entry, those of its numbers that a spreadsheet takes; see `finished_entry`."""
+"""Numbers of an entry that a spreadsheet takes; see `finished_entry`."""
 SAVE_INTERVAL_S = 5.0
 TABLE_ROWS = 20
 HASHED_BYTES = 2**16
-"""Of a file's beginning and of its end, by which it is known beside its size and time."""
+"""Bytes of a file's beginning and of its end, by which it is known beside its size and time."""
 
 _ENTRIES = '"inputs": ['
 _BETWEEN = re.compile(r"[\s,]*")
@@ -142,29 +142,29 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """The whole document."""
         with self._lock:
-            told, lines = self._told()
-            return {**told, "inputs": [json.loads(line) for line in lines]}
+            fields, lines = self._document_parts()
+            return {**fields, "inputs": [json.loads(line) for line in lines]}
 
-    def _told(self) -> tuple[dict[str, Any], Iterator[bytes]]:
+    def _document_parts(self) -> tuple[dict[str, Any], Iterator[bytes]]:
         """The document but for its entries, and those, a line each; with the lock held while they are iterated."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
         kept = [] if self._status == "done" else list(self._earlier.values())
         counts = self._counts + Counter(inputs=len(kept), resumed=len(kept))
-        told = {**self._document, "status": self._status, "totals": totals(counts, len(self._skipped), seconds),
-                "skipped": list(self._skipped)}
+        fields = {**self._document, "status": self._status, "totals": totals(counts, len(self._skipped), seconds),
+                  "skipped": list(self._skipped)}
         self._lines.seek(0)
-        return told, chain((line.rstrip(b"\n") for line in self._lines), (line.encode() for line in kept))
+        return fields, chain((line.rstrip(b"\n") for line in self._lines), (line.encode() for line in kept))
 
     def _save(self) -> None:
         start = time.perf_counter()
         with self._lock, atomic_path(self._out / SUMMARY) as partial, partial.open("wb") as file:
-            write_summary(file, *self._told())
+            write_summary(file, *self._document_parts())
         self._saved_at = time.perf_counter()
         self._save_cost_s = self._saved_at - start
 
     def _save_table(self) -> None:
         with self._lock, atomic_path(self._out / TABLE) as partial, partial.open("wb") as file:
-            write_table(file, self._told()[1])
+            write_table(file, self._document_parts()[1])
 
     def _read_finished(self, options: dict[str, Any]) -> dict[str, str]:
         path = self._out / SUMMARY
@@ -189,9 +189,9 @@ def totals(counts: Counter[str], skipped: int, seconds: float) -> dict[str, Any]
             "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
 
 
-def write_summary(file: IO[bytes], told: dict[str, Any], lines: Iterable[bytes]) -> None:
+def write_summary(file: IO[bytes], fields: dict[str, Any], lines: Iterable[bytes]) -> None:
     """Write a summary's document whose `inputs` are lines of JSON, one each, without holding them all."""
-    opening = json_text(told, indent=2).removesuffix("\n}")
+    opening = json_text(fields, indent=2).removesuffix("\n}")
     file.write(f"{opening},\n  {_ENTRIES}".encode())
     before = b"\n    "
     for line in lines:
@@ -220,14 +220,14 @@ def read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
         ValueError, RecursionError: it is no summary.
     """
     head, found, rest = text.partition(_ENTRIES)
-    told = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.SummaryDocument)
+    fields = documents.checked_text(f"{head}{_ENTRIES}]}}" if found else text, documents.SummaryDocument)
     entries: dict[str, str] = {}
     decoder, position = documents.decoder(), 0
     while True:
         between = _BETWEEN.match(rest, position)
         position = between.end() if between is not None else position
         if rest.startswith("]", position):
-            return told["options"], entries
+            return fields["options"], entries
         entry, position = decoder.raw_decode(rest, position)
         keep_entry(entry, entries)
 

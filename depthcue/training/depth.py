@@ -158,7 +158,7 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor) -> 
     return resize(teacher.to_depth_m(seen).float(), (predicted_m.shape[-2], predicted_m.shape[-1]))
 
 
-def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
+def depth_recipe(net: str, **given: Any) -> dict[str, Any]:
     """The optimisation of a depth net with what is not said filled in (see `options.recipe`).
 
     Our own nets learn most from l1: from nothing, the logarithm in the paper's losses and their love of flat maps hold
@@ -166,7 +166,7 @@ def depth_recipe(net: str, **asked: Any) -> dict[str, Any]:
     """
     loss = "l1" if net == "laina-resnet50" else "depth+grad+normal"
     published = {"epochs": 20, "learning_rate": 1e-4, "schedule": "step", "average": 0.0, "loss": loss}
-    return recipe(published, {"loss": "l1"}, net, **asked)
+    return recipe(published, {"loss": "l1"}, net, **given)
 
 
 def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float, teacher: DepthNet | None) -> DepthNet:

@@ -332,17 +332,17 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
     return hull
 
 
-def mask_recipe(net: str, **asked: Any) -> dict[str, Any]:
+def mask_recipe(net: str, **given: Any) -> dict[str, Any]:
     """The optimisation of a mask net with what is not said filled in (see `options.recipe`).
 
     Raises:
         DepthcueError: more than one of minutes, steps and epochs is given.
     """
     found = recipe({"epochs": 10, "learning_rate": 1e-4, "schedule": "constant", "average": 0.0, "sharpen": 0.0},
-                   {"sharpen": 0.6}, net, **asked)
-    if asked.get("minutes") is None:
+                   {"sharpen": 0.6}, net, **given)
+    if given.get("minutes") is None:
         return found
-    if asked["steps"] is not None or asked["epochs"] is not None:
+    if given["steps"] is not None or given["epochs"] is not None:
         raise DepthcueError("--minutes was given with --steps or --epochs", "Give one of the three.")
     return found | {"steps": None, "epochs": None}
 

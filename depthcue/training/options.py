@@ -132,18 +132,18 @@ def check_loss(loss: str) -> None:
         raise DepthcueError(f"there is no loss {loss!r}", f"Use {', '.join(LOSSES)}.")
 
 
-def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **asked: Any) -> dict[str, Any]:
+def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **given: Any) -> dict[str, Any]:
     """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
 
     Raises:
         DepthcueError: both steps and epochs are given.
     """
-    if asked["steps"] is not None and asked["epochs"] is not None:
+    if given["steps"] is not None and given["epochs"] is not None:
         raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
     usual = COMPACT_RECIPE | compact if net in OURS else dict(published)
-    if asked["steps"] is not None or asked["epochs"] is not None:
+    if given["steps"] is not None or given["epochs"] is not None:
         usual |= {"steps": None, "epochs": None}
-    return usual | {name: value for name, value in asked.items() if value is not None}
+    return usual | {name: value for name, value in given.items() if value is not None}
 
 
 def _frame_size(spec: str, size: Size) -> Size | None:

@@ -19,7 +19,7 @@ from depthcue.errors import DepthcueError
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster, cluster_ray
 from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
-from depthcue.runtime.cluster_ray import Slots, _looking_up, joined, share_out
+from depthcue.runtime.cluster_ray import Slots, _polling, joined, share_out
 
 
 @pytest.mark.parametrize(("nodes", "device", "workers", "slots"), [
@@ -53,10 +53,10 @@ def test_waiting_looks_up_and_can_be_interrupted():
         yield 2
 
     looked = []
-    elements = _looking_up(slow(), lambda: looked.append(None))
+    elements = _polling(slow(), lambda: looked.append(None))
     assert next(elements) == 1
     before = len(looked)
-    threading.Timer(3 * cluster_ray.LOOK_UP_S, go.set).start()
+    threading.Timer(3 * cluster_ray.POLL_S, go.set).start()
     assert list(elements) == [2] and len(looked) >= before + 3
 
     def interrupt():
@@ -64,7 +64,7 @@ def test_waiting_looks_up_and_can_be_interrupted():
 
     go.clear()
     with pytest.raises(KeyboardInterrupt):
-        list(_looking_up(slow(), interrupt))
+        list(_polling(slow(), interrupt))
     go.set()
 
 
@@ -74,12 +74,12 @@ def test_what_the_stream_raises_is_raised():
         raise RuntimeError("lost")
 
     with pytest.raises(RuntimeError, match="lost"):
-        list(_looking_up(broken(), lambda: None))
+        list(_polling(broken(), lambda: None))
 
 
 def test_a_reader_that_is_left_does_not_hold_its_thread():
     before = threading.active_count()
-    elements = _looking_up(iter(range(1000)), lambda: None)
+    elements = _polling(iter(range(1000)), lambda: None)
     assert next(elements) == 0
     elements.close()
     deadline = time.monotonic() + 10

@@ -118,7 +118,7 @@ def test_an_interruption_keeps_what_is_finished_and_discards_the_rest(reason):
             raise reason
 
     with pytest.raises(type(reason)):
-        run(jobs, look_up=look_up)
+        run(jobs, poll=look_up)
     assert jobs[0].ended == ["finished"] and jobs[1].ended == ["discarded"] and jobs[1].closed
 
 
@@ -129,7 +129,7 @@ def test_it_looks_up_while_a_slow_reader_keeps_it_waiting():
             yield from super().prepared()
 
     calls = []
-    run([Slow("slow", 1)], look_up=calls.append)
+    run([Slow("slow", 1)], poll=calls.append)
     assert calls.count(0) >= 2
 
 
