@@ -56,11 +56,10 @@ from depthcue.nets.lite import LiteMaskNet, straight_through, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Named, Progress, Silent
-from depthcue.training.depth import DepthTraining, train_depth
+from depthcue.training.depth import FILL_CHANCES, DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
-from depthcue.training.surrogate import FILL_CHANCES
 from depthcue.training.validation import (
     FEWEST,
     PATIENCE,

@@ -178,7 +178,7 @@ def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and exports that are compared on one small picture."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("depthcue.runtime.compiled_cache.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
+    monkeypatch.setattr("depthcue.runtime.opening.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
     return tmp_path
 
 
