@@ -40,7 +40,7 @@ GUIDES = {
 """Every guide and what it is about, in the order of reading."""
 
 TopicArgument = Annotated[str | None, typer.Argument(
-    metavar="[TOPIC]", help=f"One of {', '.join(GUIDES)}. Without it the topics are listed.", show_default=False)]
+    metavar="[TOPIC]", show_default=False, help=f"One of {', '.join(GUIDES)}. Without it the topics are listed.")]
 
 
 def guide(topic: TopicArgument = None) -> None:
@@ -93,17 +93,17 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-ResultsArgument = Annotated[list[Path], typer.Argument(metavar="RESULTS", help="results.json files that depthcue "
-                                                       "wrote, or the folders they are in; shown in this order.")]
-TitleOption = Annotated[str | None, typer.Option("--title", metavar="TEXT", rich_help_panel=OUTPUT,
-                                                 help="Title of the page.")]
-PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", rich_help_panel=OUTPUT,
-                                              help="Whether to show pictures and films; results kept without theirs "
-                                              "need --no-pictures.")]
+ResultsArgument = Annotated[list[Path], typer.Argument(
+    metavar="RESULTS", help="results.json files that depthcue wrote, or the folders they are in; shown in this order.")]
+TitleOption = Annotated[str | None, typer.Option(
+    "--title", metavar="TEXT", rich_help_panel=OUTPUT, help="Title of the page.")]
+PicturesOption = Annotated[bool, typer.Option(
+    "--pictures/--no-pictures", rich_help_panel=OUTPUT, help="Whether to show pictures and films; results kept without "
+    "theirs need --no-pictures.")]
 
-MixedOption = Annotated[bool, typer.Option("--mixed", rich_help_panel=INPUT, help="Take results of one command that "
-                                           "were measured on different data too; the page says that they are no "
-                                           "comparison.")]
+MixedOption = Annotated[bool, typer.Option(
+    "--mixed", rich_help_panel=INPUT, help="Take results of one command that were measured on different data too; the "
+    "page says that they are no comparison.")]
 
 
 def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,

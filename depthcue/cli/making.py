@@ -64,25 +64,22 @@ class EngineLibrary(StrEnum):
     tensorrt_rtx = "tensorrt-rtx"
 
 
-EngineBatchOption = Annotated[
-    str | None, typer.Option("--batch", "-b", metavar="LEAST,BEST,MOST", rich_help_panel=SPEED,
-                             help="Engine: frames per batch that it takes, and is fastest at; one number for up to "
-                             "that many. Default: 1,8,32.")]
-EngineSizeOption = Annotated[
-    str | None, typer.Option("--size", metavar="WxH,...", rich_help_panel=SPEED, help="Engine: the one size of "
-                             "pictures that it takes; or three, the least, the best and the most. Default: any shape "
-                             "up to four to one, fastest at the net's working size.")]
-WorkspaceOption = Annotated[
-    int | None, typer.Option("--workspace", min=1, metavar="MIB", rich_help_panel=ADVANCED,
-                             help="Engine: most memory for intermediate results, in MiB. Default: no limit.")]
-LibraryOption = Annotated[
-    EngineLibrary, typer.Option("--library", rich_help_panel=ADVANCED, help="Engine: what builds it. tensorrt builds "
-                                "on the GPU, for that GPU; tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: "
-                                "the first with a GPU here, the second without one.")]
-CapabilityOption = Annotated[
-    list[str] | None, typer.Option("--compute-capability", metavar="X.Y,...", rich_help_panel=ADVANCED,
-                                   help=f"Engine of tensorrt-rtx: the GPUs that it is for, as 8.9. {LISTED} Default: "
-                                   "all from 8.0 on.")]
+EngineBatchOption = Annotated[str | None, typer.Option(
+    "--batch", "-b", metavar="LEAST,BEST,MOST", rich_help_panel=SPEED, help="Engine: frames per batch that it takes, "
+    "and is fastest at; one number for up to that many. Default: 1,8,32.")]
+EngineSizeOption = Annotated[str | None, typer.Option(
+    "--size", metavar="WxH,...", rich_help_panel=SPEED, help="Engine: the one size of pictures that it takes; or "
+    "three, the least, the best and the most. Default: any shape up to four to one, fastest at the net's working "
+    "size.")]
+WorkspaceOption = Annotated[int | None, typer.Option(
+    "--workspace", min=1, metavar="MIB", rich_help_panel=ADVANCED, help="Engine: most memory for intermediate results, "
+    "in MiB. Default: no limit.")]
+LibraryOption = Annotated[EngineLibrary, typer.Option(
+    "--library", rich_help_panel=ADVANCED, help="Engine: what builds it. tensorrt builds on the GPU, for that GPU; "
+    "tensorrt-rtx anywhere, for RTX GPUs from Ampere on. auto: the first with a GPU here, the second without one.")]
+CapabilityOption = Annotated[list[str] | None, typer.Option(
+    "--compute-capability", metavar="X.Y,...", rich_help_panel=ADVANCED, help="Engine of tensorrt-rtx: the GPUs that "
+    f"it is for, as 8.9. {LISTED} Default: all from 8.0 on.")]
 
 
 def engine_options(batch: str | None, size: str | None, workspace: int | None, library: EngineLibrary,
@@ -127,26 +124,22 @@ def _sizes(text: str) -> tuple[tuple[int, int], ...]:
     return sizes
 
 
-ExportWeightsOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net to export: "
-                             "compact-indoor, compact-road, a .safetensors file, a released checkpoint, or NAME:PATH; "
-                             "for an engine also an exported .onnx.")]
-ExportTargetOption = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL, help="Depth net to export: "
-                             "compact-indoor, compact-road, a .safetensors file, a released checkpoint, NAME:PATH, "
-                             "hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION or hub:REPO:ENTRY; for an engine also "
-                             "an exported .onnx.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", rich_help_panel=OUTPUT,
-                                              help="What to write: an ONNX graph, or an engine of TensorRT for NVIDIA "
-                                              "GPUs.")]
-GraphPrecisionOption = Annotated[
-    Precision, typer.Option("--precision", rich_help_panel=OUTPUT, help="What the graph computes in: fp16 and bf16 "
-                            "keep fp32 where range asks for it; int8 is calibrated on --data. Inputs and outputs are "
-                            "the same in each.")]
-CompareDataOption = Annotated[
-    str | None, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help="Pictures on which the file "
-                             "must agree with torch, and for int8 (at least 12) others to calibrate on, as "
-                             "folder:PATH. Default: rendered rooms and roads.")]
+ExportWeightsOption = Annotated[str | None, typer.Option(
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net to export: compact-indoor, compact-road, a "
+    ".safetensors file, a released checkpoint, or NAME:PATH; for an engine also an exported .onnx.")]
+ExportTargetOption = Annotated[str | None, typer.Option(
+    "--target", "-t", metavar="NET", rich_help_panel=MODEL, help="Depth net to export: compact-indoor, compact-road, a "
+    ".safetensors file, a released checkpoint, NAME:PATH, hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION or "
+    "hub:REPO:ENTRY; for an engine also an exported .onnx.")]
+FormatOption = Annotated[Format, typer.Option(
+    "--format", "-f", rich_help_panel=OUTPUT, help="What to write: an ONNX graph, or an engine of TensorRT for NVIDIA "
+    "GPUs.")]
+GraphPrecisionOption = Annotated[Precision, typer.Option(
+    "--precision", rich_help_panel=OUTPUT, help="What the graph computes in: fp16 and bf16 keep fp32 where range asks "
+    "for it; int8 is calibrated on --data. Inputs and outputs are the same in each.")]
+CompareDataOption = Annotated[str | None, typer.Option(
+    "--data", "-d", metavar="DATA", rich_help_panel=INPUT, help="Pictures on which the file must agree with torch, and "
+    "for int8 (at least 12) others to calibrate on, as folder:PATH. Default: rendered rooms and roads.")]
 
 
 def export(out: OutFileOption, weights: ExportWeightsOption = None, target: ExportTargetOption = None,
@@ -188,15 +181,15 @@ def _print_agreement(out: Path, card: dict[str, Any]) -> None:
                 f"{parity['frames']} frames", ["difference", "measured", "allowed"], rows)
 
 
-KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="indoor or road.", show_default=False)]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, metavar="N", rich_help_panel=OUTPUT,
-                                          help="Number of frames, one world each.")]
-TruthOption = Annotated[bool, typer.Option("--truth", rich_help_panel=OUTPUT, help="Also write NUMBER_truth.npz, "
-                                           "all that is known of the scene: depth, normals, objects, materials, edges "
-                                           "by cause, horizon, vanishing point.")]
-PictureSizeOption = Annotated[str | None, typer.Option("--size", metavar="WxH", rich_help_panel=OUTPUT, help="Width "
-                                                       "and height of the pictures in pixels. Default: 320x240 of "
-                                                       "rooms, 640x192 of roads.")]
+KindArgument = Annotated[str, typer.Argument(metavar="KIND", show_default=False, help="indoor or road.")]
+CountOption = Annotated[int, typer.Option(
+    "--count", "-n", min=1, metavar="N", rich_help_panel=OUTPUT, help="Number of frames, one world each.")]
+TruthOption = Annotated[bool, typer.Option(
+    "--truth", rich_help_panel=OUTPUT, help="Also write NUMBER_truth.npz, all that is known of the scene: depth, "
+    "normals, objects, materials, edges by cause, horizon, vanishing point.")]
+PictureSizeOption = Annotated[str | None, typer.Option(
+    "--size", metavar="WxH", rich_help_panel=OUTPUT, help="Width and height of the pictures in pixels. Default: "
+    "320x240 of rooms, 640x192 of roads.")]
 
 
 def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: PictureSizeOption = None,
@@ -221,19 +214,17 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Pict
         say(f"{count} frames of {made['width']}x{made['height']} in {out / kind}, listed in {out / made['list']}")
 
 
-CheckpointArgument = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="A state dict of Hu et al., with or without an extension, or a "
-                        "folder of monodepth2 with encoder.pth and depth.pth; NAME:PATH where the keys do not tell "
-                        "the architecture.")]
-LicenceOption = Annotated[
-    str | None, typer.Option("--licence", metavar="TEXT", rich_help_panel=OUTPUT, help="Licence of the weights. "
-                             "Default: unknown.")]
-ExplainedOption = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL, help="Of a mask net: the depth "
-                             "net it was trained for. Default: hu-resnet50, as the authors'.")]
-TrainedLambdaOption = Annotated[
-    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=MODEL, help="Of a mask net: the lambda it was "
-                               "trained for. Default: 5, as the authors'.")]
+CheckpointArgument = Annotated[str, typer.Argument(
+    metavar="CHECKPOINT", help="A state dict of Hu et al., with or without an extension, or a folder of monodepth2 "
+    "with encoder.pth and depth.pth; NAME:PATH where the keys do not tell the architecture.")]
+LicenceOption = Annotated[str | None, typer.Option(
+    "--licence", metavar="TEXT", rich_help_panel=OUTPUT, help="Licence of the weights. Default: unknown.")]
+ExplainedOption = Annotated[str | None, typer.Option(
+    "--target", "-t", metavar="NET", rich_help_panel=MODEL, help="Of a mask net: the depth net it was trained for. "
+    "Default: hu-resnet50, as the authors'.")]
+TrainedLambdaOption = Annotated[float | None, typer.Option(
+    "--lambda", metavar="X", rich_help_panel=MODEL, help="Of a mask net: the lambda it was trained for. Default: 5, as "
+    "the authors'.")]
 
 
 def convert(checkpoint: CheckpointArgument, out: OutFileOption, name: NameOption = None, licence: LicenceOption = None,
@@ -255,14 +246,14 @@ def convert(checkpoint: CheckpointArgument, out: OutFileOption, name: NameOption
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder of depthcue train, a .safetensors file "
                                             "with its card, or a shipped net.", show_default=False)]
-RepositoryOption = Annotated[str | None, typer.Option("--name", metavar="OWNER/NAME", help="What the repository will "
-                                                      "be called on the hub.", show_default=False)]
-PublishedLicenceOption = Annotated[
-    str | None, typer.Option("--licence", metavar="L", help="Licence of the weights: mit, apache-2.0, cc-by-4.0, …, or "
-                             "in your words. Default: as the card says.", show_default=False)]
-ExamplesOption = Annotated[list[Path] | None, typer.Option("--picture", metavar="FILE", help="Example to mask, yours "
-                                                           "to publish. Can be given several times. Default: rendered "
-                                                           "rooms or roads.", show_default=False)]
+RepositoryOption = Annotated[str | None, typer.Option(
+    "--name", metavar="OWNER/NAME", show_default=False, help="What the repository will be called on the hub.")]
+PublishedLicenceOption = Annotated[str | None, typer.Option(
+    "--licence", metavar="L", show_default=False, help="Licence of the weights: mit, apache-2.0, cc-by-4.0, …, or in "
+    "your words. Default: as the card says.")]
+ExamplesOption = Annotated[list[Path] | None, typer.Option(
+    "--picture", metavar="FILE", show_default=False, help="Example to mask, yours to publish. Can be given several "
+    "times. Default: rendered rooms or roads.")]
 
 
 def publish(run: RunArgument, out: OutDirOption, name: RepositoryOption = None, licence: PublishedLicenceOption = None,

@@ -45,33 +45,29 @@ from depthcue.cli.options import (
     parse_size,
 )
 
-LambdasOption = Annotated[
-    list[float] | None, typer.Option("--lambda", metavar="X,...", rich_help_panel=MEASURING,
-                                     help=f"Lambdas that mask nets are set to, in place of shares. {LISTED} Default: 1 "
-                                     "to 6 where the mask net takes lambda as an input; a net trained for one lambda, "
-                                     "that one.")]
-AtOption = Annotated[
-    float | None, typer.Option("--at", metavar="X", rich_help_panel=MEASURING, help="The one row of the table that is "
-                               "looked at more closely (thresholds, fills, insertion and deletion, sanity), by its "
-                               "share or lambda, such as 0.2; the nearest row counts. Default: the first mask net's "
-                               "own share or lambda.")]
-TruthOption = Annotated[
-    bool, typer.Option("--truth", rich_help_panel=MEASURING, help="Stop where the data has no measured depth, in "
-                       "place of comparing with what the net sees in the whole picture alone.")]
-FillOption = Annotated[
-    str, typer.Option("--fill", metavar="F", rich_help_panel=MEASURING, help="What hidden pixels show: mean (colour, "
-                      "as in the paper), black, own-mean (the picture's own mean colour), colour (one drawn for each "
-                      "picture), blur or noise.")]
-OnlyTableOption = Annotated[
-    bool, typer.Option("--only-table", rich_help_panel=MEASURING, help="The table alone: no thresholds, no other "
-                       "fills, no insertion and deletion, nothing of the mask's character; about a tenth of the "
-                       "time.")]
-SanityOption = Annotated[
-    bool, typer.Option("--sanity", rich_help_panel=MEASURING, help="Randomise the depth net layer by layer: are the "
-                       "mask's pixels worth less to it, and do masks found by Eq. (3) change? Takes minutes.")]
-SanityStepsOption = Annotated[
-    int, typer.Option("--sanity-steps", min=0, metavar="N", rich_help_panel=MEASURING, help="With --sanity: also train "
-                     "the mask net on for N steps for every randomised net.")]
+LambdasOption = Annotated[list[float] | None, typer.Option(
+    "--lambda", metavar="X,...", rich_help_panel=MEASURING, help="Lambdas that mask nets are set to, in place of "
+    f"shares. {LISTED} Default: 1 to 6 where the mask net takes lambda as an input; a net trained for one lambda, that "
+    "one.")]
+AtOption = Annotated[float | None, typer.Option(
+    "--at", metavar="X", rich_help_panel=MEASURING, help="The one row of the table that is looked at more closely "
+    "(thresholds, fills, insertion and deletion, sanity), by its share or lambda, such as 0.2; the nearest row counts. "
+    "Default: the first mask net's own share or lambda.")]
+TruthOption = Annotated[bool, typer.Option(
+    "--truth", rich_help_panel=MEASURING, help="Stop where the data has no measured depth, in place of comparing with "
+    "what the net sees in the whole picture alone.")]
+FillOption = Annotated[str, typer.Option(
+    "--fill", metavar="F", rich_help_panel=MEASURING, help="What hidden pixels show: mean (colour, as in the paper), "
+    "black, own-mean (the picture's own mean colour), colour (one drawn for each picture), blur or noise.")]
+OnlyTableOption = Annotated[bool, typer.Option(
+    "--only-table", rich_help_panel=MEASURING, help="The table alone: no thresholds, no other fills, no insertion and "
+    "deletion, nothing of the mask's character; about a tenth of the time.")]
+SanityOption = Annotated[bool, typer.Option(
+    "--sanity", rich_help_panel=MEASURING, help="Randomise the depth net layer by layer: are the mask's pixels worth "
+    "less to it, and do masks found by Eq. (3) change? Takes minutes.")]
+SanityStepsOption = Annotated[int, typer.Option(
+    "--sanity-steps", min=0, metavar="N", rich_help_panel=MEASURING, help="With --sanity: also train the mask net on "
+    "for N steps for every randomised net.")]
 
 
 def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
@@ -148,19 +144,18 @@ def compare_nets(weights: WeightsListOption, data: DataOption, out: OutDirOption
     show_results(results, out, as_json)
 
 
-NetOption = Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL,
-                                        help="Depth net to train: lite0, lite1, lite2, compact, or one of the "
-                                        "paper's, as hu-resnet50.")]
-MaskNetOption = Annotated[str | None, typer.Option("--mask-net", metavar="G", rich_help_panel=MODEL, help="Mask net "
-                                                   "to train for each: lite0, lite1, lite2, compact or drn22. Default: "
-                                                   "the depth net's own kind, drn22 for the paper's.")]
-MaskStepsOption = Annotated[int | None, typer.Option("--mask-steps", min=1, metavar="N", rich_help_panel=TRAINING,
-                                                     help="Optimiser steps of each mask net. Default: as many as "
-                                                     "depthcue train takes.")]
-OneLambdaOption = Annotated[
-    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=TRAINING, help="Weight of sparseness in Eq. "
-                               "(4) that all mask nets are trained with. Default: 2 for compact and lite nets, 5 for "
-                               "drn22.")]
+NetOption = Annotated[str, typer.Option(
+    "--net", metavar="NET", rich_help_panel=MODEL, help="Depth net to train: lite0, lite1, lite2, compact, or one of "
+    "the paper's, as hu-resnet50.")]
+MaskNetOption = Annotated[str | None, typer.Option(
+    "--mask-net", metavar="G", rich_help_panel=MODEL, help="Mask net to train for each: lite0, lite1, lite2, compact "
+    "or drn22. Default: the depth net's own kind, drn22 for the paper's.")]
+MaskStepsOption = Annotated[int | None, typer.Option(
+    "--mask-steps", min=1, metavar="N", rich_help_panel=TRAINING, help="Optimiser steps of each mask net. Default: as "
+    "many as depthcue train takes.")]
+OneLambdaOption = Annotated[float | None, typer.Option(
+    "--lambda", metavar="X", rich_help_panel=TRAINING, help="Weight of sparseness in Eq. (4) that all mask nets are "
+    "trained with. Default: 2 for compact and lite nets, 5 for drn22.")]
 
 
 def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compact", steps: StepsOption = None,
@@ -187,12 +182,12 @@ def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compac
     show_results(results, out, as_json)
 
 
-DataSetsOption = Annotated[
-    list[str], typer.Option("--data", "-d", metavar="DATA,...", rich_help_panel=INPUT, help="Pictures to measure on: "
-                            f"{DATA}. {LISTED} Each is measured on its own.")]
-FindingOption = Annotated[
-    list[str] | None, typer.Option("--finding", metavar="F,...", rich_help_panel=MEASURING, help="What to measure: "
-                                   f"edges, objects or far. {LISTED} Default: all.")]
+DataSetsOption = Annotated[list[str], typer.Option(
+    "--data", "-d", metavar="DATA,...", rich_help_panel=INPUT, help=f"Pictures to measure on: {DATA}. {LISTED} Each is "
+    "measured on its own.")]
+FindingOption = Annotated[list[str] | None, typer.Option(
+    "--finding", metavar="F,...", rich_help_panel=MEASURING, help=f"What to measure: edges, objects or far. {LISTED} "
+    "Default: all.")]
 
 
 def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
@@ -216,34 +211,32 @@ def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "
     show_results(results, out, as_json)
 
 
-PicturesArgument = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Pictures, folders, globs; "
-                                                              "or give --data.",
-                                                              show_default=False)]
-PictureDataOption = Annotated[
-    str | None, typer.Option("--data", "-d", metavar="DATA", rich_help_panel=INPUT, help="In place of SOURCE: "
-                             f"{DATA}.")]
-LearnedOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net trained by Eq. (4), "
-                             "whose masks are shown and measured beside the ones that are searched. Default: the "
-                             "shipped one of a shipped --target; none for any other.")]
-OppositeOption = Annotated[
-    str | None, typer.Option("--opposite", metavar="W", rich_help_panel=MODEL, help="Another mask net to compare with, "
-                             "trained for the opposite: to find the pixels whose loss destroys the depth, Eq. (5), by "
-                             "depthcue train --equation 5. Default: none.")]
-SearchLambdaOption = Annotated[
-    float | None, typer.Option("--lambda", metavar="X", rich_help_panel=MODEL, help="Weight of sparseness in Eq. (3): "
-                               "larger keeps fewer pixels. Default: that of the mask net, or 5 without one.")]
-SearchStepsOption = Annotated[int, typer.Option("--steps", min=1, metavar="N", rich_help_panel=MEASURING,
-                                        help="Steps of the search in each picture.")]
-RateOption = Annotated[float, typer.Option("--learning-rate", metavar="R", rich_help_panel=MEASURING,
-                                         help="Step size of the search's optimiser, Adam.")]
+PicturesArgument = Annotated[list[str] | None, typer.Argument(
+    metavar="[SOURCE]...", show_default=False, help="Pictures, folders, globs; or give --data.")]
+PictureDataOption = Annotated[str | None, typer.Option(
+    "--data", "-d", metavar="DATA", rich_help_panel=INPUT, help=f"In place of SOURCE: {DATA}.")]
+LearnedOption = Annotated[str | None, typer.Option(
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net trained by Eq. (4), whose masks are shown "
+    "and measured beside the ones that are searched. Default: the shipped one of a shipped --target; none for any "
+    "other.")]
+OppositeOption = Annotated[str | None, typer.Option(
+    "--opposite", metavar="W", rich_help_panel=MODEL, help="Another mask net to compare with, trained for the "
+    "opposite: to find the pixels whose loss destroys the depth, Eq. (5), by depthcue train --equation 5. Default: "
+    "none.")]
+SearchLambdaOption = Annotated[float | None, typer.Option(
+    "--lambda", metavar="X", rich_help_panel=MODEL, help="Weight of sparseness in Eq. (3): larger keeps fewer pixels. "
+    "Default: that of the mask net, or 5 without one.")]
+SearchStepsOption = Annotated[int, typer.Option(
+    "--steps", min=1, metavar="N", rich_help_panel=MEASURING, help="Steps of the search in each picture.")]
+RateOption = Annotated[float, typer.Option(
+    "--learning-rate", metavar="R", rich_help_panel=MEASURING, help="Step size of the search's optimiser, Adam.")]
 RestartsOption = Annotated[int, typer.Option("--restarts", min=1, metavar="N", rich_help_panel=MEASURING,
                                            help="How often to search anew from another start; the best mask counts.")]
 VariationOption = Annotated[float, typer.Option("--tv", min=0, metavar="X", rich_help_panel=MEASURING,
                                                 help="Weight of the mask's total variation: what makes it smooth.")]
-BlurOption = Annotated[float, typer.Option("--blur", min=0, metavar="PX", rich_help_panel=MEASURING,
-                                           help="Blur the mask by a Gaussian of this deviation, so that no pixel is "
-                                           "free of its neighbours.")]
+BlurOption = Annotated[float, typer.Option(
+    "--blur", min=0, metavar="PX", rich_help_panel=MEASURING, help="Blur the mask by a Gaussian of this deviation, so "
+    "that no pixel is free of its neighbours.")]
 
 
 def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureDataOption = None,
@@ -268,10 +261,10 @@ def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureD
     show_results(results, out, as_json)
 
 
-MotionOption = Annotated[str, typer.Option("--data", metavar="DATA", rich_help_panel=INPUT, show_default=False,
-                                           help="Frames with depth and camera poses: sequence:PATH (color/, depth/, "
-                                           "poses.csv and intrinsics.txt; 7-Scenes and ScanNet folders too), or "
-                                           "rendered flights, scenes:indoor, scenes:road, scenes:KIND:COUNT.")]
+MotionOption = Annotated[str, typer.Option(
+    "--data", metavar="DATA", rich_help_panel=INPUT, show_default=False, help="Frames with depth and camera poses: "
+    "sequence:PATH (color/, depth/, poses.csv and intrinsics.txt; 7-Scenes and ScanNet folders too), or rendered "
+    "flights, scenes:indoor, scenes:road, scenes:KIND:COUNT.")]
 
 
 def steadiness(data: MotionOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
@@ -293,40 +286,37 @@ def steadiness(data: MotionOption, out: OutDirOption, weights: WeightsOption = "
     show_results(results, out, as_json)
 
 
-ExperimentsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[EXPERIMENT...]", help="What to ask, as --list names it. Default: all.")]
-ProbeOutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="Folder for what comes out.")]
-ListOption = Annotated[bool, typer.Option("--list", rich_help_panel=OUTPUT, help="Print the experiments and what each "
-                                          "asks, and stop.")]
-StageOption = Annotated[
-    str | None, typer.Option("--stage", metavar="STAGE", rich_help_panel=MEASURING, help="rendered, photographs or "
-                             "both. Default: rendered, and photographs too where --frames is given.")]
-ScenesOption = Annotated[
-    str | None, typer.Option("--scenes", metavar="KIND", rich_help_panel=INPUT, help="Rendered scenes: road or "
-                             "indoor. Default: what fits the net's range.")]
-ObjectsOption = Annotated[
-    Path | None, typer.Option("--objects", metavar="DIR", rich_help_panel=INPUT, help="Cut-outs to paste into "
-                              "--frames: RGBA, or RGB with NAME_mask.png; objects.csv says where they stood.")]
-ProbeFramesOption = Annotated[
-    str | None, typer.Option("--frames", metavar="DATA", rich_help_panel=INPUT, help="Photographs to paste into: a "
-                             "folder, folder:PATH or kitti:PATH.")]
-HorizonOption = Annotated[
-    float | None, typer.Option("--horizon", metavar="SHARE", rich_help_panel=ADVANCED,
-                               help="Row of the photographs' horizon as a share of the height, from the top. Default: "
-                               "estimated from their depth, or their vanishing point.")]
-ProbeWeightsOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net of the same depth "
-                             "net: adds the share of its mask on each cue. Without it --target is compact-indoor by "
-                             "default.")]
-CasesOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT,
-                             help="Cases of each experiment: scenes, or pairs of a frame and an object.")]
+ExperimentsArgument = Annotated[list[str] | None, typer.Argument(
+    metavar="[EXPERIMENT...]", help="What to ask, as --list names it. Default: all.")]
+ProbeOutOption = Annotated[Path | None, typer.Option(
+    "--out", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="Folder for what comes out.")]
+ListOption = Annotated[bool, typer.Option(
+    "--list", rich_help_panel=OUTPUT, help="Print the experiments and what each asks, and stop.")]
+StageOption = Annotated[str | None, typer.Option(
+    "--stage", metavar="STAGE", rich_help_panel=MEASURING, help="rendered, photographs or both. Default: rendered, and "
+    "photographs too where --frames is given.")]
+ScenesOption = Annotated[str | None, typer.Option(
+    "--scenes", metavar="KIND", rich_help_panel=INPUT, help="Rendered scenes: road or indoor. Default: what fits the "
+    "net's range.")]
+ObjectsOption = Annotated[Path | None, typer.Option(
+    "--objects", metavar="DIR", rich_help_panel=INPUT, help="Cut-outs to paste into --frames: RGBA, or RGB with "
+    "NAME_mask.png; objects.csv says where they stood.")]
+ProbeFramesOption = Annotated[str | None, typer.Option(
+    "--frames", metavar="DATA", rich_help_panel=INPUT, help="Photographs to paste into: a folder, folder:PATH or "
+    "kitti:PATH.")]
+HorizonOption = Annotated[float | None, typer.Option(
+    "--horizon", metavar="SHARE", rich_help_panel=ADVANCED, help="Row of the photographs' horizon as a share of the "
+    "height, from the top. Default: estimated from their depth, or their vanishing point.")]
+ProbeWeightsOption = Annotated[str | None, typer.Option(
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net of the same depth net: adds the share of its "
+    "mask on each cue. Without it --target is compact-indoor by default.")]
+CasesOption = Annotated[int | None, typer.Option(
+    "--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT, help="Cases of each experiment: scenes, or pairs of a "
+    "frame and an object.")]
 
-BesideOption = Annotated[
-    list[Path] | None, typer.Option("--beside", metavar="RESULTS,...", rich_help_panel=OUTPUT,
-                                    help="Results of earlier probes (results.json, or its folder) of other networks, "
-                                    f"to plot in the same profile for comparison. {LISTED}")]
+BesideOption = Annotated[list[Path] | None, typer.Option(
+    "--beside", metavar="RESULTS,...", rich_help_panel=OUTPUT, help="Results of earlier probes (results.json, or its "
+    f"folder) of other networks, to plot in the same profile for comparison. {LISTED}")]
 
 
 def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, out: ProbeOutOption = None,
@@ -356,23 +346,20 @@ def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, 
     show_results(results, out, as_json)
 
 
-BenchWeightsOption = Annotated[
-    str, typer.Option("--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net: compact-indoor, "
-                      "compact-road, a .safetensors file, NAME:PATH; an exported .onnx, which is measured as it is; "
-                      "or an architecture alone, lite0, drn22 or compact, which is then measured untrained.")]
-BatchesOption = Annotated[
-    list[int] | None, typer.Option("--batch-size", "-b", min=1, metavar="N,...", rich_help_panel=SPEED,
-                                   help=f"Frames that go through a net at a time. {LISTED} Default: 1, 2, 4 and 8 on a "
-                                   "CPU; 1, 4, 16 and 32 on a GPU.")]
-SecondsOption = Annotated[
-    float, typer.Option("--seconds", min=0.0, metavar="S", rich_help_panel=MEASURING,
-                        help="How long to time one batch size of one net.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, metavar="N", rich_help_panel=SPEED, help="CPU threads of one call. "
-                             "Default: one a core.")]
-SourceOption = Annotated[
-    str | None, typer.Option("--source", metavar="PATH", rich_help_panel=INPUT, help="Pictures or a video to time "
-                             "whole jobs on. Default: a video and a folder of pictures, rendered.")]
+BenchWeightsOption = Annotated[str, typer.Option(
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, help="Mask net: compact-indoor, compact-road, a "
+    ".safetensors file, NAME:PATH; an exported .onnx, which is measured as it is; or an architecture alone, lite0, "
+    "drn22 or compact, which is then measured untrained.")]
+BatchesOption = Annotated[list[int] | None, typer.Option(
+    "--batch-size", "-b", min=1, metavar="N,...", rich_help_panel=SPEED, help="Frames that go through a net at a time. "
+    f"{LISTED} Default: 1, 2, 4 and 8 on a CPU; 1, 4, 16 and 32 on a GPU.")]
+SecondsOption = Annotated[float, typer.Option(
+    "--seconds", min=0.0, metavar="S", rich_help_panel=MEASURING, help="How long to time one batch size of one net.")]
+ThreadsOption = Annotated[int | None, typer.Option(
+    "--threads", min=1, metavar="N", rich_help_panel=SPEED, help="CPU threads of one call. Default: one a core.")]
+SourceOption = Annotated[str | None, typer.Option(
+    "--source", metavar="PATH", rich_help_panel=INPUT, help="Pictures or a video to time whole jobs on. Default: a "
+    "video and a folder of pictures, rendered.")]
 
 
 def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", target: TargetOption = None,

@@ -5,14 +5,10 @@ replacement, some thousand times shows how far a measured number would move (Efr
 measured on the same images are resampled together, so that an image hard for both weighs on both.
 """
 
-
-
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-
 DRAWS = 2000
 LEVEL = 0.95
 
@@ -29,26 +25,25 @@ def resampling_weights(images: int, draws: int = DRAWS, seed: int = 0) -> Floats
     return counts.astype(np.float64) / images
 
 
-def percentile_interval(samples: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """The interval that leaves out (1 - level) / 2 of the samples on either side."""
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(samples: Floats) -> tuple[float, float]:
+    """The interval that leaves out (1 - LEVEL) / 2 of the samples on either side."""
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def mean_interval(values: Floats, weights: Floats, level: float = LEVEL) -> tuple[float, float]:
+def mean_interval(values: Floats, weights: Floats) -> tuple[float, float]:
     """The interval of the mean over images of `values` (images,)."""
-    return percentile_interval(weights @ values, level)
+    return percentile_interval(weights @ values)
 
 
-def rmse_interval(mse: Floats, weights: Floats, level: float = LEVEL) -> tuple[float, float]:
+def rmse_interval(mse: Floats, weights: Floats) -> tuple[float, float]:
     """The interval of sqrt(mean over images of `mse`), in the unit of its root."""
-    return percentile_interval(np.sqrt(weights @ mse), level)
+    return percentile_interval(np.sqrt(weights @ mse))
 
 
-def rmse_difference_interval(mse: Floats, mse_of_other: Floats, weights: Floats,
-                             level: float = LEVEL) -> tuple[float, float]:
+def rmse_difference_interval(mse: Floats, mse_of_other: Floats, weights: Floats) -> tuple[float, float]:
     """The interval of RMSE minus the other's RMSE, both on the same resampled images."""
-    return percentile_interval(np.sqrt(weights @ mse) - np.sqrt(weights @ mse_of_other), level)
+    return percentile_interval(np.sqrt(weights @ mse) - np.sqrt(weights @ mse_of_other))
 
 
 def short(value: float) -> float:

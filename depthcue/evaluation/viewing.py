@@ -57,13 +57,13 @@ class Viewing:
             yield batch, Pictures(self._fit(batch.rgb), chosen, batch.depth_m, batch.valid,
                                   None if truth is None else truth.edges, None if truth is None else truth.object_id)
 
-    def views(self, indices: Sequence[int] | None = None) -> Iterator["View"]:
+    def views(self) -> Iterator["View"]:
         """Batches with what the net makes of them."""
-        for batch, pictures in self.pictures(indices):
+        for batch, pictures in self.pictures():
             yield View(self.depth_net, batch, pictures, self.data.max_depth_m)
 
     def spread(self, count: int) -> list[int]:
-        """Up to `count` places, evenly over the data."""
+        """Up to `count` indices, evenly over the data."""
         count = min(len(self.data), count)
         return [position * len(self.data) // count for position in range(count)]
 

@@ -76,9 +76,9 @@ def colour_tables() -> dict[str, Any]:
             "hidden": hidden.round(1).tolist()}
 
 
-def depth_gradient(stops: int = 12) -> str:
+def depth_gradient() -> str:
     """The colours of depth from near to far as CSS has them."""
-    depths: Any = np.geomspace(1, 10, stops, dtype=np.float32)[None]
+    depths: Any = np.geomspace(1, 10, 12, dtype=np.float32)[None]
     return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
 
 

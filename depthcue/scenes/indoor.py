@@ -34,15 +34,12 @@ class FloorPlan:
         self.width, self.length = width, length
         self.taken: list[tuple[float, float, float, float]] = []
 
-    def claim(self, x: float, y: float, half_x: float, half_y: float, always: bool = False) -> bool:
+    def claim(self, x: float, y: float, half_x: float, half_y: float) -> bool:
         """Take the rectangle centred at (x, y) if it is inside and free."""
         low_x, high_x, low_y, high_y = x - half_x, x + half_x, y - half_y, y + half_y
-        if not always:
-            if low_x < 0 or low_y < 0 or high_x > self.width or high_y > self.length:
-                return False
-            for a, b, c, d in self.taken:
-                if low_x < b and high_x > a and low_y < d and high_y > c:
-                    return False
+        if low_x < 0 or low_y < 0 or high_x > self.width or high_y > self.length or any(
+                low_x < b and high_x > a and low_y < d and high_y > c for a, b, c, d in self.taken):
+            return False
         self.taken.append((low_x, high_x, low_y, high_y))
         return True
 

@@ -117,7 +117,7 @@ def bus(b: Builder) -> None:
         lights(b, length, width, 0.8, 0.3)
 
 
-def pedestrian(b: Builder, name: str = "pedestrian") -> None:
+def pedestrian(b: Builder) -> None:
     """Legs in mid-stride, trunk, arms, head; perhaps a bag."""
     rng = b.rng
     tall = rng.uniform(1.5, 1.9)
@@ -125,7 +125,7 @@ def pedestrian(b: Builder, name: str = "pedestrian") -> None:
     skin = Material("skin", (0.5, 0.32, 0.22) if rng.random() < 0.7 else (0.2, 0.11, 0.07))
     hair = Material("skin", rng.choice(((0.03, 0.02, 0.015), (0.12, 0.07, 0.03), (0.35, 0.28, 0.18), (0.4, 0.4, 0.4))))
     hip, shoulder = tall * 0.5, tall * 0.82
-    with b.object(name):
+    with b.object("pedestrian"):
         stride = rng.uniform(2, 24)
         for side in (-1, 1):
             with b.at(0, side * 0.09, 0, 90):
