@@ -9,6 +9,7 @@ settings by their names in the measurement's own settings class.
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -335,14 +336,10 @@ def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | 
     """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
     workplace = TemporaryDirectory(prefix="depthcue-") if out is None else None
     folder = Path(workplace.name if workplace is not None else out or "")
-    modes = [restore_mode(net) for net in borrowed]
-    for mode in modes:
-        mode.__enter__()
-    try:
+    with ExitStack() as modes:
+        for net in borrowed:
+            modes.enter_context(restore_mode(net))
         return Measurement(measure(folder), folder, workplace)
-    finally:
-        for mode in reversed(modes):
-            mode.__exit__()
 
 
 def _settings(kind: type[SettingsType], given: dict[str, Any], **own: Any) -> SettingsType:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthcue.errors import DepthcueError, check_share
-from depthcue.nets.upsampling import upsampled_conv
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -405,25 +404,18 @@ class NetOnFrames(nn.Module):
         return maps[:, 0].float()
 
 
-def restore_mode(net: nn.Module) -> "_Restored":
+@contextmanager
+def restore_mode(net: nn.Module) -> Iterator[nn.Module]:
     """Context in which a borrowed net is frozen and in eval mode; it gets its modes and gradients flags back."""
-    return _Restored(net)
-
-
-class _Restored:
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net
-
-    def __enter__(self) -> nn.Module:
-        self.modes = [(module, module.training) for module in self.net.modules()]
-        self.flags = [(parameter, parameter.requires_grad) for parameter in self.net.parameters()]
-        self.net.eval().requires_grad_(False)
-        return self.net
-
-    def __exit__(self, *_: object) -> None:
-        for module, training in self.modes:
+    modes = [(module, module.training) for module in net.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    net.eval().requires_grad_(False)
+    try:
+        yield net
+    finally:
+        for module, training in modes:
             module.training = training
-        for parameter, flag in self.flags:
+        for parameter, flag in flags:
             parameter.requires_grad_(flag)
 
 
@@ -455,53 +447,3 @@ class BasicBlock(nn.Module):
         out = self.bn2(self.conv2(out))
         shortcut = x if self.downsample is None else self.downsample(x)
         return F.relu(out + shortcut, inplace=True)
-
-
-class UpProjection(nn.Module):
-    """Bilinear upsampling to a given size, then a residual pair of branches (Laina et al., 3DV 2016).
-
-    ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), convolutions without bias. `align_corners` is True for weights
-    trained with torch 0.3, whose bilinear interpolation was so.
-    """
-
-    exchange = False
-    """Set by `exchanging`."""
-
-    def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-        self.conv1 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv1_2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn1_2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        main, shortcut = self._both(x, height, width)
-        main = F.relu(self.bn1(main), inplace=True)
-        main = self.bn1_2(self.conv1_2(main))
-        return F.relu(main + self.bn2(shortcut), inplace=True)
-
-    def _both(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Both 5×5 convolutions of the resized map, each (B, O, height, width)."""
-        if self.exchange:
-            weight = torch.cat([self.conv1.weight, self.conv2.weight])
-            main, shortcut = upsampled_conv(x, weight, height, width, align_corners=self.align_corners).chunk(2, dim=1)
-            return main, shortcut
-        x = F.interpolate(x, size=(height, width), mode="bilinear", align_corners=self.align_corners)
-        return self.conv1(x), self.conv2(x)
-
-
-@contextmanager
-def exchanging(net: nn.Module) -> Iterator[None]:
-    """Context in which the up-projections of `net` convolve before they upsample: same answers, less arithmetic."""
-    blocks = [module for module in net.modules() if isinstance(module, UpProjection)]
-    before = [block.exchange for block in blocks]
-    try:
-        for block in blocks:
-            block.exchange = True
-        yield
-    finally:
-        for block, own in zip(blocks, before, strict=True):
-            block.exchange = own

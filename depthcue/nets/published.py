@@ -37,11 +37,11 @@ from depthcue.nets.base import (
     DepthNet,
     MaskDescription,
     MaskNet,
-    UpProjection,
     conv_bn_relu,
 )
 from depthcue.nets.checkpoint import State, load_strict
 from depthcue.nets.encoders import DenseNetEncoder, Encoder, Pyramid, ResNetEncoder, SENetEncoder
+from depthcue.nets.upsampling import UpProjection
 
 
 class _HuDecoder(nn.Module):

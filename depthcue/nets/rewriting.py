@@ -25,13 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthcue.nets import DepthNet, MaskNet
-from depthcue.nets.base import UpProjection
 from depthcue.nets.compact import CompactDepthNet, CompactMaskNet
 from depthcue.nets.lite import LiteDepthNet, LiteMaskNet
 from depthcue.nets.published import DrnMaskNet, HuDepthNet, LainaResNet50, Monodepth2, UpProjectionUnpooled
 from depthcue.nets.upsampling import (
     WORTH,
     DoubledKernels,
+    UpProjection,
     doubled_conv,
     doubled_kernels,
     products,

@@ -47,12 +47,12 @@ def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, alb
         surface_a, surface_b = both(primitive)
         difference = point_b - point_a
         # distance of each point from the other's tangent plane
-        off_a, off_b = _dot_rows(difference, normal_a).abs(), _dot_rows(difference, normal_b).abs()
+        off_a, off_b = _dot(difference, normal_a).abs(), _dot(difference, normal_b).abs()
         nearest = torch.minimum(depth_a, depth_b)
         apart = torch.minimum(off_a, off_b) > _STEP * nearest
         jump = (known_a != known_b) | (known_a & known_b & apart & (surface_a != surface_b))
         joined = known_a & known_b & ~jump
-        bent = joined & (_dot_rows(normal_a, normal_b) < _CREASE_COSINE)
+        bent = joined & (_dot(normal_a, normal_b) < _CREASE_COSINE)
         smooth = joined & ~bent
         colour_a, colour_b = both(albedo)
         bright_a, bright_b = both(brightest)
@@ -86,8 +86,8 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
                 if (down, right) == (step, step):
                     continue
                 towards = padded[:, :, down:down + rows, right:right + columns] - points
-                distance = _dot_rows(towards, towards).sqrt_().clamp_min_(1e-4)
-                rise = _dot_rows(towards, normal).div_(distance).sub_(0.08).clamp_min_(0)
+                distance = _dot(towards, towards).sqrt_().clamp_min_(1e-4)
+                rise = _dot(towards, normal).div_(distance).sub_(0.08).clamp_min_(0)
                 blocked += rise * (1 - distance * falloff).clamp_min_(0)
     coarse = 1 / (1 + 0.22 * blocked)
     # sample (i, j) of the coarse grid is pixel (i * stride, j * stride)
@@ -95,11 +95,6 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
                                             align_corners=False)[:, 0]
     shift = stride // 2
     return torch.nn.functional.pad(grown, (shift, 0, shift, 0), mode="replicate")[:, :height, :width]
-
-
-def _dot_rows(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 3, H, W) twice -> (B, H, W); faster than a reduction over so short a dimension."""
-    return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1] + first[:, 2] * second[:, 2]
 
 
 _PIVOT = 0.4  # the grey level that contrast leaves alone
@@ -301,7 +296,7 @@ def _length(vectors: Tensor) -> Tensor:
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 3, ...) twice -> (B, ...)"""
+    """(B, 3, ...) twice -> (B, ...); faster than a reduction over so short a dimension."""
     return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1] + first[:, 2] * second[:, 2]
 
 

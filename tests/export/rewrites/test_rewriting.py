@@ -19,8 +19,8 @@ from depthcue.nets import (
     build_mask_net,
     rewriting,
 )
-from depthcue.nets.base import UpProjection
 from depthcue.nets.rewriting import rewrite_up_projections, rewritten
+from depthcue.nets.upsampling import UpProjection
 
 TINY = {"widths": (8, 8, 16, 16, 24)}
 

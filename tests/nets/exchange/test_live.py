@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from depthcue.nets import build_depth_net, build_mask_net, exchanging
-from depthcue.nets.base import UpProjection
-from depthcue.nets.upsampling import upsampled_conv
+from depthcue.nets.upsampling import UpProjection, upsampled_conv
 
 # inputs, outputs, from, to: a fusion block, a deep and a shallow doubling, a size that is not twice, almost the same
 CASES = ((64, 4, (2, 3), (16, 24)), (64, 64, (3, 4), (6, 8)), (4, 4, (12, 16), (24, 32)), (8, 4, (8, 10), (15, 19)),
