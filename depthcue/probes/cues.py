@@ -26,8 +26,8 @@ nearer, but nothing shows by how much; on the scale of the profile it is taken f
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ from depthcue.probes.following import (
     TRUE,
     Compared,
     conclude_cue,
+    cue_experiment,
     elsewhere,
     painted_case,
     read_ratio,
@@ -84,18 +85,11 @@ def perspective_pattern(near_m: float) -> Material:
                     parity=(1.0, 0.0, 0.0))
 
 
-def _perspective_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
-    return take(stage, lambda scene, _: painted_case(scene, LINES, perspective_pattern))
-
-
-def conclude_perspective(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
-    return conclude_cue("linear perspective", {LINES: "converging lines only"}, readings, chance)
-
-
-PERSPECTIVE_EXPERIMENT = Experiment(
+PERSPECTIVE_EXPERIMENT = cue_experiment(
     "perspective", "Does the ground recede for it because lines on it converge?",
-    {RENDERED: _perspective_cases}, read_ratio, conclude_perspective)
+    partial(take, build=lambda scene, _: painted_case(scene, LINES, perspective_pattern)),
+    "linear perspective", {LINES: "converging lines only"})
+"""The share of the apparent ratio between a far and a near strip of floor that is followed."""
 
 
 TEXTURE = "texture"
@@ -109,18 +103,11 @@ def texture_gradient_pattern(near_m: float) -> Material:
                     noise_mix=1.0, sharpness=4.0)
 
 
-def _texture_gradient_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
-    return take(stage, lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern))
-
-
-def conclude_texture_gradient(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent ratio between a far and a near strip of floor that is followed."""
-    return conclude_cue("texture gradient", {TEXTURE: "texture gradient only"}, readings, chance)
-
-
-TEXTURE_GRADIENT_EXPERIMENT = Experiment(
+TEXTURE_GRADIENT_EXPERIMENT = cue_experiment(
     "texture-gradient", "Does the ground recede for it because its texture gets finer?",
-    {RENDERED: _texture_gradient_cases}, read_ratio, conclude_texture_gradient)
+    partial(take, build=lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern)),
+    "texture gradient", {TEXTURE: "texture gradient only"})
+"""The share of the apparent ratio between a far and a near strip of floor that is followed."""
 
 
 BULGE, FLAT = "shaded", "flat"
@@ -178,19 +165,10 @@ def _upside_down(rgb: Tensor, region: Tensor, filling: Tensor) -> Tensor:
     return turned
 
 
-def _shading_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
-    return take(stage, _shading_case)
-
-
-def conclude_shading(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent ratio between rim and middle that is followed, from hollow to bulge."""
-    return conclude_cue("light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, readings,
-                        chance, curves=())
-
-
-SHADING_EXPERIMENT = Experiment(
-    "shading", "Does a body bulge for it because of its shading?",
-    {RENDERED: _shading_cases}, read_ratio, conclude_shading)
+SHADING_EXPERIMENT = cue_experiment(
+    "shading", "Does a body bulge for it because of its shading?", partial(take, build=_shading_case),
+    "light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, curves=())
+"""The share of the apparent ratio between rim and middle that is followed, from hollow to bulge."""
 
 
 HAZE = "haze"
@@ -217,19 +195,14 @@ def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
                 elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
 
 
-def _haze_cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, RenderedStage)
-    return each_case(stage.familiar([Pose()]), _haze_case)
+def _with_obstacles(stage: RenderedStage, build: Callable[[RenderedScene, Thing], Case]) -> Iterator[Case | Dropped]:
+    return each_case(stage.familiar([Pose()]), build)
 
 
-def conclude_haze(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent distance ratio of the obstacle that is followed."""
-    return conclude_cue("haze", {HAZE: "haze only"}, readings, chance)
-
-
-HAZE_EXPERIMENT = Experiment(
+HAZE_EXPERIMENT = cue_experiment(
     "haze", "Is a thing farther for it because there is more haze before it?",
-    {RENDERED: _haze_cases}, read_ratio, conclude_haze)
+    partial(_with_obstacles, build=_haze_case), "haze", {HAZE: "haze only"})
+"""The share of the apparent distance ratio of the obstacle that is followed."""
 
 
 BLUR = "blur"
@@ -254,19 +227,10 @@ def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
                 elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
 
 
-def _blur_cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, RenderedStage)
-    return each_case(stage.familiar([Pose()]), _blur_case)
-
-
-def conclude_blur(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent distance ratio of the obstacle that is followed."""
-    return conclude_cue("blur", {BLUR: "blur only"}, readings, chance)
-
-
-BLUR_EXPERIMENT = Experiment(
+BLUR_EXPERIMENT = cue_experiment(
     "blur", "Is a thing farther for it because it is less sharp?",
-    {RENDERED: _blur_cases}, read_ratio, conclude_blur)
+    partial(_with_obstacles, build=_blur_case), "blur", {BLUR: "blur only"})
+"""The share of the apparent distance ratio of the obstacle that is followed."""
 
 
 SIZE, WORLD = "relative size", "as in the world"
@@ -308,19 +272,11 @@ def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
                 elsewhere(scene.anchor, regions[0][0] | regions[0][1]))
 
 
-def _relative_size_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
-    return take(stage, _relative_size_case)
-
-
-def conclude_relative_size(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the apparent ratio between the two figures that is followed."""
-    return conclude_cue("relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"},
-                        readings, chance, curves=(SIZE,))
-
-
-RELATIVE_SIZE_EXPERIMENT = Experiment(
+RELATIVE_SIZE_EXPERIMENT = cue_experiment(
     "relative-size", "Of two figures that look alike, is the smaller one farther for it?",
-    {RENDERED: _relative_size_cases}, read_ratio, conclude_relative_size)
+    partial(take, build=_relative_size_case),
+    "relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"}, curves=(SIZE,))
+"""The share of the apparent ratio between the two figures that is followed."""
 
 
 COVERED, STEPPED = "covered", "covered, as in the world"
@@ -361,10 +317,6 @@ def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
                 elsewhere(scene.anchor, overlap | first | second))
 
 
-def _occlusion_cases(stage: RenderedStage) -> Iterator[Case | Dropped]:
-    return take(stage, _occlusion_case)
-
-
 def conclude_occlusion(readings: Sequence[Readings], chance: Chance) -> Findings:
     """The share of the apparent step that is followed, and how often the order is right."""
     findings = conclude_cue("occlusion", {COVERED: "occlusion only", STEPPED: "with the step, light included"},
@@ -382,4 +334,4 @@ def _share_right(reading: Readings) -> float:
 
 OCCLUSION_EXPERIMENT = Experiment(
     "occlusion", "Is what covers another thing nearer for it?",
-    {RENDERED: _occlusion_cases}, read_ratio, conclude_occlusion)
+    {RENDERED: partial(take, build=_occlusion_case)}, read_ratio, conclude_occlusion)

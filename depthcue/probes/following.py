@@ -11,16 +11,20 @@ Weights of several cues need not add up to 1: a net may use cues that no experim
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from depthcue.probes.contract import (
+    RENDERED,
     Answer,
     Case,
     Chance,
     Dropped,
+    Experiment,
     Findings,
     Floats,
     Readings,
@@ -122,6 +126,12 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
     alone = next(iter(names))
     findings.profile = [{"cue": cue, "condition": alone, **chance.mean(weights[alone])}]
     return findings
+
+
+def cue_experiment(name: str, question: str, cases: Callable[[Any], Iterator[Case | Dropped]], cue: str,
+                   names: Mapping[str, str], curves: Sequence[str] | None = None) -> Experiment:
+    """An experiment on rendered scenes that reads ratios and weighs one cue; arguments as for `conclude_cue`."""
+    return Experiment(name, question, {RENDERED: cases}, read_ratio, partial(conclude_cue, cue, names, curves=curves))
 
 
 def _over_reference(reading: Readings) -> Readings:

@@ -15,7 +15,8 @@ distance; the obstacle's distance, which has not changed, then comes out wrong.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -214,8 +215,8 @@ def _rendered_pitch(stage: Any) -> Iterator[Case | Dropped]:
                      lambda scene, thing: rendered_case(scene, thing, PITCHED, turns, HORIZON))
 
 
-def _pitch_of_photographs(stage: Any) -> Iterator[Case | Dropped]:
-    return each_case(stage.familiar([AHEAD]), _shifted_window)
+def _photograph_cases(stage: Any, build: Callable[[FrameScene, CutOut], Case | Dropped]) -> Iterator[Case | Dropped]:
+    return each_case(stage.familiar([AHEAD]), build)
 
 
 def _shifted_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
@@ -255,14 +256,10 @@ def read_pitch(variant: Variant, answer: Answer) -> dict[str, float]:
     return read_turn(variant, answer, HORIZON, angle)
 
 
-def conclude_pitch(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The slope of the horizon read against the true one, and what pitch does to an obstacle's distance."""
-    return conclude_turn(readings, chance, PITCHED, HORIZON, "pitch")
-
-
 PITCH_EXPERIMENT = Experiment(
     "pitch", "Does it notice that the camera looks up or down?",
-    {RENDERED: _rendered_pitch, PHOTOGRAPHS: _pitch_of_photographs}, read_pitch, conclude_pitch)
+    {RENDERED: _rendered_pitch, PHOTOGRAPHS: partial(_photograph_cases, build=_shifted_window)}, read_pitch,
+    partial(conclude_turn, condition=PITCHED, number=HORIZON, what="pitch"))
 
 
 LEVELS_DEG = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -273,10 +270,6 @@ def _rendered_roll(stage: Any) -> Iterator[Case | Dropped]:
     turns = [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG]
     return each_case(stage.familiar([AHEAD]),
                      lambda scene, thing: rendered_case(scene, thing, ROLLED, turns, ROLL))
-
-
-def _roll_of_photographs(stage: Any) -> Iterator[Case | Dropped]:
-    return each_case(stage.familiar([AHEAD]), _turned_window)
 
 
 def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
@@ -304,14 +297,10 @@ def read_roll_of(variant: Variant, answer: Answer) -> dict[str, float]:
     return read_turn(variant, answer, ROLL, angle)
 
 
-def conclude_roll(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The slope of the roll read against the true one, and what roll does to an obstacle's distance."""
-    return conclude_turn(readings, chance, ROLLED, ROLL, "roll")
-
-
 ROLL_EXPERIMENT = Experiment(
     "roll", "Does it notice that the camera is tilted sideways?",
-    {RENDERED: _rendered_roll, PHOTOGRAPHS: _roll_of_photographs}, read_roll_of, conclude_roll)
+    {RENDERED: _rendered_roll, PHOTOGRAPHS: partial(_photograph_cases, build=_turned_window)}, read_roll_of,
+    partial(conclude_turn, condition=ROLLED, number=ROLL, what="roll"))
 
 
 HEIGHT, FOCAL = "height", "focal length"
