@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from depthcue.data import KnownMotion, RgbdData, open_data, open_motion
@@ -46,7 +45,6 @@ class Measurement:
 
     Attributes:
         result: the typed document of the command; `measurement["curves"]` is a part of it by its name in results.json.
-        folder: where the pictures lie that the document names; a temporary one ends with this object.
 
     Example:
         >>> curve = depthcue.compare_edges("compact-indoor", "scenes:indoor", limit=2, keep=(0.1, 0.4))
@@ -59,8 +57,13 @@ class Measurement:
         'results.json'
     """
 
-    def __init__(self, result: Result, folder: Path, workplace: "TemporaryDirectory[str] | None" = None) -> None:
-        self.result, self.folder, self._workplace = result, folder, workplace
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    @property
+    def folder(self) -> Path:
+        """Where the pictures lie that the document names; a temporary folder ends with the result."""
+        return self.result.folder or Path()
 
     def __repr__(self) -> str:
         return f"<depthcue.Measurement of {self.result.command}: {self.sentences[0] if self.sentences else ''}>"
@@ -87,14 +90,7 @@ class Measurement:
         Raises:
             DepthcueError: there is no such figure.
         """
-        from depthcue.report.figures import LIGHT
-
-        plots = {plot.name: plot for plot in self._section().plots}
-        if not plots:
-            raise DepthcueError(f"these results of {self.result.command} have no figure", "Print the sentences.")
-        if name is not None and name not in plots:
-            raise DepthcueError(f"there is no figure called {name!r}", f"Choose {', '.join(plots)}.")
-        return plots[name or next(iter(plots))].draw((), LIGHT)
+        return self.result.plot(name)
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write results.json, its pictures and every figure (png and svg) into a folder; returns results.json.
@@ -332,14 +328,12 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
 
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],
-              measure: Callable[[Path], Result]) -> Measurement:
+              measure: Callable[[Path | None], Result]) -> Measurement:
     """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
-    workplace = TemporaryDirectory(prefix="depthcue-") if out is None else None
-    folder = Path(workplace.name if workplace is not None else out or "")
     with ExitStack() as modes:
         for net in borrowed:
             modes.enter_context(restore_mode(net))
-        return Measurement(measure(folder), folder, workplace)
+        return Measurement(measure(None if out is None else Path(out)))
 
 
 def _settings(kind: type[SettingsType], given: dict[str, Any], **own: Any) -> SettingsType:
