@@ -6,11 +6,13 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import depthcue
+from depthcue.cli.main import COMMANDS
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
@@ -131,6 +133,16 @@ def test_help_answers_at_once() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [str(file) for file in PACKAGE.rglob("*.py") if ast.get_docstring(ast.parse(file.read_text())) is None]
     assert silent == []
+
+
+def test_no_name_stands_twice() -> None:
+    """A class has a name of its own, and so has a module, but for a command's measurement and its report."""
+    commands = {name.replace("-", "_") for name in COMMANDS}
+    files = [file for file in PACKAGE.rglob("*.py") if not file.stem.startswith("__")]
+    classes = Counter(node.name for file in files for node in ast.walk(ast.parse(file.read_text()))
+                      if isinstance(node, ast.ClassDef))
+    modules = Counter(file.stem for file in files if file.stem not in commands)
+    assert [name for name, count in (classes + modules).items() if count > 1] == []
 
 
 def test_targets_that_files_name_are_opened_by_one_function() -> None:

@@ -50,7 +50,7 @@ from depthcue.objective import REFERENCE_RANGE_M, l_dif, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.scorers import keep_top, sobel_edges
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
+from depthcue.training.recipe import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 from depthcue.training.validation import Budget, split
 

@@ -58,7 +58,7 @@ from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objecti
 from depthcue.progress import Named, Progress, Silent
 from depthcue.training.depth import FILL_CHANCES, DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.options import OURS, TrainingOptions, check_loss, recipe
+from depthcue.training.recipe import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
 from depthcue.training.validation import (
     FEWEST,
