@@ -63,14 +63,14 @@ def first_channel(frames):
     return (frames[..., 0].astype(np.float32),)
 
 
-def run(jobs, infer=first_channel, look_up=lambda frames: None, limit_s=60.0, **options):
+def run(jobs, infer=first_channel, poll=lambda frames: None, limit_s=60.0, **options):
     """Run in a thread of its own so that a hang fails the test; outcomes by name, or what was raised."""
     outcomes, raised = {}, []
 
     def body():
         try:
             pipeline = Pipeline(lambda frames, jobs: infer(frames), **options)
-            pipeline.run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), look_up)
+            pipeline.run(jobs, lambda outcome: outcomes.update({outcome.job.name: outcome}), poll)
         except BaseException as error:
             raised.append(error)
 

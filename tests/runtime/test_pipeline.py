@@ -112,13 +112,13 @@ def test_an_interruption_keeps_what_is_finished_and_discards_the_rest(reason):
     jobs = [ToyJob("short", 3), ToyJob("endless", 10**9)]
     seen = []
 
-    def look_up(frames):
+    def poll(frames):
         seen.append(frames)
         if sum(seen) > 200:
             raise reason
 
     with pytest.raises(type(reason)):
-        run(jobs, poll=look_up)
+        run(jobs, poll=poll)
     assert jobs[0].ended == ["finished"] and jobs[1].ended == ["discarded"] and jobs[1].closed
 
 
