@@ -4,8 +4,8 @@ A graph can agree to five digits and still be useless (a mask that is black ever
 one), so two things are measured. Numbers: largest and mean difference over real and random frames of several sizes and
 batch sizes. Task: for a mask net the share of pixels that change side, and by how much the depth net's error under the
 mask changes; for a depth net the error between the two depths. Masks of a share count as what is used of them, exactly
-that share of the pixels, kept or hidden; other masks change side at the paper's threshold. `precision.py` says how much
-is allowed.
+that share of the pixels, kept or hidden; other masks change side at the paper's threshold. `backends.session` says how
+much is allowed.
 """
 
 from collections.abc import Callable, Iterator, Sequence

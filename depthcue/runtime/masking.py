@@ -77,7 +77,7 @@ class MaskOptions:
     """Let torch compile the net."""
     resume: bool = False
     encoder: str = SOFTWARE.name
-    """Encoder of videos: a name of `frames.encoders`, or auto."""
+    """Encoder of videos: a name of `frames.sinks`, or auto."""
     decoder: str = "cpu"
     """cpu or gpu."""
     duration_s: float | None = None
