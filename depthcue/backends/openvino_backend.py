@@ -1,8 +1,12 @@
 """Exported nets run by OpenVINO, on a CPU (extra `openvino`)."""
 
+import ctypes
 import importlib.util
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,30 @@ def require_openvino(precision: str, device: str = "cpu") -> None:
         raise DepthcueError(f"OpenVINO runs on the CPU here, not on {device!r}", "Add --device cpu.")
     if not has_openvino():
         raise DepthcueError("OpenVINO is not installed", "pip install 'depthcue[openvino]', or leave --backend out.")
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux: where a thread's signals are handled."""
+
+    _fields_ = [("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@contextmanager
+def own_signal_stack() -> Iterator[None]:
+    """Leave this thread's alternate signal stack as it was.
+
+    OpenVINO's CPU plugin sets one in the thread that loads it, and frees that memory in whichever thread drops the last
+    reference to it. Python handles signals on such a stack, so that the next Ctrl-C would end in a segmentation fault.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    library, before = ctypes.CDLL(None), _SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
 
 
 class OpenVinoSession(FileSession):
@@ -79,6 +107,7 @@ class OpenVinoSession(FileSession):
     def _close(self) -> None:
         self._compiled = {}
 
+    @own_signal_stack()
     def _compile(self, dial: float | None) -> tuple[Any, list[Any]]:
         import openvino
 

@@ -23,7 +23,7 @@ import depthcue
 from depthcue.backends.onnx_backend import CUDA_PROVIDER as CUDA
 from depthcue.backends.onnx_backend import REMEDY as CUDA_REMEDY
 from depthcue.backends.onnx_backend import preload_libraries
-from depthcue.backends.openvino_backend import has_openvino
+from depthcue.backends.openvino_backend import has_openvino, own_signal_stack
 from depthcue.backends.tensorrt_library import INSTALL, is_installed
 from depthcue.errors import DepthcueError
 from depthcue.export.tensorrt_engine import try_library
@@ -187,8 +187,9 @@ def _openvino() -> Finding:
     def trial() -> str:
         import openvino
 
-        core = openvino.Core()
-        request = core.compile_model(core.read_model(_tiny_model()), "CPU").create_infer_request()
+        with own_signal_stack():
+            core = openvino.Core()
+            request = core.compile_model(core.read_model(_tiny_model()), "CPU").create_infer_request()
         if request.infer([np.array([-1], np.float32)])[0][0] != 0:
             raise RuntimeError("it computes wrongly")
         bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import fake_tensorrt
@@ -11,7 +13,7 @@ import pytest
 import torch
 
 from depthcue.backends.onnx_backend import OnnxSession
-from depthcue.backends.openvino_backend import OpenVinoSession
+from depthcue.backends.openvino_backend import OpenVinoSession, own_signal_stack
 from depthcue.backends.session import Session
 from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.backends.torch_backend import TorchSession
@@ -255,7 +257,9 @@ def bf16_session(kind, tiny_net, tiny_graph):
     if kind == "torch":
         return TorchSession(tiny_net, precision="bf16")
     openvino = pytest.importorskip("openvino")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    with own_signal_stack():
+        capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" not in capabilities:
         pytest.skip("this CPU has no bf16")
     return OpenVinoSession(tiny_graph, precision="bf16")
 
@@ -333,6 +337,33 @@ def test_openvino_runs_int8_where_its_masks_are_those_that_were_checked(said_to_
     with OpenVinoSession(said_to_be_in_int8) as session:
         np.testing.assert_allclose(session.run(frames), wanted(tiny_net, frames, 2.0), atol=1e-5)
     assert session.name == "openvino cpu int8"
+
+
+SIGNALLED_AFTER_OPENVINO = """
+import ctypes, signal, sys, threading
+import numpy as np
+from depthcue.backends.openvino_backend import OpenVinoSession
+
+def stack():
+    found = (ctypes.c_size_t * 3)()
+    ctypes.CDLL(None).sigaltstack(None, found)
+    return list(found)
+
+before, caught = stack(), []
+session = OpenVinoSession(sys.argv[1], threads=1).__enter__()
+session.run(np.zeros((1, 32, 48, 3), np.uint8))
+elsewhere = threading.Thread(target=session.__exit__, args=(None, None, None))
+elsewhere.start()
+elsewhere.join()
+signal.signal(signal.SIGINT, lambda *_: caught.append(True))
+signal.raise_signal(signal.SIGINT)
+assert caught and stack() == before, (stack(), before)
+"""
+
+
+def test_ctrl_c_is_heard_after_openvino(tiny_graph):
+    pytest.importorskip("openvino")
+    subprocess.run([sys.executable, "-c", SIGNALLED_AFTER_OPENVINO, str(tiny_graph)], check=True)
 
 
 def test_int8_that_openvino_gets_wrong_is_refused(said_to_be_in_int8, frames, monkeypatch):
