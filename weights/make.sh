@@ -64,6 +64,16 @@ depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-fas
     --sharpen 0.75 --average 0.998 --half --name compact-road --out $runs/mask-road
 python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
+# the general mask net, from which others start: first for three depth nets in turn, then for all
+several=(--data "nyu:$nyu" --data "folder:$drive" --data "nyu:$nyu" --data scenes:road:300 --data "folder:$walk")
+depthcue train --net lite0 --backbone imagenet --aside 0 "${several[@]}" --target "$fastdepth" --also compact-road \
+    --also compact-indoor --steps 450 --batch-size 6 --sharpen 0.75 --average 0.995 --half --name general \
+    --out $runs/mask-general-first
+depthcue train --net lite0 --init $runs/mask-general-first/mask.safetensors --aside 0 "${several[@]}" \
+    --target compact-indoor --also "$fastdepth" --also "$pydnet" --also compact-road --steps 300 --batch-size 6 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name general --out $runs/mask-general
+python weights/ship.py $runs/mask-general/mask.safetensors general
+
 measure nyu --weights compact-indoor --data "nyu:$nyu"
 measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"
 for kind in depth mask; do

@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
-GENERAL, GENERAL_FILE = "general", "compact-indoor-mask.safetensors"
+GENERAL, GENERAL_FILE = "general", "general-mask.safetensors"
 """The name, and the file among the shipped weights, of the mask net that others start from; for a depth net that has no
 mask net of its own, its masks are a first guess."""
 
