@@ -102,9 +102,17 @@ def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = [
     show_results(results, out, as_json)
 
 
+SoftOption = Annotated[
+    bool | None, typer.Option("--soft/--no-soft", rich_help_panel=MEASURING, show_default=False, help="Also measure "
+                              "soft maps, hidden as far as each map says, as in the paper's Fig. 5; about as much work "
+                              "as all the rest. Default: for mask nets that take lambda alone, as the masks of the "
+                              "others are nearly binary.")]
+
+
 def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
                   target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
-                  keep: KeepListOption = None, lam: FixedLambdaOption = None, seed: SeedOption = 0,
+                  keep: KeepListOption = None, lam: FixedLambdaOption = None, soft: SoftOption = None,
+                  seed: SeedOption = 0,
                   batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", direct_steps: DirectStepsOption = 100,
                   as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
     """Compare the mask with edges, chance and other ways to choose: how well does the depth net do with equally many
@@ -118,8 +126,8 @@ def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = 
 
     configure(quiet, verbose)
     settings = CompareEdgesSettings(shares=tuple(keep or SHARES), against=tuple(against or ("sobel", "random")),
-                                    lam=lam, seed=seed,
-                                    batch_size=batch_size, direct=DirectSettings(steps=direct_steps))
+                                    lam=lam, soft_maps=soft, seed=seed, batch_size=batch_size,
+                                    direct=DirectSettings(steps=direct_steps))
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target, data, out, settings, limit, device, progress)
     show_results(results, out, as_json)

@@ -60,8 +60,9 @@ class CompareEdgesSettings:
     """Sparsenesses: shares of the pixels kept."""
     lam: float | None = None
     """One lambda for all; None asks a net with a dial for each share."""
-    soft_maps: bool = True
-    """Whether to measure soft maps too: about as much work as all the rest."""
+    soft_maps: bool | None = None
+    """Whether to measure soft maps too: about as much work as all the rest. None: of nets that take λ, whose masks are
+    soft; those of a net of shares are nearly binary."""
     sweep_steps: int = tally.STEPS
     sweep_images: int = tally.IMAGES
     """The most images whose masks choose the lambdas, spread over the data."""
@@ -151,6 +152,7 @@ class _EdgeComparison:
         inputs = ScorerInputs(mask_net, settings.lam, settings.seed, depth_net,
                              replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against, inputs, self.viewing)
+        self.with_soft = not mask_net.keeps_shares if settings.soft_maps is None else settings.soft_maps
         self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
         self.settings_at: dict[float, Setting] = {}
@@ -190,7 +192,7 @@ class _EdgeComparison:
         for share, one in self.settings_at.items():
             for name, method_ranks in {"mask": mask_ranks[one], **ranks}.items():
                 self.tally.errors(_curve(name, share), view, view.through(keep_first(method_ranks, share)))
-        for one, mask in masks.items() if self.settings.soft_maps else ():
+        for one, mask in masks.items() if self.with_soft else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
             self.tally.add(_soft("mask", one), "mean", mean)
@@ -280,7 +282,7 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
                         **summary.beside(_curve(method, share), _curve("mask", share))}
                        for share, one in settings_at.items()]
               for method in methods}
-    soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if settings.soft_maps]
+    soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if comparison.with_soft]
     choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
               if comparison.sweep is not None else "the mask net is asked for the share itself"
               if len(set(settings_at.values())) > 1 else "one for all")

@@ -179,7 +179,7 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
 
 def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
     results = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path,
-                            CompareEdgesSettings(shares=(0.2, 0.05), draws=200))
+                            CompareEdgesSettings(shares=(0.2, 0.05), soft_maps=True, draws=200))
     few, many = sorted(results["curves"]["mask"], key=lambda entry: float(entry["sparseness"]))
     assert (few["keep"], many["keep"]) == (0.05, 0.2)
     # at half of the red pixels half of the depth is gone, at twice as many nothing
@@ -188,7 +188,8 @@ def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
     assert [(entry["keep"], round(entry["mask"]["mean"], 2)) for entry in results["soft"]] == [(0.2, 0.2), (0.05, 0.05)]
     assert "asked for the share itself" in results["lambda"]["choice"] and results["lambda"]["sweep"] == []
     fixed = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path,
-                          CompareEdgesSettings(lam=2.0, soft_maps=False, draws=200))
+                          CompareEdgesSettings(lam=2.0, draws=200))
+    assert fixed["soft"] == []  # its masks are nearly binary
     assert {entry["keep"] for entry in fixed["curves"]["mask"]} == {0.5}
 
 
