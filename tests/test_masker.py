@@ -270,7 +270,7 @@ EXAMPLES = [("masker", "load"), ("masker", "load_depth"), ("masker", "Masker"), 
             ("masker", "Masker.video"), ("answers", "MaskResult"), ("answers", "DepthResult"),
             ("measurements", "Measurement"), ("measurements", "compare_edges"), ("measurements", "evaluate"),
             ("measurements", "findings"), ("measurements", "compare_nets"), ("measurements", "probe"),
-            ("measurements", "train_mask"), ("publishing", "publish")]
+            ("measurements", "steadiness"), ("measurements", "train_mask"), ("publishing", "publish")]
 
 
 def test_every_public_name_has_an_example() -> None:

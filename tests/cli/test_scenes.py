@@ -77,7 +77,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.skipif(os.name == "nt", reason="signals are Unix's")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_ended_by_a_signal_it_leaves_no_half_written_file(tmp_path: Path, number: int, status: int) -> None:
-    code = ("import sys, time\nfrom depthcue.scenes import api\nfrom depthcue.cli.main import main\n"
+    # a runner may have been told to ignore the signal, which a command obeys
+    code = (f"import signal, sys, time\nsignal.signal({int(number)}, signal.SIG_DFL)\n"
+            "from depthcue.scenes import api\nfrom depthcue.cli.main import main\n"
             "class Slow:\n"
             "    @staticmethod\n"
             "    def fromarray(pixels):\n"

@@ -153,7 +153,8 @@ def test_a_worker_killed_in_mid_run(reports, weights, tmp_path, monkeypatch):
     assert sorted(entry["name"] for entry in summary["inputs"]) == names
     assert summary["totals"]["failed"] == 0 and summary["totals"]["frames"] == 40
     assert len({report["worker"]["pid"] for report in reports}) >= 2
-    assert sorted(os.listdir(tmp_path / "out")) == [*(f"{name}_mask.png" for name in names), "summary.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == [*(f"{name}_mask.png" for name in names), "summary.csv",
+                                                     "summary.json"]
     for name in names:
         Image.open(tmp_path / "out" / f"{name}_mask.png").load()
     assert mask(tmp_path / "in", tmp_path / "out", weights, resume=True)["totals"]["resumed"] == 40

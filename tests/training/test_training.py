@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthDescription, DepthNet, base, build_depth_net, load_depth_net, load_mask_net
+from depthcue.nets import DepthDescription, DepthNet, build_depth_net, load_depth_net, load_mask_net, upsampling
 from depthcue.nets.checkpoint import save_net
 from depthcue.nets.guard import whole_depth as base_whole_depth
 from depthcue.nets.upsampling import upsampled_conv
@@ -227,7 +227,7 @@ def test_up_projections_convolve_before_they_upsample(pictures: str, target: str
         calls.append(1)
         return upsampled_conv(*given, **named)
 
-    monkeypatch.setattr(base, "upsampled_conv", counted)
+    monkeypatch.setattr(upsampling, "upsampled_conv", counted)
     depth = train_depth(depth_training(pictures, net="hu-resnet50", size=(32, 32), batch_size=2, average=0.0, steps=1),
                         tmp_path / "depth", device="cpu")
     assert len(calls) == 8  # four in the decoder, four in the fusion
