@@ -157,6 +157,20 @@ def warm_start() -> str:
     return "\n".join(lines).rstrip()
 
 
+def black_box() -> str:
+    """Error through shares of the pixels of a depth net explained with its gradients and through a surrogate."""
+    results = read("black-box")
+    curves = results["curves"]
+    shares = [point["sparseness"] for point in curves["sobel"]]
+    lines = [f"| pixels kept | {' | '.join(label_of(way) for way in curves)} |", "|---" * (1 + len(curves)) + "|"]
+    for row, share in enumerate(shares):
+        cells = " | ".join(f"{curve[row]['rmse_to_target']:.2f}" for curve in curves.values())
+        lines.append(f"| {share:.0%} | {cells} |")
+    return "\n".join([*lines, "", f"{results['test_pictures']} test pictures; {results['steps']} steps of "
+                      f"{results['batch_size']} pictures each. On whole pictures the surrogate is "
+                      f"{results['surrogate_to_target']:.2f} m off the network."])
+
+
 def losses() -> str:
     """What changes in the masks with the loss that the depth net was trained with."""
     return "\n".join(f"- {sentence}" for sentence in changes_in_words(read("compare-losses")))
@@ -300,6 +314,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nets": nets,
     "steady": steady,
     "warm-start": warm_start,
+    "black-box": black_box,
     "losses": losses,
     "training-cost": training_cost,
     "rewrites": rewrites,

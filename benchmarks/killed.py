@@ -51,8 +51,9 @@ from depthcue.nets.checkpoint import save_net
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-SAID = {signal.SIGKILL: {-9}, signal.SIGINT: {130, 1, -2}, signal.SIGTERM: {143, 130}}
-"""Status of a command that a signal has ended; what has ended before it came says 0. Training ends alike after both."""
+SAID = {signal.SIGKILL: {-9}, signal.SIGINT: {130, 1, -2}, signal.SIGTERM: {143, 130, -15}}
+"""Status of a command that a signal has ended: negative where it came before the command had begun to listen; what has
+ended before it came says 0. Training ends alike after both."""
 UNLIKE = re.compile(r"(^|_)(s|ms|h|seconds|time|times|started|per_second|latency)$|^(arguments|command|revision|"
                     r"machine|resumed|out|source|created|date|memory.*|rss.*|totals)$")
 """Fields of JSON that differ from run to run: times, and how and where it was called."""

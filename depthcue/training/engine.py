@@ -120,6 +120,8 @@ class Engine:
         self.extra: Callable[[], dict[str, Any]] = dict
         """What a loop adds to checkpoints; `resumed` is what it added to the one gone on with."""
         self.resumed: dict[str, Any] = {}
+        self._restored = False
+        """Whether there was a checkpoint to go on from."""
         if run.resume:
             self._restore()
         prepared: Callable[..., Tensor] = accelerator.prepare_model(net)
@@ -134,7 +136,8 @@ class Engine:
         if self.accelerator.is_main_process:
             if not self.run.resume:
                 self.run.begin()
-            self.run.keep_metrics_before(self.step)
+            # a run that was killed before its first checkpoint begins anew, with what it measures before a step
+            self.run.keep_metrics_before(self.step if self._restored else -1)
         self._open_trackers()
         self.progress.start("training", self.steps)
         self.progress.advance(self.step)
@@ -302,6 +305,7 @@ class Engine:
             self.averaged.load_state_dict(state["averaged"])
         self._sums = state["sums"]
         self.resumed = state["extra"]
+        self._restored = True
 
 
 def accelerator_for(device: str, tracker: str | None = None, folder: str | Path | None = None) -> Accelerator:

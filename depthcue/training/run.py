@@ -63,7 +63,7 @@ class RunFolder:
                                 f"{error or type(error).__name__}", "Start the run anew with another --out.") from error
 
     def keep_metrics_before(self, step: int) -> None:
-        """Drop the lines of steps that will be run again."""
+        """Drop the lines of steps after `step`, which will be run again."""
         if self.metrics_file.exists():
             try:
                 lines = read_text(self.metrics_file, RESULTS_BYTES).splitlines(keepends=True)

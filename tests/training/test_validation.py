@@ -181,6 +181,21 @@ def test_a_stopped_run_with_pictures_aside_goes_on_to_the_same_bits(folder: str,
     assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(folder: str, target: str, tmp_path: Path) -> None:
+    class Killed(Silent):
+        def advance(self, steps: int = 1, **figures: float) -> None:
+            if steps:
+                raise SystemError  # like SIGKILL, it leaves no checkpoint
+
+    what = training(target, folder, steps=4)
+    train_mask(what, tmp_path / "whole", device="cpu")
+    with pytest.raises(SystemError):
+        train_mask(what, tmp_path / "parts", device="cpu", progress=Killed())
+    assert '"step": 0' in (tmp_path / "parts" / "metrics.jsonl").read_text()
+    train_mask(what, tmp_path / "parts", resume=True, device="cpu")
+    assert (tmp_path / "parts" / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
+
+
 def test_a_start_from_another_normalisation_gives_the_same_masks() -> None:
     start = load_mask_net("general")
     other = build_mask_net("lite0", mean=(0.3, 0.5, 0.6), std=(0.2, 0.3, 0.25),
