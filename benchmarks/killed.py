@@ -67,7 +67,7 @@ PRELOADED = ["torch", "torch._dynamo", "torch.export", "torchvision", "av", "onn
              "depthcue.export.onnx", "depthcue.report.page"]
 MARK = "DEPTHCUE_KILLED"
 """Variable by which processes are known that a run has started."""
-GONE_S = 30.0
+GONE_S = 120.0
 """How long these may take to end after their run."""
 HANGS_S = 1800.0
 """When a run is given up."""

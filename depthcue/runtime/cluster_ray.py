@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import secrets
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,10 +72,11 @@ def joined(address: str) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _closed_to_others() if address == LOCAL else nullcontext():
         try:
-            if address == LOCAL:
-                ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
-            else:
-                ray.init(address, **quiet)
+            with _own_sigterm():
+                if address == LOCAL:
+                    ray.init(LOCAL, include_dashboard=False, object_store_memory=_NAMES_BYTES, **quiet)
+                else:
+                    ray.init(address, **quiet)
         except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DepthcueError(f"no cluster is joined at {without_password(address)}: "
@@ -85,6 +87,19 @@ def joined(address: str) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what SIGTERM does, which Ray replaces by an end of its own with status 15; inside too it ends with 143."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as end:
+        raise SystemExit(128 + signal.SIGTERM if end.code == signal.SIGTERM else end.code) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

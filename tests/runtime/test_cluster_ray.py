@@ -137,6 +137,26 @@ def mask(sources, out, weights, **options):
 
 
 @pytest.mark.slow
+def test_sigterm_stays_what_it_was(monkeypatch):
+    import ray
+
+    def init(*words, **options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        if stopped:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before, stopped = signal.getsignal(signal.SIGTERM), False
+    with joined("10.0.0.1:6379"):
+        assert signal.getsignal(signal.SIGTERM) is before
+    stopped = True
+    with pytest.raises(SystemExit) as ended, joined("10.0.0.1:6379"):
+        pass
+    assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_worker_killed_in_mid_run(reports, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 2})
     pictures(tmp_path / "in", 40)
