@@ -274,8 +274,9 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
         if accelerator.is_main_process:
             engine.trained(watch.weights_to_keep())
         if net.keeps_shares and accelerator.is_main_process:
-            pictures = [loader.batch(engine.steps + extra).rgb
-                        for extra in range(-(-watch.at_end(TABLE_PICTURES) // what.batch_size))]
+            # no more pictures than the net was trained on: a trial of a few steps need not be known better
+            wanted = watch.at_end(min(TABLE_PICTURES, max(8, engine.steps * what.batch_size)))
+            pictures = [loader.batch(engine.steps + extra).rgb for extra in range(-(-wanted // what.batch_size))]
             table = lambda_table(net, judge, pictures, what.loss)
             net.description = dataclasses.replace(net.description, lambda_at=table)
             at_default = net.description.lambda_of(net.description.default_keep)
