@@ -24,18 +24,18 @@ from torch import Tensor
 
 from depthcue.data import KnownMotion, open_motion
 from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, nearest, picture_of, truth_map
 from depthcue.evaluation.metrics import mean_squared_difference
 from depthcue.evaluation.statistics import pair, short
-from depthcue.evaluation.tally import inputs_of, setting_of
+from depthcue.evaluation.tally import inputs_of, setting_for_share
 from depthcue.evaluation.viewing import View, Viewing, choose_rivals, described, load_pair
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
 from depthcue.results import ResultFolder, Steadiness
-from depthcue.scorers import build_scorer, keep_top
+from depthcue.scorers import ScorerInputs, build_scorer, keep_top
 
 MASK, STEADY = "mask", "mask, steady"
 RUN = 10
@@ -52,7 +52,7 @@ class SteadinessSettings:
     """Scorers to set beside the mask."""
     keep: float = 0.2
     strength: float = STRENGTH
-    """Of the steady mask; see `SteadyMaps`."""
+    """Share of the last frame in the steady mask; see `SteadyMaps`."""
     batch_size: int = 8
     seed: int = 0
     draws: int = statistics.DRAWS
@@ -85,14 +85,13 @@ def steadiness(mask_net: MaskNet, depth_net: DepthNet, data: KnownMotion, out: P
         DepthcueError: a wrong share, scorer or strength, OpenCV is not installed, fewer than two frames in a row.
     """
     settings, progress = settings or SteadinessSettings(), progress or Silent()
-    if not 0 < settings.keep < 1:
-        raise DepthcueError(f"--keep must be above 0 and below 1, got {settings.keep:g}", "For example --keep 0.2.")
+    check_share(settings.keep, "--keep")
     if not any(data.follows(index) for index in range(1, len(data))):
         raise DepthcueError(f"{data.spec} has no two frames in a row", "Give more frames.")
-    walk = _Walk(mask_net, depth_net, data, settings, torch.device(device))
     home = ResultFolder(out)
-    progress.start("following pixels", len(data))
     with torch.inference_mode():
+        walk = _Walk(mask_net, depth_net, data, settings, torch.device(device), progress)
+        progress.start("following pixels", len(data))
         for view in walk.viewing.views():
             walk.measure(view)
             progress.advance(len(view))
@@ -113,14 +112,14 @@ class _Walk:
     """The measuring: nets, data, and the numbers of every frame and pair so far."""
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: KnownMotion, settings: SteadinessSettings,
-                 device: torch.device) -> None:
+                 device: torch.device, progress: Progress) -> None:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple)
-        inputs = inputs_of(mask_net, setting_of(mask_net, settings.keep if mask_net.keeps_shares else None),
-                           settings.seed)
-        self.scorers = {MASK: build_scorer("mask", inputs),
-                        **choose_rivals(settings.against, inputs, self.viewing).scores}
+        setting = setting_for_share(mask_net, self.viewing, settings.keep, None, progress)
+        rivals = choose_rivals(settings.against, ScorerInputs(mask_net, setting.lam, settings.seed, depth_net),
+                               self.viewing)
+        self.scorers = {MASK: build_scorer("mask", inputs_of(mask_net, setting, settings.seed)), **rivals.scores}
         self.steady = SteadyMaps(settings.strength)
         self.ways = (MASK, STEADY, *list(self.scorers)[1:])
         self.squares: dict[str, list[float]] = {way: [] for way in self.ways}
@@ -168,8 +167,10 @@ class _Walk:
             return
         self.later.append(index)
         self._add("", "seen_in_both", float(both.mean()))
-        change = np.abs(np.log(later.relative_error[both]) - np.log(earlier.relative_error[rows, columns][both]))
-        self._add("", "depth_change", float(change[np.isfinite(change)].mean()))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = np.abs(np.log(later.relative_error[both]) - np.log(earlier.relative_error[rows, columns][both]))
+        change = change[np.isfinite(change)]
+        self._add("", "depth_change", float(change.mean()) if change.size else float("nan"))
         for way in self.ways:
             carried, here = earlier.kept[way][rows, columns] & both, later.kept[way] & both
             self._add(way, "overlap", overlap(carried, here))

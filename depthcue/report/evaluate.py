@@ -136,7 +136,7 @@ def _layers(stages: Sequence[SanityStage]) -> list[float]:
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
 _HIDDEN = "RMSE(1 − M)"
 COMPARED = ("contrast", "sobel")
-"""What is told of under every fill where there are too many ways for columns."""
+"""Scorers that the sentences on fills name where the tables have too many columns."""
 _AGAINST = {TRUTH: "truth", TARGET: "target"}
 
 

@@ -160,7 +160,7 @@ class Section:
     plots: tuple[Plot, ...] = ()
     pictures: tuple[Picture, ...] = ()
     lead: str = ""
-    """What was asked and how, for a reader who does not know the paper."""
+    """Question and method of the measurement, for a reader who does not know the paper."""
     gallery: tuple[dict[str, Any], ...] = ()
     """Stills with masks at several lambdas, as `evaluation.gallery` wrote them into the results."""
     films: tuple[Picture, ...] = ()

@@ -193,7 +193,7 @@ class MaskJob:
         self.is_live = source.kind == "live"
         self.notes: list[str] = []
         self.live: dict[str, Any] | None = None
-        """What is told of a live source alone."""
+        """Dropped frames and reconnects of a live source; None of other sources."""
         self.stamp: dict[str, int] | None = None
         """By what the source was known when it was opened."""
         self.steady = SteadyMaps() if options.steady and self.is_video else None

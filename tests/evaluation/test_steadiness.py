@@ -69,6 +69,13 @@ def test_the_shipped_mask_on_a_flight(tmp_path: Path) -> None:
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
+def test_attributions_see_the_depth_net(tmp_path: Path) -> None:
+    pytest.importorskip("captum")
+    result = steadiness(load_mask_net("compact-indoor"), load_depth_net("compact-indoor"),
+                        open_motion("scenes:indoor:2"), tmp_path, SteadinessSettings(("gradient",)))
+    assert 0 < result.ways["gradient"].overlap <= 1
+
+
 def test_frames_that_do_not_follow_each_other_are_refused() -> None:
     mask_net, depth_net = load_mask_net("compact-indoor"), load_depth_net("compact-indoor")
     with pytest.raises(DepthcueError, match="no two frames in a row"):
