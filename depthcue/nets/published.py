@@ -41,7 +41,7 @@ from depthcue.nets.base import (
 )
 from depthcue.nets.checkpoint import State, load_strict
 from depthcue.nets.encoders import DenseNetEncoder, Encoder, Pyramid, ResNetEncoder, SENetEncoder
-from depthcue.nets.upsampling import UpProjection
+from depthcue.nets.upsampling import ResidualPair, UpProjection
 
 
 class _HuDecoder(nn.Module):
@@ -155,24 +155,14 @@ def conv_of_unpooled(x: Tensor, weight: Tensor) -> Tensor:
     return torch.stack(rows, dim=-2).flatten(-3, -2)  # (B, O, 2h, 2w)
 
 
-class UpProjectionUnpooled(nn.Module):
-    """Unpooling, then ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), cut to a given size after the 5×5s."""
+class UpProjectionUnpooled(ResidualPair):
+    """Unpooling, then a residual pair of branches, cut to a given size after the 5×5 convolutions."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv1_2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn1_2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        # both 5×5 convolutions see the same map: one pass for the two
+    def _both(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        # both convolutions see the same map: one pass for the two
         both = conv_of_unpooled(x, torch.cat([self.conv1.weight, self.conv2.weight]))[:, :, :height, :width]
         main, shortcut = both.chunk(2, dim=1)
-        main = self.bn1_2(self.conv1_2(F.relu(self.bn1(main), inplace=True)))
-        return F.relu(main + self.bn2(shortcut), inplace=True)
+        return main, shortcut
 
 
 class _LainaDecoder(nn.Module):

@@ -287,19 +287,11 @@ def upsampled_conv(x: Tensor, weight: Tensor, height: int, width: int, *, align_
     return F.conv2d(x, weight, padding=kernel // 2)
 
 
-class UpProjection(nn.Module):
-    """Bilinear upsampling to a given size, then a residual pair of branches (Laina et al., 3DV 2016).
+class ResidualPair(nn.Module):
+    """Residual pair of branches: ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), convolutions without bias."""
 
-    ReLU( BN(3×3(ReLU(BN(5×5(x))))) + BN(5×5(x)) ), convolutions without bias. `align_corners` is True for weights
-    trained with torch 0.3, whose bilinear interpolation was so.
-    """
-
-    exchange = False
-    """Set by `exchanging`."""
-
-    def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.align_corners = align_corners
         self.conv1 = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv1_2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
@@ -314,7 +306,24 @@ class UpProjection(nn.Module):
         return F.relu(main + self.bn2(shortcut), inplace=True)
 
     def _both(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Both 5×5 convolutions of the resized map, each (B, O, height, width)."""
+        """Both 5×5 convolutions of the enlarged map, each (B, O, height, width)."""
+        raise NotImplementedError
+
+
+class UpProjection(ResidualPair):
+    """Bilinear upsampling to a given size, then a residual pair of branches (Laina et al., 3DV 2016).
+
+    `align_corners` is True for weights trained with torch 0.3, whose bilinear interpolation was so.
+    """
+
+    exchange = False
+    """Set by `exchanging`."""
+
+    def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
+        super().__init__(inputs, outputs)
+        self.align_corners = align_corners
+
+    def _both(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         if self.exchange:
             weight = torch.cat([self.conv1.weight, self.conv2.weight])
             main, shortcut = upsampled_conv(x, weight, height, width, align_corners=self.align_corners).chunk(2, dim=1)
