@@ -38,9 +38,11 @@ _LAYERS = ("documents of drawing programs are not read", "Export it as PNG or TI
 _PICTURE = ("pictures of this kind are not read", "Convert it to PNG or TIFF.")
 _HIGH_RANGE = ("pictures of linear light are not read", "Convert it to PNG or TIFF.")
 _VIDEO = ("videos of this kind are not read", "Convert it to mp4.")
-DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth or disparity, or beside a "
-             "photograph of the same name", "Name the file itself to mask it as a picture.")
+DEPTH_MAP = ("depth maps are no photographs: grey with 16 bits under a name that says depth or disparity, or grey "
+             "beside a JPEG file in colour of the same name", "Name the file itself to mask it as a picture.")
 _PHOTOGRAPHS = (".jpg", ".jpeg", ".JPG", ".JPEG")
+_DEEP = frozenset(("F", "I", "I;16", "I;16B", "I;16L", "I;16N"))
+_COLOURED = frozenset(("RGB", "CMYK"))
 _DEEP_SUFFIXES = (".pgm", ".png", ".tif", ".tiff")
 DEPTH_WORDS = frozenset(("depth", "depths", "depthmap", "depthmaps"))
 DISPARITY_WORDS = frozenset(("disp", "disps", "disparity", "disparities"))
@@ -113,8 +115,8 @@ def why_unread(name: str | PurePath) -> tuple[str, str] | None:
 def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
     """Why a file of a folder or glob is left out and what to do: a kind that is not read, or a depth map.
 
-    A depth map is 16-bit grey, or float, under a name or in a folder that says depth or disparity, or beside a JPEG
-    file of the same name, as in the csv layout of NYU-v2.
+    A depth map is 16-bit grey, or float, under a name or in a folder that says depth or disparity; or grey beside a
+    JPEG file in colour of the same name, as in the csv layout of NYU-v2, which has 8 bits in its training folder.
     """
     if (why := why_unread(path)) is not None:
         return why
@@ -122,9 +124,11 @@ def why_left_out(path: str | PurePath) -> tuple[str, str] | None:
     if path.suffix.lower() not in _DEEP_SUFFIXES:
         return None
     words = DEPTH_WORDS | DISPARITY_WORDS
+    photograph = next((file for suffix in _PHOTOGRAPHS if (file := path.with_suffix(suffix)).exists()), None)
+    if photograph is not None and _mode(path) == "L" and _mode(photograph) in _COLOURED:
+        return DEPTH_MAP
     named = any(words & set(words_of(part)) for part in (path.parent.name, path.stem))
-    paired = named or any(path.with_suffix(suffix).exists() for suffix in _PHOTOGRAPHS)
-    return DEPTH_MAP if paired and is_deep_grey(path) else None
+    return DEPTH_MAP if (named or photograph is not None) and is_deep_grey(path) else None
 
 
 def words_of(name: str) -> list[str]:
@@ -134,13 +138,18 @@ def words_of(name: str) -> list[str]:
 
 def is_deep_grey(file: Path) -> bool:
     """Whether a picture is grey with more than 8 bits; False for what cannot be opened."""
-    if file.suffix.lower() not in _DEEP_SUFFIXES or not file.is_file():
-        return False
+    return file.suffix.lower() in _DEEP_SUFFIXES and _mode(file) in _DEEP
+
+
+def _mode(file: Path) -> str | None:
+    """Pillow's name of a picture's channels, such as RGB or I;16; None for what cannot be opened."""
+    if not file.is_file():  # a pipe would be waited for
+        return None
     try:
         with open_picture(file, file) as image:
-            return image.mode.startswith("I") or image.mode == "F"
+            return image.mode
     except (DepthcueError, OSError):
-        return False
+        return None
 
 
 def log_skipped(names: Sequence[str]) -> None:

@@ -55,7 +55,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
         _check_live(first, out, options)
     plan = Plan.for_device(resolve_device(options.device), options.batch_size, len(live))
     with closing(_Listed(listing, first)) as inputs:
-        masking = Masking(options, plan, sum(1 if each.kind == "image" else LONG_VIDEO for each in first))
+        masking = Masking(options, plan, _expected_frames(first))
         summary = Summary(out, options.resume, masking.record, {"backend": masking.name})
         for source, error in unreadable:
             log.error("%s", error)
@@ -172,18 +172,31 @@ def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> Non
 
 def _total_frames(jobs: Sequence[MaskJob]) -> int | None:
     """How many frames there are, where that can be told without opening many files."""
-    if any(job.is_live for job in jobs):
+    if sum(job.is_video for job in jobs) > 20:
         return None
-    videos = [job for job in jobs if job.is_video]
-    if len(videos) > 20:
-        return None
-    total = len(jobs) - len(videos)
-    for job in videos:
-        try:
-            with open_input(job.source) as stream:
-                if stream.frame_count is None:
-                    return None
-                total += stream.frame_count
-        except DepthcueError:
-            pass  # told when its turn comes
+    counts = [_frame_count(job.source) for job in jobs]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _expected_frames(inputs: Iterable[Input]) -> int:
+    """How many frames there are at least; counting ends at LONG_VIDEO, for which a backend is chosen with care."""
+    total = 0
+    for each in inputs:
+        count = _frame_count(each)
+        total += LONG_VIDEO if count is None else count
+        if total >= LONG_VIDEO:
+            break
     return total
+
+
+def _frame_count(source: Input) -> int | None:
+    """How many frames an input has: None where it does not say, 0 for a video that cannot be read."""
+    if source.kind == "image":
+        return 1
+    if source.kind == "live":
+        return None
+    try:
+        with open_input(source) as stream:
+            return stream.frame_count
+    except DepthcueError:
+        return 0  # the error is raised again, and reported, when its turn comes

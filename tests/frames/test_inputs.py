@@ -372,6 +372,22 @@ def test_folders_that_differ_by_case_alone_in_a_stream(tmp_path):
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize(("beside", "mode", "left_out"), [("RGB", "L", True), ("RGB", "I;16", True), ("L", "L", False),
+                                                           ("L", "I;16", True), ("RGB", "RGB", False)])
+def test_grey_beside_a_jpeg_of_the_same_name_is_depth(tmp_path: Path, beside: str, mode: str, left_out: bool) -> None:
+    Image.new(beside, (4, 4)).save(tmp_path / "1.jpg")
+    Image.new(mode, (4, 4)).save(tmp_path / "1.png")
+    reports: list[str] = []
+    found = find_inputs([str(tmp_path)], on_skip=lambda name, why: reports.append(Path(name).name))
+    assert len(found) == 2 - left_out and reports == ["1.png"] * left_out
+
+
+def test_a_broken_png_beside_a_jpeg_is_not_left_out(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "1.jpg")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    assert len(find_inputs([str(tmp_path)])) == 2
+
+
 def test_depth_maps_beside_photographs_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = tmp_path / "set"
     for name, mode in (("color/0001.png", "RGB"), ("depth/0001.png", "I;16"), ("a_depth.tif", "I;16"),

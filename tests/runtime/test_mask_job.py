@@ -602,3 +602,23 @@ def test_pictures_are_not_followed(mask_all, tmp_path):
         mask_all([tmp_path / f"{index}.png" for index in range(3)], tmp_path / out, save=("npy",), steady=steady)
     for index in range(3):
         np.testing.assert_array_equal(*(np.load(tmp_path / out / f"{index}_npy.npy") for out in ("alone", "steady")))
+
+
+@pytest.mark.parametrize(("content", "frames"), [("broken", 0), ("short", 3)])
+def test_a_backend_is_chosen_for_as_many_frames_as_there_are(mask_all, tmp_path, monkeypatch, content, frames):
+    # trying the backends takes seconds that a broken or short video does not pay back
+    path = tmp_path / "clip.mp4"
+    if content == "broken":
+        path.write_bytes(bytes(range(256)) * 20)
+    else:
+        write_video(path, frames, 16, 16)
+    expected = []
+    open_session = masking.open_session
+
+    def opened(*nets, **options):
+        expected.append(options["frames"])
+        return open_session(*nets, **options)
+
+    monkeypatch.setattr(masking, "open_session", opened)
+    summary = mask_all([path])
+    assert expected == [frames] and summary["totals"]["frames"] == frames
