@@ -292,7 +292,7 @@ def tree() -> str:
         phrase = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").partition("\n")[0]
         lines.append(f"{'  ' * depth}{folder.name}/".ljust(22) + phrase)
     others = {"weights/": "the shipped nets with their cards; make.sh made them with the other two",
-              "tests/": "one folder a room; reference.py holds slow definitions written from the papers",
+              "tests/": "a file a module, as in depthcue/; reference.py holds slow definitions written from the papers",
               "benchmarks/": "scripts that measure, and results/ with what they found"}
     return "\n".join([*lines, *(f"{name:<22}{phrase}" for name, phrase in others.items()), "```"])
 

@@ -135,6 +135,40 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
+CONTRACTS = {
+    "test_architecture.py": "the whole package",
+    "test_packaging.py": "the wheel and the source distribution",
+    "test_readme.py": "README, guides and RESULTS.md against files, code and command line",
+    "test_teaching.py": "benchmarks/teach.py",
+    "backends/test_session_contract.py": "every session, of masks and of depths",
+    "cli/test_files_name_data.py": "a card that names code, given to every command",
+    "cli/test_foreign_targets.py": "a user's own net, through every command",
+    "cli/test_help.py": "help pages, lists and progress of every command",
+    "cli/test_mistakes.py": "mistakes of newcomers, in every command",
+    "export/test_precisions.py": "every precision of an exported net",
+    "frames/test_containers.py": "what FFmpeg may open, for every source",
+    "frames/test_display.py": "high dynamic range and transparency, of videos and of stills",
+    "frames/test_sources.py": "every frame source",
+    "report/test_page_in_browser.py": "the page of every report, in a browser",
+    "runtime/test_live_job.py": "the whole job on live sources",
+    "training/test_training.py": "both training loops",
+}
+"""Test files of no single module or command, and what each is about."""
+
+
+def test_tests_mirror_the_package() -> None:
+    """`tests/ROOM/test_NAME.py` tests the module `NAME` of that room; in `tests/cli`, the command of that name too."""
+    tests = Path(__file__).parent
+    commands = {name.replace("-", "_") for name in COMMANDS}
+    strays = set()
+    for file in tests.rglob("test_*.py"):
+        path = file.relative_to(tests)
+        name = file.stem.removeprefix("test_")
+        if not ((PACKAGE / path.parent / f"{name}.py").is_file() or (path.parent == Path("cli") and name in commands)):
+            strays.add(path.as_posix())
+    assert strays == set(CONTRACTS)
+
+
 def test_no_name_stands_twice() -> None:
     """A class has a name of its own, and so has a module, but for a command's measurement and its report."""
     commands = {name.replace("-", "_") for name in COMMANDS}

@@ -185,6 +185,8 @@ def test_a_name_leads_nowhere_else(key, name):
 def test_a_path_too_long_for_any_file_is_told():
     with pytest.raises(DepthcueError, match="cannot be looked for"):
         find_inputs(["a" * 5000])
+
+
 UNREAD = ("a.HEIC", "b.cr2", "c.NEF", "d.dng", "e.jxl", "f.psd", "g.exr", "h.braw", "deep/i.arw")
 
 

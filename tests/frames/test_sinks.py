@@ -1,4 +1,4 @@
-"""What is written reads back the same, and a failed write leaves nothing behind."""
+"""What is written reads back the same, a failed write leaves nothing behind, and encoders are found by name."""
 
 import errno
 import resource
@@ -13,7 +13,8 @@ from PIL import Image
 
 from depthcue import files
 from depthcue.errors import DepthcueError
-from depthcue.frames import ENCODINGS, Frame, ImageSink, VideoSink, find_inputs, open_input
+from depthcue.frames import ENCODINGS, Frame, ImageSink, VideoSink, find_inputs, open_input, sinks
+from depthcue.frames.sinks import ENCODERS, SOFTWARE, find_encoder
 from depthcue.frames.videos import VideoSource
 
 RAMP = np.linspace(0, 1, 300, dtype=np.float32).reshape(15, 20)
@@ -234,3 +235,52 @@ def test_an_endless_video_reads_back_the_same_and_needs_no_memory_for_its_length
     with VideoSource(path) as source:
         assert [each.time for each in source] == times
     assert path.read_bytes().count(b"moof") >= 2
+
+
+@pytest.fixture
+def working(monkeypatch):
+    """Sets which encoders work; the others have no device."""
+    def only(*names):
+        monkeypatch.setattr(sinks, "_complaint", lambda name, size: "" if name in names else "no device")
+    return only
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 47), (1, 1)])
+def test_the_default_takes_every_size(size):
+    assert find_encoder(SOFTWARE.name, size) is SOFTWARE
+
+
+def test_auto_takes_a_gpu_where_one_encodes(working):
+    working("libx264")
+    assert find_encoder("auto", (48, 64)) is SOFTWARE
+    working("libx264", "h264_qsv", "h264_amf")
+    assert find_encoder("auto", (48, 64)).name == "h264_qsv"
+
+
+def test_what_does_not_work_is_told_with_the_reason(working):
+    working("libx264")
+    with pytest.raises(DepthcueError, match="h264_nvenc does not work here: no device(?s:.*)libx264"):
+        find_encoder("h264_nvenc", (48, 64))
+    with pytest.raises(DepthcueError, match="must be one of auto, libx264, h264_nvenc(?s:.*)got 'h265'"):
+        find_encoder("h265", (48, 64))
+
+
+@pytest.mark.parametrize("name", ["h264_qsv", "h264_amf"])
+def test_odd_sides_are_refused_where_they_cannot_be_kept(name):
+    with pytest.raises(DepthcueError, match="odd sides, such as 47x33"):
+        find_encoder(name, (33, 47))
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != SOFTWARE.name])
+def test_an_encoder_of_a_gpu_works_or_says_why_not(name):
+    """On a machine without that GPU the library's own complaint must come as an error that can be put right."""
+    try:
+        assert find_encoder(name, (480, 640)).name == name
+    except DepthcueError as error:
+        assert name in error.message and error.hint
+
+
+def test_a_library_without_h264_is_told(monkeypatch):
+    monkeypatch.setattr(av, "codecs_available", frozenset())
+    with pytest.raises(DepthcueError, match="cannot write H.264(?s:.*)pip install"):
+        find_encoder("libx264", (48, 64))

@@ -1,0 +1,117 @@
+"""The section on edges: tables, costs and curves, from a results document alone."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from comparison_results import comparison_results, typed
+from PIL import Image, ImageColor
+
+from depthcue.report.compare_edges import choices_table, cost_in_words, draw_comparison, duration, section
+from depthcue.report.figures import DARK, LIGHT
+from depthcue.report.section import draw_plots
+from depthcue.report.tables import comparison_tables, in_words
+
+
+def _cost(median: float) -> dict[str, Any]:
+    return {"median": median, "quartiles": [0.9 * median, 1.1 * median], "batches": 3}
+
+
+def _results(many: bool = True, ground_truth: bool = True) -> dict[str, Any]:
+    results = comparison_results(ground_truth)
+    if many:
+        for method, source in (("direct", "mask"), ("canny", "sobel"), ("centre", "random")):
+            results["curves"][method] = results["curves"][source]
+            results["soft"][0][method] = results["soft"][0][source]
+    costs = {"mask": 12.0, "sobel": 0.5, "random": 0.1, "direct": 6700.0, "canny": 3.0, "centre": 0.2}
+    return results | {"cost_ms": {method: _cost(costs[method]) for method in results["curves"]},
+                      "left_out": {"depth-edges": "this data has no depth"} if many else {}}
+
+
+def test_every_way_is_a_row_best_first_with_its_cost() -> None:
+    table = choices_table(typed(_results()))
+    assert table.rows[0] == ("mask", "1.070", "", "12 ms")
+    # no farther from the target than the mask, and no nearer
+    assert table.rows[1] == ("Eq. (3)", "1.070", "+0.000 (+0.000 to +0.000)", "6.7 s")
+    assert [float(row[1]) for row in table.rows] == sorted(float(row[1]) for row in table.rows)
+    assert len(table.rows) == 6 and "20% of the pixels, chosen in 6 ways" in table.title
+
+
+def test_many_ways_are_rows_and_not_columns() -> None:
+    for ground_truth in (True, False):
+        for table in comparison_tables(typed(_results(ground_truth=ground_truth))):
+            assert all(len(row) == len(table.columns) for row in table.rows) and len(table.rows) in (6, 7)
+    curves, *_, soft = comparison_tables(typed(_results()))
+    assert curves.columns == ("chosen by", "10%", "20%", "50%", "90%", "100%")
+    assert curves.rows[0][0] == "mask" and {row[-1] for row in curves.rows} == {"0.850"}
+    assert soft.columns[1] == "2 (20%)" and soft.rows[-1][0] == "mask > 0.025"
+
+
+def test_many_ways_are_told_by_what_the_intervals_support() -> None:
+    results = _results()
+    results["curves"]["canny"] = [entry | {"minus_mask_ci95": [-0.2, -0.1]} for entry in results["curves"]["canny"]]
+    words = in_words(typed(results))
+    assert "more with edges (1.44 m), random (1.62 m), centre (1.62 m);" in words
+    assert "less with Canny edges (1.44 m);" in words and "no clear difference with Eq. (3) (1.07 m);" in words
+
+
+def test_the_cost_is_told_where_it_is_clearly_more_than_the_mask_s() -> None:
+    assert cost_in_words(typed(_results())) == (
+        "Choosing takes 12 ms a picture with the mask and 6.7 s with Eq. (3), 558 times as long.",)
+    assert cost_in_words(typed(_results(many=False))) == ()
+    close = _results()
+    close["cost_ms"]["direct"] = {"median": 13.0, "quartiles": [11.0, 15.0], "batches": 3}
+    assert cost_in_words(typed(close)) == ()
+
+
+@pytest.mark.parametrize(("milliseconds", "said"), [(0.1234, "0.12 ms"), (8.46, "8.5 ms"), (85.3, "85 ms"),
+                                                    (1300, "1.3 s"), (250_000, "250 s")])
+def test_durations_are_said_in_the_unit_that_suits_them(milliseconds: float, said: str) -> None:
+    assert duration(milliseconds) == said
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_the_section_draws_the_choices_and_names_what_was_left_out(tmp_path: Path, many: bool) -> None:
+    told = section(typed(_results(many)), tmp_path)
+    assert {path.name for path in draw_plots(told, tmp_path, DARK)} == {"comparison.png", "comparison.svg",
+                                                                        "choices.png", "choices.svg"}
+    with Image.open(tmp_path / "choices.png") as drawn:
+        assert drawn.width > 1000
+    assert ("Left out: depth edges (oracle) (this data has no depth)." in told.sentences) is many
+
+
+def test_results_without_costs_are_told_as_before(tmp_path: Path) -> None:
+    told = section(typed(comparison_results()), tmp_path)
+    assert [plot.name for plot in told.plots] == ["comparison"] and len(told.sentences) == 1
+    few = section(typed(comparison_results() | {"images": 4}), tmp_path).sentences
+    assert few[-1].startswith("4 images are too few to tell") and "with edges (too few images to tell)" in few[0]
+
+
+def _pixels_of(path: Path, colour: str) -> int:
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
+    return int((np.abs(pixels.astype(int) - ImageColor.getrgb(colour)).max(axis=1) < 8).sum())
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_every_curve_is_drawn_in_its_colour(tmp_path: Path, theme: Any) -> None:
+    draw_comparison(typed(comparison_results()), [tmp_path / "figure.png"], theme)
+    for colour in theme.methods[:3]:
+        assert _pixels_of(tmp_path / "figure.png", colour) > 500
+    assert _pixels_of(tmp_path / "figure.png", theme.methods[3]) < 50
+    assert _pixels_of(tmp_path / "figure.png", theme.background) > 100_000
+
+
+def test_without_ground_truth_there_is_one_plot(tmp_path: Path) -> None:
+    for truth in (True, False):
+        draw_comparison(typed(comparison_results(truth)), [tmp_path / f"{truth}.png"])
+    with Image.open(tmp_path / "True.png") as two, Image.open(tmp_path / "False.png") as one:
+        assert two.width > 1.8 * one.width
+
+
+def test_the_same_results_give_the_same_svg(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        draw_comparison(typed(comparison_results()), [tmp_path / name])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
