@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# What published networks look at, which nobody here trained: FastDepth, PyDNet (KITTI), PyDNet++ (Matterport).
+#
+#     benchmarks/published_nets.sh NYU NETS KITTI DRIVE WALK [STAGE...]
+#
+#     NYU      folder with nyu2_train.csv and nyu2_test.csv
+#     NETS     folder with fastdepth_nyu.onnx, pydnet_kitti.onnx and pydnet_matterport.onnx
+#     KITTI    folder of KITTI frames with depth
+#     DRIVE    the frames of a video of a drive (ffmpeg -i VIDEO DRIVE/%05d.jpg)
+#     WALK     folder of pictures of rooms
+#
+# Stages: fastdepth kitti matterport; default: all three. FastDepth's mask net is the shipped one (weights/make.sh).
+# The two others start from the general mask net; some 40 minutes each on one core. Results land in benchmarks/results,
+# and fill_results.py writes them into RESULTS.md.
+set -euo pipefail
+nyu=${1:?usage: published_nets.sh NYU NETS KITTI DRIVE WALK [STAGE...]} nets=${2:?} kitti=${3:?} drive=${4:?} walk=${5:?}
+shift 5
+cd "$(dirname "$0")/.."
+runs=runs/published
+fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
+pydnet="onnx:$nets/pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no"
+matterport="onnx:$nets/pydnet_matterport.onnx,takes=rgb,predicts=metric,relative=yes,shift_unknown=no"
+shares=(--keep 0.05 --keep 0.1 --keep 0.2 --keep 0.3 --keep 0.5 --keep 0.7)
+scorers=(--against sobel --against canny --against hed --against contrast --against random)
+
+keep() { # COMMAND-NAME: runs it into a folder of that name and keeps its results
+    local name=$1
+    shift
+    depthcue "$@" --out "$runs/$name" -q
+    python benchmarks/keep_result.py "$runs/$name/results.json" "$name"
+}
+
+fastdepth() {
+    local pair=(--weights weights/fastdepth-mask.safetensors --target "$fastdepth")
+    keep evaluate-fastdepth evaluate "${pair[@]}" --data "nyu:$nyu" --limit 40
+    keep findings-fastdepth findings "${pair[@]}" --data "nyu:$nyu" --data scenes:indoor --limit 60
+    keep probe-fastdepth probe all "${pair[@]}"
+}
+
+kitti() {
+    depthcue train --net lite0 --aside 0 --target "$pydnet" --data "folder:$drive" --data "folder:$drive" \
+        --data scenes:road:500 --steps 600 --batch-size 6 --learning-rate 7e-4 --sharpen 0.75 --average 0.995 --half \
+        --name pydnet-kitti --out $runs/mask-pydnet-kitti
+    local pair=(--weights $runs/mask-pydnet-kitti/mask.safetensors --target "$pydnet")
+    keep compare-edges-pydnet-kitti compare-edges "${pair[@]}" --data "kitti:$kitti" "${shares[@]}" "${scorers[@]}"
+    keep compare-edges-pydnet-roads compare-edges "${pair[@]}" --data scenes:road --limit 40 "${shares[@]}" \
+        "${scorers[@]}"
+    keep evaluate-pydnet-kitti evaluate "${pair[@]}" --data scenes:road --limit 30
+    keep findings-pydnet-kitti findings "${pair[@]}" --data "kitti:$kitti" --data scenes:road --limit 60
+    keep probe-pydnet-kitti probe all --target "$pydnet"
+}
+
+matterport() {
+    depthcue train --net lite0 --aside 0 --target "$matterport" --data "nyu:$nyu" --data "folder:$walk" --steps 300 \
+        --batch-size 4 --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name pydnet-matterport \
+        --out $runs/mask-pydnet-matterport
+    local pair=(--weights $runs/mask-pydnet-matterport/mask.safetensors --target "$matterport")
+    keep compare-edges-pydnet-matterport compare-edges "${pair[@]}" --data "nyu:$nyu" --limit 40 "${shares[@]}" \
+        "${scorers[@]}"
+    keep compare-nets-published compare-nets -w weights/fastdepth-mask.safetensors --target "$fastdepth" \
+        -w $runs/mask-pydnet-matterport/mask.safetensors --target "$matterport" -w compact-indoor \
+        --target compact-indoor --data "nyu:$nyu" --limit 40
+    keep probe-pydnet-matterport probe all --target "$matterport" --scenes indoor
+}
+
+[ $# -gt 0 ] || set -- fastdepth kitti matterport
+for stage in "$@"; do "$stage"; done
