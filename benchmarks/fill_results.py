@@ -187,15 +187,15 @@ def training_cost() -> str:
     return "\n".join(lines)
 
 
-def cues() -> str:
-    """Weights of the cues for both shipped depth nets, and what these come to in words."""
-    nets = [read("probe-compact-road"), read("probe-compact-indoor")]
+def cues(*names: str) -> str:
+    """Weights of the cues for several depth nets, and what these come to in words."""
+    nets = [read(name) for name in names]
     columns = {(results["target_net"]["name"], stage): {entry["cue"]: entry for entry in results["profile"]
                                                         if entry["stage"] == stage}
                for results in nets for stage in results["stages"]}
-    names = list(dict.fromkeys(cue for column in columns.values() for cue in column))
+    rows = list(dict.fromkeys(cue for column in columns.values() for cue in column))
     lines = [f"| cue | {' | '.join(f'{net}, {stage}' for net, stage in columns)} |", "|---" * (1 + len(columns)) + "|"]
-    for cue in names:
+    for cue in rows:
         cells = [_interval(column[cue]) if cue in column else "" for column in columns.values()]
         lines.append(f"| {cue} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(f"- {sentence}" for results in nets
@@ -307,7 +307,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-roads": lambda: findings("findings-roads"),
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
-    "cues": cues,
+    "cues": lambda: cues("probe-compact-road", "probe-compact-indoor"),
     "evaluation": evaluation,
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the shipped weights were made, on two cores in some hours; a GPU takes minutes (add --device cuda).
+# How the shipped weights were made, on two cores in some hours; a GPU, where there is one, takes minutes.
 #
 #     weights/make.sh NYU NETS WALK KITCHEN DRIVE
 #
