@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What published networks look at, which nobody here trained: FastDepth, PyDNet (KITTI), PyDNet++ (Matterport).
 #
-#     benchmarks/published_nets.sh NYU NETS KITTI DRIVE WALK [STAGE...]
+#     benchmarks/published_nets.sh NYU NETS KITTI OBJECTS DRIVE WALK [STAGE...]
 #
 #     NYU      folder with nyu2_train.csv and nyu2_test.csv
 #     NETS     folder with fastdepth_nyu.onnx, pydnet_kitti.onnx and pydnet_matterport.onnx
 #     KITTI    folder of KITTI frames with depth
+#     OBJECTS  folder of cut-out road users (`depthcue guide probing`)
 #     DRIVE    the frames of a video of a drive (ffmpeg -i VIDEO DRIVE/%05d.jpg)
 #     WALK     folder of pictures of rooms
 #
@@ -13,8 +14,8 @@
 # The two others start from the general mask net; some 40 minutes each on one core. Results land in benchmarks/results,
 # and fill_results.py writes them into RESULTS.md.
 set -euo pipefail
-nyu=${1:?usage: published_nets.sh NYU NETS KITTI DRIVE WALK [STAGE...]} nets=${2:?} kitti=${3:?} drive=${4:?} walk=${5:?}
-shift 5
+nyu=${1:?usage: published_nets.sh NYU NETS KITTI OBJECTS DRIVE WALK [STAGE...]} nets=${2:?} kitti=${3:?} objects=${4:?} drive=${5:?} walk=${6:?}
+shift 6
 cd "$(dirname "$0")/.."
 runs=runs/published
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
@@ -47,7 +48,7 @@ kitti() {
         "${scorers[@]}"
     keep evaluate-pydnet-kitti evaluate "${pair[@]}" --data scenes:road --limit 30
     keep findings-pydnet-kitti findings "${pair[@]}" --data "kitti:$kitti" --data scenes:road --limit 60
-    keep probe-pydnet-kitti probe all --target "$pydnet"
+    keep probe-pydnet-kitti probe all --target "$pydnet" --frames "kitti:$kitti" --objects "$objects"
 }
 
 matterport() {

@@ -511,6 +511,7 @@ class NetSpeed(Fields):
     file: Name | None = None
     reference: Name
     flops_per_frame: dict[Name, float | None]
+    values_per_frame: dict[Name, float | None] = Field(default={})
     ranking: list[Name]
     contenders: list[dict[str, Any]]
     failed: list[dict[str, Any]]

@@ -280,6 +280,8 @@ class Tolerance:
     kept_abs: float = 2e-3
     """In the place of `max_abs` for masks of a share, of whose pixels exactly that share is kept. They are steep: the
     value of a pixel close to the threshold may go anywhere in few bits, and what counts is how many change side."""
+    kept_mean: float = 1e-4
+    """In the place of `mean_abs` for such masks: about half of the pixels' share that may change side."""
     kept_side: float = 1e-3
     """In the place of `changed_side` for such masks."""
     kept_rmse_m: float = 2e-2
@@ -296,8 +298,8 @@ class Tolerance:
 
     def for_shares(self) -> "Tolerance":
         """The tolerance for masks of a share, which count as the pixels that they keep."""
-        return replace(self, max_abs=self.kept_abs, changed_side=self.kept_side, task_rmse_m=self.kept_rmse_m,
-                       task_change_m=self.kept_change_m)
+        return replace(self, max_abs=self.kept_abs, mean_abs=self.kept_mean, changed_side=self.kept_side,
+                       task_rmse_m=self.kept_rmse_m, task_change_m=self.kept_change_m)
 
     def for_range(self, range_m: float) -> "Tolerance":
         """The tolerance for a depth net of another range: what is in metres grows with it."""
@@ -308,14 +310,14 @@ class Tolerance:
 TOLERANCES = {
     FP32: Tolerance(),
     FP16: Tolerance(max_abs=0.1, max_share=2e-2, mean_abs=5e-4, mean_share=2e-3, changed_side=1e-3, task_rmse_m=1e-2,
-                    task_change_m=1e-3, kept_abs=0.3, kept_side=2e-3, kept_rmse_m=0.15, kept_change_m=3e-2,
-                    on_noise=False),
+                    task_change_m=1e-3, kept_abs=0.3, kept_mean=1e-3, kept_side=2e-3, kept_rmse_m=0.15,
+                    kept_change_m=3e-2, on_noise=False),
     BF16: Tolerance(max_abs=0.15, max_share=5e-2, mean_abs=2e-3, mean_share=8e-3, changed_side=3e-3, task_rmse_m=3e-2,
-                    task_change_m=5e-3, kept_abs=1.0, kept_side=2e-2, kept_rmse_m=0.3, kept_change_m=5e-2,
-                    on_noise=False),
+                    task_change_m=5e-3, kept_abs=1.0, kept_mean=1e-2, kept_side=2e-2, kept_rmse_m=0.3,
+                    kept_change_m=5e-2, on_noise=False),
     INT8: Tolerance(max_abs=0.5, max_share=0.5, mean_abs=5e-3, mean_share=3e-2, changed_side=1.5e-2, task_rmse_m=0.1,
-                    task_change_m=1.5e-2, kept_abs=1.0, kept_side=5e-3, kept_rmse_m=0.4, kept_change_m=5e-2,
-                    on_noise=False),
+                    task_change_m=1.5e-2, kept_abs=1.0, kept_mean=3e-3, kept_side=5e-3, kept_rmse_m=0.4,
+                    kept_change_m=5e-2, on_noise=False),
 }
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from depthcue import scenes
 from depthcue.backends.session import TOLERANCES
 from depthcue.bench.candidates import Candidate, depth_candidates, depth_net_of, mask_candidates, mask_net_of
-from depthcue.bench.limits import flops_per_frame, highest, measure_limits
+from depthcue.bench.limits import BYTES, highest, measure_limits, work_per_frame
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure, reason_of
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -301,20 +301,26 @@ class _Work:
     def _net_part(self, kind: str, net: MaskNet | DepthNet, measured: Measured,
                   limits: dict[str, Any]) -> dict[str, Any]:
         size = _size(net, self.settings)
-        flops = {name: flops_per_frame(net, size, rewrite=rewrite)
-                 for name, rewrite in (("as_given", False), ("rewritten", True))}
+        work = {name: work_per_frame(net, size, rewrite=rewrite)
+                for name, rewrite in (("as_given", False), ("rewritten", True))}
         for entry in measured.entries:
-            done = flops["rewritten" if entry.candidate.rewritten else "as_given"]
-            limit = limits["matmul_tflops"].get(entry.candidate.precision)
+            done = work["rewritten" if entry.candidate.rewritten else "as_given"]
+            precision = entry.candidate.precision
+            arithmetic = limits["matmul_tflops"].get(precision)
             for timing in entry.timings:
-                timing["share_of_limit"] = None if done is None or limit is None else float(
-                    f"{done * timing['frames_per_second'] / (1e12 * limit):.3g}")
+                rate = timing["frames_per_second"]
+                timing["share_of_limit"] = None if done.flops is None or arithmetic is None else _short(
+                    done.flops * rate / (1e12 * arithmetic))
+                timing["share_of_memory"] = None if done.values is None else _short(
+                    done.values * BYTES[precision] * rate / (1e9 * limits["memory_gb_s"]))
         ranked = sorted((entry for entry in measured.entries if entry.agreement.right and entry.best() is not None),
                         key=_frames_per_second, reverse=True)
         return {"kind": kind, "name": net.description.name, "height": size[0], "width": size[1],
                 "file": None if net.graph_file is None else net.graph_file.name, "reference": measured.reference,
                 "parameters": sum(parameter.numel() for parameter in net.parameters()) or None,
-                "flops_per_frame": flops, "ranking": [entry.candidate.name for entry in ranked],
+                "flops_per_frame": {name: each.flops for name, each in work.items()},
+                "values_per_frame": {name: each.values for name, each in work.items()},
+                "ranking": [entry.candidate.name for entry in ranked],
                 "contenders": [entry.as_json() for entry in measured.entries], "failed": measured.failed,
                 "left_out": measured.left_out}
 

@@ -4,7 +4,8 @@ A net's share of the matrix-product rate says how much of its time is arithmetic
 The product is torch's own, large enough that memory does not hold it back; fast convolution algorithms (Winograd) do
 with fewer products than are counted, so that a share can exceed one.
 
-The arithmetic of a net: floating-point operations a frame, a multiplication and an addition counting as two.
+The work of a net a frame: floating-point operations, a multiplication and an addition counting as two; and the numbers
+that its products read and write. What both would take at the measured rates says which of them is the limit.
 
 Peak memory of a piece of work: what it adds to this process, and what it takes on a GPU.
 """
@@ -16,15 +17,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from depthcue.backends.torch_backend import prepared
 from depthcue.nets import DepthNet, MaskNet
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+"""Of a number in each precision."""
 _SIDE = {"cpu": 1536, "cuda": 8192}
 _COPY_BYTES = {"cpu": 2**27, "cuda": 2**29}
 """More than any cache holds."""
@@ -108,11 +114,22 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def flops_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: bool) -> int | None:
-    """Operations of convolutions and matrix products for one frame, as given or rewritten; None if uncountable.
+class Work(NamedTuple):
+    """What a net has to do for one frame; None where it cannot be counted."""
 
-    Counted on shapes alone, without computing. What is done to single numbers (normalisation, activations, resizing)
-    is left out, as it is everywhere else where FLOPs are stated: it costs time by the memory that it moves.
+    flops: int | None = None
+    """Operations of convolutions and matrix products."""
+    values: int | None = None
+    """Numbers that they read (maps and weights) and write: what has to pass through memory where all else is merged
+    with them and no cache holds a map until it is read again."""
+
+
+def work_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: bool) -> Work:
+    """What one frame takes, as given or rewritten.
+
+    Counted on shapes alone, without computing; in inference mode convolutions would not be seen as such. What is done
+    to single numbers (normalisation, activations, resizing) is left out, as it is everywhere else where FLOPs are
+    stated.
 
     Args:
         size: (height, width) of the frame.
@@ -121,11 +138,25 @@ def flops_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: 
     frames = torch.zeros(1, *size, 3, dtype=torch.uint8, device="meta")
     try:
         module = prepared(net, as_given=not rewrite).to("meta")
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        with FlopCounterMode(display=False) as counter, _Traffic() as traffic, torch.no_grad():
             module(frames, dial)
     except Exception:  # a net of others may leave torch, or ask for values, in whatever way it likes
-        return None
-    return int(counter.get_total_flops()) or None
+        return Work()
+    return Work(int(counter.get_total_flops()) or None, traffic.values or None)
+
+
+class _Traffic(TorchDispatchMode):
+    """Counts the numbers that convolutions and matrix products read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.values += sum(leaf.numel() for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor))
+        return out
 
 
 _MIB = 2.0**20

@@ -236,7 +236,11 @@ def _speed(entry: dict[str, Any], reference: str) -> str:
     words = f"{entry['name']}: {timing['frames_per_second']:.3g} frames a second at batch {timing['batch']}"
     if "ratio" in timing and entry["name"] != reference:
         words += f", {timing['ratio']:.2g} times as fast as {reference}"
-    return words + (f", {limit:.0%} of the matrix-product rate" if limit is not None else "")
+    if limit is not None:
+        words += f", {limit:.0%} of the matrix-product rate"
+        if (memory := timing.get("share_of_memory")) is not None:
+            words += f" and {memory:.0%} of memory's"
+    return words
 
 
 def _jobs(results: Bench) -> list[str]:

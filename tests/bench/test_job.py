@@ -53,9 +53,12 @@ def test_a_pair_from_specs_to_results(quick, small_pair, tmp_path):
         assert [each["name"] for each in part["failed"]] == ["openvino int4"]
         for entry in part["contenders"]:
             assert [timing["batch"] for timing in entry["timings"]] == [1, 2]
-            flops = part["flops_per_frame"]["rewritten" if entry["rewritten"] else "as_given"]
+            form = "rewritten" if entry["rewritten"] else "as_given"
+            flops, values = part["flops_per_frame"][form], part["values_per_frame"][form]
             for timing in entry["timings"]:
                 assert timing["share_of_limit"] == pytest.approx(flops * timing["frames_per_second"] / 1e9, rel=0.01)
+                assert timing["share_of_memory"] == pytest.approx(
+                    4 * values * timing["frames_per_second"] / 1e9 / results["limits"]["memory_gb_s"], rel=0.01)
     jobs = results["end_to_end"]["jobs"]
     assert [(each["name"], each["source"], each["frames"]) for each in jobs] == [
         ("torch fp32", "source", 3)]

@@ -6,22 +6,24 @@ import torch
 
 from depthcue.bench import limits
 from depthcue.bench.candidates import mask_net_of
-from depthcue.bench.limits import flops_per_frame, highest, measure_limits, peak_memory_mib
+from depthcue.bench.limits import Work, highest, measure_limits, peak_memory_mib, work_per_frame
 
 SIZE = (32, 48)
 
 
-def test_flops_are_counted_as_written_down(mask_net, depth_net):
-    assert flops_per_frame(mask_net, SIZE, rewrite=False) == 2 * 27 * SIZE[0] * SIZE[1]
-    assert flops_per_frame(depth_net, SIZE, rewrite=False) is None  # no convolution and no product
+def test_work_is_counted_as_written_down(mask_net, depth_net):
+    # one convolution, 3x3, of three channels to one: three maps read and one written, 27 weights and a bias
+    assert work_per_frame(mask_net, SIZE, rewrite=False) == Work(2 * 27 * SIZE[0] * SIZE[1], 4 * SIZE[0] * SIZE[1] + 28)
+    assert work_per_frame(depth_net, SIZE, rewrite=False) == Work()  # no convolution and no product
     assert next(mask_net.parameters()).device.type == "cpu"
 
 
 def test_the_paper_network_has_the_arithmetic_that_is_stated():
     net, trained = mask_net_of("drn22", torch.rand(2, 3, 32, 32))
     assert not trained
-    assert flops_per_frame(net, (228, 304), rewrite=False) == pytest.approx(222.4e9, rel=1e-3)
-    assert flops_per_frame(net, (224, 304), rewrite=True) < 0.8 * flops_per_frame(net, (224, 304), rewrite=False)
+    assert work_per_frame(net, (228, 304), rewrite=False).flops == pytest.approx(222.4e9, rel=1e-3)
+    given, rewritten = (work_per_frame(net, (224, 304), rewrite=rewrite).flops for rewrite in (False, True))
+    assert rewritten < 0.8 * given
 
 
 @pytest.mark.skipif(not limits._CLEAR.exists(), reason="resident memory is told by Linux alone")

@@ -11,7 +11,7 @@ from depthcue.backends.session import TOLERANCES
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench import measure as measuring
 from depthcue.bench.candidates import REFERENCE, Candidate, depth_candidates, mask_candidates
-from depthcue.bench.limits import flops_per_frame
+from depthcue.bench.limits import work_per_frame
 from depthcue.bench.measure import MIN_ROUNDS, NETWORK, RUNNER, Answers, Subject, Timed, measure, take_turns
 from depthcue.errors import DepthcueError
 from depthcue.imaging import resize_rgb
@@ -177,7 +177,7 @@ def test_masks_of_a_share_are_judged_by_the_pixels_they_keep(pictures):
     highest = np.unravel_index(moved[0].argmax(), SIZE)
     moved[0][highest] = 0.0  # one pixel less, and in its place the next
     assert answers.agreement(moved, "fp32").changed_side == pytest.approx(2 / moved.size)
-    assert flops_per_frame(TopShare(), SIZE, rewrite=True) == 2 * 27 * SIZE[0] * SIZE[1]
+    assert work_per_frame(TopShare(), SIZE, rewrite=True).flops == 2 * 27 * SIZE[0] * SIZE[1]
 
 
 def test_depths_are_judged_by_their_share(depth_net, pictures):
