@@ -19,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${DEVICE:-cuda} out=${OUT:-benchmarks/results}
 if [ -n "${QUICK:-}" ]; then
-    seconds=0.2 rounds=1 steps=1 frames=4 batch=2 size=152x114
+    seconds=0.2 rounds=1 steps=1 frames=4 batch=2 size=152x112
 else
     seconds=3 rounds=3 steps=6 frames=256 batch=8 size=304x228
 fi
