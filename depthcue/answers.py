@@ -106,17 +106,17 @@ class MaskResult:
     """
 
     def __init__(self, picture: Rgb, name: str, mask: Map, cut: Cut, lam: float | None,
-                 metric: Callable[[], bool], see: Callable[[], tuple[Map, Map]]) -> None:
+                 metric: Callable[[], bool], predict: Callable[[], tuple[Map, Map]]) -> None:
         """
         Args:
             mask: (h, w) at the mask net's working size.
             metric: whether depths are in metres; asks the depth net.
-            see: gives the depth of the whole picture and of what is kept, at the nets' working size.
+            predict: gives the depth of the whole picture and of what is kept, at the nets' working size.
         """
         self.picture, self.name, self.lam = picture, name, lam
         self.index: int | None = None
         self.time_s: float | None = None
-        self._small_mask, self._cut, self._metric, self._see = mask, cut, metric, see
+        self._small_mask, self._cut, self._metric, self._predict = mask, cut, metric, predict
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -166,7 +166,7 @@ class MaskResult:
 
     @cached_property
     def _depths(self) -> tuple[Map, Map]:
-        return self._see()
+        return self._predict()
 
     def overlay(self) -> Image.Image:
         """The picture with what is kept lit up, (W, H) as the picture."""

@@ -139,11 +139,11 @@ def depth_ends(depth: Map) -> tuple[float, float]:
 
 def stranger_note(masker: Masker, target: str) -> str:
     """A warning where the mask net was trained for another depth net than the one that is looked through."""
-    meant = masker.mask_net.description.target
-    if not target.strip() or masker.depth_net.description.name == meant or target.strip() == meant:
+    own = masker.mask_net.description.target
+    if not target.strip() or masker.depth_net.description.name == own or target.strip() == own:
         return ""
     return (f" **{masker.name} was not trained for {masker.depth_net.description.name}**: the mask says what "
-            f"{meant or 'another net'} needs, and the depth what this net makes of those pixels.")
+            f"{own or 'another net'} needs, and the depth what this net makes of those pixels.")
 
 
 def overlap_sentence(first: Sight, second: Sight) -> str:
@@ -170,17 +170,17 @@ class _Bar:
 
     def start(self, what: str, total: int | None = None) -> None:
         self._what, self._total, self._done = what, total or 0, 0
-        self._tell()
+        self._show()
 
     def change(self, total: int) -> None:
         self._total = total
-        self._tell()
+        self._show()
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         self._done += steps
-        self._tell()
+        self._show()
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         if self._total:
             self._bar((min(self._done, self._total), self._total), desc=self._what)
         else:
@@ -219,16 +219,16 @@ def build(nets: Nets, folder: Path) -> Any:
     return page
 
 
-def _told(gradio: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its user's mistakes shown on the page as messages; a bug still leaves a traceback."""
+def _with_messages(gradio: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function so that a DepthcueError is a message on the page; a bug still leaves a traceback."""
     @functools.wraps(function)
-    def told(*given: Any, **named: Any) -> Any:
+    def wrapped(*given: Any, **named: Any) -> Any:
         try:
             return function(*given, **named)
         except DepthcueError as error:
             raise gradio.Error(f"{error.message}. {error.hint or ''}", duration=None,
                                print_exception=False) from error
-    return told
+    return wrapped
 
 
 def _net_choices(gradio: Any, nets: Nets, mask_net: str | None = None, label: str = "") -> tuple[Any, Any]:
@@ -306,10 +306,10 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
         return gradio.update(value=[str(path) for path in paths], visible=True)
 
     given = [picture, share, weights, target]
-    gradio.on([each.change for each in given], _told(gradio, look), given,
+    gradio.on([each.change for each in given], _with_messages(gradio, look), given,
               [overlay, mask, shown, depth, seen, difference, scales, sentence], trigger_mode="always_last",
               show_progress="minimal", show_progress_on=[sentence])
-    make.click(_told(gradio, make_files), given, files)
+    make.click(_with_messages(gradio, make_files), given, files)
 
 
 def _video_tab(gradio: Any, nets: Nets, folder: Path) -> None:
@@ -342,7 +342,7 @@ def _video_tab(gradio: Any, nets: Nets, folder: Path) -> None:
         return panel, made, (f"{done['frames']} frames in {done['seconds']:.0f} s; {done['share_kept']:.1%} of the "
                              "pixels kept.")
 
-    start.click(_told(gradio, mask_video), [video, share, weights, target], [film, files, sentence])
+    start.click(_with_messages(gradio, mask_video), [video, share, weights, target], [film, files, sentence])
 
 
 def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
@@ -373,8 +373,8 @@ def _pair_tab(gradio: Any, desk: Desk, nets: Nets) -> None:
         return (*answers, overlap_sentence(*sights))
 
     given = [picture, share, *[net for weights, target, _, _ in sides for net in (weights, target)]]
-    told = [component for _, _, tiles, words in sides for component in (*tiles, words)]
-    gradio.on([each.change for each in given], _told(gradio, compare), given, [*told, overlap],
+    outputs = [component for _, _, tiles, words in sides for component in (*tiles, words)]
+    gradio.on([each.change for each in given], _with_messages(gradio, compare), given, [*outputs, overlap],
               trigger_mode="always_last", show_progress="minimal", show_progress_on=[overlap])
 
 
@@ -425,9 +425,9 @@ def _profile_tab(gradio: Any, nets: Nets, folder: Path) -> None:
         settings = ProbeSettings(stage="rendered", limit=int(cases), draws=500)
         return shown(probe_specs(names, target.strip(), out, settings, None, nets.device, _Bar(progress)), out)
 
-    told = [sentences, plots, table, files]
-    results.upload(_told(gradio, show_file), results, told)
-    start.click(_told(gradio, measure), [target, experiments, cases], told)
+    outputs = [sentences, plots, table, files]
+    results.upload(_with_messages(gradio, show_file), results, outputs)
+    start.click(_with_messages(gradio, measure), [target, experiments, cases], outputs)
 
 
 @contextmanager

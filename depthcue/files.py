@@ -40,8 +40,8 @@ STALE_S = 24 * 3600.0
 _PARTIAL = re.compile(r"\.depthcue-[0-9a-f]{8}\.part(\..{1,15})?")
 _LONGEST_SUFFIX = 16
 _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_looked_at: set[str] = set()
-"""Folders that this process has looked through for what others left."""
+_cleaned: set[str] = set()
+"""Folders in which this process has removed the temporary files that others left."""
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -79,9 +79,9 @@ def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterat
     final = Path(path)
     folder = make_folder(final.parent)
     try:
-        _require_place(final)
-        if str(folder) not in _looked_at:
-            _looked_at.add(str(folder))
+        _require_replaceable(final)
+        if str(folder) not in _cleaned:
+            _cleaned.add(str(folder))
             _remove_left(folder)
         partial, descriptor = _create(folder, final.suffix)
     except OSError as error:
@@ -143,7 +143,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Tr
         partial.write_bytes(data)
 
 
-def _require_place(final: Path) -> None:
+def _require_replaceable(final: Path) -> None:
     """Refuse a name that nothing can be renamed to, before hours of work go into the file; raises OSError."""
     try:
         mode = os.lstat(final).st_mode

@@ -82,7 +82,7 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, d
     return Masker(name_or_path, device=device, backend=backend, target=target)
 
 
-def load_depth(network: Network, *, device: str | None = None, **said: Any) -> "DepthModel":
+def load_depth(network: Network, *, device: str | None = None, **description: Any) -> "DepthModel":
     """Load a depth net: one shipped, one of others by its spec, or a torch module or function of your own.
 
     Args:
@@ -90,7 +90,7 @@ def load_depth(network: Network, *, device: str | None = None, **said: Any) -> "
             python:MODULE:FUNCTION, onnx:FILE), or a module or function that takes pictures (B, 3, H, W) and gives depth
             (B, h, w) or (B, 1, h, w). A module stays in the mode it is in, and is moved to `device`.
         device: auto, cpu, cuda, cuda:N or mps; None for auto, and for a module the device that it is on.
-        said: what is known of a network of yours: `predicts` (metric, inverse or disparity), `relative`, `size`
+        description: what is known of a network of yours: `predicts` (metric, inverse or disparity), `relative`, `size`
             (height, width), `multiple` of its sides, `takes` (normalised, rgb in 0 to 1, or rgb255), `mean`, `std`,
             `max_depth_m`, `output` (of several), `fixed` (one size alone). A module or function may say the same in an
             attribute `depth_description`.
@@ -107,7 +107,7 @@ def load_depth(network: Network, *, device: str | None = None, **said: Any) -> "
         >>> mine("room.png").unit
         'm'
     """
-    return DepthModel(depth_net_of(network, device, **said))
+    return DepthModel(depth_net_of(network, device, **description))
 
 
 def as_rgb(picture: PictureLike) -> tuple[Rgb, str]:
@@ -142,12 +142,12 @@ def as_rgb(picture: PictureLike) -> tuple[Rgb, str]:
                         "(H, W, 3) or a float tensor (3, H, W) in 0 to 1.")
 
 
-def depth_net_of(network: Network, device: str | torch.device | None = None, **said: Any) -> DepthNet:
+def depth_net_of(network: Network, device: str | torch.device | None = None, **description: Any) -> DepthNet:
     """The depth net of whatever `load_depth` takes, tried out where it is not one of ours."""
     if isinstance(network, DepthModel):
         return network.net
     if isinstance(network, str | os.PathLike):
-        words = "".join(f",{key}={_word(value)}" for key, value in said.items())
+        words = "".join(f",{key}={_word(value)}" for key, value in description.items())
         return load_depth_net(os.fspath(network) + words, pick_device(str(device or "auto")))
     if isinstance(network, type) or not callable(network):
         hint = "Give an instance of it." if isinstance(network, type) else ("Give a spec, a torch module, or a "
@@ -157,9 +157,9 @@ def depth_net_of(network: Network, device: str | torch.device | None = None, **s
     weights = next(network.parameters(), None) if isinstance(network, nn.Module) else None
     if device is None:
         device = torch.device("cpu") if weights is None else weights.device
-    net = as_depth_net(network, name, said)
+    net = as_depth_net(network, name, description)
     net.to(pick_device(str(device)))
-    net.sees_normalised = True
+    net.known_normalised = True
     with restore_mode(net):
         if not isinstance(network, DepthNet):
             check_depth_net(net, name)

@@ -81,7 +81,7 @@ def publish(run: str | os.PathLike[str], out: str | os.PathLike[str], *, name: s
     write_json(folder / card_path(WEIGHTS), card)
     write_text(folder / "LICENSE", _licence_text(card))
     files = [folder / WEIGHTS, folder / card_path(WEIGHTS), folder / "README.md", folder / "LICENSE"]
-    with_depth = _can_see(masker)
+    with_depth = _has_depth_net(masker)
     shown = []
     for number, result in enumerate(results, 1):
         result.name = f"{number}"
@@ -130,7 +130,7 @@ def _examples(masker: Masker, pictures: Sequence[PictureLike]) -> list[MaskResul
     return masker(list(pictures), EXAMPLE_KEEP)
 
 
-def _can_see(masker: Masker) -> bool:
+def _has_depth_net(masker: Masker) -> bool:
     """Whether the depth net can be opened here; one that was named has been."""
     try:
         return masker.depth_model is not None

@@ -400,7 +400,7 @@ class MaskFindings(Result):
     data: list[FoundOn]
 
 
-class SteadyWay(Fields):
+class SteadyScorer(Fields):
     """How steady the pixels are that one way keeps, and what the depth net sees through them."""
 
     overlap: float
@@ -422,7 +422,7 @@ class Steadiness(OverImages):
     seen_in_both: float
     depth_change: float
     depth_change_ci95: Interval
-    ways: dict[Name, SteadyWay]
+    ways: dict[Name, SteadyScorer]
     per_pair: dict[str, Any] = Field(default={})
 
 

@@ -37,8 +37,8 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_looked_at", set())
+def nothing_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_cleaned", set())
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path)
     assert partial.exists()  # it is being written
     process.send_signal(signal.SIGKILL)
     process.wait()
-    files._looked_at.clear()  # as of another process
+    files._cleaned.clear()  # as of another process
     write_bytes(tmp_path / "b.png", b"whole")
     assert names(tmp_path) == ["b.png"]
 
@@ -132,7 +132,7 @@ def test_threads_do_not_remove_each_others(tmp_path: Path) -> None:
     def write(number: int) -> None:
         try:
             for place in range(20):
-                files._looked_at.clear()
+                files._cleaned.clear()
                 write_bytes(tmp_path / f"{number}-{place}", bytes(1000))
         except BaseException as error:
             errors.append(error)

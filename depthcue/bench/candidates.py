@@ -1,4 +1,4 @@
-"""The ways of running a net that are worth trying on a device. Which of them work, the measurement finds out.
+"""Backends and precisions that are worth trying for a net on a device; the measurement finds out which of them work.
 
 A net in torch as it was given, in float32, is what every other way of running it is compared with, in answers and in
 time: what whoever has the network and torch would write down first.
@@ -64,7 +64,7 @@ def mask_candidates(net: MaskNet, spec: str, lam: float | None, device: str, thr
     """Ways of running a mask net, the reference first.
 
     Args:
-        net: what `spec` names, on the CPU; of an exported graph, ways to run that very file.
+        net: what `spec` names, on the CPU; of an exported graph, for running that very file.
         device: cpu, cuda, cuda:N or mps.
         lam, keep: λ, or the share to keep; None for the net's own.
         threads: CPU threads of one call.
@@ -94,16 +94,16 @@ def _candidates(net: MaskNet | DepthNet, dial: float | None, device: str, opener
         if kind not in _OF_FILES:
             raise DepthcueError(f"an exported graph is not run on {device} here", "Choose --device cpu or cuda.")
         card = read_graph_card(net.graph_file, "mask" if isinstance(net, MaskNet) else "depth")
-        ways = [(backend, str(card.get("precision", "fp32"))) for backend in _OF_FILES[kind]]
+        variants = [(backend, str(card.get("precision", "fp32"))) for backend in _OF_FILES[kind]]
         as_given = []
     else:
-        ways = [*(("torch", precision) for precision in _TORCH[kind]), *_OTHERS[kind]]
+        variants = [*(("torch", precision) for precision in _TORCH[kind]), *_OTHERS[kind]]
         as_given = [Candidate(f"{AS_GIVEN} {precision}", "torch", device, precision, False,
                               partial(TorchSession, net, dial, device, precision, as_given=True))
                     for precision in _TORCH[kind]]
     return [*as_given, *(Candidate(f"{backend} {precision}", backend, device, precision, True,
                                    partial(opener, backend=backend, precision=precision), in_jobs)
-                         for backend, precision in ways)]
+                         for backend, precision in variants)]
 
 
 Spread = tuple[float, float]
@@ -127,7 +127,7 @@ def mask_net_of(spec: str, pictures: Tensor) -> tuple[MaskNet, bool]:
     """
     if spec in MASK_NETS:
         net = build_mask_net(spec)
-        settle(net, pictures, BEFORE_SIGMOID)
+        set_output_spread(net, pictures, BEFORE_SIGMOID)
         return net, False
     return load_mask_net(spec), True
 
@@ -136,12 +136,12 @@ def depth_net_of(spec: str, pictures: Tensor) -> tuple[DepthNet, bool]:
     """As `mask_net_of`, a depth net."""
     if spec in DEPTH_NETS:
         net = build_depth_net(spec)
-        settle(net, pictures, SPREADS.get(spec, METRES))
+        set_output_spread(net, pictures, SPREADS.get(spec, METRES))
         return net, False
     return load_depth_net(spec), True
 
 
-def settle(net: MaskNet | DepthNet, pictures: Tensor, spread: Spread) -> None:
+def set_output_spread(net: MaskNet | DepthNet, pictures: Tensor, spread: Spread) -> None:
     """Let normalisations take the statistics of `pictures`, and the convolution that runs last spread its values."""
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

@@ -280,8 +280,8 @@ class _Work:
         limits = highest(limits, self._limits(precisions))
         of_depths = None
         if depth_net is not None:
-            ways = depth_candidates(depth_net, self.device, self.threads, largest, size)
-            of_depths = self._measure(depth_net, ways)
+            candidates_of_depth = depth_candidates(depth_net, self.device, self.threads, largest, size)
+            of_depths = self._measure(depth_net, candidates_of_depth)
             limits = highest(limits, self._limits(precisions))
         nets = [self._net_part("mask", mask_net, of_masks, limits)]
         if depth_net is not None and of_depths is not None:

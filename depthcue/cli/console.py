@@ -130,7 +130,7 @@ def progress_bar(quiet: bool) -> Iterator[Progress]:
     # in 80 columns: what is done, a bar, count, rate and time left, and one number
     columns = (TextColumn("{task.description}", table_column=Column(max_width=26, no_wrap=True, overflow="ellipsis")),
                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8, max_width=40)),
-               TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True)))
+               TextColumn("{task.fields[pace]}", table_column=Column(no_wrap=True)))
     with RichProgress(*columns, console=Console(stderr=True), expand=True) as display:
         yield _TerminalBar(display)
 
@@ -220,7 +220,7 @@ class _TerminalBar:
         if self.task is not None:
             self.display.remove_task(self.task)
         self.work = _Pace(total)
-        self.task = self.display.add_task(what, total=total, said="")
+        self.task = self.display.add_task(what, total=total, pace="")
 
     def change(self, total: int) -> None:
         if self.task is not None:
@@ -231,4 +231,4 @@ class _TerminalBar:
         if self.task is None:
             return
         self.work.advance(steps, figures)
-        self.display.update(self.task, advance=steps, said=self.work.words())
+        self.display.update(self.task, advance=steps, pace=self.work.words())

@@ -42,8 +42,8 @@ def _without_types(params: list[Any]) -> list[Any]:
 
 
 @contextmanager
-def _fit_to_be_seen(words: Sequence[str]) -> Iterator[None]:
-    """Errors about words of the command line repeat them: without passwords, and without what commands a terminal."""
+def _printable_errors(words: Sequence[str]) -> Iterator[None]:
+    """Show words of the command line in errors without passwords and without control characters of terminals."""
     try:
         yield
     except Exception as error:
@@ -61,11 +61,11 @@ class GroupedCommands(typer.core.TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
         self._words = tuple(args)
-        with _fit_to_be_seen(self._words):
+        with _printable_errors(self._words):
             return super().make_context(info_name, args, *others, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        with _fit_to_be_seen(self._words):
+        with _printable_errors(self._words):
             return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 a mistake that can be put right, 2 a wrong option."""
     accept_any_console()
     try:
-        with _leaving_in_order():
+        with _clean_exit():
             build_app()(args=None if arguments is None else list(arguments), prog_name="depthcue")
     except DepthcueError as error:
         say_error(error)
@@ -167,8 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _leaving_in_order() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, end the command as Ctrl-C does: half-written files are removed."""
+def _clean_exit() -> Iterator[None]:
+    """End the command on SIGTERM and on a closed terminal as on Ctrl-C, so that half-written files are removed."""
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 

@@ -122,7 +122,7 @@ def _check_no_depth(root: Path, depths: Sequence[Path], pictures: Sequence[Path]
     Raises:
         DepthcueError: there are some.
     """
-    named = [depth for depth in depths if _says(depth.relative_to(root), root, DEPTH_WORDS)]
+    named = [depth for depth in depths if _names_any(depth.relative_to(root), root, DEPTH_WORDS)]
     if named:
         beside = f", and the pictures there are named otherwise, the first {pictures[0]}" if pictures else ""
         raise DepthcueError(
@@ -138,17 +138,17 @@ def _role(relative: Path, root: Path) -> str | None:
     is_image = kind_of_name(relative) == "image"
     if not is_image and suffix not in ARRAY_SUFFIXES:
         return None
-    if _says(relative, root, _OTHER):
+    if _names_any(relative, root, _OTHER):
         return "others"
     if suffix in ARRAY_SUFFIXES:
         return "depths"
-    if _says(relative, root, DEPTH_WORDS):
+    if _names_any(relative, root, DEPTH_WORDS):
         return "depths"
     return "pictures"
 
 
-def _says(relative: Path, root: Path, words: frozenset[str]) -> bool:
-    """Whether a name says one of the words: the file's, a folder's on its way; the root's if the file is deep grey."""
+def _names_any(relative: Path, root: Path, words: frozenset[str]) -> bool:
+    """True if a name on the path has one of the words; the root's name counts for files in deep grey alone."""
     if any(words & set(words_of(part)) for part in (*relative.parts[:-1], relative.stem)):
         return True
     return words is DEPTH_WORDS and bool(words & set(words_of(root.name))) and is_deep_grey(root / relative)

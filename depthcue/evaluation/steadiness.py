@@ -121,11 +121,11 @@ class _Walk:
                                self.viewing)
         self.scorers = {MASK: build_scorer("mask", inputs_of(mask_net, setting, settings.seed)), **rivals.scores}
         self.steady = SteadyMaps(settings.strength)
-        self.ways = (MASK, STEADY, *list(self.scorers)[1:])
-        self.squares: dict[str, list[float]] = {way: [] for way in self.ways}
+        self.methods = (MASK, STEADY, *list(self.scorers)[1:])
+        self.squares: dict[str, list[float]] = {method: [] for method in self.methods}
         """Mean squared difference to N(I) of each frame, metres²."""
         self.pairs: dict[tuple[str, str], list[float]] = {}
-        """Numbers of each pair, by way and measure."""
+        """Numbers of each pair, by method and measure."""
         self.later: list[int] = []
         """The later frame of each pair."""
         self._last: _Frame | None = None
@@ -134,11 +134,11 @@ class _Walk:
         """Add the frames of one batch, and the pairs that end in it."""
         maps = {name: score(view.pictures) for name, score in self.scorers.items()}
         maps[STEADY] = torch.stack([self._steadied(view, maps[MASK], row) for row in range(len(view))])
-        kept = {way: keep_top(maps[way], self.settings.keep, self.settings.seed) for way in self.ways}
-        for way, pixels in kept.items():
-            self.squares[way] += mean_squared_difference(view.through(pixels), view.target_m).tolist()
+        kept = {method: keep_top(maps[method], self.settings.keep, self.settings.seed) for method in self.methods}
+        for method, pixels in kept.items():
+            self.squares[method] += mean_squared_difference(view.through(pixels), view.target_m).tolist()
         for row, index in enumerate(view.pictures.indices):
-            frame = self._frame(view, row, {way: pixels[row, 0].cpu().numpy() for way, pixels in kept.items()})
+            frame = self._frame(view, row, {method: pixels[row, 0].cpu().numpy() for method, pixels in kept.items()})
             if self._last is not None and self.data.follows(index):
                 self._compare(self._last, frame, index, (view.batch.rgb.shape[2], view.batch.rgb.shape[3]))
             self._last = frame
@@ -171,13 +171,13 @@ class _Walk:
             change = np.abs(np.log(later.relative_error[both]) - np.log(earlier.relative_error[rows, columns][both]))
         change = change[np.isfinite(change)]
         self._add("", "depth_change", float(change.mean()) if change.size else float("nan"))
-        for way in self.ways:
-            carried, here = earlier.kept[way][rows, columns] & both, later.kept[way] & both
-            self._add(way, "overlap", overlap(carried, here))
-            self._add(way, "overlap_unaligned", overlap(earlier.kept[way], later.kept[way]))
+        for method in self.methods:
+            carried, here = earlier.kept[method][rows, columns] & both, later.kept[method] & both
+            self._add(method, "overlap", overlap(carried, here))
+            self._add(method, "overlap_unaligned", overlap(earlier.kept[method], later.kept[method]))
 
-    def _add(self, way: str, measure: str, value: float) -> None:
-        self.pairs.setdefault((way, measure), []).append(value)
+    def _add(self, method: str, measure: str, value: float) -> None:
+        self.pairs.setdefault((method, measure), []).append(value)
 
 
 def matching_pixels(earlier_m: NDArray[np.float32], later_m: NDArray[np.float32], intrinsics: NDArray[np.float64],
@@ -232,33 +232,33 @@ def _document(walk: _Walk) -> Steadiness:
     weights = statistics.resampling_weights(int(runs_of_pairs.max()) + 1, settings.draws, settings.seed)
     frame_weights = statistics.resampling_weights(int(runs_of_frames.max()) + 1, settings.draws, settings.seed)
 
-    def pairs(way: str, measure: str) -> NDArray[np.float64]:
-        return _means(np.array(walk.pairs[way, measure]), runs_of_pairs)
+    def pairs(method: str, measure: str) -> NDArray[np.float64]:
+        return _means(np.array(walk.pairs[method, measure]), runs_of_pairs)
 
     def mean(values: NDArray[np.float64], name: str) -> dict[str, Any]:
         return {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
 
-    squares = {way: _means(np.array(values), runs_of_frames) for way, values in walk.squares.items()}
-    ways: dict[str, Any] = {}
-    for way in walk.ways:
-        mse = squares[way]
-        ways[way] = {**mean(pairs(way, "overlap"), "overlap"),
-                     **mean(pairs(way, "overlap_unaligned"), "overlap_unaligned"),
-                     "rmse_to_target": short(float(np.sqrt(mse.mean()))),
-                     "rmse_to_target_ci95": pair(statistics.rmse_interval(mse, frame_weights))}
-        if way != MASK:
+    squares = {method: _means(np.array(values), runs_of_frames) for method, values in walk.squares.items()}
+    by_method: dict[str, Any] = {}
+    for method in walk.methods:
+        mse = squares[method]
+        by_method[method] = {**mean(pairs(method, "overlap"), "overlap"),
+                             **mean(pairs(method, "overlap_unaligned"), "overlap_unaligned"),
+                             "rmse_to_target": short(float(np.sqrt(mse.mean()))),
+                             "rmse_to_target_ci95": pair(statistics.rmse_interval(mse, frame_weights))}
+        if method != MASK:
             times = np.sqrt((frame_weights @ mse) / (frame_weights @ squares[MASK]))
-            ways[way] |= {**mean(pairs(way, "overlap") - pairs(MASK, "overlap"), "overlap_minus_mask"),
-                          "rmse_times_mask": short(float(np.sqrt(mse.mean() / squares[MASK].mean()))),
-                          "rmse_times_mask_ci95": pair(statistics.percentile_interval(times))}
+            by_method[method] |= {**mean(pairs(method, "overlap") - pairs(MASK, "overlap"), "overlap_minus_mask"),
+                                  "rmse_times_mask": short(float(np.sqrt(mse.mean() / squares[MASK].mean()))),
+                                  "rmse_times_mask_ci95": pair(statistics.percentile_interval(times))}
     return Steadiness.made(
         weights=described(walk.mask_net), target_net=described(walk.depth_net),
         data={"spec": walk.data.spec}, seed=settings.seed, images=len(walk.data), ground_truth=True,
         pairs=len(walk.later), runs=int(runs_of_pairs.max()) + 1, share=settings.keep, strength=settings.strength,
         run=RUN, batch_size=settings.batch_size, **mean(pairs("", "seen_in_both"), "seen_in_both"),
-        **mean(pairs("", "depth_change"), "depth_change"), ways=ways,
+        **mean(pairs("", "depth_change"), "depth_change"), ways=by_method,
         per_pair={"frame": walk.later, "overlap": {
-            way: [short(value) for value in walk.pairs[way, "overlap"]] for way in walk.ways}})
+            method: [short(value) for value in walk.pairs[method, "overlap"]] for method in walk.methods}})
 
 
 def _runs(frames: "list[int] | range") -> NDArray[np.int64]:

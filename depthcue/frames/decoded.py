@@ -208,7 +208,7 @@ def shown_still(rgb: Rgb, primaries: int, transfer: int, note: Callable[[str], N
 def _still_display(primaries: int, transfer: int) -> tuple[Display, list[str]]:
     """What shows all stills of a kind, and what there is to note of them; used under the lock."""
     notes: list[str] = []
-    return Display(lambda said: None if said in notes else notes.append(said)), notes
+    return Display(lambda note: None if note in notes else notes.append(note)), notes
 
 
 def _graph(frame: VideoFrame, matrix: int, extent: int) -> tuple[Graph, object, object]:

@@ -224,14 +224,14 @@ def live_name(source: str) -> str | None:
                             "stores are read with --cluster.")
     shown = without_password(source)
     try:
-        meant, parts = urlsplit(source), urlsplit(shown)
-        host_and_port = meant.hostname, meant.port
+        given, parts = urlsplit(source), urlsplit(shown)
+        host_and_port = given.hostname, given.port
         if shown.endswith(HIDDEN):
             parts = parts._replace(netloc="", path="stream")
-        elif "@" in meant.netloc and host_and_port != (parts.hostname, parts.port):
+        elif "@" in given.netloc and host_and_port != (parts.hostname, parts.port):
             raise ValueError("where its host begins is not clear")
         host = f"{parts.hostname or ''}_{parts.port}" if parts.port else parts.hostname or ""
-        named = bool(meant.hostname)
+        named = bool(given.hostname)
     except ValueError:  # whose words repeat the address
         raise DepthcueError(f"{shown} is not an address", "Write it as in rtsp://HOST:PORT/PATH; the characters / ? # "
                             "and @ of a user's name and password are written as %2F %3F %23 and %40.") from None

@@ -228,7 +228,7 @@ class _PictureNet(nn.Module):
         self.config = {}
         self.graph_file: Path | None = None
         """File of an exported graph, with its card beside it; None for a net that is none."""
-        self.sees_normalised = False
+        self.known_normalised = False
         """Whether its pictures are known to be normalised, by its own `normalise` or by who says so here."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -254,8 +254,8 @@ class _PictureNet(nn.Module):
         if not rgb.is_floating_point():
             raise DepthcueError(f"normalise takes real numbers in 0 to 1, got {str(rgb.dtype).removeprefix('torch.')}",
                                 "Divide 8-bit pictures by 255: rgb.float() / 255.")
-        if not (self.sees_normalised or torch.compiler.is_compiling()):
-            self.sees_normalised = True
+        if not (self.known_normalised or torch.compiler.is_compiling()):
+            self.known_normalised = True
         return (rgb - self._mean) / self._std
 
     def _check(self, picture: Tensor) -> None:
@@ -273,7 +273,7 @@ class _PictureNet(nn.Module):
         if min(height, width) < 1 or height % multiple or width % multiple:
             raise DepthcueError(f"{name} takes pictures whose sides are multiples of {multiple}, got {width}x{height}",
                                 hint)
-        if self.sees_normalised:
+        if self.known_normalised:
             return
         if not self.training:
             low, high = (float(end) for end in picture.detach().aminmax())
@@ -282,7 +282,7 @@ class _PictureNet(nn.Module):
             if high > 10 / min(description.std) or (not plain and 0 <= low < 0.2 and 0.5 < high <= 1):
                 raise DepthcueError(f"{name} takes normalised pictures, and this one lies between {low:.3g} and "
                                     f"{high:.3g}, as one does that was not normalised", hint)
-        self.sees_normalised = True
+        self.known_normalised = True
 
 
 class DepthNet(_PictureNet):
@@ -389,7 +389,7 @@ class NetOnFrames(nn.Module):
     def __init__(self, net: MaskNet | DepthNet) -> None:
         super().__init__()
         self.net = net
-        self.net.sees_normalised = True
+        self.net.known_normalised = True
         self.dtype = torch.float32
         """What the net takes its picture in; bytes are normalised in float32, where their digits are needed."""
 

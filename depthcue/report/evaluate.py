@@ -174,7 +174,7 @@ def table_1(results: Evaluation, reference: str) -> Table:
         error = number(results.original, "rmse")
         rows.append(("original", "1", "1", error, error, ""))
     for entry in results.table:
-        rows.append((_asked(results, entry), f"{entry.mean:.3f}", f"{entry.sparseness:.3f}",
+        rows.append((_setting_label(results, entry), f"{entry.mean:.3f}", f"{entry.sparseness:.3f}",
                      *(number(entry[kind][against], "rmse") for kind in ("soft", "binary", "hidden"))))
     filled = "" if results.fill == "mean" else f"; hidden pixels show {results.fill}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results.threshold:g}, sparseness = its "
@@ -189,7 +189,7 @@ def measures_table(results: Evaluation, reference: str) -> Table:
     rows: list[tuple[str, ...]] = []
     if reference == TRUTH:
         rows.append(("original", *(f"{results.original[name]:.3f}" for name in _MEANS)))
-    rows += [(_asked(results, entry), *(f"{entry.soft[against][name]:.3f} / {entry.binary[against][name]:.3f}"
+    rows += [(_setting_label(results, entry), *(f"{entry.soft[against][name]:.3f} / {entry.binary[against][name]:.3f}"
                                         for name in _MEANS)) for entry in results.table]
     return Table(f"Other measures against {reference}, through M / M'; their intervals are in results.json",
                  (setting_column(results.table), *_MEANS.values()), tuple(rows))
@@ -306,8 +306,8 @@ def agreement_table(results: Evaluation, kind: str) -> Table:
                  ("layers randomised", *names.values()), tuple(rows))
 
 
-def _asked(results: Evaluation, entry: TableRow) -> str:
-    """The setting, and of which mask net where several were asked for the same."""
+def _setting_label(results: Evaluation, entry: TableRow) -> str:
+    """The setting, with the name of the mask net where several nets have the same one."""
     rivals = sum(setting_name(other) == setting_name(entry) for other in results.table) > 1
     return setting_name(entry) + (f" ({results.weights[entry.weights].name})" if rivals else "")
 
@@ -342,7 +342,7 @@ def in_words(results: Evaluation) -> tuple[str, ...]:
         return (*sentences, *too_few(results.images))
     sentences += [_trade_off_in_words(results), *_binary(results)]
     if results.orders:
-        sentences += [_order(results, kind) for kind in ("insertion", "deletion") if len(results.orders[kind]) > 1]
+        sentences += [_areas(results, kind) for kind in ("insertion", "deletion") if len(results.orders[kind]) > 1]
         # results of earlier versions left nothing out
         sentences += [f"Left out: {label_of(name)} ({reason})."
                       for name, reason in results.orders.get("left_out", {}).items()]
@@ -402,7 +402,7 @@ def _binary(results: Evaluation) -> list[str]:
     return [f"M′ does clearly {' and '.join(parts)}."] if parts else []
 
 
-def _order(results: Evaluation, kind: str) -> str:
+def _areas(results: Evaluation, kind: str) -> str:
     good = "less" if kind == "insertion" else "more"
     curves = results.orders[kind]
     area = curves["mask"]["rmse_to_target_area"]
@@ -412,8 +412,8 @@ def _order(results: Evaluation, kind: str) -> str:
         if method == "mask":
             continue
         found = verdict(entry["rmse_to_target_area_minus_mask_ci95"], results.images)
-        said = {Verdict.MORE: "the mask has less", Verdict.LESS: "the mask has more"}.get(found, found.value)
-        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({said})")
+        words = {Verdict.MORE: "the mask has less", Verdict.LESS: "the mask has more"}.get(found, found.value)
+        parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({words})")
     others = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (f"{doing} the mask's best pixels first, the depth is on average {area:.2f} m away from that of the whole "
             f"picture, where {good} is better; it is {others}.")

@@ -25,14 +25,14 @@ def section(results: Optimization, folder: Path) -> Section:
     panels = Picture("figure.png", "Masks of the same pictures, and the depth seen through each",
                      partial(_draw, results, folder), on_page=False)
     return Section(
-        "The mask searched for each picture", sentences(results), (ways_table(results),), (),
+        "The mask searched for each picture", sentences(results), (methods_table(results),), (),
         (panels,) if results.examples else (),
         "A mask net learns from many pictures which pixels matter. The same objective can be minimised for one picture "
         "alone, every pixel of the mask being free.",
         examples=tuple(_example(example, results) for example in results.examples))
 
 
-def ways_table(results: Optimization) -> Table:
+def methods_table(results: Optimization) -> Table:
     """A row for every way to a mask: objective, what it keeps, how rough it is, what is seen through it, its cost."""
     errors = {"rmse": "RMSE", "rmse_to_target": "to whole"}
     against = ["to ground truth", "to what is seen in the whole picture"]
@@ -54,10 +54,10 @@ def ways_table(results: Optimization) -> Table:
 
 def sentences(results: Optimization) -> tuple[str, ...]:
     """How the searched masks differ from the mask net's, where the intervals are clear of no difference."""
-    ways, sentences = results.ways, []
-    if LEARNED not in ways:
+    methods, sentences = results.ways, []
+    if LEARNED not in methods:
         return ()
-    direct, learned = ways[DIRECT], ways[LEARNED]
+    direct, learned = methods[DIRECT], methods[LEARNED]
     interval = direct[f"objective_minus_{LEARNED}_ci95"]
     found = verdict(interval, results.images)
     if found.clear:

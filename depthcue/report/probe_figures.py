@@ -199,20 +199,20 @@ def _bars(group: dict[str, Any]) -> Bars:
     return Bars(list(dict.fromkeys(bar["name"] for bar in bars)), series, group["y"])
 
 
-def _told_by(curve: dict[str, Any]) -> str:
+def _cue_of(curve: dict[str, Any]) -> str:
     """The cue of a condition, whatever the control it belongs to: `size` of `box, size`."""
     return str(curve["condition"].rpartition(", ")[2])
 
 
 def _colour_of(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: Theme) -> str:
     """One colour a cue; controls have that of their cue, dashed."""
-    cues = list(dict.fromkeys(_told_by(other) for other in curves))
-    return method_colour(cues.index(_told_by(curve)), theme)
+    cues = list(dict.fromkeys(_cue_of(other) for other in curves))
+    return method_colour(cues.index(_cue_of(curve)), theme)
 
 
 def _curve(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: Theme) -> Curve:
     """A condition's curve; controls are dashed and have no band."""
-    points, control = curve["points"], curve["condition"] != _told_by(curve)
+    points, control = curve["points"], curve["condition"] != _cue_of(curve)
     return Curve(curve["name"], _colour_of(curve, curves, theme), [point["x"] for point in points],
                  [point["value"] for point in points], () if control else [point["ci95"] for point in points],
                  band=0.18, line="--" if control else "-", width=1.5)

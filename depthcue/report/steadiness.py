@@ -18,7 +18,7 @@ MASK, STEADY = "mask", "mask, steady"
 def section(results: Steadiness, folder: Path) -> Section:
     """The section of a steadiness document that lies in `folder`."""
     return Section(
-        "Do kept pixels stay kept from frame to frame?", sentences(results), (ways_table(results),),
+        "Do kept pixels stay kept from frame to frame?", sentences(results), (methods_table(results),),
         (Plot("steadiness", f"Of the {results.share:.0%} of pixels kept, the share that is kept in the next frame too, "
               "carried along the camera's true motion, with 95% intervals; and the depth net's error through them",
               partial(_draw, results)),), (),
@@ -29,15 +29,15 @@ def section(results: Steadiness, folder: Path) -> Section:
 
 def sentences(results: Steadiness) -> tuple[str, ...]:
     """The overlap of the mask, of edges and of the steady mask, what it costs, and how far the depth itself wavers."""
-    ways = results.ways
+    methods = results.ways
     found = [f"Where both of two neighbouring frames see a point ({results.seen_in_both:.0%} of the pixels), "
-             f"{number(ways[MASK], 'overlap', '.1%')} of the pixels that the mask keeps stay kept."]
-    others = [f"{label_of(way)} {number(entry, 'overlap', '.1%')}" for way, entry in ways.items()
-              if way not in (MASK, STEADY)]
+             f"{number(methods[MASK], 'overlap', '.1%')} of the pixels that the mask keeps stay kept."]
+    others = [f"{label_of(method)} {number(entry, 'overlap', '.1%')}" for method, entry in methods.items()
+              if method not in (MASK, STEADY)]
     if others:
         found.append(f"For comparison: {'; '.join(others)}.")
-    if STEADY in ways:
-        steady = ways[STEADY]
+    if STEADY in methods:
+        steady = methods[STEADY]
         clear = verdict(steady["overlap_minus_mask_ci95"], results.runs)
         gained = {Verdict.MORE: "more than", Verdict.LESS: "less than", Verdict.NOT_CLEAR: "not clearly other than",
                   Verdict.TOO_FEW: "on too few frames to tell it from"}[clear]
@@ -49,17 +49,17 @@ def sentences(results: Steadiness) -> tuple[str, ...]:
     return *found, *too_few(results.runs, "run of frames")
 
 
-def ways_table(results: Steadiness) -> Table:
-    """A row for each way to keep pixels."""
-    rows = tuple((label_of(way), number(entry, "overlap"), f"{entry.overlap_unaligned:.3f}",
-                  number(entry, "rmse_to_target"), number(entry, "rmse_times_mask") if way != MASK else "1")
-                 for way, entry in results.ways.items())
+def methods_table(results: Steadiness) -> Table:
+    """Table with a row for each scorer."""
+    rows = tuple((label_of(method), number(entry, "overlap"), f"{entry.overlap_unaligned:.3f}",
+                  number(entry, "rmse_to_target"), number(entry, "rmse_times_mask") if method != MASK else "1")
+                 for method, entry in results.ways.items())
     return Table(f"{results.share:.0%} of the pixels kept; {results.pairs} pairs of frames of {results.data.spec} "
                  "(95 %)", ("kept by", "overlap", "at equal pixels", "RMSE against N(I), m", "times the mask's"), rows)
 
 
 def _draw(results: Steadiness, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    names = [label_of(way) for way in results.ways]
+    names = [label_of(method) for method in results.ways]
 
     def bars(measure: str, label: str, percent: bool = False) -> Bars:
         return Bars(names, [(None, [(name, entry[measure], entry[f"{measure}_ci95"])

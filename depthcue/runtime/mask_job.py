@@ -83,7 +83,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
 
         def poll(frames: int) -> None:
             raise_interruption()
-            progress.advance(frames + inputs.tell(progress))
+            progress.advance(frames + inputs.report(progress))
             summary.save_now_and_then()
 
         with interruptible(reading.ending.set if live else None) as raise_interruption, summary, masking:
@@ -125,7 +125,7 @@ class _Listed:
                 raise each
             yield each
 
-    def tell(self, progress: Progress) -> int:
+    def report(self, progress: Progress) -> int:
         """Tell how many there are as soon as it is known, of pictures alone; how many were kept since the last call."""
         if self.few:
             return 0

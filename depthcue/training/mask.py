@@ -308,10 +308,10 @@ def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor
         normalised = target.normalise(channels_last(rgb))
         whole, units = whole_depth(target, normalised)
         depth = to_reference_range(whole.float(), depth_range)
-        for place, share in enumerate(TABLE_SHARES):
+        for index, share in enumerate(TABLE_SHARES):
             mask = net(normalised, torch.full((len(rgb),), share, device=rgb.device))
             through = depth_from(target, normalised, straight_through(mask), units=units)
-            sums[place] += float(l_dif(to_reference_range(through.float(), depth_range), depth,
+            sums[index] += float(l_dif(to_reference_range(through.float(), depth_range), depth,
                                        _near(target, depth), loss))
     whole_picture = float(l_dif(depth, depth, loss=loss))
     points = [*zip(TABLE_SHARES, (sums / len(pictures)).tolist(), strict=True), (1.0, whole_picture)]
