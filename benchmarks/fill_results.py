@@ -20,6 +20,7 @@ from depthcue.report.compare_losses import changes_in_words
 from depthcue.report.evaluate import beside_the_papers
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.findings import in_words
+from depthcue.report.probe import in_words as probe_in_words
 from depthcue.report.probe import profile_in_words
 from depthcue.report.probe_figures import where_the_mask_lies
 from depthcue.report.tables import label_of
@@ -202,6 +203,14 @@ def cues(*names: str) -> str:
                                    for sentence in (*profile_in_words(results), *where_the_mask_lies(results)))])
 
 
+def beside_the_second_paper(name: str) -> str:
+    """What a depth net sees where cues conflict, beside what was published of other networks."""
+    results = read(name)
+    words = ("published", "Published", "shadow adds", "with their shadow")
+    return "\n".join(f"- {sentence}" for sentence in dict.fromkeys(probe_in_words(results))
+                     if any(word in sentence for word in words))
+
+
 def _interval(value: dict[str, Any]) -> str:
     if value["value"] is None:
         return ""
@@ -302,6 +311,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nyu": lambda: comparison("compare-edges-nyu"),
     "fastdepth": lambda: comparison("compare-edges-fastdepth"),
     "fastdepth-to-target": lambda: comparison("compare-edges-fastdepth", to_target=True),
+    "pydnet-to-target": lambda: comparison("compare-edges-pydnet-kitti", to_target=True),
+    "pydnet": lambda: comparison("compare-edges-pydnet-kitti"),
+    "findings-pydnet": lambda: findings("findings-pydnet-kitti"),
+    "cues-pydnet": lambda: cues("probe-pydnet-kitti"),
+    "second-paper-pydnet": lambda: beside_the_second_paper("probe-pydnet-kitti"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
     "findings-roads": lambda: findings("findings-roads"),

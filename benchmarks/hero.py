@@ -1,31 +1,35 @@
-"""The picture at the head of the README: photographs and rendered roads, and what the shipped nets keep of them.
+"""The picture at the head of the README: photographs and rendered roads, and what published nets need of them.
 
     pip install scikit-image --no-deps      (its wheel ships the photographs, whose licences its loaders name)
-    python benchmarks/hero.py
+    python benchmarks/hero.py NETS          (the folder with fastdepth_nyu.onnx and pydnet_kitti.onnx)
 
 Columns: the picture; the 20% of its pixels that the mask net keeps, in their own colours; the depth net's answer to the
 whole picture; its answer to the kept pixels alone. Both depths of a row share one scale. Writes
 benchmarks/results/hero.jpg.
 """
 
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
+import depthcue
 from depthcue import scenes
 from depthcue.data.rendered import FIRST_TEST_SEED
-from depthcue.imaging import colourise_depth, grey_of, resize_rgb, top_pixels
-from depthcue.nets import depth_from, fit, load_depth_net, load_mask_net, resize
+from depthcue.imaging import colourise_depth, grey_of, resize_map, resize_rgb, top_pixels
 
 OUT = Path(__file__).resolve().parent / "results" / "hero.jpg"
-ROWS: tuple[tuple[str, str | int], ...] = (
-    ("compact-indoor", "motorcycle_left.png"), ("compact-indoor", "astronaut.png"),
-    ("compact-road", FIRST_TEST_SEED + 9), ("compact-road", FIRST_TEST_SEED + 2))
-"""The nets, and a photograph of scikit-image or the seed of a rendered road."""
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+FASTDEPTH = "fastdepth-mask.safetensors", "fastdepth_nyu.onnx,takes=rgb,predicts=metric"
+PYDNET = ("pydnet-kitti-mask.safetensors",
+          "pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no")
+ROWS: tuple[tuple[tuple[str, str], str | int], ...] = (
+    (FASTDEPTH, "coffee.png"), (FASTDEPTH, "astronaut.png"),
+    (PYDNET, FIRST_TEST_SEED + 9), (PYDNET, FIRST_TEST_SEED + 2))
+"""Files of the mask net and the depth net, and a photograph of scikit-image or the seed of a rendered road."""
 CAPTIONS = ("picture", "20% of its pixels, chosen by the mask", "depth from the whole picture", "depth from the 20%")
 KEEP = 0.2
 TILE_WIDTH, GAP, CAPTION_HEIGHT = 400, 8, 34
@@ -54,23 +58,17 @@ def kept_view(picture: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.where(kept[..., None], picture, np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2))
 
 
-@torch.inference_mode()
-def row(net: str, source: str | int) -> np.ndarray:
+def row(mask_net: str, depth_net: str, source: str | int) -> np.ndarray:
     """One picture and what its nets make of it, side by side."""
-    mask_net, depth_net = load_mask_net(net), load_depth_net(net)
     picture = photograph(source) if isinstance(source, str) else rendered_road(source)
+    result = depthcue.load(mask_net, target=depth_net)(picture, keep=KEEP)
     height, width = round(picture.shape[0] * TILE_WIDTH / picture.shape[1]), TILE_WIDTH
-    rgb = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
-    normalised = depth_net.normalise(fit(rgb, depth_net.description))
-    mask = mask_net(normalised, torch.tensor([mask_net.dial_value(keep=KEEP)]))
-    seen = torch.from_numpy(top_pixels(mask[0, 0].numpy(), KEEP))[None, None].float()
     # at the size of the tile, where the share is exact too
-    shown = top_pixels(resize(mask, (height, width))[0, 0].numpy(), KEEP)
-    whole, through = (depth_from(depth_net, normalised, kept)[0, 0].numpy() for kept in (None, seen))
-    near_m, far_m = (float(np.quantile(whole, share)) for share in (0.02, 0.98))
+    shown = top_pixels(resize_map(result.mask, height, width), KEEP)
+    near, far = (float(np.quantile(result.depth, share)) for share in (0.02, 0.98))
     tile = resize_rgb(picture, height, width)
-    tiles = [tile, kept_view(tile, shown),
-             *(resize_rgb(colourise_depth(depth, near_m, far_m), height, width) for depth in (whole, through))]
+    tiles = [tile, kept_view(tile, shown), *(resize_rgb(colourise_depth(depth, near, far), height, width)
+                                             for depth in (result.depth, result.depth_from_kept))]
     most = round(ROW_RATIO * width)
     top = max(height - most, 0) // 4
     gap = np.full((min(height, most), GAP, 3), 255, np.uint8)
@@ -87,12 +85,12 @@ def captions(width: int) -> np.ndarray:
     return np.asarray(bar)
 
 
-def main() -> None:
-    rows = [row(net, source) for net, source in ROWS]
+def main(nets: str) -> None:
+    rows = [row(str(WEIGHTS / mask), f"onnx:{nets}/{depth}", source) for (mask, depth), source in ROWS]
     gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
     parts = [captions(rows[0].shape[1]), *(part for each in rows for part in (each, gap))][:-1]
     Image.fromarray(np.concatenate(parts)).save(OUT, quality=88)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -74,6 +74,12 @@ depthcue train --net lite0 --init $runs/mask-general-first/mask.safetensors --as
     --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name general --out $runs/mask-general
 python weights/ship.py $runs/mask-general/mask.safetensors general
 
+# masks for PyDNet, from the general one
+depthcue train --net lite0 --aside 0 --target "$pydnet" --data "folder:$drive" --data "folder:$drive" \
+    --data scenes:road:500 --steps 600 --batch-size 6 --learning-rate 7e-4 --sharpen 0.75 --average 0.995 --half \
+    --name pydnet-kitti --out $runs/mask-pydnet-kitti
+python weights/ship.py $runs/mask-pydnet-kitti/mask.safetensors pydnet-kitti
+
 measure nyu --weights compact-indoor --data "nyu:$nyu"
 measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"
 for kind in depth mask; do
