@@ -1,4 +1,4 @@
-"""What nets answer to one picture: arrays of its size, and the pictures, figures and files that are made of them."""
+"""Answers of nets to one picture: arrays of its size, and the pictures, figures and files made of them."""
 
 import io
 import os
@@ -33,7 +33,7 @@ _BAR: dict[str, Any] = {"location": "bottom", "aspect": 40, "pad": 0.02, "shrink
 
 @dataclass(eq=False, repr=False)
 class DepthResult:
-    """What a depth net sees in a picture.
+    """Depth of a picture as a depth net predicts it.
 
     Example:
         >>> result = depthcue.load_depth("compact-indoor", device="cpu")("room.png")
@@ -83,7 +83,7 @@ class DepthResult:
 
 
 class MaskResult:
-    """Which pixels of a picture matter to a depth net, and what it sees in them alone.
+    """The pixels of a picture that matter to a depth net, and its depth from those alone.
 
     Depths are computed when they are first asked for, which takes two passes of the depth net.
 

@@ -48,7 +48,7 @@ footer { display: none !important; }
 
 @dataclass(frozen=True)
 class Nets:
-    """What the page begins with."""
+    """Nets that the page begins with."""
 
     weights: str = SHIPPED[0]
     target: str = ""
@@ -63,12 +63,12 @@ class Sight:
     overlay: Rgb
     mask: Rgb
     shown: Rgb
-    """What the depth net is shown: kept pixels, and the mean colour elsewhere."""
+    """The depth net's input: kept pixels, and the mean colour elsewhere."""
     depth: Rgb
     depth_from_kept: Rgb
     difference: Rgb
     scales: str
-    """What the colours of depth and difference stand for."""
+    """Ranges of the colours of depth and difference."""
     sentence: str
     kept: np.ndarray[Any, np.dtype[np.bool_]]
     """bool (H, W)."""
@@ -147,7 +147,7 @@ def stranger_note(masker: Masker, target: str) -> str:
 
 
 def overlap_sentence(first: Sight, second: Sight) -> str:
-    """How many of the pixels that one net keeps the other keeps too, beside what chance gives."""
+    """Sentence on the share of one net's kept pixels that the other keeps too, beside the share by chance."""
     both = float((first.kept & second.kept).mean())
     left, right = float(first.kept.mean()), float(second.kept.mean())
     if not left:

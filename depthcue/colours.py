@@ -30,11 +30,11 @@ STYLES = {"kept": 0.85, "heat": 0.7, "contour": 1.0}
 """Styles of overlays, and how opaque each is unless told otherwise."""
 
 _HIDDEN_LIGHT = 0.42
-"""How much of its light a hidden pixel keeps at full opacity."""
+"""Share of its light that a hidden pixel keeps at full opacity."""
 _HIDDEN_GROUND = (20.0, 22.0, 27.0)
 """And what is added to it: black stays distinguishable from what is kept of a dark picture."""
 _CONTOUR_LEVEL = 0.8
-"""Where in the scale the colour of contours is."""
+"""Level in the scale of the contours' colour."""
 
 
 @lru_cache(maxsize=32)
@@ -62,7 +62,7 @@ def colour_scale(name: str) -> Scale:
 
 @dataclass(frozen=True)
 class Look:
-    """How masks and depths are shown."""
+    """Colours and styles of masks and depths."""
 
     style: str = "kept"
     """kept: the picture with all but the kept pixels grey and dim. heat: the grey picture under the mask's colours.
@@ -94,7 +94,8 @@ USUAL = Look()
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """What an overlay makes of a pixel, by the level of its mask; convex, so that no channel leaves 0 to 255."""
+    """Mapping of an overlay from a pixel to its shown colour, by mask level; convex, so that channels stay in 0 to
+    255."""
 
     kept: NDArray[np.float64]
     """(256,): share of the pixel's own colour."""

@@ -36,7 +36,7 @@ from depthcue.scorers import Pictures, build_scorer, sobel_edges
 FIRST_SEED = 1_500_000_000
 """Worlds from here on are in no training or test set."""
 SHARES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
-"""What the slider of a net of shares goes through."""
+"""Shares on the slider for a net of shares."""
 _AT_ONCE = 10
 """Frames of the drive rendered together."""
 
@@ -47,7 +47,7 @@ HEADLINE = "What does a network look at when it sees depth?"
 
 @dataclass(frozen=True)
 class Tour:
-    """What the demo shows, and how much of it; the defaults take about a minute on two cores."""
+    """Contents and size of the demo; the defaults take about a minute on two cores."""
 
     weights: Mapping[str, str] = field(default_factory=lambda: {"indoor": "compact-indoor", "road": "compact-road"})
     """The mask net for each kind of scene."""
@@ -57,7 +57,7 @@ class Tour:
     """Height and width of pictures and video."""
     dial_steps: int = 9
     compared: Mapping[str, int] = field(default_factory=lambda: {"indoor": 24, "road": 12})
-    """How many pictures the mask is compared with edges on."""
+    """Number of pictures on which the mask is compared with edges."""
     comparison: CompareEdgesSettings = CompareEdgesSettings(shares=(0.1, 0.2, 0.3, 0.5, 0.7), soft_maps=False,
                                                             sweep_steps=12, sweep_images=8,
                                                             examples=2, gallery=False)

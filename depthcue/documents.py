@@ -23,7 +23,7 @@ CARD_BYTES = 4 * MIB
 RESULTS_BYTES = 256 * MIB
 SUMMARY_BYTES = 1024 * MIB
 DEPTH = 64
-"""How deep lists and objects may lie in each other."""
+"""Deepest nesting of lists and objects."""
 MAX_SIDE, MAX_PIXELS = 16_384, 2**24
 """Limits of the size that a net works at: larger ones would take a machine's memory before anything is computed."""
 
@@ -43,7 +43,7 @@ _MOST_SETTINGS, _WIDEST, _LARGEST = 1000, 4096, 1e6
 
 
 class Malformed(ValueError):
-    """What is wrong with a document, in words that follow its name."""
+    """Fault of a document, in words that follow its name."""
 
 
 # --- reading
@@ -305,7 +305,7 @@ class Size(Loose):
 
 
 class Described(Size):
-    """What descriptions of depth nets and mask nets have in common; see `nets.base`."""
+    """Fields that descriptions of depth nets and mask nets share; see `nets.base`."""
 
     name: Name
     multiple: Annotated[int, Field(ge=1, le=512)]
@@ -335,7 +335,7 @@ class DescribedMask(Described):
 
 
 class OfANet(Loose):
-    """What the cards of weights, graphs and engines have in common."""
+    """Fields that the cards of weights, graphs and engines share."""
 
     kind: Literal["depth", "mask"]
     description: dict[str, Any]
@@ -405,11 +405,11 @@ class GraphCard(OfANet):
 
 
 class Beside(Loose):
-    """What the .json beside another's graph says of it; each field is read by `nets.foreign.statement`."""
+    """Statements of the .json beside another's graph; each field is read by `nets.foreign.statement`."""
 
 
 class Results(Loose):
-    """What every results document has; a command's own fields are read by its section of the report."""
+    """Fields of every results document; a command's own fields are read by its section of the report."""
 
     command: Name
     arguments: list[Words] = Field(default=[])
@@ -418,7 +418,7 @@ class Results(Loose):
 
 
 class SummaryEntry(Loose):
-    """What became of an input."""
+    """Outcome of an input."""
 
     path: Path_
     name: Path_ | None

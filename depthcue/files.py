@@ -35,7 +35,7 @@ if _LOCKS:
     import fcntl
 
 STALE_S = 24 * 3600.0
-"""Where files cannot be locked, a temporary one that nothing was written to for so long is left over."""
+"""Age in seconds from which an untouched temporary file is left over, where files cannot be locked."""
 
 _PARTIAL = re.compile(r"\.depthcue-[0-9a-f]{8}\.part(\..{1,15})?")
 _LONGEST_SUFFIX = 16
@@ -284,7 +284,7 @@ def revision() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What ran a measurement: processor, cores, GPU, and the versions that decide speed and rounding."""
+    """Description of this machine: processor, cores, GPU, and the versions that decide speed and rounding."""
     import torch
 
     return {

@@ -34,7 +34,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
 
 MAX_WORKING_PIXELS = 2**26
-"""What a net may be made to work at: 8192x8192."""
+"""Largest working size of a net, 8192x8192 pixels."""
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused before they are decoded: a file of a few kilobytes can unfold to many gigabytes."""
 
@@ -45,7 +45,7 @@ HEIF_HINT = "Install what reads them with: pip install 'depthcue[heif]', or conv
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 BACKGROUND_GREY = 128
-"""What shows through transparent pixels: neutral, so that no dark or light halo looks like a depth cue."""
+"""Background of transparent pixels: neutral, so that no dark or light halo is a cue of depth."""
 
 UNKNOWN_GREY = 110
 """Grey of a depth that is not known (NaN or not positive)."""
@@ -305,7 +305,7 @@ def colourise_depth(depth_m: Map, near_m: float, far_m: float, colours: str = DE
 
 @dataclass(frozen=True)
 class ColourBar:
-    """What stands under a tile of depth: its colours from near to far, with numbers."""
+    """Bar under a tile of depth: its colours from near to far, with numbers."""
 
     near: float
     far: float

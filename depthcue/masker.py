@@ -47,15 +47,15 @@ from depthcue.runtime.opening import BACKENDS, open_session
 from depthcue.runtime.saving import Cut
 
 PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
-"""What is taken as one picture; see `as_rgb`."""
+"""Anything taken as one picture; see `as_rgb`."""
 Several = list[Any] | tuple[Any, ...]
 """Several pictures: no other sequence, for a string is one too."""
 Network = Union[str, nn.Module, Callable[[Tensor], Any], "DepthModel"]
-"""What is taken as a depth net: a spec, a torch module, a function from pictures to depth, or a `DepthModel`."""
+"""Anything taken as a depth net: a spec, a torch module, a function from pictures to depth, or a `DepthModel`."""
 
 BATCH_SIZE = 8
 _OVERSHOOT = 1e-3
-"""How far a tensor may leave 0 to 1: antialiased resizing overshoots by rounding."""
+"""Distance by which a tensor may leave 0 to 1: antialiased resizing overshoots by rounding."""
 
 
 def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, device: str = "auto",

@@ -41,7 +41,7 @@ _RECIPE = ("epochs", "learning_rate", "schedule", "average", "sharpen")
 
 
 class Measurement:
-    """What a measurement found: numbers, sentences, figures, and files.
+    """Result of a measurement: numbers, sentences, figures, and files.
 
     Attributes:
         result: the typed document of the command; `measurement["curves"]` is a part of it by its name in results.json.
@@ -62,7 +62,7 @@ class Measurement:
 
     @property
     def folder(self) -> Path:
-        """Where the pictures lie that the document names; a temporary folder ends with the result."""
+        """Folder of the pictures that the document names; a temporary folder ends with the result."""
         return self.result.folder or Path()
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ class Measurement:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was found, in words; each follows from the numbers."""
+        """The results in words; each sentence follows from the numbers."""
         return self._section().sentences
 
     @property
@@ -329,7 +329,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],
               measure: Callable[[Path | None], Result]) -> Measurement:
-    """What `measure` leaves in a folder, with the nets in eval mode meanwhile."""
+    """Measure into a folder, with the nets in eval mode meanwhile."""
     with ExitStack() as modes:
         for net in borrowed:
             modes.enter_context(restore_mode(net))

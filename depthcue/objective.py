@@ -70,8 +70,8 @@ def mask_objective(difference: Tensor, mask: Tensor, lam: Tensor | float, equati
 
 
 def total_variation(mask: Tensor) -> Tensor:
-    """How much each mask (B, 1, H, W) changes from pixel to pixel, (B,): the sum of |differences| of all horizontal and
-    vertical neighbours over the number of pixels."""
+    """Total variation of each mask (B, 1, H, W), (B,): the sum of |differences| of all horizontal and vertical
+    neighbours over the number of pixels."""
     across = (mask[..., :, 1:] - mask[..., :, :-1]).abs().sum(dim=(1, 2, 3))
     down = (mask[..., 1:, :] - mask[..., :-1, :]).abs().sum(dim=(1, 2, 3))
     return (across + down) / (mask.shape[-2] * mask.shape[-1])

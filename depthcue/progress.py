@@ -1,4 +1,4 @@
-"""How long work reports its progress, without knowing who watches."""
+"""Progress reports of long work, independent of who shows them."""
 
 from typing import Protocol
 

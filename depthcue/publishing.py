@@ -27,7 +27,7 @@ EXAMPLE_KEEP = 0.2
 _SIZES = {"indoor": (240, 320), "road": (192, 640)}
 _LICENCES = {"mit": "MIT", "apache-2.0": "Apache-2.0", "bsd-3-clause": "BSD-3-Clause", "cc-by-4.0": "CC-BY-4.0",
              "cc-by-nc-4.0": "CC-BY-NC-4.0", "gpl-3.0": "GPL-3.0"}
-"""What the hub calls common licences, and how they are written."""
+"""Names of common licences on the hub, and their usual spellings."""
 _PAPER = """\
 @inproceedings{hu2019visualization,
   title     = {Visualization of Convolutional Neural Networks for Monocular Depth Estimation},

@@ -72,7 +72,7 @@ class Result(Loose):
 
     @property
     def folder(self) -> Path | None:
-        """Where the pictures lie that the document names; None where none were left."""
+        """Folder of the pictures that the document names; None where none were left."""
         return self._pictures.folder if isinstance(self._pictures, ResultFolder) else self._pictures
 
     def plot(self, name: str | None = None) -> "Figure":
@@ -168,14 +168,14 @@ class NetName(Fields):
 
 
 class Data(Fields):
-    """What was measured on."""
+    """Data of a measurement."""
 
     spec: Words
     without_valid_depth: list[Words] = Field(default=[])
 
 
 class AtSetting(Fields):
-    """What a mask net was asked for: λ, or a share to keep and the λ that it answers to."""
+    """Setting of a mask net: λ, or a share to keep and the λ that it answers to."""
 
     keep: float | None = None
     lam: float | None = Field(default=None, alias="lambda")
@@ -201,7 +201,7 @@ class Cost(Fields):
 
 
 class OverImages(Result):
-    """What the documents of measurements over images have in common."""
+    """Fields that the documents of measurements over images share."""
 
     images: Count
     ground_truth: bool
@@ -247,7 +247,7 @@ class CompareEdges(OverImages):
 
 
 _NOTHING = BeforeValidator(lambda found: {} if found is None else found)
-"""What was not asked for: documents have null, readers get nothing in it."""
+"""Default of parts that were not measured: documents have null, readers get an empty part."""
 
 
 class TableRow(AtSetting):
@@ -289,7 +289,7 @@ class SanityStage(Fields):
 
 
 class SanityCheck(Fields):
-    """What the mask's pixels are worth to randomised nets."""
+    """Worth of the mask's pixels to randomised nets."""
 
     images: Count
     direct_images: Count
@@ -361,14 +361,14 @@ class LossEntry(AtSetting):
 
 
 class Change(Fields):
-    """What one loss changes against another."""
+    """Change by one loss against another."""
 
     loss: Name
     minus: Name
 
 
 class CompareLosses(OverImages):
-    """What each loss of a depth net changes in what it looks at."""
+    """Changes of the masks by each loss of a depth net."""
 
     COMMAND = "compare-losses"
     share: float
@@ -389,7 +389,7 @@ class FoundOn(AtSetting):
 
 
 class MaskFindings(Result):
-    """What the mask prefers among edges, objects and distances."""
+    """Preferences of the mask among edges, objects and distances."""
 
     COMMAND = "findings"
     images: Count
@@ -401,7 +401,7 @@ class MaskFindings(Result):
 
 
 class SteadyScorer(Fields):
-    """How steady the pixels are that one way keeps, and what the depth net sees through them."""
+    """Steadiness of the pixels that one scorer keeps, and the depth net's error through them."""
 
     overlap: float
     overlap_ci95: Interval
@@ -411,7 +411,7 @@ class SteadyScorer(Fields):
 
 
 class Steadiness(OverImages):
-    """How steady kept pixels are from frame to frame of a camera whose motion is known."""
+    """Steadiness of kept pixels from frame to frame of a camera whose motion is known."""
 
     COMMAND = "steadiness"
     weights: NetName | None = None
@@ -427,7 +427,7 @@ class Steadiness(OverImages):
 
 
 class Direct(Fields):
-    """How the search for masks was smoothed."""
+    """Smoothing in the search for masks."""
 
     variation: float
     blur_px: float
@@ -489,7 +489,7 @@ class Profiled(Fields):
 
 
 class Probe(Result):
-    """Which cues a depth net believes."""
+    """Cues that a depth net follows."""
 
     COMMAND = "probe"
     target_net: NetName
@@ -526,7 +526,7 @@ class EndToEnd(Fields):
 
 
 class Bench(Result):
-    """How fast nets run on a machine, each way there is."""
+    """Speed of each candidate for running the nets on a machine."""
 
     COMMAND = "bench"
     weights: NetName | None = None
@@ -542,7 +542,7 @@ class Bench(Result):
 
 
 class Demo(Result):
-    """What the demo shows of the mask net itself."""
+    """Settings and pictures of the demo's own mask net."""
 
     COMMAND = "demo"
     gallery: list[dict[str, Any]]

@@ -18,9 +18,9 @@ _LOGIN = re.compile(r"//[^/\s:]+:\S*@|[^\s/:@]+:[^\s/@]+@(?:localhost|[\w-]+(?:\
 HIDDEN = "…"
 """Stands for what is not shown."""
 _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""What a terminal obeys instead of showing it, what turns the direction of writing, and halves of characters."""
+"""Characters that terminals obey, that turn the direction of writing, or that are halves of others."""
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""What Python has in the place of bytes of file names that are not UTF-8; it is written to no file and no terminal."""
+"""Characters by which Python holds bytes of file names that are not UTF-8; no file and no terminal takes them."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -55,7 +55,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def file_label(name: str) -> str:
-    """What of a name decorates a file's: letters, digits and `._-`, not hidden, of limited length."""
+    """Part of a name for use in a file's: letters, digits and `._-`, not hidden, of limited length."""
     return _NOT_IN_NAMES.sub("_", name)[:MAX_LABEL].strip("._-") or "unnamed"
 
 

@@ -65,7 +65,7 @@ Shape = tuple[int, ...]
 Slot = TypeVar("Slot")
 
 KEPT = 8
-"""How many are kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
+"""Number of slots kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
 
 
 class SlotPool(Generic[Slot]):

@@ -243,7 +243,7 @@ class OnnxSession(FileSession):
 """What graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""
 
 Feeds = dict[str, NDArray[Any]]
-"""What one run of a graph takes: `frames`, and `keep` or `lambda` where it takes one."""
+"""Inputs of one run of a graph: `frames`, and `keep` or `lambda` where it takes one."""
 
 
 def open_cpu_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.InferenceSession:

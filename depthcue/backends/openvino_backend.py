@@ -175,7 +175,7 @@ def _fix_dial(model: Any, name: str, value: float | None) -> None:
 
 
 def configuration(precision: str, threads: int | None) -> dict[str, Any]:
-    """How a graph in float32 is compiled to be computed in `precision`; `threads` as above."""
+    """OpenVINO's settings for a graph in float32 that is to compute in `precision`; `threads` as above."""
     settings: dict[str, Any] = {
         # said always: of its own it takes bf16 wherever the CPU has it
         "INFERENCE_PRECISION_HINT": _HINTS[precision],

@@ -1,4 +1,4 @@
-"""What every way of running a net has in common, so that one can stand for another, for masks and depths alike.
+"""The contract of a session, which every backend keeps for masks and depths, so that one can stand for another.
 
 A session is a context manager. Making one opens no device; entering it loads the net onto its device, leaving it frees
 that again.
@@ -61,7 +61,7 @@ class Session(ABC):
         self.identity = identity
         self.description = description
         self.dial = self._checked(dial)
-        """What a mask net is set to where a call does not say; None of a depth net."""
+        """Default dial of a mask net; None for a depth net."""
         self._entered = False
 
     def __enter__(self) -> Self:
@@ -147,12 +147,12 @@ log = logging.getLogger(__name__)
 
 _PHRASES = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
             "can't allocate memory", "not enough memory", "could not be allocated", "bad_alloc")
-"""What libraries say: torch, cuDNN and cuBLAS (…_ALLOC_FAILED), ONNX Runtime's arenas, TensorRT, C++ itself. None has a
-class for it but torch, and torch raises it only where its own allocator failed."""
+"""Phrases for a lack of memory: torch, cuDNN and cuBLAS (…_ALLOC_FAILED), ONNX Runtime's arenas, TensorRT, C++ itself.
+Only torch has a class for it, and raises it only where its own allocator failed."""
 
 
 class OutOfDeviceMemory(RuntimeError):
-    """What a session raises where a batch does not fit into its device's memory; a smaller one may."""
+    """A batch does not fit into the session's device memory; a smaller one may."""
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[
 
 
 class _Fitting:
-    """How many frames fit into the device's memory, as far as is known; shared by the threads that infer."""
+    """Number of frames known to fit into the device's memory; shared by the threads that infer."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -261,7 +261,7 @@ SIXTEEN_BIT = (FP16, BF16)
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an exported graph may be from torch; by default, one in fp32."""
+    """Largest allowed differences of an exported graph from torch; by default in fp32."""
 
     max_abs: float = 2e-3
     """Largest difference of a mask (0 to 1)."""

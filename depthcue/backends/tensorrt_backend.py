@@ -208,7 +208,8 @@ class _Loaded:
         return context
 
     def failure(self, otherwise: str) -> RuntimeError:
-        """What to raise where a call has failed: TensorRT says so by what it returns, and why in its log."""
+        """The error to raise for a failed call. TensorRT reports a failure by its return value and the reason in its
+        log."""
         reason = logged_reason(self.messages, otherwise)
         self.messages.errors.clear()
         return RuntimeError(f"{self.library}: {reason}")
@@ -244,7 +245,7 @@ class _Loaded:
 
 
 class _EngineSlot:
-    """What one thread needs to run batches of one shape."""
+    """Buffers and context with which one thread runs batches of one shape."""
 
     def __init__(self, loaded: _Loaded, shape: tuple[int, ...], dial_input: str | None, lane: Any) -> None:
         self.shape = shape
@@ -317,7 +318,8 @@ class _EngineSlot:
             self._inputs[self._dial_input][0].fill_(dial)
 
     def _recorded(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What replays `work` in one call; None where it cannot be recorded, or the library does so by itself."""
+        """Function that replays `work` in one call; None where it cannot be recorded, or the library records by
+        itself."""
         if self._loaded.library.compiles_where_it_runs:
             return None
         try:

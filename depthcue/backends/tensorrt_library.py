@@ -1,4 +1,4 @@
-"""Which TensorRT there is: `tensorrt` or `tensorrt-rtx`, one Python interface under two names.
+"""The installed TensorRT: `tensorrt` or `tensorrt-rtx`, one Python interface under two names.
 
 `tensorrt` (10.12 to 11) times kernels on the GPU while it builds; its engines belong to that GPU and to its own
 version. `tensorrt-rtx` does half of the work without a GPU, and compiles the rest where the engine runs; its engines
@@ -147,7 +147,7 @@ def find_gpu(device: str = "cuda") -> Gpu:
 
 
 def make_log(library: Library) -> Any:
-    """What TensorRT writes its messages to; `errors` of it holds the last ones that were errors."""
+    """Logger for TensorRT's messages; its `errors` holds the last of them that were errors."""
     api = library.api
 
     class Log(api.ILogger):  # type: ignore[name-defined]
@@ -277,7 +277,7 @@ SUFFIX = ".engine"
 
 @dataclass(frozen=True)
 class Making:
-    """What an engine was built by, of and for."""
+    """Record of an engine's making: library and GPU, graph, shapes."""
 
     library: str
     version: str
@@ -295,7 +295,7 @@ class Making:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> "Making":
-        """What an engine's card says; raises KeyError or TypeError where it says something else."""
+        """Read the making from an engine's card; raises KeyError or TypeError where the card holds something else."""
         fields = dict(card["engine"])
         return cls(**{**fields, "targets": tuple(fields["targets"]), "shapes": Shapes.from_json(fields["shapes"])})
 

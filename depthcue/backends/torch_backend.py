@@ -78,7 +78,7 @@ class ModuleOnGpu:
 
 
 class _ModuleSlot:
-    """What one thread needs to run batches of one shape."""
+    """Buffers with which one thread runs batches of one shape."""
 
     def __init__(self, module: Module, shape: tuple[int, ...], lane: Any) -> None:
         self.shape = shape

@@ -26,7 +26,7 @@ from depthcue.runtime.opening import open_session
 
 AS_GIVEN = "torch as given"
 REFERENCE = f"{AS_GIVEN} fp32"
-"""What ratios are to: the net in torch as it was given, eager, in float32. Of an exported file it is ONNX Runtime."""
+"""Base of all ratios: the net in torch as it was given, eager, in float32. For an exported file it is ONNX Runtime."""
 
 _TORCH = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",)}
 _OTHERS = {
@@ -113,7 +113,7 @@ METRES: Spread = (3.0, 0.7)
 LOGARITHM: Spread = (0.0, 0.5)
 SPREADS = {**dict.fromkeys(("lite0", "lite1", "lite2", "compact"), LOGARITHM),
            **dict.fromkeys(("monodepth2-resnet18", "monodepth2-resnet50"), BEFORE_SIGMOID)}
-"""What the last convolution of a depth net gives, by its name; of any other net metres."""
+"""Spread of the last convolution of a depth net by its name; metres for any other net."""
 
 
 def mask_net_of(spec: str, pictures: Tensor) -> tuple[MaskNet, bool]:

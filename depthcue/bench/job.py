@@ -1,4 +1,4 @@
-"""What `depthcue bench` does: specs to a results document that says how fast each way of running them is here.
+"""`depthcue bench`: from specs to a results document with the speed of each candidate on this machine.
 
 Whole jobs are timed from files to masks on disk, as `depthcue mask` does it, with each candidate in turn, on a video
 and a folder of pictures made here: a camera that glides over rendered scenes.
@@ -150,7 +150,7 @@ PIXELS = 640 * 480
 SCENES = 6
 RATE = 25
 _MARGIN = 1.125
-"""How much larger than a frame a rendered scene is, so that there is something to glide over."""
+"""Size of a rendered scene over that of a frame; frames glide over the scene."""
 _WIDE = 2.0
 """Frames wider than this many times their height are roads."""
 
@@ -205,7 +205,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure; the defaults take about a minute and a half for the shipped nets on two cores."""
+    """Settings of a measurement; the defaults take about a minute and a half for the shipped nets on two cores."""
 
     keep: float | None = None
     """The share of pixels to keep; None, where λ is None too, for the mask net's own."""

@@ -1,4 +1,4 @@
-"""What the hardware can do at most, measured where and when the nets are: matrix products and copies.
+"""Limits of the hardware, measured beside the nets: matrix products and copies.
 
 A net's share of the matrix-product rate says how much of its time is arithmetic that could not be done faster here.
 The product is torch's own, large enough that memory does not hold it back; fast convolution algorithms (Winograd) do
@@ -30,7 +30,7 @@ from depthcue.nets import DepthNet, MaskNet
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
-"""Of a number in each precision."""
+"""Bytes of a number in each precision."""
 _SIDE = {"cpu": 1536, "cuda": 8192}
 _COPY_BYTES = {"cpu": 2**27, "cuda": 2**29}
 """More than any cache holds."""
@@ -115,7 +115,7 @@ def _short(value: float) -> float:
 
 
 class Work(NamedTuple):
-    """What a net has to do for one frame; None where it cannot be counted."""
+    """Work of a net for one frame; None where it cannot be counted."""
 
     flops: int | None = None
     """Operations of convolutions and matrix products."""
@@ -125,7 +125,7 @@ class Work(NamedTuple):
 
 
 def work_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: bool) -> Work:
-    """What one frame takes, as given or rewritten.
+    """Count the work of a net for one frame, as given or rewritten.
 
     Counted on shapes alone, without computing; in inference mode convolutions would not be seen as such. What is done
     to single numbers (normalisation, activations, resizing) is left out, as it is everywhere else where FLOPs are
@@ -163,7 +163,7 @@ _MIB = 2.0**20
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-"""What the kernel (Linux 4.0, proc(5)) takes to begin the peak of the resident set anew."""
+"""Text that makes the kernel (Linux 4.0, proc(5)) begin the peak of the resident set anew."""
 
 
 def peak_memory_mib(work: Callable[[], object], device: str,

@@ -46,7 +46,7 @@ class Timed:
     seconds: tuple[float, ...]
 
     def as_json(self, batch: int, reference: "Timed | None" = None) -> dict[str, Any]:
-        """What the calls on batches of `batch` frames come to.
+        """Times of the calls on batches of `batch` frames.
 
         `median_ms` and `p95_ms` a call; `frames_per_second` by the median; `calls`; with a reference of the same
         rounds, `ratio`: how many times as fast as it, the median over rounds.
@@ -108,7 +108,7 @@ def _short(value: float) -> float:
 
 @dataclass(frozen=True)
 class TorchAgreement:
-    """How far answers are from those of the net as given."""
+    """Differences of answers from those of the net as given."""
 
     right: bool
     """Within the tolerance of the precision."""
@@ -123,7 +123,7 @@ class TorchAgreement:
 
 
 class Answers:
-    """What the net as given, in float32 on the CPU, makes of some pictures."""
+    """Answers of the net as given, in float32 on the CPU, to some pictures."""
 
     def __init__(self, net: MaskNet | DepthNet, dial: float | None, pictures: Sequence[NDArray[np.uint8]],
                  size: tuple[int, int]) -> None:
@@ -140,7 +140,7 @@ class Answers:
             self.maps = np.concatenate([session.run(self.frames[row:row + 1]) for row in range(len(self.frames))])
 
     def agreement(self, maps: Maps, precision: str) -> TorchAgreement:
-        """How far `maps`, made of the same frames in `precision`, are from these."""
+        """Compare `maps`, made of the same frames in `precision`, with these answers."""
         if maps.shape != self.maps.shape or not np.isfinite(maps).all():
             return TorchAgreement(False, None, None, None)
         difference = np.abs(maps - self.maps)
@@ -157,9 +157,9 @@ class Answers:
 
 
 NETWORK, RUNNER = "network", "runner"
-"""What a clock is put around: the net alone, its frames on the device; or all of a runner, arrays in and out."""
+"""Scopes of a timing: the net alone, its frames on the device; or all of a runner, arrays in and out."""
 USUAL_BATCH = {"cpu": 2, "cuda": 32, "mps": 32}
-"""What `depthcue mask` takes where it is told nothing; memory is measured at it."""
+"""Default batch size of `depthcue mask`; memory is measured at it."""
 PATIENCE = 4
 """A batch size is left out where its least number of rounds would take this many times the seconds allowed."""
 
@@ -182,7 +182,7 @@ class Subject:
 
 @dataclass
 class Entry:
-    """What is known of one candidate."""
+    """Results of one candidate."""
 
     candidate: Candidate
     agreement: TorchAgreement
@@ -290,7 +290,7 @@ def _opened(candidate: Candidate, answers: Answers, stack: ExitStack) -> tuple[E
 
 def _scopes(running: dict[str, Session], frames: Frames, with_staging: bool,
             failing: Callable[[str, Exception], None]) -> dict[str, dict[str, Callable[[], object]]]:
-    """What to time, by scope and candidate."""
+    """Functions to time, by scope and candidate."""
     scopes: dict[str, dict[str, Callable[[], object]]] = {
         RUNNER: {name: partial(session.run, frames) for name, session in running.items()}}
     if with_staging:

@@ -1,4 +1,4 @@
-"""What a person sees: errors, progress and tables. Progress and logs go to stderr, results to stdout."""
+"""Output for a person: errors, progress and tables. Progress and logs go to stderr, results to stdout."""
 
 import codecs
 import io
@@ -18,7 +18,7 @@ from depthcue.progress import Progress, Silent
 from depthcue.text import one_line, printable, printable_json, shown, without_secrets
 
 LINE_EVERY_S = 10.0
-"""How often progress is told where stderr is no terminal."""
+"""Seconds between lines of progress where stderr is no terminal."""
 if TYPE_CHECKING:
     from depthcue.results import Result
 

@@ -41,14 +41,14 @@ DIFFERENCES = {
 
 
 class Format(StrEnum):
-    """What can be written."""
+    """File formats of an export."""
 
     onnx = "onnx"
     tensorrt = "tensorrt"
 
 
 class Precision(StrEnum):
-    """What the graph computes in."""
+    """Precision in which the graph computes."""
 
     fp32 = "fp32"
     fp16 = "fp16"
@@ -57,7 +57,7 @@ class Precision(StrEnum):
 
 
 class EngineLibrary(StrEnum):
-    """What builds engines."""
+    """Library that builds engines."""
 
     auto = "auto"
     tensorrt = "tensorrt"

@@ -13,7 +13,7 @@ from depthcue.errors import DepthcueError
 from depthcue.imaging import open_picture
 
 SHOWN = 6
-"""How many results are shown."""
+"""Number of results shown."""
 PREFERRED = ("panel", "overlay", "depth", "mask")
 """Kinds that can be looked at; of each input the first that was saved is shown, in a terminal the overlay first."""
 _LATEST_FRAME = 100

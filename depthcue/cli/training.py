@@ -91,7 +91,7 @@ class SharedOptions:
             "limit", "seed")}
 
     def recipe_options(self) -> dict[str, Any]:
-        """What a recipe fills in where it is None."""
+        """Options that a recipe fills in where they are None."""
         return {name: getattr(self, name) for name in ("steps", "epochs", "learning_rate", "schedule", "average")}
 
 

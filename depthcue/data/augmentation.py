@@ -25,13 +25,13 @@ PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836,
 TO_YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 TIE = 1e-3
-"""Where a depth pixel's centre falls exactly between two stored ones, a thousandth of a pixel settles that it takes the
-later one, as Pillow does when it halves a map."""
+"""Thousandth of a pixel by which a depth pixel that falls exactly between two stored ones takes the later one, as
+Pillow does when it halves a map."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is random, and how much. The defaults change nothing but the size: the whole frame, as it is.
+    """Random changes of view and colour and their ranges. The defaults change only the size: the whole frame, as it is.
 
     Shares are of pictures; `crop` is the side of the view as a share of the frame's, before zoom.
     """
@@ -199,7 +199,8 @@ def _sample_depth(depth_m: torch.Tensor, valid: torch.Tensor, view: torch.Tensor
 
 
 def _faded(rgb: torch.Tensor, adjustment: int) -> torch.Tensor:
-    """What brightness (0), contrast (1) and saturation (2) mix a picture with: black, its mean grey, its grey."""
+    """The map that a picture is mixed with for brightness (0), contrast (1) and saturation (2): black, mean grey, own
+    grey."""
     if adjustment == 0:
         return torch.zeros_like(rgb)
     return grey(rgb).mean((2, 3), keepdim=True) if adjustment == 1 else grey(rgb)
@@ -217,7 +218,7 @@ def _normal_like(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _rectangles(rgb: torch.Tensor, draws: torch.Tensor, share: float) -> torch.Tensor:
-    """Where to erase, bool (B, 1, H, W): one rectangle, 10 to 40% of each side, in `share` of the pictures."""
+    """Regions to erase, bool (B, 1, H, W): one rectangle, 10 to 40% of each side, in `share` of the pictures."""
     inside = _per_picture(draws[:, 9] < share)
     for axis, length in ((2, rgb.shape[2]), (3, rgb.shape[3])):
         extent = 0.1 + 0.3 * draws[:, 8 + axis]  # columns 10, 11

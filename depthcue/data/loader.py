@@ -63,7 +63,7 @@ class BatchLoader:
         self._lock = Lock()
 
     def indices(self, step: int) -> list[list[int]]:
-        """Which frames of each data set this rank's batch of `step` shows."""
+        """Indices of the frames of each data set in this rank's batch of `step`."""
         chosen = []
         for number, (data, part) in enumerate(zip(self.datasets, self._parts, strict=True)):
             start = (step * self.world_size + self.rank) * part

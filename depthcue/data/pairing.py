@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, which are depth maps, and which belong together.
+"""Pictures and depth maps of a folder, told apart and paired by their names.
 
 A file is a depth map if its name or a folder's says so, or if it is an array (.npy, .npz, .exr) beside a picture. Names
 are compared word by word without the words that say which of the two it is: `rgb/0001.jpg` and `Depth/0001.png`,
@@ -31,7 +31,7 @@ _SILENT = frozenset(("groundtruth", "gt", "raw", "filled", "map", "maps", "regis
 """Words beside `depth` that do not tell one frame from another."""
 _OTHER = frozenset(("label", "labels", "semantic", "semantics", "segmentation", "instance", "instances", "mask",
                     "masks", "normal", "normals", "confidence", "flow", "infrared")) | DISPARITY_WORDS
-"""What lies beside pictures and depth and is neither."""
+"""Words for files beside pictures and depth that are neither."""
 _TIME = re.compile(r"\d+\.\d+")
 _USUAL = ("{}_depth.png", "{}.npy", "depth/{}.png", "depth/{}_depth.png", "depth/{}.npy")
 """Depth maps of a picture's stem, the first counts where there are several."""
@@ -47,7 +47,7 @@ class Pairs:
     recorded: frozenset[Path] = frozenset()
     """Depth maps of recordings in the TUM layout."""
     notes: list[str] = field(default_factory=list)
-    """What was left out."""
+    """Notes on files that were left out."""
     unread: list[str] = field(default_factory=list)
     """Pictures of kinds that are not read."""
 

@@ -30,9 +30,9 @@ MAX_DEPTH_M = {"indoor": 10.0, "road": 80.0}
 COUNTS = {"train": 4000, "test": 200}
 FIRST_TEST_SEED = 1_000_000_000
 SEEDS_APART = 10_000_019
-"""How far the worlds of two training seeds are apart: more than anyone renders in one set."""
+"""Distance between the worlds of two training seeds: more than anyone renders in one set."""
 BEYOND = 65535
-"""What a held depth of 16 bits says of sky and of all beyond the range."""
+"""Stored 16-bit depth of the sky and of all beyond the range."""
 RENDER_AT_ONCE = 8
 """Frames rendered together on a CPU; more only costs memory there."""
 
@@ -95,7 +95,8 @@ class RenderedData:
         return whole_frames(self.frames(indices, device))
 
     def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:
-        """What the renderer knows of these frames, rendered anew: few measurements ask, and it is large to hold."""
+        """The renderer's knowledge of these frames, rendered anew: few measurements need it, and it is large to
+        hold."""
         rendering = self._rendering(indices, device)
         return SceneTruth(rendering.edges, rendering.normal, rendering.object_id, rendering.material_id,
                           rendering.horizon_row, rendering.vanishing_point,

@@ -80,7 +80,7 @@ def whole_frames(frames: Frames) -> RgbdBatch:
 
 @dataclass(frozen=True)
 class SceneTruth:
-    """What a rendered scene knows of B pictures, at the size (H, W) that the data set has them.
+    """Knowledge of a rendered scene about B pictures, at the size (H, W) that the data set has them.
 
     Attributes:
         edges: bool (B, 1, H, W) by cause: occlusion, crease, texture, shadow (see `scenes.truth.edges`).
@@ -129,7 +129,7 @@ class KnownScenes(RgbdData, Protocol):
     """A data set that knows more of its scenes than depth: `isinstance(data, KnownScenes)` tells."""
 
     def truth(self, indices: Sequence[int], device: torch.device | str = "cpu") -> SceneTruth:
-        """What is known of the pictures that `evaluation_batch` gives for the same indices."""
+        """Known truth of the pictures that `evaluation_batch` gives for the same indices."""
 
 
 Size = tuple[int, int]
@@ -208,7 +208,7 @@ def _nearest(count: int, start: float, stop: float, limit: int) -> npt.NDArray[A
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 4 * 2**30
-"""How much memory one data set may hold its decoded frames in."""
+"""Memory for the decoded frames of one data set."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class StoredFrame:
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """How a file data set is evaluated: cover `frame`, cut the centre to `crop`, take the nearest depths at `depth`."""
+    """Evaluation of a file data set: cover `frame`, cut the centre to `crop`, take the nearest depths at `depth`."""
 
     frame: Size
     crop: Size

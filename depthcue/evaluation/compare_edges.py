@@ -50,12 +50,13 @@ SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 
 @dataclass(frozen=True)
 class CompareEdgesSettings:
-    """How to compare."""
+    """Settings of the comparison with edges."""
 
     against: tuple[str, ...] = ("sobel", "random")
     """Names in `scorers.SCORERS`, or "all" for all that can work."""
     direct: DirectSettings = DirectSettings()
-    """How `direct` minimises Eq. (3), at `lam` or the mask net's own lambda; the seed is that of the comparison."""
+    """Settings by which `direct` minimises Eq. (3), at `lam` or the mask net's own lambda; the seed is the
+    comparison's."""
     shares: tuple[float, ...] = SHARES
     """Sparsenesses: shares of the pixels kept."""
     lam: float | None = None

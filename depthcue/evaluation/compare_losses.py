@@ -1,4 +1,4 @@
-"""What the losses of a depth net do to what it looks at: Fig. 8 of Hu et al. (ICCV 2019), as numbers.
+"""Effect of a depth net's losses on its masks: Fig. 8 of Hu et al. (ICCV 2019), as numbers.
 
 The same depth net N is trained three times, from the same start, on the same batches: with l_depth, with l_depth +
 l_grad, with l_depth + l_grad + l_normal. For each a mask net G is trained, with all three losses and the same lambda,
@@ -40,7 +40,7 @@ from depthcue.training.recipe import OURS
 LOSSES = ("depth", "depth+grad", "depth+grad+normal")
 """Each adds one to the one before."""
 MEASURES = ("mean", "on_surfaces", "on_small_objects", "straightness")
-"""What is measured of the masks of each picture."""
+"""Measures of the masks of each picture."""
 MASK, PICTURE = "mask", "picture"
 """Keys of what is measured of masks, and of the regions of pictures whatever the mask."""
 
@@ -50,7 +50,7 @@ Trained = tuple[str, DepthNet, MaskNet]
 
 @dataclass(frozen=True)
 class CompareLossesSettings:
-    """How masks are measured."""
+    """Settings of the measurement of masks."""
 
     share: float = 0.2
     """Share of pixels that binary masks keep."""
@@ -67,7 +67,7 @@ class CompareLossesSettings:
 def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | None, learning_rate: float | None,
          lam: float | None, *, size: tuple[int, int] | None, backbone: str,
          **alike: Any) -> tuple[DepthTraining, MaskTraining]:
-    """How the nets are to be trained, for `train_and_compare`, with what is not said filled in as for single trainings.
+    """Plan of the trainings for `train_and_compare`; options that are None get the values of single trainings.
 
     Args:
         net, mask_net: architectures; a mask net of the depth net's kind where None.

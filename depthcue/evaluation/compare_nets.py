@@ -48,7 +48,7 @@ Network = tuple[MaskNet, DepthNet]
 
 @dataclass(frozen=True)
 class CompareNetsSettings:
-    """How to compare."""
+    """Settings of the comparison of nets."""
 
     share: float = 0.2
     """Share of pixels that binary masks keep, and mean of the masks that dials are turned to."""
@@ -113,7 +113,7 @@ def compare_nets(networks: Sequence[Network], data: RgbdData, out: Path | None =
 
 
 def labels_of(networks: Sequence[Network]) -> list[str]:
-    """What each network is called in tables: its depth net's name or else its mask net's; numbers where both repeat."""
+    """Names of the networks in tables: the depth net's name or else the mask net's; numbers where both repeat."""
     for names in ([depth_net.description.name for _, depth_net in networks],
                   [mask_net.description.name for mask_net, _ in networks]):
         if len({*names, EDGES, CHANCE}) == len(names) + 2:
@@ -321,7 +321,7 @@ def _transferred(summary: TallySummary, name: str, label: str) -> dict[str, Any]
 
 
 def _ratios(comparison: _NetComparison, errors: dict[str, TallySummary]) -> dict[str, Any]:
-    """What seeing by another's choice costs over all networks: other networks' choice, that of edges, and of chance."""
+    """Cost of using another's pixels, over all networks: other networks' pixels, edges', and chance's."""
     labels = comparison.labels
     choices = {OTHER_NETWORKS: list(permutations(labels, 2)),
                **{name: [(label, name) for label in labels] for name in (EDGES, CHANCE)}}

@@ -65,7 +65,7 @@ WHOLE = "whole"
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What to measure."""
+    """Settings of an evaluation."""
 
     lambdas: tuple[float, ...] = ()
     """Empty: for a net with a lambda dial the paper's 1 to 6 within its range, else the one the net was trained for."""
@@ -78,7 +78,7 @@ class EvaluateSettings:
     truth: bool = False
     """Whether to insist on ground truth."""
     fill: str = "mean"
-    """What hidden pixels show, but for the comparison of fills."""
+    """Fill of hidden pixels, but for the comparison of fills."""
     thresholds: tuple[float, ...] = THRESHOLDS
     """Thresholds of the sweep; empty leaves it out."""
     fills: tuple[str, ...] = FILLS
@@ -90,9 +90,9 @@ class EvaluateSettings:
     against: tuple[str, ...] = ("sobel", "random")
     """Orders that the mask's is compared with in those curves, names in `scorers.SCORERS`, or "all" that can work."""
     direct: DirectSettings = DirectSettings()
-    """How `direct` minimises Eq. (3); the seed is that of the evaluation."""
+    """Settings by which `direct` minimises Eq. (3); the seed is the evaluation's."""
     sanity: Sanity | None = None
-    """How to randomise the depth net layer by layer; None leaves it out."""
+    """Settings for randomising the depth net layer by layer; None leaves it out."""
     batch_size: int = 8
     seed: int = 0
     draws: int = statistics.DRAWS
@@ -129,7 +129,7 @@ class NetAtSetting:
         return f"{part} of {self.number} at {self.setting}"
 
     def distance(self, keep: float | None, lam: float | None) -> float:
-        """How far the setting is from a share or a λ, or from the net's own for neither."""
+        """Distance of the setting from a share or a λ, or from the net's own for neither."""
         own = setting_of(self.mask_net) if keep is None and lam is None else Setting(lam, keep)
         if own.keep is not None and self.setting.keep is not None:
             return abs(self.setting.keep - own.keep)
@@ -377,7 +377,7 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
 
 
 def _character(evaluation: _Evaluation, summary: TallySummary) -> dict[str, Any] | None:
-    """What kind of selection the mask in question is, every `value` a mean over images with its interval.
+    """Character of the mask's selection, every `value` a mean over images with its interval.
 
     `undecided`, the share of its values between `bounds`; `border_ratio`, the mean of its outer `border_px` pixels over
     that of all others, None where all others are 0; `correlation`, of its ranks with those of each of ALWAYS;

@@ -97,7 +97,7 @@ def _insertion_key(curve_kind: str, method: str, share: float) -> str:
 FILL_SHARES = (0.1, 0.2, 0.5)
 """Shares of pixels kept."""
 ALWAYS = ("contrast", "sobel")
-"""What a mask is compared with under every fill, whatever else it is compared with."""
+"""Scorers that a mask is compared with under every fill, besides others."""
 
 
 def measure_under_fills(tally: Tally, view: View, depth_through: Callable[[Tensor, str], Tensor],

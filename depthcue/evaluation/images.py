@@ -136,7 +136,7 @@ WIDEST = 640
 
 @dataclass(frozen=True)
 class Step:
-    """What one setting does to one picture: the mask M (1, H, W) in [0, 1], and N(I ⊗ M), (1, h, w) metres."""
+    """Result of one setting on one picture: the mask M (1, H, W) in [0, 1], and N(I ⊗ M), (1, h, w) metres."""
 
     setting: Mapping[str, Any]
     """`lambda`, and `keep` of a net of shares."""

@@ -25,7 +25,7 @@ NEAREST_M = 1e-3
 """Predictions are cut off here: logarithm and ratio want positive depth, and nothing is seen nearer than this."""
 
 MEASURES = ("mse", "mae", "abs_rel", "log10", "mse_log", "delta1", "delta2", "delta3")
-"""What `image_errors` gives."""
+"""Measures of `image_errors`."""
 
 
 def image_errors(prediction_m: Tensor, depth_m: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:

@@ -49,12 +49,12 @@ DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
 """Methods that find a mask, by the equations of the paper."""
 MEASURES = ("objective", "difference", "mean", "total_variation", "roughness")
 DEFAULT_LAMBDA = 5.0
-"""Where no mask net says another: what the paper uses for its analyses."""
+"""Lambda where no mask net has one: the paper's for its analyses."""
 
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """How to search."""
+    """Settings of the search for masks."""
 
     lam: float | None = None
     """None takes the mask net's own, or 5 where there is none."""

@@ -167,7 +167,7 @@ ORDERS = ("mask", "sobel", "random")
 
 @dataclass(frozen=True)
 class Sanity:
-    """How to check."""
+    """Settings of the sanity check."""
 
     stages: int = 5
     """Copies of N with more and more layers randomised."""

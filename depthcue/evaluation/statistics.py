@@ -14,7 +14,7 @@ LEVEL = 0.95
 
 
 def resampling_weights(images: int, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """How much each image weighs in each resample: (draws, images), every row summing to 1.
+    """Weight of each image in each resample: (draws, images), every row summing to 1.
 
     Drawn once and used for every number, so that all numbers see the same resamples.
     """

@@ -1,4 +1,4 @@
-"""How steady kept pixels are in a video: the mask of one frame carried into the next along the camera's true motion.
+"""Steadiness of kept pixels in a video: the mask of one frame carried into the next along the camera's true motion.
 
 Frames of a walk with depth and poses say which pixels of two frames show the same point. Where both frames see it, a
 steady mask keeps it in both or in neither. Three numbers come of a pair of frames:
@@ -46,7 +46,7 @@ SAME_WITHIN = 0.05
 
 @dataclass(frozen=True)
 class SteadinessSettings:
-    """What is measured, and how."""
+    """Settings of the measurement of steadiness."""
 
     against: tuple[str, ...] = ("sobel", "random")
     """Scorers to set beside the mask."""
@@ -100,7 +100,7 @@ def steadiness(mask_net: MaskNet, depth_net: DepthNet, data: KnownMotion, out: P
 
 @dataclass(frozen=True)
 class _Frame:
-    """What is held of a frame until the next is measured; arrays (h, w) at the nets' working size."""
+    """Values of a frame that are held until the next is measured; arrays (h, w) at the nets' working size."""
 
     depth_m: NDArray[np.float32]
     kept: Mapping[str, NDArray[np.bool_]]
@@ -262,7 +262,7 @@ def _document(walk: _Walk) -> Steadiness:
 
 
 def _runs(frames: "list[int] | range") -> NDArray[np.int64]:
-    """Which run each frame belongs to, numbered from 0 without gaps."""
+    """Run of each frame, numbered from 0 without gaps."""
     return np.unique(np.array(frames) // RUN, return_inverse=True)[1].astype(np.int64)
 
 

@@ -36,7 +36,7 @@ TARGET = "target"
 
 
 class Tally:
-    """What has been measured of each image so far."""
+    """Measurements of each image so far."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -134,7 +134,7 @@ class TallySummary:
         return pair(mean_interval(self.values[key, measure], self.weights))
 
     def entry(self, key: str, measure: str) -> dict[str, Any]:
-        """That mean with its interval: `value`, `value_ci95`."""
+        """The mean of a measure with its interval: `value`, `value_ci95`."""
         return {"value": self.mean(key, measure), "value_ci95": self.mean_interval(key, measure)}
 
     def ratio(self, key: str, measure: str, other: str) -> dict[str, Any] | None:
@@ -160,7 +160,7 @@ IMAGES = 64
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the masks of a dial's lambdas keep."""
+    """Kept pixels of the masks at each lambda of a dial."""
 
     lambdas: tuple[float, ...]
     """Rising."""
@@ -178,7 +178,7 @@ class Sweep:
 
 
 def inputs_of(mask_net: MaskNet, setting: Setting, seed: int = 0) -> ScorerInputs:
-    """What `scorers.build_scorer` takes, for the masks of one setting."""
+    """Inputs of `scorers.build_scorer` for the masks of one setting."""
     return ScorerInputs(mask_net, setting.lam, seed, keep=setting.keep)
 
 

@@ -112,7 +112,7 @@ class View:
 ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
            "through masks: to ground truth by least squares where the data has depth (then metres), else, from the "
            "whole picture's prediction alone, to the median 2.7 and mean absolute deviation 0.8 of an average room")
-"""What results documents say of relative nets, whose depths have no unit."""
+"""Note in results documents on relative nets, whose depths have no unit."""
 
 
 def load_pair(weights: str, target: str | None = None, device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:

@@ -47,7 +47,8 @@ from depthcue.nets.rewriting import rewritten
 from depthcue.scenes.api import SCENES_PER_KIND, rendered_pictures
 
 OPSET = 18
-"""What torch's exporter writes without converting, and old enough for ONNX Runtime and TensorRT of the last years."""
+"""The opset that torch's exporter writes without converting, and that ONNX Runtime and TensorRT of the last years
+read."""
 MAX_BATCH = 1024
 MAX_SIDE = 8192
 
@@ -113,7 +114,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
 
 def _runners(version: Version, path: Path, precision: str,
              description: DepthDescription | MaskDescription) -> dict[str, Exported]:
-    """What the file computes: as ONNX Runtime runs it here, and, for 16 bit, as hardware for 16 bit does."""
+    """Functions that compute the file: ONNX Runtime here and, for 16 bit, an emulation of 16-bit hardware."""
     runners: dict[str, Exported] = {}
     try:
         runners[CPU_PROVIDER] = in_onnxruntime(open_cpu_session(str(path)), description)
@@ -288,9 +289,9 @@ def _depth_unit(description: MaskDescription | DepthDescription) -> str:
 
 
 PICTURES = 16
-"""How many pictures of --data are compared on."""
+"""Number of pictures of --data for the comparison."""
 CALIBRATION = 32
-"""How many others int8 is calibrated on."""
+"""Number of further pictures that int8 is calibrated on."""
 
 Picture = NDArray[np.uint8]
 """uint8 (H, W, 3)."""

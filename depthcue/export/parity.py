@@ -45,7 +45,7 @@ def _any(height: int, width: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Parity:
-    """What was measured, on how much."""
+    """Measured differences and the number of pictures."""
 
     frames: int
     cases: int
@@ -64,7 +64,7 @@ class Parity:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """What was measured and what is allowed, a line each."""
+        """Lines with the measured and the allowed values."""
         return [f"  {name} {value:.3g}, allowed {allowed:.3g}" for name, value, allowed in self._judged()]
 
     def holds(self) -> bool:
@@ -151,7 +151,7 @@ def measure_parity(module: NetOnFrames, exported: Exported, pictures: Sequence[N
 
 
 def kept_pixels(masks: Maps, keep: float | None) -> NDArray[np.bool_]:
-    """Which pixels masks (B, H, W) keep: exactly that share of each, or those above THRESHOLD where it is None."""
+    """Pixels that masks (B, H, W) keep: exactly that share of each, or those above THRESHOLD where it is None."""
     return masks > THRESHOLD if keep is None else np.stack([top_pixels(mask, keep) for mask in masks])
 
 

@@ -147,12 +147,12 @@ _ZERO = "depthcue_zero"
 
 @dataclass(frozen=True)
 class Quantisation:
-    """What was done to a graph."""
+    """Record of a graph's quantisation."""
 
     pictures: int
-    """How many pictures the scales come from."""
+    """Number of pictures that the scales come from."""
     quantised: dict[str, int]
-    """How many nodes of each operator multiply in int8."""
+    """Number of nodes of each operator that multiply in int8."""
     kept: tuple[str, ...]
     """Weights of the products that were left in float32 because they cost the most."""
 
@@ -183,7 +183,7 @@ def quantise(model: onnx.ModelProto, largest: dict[str, float], weights: Collect
 
 
 def count_products(model: onnx.ModelProto, weights: Collection[str]) -> dict[str, int]:
-    """How many nodes of each operator multiply with `weights`."""
+    """Count the nodes of each operator that multiply with `weights`."""
     return dict(Counter(node.op_type for node in model.graph.node
                         if len(node.input) > 1 and node.input[1] in weights))
 
@@ -260,7 +260,7 @@ class _Writer:
 
 
 def _scale(sizes: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-    """What one step of int8 stands for; 1 for what is 0 throughout, or too small for a float32 scale."""
+    """Value of one step of int8; 1 for values that are 0 throughout or too small for a float32 scale."""
     scales = np.asarray(sizes / MOST)
     return np.where(scales > np.finfo(np.float32).tiny, scales, 1.0)
 

@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine is built; the defaults are the command's."""
+    """Options of an engine's building; the defaults are the command's."""
 
     library: str = "auto"
     batch: tuple[int, int, int] = (1, 8, 32)
@@ -131,7 +131,7 @@ def check_engine_path(path: Path) -> None:
 
 def making_of(graph_card: Mapping[str, Any], shapes: Shapes, library: Library, gpu: Gpu | None,
               targets: tuple[str, ...] = ()) -> Making:
-    """What an engine of this graph would be built by and for."""
+    """Record of the making of an engine of this graph."""
     tied_to = None if library.compiles_where_it_runs else gpu
     return Making(library.name, library.version, tied_to.name if tied_to else None,
                   tied_to.capability if tied_to else None, targets, graph_card["sha256"], shapes,
@@ -146,7 +146,7 @@ def _timing_cache(library: Library, gpu: Gpu | None) -> Path | None:
 
 def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Library, gpu: Gpu | None,
               compare: Compare | None) -> tuple[dict[str, Any] | None, str | None]:
-    """What the comparison says, or why there is none."""
+    """Result of the comparison, or the reason why there is none."""
     if gpu is None:
         return None, "no GPU was there to run it"
     misfits = making.misfits(library, gpu)
@@ -259,7 +259,7 @@ SIDE = 16
 
 
 def try_library(name: str) -> str:
-    """What `tensorrt` or `tensorrt-rtx` can do here, in a few words.
+    """Short report on the abilities of `tensorrt` or `tensorrt-rtx` here.
 
     Raises:
         DepthcueError: it does not load, or builds nothing, or nothing that runs on the GPU here.

@@ -62,7 +62,7 @@ class Version:
     """One way to write the graph."""
 
     model: onnx.ModelProto
-    """What goes into the file."""
+    """The graph that goes into the file."""
     emulated: onnx.ModelProto | None
     """For 16 bit, a graph that gives on a CPU what `model` gives where 16 bit is computed in 16 bit."""
     facts: dict[str, Any] | None
@@ -139,7 +139,7 @@ LOWERED = PRODUCTS | {
 BF16_OPSET = 22
 """The first in which convolutions take bfloat16."""
 HEADROOM = 4.0
-"""How many times larger than on the pictures measured a value may become before fp16 overflows."""
+"""Factor by which a value may exceed those on the measured pictures before fp16 overflows."""
 
 _TYPES: dict[str, tuple[int, Any]] = {FP16: (TensorProto.FLOAT16, np.float16),
                                       BF16: (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
@@ -150,11 +150,11 @@ _SMALLEST = 2 * float(np.finfo(np.float16).smallest_normal)
 
 @dataclass(frozen=True)
 class Lowering:
-    """What was done to a graph."""
+    """Record of a graph's lowering."""
 
     precision: str
     lowered: dict[str, int]
-    """How many nodes of each operator compute in 16 bit."""
+    """Number of nodes of each operator that compute in 16 bit."""
     kept: dict[str, dict[str, int]]
     """Why others stay in float32, and how many of each operator."""
 

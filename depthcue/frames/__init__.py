@@ -1,4 +1,4 @@
-"""Where pictures come from and go to: images, folders, globs, videos, sequences, cameras; sinks. Nothing about nets."""
+"""Sources and sinks of pictures: images, folders, globs, videos, sequences, cameras. Nothing about nets."""
 
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import Input, find_inputs, stream_inputs

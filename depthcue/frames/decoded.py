@@ -83,7 +83,7 @@ class Decoded:
 
 
 class Orientation:
-    """How a stored frame is turned and mirrored to stand upright: a display matrix, to the nearest right angle."""
+    """Turn and mirroring that bring a stored frame upright: a display matrix, to the nearest right angle."""
 
     def __init__(self, a: int, b: int, c: int, d: int) -> None:
         # a stored point (x, y) is shown at (a x + c y, b x + d y), y downwards
@@ -120,9 +120,9 @@ HIGH_RANGE = {16: "PQ", 18: "HLG"}
 _BT709, _BT2020 = 1, 9
 _LIMITED, _FULL = 1, 2
 _TARGET = "out_primaries=bt709:out_transfer=bt709"
-"""What the scaler is to make; it computes a table for it, which takes some seconds and is used for all frames."""
+"""Colours that the scaler converts to. It computes a table for them, which takes some seconds and serves all frames."""
 _HIGHLIGHTS = 0.45
-"""How much of the range below white the perceptual intent keeps after it is lightened."""
+"""Share of the range below white that the perceptual intent keeps after it is lightened."""
 
 
 class Display:
@@ -206,7 +206,7 @@ def shown_still(rgb: Rgb, primaries: int, transfer: int, note: Callable[[str], N
 
 @lru_cache(maxsize=4)
 def _still_display(primaries: int, transfer: int) -> tuple[Display, list[str]]:
-    """What shows all stills of a kind, and what there is to note of them; used under the lock."""
+    """Display for all stills of a kind, and the notes on them; used under the lock."""
     notes: list[str] = []
     return Display(lambda note: None if note in notes else notes.append(note)), notes
 
@@ -238,7 +238,7 @@ def _graph(frame: VideoFrame, matrix: int, extent: int) -> tuple[Graph, object, 
 
 
 def _alpha(frame: VideoFrame) -> Grey | None:
-    """How opaque each pixel is, uint8 (H, W); None where all are."""
+    """Opacity of each pixel, uint8 (H, W); None where all are opaque."""
     if not (frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)):
         return None
     alpha: Grey = frame.reformat(format="rgba").to_ndarray().view(np.uint8)[..., 3]

@@ -95,13 +95,13 @@ class FrameSource(ABC):
         self.time_base: Fraction | None = None
         """A tick, in seconds, of which every frame's time is a multiple; None without a clock."""
         self.frame_count: int | None = None
-        """How many frames the file says there are; None where it does not say."""
+        """Number of frames by the file's own account; None where it has none."""
         self.size: tuple[int, int] | None = None
         """(H, W), upright; None until known. Every frame of a video has it; pictures of a sequence may differ."""
         self.pixel_aspect: Fraction = Fraction(1)
         """Width of a pixel over its height, upright; 1 but for anamorphic video."""
         self.notes: list[str] = []
-        """What was done that a user would want to know, such as "transparent: shown on mid-grey". Grows in reading."""
+        """Notes for the user on the reading, such as "transparent: shown on mid-grey". The list grows in reading."""
         self._started = False
 
     def __enter__(self) -> Self:

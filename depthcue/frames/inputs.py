@@ -24,7 +24,7 @@ from depthcue.frames.kinds import (
 from depthcue.text import NOT_UTF8, without_password
 
 RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy", "points")
-"""How names of results end: `room_mask.png` of `room.jpg`."""
+"""Endings of results' names: `room_mask.png` of `room.jpg`."""
 
 Kind = Literal["image", "video", "sequence", "live"]
 
@@ -43,14 +43,14 @@ class Input:
     """The file; for a sequence the pattern, `frame_%05d.png`; for a live source its name alone."""
     kind: Kind
     name: str
-    """What outputs are named by: relative, with forward slashes, without a suffix, never leading out of a folder, and
+    """Stem of the outputs' names: relative, with forward slashes, without a suffix, never leading out of a folder, and
     unlike every other input's name (whatever the case of its letters)."""
     address: str | None = None
     """Address that opens a live source: `camera:0`, `rtsp://…`. It may hold a password and is never shown."""
 
     @property
     def label(self) -> str:
-        """What it is called in messages and records: the path, or the address without user and password."""
+        """Name in messages and records: the path, or the address without user and password."""
         return str(self.path) if self.address is None else without_password(self.address)
 
 
@@ -202,7 +202,7 @@ def _supported(files: Sequence[Path], skipped: dict[str, None]) -> list[Path]:
 
 
 def _named(files: Sequence[Path]) -> set[Path]:
-    """What results of these files are named by, and lie beside."""
+    """Paths without suffix that the names of these files' results begin with."""
     return {path.with_name(name) for path in files for name in (path.stem, f"{path.stem}_{path.suffix[1:].lower()}")}
 
 
@@ -397,13 +397,13 @@ def _list_folder(folder: Path) -> list[Path]:
 
 
 def _remedy(skipped: Iterable[str]) -> str:
-    """What to do where all files were left out: by the reason for the first, or what is supported."""
+    """Hint where all files were left out: the one for the first, or the supported kinds."""
     why = next((why for name in skipped if (why := why_left_out(name)) is not None), None)
     return SUPPORTED if why is None else f"Left out, as {why[0]}. {why[1]}"
 
 
 def _described(files: Sequence[Path]) -> str:
-    """What a list of files amounts to: "nothing", "3 files (2 .txt, 1 .csv)"."""
+    """Short description of a list of files: "nothing", "3 files (2 .txt, 1 .csv)"."""
     visible = [path for path in files if not path.name.startswith(".")]
     if not visible:
         return "nothing"

@@ -59,7 +59,7 @@ _UNREAD: dict[str, tuple[str, str]] = {suffix: why for suffixes, why in (
 ) for suffix in suffixes.split()}
 """Suffixes of pictures and videos that are not read: what such a file is, and what to do."""
 _NEEDED = {".avif": "avif", **dict.fromkeys((".j2k", ".jp2", ".jpc", ".jpf", ".jpx"), "jpg_2000"), ".webp": "webp"}
-"""What of Pillow reads a picture, where Pillow may have been built without it."""
+"""Feature of Pillow that reads a suffix, where Pillow may have been built without it."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TEXT_OR_VIDEO = frozenset((".mts", ".ts"))
@@ -70,7 +70,7 @@ log = logging.getLogger(__name__)
 
 
 def kind_of_name(name: str | PurePath) -> MediaKind | None:
-    """What a file of this name is, if it is one that is read; no file is looked at."""
+    """Kind of a file by its name, None for files that are not read; no file is opened."""
     suffix = PurePath(name).suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
@@ -200,11 +200,11 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 _CAMERA = re.compile(r"camera:(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _UNSAFE = re.compile(r"[^\w.-]+")
-"""What a file name should not hold on every system."""
+"""Characters that a file name cannot hold on every system."""
 
 
 def live_name(source: str) -> str | None:
-    """What outputs of a live source are named by: `camera-0`, `10.0.0.7_554_stream1`; None if it is none.
+    """Stem of the outputs' names of a live source: `camera-0`, `10.0.0.7_554_stream1`; None for other sources.
 
     Raises:
         DepthcueError: it looks like the address of a live source and is wrong.

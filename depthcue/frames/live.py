@@ -28,23 +28,23 @@ _TICK = Fraction(1, 1000)
 """Resolution of the clock of arrivals, in seconds."""
 _USUAL_RATE = Fraction(25)
 _POLL_S = 0.1
-"""How long a wait for a frame lasts at most before it looks whether it is to end."""
+"""Longest wait for a frame between two checks whether to end."""
 _PAUSE_S = 0.5
 """Between a lost connection and the attempt to open it again."""
 _LEAVE_S = 1.0
-"""How long leaving waits for a read in progress: a device that does not answer must not block the program."""
+"""Longest wait at the end for a read in progress: a device that does not answer must not block the program."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How long to read a live source, and how patiently."""
+    """Duration and patience for reading a live source."""
 
     stall_s: float = 10.0
     """A source from which no frame has come for so long is gone."""
     duration_s: float | None = None
-    """How long to read, from the first frame; None: until `ending` is set."""
+    """Seconds to read, from the first frame; None: until `ending` is set."""
     ending: threading.Event = field(default_factory=threading.Event)
     """Event that makes the source end as if it were finished."""
 
@@ -69,7 +69,7 @@ class LiveSource(FrameSource):
         self.dropped = 0
         """Frames that came and were overtaken by a newer one."""
         self.reconnects = 0
-        """How often a lost connection was opened again."""
+        """Number of times that a lost connection was opened again."""
         self._label = source.label
         self._format, self._file = _format_and_file(source.address)
         self._hardware = hardware_decoding(decoder)
@@ -240,7 +240,7 @@ def _format_and_file(address: str) -> tuple[str | None, str]:
 
 
 def camera(number: str) -> tuple[str, str]:
-    """How the operating system calls its camera `number`.
+    """The operating system's name of its camera `number`.
 
     Raises:
         DepthcueError: this build of the video library reads no cameras, or there is none of that number.

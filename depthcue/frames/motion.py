@@ -79,7 +79,7 @@ class OpticalFlow:
         self._dis = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def back(self, earlier: Rgb, later: Rgb) -> tuple[Field, NDArray[np.bool_]]:
-        """Where each pixel of the later frame was in the earlier one.
+        """Position in the earlier frame of each pixel of the later one.
 
         Args:
             earlier, later: uint8 (H, W, 3) of one size.

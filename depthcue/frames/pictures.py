@@ -136,7 +136,7 @@ def _numbers(value: Any) -> tuple[int, ...]:
 
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL_BYTES = 1024
-"""Where the end must be; some cameras write a little behind it."""
+"""Bytes at the end of a file that must hold the end marker; some cameras write a little behind it."""
 
 
 def check_nvjpeg() -> None:
@@ -365,7 +365,7 @@ class SequenceSource(FrameSource):
 
 
 def _gaps(numbers: list[int]) -> str:
-    """Which numbers are missing between the first and the last, in words; empty if none."""
+    """Numbers missing between the first and the last, in words; empty if none."""
     holes = [(a + 1, b - 1) for a, b in zip(numbers, numbers[1:], strict=False) if b > a + 1]
     if not holes:
         return ""

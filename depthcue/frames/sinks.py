@@ -41,7 +41,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class VideoEncoding:
-    """How one is used."""
+    """Settings of an encoder."""
 
     name: str
     options: Callable[[int], dict[str, str]]
@@ -382,7 +382,7 @@ class VideoSink:
 
 
 def _user_error(error: BaseException, path: Path) -> BaseException:
-    """What to raise for an error in writing: a DepthcueError where the user can put it right."""
+    """The error to raise for an error in writing: a DepthcueError where the user can put it right."""
     if not isinstance(error, (av.error.FFmpegError, OSError)):
         return error
     number = getattr(error, "errno", None)

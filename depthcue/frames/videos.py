@@ -44,7 +44,7 @@ _FLV_TAGS = (8, 9, 18)
 """Kinds of parts in FLV: sound, pictures, data."""
 
 _SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<SmoothStreamingMedia")
-"""How files begin that list others: concat scripts, playlists, session descriptions, manifests."""
+"""First bytes of files that list others: concat scripts, playlists, session descriptions, manifests."""
 
 
 def open_file(path: Path, hardware: HWAccel | None = None) -> av.container.InputContainer:
@@ -151,7 +151,7 @@ def check_decoder(name: str) -> None:
 
 
 def hardware_decoding(decoder: str) -> HWAccel | None:
-    """What to open a video with: None for the CPU; frames are brought to the CPU's memory in any case.
+    """Acceleration to open a video with, None for the CPU; frames are brought to the CPU's memory in any case.
 
     Raises:
         DepthcueError: not one of DECODERS, or this build of the video library has no such decoder.
@@ -177,7 +177,7 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that read the transparency of WebM, which FFmpeg's own do not."""
 _DOLBY_VISION = ("dav1", "dva1", "dvav", "dvh1", "dvhe")
-"""How MP4 marks Dolby Vision that shows right colours on no other screen."""
+"""Marks in MP4 of Dolby Vision that shows right colours on no other screen."""
 _FINEST_TICK = Fraction(1, 1_000_000)
 _COARSE_TICK = Fraction(1, 1000)
 
@@ -328,7 +328,7 @@ class VideoSource(FrameSource):
         return time
 
     def _last_duration(self, frame: VideoFrame, time: Fraction) -> Fraction | None:
-        """How long the last frame is shown where that is longer than others; None elsewhere, and in damaged files."""
+        """Duration of the last frame where it is longer than others; None elsewhere, and in damaged files."""
         own = (frame.duration or 0) * Fraction(frame.time_base or self._tick)
         promised_s = self._promised_s()
         if promised_s is not None and is_whole(self.path):
@@ -366,7 +366,7 @@ class VideoSource(FrameSource):
         return ""
 
     def _promised_s(self) -> Fraction | None:
-        """How long the video lasts by its own account; None where a container only guesses."""
+        """Length of the video in seconds by its own account; None where a container only guesses."""
         container = self._container
         if container is None:
             return None

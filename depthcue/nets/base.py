@@ -24,7 +24,7 @@ MIN_DEPTH_M = 1e-3
 
 @dataclass(frozen=True)
 class DepthDescription:
-    """What a depth net predicts and how it wants its picture."""
+    """Prediction of a depth net and the form of its picture."""
 
     name: str
     height: int
@@ -55,7 +55,7 @@ class DepthDescription:
 
 @dataclass(frozen=True)
 class MaskDescription:
-    """Which depth net a mask net explains, how it wants its picture, and the shares or λ it takes."""
+    """Depth net that a mask net explains, form of its picture, and the shares or λ it takes."""
 
     name: str
     target: str
@@ -88,14 +88,14 @@ class MaskDescription:
 
     @property
     def dial_name(self) -> Literal["keep", "lambda"] | None:
-        """What the net takes beside the picture, as exported graphs name it; None where it takes the picture alone."""
+        """Name in exported graphs of the input beside the picture; None where the net takes the picture alone."""
         if self.keep_range is not None:
             return "keep"
         return None if self.lambda_range is None else "lambda"
 
     @property
     def dial_range(self) -> tuple[float, float] | None:
-        """What it takes there; None where it takes nothing."""
+        """Range of the dial; None where the net takes none."""
         return self.lambda_range if self.keep_range is None else self.keep_range
 
     @property
@@ -104,7 +104,7 @@ class MaskDescription:
         return self.default_lambda if self.keep_range is None else self.default_keep
 
     def dial_value(self, keep: float | None = None, lam: float | None = None) -> float:
-        """What the dial is set to for a share, or for a λ; for the net's own default where both are None.
+        """Value of the dial for a share or for a λ; the net's own default where both are None.
 
         A net without shares has one answer for all of them: its mask at its own λ, whose pixels can be ranked.
 
@@ -172,7 +172,7 @@ class MaskDescription:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a mask net is set to: a share to keep, or λ."""
+    """Setting of a mask net: a share to keep, or λ."""
 
     lam: float | None
     """λ of Eq. (4), or what the share answers to; None where the card of a net of shares does not say."""
@@ -291,7 +291,7 @@ class DepthNet(_PictureNet):
     differentiable = True
     """Whether gradients of a prediction reach the picture; False for a black box, which can be measured alone."""
     gradients_hint = "Give the network itself instead of an exported graph or of a function under no_grad."
-    """What to say to someone who needs the gradients of a net that passes none: why, and what helps."""
+    """Hint for a net that passes no gradients on: the reason, and the remedy."""
 
     def __init__(self, description: DepthDescription) -> None:
         super().__init__(description.mean, description.std)
@@ -374,7 +374,7 @@ class MaskNet(_PictureNet):
         return dial.float()
 
     def dial_feature(self, dial: Tensor) -> Tensor:
-        """What a net computes with, (B,): ln λ, or the logit of the share within the range of training."""
+        """The dial as the net computes with it, (B,): ln λ, or the logit of the share within the range of training."""
         if self.description.keep_range is not None:
             return torch.logit(dial.clamp(*self.description.keep_range))
         return dial.log()
@@ -391,7 +391,7 @@ class NetOnFrames(nn.Module):
         self.net = net
         self.net.known_normalised = True
         self.dtype = torch.float32
-        """What the net takes its picture in; bytes are normalised in float32, where their digits are needed."""
+        """Type of the net's picture; bytes are normalised in float32, where their digits are needed."""
 
     def forward(self, frames: Tensor, dial: Tensor | None = None) -> Tensor:
         # the cast must be a graph's first node: TensorRT takes uint8 into a cast and nothing else

@@ -70,7 +70,7 @@ MASK_NETS: dict[str, Callable[..., MaskNet]] = {
     **{size: partial(LiteMaskNet, size=size) for size in SCALES}, "compact": CompactMaskNet, "drn22": DrnMaskNet}
 
 _PREFIX = re.compile(r"\s*([A-Za-z][\w+.-]+):")
-"""What stands before the first colon of a spec; one letter alone is a drive."""
+"""Text before the first colon of a spec; one letter alone is a drive."""
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
     **{size: DepthDescription(size, 192, 256, LITE_MULTIPLE, licence="MIT", source="depthcue") for size in SCALES},
@@ -92,7 +92,7 @@ MASK_DEFAULTS = {
 
 
 def weights_folder() -> Path:
-    """Where the shipped weights lie: inside an installed package, beside the package in a source tree."""
+    """Folder of the shipped weights: inside an installed package, beside the package in a source tree."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "weights"
     return installed if installed.is_dir() else package.parent / "weights"

@@ -289,11 +289,11 @@ class Layout:
     lacks: tuple[str, ...] = ()
     """Tensors that it must not have."""
     advice: str = ""
-    """What to do with such a file, where it is no net of ours."""
+    """Hint on such a file, where it is no net of ours."""
 
     @property
     def words(self) -> str:
-        """What it is, for a message."""
+        """Description in messages."""
         return self.name if self.kind == OTHER else f"{self.name}, a {self.kind} net"
 
     def fits(self, state: Mapping[str, Tensor]) -> bool:

@@ -144,7 +144,7 @@ def senet154(pretrained: bool = False) -> nn.Module:
 DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
 """Published by the encoder's authors (fyu/drn)."""
 ENCODER_NAMES = ("E", "encoder")
-"""What nets here call their encoders: Hu et al.'s and Laina et al.'s; monodepth2's and the compact ones."""
+"""Names of encoders in the nets here: Hu et al.'s and Laina et al.'s; monodepth2's and the compact ones."""
 
 
 def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:

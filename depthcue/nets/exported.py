@@ -66,7 +66,7 @@ def check_runs_on_cpu(card: dict[str, Any], graph: str | Path) -> None:
 
 
 def dial_input(card: Mapping[str, Any]) -> str | None:
-    """What the graph calls its input for a share or λ, `keep` or `lambda`; None where it takes frames alone."""
+    """Name of the graph's input for a share or λ, `keep` or `lambda`; None where it takes frames alone."""
     return next((str(each["name"]) for each in card["inputs"] if each["name"] in DIAL_INPUTS), None)
 
 

@@ -61,7 +61,7 @@ def depth_from(net: DepthNet, normalised: Tensor, mask: Tensor | None = None, *,
 
 
 def whole_depth(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
-    """What a net sees in whole pictures (B, 3, H, W), (B, 1, h, w) as `depth_from` gives it, and in which units.
+    """Depth of whole pictures (B, 3, H, W), (B, 1, h, w) as `depth_from` gives it, and its units.
 
     The units are for `depth_from` of the same pictures through masks; None where the net is not relative.
     """

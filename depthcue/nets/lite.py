@@ -43,7 +43,7 @@ class ScoredMaskNet(MaskNet):
     """A mask net with a dial that gives each pixel a score: its mask is that of the share, or of λ the sigmoid."""
 
     def scores(self, normalised: Tensor, dial: Tensor) -> Tensor:
-        """What orders the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier.
+        """Scores that rank the pixels, (B, 1, H, W) float32, any real number; higher is kept earlier.
 
         Args:
             normalised: (B, 3, H, W).
@@ -116,7 +116,7 @@ _TAPPED = (0, 1, 2, 4, 6)
 """The stages whose maps the decoder sees, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
 _EPS, _MOMENTUM = 1e-3, 0.01
 _TENSORFLOW_MEAN, _TENSORFLOW_STD = 127.0 / 255.0, 128.0 / 255.0
-"""What the ImageNet weights were trained with, for pictures in [0, 1]."""
+"""Normalisation that the ImageNet weights were trained with, for pictures in [0, 1]."""
 DEPTH_WIDTHS = (128, 96, 64, 32)
 MASK_WIDTHS = (96, 64, 48, 24)
 DETAIL = 16

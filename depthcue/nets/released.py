@@ -33,7 +33,7 @@ from depthcue.nets.published import STEREO_UNIT_M
 PARTS = ("encoder.pth", "depth.pth")
 """The files of a monodepth2 folder that hold its depth net."""
 STATED = ("height", "width", "use_stereo")
-"""What encoder.pth says beside its tensors."""
+"""Entries of encoder.pth beside its tensors."""
 _DEEPEST = 3
 """Names before a net's own that are looked behind."""
 _ALIGNED_CORNERS = ("hu-resnet50", "hu-densenet161", "hu-senet154", "drn22")

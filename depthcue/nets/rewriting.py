@@ -299,11 +299,11 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What was rewritten in a net, in short sentences for its card."""
+    """Record of the rewrites of a net, in short sentences for its card."""
 
     applied: tuple[str, ...] = ()
     kept_plain: tuple[str, ...] = ()
-    """What was left in its plain form, each with the reason."""
+    """Parts left in their plain form, each with the reason."""
 
     def as_json(self) -> dict[str, list[str]]:
         """For cards and results."""

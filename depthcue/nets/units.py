@@ -32,14 +32,14 @@ from depthcue.nets.base import METRIC_DEPTH, MIN_DEPTH_M, DepthDescription, Dept
 OWN_MEDIAN, OWN_DEVIATION = 2.7, 0.8
 """Mean median depth of NYU-v2's training pictures in metres, and mean of their mean |depth - median|."""
 OWN_FAR = 10.0
-"""Where own units end, as NYU-v2's depth does."""
+"""Far end of own units, the same as of NYU-v2's depth."""
 _ROUNDING = 1e-6
 """Share of the largest value below which differences are float32's rounding, not a shape."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """How the predictions of a batch become depth.
+    """Conversion of a batch's predictions to depth.
 
     Attributes:
         origin, scale, shift: (B, 1, 1, 1); `scale * (prediction - origin) + shift` is depth, or inverse depth. An
@@ -140,7 +140,7 @@ def check_fill(fill: str) -> str:
 
 def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
                indices: Sequence[int] | None = None) -> Tensor | None:
-    """What hidden pixels of normalised pictures (B, 3, H, W) show, in the normalised units of `net`.
+    """Values of hidden pixels in normalised pictures (B, 3, H, W), in the normalised units of `net`.
 
     Args:
         fill: `mean`, the colour that becomes 0; `black`; `own-mean`, the mean colour of the picture itself; `colour`,

@@ -167,7 +167,7 @@ def _taps(size: int, parity: int) -> list[int]:
 
 
 def _offset(size: int, tap: int, parity: int) -> int:
-    """Which low pixel, counted from the output's own cell, a tap reads."""
+    """Low pixel that a tap reads, counted from the output's own cell."""
     return (parity + tap - size // 2) // 2
 
 
@@ -176,14 +176,14 @@ AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
 
 
 class DoubledKernels(NamedTuple):
-    """What `doubled_conv` multiplies with, all linear in the weights it was made from."""
+    """Kernels of `doubled_conv`, all linear in the weights they were made from."""
 
     phases: list[Tensor]
     """Kernels of the first step: four, as `unpooled_kernels` cuts them."""
     filter: Tensor
     """(O, 1, taps, taps): what is left of the interpolation."""
     rows: Tensor
-    """What the outermost rows get from beyond the border, both borders in one grouped convolution:
+    """Kernels for the contributions to the outermost rows from beyond the border, both in one grouped convolution:
     (2·O·reach, C, 1, k), nearest the start first."""
     columns: Tensor
     """The same of columns: (2·O·reach, C, k, 1)."""
@@ -220,7 +220,7 @@ def doubled_conv(x: Tensor, kernels: DoubledKernels, bias: Tensor | None = None)
 
 
 def _beyond_rows(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """What the first and the last rows got from beyond the border, each (B, O, reach, 2w)."""
+    """Contributions from beyond the border to the first and the last rows, each (B, O, reach, 2w)."""
     lines = torch.cat([x[:, :, :1], x[:, :, -1:]], 1)  # (B, 2·C, 1, w)
     lines = F.interpolate(lines, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)
     strips = F.conv2d(lines, kernel, padding=(0, reach), groups=2)  # (B, 2·O·reach, 1, 2w)

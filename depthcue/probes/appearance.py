@@ -141,7 +141,7 @@ def _rendered_case(stage: RenderedStage, scene: RenderedScene, number: int) -> C
 
 
 def _in_other_colours(rgb: Tensor, other: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """What needs no renderer."""
+    """Variants in other colours, which need no renderer."""
     yield "grayscale", grayscale(rgb)
     yield "false colours", false_colours(rgb, other)
     yield "inverted brightness", inverted(rgb)
@@ -149,7 +149,7 @@ def _in_other_colours(rgb: Tensor, other: Tensor) -> Iterator[tuple[str, Tensor]
 
 
 def _turned(scene: RenderedScene) -> Iterator[tuple[str, Tensor]]:
-    """What needs to know the scene."""
+    """Variants that need the scene."""
     shows = {"texture removed": Turn(textures=False), "texture swapped, near for far": _swapped(scene),
              "shadows removed": Turn(shadows=False), "light from elsewhere": Turn(light_yaw_deg=_LIGHT_DEG)}
     rendering = scene.render([Show(), *(Show(turn) for turn in shows.values())])
@@ -222,7 +222,7 @@ def read(variant: Variant, answer: Answer) -> dict[str, float]:
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """What every look adds to the error of the unmodified picture; as bars, the errors and how far the answers move."""
+    """Added error of every look over the unmodified picture; as bars, the errors and the changes of the answers."""
     conditions = list(dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers))
     errors = {condition: np.array([reading.get(condition, 0.0, ERROR) for reading in readings])
               for condition in conditions}

@@ -108,7 +108,7 @@ def each_case(pairs_shown: Iterable[tuple[Any, ...] | Dropped], make: Callable[.
 
 @dataclass(frozen=True)
 class Answer:
-    """What the net sees in the pictures of a case: depth (H, W) at the picture's size, positive, in one unit a case."""
+    """Depth of the pictures of a case: (H, W) at the picture's size, positive, in one unit a case."""
 
     depth: Tensor
     reference: Tensor
@@ -180,7 +180,7 @@ class Chance:
 
 @dataclass
 class Findings:
-    """What an experiment comes to, in pieces that any report can show.
+    """Conclusions of an experiment, in pieces that any report can show.
 
     Attributes:
         x, y: what the axes of the curves say; empty where there are no curves.
@@ -242,7 +242,7 @@ def slope_through(levels: Floats, values: Floats, at: float, start: float) -> fl
 
 
 class Stage(Protocol):
-    """Where the pictures of cases come from; what it offers is up to the experiments that support it."""
+    """Source of the pictures of cases; it offers what the experiments that support it need."""
 
     name: str
 

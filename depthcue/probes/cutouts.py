@@ -33,7 +33,7 @@ _CSV = "objects.csv"
 _SOLID = 0.99
 _READ_HALF = 0.5
 _SHADOWED = "_with_shadow"
-"""How names of such objects end in the release of van Dijk and de Croon."""
+"""Endings of names of such objects in the release of van Dijk and de Croon."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _without_background(rgba: Tensor) -> Tensor:
 BORDER_PX = 0.6
 """Deviation of the blur on the border of what is pasted: a lens leaves no sharper ones, and a cut does."""
 SHADOW_DARKNESS, SHADOW_FLATNESS = 0.75, 0.09
-"""How much light the middle of a contact shadow takes; its height over the object's width."""
+"""Share of light that the middle of a contact shadow takes; its height over the object's width."""
 
 
 def layer(cutout: CutOut, contact: tuple[float, float], scale: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -189,7 +189,7 @@ def painted_case(scene: RenderedScene, condition: str, pattern_of: Callable[[flo
 
 
 def _strip(scene: RenderedScene, from_m: float, to_m: float) -> Tensor:
-    """Where the floor ahead between two distances is seen, bool (1, H, W)."""
+    """Visible floor ahead between two distances, bool (1, H, W)."""
     columns = torch.arange(scene.size[1]) - scene.size[1] / 2 + 0.5
     across_m = columns.abs() / scene.focal_px * scene.depth_m
     within = (scene.depth_m >= from_m) & (scene.depth_m <= to_m) & (across_m <= _HALF_WIDTH_M[scene.kind])

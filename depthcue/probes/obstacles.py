@@ -113,7 +113,7 @@ WHOLE = "whole"
 PARTS: dict[str, tuple[str, ...]] = {
     "hollow": ("top", "bottom", "sides"), "bottom and sides": ("bottom", "sides"), "top and sides": ("top", "sides"),
     "top and bottom": ("top", "bottom"), "sides": ("sides",), "bottom": ("bottom",)}
-"""What is left of the outline; what is cast on the ground belongs to the bottom."""
+"""Remaining parts of the outline; the shadow on the ground belongs to the bottom."""
 _SIDE, _TOP, _BOTTOM = 0.14, 0.12, 0.3
 """Width of the parts: of the silhouette's width in a row, of its height, of its height."""
 
@@ -271,7 +271,7 @@ def pose_of(condition: str, distance: float) -> Pose:
 
 
 FARTHEST = (pose_of(BOTH, 1.0), pose_of(BOTH, DISTANCES[-1]), pose_of(POSITION, DISTANCES[-1]))
-"""What a scene has to have room for."""
+"""Poses that a scene must have room for."""
 
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:

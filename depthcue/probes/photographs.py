@@ -160,7 +160,7 @@ class FrameScene:
 
 
 def road_ahead(size: tuple[int, int], horizon_row: float) -> Tensor:
-    """Where the road is in a frame of `size`, bool (1, H, W): a strip ahead that widens from the horizon down."""
+    """Road in a frame of `size`, bool (1, H, W): a strip ahead that widens from the horizon down."""
     rows, columns = torch.arange(size[0])[:, None], torch.arange(size[1])[None, :]
     below = (rows - horizon_row) / max(size[0] - 1 - horizon_row, 1.0)
     across = (columns - size[1] / 2 + 0.5).abs() / size[1]
@@ -213,7 +213,7 @@ class PhotographStage:
         return cls(frames, find_frames(frames), cutouts, unusable, horizon, limit or CASES, seed)
 
     def described(self) -> dict[str, Any]:
-        """What the results say of this stage."""
+        """Description of this stage in the results."""
         return {"frames": self.spec, "frame_count": len(self.frames), "objects": len(self.cutouts),
                 "unusable_objects": [{"case": drop.name, "reason": drop.reason} for drop in self.unusable],
                 "horizon": "given" if self.horizon is not None

@@ -56,7 +56,7 @@ from depthcue.probes.stage import (
 from depthcue.scenes import Turn
 
 AHEAD = Pose(position=1.5, size=1.5)
-"""Where the obstacle stands of which the distance is watched: it stays in the picture however the camera turns."""
+"""Position of the obstacle whose distance is watched: it stays in the picture for every turn of the camera."""
 _MARGIN_PX = 3
 _LEAST_LEVELS = 3
 
@@ -149,7 +149,7 @@ def read_turn(variant: Variant, answer: Answer, number: str, angle: float | Unre
 
 
 def conclude_turn(readings: Sequence[Readings], chance: Chance, condition: str, number: str, what: str) -> Findings:
-    """How far the angle read follows the true one, and what the turn does to an obstacle's distance."""
+    """Compare the angle read with the true one, and measure the turn's effect on an obstacle's distance."""
     findings = Findings(f"{what} of the camera, degrees", f"{what} read off the depth map, degrees")
     relative = [_with_ratio(reading, condition) for reading in readings]
     findings.curves = [curve(f"{what} read", relative, condition, number, chance, f"true_{number}"),

@@ -126,7 +126,7 @@ QUARTER_RISE = 0.25
 LEAST_COMPLETENESS = 0.3
 """Share of its pixels from which an obstacle counts as seen."""
 _CLEARLY_BEHIND = 0.2
-"""What is behind is that much less in inverse depth than the contact, as a share of the contact's."""
+"""Least amount by which inverse depth behind is below the contact's, as a share of the contact's."""
 _BELOW = 0.02
 """Height of the strip of ground under the contact, as a share of the picture's."""
 
@@ -171,7 +171,7 @@ def read_presence(variant: Variant, answer: Answer) -> dict[str, float]:
 
 
 def presence(depth: Tensor, bare: Tensor, region: Tensor, contact_row: float) -> Presence:
-    """How an obstacle is seen.
+    """Measure the presence of an obstacle in the depth.
 
     Args:
         depth, bare: what the net sees with and without it, (H, W), positive, in one unit.

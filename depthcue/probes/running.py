@@ -136,7 +136,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What can be chosen besides nets and experiments.
+    """Settings of the experiments, besides nets and names.
 
     Attributes:
         stage: `rendered`, `photographs` or `both`; None takes both where there are frames, else the rendered one.
@@ -160,7 +160,7 @@ class ProbeSettings:
 
 @dataclass
 class _ExperimentRun:
-    """What one experiment has measured on one stage so far."""
+    """Measurements of one experiment on one stage so far."""
 
     readings: list[Readings] = field(default_factory=list)
     variants: int = 0

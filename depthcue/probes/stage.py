@@ -28,7 +28,7 @@ LEAST_CONTRAST = 0.03
 
 @dataclass(frozen=True)
 class Pose:
-    """How an obstacle is shown. Distances are ratios to the nearest one, which is 1.
+    """Position and view of an obstacle. Distances are ratios to the nearest one, which is 1.
 
     position: its ground contact lies on the row of the ground at this distance; size: its apparent size is that at this
     distance; lift: it floats, its lower edge on the row of the ground at this distance, while it stays where it is
@@ -265,7 +265,7 @@ class RenderedStage:
         return cls(kind, size, limit or SCENES, seed, device)
 
     def described(self) -> dict[str, Any]:
-        """What the results say of this stage."""
+        """Description of this stage in the results."""
         return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
 
     def scenes(self) -> Iterator[RenderedScene]:

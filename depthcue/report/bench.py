@@ -1,4 +1,4 @@
-"""What bench found: how fast each way of running the nets is on one machine, and how much of it can be had.
+"""Report of bench: speed of each candidate on one machine, and its share of the hardware's limit.
 
 The tables of a bench: candidates by speed, whole jobs, and what the hardware can do.
 
@@ -74,7 +74,7 @@ def jobs_table(results: Bench) -> Table:
 
 
 def limits_table(results: Bench) -> Table:
-    """What the hardware did at most in this run."""
+    """Table of the hardware's measured limits."""
     limits = results.limits
     side = limits["matrix_side"]
     rows = [(f"matrix product, {precision}", f"{1000 * rate:.3g} GFLOP/s" if rate < 1 else f"{rate:.3g} TFLOP/s")
@@ -202,7 +202,7 @@ def section(results: Bench, folder: Path) -> Section:
 
 
 def sentences(results: Bench) -> tuple[str, ...]:
-    """What is fastest, at what share of the limit, what whole jobs come to, what was wrong and what did not run."""
+    """Sentences on the fastest candidate, its share of the limit, whole jobs, wrong answers and failures."""
     sentences = [] if results.trained else ["The mask net is untrained: its speed is that of a trained one."]
     for part in results.measured:
         sentences += _fastest(results, part)

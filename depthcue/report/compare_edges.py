@@ -105,7 +105,7 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
 
 
 def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
-    """How much longer the slowest way takes than the mask; nothing where none is clearly slower."""
+    """Sentence on the cost of the slowest scorer against the mask's; empty where none is clearly slower."""
     costs = results.cost_ms
     slowest = max(costs, key=lambda method: float(costs[method].median))
     mask, other = costs["mask"], costs[slowest]
@@ -127,7 +127,7 @@ def duration(milliseconds: float) -> str:
 
 
 def trained_in_words(results: CompareEdges, summary: dict[str, Any]) -> tuple[str, ...]:
-    """What a training came to: how it ended, and what the mask is worth on the pictures kept aside.
+    """Sentences on a training: its end, and the mask's worth on the pictures kept aside.
 
     Args:
         results: a compare-edges result on these pictures at one share.
@@ -155,7 +155,7 @@ def _reference(results: CompareEdges) -> str:
 
 
 def _position(results: CompareEdges, share: float) -> int:
-    """Where the sparseness nearest to `share` stands in every curve."""
+    """Index in every curve of the sparseness nearest to `share`."""
     entries = results.curves["mask"]
     return min(range(len(entries)), key=lambda position: abs(entries[position].sparseness - share))
 

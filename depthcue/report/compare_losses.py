@@ -1,4 +1,4 @@
-"""What compare-losses found: what each loss of a depth net changes in what it looks at."""
+"""Report of compare-losses: the change of the masks by each loss of a depth net."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from depthcue.results import Change, CompareLosses
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
             "on_small_objects": "share of kept pixels on small objects",
             "straightness": "straightness of the mask's edges", "mean": "mean of M"}
-"""What each measure is called, in the order in which it is told."""
+"""Names of the measures, in the sequence of the report."""
 _RAISED, _LOWERED, _OPEN = 0, 1, 2
 _SAID = {
     "on_surfaces": ("more of the mask lies on surfaces", "less of the mask lies on surfaces", "its share on surfaces"),
@@ -28,7 +28,7 @@ _SAID = {
 }
 """A measure that is clearly raised, clearly lowered, and one that is neither."""
 PAPER = {"depth+grad": ("on_surfaces",), "depth+grad+normal": ("on_small_objects", "straightness")}
-"""What Hu et al. (ICCV 2019) read off their Fig. 8: the measures that each added loss raises."""
+"""Measures that each added loss raises by Fig. 8 of Hu et al. (ICCV 2019)."""
 
 
 def section(results: CompareLosses, folder: Path) -> Section:
@@ -54,7 +54,7 @@ def section(results: CompareLosses, folder: Path) -> Section:
 
 
 def changes_in_words(results: CompareLosses) -> list[str]:
-    """What each added loss raised, lowered and left open, beside what the paper says of it."""
+    """Sentences on the measures that each added loss raised, lowered and left open, beside the paper's."""
     sentences = []
     for change in results.changes:
         clear: list[str] = []

@@ -1,4 +1,4 @@
-"""What compare-nets found: whether networks agree with each other more than with edges, and use each other's masks."""
+"""Report of compare-nets: agreement of networks with each other and with edges, and the use of each other's masks."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from depthcue.report.verdicts import Verdict, number, sorted_out, span, too_few,
 from depthcue.results import CompareNets, Fields
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
-"""What each measure of agreement is called."""
+"""Names of the measures of agreement."""
 _OTHER_NETWORKS = "other networks"
 
 
@@ -47,7 +47,7 @@ def section(results: CompareNets, folder: Path) -> Section:
 
 
 def in_words(results: CompareNets) -> str:
-    """How much of what two networks keep is the same, beside edges, chance and other pictures."""
+    """Sentences on the pixels that two networks both keep, beside edges, chance and other pictures."""
     found = results.differences["iou"]
     means = {name: f"{entry['mean']:.0%}" for name, entry in found["with"].items()}
     return (f"Of the pixels that either of two networks keeps when each keeps {results.share:.0%}, "
@@ -70,7 +70,7 @@ def agreement_in_words(results: CompareNets) -> list[str]:
 
 
 def transfer_in_words(results: CompareNets) -> list[str]:
-    """What it costs a network to see by another's mask, against all that it is measured against."""
+    """Sentences on the cost for a network of using another's mask, against all comparisons."""
     sentences = []
     for reference in measured_against(results):
         entries = {name: entry["truth" if reference == TRUTH else "target"]

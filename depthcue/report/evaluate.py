@@ -1,4 +1,4 @@
-"""What an evaluation found: Table 1 for every setting, and what its numbers depend on, in figures, tables and words."""
+"""Report of an evaluation: Table 1 for every setting and its conditions, in figures, tables and sentences."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -104,7 +104,7 @@ def draw_thresholds(results: Evaluation, paths: Sequence[Path], theme: Theme = L
 
 
 def draw_sanity(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """What is lost of the answer, and how like the masks stay, as more and more layers are randomised."""
+    """Draw the loss of the answer and the similarity of the masks as more and more layers are randomised."""
     assert results.sanity is not None
     stages, chance = results.sanity.stages, results.sanity.chance
     layers = "share of layers randomised, from the output"
@@ -219,7 +219,7 @@ def thresholds_table(results: Evaluation) -> Table:
 
 
 def fills_table(results: Evaluation) -> Table:
-    """What is lost with each thing that hidden pixels can show."""
+    """Table of the loss with each fill of hidden pixels."""
     reference = measured_against(results)[-1]
     error, _ = fields_for(reference)
     columns = {"soft": "RMSE(M)", "binary": "RMSE(M')", "hidden": _HIDDEN, "nothing": "all hidden"}
@@ -247,7 +247,7 @@ def under_fills_table(results: Evaluation) -> Table:
 
 
 def character_table(results: Evaluation) -> Table:
-    """What kind of selection the mask is."""
+    """Table of the character of the mask's selection."""
     found = results.character
     low, high = found["bounds"]
     rows = [(f"values between {low:g} and {high:g}", number(found["undecided"], "value"))]
@@ -280,7 +280,7 @@ def orders_table(results: Evaluation) -> Table:
 
 
 def kept_table(results: Evaluation) -> Table:
-    """How much of the answer of N, and of randomised nets, is lost with equally many pixels."""
+    """Table of the loss for N, and for randomised nets, with equally many pixels."""
     sanity = _checked(results)
     others = list(sanity.stages[0].advantage)
     rows = tuple((_stage(stage), *(f"{stage.lost[name]:.2f}" for name in ("mask", *others)),
@@ -292,7 +292,7 @@ def kept_table(results: Evaluation) -> Table:
 
 
 def agreement_table(results: Evaluation, kind: str) -> Table:
-    """How like the masks for N those for randomised nets are, of one kind: `direct` or `retrained`."""
+    """Table of the similarity of masks for randomised nets to those for N, of one kind: `direct` or `retrained`."""
     sanity = _checked(results)
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
     rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
@@ -335,7 +335,7 @@ def section(results: Evaluation, folder: Path) -> Section:
 
 
 def in_words(results: Evaluation) -> tuple[str, ...]:
-    """What the numbers come to; differences are told as such only where their intervals leave zero out."""
+    """Sentences on the numbers; a difference is stated only where its interval leaves zero out."""
     sentences = [] if results.ground_truth else [
         "This data has no depth: all errors are against what the depth net sees in the whole picture."]
     if results.images < ENOUGH:
@@ -474,5 +474,5 @@ def _sanity(results: Evaluation) -> list[str]:
 
 
 def _pixels(method: str) -> str:
-    """What a way to choose pixels chooses."""
+    """Name of the pixels that a scorer ranks first."""
     return {"sobel": "edges", "random": "random pixels"}.get(method, f"pixels by {label_of(method)}")

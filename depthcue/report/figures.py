@@ -65,7 +65,7 @@ class Curve:
     intervals: Sequence[Sequence[float] | None] = ()
     """Low and high at each point, None where there is none; empty where none are to be drawn."""
     band: float = 0.16
-    """How opaque the band of the intervals is; 0 for whiskers instead."""
+    """Opacity of the band of the intervals; 0 for whiskers instead."""
     marker: str | None = "o"
     line: Any = "-"
     width: float = 1.4
@@ -74,7 +74,7 @@ class Curve:
     """Size of the markers."""
     hollow: bool = False
     texts: Sequence[str] = ()
-    """What stands beside each point."""
+    """Text beside each point."""
     alpha: float = 1.0
     first: bool = False
     """Whether it lies over the others."""
@@ -175,7 +175,7 @@ class Bars:
     points: bool = False
     """Whether values are points, for numbers of which 0 is no end."""
     levels: Sequence[float] = (0.0,)
-    """Where lines go across: 0 is drawn through, others dashed."""
+    """Values of horizontal lines: 0 is drawn through, others dashed."""
     percent: bool = False
     own_colours: bool = False
     """Whether each name has a colour, and not each series."""
@@ -237,7 +237,7 @@ class Matrix:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
-    """What is written into the cells."""
+    """Text in the cells."""
     strengths: tuple[tuple[float, ...], ...]
     """0 for the colour of the page, 1 for the full colour; beyond is cut."""
     rows_are: str = ""

@@ -1,4 +1,4 @@
-"""What findings found: what the mask prefers among edges, objects and distances, in figures, tables and sentences."""
+"""Report of findings: preferences of the mask among edges, objects and distances, in figures, tables and sentences."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -99,7 +99,7 @@ Entry = dict[str, Any] | None
 
 
 def in_words(results: MaskFindings) -> tuple[str, ...]:
-    """What the findings come to, data set by data set, in the order of the paper."""
+    """Sentences on the findings, data set by data set, in the sequence of the paper."""
     sentences: list[str] = []
     for entry in results.data:
         for name, found in entry["findings"].items():
@@ -115,7 +115,7 @@ def judged(entry: Entry, reference: float = 0.0) -> Verdict:
 
 
 def _than(entry: dict[str, Any]) -> str:
-    """How attention compares with an average pixel's, to follow its number."""
+    """Words that compare attention with an average pixel's, to follow its number."""
     found = judged(entry, 1.0)
     if found is Verdict.TOO_FEW:
         return f"but {_few(entry)} whether that differs from an average pixel"

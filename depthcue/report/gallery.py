@@ -31,7 +31,7 @@ _SHORT = 14
 
 
 def page_gallery(stills: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """What the page's script needs of the stills of a results document that lies in `folder`.
+    """Data of the stills for the page's script, from a results document that lies in `folder`.
 
     Raises:
         DepthcueError: a picture of a still is missing.
@@ -87,7 +87,7 @@ def _settings(still: dict[str, Any]) -> list[str]:
 
 
 def step_name(step: dict[str, Any]) -> str:
-    """What a step of a gallery is called beside its slider."""
+    """Name of a step of a gallery beside its slider."""
     return f"{100 * step['keep']:.3g}% kept" if "keep" in step else f"λ = {step['lambda']:.3g}"
 
 

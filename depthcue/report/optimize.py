@@ -1,4 +1,4 @@
-"""What optimize found: masks by Eqs. (3), (4) and (5) side by side as in the paper's Fig. 3, and what each comes to."""
+"""Report of optimize: masks by Eqs. (3), (4) and (5) side by side as in the paper's Fig. 3, with their numbers."""
 
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ def methods_table(results: Optimization) -> Table:
 
 
 def sentences(results: Optimization) -> tuple[str, ...]:
-    """How the searched masks differ from the mask net's, where the intervals are clear of no difference."""
+    """Sentences on the differences of the searched masks from the mask net's that the intervals support."""
     methods, sentences = results.ways, []
     if LEARNED not in methods:
         return ()
@@ -77,7 +77,7 @@ def sentences(results: Optimization) -> tuple[str, ...]:
 
 
 def _rougher(roughness: float, other: float) -> str:
-    """How one roughness compares with another, to be followed by whose the other is; a flat mask's is 0."""
+    """Words that compare one roughness with another, whose owner follows; a flat mask's roughness is 0."""
     if min(roughness, other) < _FLAT:
         return "rougher than" if roughness > other else "smoother than"
     factor = roughness / other
@@ -85,7 +85,7 @@ def _rougher(roughness: float, other: float) -> str:
 
 
 def smoothing(results: Optimization) -> str:
-    """What kept the searched masks from being free in every pixel, in words; empty where nothing did."""
+    """Words on the smoothing of the searched masks; empty where there was none."""
     direct = results.direct
     ways = [(direct.variation, f"total variation weighed by {direct.variation:g}"),
             (direct.blur_px, f"a blur of {direct.blur_px:g} px")]

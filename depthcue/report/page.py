@@ -168,7 +168,7 @@ def _read_parts(paths: Sequence[Path]) -> list[_Part]:
 
 
 def _shown(part: _Part, workplace: Path, pictures: bool) -> dict[str, Any]:
-    """What the template needs of one part, its pictures and plots inlined."""
+    """Values of one part for the template, its pictures and plots inlined."""
     section, folder = part.section, part.folder
     with _whole(part.results, folder):
         return {

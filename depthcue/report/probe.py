@@ -1,4 +1,4 @@
-"""What the cue experiments found: curves, weights of cues, and what a network goes by, in words.
+"""Report of the cue experiments: curves, weights of cues, and sentences.
 
 What single cues, the camera and appearance come to in words; networks beside each other; where the mask lies.
 
@@ -65,7 +65,7 @@ def section(results: Probe, folder: Path) -> Section:
 
 
 def in_words(results: Probe) -> list[str]:
-    """What the network goes by, what it ignores, and what was left out; nothing that an interval does not support."""
+    """Sentences on the cues that the network follows, ignores or was not tried on, as the intervals support them."""
     sentences = profile_in_words(results)
     sentences += beside_others(results)
     for entry in results.experiments:
@@ -83,7 +83,7 @@ def in_words(results: Probe) -> list[str]:
 
 
 def profile_in_words(results: Probe) -> list[str]:
-    """Which cues the network goes by and which it ignores, a sentence for each stage."""
+    """Sentences on the cues that the network follows and ignores, one for each stage."""
     name = results.target_net.name
     sentences = []
     for stage in results.stages:
@@ -163,7 +163,8 @@ def _roll(entry: ExperimentEntry, on_roads: bool) -> list[str]:
 
 
 def _turned(entry: ExperimentEntry, what: str, beside: str) -> list[str]:
-    """How far a turn of the camera is followed; that this is open where the interval holds nothing and all of it."""
+    """Sentence on the share of a camera's turn that is followed; open where the interval holds both none and all of
+    it."""
     slope = next((value for value in entry["values"] if value["name"].startswith("slope")), None)
     if slope is None or not supported(slope):
         return []
@@ -175,7 +176,7 @@ def _turned(entry: ExperimentEntry, what: str, beside: str) -> list[str]:
 
 
 _SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll} | SENTENCES
-"""What an experiment adds in words beside its table."""
+"""Sentences of an experiment beside its table."""
 
 
 def _number(value: float | None) -> str:
@@ -222,7 +223,7 @@ def _left_out_table(results: Probe) -> Table:
 
 
 def _counted(dropped: list[dict[str, Any]]) -> Counter[str]:
-    """How many were left out for each reason."""
+    """Number left out for each reason."""
     return Counter(drop["reason"] for drop in dropped)
 
 

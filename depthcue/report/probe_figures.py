@@ -49,7 +49,7 @@ def camera(entry: HasNumbers, on_roads: bool) -> list[str]:
 
 
 def appearance(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """Which looks add to the error, and which do not; the published errors beside them."""
+    """Sentences on the looks that add to the error and those that do not, beside the published errors."""
     added = [value for value in entry["values"] if "condition" in value and supported(value)]
     worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
     sentences = []
@@ -75,7 +75,7 @@ def occlusion(entry: HasNumbers, on_roads: bool) -> list[str]:
 
 
 def unfamiliar(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """How many unfamiliar things are seen, beside familiar ones, and what their shadow adds."""
+    """Sentences on the unfamiliar things seen beside familiar ones, and on the effect of their shadow."""
     values = {value["name"]: value for value in entry["values"] if supported(value)}
     seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")
             if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]

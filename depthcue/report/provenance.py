@@ -1,4 +1,4 @@
-"""Where a results document comes from, and which documents may be read as one comparison.
+"""Provenance of results documents, and which of them may be read as one comparison.
 
 A page shows every results file in a section of its own and never puts numbers of two files into one table or figure.
 Sections of the same command still invite comparing: what they differ in is said beside them, and those that were
@@ -21,11 +21,11 @@ from typing import Any
 from depthcue.results import Evaluation, OverImages, Result
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
-"""What errors can be measured against."""
+"""References of errors."""
 
 
 def measured_against(results: OverImages) -> tuple[str, ...]:
-    """What a compare-edges document measures errors against: ground truth first, where there is any."""
+    """References of a compare-edges document's errors: ground truth first, where there is any."""
     return (TRUTH, TARGET) if results.ground_truth else (TARGET,)
 
 
@@ -39,7 +39,7 @@ Fact = tuple[str, str]
 
 
 def provenance(results: Result) -> tuple[Fact, ...]:
-    """What was run, on what, with what: the facts that a document states, in the order a reader asks for them."""
+    """Facts of a document on command, nets and data, in the sequence in which a reader needs them."""
     machine = results.machine
     facts = (
         ("command", _command(results)),

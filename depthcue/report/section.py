@@ -23,7 +23,7 @@ _OUTLINE = re.compile(rb' d="[^"]*"')
 _DECIMALS = re.compile(rb"(\d\.\d)\d+")
 _BETWEEN = re.compile(rb">\s+<")
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
-"""What every browser shows, by the name Pillow has for it."""
+"""Picture formats that every browser shows, by Pillow's names."""
 
 
 def picture_uri(folder: Path, path: str) -> str:
@@ -53,7 +53,7 @@ def film_uri(folder: Path, path: str) -> str:
 
 
 def drawn_uri(draw: Callable[[Path], object], workplace: Path) -> str:
-    """What `draw` draws into a png."""
+    """Draw into a PNG and return it as a data URI."""
     path = workplace / "drawn.png"
     draw(path)
     return _uri("image/png", path.read_bytes())

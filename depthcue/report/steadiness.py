@@ -1,4 +1,4 @@
-"""What steadiness found: how many kept pixels stay kept in the next frame, and what it costs to make them stay."""
+"""Report of steadiness: the share of kept pixels that stay kept in the next frame, and the cost of steady masks."""
 
 from collections.abc import Sequence
 from functools import partial

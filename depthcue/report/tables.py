@@ -48,7 +48,7 @@ MANY = 3
 
 
 def label_of(method: str) -> str:
-    """What a way to choose pixels is called in tables and figures."""
+    """Name of a scorer in tables and figures."""
     return LABELS.get(method, method)
 
 
@@ -93,7 +93,7 @@ def _table_of_many(results: CompareEdges, reference: str, title: str) -> Table:
 
 
 def setting_name(entry: AtSetting) -> str:
-    """What a mask net was asked for, as a number: the share of one that takes shares, else λ."""
+    """Setting of a mask net as a number: the share of one that takes shares, else λ."""
     return f"{entry.keep:.3g}" if "keep" in entry else f"{entry.lam:.3g}"
 
 
@@ -103,7 +103,7 @@ def setting_title(entry: AtSetting) -> str:
 
 
 def setting_column(entries: Sequence[AtSetting]) -> str:
-    """What stands above such names."""
+    """Heading of a column of such names."""
     return "share" if any("keep" in entry for entry in entries) else "lambda"
 
 

@@ -18,18 +18,18 @@ INTERVALS = ("95% intervals are bootstrapped over images: as many images as ther
              "again, with replacement, and 95% of the numbers that this gives lie in the interval. It tells how far "
              "the choice of images moves a number. It tells nothing of other kinds of images, of another training of "
              f"the nets, or of errors in the method. Over fewer than {ENOUGH} images it is too narrow to tell.")
-"""What an interval in a results document is, and what it is not."""
+"""Note on what an interval in a results document covers."""
 
 
 class HasNumbers(Protocol):
-    """What has numbers by name: fields of a typed document, or a part of one that is not typed."""
+    """Anything that has numbers by name: fields of a typed document, or a part of one that is not typed."""
 
     def __getitem__(self, name: str, /) -> Any:
         """A field."""
 
 
 class Verdict(Enum):
-    """What may be said of a number; the value is its word."""
+    """Verdict on a number; the value is its word."""
 
     MORE = "more"
     LESS = "less"

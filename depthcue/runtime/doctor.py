@@ -1,4 +1,4 @@
-"""What this machine can run: everything is tried, not looked up, because an installed library may still not load."""
+"""Checks of this machine: everything is tried, because an installed library may still not load."""
 
 import hashlib
 import importlib.util
@@ -244,7 +244,7 @@ def _video() -> Finding:
 
 
 def _codecs() -> list[Finding]:
-    """What --encoder auto and --decoder gpu would use."""
+    """Codecs that --encoder auto and --decoder gpu would use."""
     def encoding() -> str:
         found = find_encoder(AUTO, (480, 640))
         if found is SOFTWARE:

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a job and what it gives back: inputs that are read, sinks written to, outcomes.
+"""Contract of the pipeline's jobs: inputs that are read, sinks that are written to, outcomes.
 
 What passes between the pipeline's threads: jobs under way, batches, results, and the queues they wait in.
 
@@ -22,7 +22,7 @@ from depthcue.errors import DepthcueError
 
 Small = NDArray[np.uint8]
 Maps = tuple[NDArray[np.float32], ...]
-"""What inference gives for one frame, each (h, w)."""
+"""Maps of one frame from inference, each (h, w)."""
 Infer = Callable[[Small, Sequence[Any]], Sequence[NDArray[np.float32]]]
 """Frames uint8 (B, h, w, 3), and the job of each, to arrays float32 (B, …). Copies that fill a batch up have no job."""
 
@@ -32,15 +32,15 @@ class Prepared:
     """A decoded frame on its way."""
 
     small: Small
-    """What the net sees: uint8 (h, w, 3) at its working size."""
+    """The net's input: uint8 (h, w, 3) at its working size."""
     kept: Any
-    """What the sink needs beside the net's answer."""
+    """Values that the sink needs beside the net's answer."""
     nbytes: int
     """Memory held until it is written."""
 
 
 class JobSink(Protocol):
-    """Where a job's results go; used by one thread. One of `finish` and `discard` ends it."""
+    """Sink of a job's results; used by one thread. One of `finish` and `discard` ends it."""
 
     def write(self, frame: Prepared, rendered: Any) -> None:
         """Take the next frame's results, as the job's `render` made them."""
@@ -80,11 +80,11 @@ class Job(Protocol):
 
 @dataclass(eq=False)
 class Outcome:
-    """What became of a job."""
+    """Outcome of a job."""
 
     job: Any
     frames: int = 0
-    """How many were written."""
+    """Number of frames written."""
     error: DepthcueError | OSError | None = None
     complete: bool = False
     """The results are under their names; with an error too, where a part of the input could be read."""
@@ -100,12 +100,12 @@ class Ticket:
     outcome: Outcome
     writer: int
     lane: Any
-    """What its frames share batches with: those of an equal lane. Pictures are one lane, live jobs are one, and each
-    video is its own."""
+    """Key of the jobs whose frames share batches. Pictures are one lane, live jobs are one, and each video is its
+    own."""
     position: int | None = None
     """Index of a picture among the pictures."""
     early_bytes: int = 0
-    """What a picture held before its turn to join a batch."""
+    """Bytes that a picture held before its turn to join a batch."""
     started: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
     """Its results cannot be written: the rest of it need not be read."""
@@ -114,7 +114,7 @@ class Ticket:
 
 
 Arrival = Prepared | DepthcueError | OSError | None
-"""What a reader passes on: a frame; or a job's end, with the error that ended it if there was one."""
+"""Message of a reader: a frame; or a job's end, with the error that ended it if there was one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,7 +161,7 @@ class Queue:
         self.items: deque[Any] = deque()
         self.capacity = capacity
         self.producers = producers
-        """How many threads may still put something in."""
+        """Number of threads that may still put something in."""
         self.filled = filled or threading.Condition(lock)
         """Told when an item is there, and when there will be no more."""
         self.emptied = threading.Condition(lock)

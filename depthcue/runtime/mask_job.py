@@ -1,4 +1,4 @@
-"""What `depthcue mask` does: every input to its masks, and a summary that tells what became of each.
+"""`depthcue mask`: masks of every input, and a summary with the outcome of each.
 
 How to mask: what `depthcue mask` can be told, and what of it cannot be.
 """
@@ -24,9 +24,9 @@ from depthcue.runtime.summary import Summary, unreadable_entry
 __all__ = ["MaskOptions", "mask_sources"]
 
 LISTED_FIRST = 1000
-"""How many inputs are listed before the nets are opened; of more, the others are listed meanwhile."""
+"""Number of inputs that are listed before the nets are opened; the others are listed meanwhile."""
 LONG_VIDEO = 1000
-"""How many frames a video is taken to have before it is opened."""
+"""Number of frames that a video is taken to have before it is opened."""
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class _Listed:
         self._pictures_alone = all(each.kind == "image" for each in first)
         self._counted = False
         self.kept, self._reported = 0, 0
-        """How many needed no masking; and of those, how many the progress knows of."""
+        """Number of inputs that needed no masking, and the part of it that the progress has counted."""
         for each in first:
             self._listed.put(each)
         self.few = len(first) < LISTED_FIRST
@@ -171,7 +171,7 @@ def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> Non
 
 
 def _total_frames(jobs: Sequence[MaskJob]) -> int | None:
-    """How many frames there are, where that can be told without opening many files."""
+    """Number of frames, where it can be found without opening many files."""
     if sum(job.is_video for job in jobs) > 20:
         return None
     counts = [_frame_count(job.source) for job in jobs]
@@ -179,7 +179,7 @@ def _total_frames(jobs: Sequence[MaskJob]) -> int | None:
 
 
 def _expected_frames(inputs: Iterable[Input]) -> int:
-    """How many frames there are at least; counting ends at LONG_VIDEO, for which a backend is chosen with care."""
+    """Least number of frames; counting ends at LONG_VIDEO, for which a backend is chosen with care."""
     total = 0
     for each in inputs:
         count = _frame_count(each)
@@ -190,7 +190,7 @@ def _expected_frames(inputs: Iterable[Input]) -> int:
 
 
 def _frame_count(source: Input) -> int | None:
-    """How many frames an input has: None where it does not say, 0 for a video that cannot be read."""
+    """Number of frames of an input: None where the file does not state it, 0 for a video that cannot be read."""
     if source.kind == "image":
         return 1
     if source.kind == "live":

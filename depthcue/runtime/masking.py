@@ -48,12 +48,12 @@ from depthcue.runtime.saving import (
 from depthcue.runtime.summary import fingerprint, finished_entry
 
 FIRST_GUESS = "a first guess"
-"""What the masks of the general mask net are, which was not trained for the depth net."""
+"""Note on masks of the general mask net, which was not trained for the depth net."""
 
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """How to mask; the defaults are the command's."""
+    """Options of masking; the defaults are the command's."""
 
     weights: str = "compact-indoor"
     keep: float | None = None
@@ -81,11 +81,11 @@ class MaskOptions:
     decoder: str = "cpu"
     """cpu or gpu."""
     duration_s: float | None = None
-    """How long to read live sources; None: until Ctrl-C."""
+    """Seconds to read live sources; None: until Ctrl-C."""
     stall_s: float = 10.0
     """After how long without a frame a live source counts as gone."""
     drawing: Drawing = USUAL_DRAWING
-    """How overlays, panels and points are drawn."""
+    """Styles of overlays, panels and points."""
     steady: bool = False
     """Whether the masks of a video follow its motion, so that they do not flicker (see `frames.motion`)."""
     rerun: Path | None = None
@@ -141,7 +141,7 @@ def check_codecs(options: MaskOptions, inputs: Sequence[Input]) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the cores are shared out."""
+    """Division of the cores among threads."""
 
     batch_size: int
     streams: int
@@ -298,7 +298,7 @@ class Masking:
                            else Recording(options.rerun, options.drawing.field_of_view_deg))
         self._inside = ExitStack()
         self.name = self._session.name
-        """What runs and where; once entered, what really does."""
+        """Name of backend and device; once entered, of those in use."""
         self.record = {
             "weights": options.weights, "weights_identity": self._session.identity, "keep": setting.keep,
             "lambda": setting.lam, "save": list(options.save),
@@ -308,7 +308,7 @@ class Masking:
             "drawing": asdict(options.drawing), **({"steady": STRENGTH} if options.steady else {}),
             **({"note": FIRST_GUESS} if options.weights == GENERAL else {}),
         }
-        """What decides the results, for the summary."""
+        """Options that decide the results, for the summary."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -344,7 +344,7 @@ class Masking:
 
 
 def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
-    """What the summary says of a MaskJob that has ended, whose results went to the folder `out`."""
+    """Entry in the summary of a MaskJob that has ended, whose results went to the folder `out`."""
     job: MaskJob = outcome.job
     saver, frames = job.saver, outcome.frames
     return finished_entry(

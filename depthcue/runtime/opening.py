@@ -105,7 +105,7 @@ def _outdated(path: Path, wanted: Making, kind: Kind) -> str | None:
 
 
 def graph_path(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
-    """Where the graph of this very net in this precision is or would be."""
+    """Path in the cache of the graph of this very net in this precision, whether it is there or not."""
     facts = json.dumps([net_identity(net), precision, OPSET, VERSION, torch.__version__, onnx.__version__,
                         onnxruntime.__version__])
     return cached_file("graphs", facts, f"{net.description.name}-{precision}", ".onnx")
@@ -265,7 +265,7 @@ def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend:
 
 @dataclass(frozen=True)
 class _Options:
-    """What `open_session` was called with."""
+    """Arguments of `open_session`."""
 
     device: str
     precision: str
@@ -283,7 +283,7 @@ class _Options:
         return self.device == "cpu"
 
     def dial(self, description: MaskDescription | DepthDescription) -> float | None:
-        """What to set a mask net to; None for a depth net.
+        """Dial of a mask net; None for a depth net.
 
         Raises:
             DepthcueError: it takes no such share or λ.

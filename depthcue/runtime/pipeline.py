@@ -43,11 +43,11 @@ from depthcue.runtime.jobs import (
 )
 
 POLL_S = 0.2
-"""How long the calling thread waits at most before it lets the caller look at the world."""
+"""Longest wait of the calling thread between two calls of `poll`."""
 PATIENCE = 8
-"""How many batches of pictures pass before a picture of a rare size goes in a batch of its own."""
+"""Number of batches of pictures after which a picture of a rare size goes in a batch of its own."""
 DRAWN = 32
-"""How many jobs of one kind may wait for a reader when one of the other kind is wanted."""
+"""Number of jobs of one kind that may wait for a reader when one of the other kind is wanted."""
 PICTURES, LIVE = "pictures", "live"
 """Lanes."""
 

@@ -72,7 +72,7 @@ def cloud_of(depth: Map, rgb: Rgb, kept: NDArray[np.bool_], field_of_view_deg: f
 
 
 def kept_at(mask: Map, keep: float | None, threshold: float) -> NDArray[np.bool_]:
-    """Which pixels are kept at the size the net works at: bool (h, w)."""
+    """Kept pixels at the size the net works at: bool (h, w)."""
     return mask > threshold if keep is None else top_pixels(mask, keep)
 
 

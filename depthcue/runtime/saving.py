@@ -1,4 +1,4 @@
-"""What can be saved of each frame, and where it goes.
+"""Kinds of results that are saved of each frame, and their files.
 
 A picture `walk/dog.jpg` gives `OUT/walk/dog_mask.png`, `dog_overlay.png` and so on. A video gives `OUT/clip_mask.mp4`
 for kinds that are seen, and a folder `OUT/clip_frames/` with a file a frame, `000000_raw.png`, for kinds that are exact
@@ -95,7 +95,7 @@ MAX_VIDEO_TILE_SIDE = 640
 
 @dataclass(frozen=True)
 class Cut:
-    """What separates kept from hidden pixels."""
+    """Rule that separates kept from hidden pixels."""
 
     threshold: float = THRESHOLD
     """Kept is what the mask is above this; not looked at where there is a share."""
@@ -107,7 +107,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How results are drawn."""
+    """Styles of drawn results."""
 
     look: Look = USUAL
     field_of_view_deg: float = FIELD_OF_VIEW_DEG
@@ -120,7 +120,7 @@ DEPTH_LABELS = ("depth from all pixels", "depth from the kept pixels")
 
 @dataclass(frozen=True)
 class Kept:
-    """What saving needs of a frame beside its mask."""
+    """Values of a frame that saving needs beside its mask."""
 
     frame: Frame
     """With its picture where a kind of PICTURE_KINDS is saved."""
@@ -130,7 +130,7 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """What is to be written of a frame."""
+    """Rendered results of a frame, ready to be written."""
 
     results: "_Results"
     values: dict[str, Any]
@@ -150,7 +150,7 @@ class Saver:
             recording: takes every frame too.
         """
         self.outputs: list[Path] = []
-        """What was written: files, and folders that hold a file a frame."""
+        """Written outputs: files, and folders that hold a file a frame."""
         self._source = source
         self._base = out / source.name
         self._folder = self._base.with_name(f"{self._base.name}_frames")
@@ -177,7 +177,7 @@ class Saver:
         """The open source, whose frame rate a video takes."""
 
     def path(self, kind: str) -> Path:
-        """Where a kind goes: a file; or a folder, where there is a file a frame."""
+        """Path of a kind's output: a file; or a folder, where there is a file a frame."""
         if self._source.kind == "image":
             return self._base.with_name(f"{self._base.name}_{kind}{_suffix(kind)}")
         if self._is_video(kind):
@@ -339,7 +339,7 @@ class _Results:
         return float(np.mean(self.mask > self.cut.threshold))
 
     def of(self, kind: str) -> Any:
-        """What a sink of this kind takes: an array, or luma and chroma where that is what a video ends up as."""
+        """Value for a sink of this kind: an array, or luma and chroma for a video that stores those."""
         if self._as_yuv and kind == "mask":
             return imaging.grey_yuv(self.grey())
         if self._as_yuv and kind == "overlay" and (planes := self.kept.frame.planes()) is not None:
@@ -358,7 +358,7 @@ class _Results:
         return self._full
 
     def kept_pixels(self) -> NDArray[np.bool_]:
-        """Which pixels of the picture are kept."""
+        """Kept pixels of the picture."""
         keep = self.cut.keep
         if keep is None:
             return self.full() > self.cut.threshold
@@ -381,17 +381,17 @@ class _Results:
         return self._grey
 
     def shown(self) -> NDArray[np.uint8]:
-        """What is shown as kept: the pixels of a share, 0 or 255; without one the mask."""
+        """Map that is shown as kept: the pixels of a share, 0 or 255; without a share the mask."""
         return self.grey() if self.cut.keep is None else imaging.grey8(self.kept_pixels())
 
     def laid_over(self) -> NDArray[np.uint8]:
-        """What an overlay shows: the kept pixels; in heat the mask itself."""
+        """Map that an overlay shows: the kept pixels; in heat the mask itself."""
         if self._drawing.look.style != "heat" or not self.cut.is_binary:
             return self.grey() if self._drawing.look.style == "heat" else self.shown()
         return imaging.resize_grey(imaging.grey8(self.mask), *self.kept.size)
 
     def kept_by_net(self) -> NDArray[np.bool_]:
-        """Which pixels are kept at the size that the net works at."""
+        """Kept pixels at the size that the net works at."""
         return kept_at(self.mask, self.cut.keep, self.cut.threshold)
 
     def overlay(self) -> imaging.Rgb:

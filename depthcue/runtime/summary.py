@@ -183,7 +183,7 @@ class Summary:
 
 
 def totals(counts: Counter[str], skipped: int, seconds: float) -> dict[str, Any]:
-    """What a summary says of all entries together, from `inputs`, `failed`, `resumed` and `frames`."""
+    """Totals of a summary over all entries, from `inputs`, `failed`, `resumed` and `frames`."""
     frames = counts["frames"]
     return {**{name: counts[name] for name in ("inputs", "failed", "resumed", "frames")}, "skipped": skipped,
             "seconds": seconds, "frames_per_second": frames / seconds if frames else None}
@@ -284,7 +284,7 @@ def still_holds(entry: dict[str, Any], name: str, source: dict[str, int] | None)
 
 
 def fingerprint(source: Input) -> dict[str, int] | None:
-    """What changes when the input's file is changed: size, time, and a hash; None where there is none to look at.
+    """Numbers that change with the input's file: size, time, and a hash; None where there is no file.
 
     The hash is of both ends of a file; of a sequence of names, sizes and times of its files.
     """
@@ -311,7 +311,7 @@ def fingerprint(source: Input) -> dict[str, int] | None:
 
 
 def nbytes_of(output: Path) -> int | None:
-    """How large an output is, a file or a folder with a file a frame; None where it is not there."""
+    """Size of an output, a file or a folder with a file a frame; None where it is not there."""
     try:
         if output.is_dir():
             return sum(file.stat().st_size for file in output.iterdir() if not file.name.startswith("."))

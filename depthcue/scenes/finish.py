@@ -219,7 +219,7 @@ class Finish:
         return Material("light", (0.85, 0.72, 0.50), glow=self.rng.choice((0.0, 0.0, 1.5, 4.0)))
 
     def window(self, glow: float) -> Material:
-        """What is seen through a pane: burnt-out sky, or leaves and houses."""
+        """View through a pane: burnt-out sky, or leaves and houses."""
         rng = self.rng
         if rng.random() < 0.5:
             return Material("glass", (0.85, 0.9, 0.95), (0.6, 0.7, 0.75), noise_period=(0.5,) * 3, noise_mix=0.5,

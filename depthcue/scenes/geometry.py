@@ -40,7 +40,7 @@ class Primitives:
 
 @dataclass(frozen=True)
 class Hits:
-    """What the rays of one batch of frames meet.
+    """First hits of the rays of one batch of frames.
 
     distance (B, H, W) in units of the ray direction's length (the z-depth, when directions have a forward component
     of 1), inf where nothing is met; primitive (B, H, W) int64 index into the P primitives, 0 where nothing is met.
@@ -197,7 +197,7 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, wanted:
 
 
 def surface(primitives: Primitives, points: Tensor, primitive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where on its primitive a hit lies: local point (3, N), outward world normal (3, N), face axis (N,) 0 to 2.
+    """Position of a hit on its primitive: local point (3, N), outward world normal (3, N), face axis (N,) 0 to 2.
 
     points: (3, N) world points on the surface; primitive: (N,) index into the flattened (B * P) primitives. The face
     axis is the one the normal is nearest to in local space; textures are laid on the other two.
@@ -233,7 +233,7 @@ def _argmax(values: Tensor) -> Tensor:
 
 def _in_view(primitives: Primitives, origin: Tensor, corner: Tensor, per_column: Tensor, per_row: Tensor, height: int,
              width: int) -> Tensor:
-    """Which primitives (B, P) the picture as a whole may show: one tile of the whole picture's size."""
+    """Primitives (B, P) that the picture as a whole may show: one tile of the whole picture's size."""
     rows, columns = -(-height // TILE_HEIGHT), -(-width // TILE_WIDTH)
     start = _map_point(primitives, origin)
     base, along_x, along_y = (_map_vector(primitives, v) for v in (corner, per_column, per_row))

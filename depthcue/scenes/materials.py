@@ -32,7 +32,8 @@ _FADE_START, _FADE_END = 0.35, 0.9  # share of a pattern's period that a pixel c
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """How a surface looks. Colours are linear RGB in [0, 1]; lengths are metres along the primitive's own axes.
+    """Pattern and colours of a surface. Colours are linear RGB in [0, 1]; lengths are metres along the primitive's own
+    axes.
 
     cell: size of a cell along x, y, z (0 = one endless cell); shift: how far each next row of cells is moved, in
     cells; gap: width of the joint between cells; parity: axes along which cells alternate between the two colours;
@@ -218,7 +219,7 @@ class Paint:
 
 
 def on_slant(slant: Tensor, across: Tensor, down: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rays meet slanted planes.
+    """Intersections of rays with slanted planes.
 
     Args:
         slant: (B, 2), level and slope.

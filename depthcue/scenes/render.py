@@ -103,7 +103,7 @@ _FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its
 
 @dataclass
 class Rendering:
-    """What came out for B frames.
+    """Pictures and truth of B frames.
 
     rgb (B, 3, H, W) float32 in [0, 1], gamma encoded; depth_m (B, 1, H, W) along the optical axis, inf for sky; valid
     (B, 1, H, W) bool, False for sky; normal (B, 3, H, W) unit, camera frame (x right, y down, z forward), 0 for sky;

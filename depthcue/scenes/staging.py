@@ -122,12 +122,12 @@ def with_prop(world: World, prop: Prop) -> World:
 
 
 def prop_regions(rendering: Rendering, kind: str, seed: int) -> Tensor:
-    """Where props are seen: bool (B, 1, H, W)."""
+    """Visible pixels of props: bool (B, 1, H, W)."""
     return rendering.object_id >= len(stage_world(kind, seed).objects)
 
 
 def floor_region(rendering: Rendering) -> Tensor:
-    """Where the floor is seen: bool (B, 1, H, W)."""
+    """Visible pixels of the floor: bool (B, 1, H, W)."""
     floor = torch.zeros_like(rendering.valid)
     for frame, objects in enumerate(rendering.objects):
         flat = torch.tensor([item.name in FLOOR for item in objects], device=floor.device)

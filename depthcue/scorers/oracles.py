@@ -77,7 +77,7 @@ def object_boundaries(objects: Tensor) -> Tensor:
 
 
 def depth_bends(depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """How far inverse depth is from linear, from each pixel's left to its right and from above to below.
+    """Deviation of inverse depth from linear, from each pixel's left to its right and from above to below.
 
     In a perspective picture the inverse depth of any plane is a linear function of the image point, so this is 0 on
     floors and walls however slanted, and large where depth jumps (on both sides) or a surface has a crease.
@@ -116,7 +116,7 @@ SPREAD = 1.0
 
 @dataclass(frozen=True)
 class Judgement:
-    """What Eq. (3) says of masks: each (B,), with objective = difference + λ · mean."""
+    """Terms of Eq. (3) for masks: each (B,), with objective = difference + λ · mean."""
 
     objective: Tensor
     difference: Tensor

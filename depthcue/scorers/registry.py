@@ -14,7 +14,7 @@ from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, 
 from depthcue.text import did_you_mean
 
 PAPER_LAMBDA = 5.0
-"""What Hu et al. use for their analyses: λ of `direct` where there is no mask net to take it from."""
+"""Lambda of Hu et al. for their analyses: λ of `direct` where there is no mask net to take it from."""
 
 
 def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
@@ -62,7 +62,7 @@ def _canny(inputs: ScorerInputs) -> Scorer:
 
 
 def _contrast(inputs: ScorerInputs) -> Scorer:
-    """How far a pixel's colour is from the one that the depth net hides pixels under, the mean colour."""
+    """Distance of a pixel's colour from the mean colour, which hidden pixels show."""
     net = depth_net_of(inputs)
 
     def score(pictures: Pictures) -> Tensor:

@@ -56,7 +56,7 @@ from depthcue.training.validation import Budget, split
 
 SHARES = (0.04, 0.8)
 FILL_CHANCES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise": 0.1}
-"""How likely hidden pixels show each fill, here and where mask nets of shares are trained."""
+"""Probability of each fill of hidden pixels, here and where mask nets of shares are trained."""
 KINDS = ("general", "general", "sobel", "random", "blobs")
 """Kinds of masks, each as likely as it is often named."""
 BLOB_PX = 16
@@ -114,7 +114,7 @@ MIXED = 0.5
 
 @dataclass(frozen=True)
 class DepthTraining(TrainingOptions):
-    """What `depthcue train-depth` is told."""
+    """Options of `depthcue train-depth`."""
 
     command: ClassVar[str] = "train-depth"
 
@@ -221,7 +221,7 @@ def _mixed(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor) -> torch.Tensor:
-    """What the teacher sees in pictures (B, 3, H, W), (B, 1, h, w) metres at the size of the net's own prediction.
+    """Teacher's depth of pictures (B, 3, H, W), (B, 1, h, w) metres at the size of the net's own prediction.
 
     Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
     prediction.
@@ -268,7 +268,7 @@ def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float, teacher
 
 
 def predicted_depth_m(net: DepthNet, prediction: torch.Tensor) -> torch.Tensor:
-    """What the loss is of: metres, also of a net that predicts their inverse.
+    """Prediction in metres for the loss, also of a net that predicts their inverse.
 
     A prediction in metres stays as it is: at the bound that `to_depth_m` sets, a depth below 0 would not learn.
     """

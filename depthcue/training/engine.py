@@ -1,4 +1,4 @@
-"""What both training loops stand on: processes and precision (Accelerate), optimiser, schedule, averaging, resuming.
+"""Engine of both training loops: processes and precision (Accelerate), optimiser, schedule, averaging, resuming.
 
 A run that was killed and resumed goes through the same numbers as one that was not, to the bit on a CPU: the batch of a
 step and what is drawn by chance in it are functions of (seed, step, process), and the checkpoint holds all other state.
@@ -70,13 +70,13 @@ def _mallopt() -> "ctypes._NamedFuncPointer | None":
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("fp32", "bf16")
 TRACKERS = ("tensorboard", "wandb", "trackio")
-"""Where `--log` can show a training beside metrics.jsonl; Accelerate knows how."""
+"""Programs in which `--log` can show a training beside metrics.jsonl; Accelerate knows how."""
 _LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How a net is optimised; the defaults are the paper's where it names them."""
+    """Settings of the optimiser; the defaults are the paper's where it names them."""
 
     steps: int
     learning_rate: float = 1e-4
@@ -118,7 +118,7 @@ class Engine:
         self.step = 0
         self._sums: dict[str, Tensor] = {}
         self.extra: Callable[[], dict[str, Any]] = dict
-        """What a loop adds to checkpoints; `resumed` is what it added to the one gone on with."""
+        """Values that a loop adds to checkpoints; `resumed` holds those of the checkpoint that was resumed."""
         self.resumed: dict[str, Any] = {}
         self._restored = False
         """Whether there was a checkpoint to go on from."""
@@ -196,7 +196,7 @@ class Engine:
 
     @property
     def position(self) -> float:
-        """How far the training is, from 0 to 1."""
+        """Progress of the training, from 0 to 1."""
         return self._position(self.step)
 
     def replan(self, steps: int) -> None:
@@ -213,7 +213,7 @@ class Engine:
         self.progress.change(steps)
 
     def agreed(self, value: float) -> float:
-        """What the main process has in place of `value`: clocks differ, and processes have to do alike."""
+        """The main process's `value`, for all processes: clocks differ, and processes have to do alike."""
         if self.accelerator.num_processes == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.accelerator.device)

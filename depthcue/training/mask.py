@@ -121,7 +121,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MaskTraining(TrainingOptions):
-    """What `depthcue train` is told."""
+    """Options of `depthcue train`."""
 
     command: ClassVar[str] = "train"
 
@@ -160,7 +160,7 @@ class MaskTraining(TrainingOptions):
 
 @dataclass(frozen=True)
 class TrainedMask:
-    """What a training of a mask net leaves.
+    """Results of a training of a mask net.
 
     Attributes:
         weights: the file; its card lies beside it.
@@ -377,7 +377,7 @@ def _others(specs: Sequence[str], device: torch.device) -> list[DepthNet]:
 
 
 def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:
-    """What a mask net starts from: as given (`none`: nothing), or the general mask net where that can help."""
+    """Initial weights of a mask net: as given (`none`: none), or the general mask net where that can help."""
     if init is not None:
         return None if init == "none" else init
     fits = net in STARTS_FROM_GENERAL and backbone == "none" and not lam and equation == "4"
@@ -457,7 +457,7 @@ def _partly_binary(mask: torch.Tensor, share: float, generator: torch.Generator)
 
 
 def _near(target: DepthNet, depth: torch.Tensor) -> torch.Tensor | None:
-    """Where a metric net sees a distance and not the end of its range, from its depth in the losses' range."""
+    """Pixels where a metric net sees a distance and not the end of its range, from its depth in the losses' range."""
     return None if target.description.relative else depth < FAR * REFERENCE_RANGE_M
 
 

@@ -1,4 +1,4 @@
-"""What both trainings are told alike: how long, how a net is optimised, in which precision, from which seed."""
+"""Options of both trainings: length, optimisation, precision, seed."""
 
 import dataclasses
 import math
@@ -31,17 +31,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How to train; the defaults are those of the compact nets."""
+    """Options of a training; the defaults are those of the compact nets."""
 
     command: ClassVar[str]
-    """What of depthcue trains so."""
+    """Command of depthcue that trains with these options."""
 
     steps: int | None = None
     epochs: int | None = None
     """Passes over the data, where `steps` is None."""
     net: str = "compact"
     name: str | None = None
-    """What the card calls the net."""
+    """Name of the net in the card."""
     init: str | None = None
     """Spec of a net of the same architecture to start from."""
     backbone: str = "none"
@@ -62,7 +62,7 @@ class TrainingOptions:
     seed: int = 0
 
     def config(self) -> dict[str, Any]:
-        """What a run folder keeps, and compares when the run is gone on with."""
+        """Values that a run folder keeps, and compares when the run is resumed."""
         return {"command": self.command, **dataclasses.asdict(self)}
 
     def check(self) -> None:
@@ -108,7 +108,7 @@ class TrainingOptions:
         return encoder_of(net) if self.freeze_encoder else None
 
     def optimisation(self, epoch_length: int) -> Optimisation:
-        """How the net is optimised, where so many steps go once through the data."""
+        """Settings of the optimiser for a training in which so many steps go once through the data."""
         steps = self.steps if self.steps is not None else (self.epochs or 1) * epoch_length
         return Optimisation(steps, self.learning_rate, self.weight_decay, self.schedule, self.average, self.precision,
                             self.compile, self.seed,

@@ -107,7 +107,7 @@ class RunFolder:
 
 
 def new_run_folder(kind: str, net: str) -> Path:
-    """Where a run goes when nobody says."""
+    """Default folder of a run."""
     return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 

@@ -38,7 +38,7 @@ REPORTED = 100
 PATIENCE, FALL = 3, 0.01
 """Measurements after which a training ends, unless one of them fell by this share of the error."""
 MOMENTS, STEPS_BETWEEN = 10, 15
-"""How often the error is measured in a training, and after how many steps at the most often."""
+"""Number of measurements of the error in a training, and least number of steps between two."""
 COOL_DOWN = 0.15
 """Steps in which the learning rate is brought down then, as a share of those made."""
 
@@ -181,7 +181,7 @@ class Validation:
 
 @dataclass
 class Course:
-    """How the error went so far, and what follows from it; a checkpoint holds all of it (`state`)."""
+    """Errors so far and the conclusions from them; a checkpoint holds all of it (`state`)."""
 
     errors: list[tuple[int, float]] = field(default_factory=list)
     """Pairs of a step and the error after it."""
@@ -217,7 +217,7 @@ class Course:
 
 
 class Budget:
-    """How many steps fit into the time of a training, found from what steps take.
+    """Number of steps that fit into the time of a training, found from the time of steps.
 
     Args:
         minutes: all that the training may take, with opening its data and measuring it at the end.
@@ -282,7 +282,7 @@ class Budget:
 
 
 class Watch:
-    """What goes on beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
+    """Work beside the steps: the error on pictures kept aside, and the plan that keeps to the time given."""
 
     def __init__(self, engine: Engine, target: DepthNet, aside: KeptAside | None, budget: Budget | None, *,
                  patience: int, batch_size: int, passes_at_end: int) -> None:
@@ -318,7 +318,7 @@ class Watch:
             self.budget.begin(self.engine.step)
 
     def after(self) -> None:
-        """What is due after a step: a new plan, and the error."""
+        """Do what is due after a step: a new plan, and the error."""
         engine, budget = self.engine, self.budget
         if budget is not None and self.course.planned is None:
             budget.reserve_s = self._end_s()
@@ -341,7 +341,7 @@ class Watch:
         return self.course.best if self.guides and self.course.best_step != self.engine.step else None
 
     def at_end(self, pictures: int) -> int:
-        """How many of so many pictures there is time for after the last step: a tenth of the whole, at least 8."""
+        """Number of pictures that there is time for after the last step: a tenth of the whole, at least 8."""
         if self.budget is None:
             return pictures
         if self.validation is None:
@@ -357,7 +357,7 @@ class Watch:
                 "seconds": round(time.monotonic() - self.started if self.budget is None else self.budget.spent_s(), 1)}
 
     def _due(self) -> int:
-        """How many moments lie behind: MOMENTS in all, fewer where there are few steps."""
+        """Number of moments that have passed: MOMENTS in all, fewer where there are few steps."""
         moments = max(1, min(MOMENTS, self.engine.steps // STEPS_BETWEEN))
         return int(self.engine.position * moments + 1e-9)
 

@@ -1,1 +1,1 @@
-"""What Hu et al. (ICCV 2019) found by looking at masks, as numbers: edges, small objects, the far and vanishing."""
+"""Findings of Hu et al. (ICCV 2019) on masks, as numbers: edges, small objects, far regions and vanishing points."""

@@ -35,7 +35,7 @@ from depthcue.scorers.edges import gray, gray_gradient
 
 Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
-"""Which cells are meant, of the shape of the cells."""
+"""Selection of cells: bool in the shape of the cells."""
 
 NOWHERE = -1
 """The cell of a pixel that is not counted."""
@@ -58,7 +58,7 @@ class Cells:
         self._sums: dict[str, list[Floats]] = {name: [] for name in maps}
 
     def __len__(self) -> int:
-        """How many pictures were seen."""
+        """Number of pictures added."""
         return len(self._counts)
 
     def add(self, indices: Sequence[Tensor], maps: Mapping[str, Tensor]) -> None:
@@ -85,7 +85,7 @@ class Cells:
         return np.array(self._counts), {name: np.array(sums) for name, sums in self._sums.items()}
 
     def table(self, draws: int, seed: int) -> "CellTotals":
-        """What the cells come to, over `draws` resamples of the pictures."""
+        """Values of the cells, over `draws` resamples of the pictures."""
         counts, sums = self.per_picture()
         return CellTotals(counts, sums, statistics.resampling_weights(len(self), draws, seed))
 
@@ -142,7 +142,7 @@ class CellTotals:
         return Samples(divided(self.total[name][:, chosen].sum(1), self.count[:, chosen].sum(1)), self.images(chosen))
 
     def share(self, chosen: Chosen, name: str | None = None) -> Samples:
-        """How much of all pixels, or of all that a map sums to, is in the chosen cells."""
+        """Share of all pixels, or of the sum of a map, in the chosen cells."""
         amount = self.count if name is None else self.total[name]
         flat = amount.reshape(len(amount), -1)
         return Samples(divided(amount[:, chosen].sum(1), flat.sum(1)), self.images(chosen))
@@ -169,7 +169,7 @@ class CellTotals:
         return Samples(divided(difference, np.where(present, weight, 0).sum(1)), images)
 
     def images(self, chosen: Chosen) -> int:
-        """How many pictures have pixels in the chosen cells."""
+        """Number of pictures with pixels in the chosen cells."""
         return int(self.counts[:, chosen].any(axis=1).sum())
 
     def _over_pictures(self, values: Floats) -> Floats:

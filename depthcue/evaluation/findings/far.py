@@ -159,13 +159,13 @@ def _grid(top: float, bottom: float, left: float, right: float, step: int, devic
 DISTANCES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 """Bounds of the bins of distance from the vanishing point, in picture widths."""
 NEAR = 0.1
-"""What counts as near it; one of the bounds."""
+"""Bound of the near region, in picture widths; one of the bounds."""
 DEPTH_STEPS = 9
 """Bounds of the bins of depth, each √2 of the one before, up to the range of the data."""
 ROWS = 12
 """Bands of rows."""
 FAR = 0.5
-"""What counts as far: from this share of the data's range on, and within it."""
+"""Share of the data's range from which on a depth is far."""
 
 
 class FarRegion:
@@ -211,7 +211,7 @@ class FarRegion:
         self._near_by_row.add([rows[used], distance], attention)
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
-        """What was found, or `left_out` with the reason.
+        """The findings, or `left_out` with the reason.
 
         `images`; `vanishing_point`: its `source`, how many pictures have it (`images`), have it `outside` or show no
         clear one, the `agreement` of each picture on the estimate, and the `estimator`'s error in picture widths where

@@ -38,7 +38,7 @@ class FindingMeasure(Protocol):
         """Add pictures."""
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
-        """What was found; `left_out` with the reason where the data does not tell."""
+        """The findings; `left_out` with the reason where the data lacks what they need."""
 
 
 FINDINGS: dict[str, Callable[[Viewing], FindingMeasure]] = {
@@ -51,7 +51,7 @@ FINDINGS: dict[str, Callable[[Viewing], FindingMeasure]] = {
 
 @dataclass(frozen=True)
 class FindingsSettings:
-    """What to measure, and at which lambda."""
+    """Findings to measure, and the lambda."""
 
     findings: tuple[str, ...] = tuple(FINDINGS)
     """Names in FINDINGS."""
@@ -144,5 +144,5 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
 
 
 def _range_m(viewing: Viewing) -> float:
-    """How far depth reaches: in the data where it has any, else in what the depth net predicts."""
+    """Range of depth: the data's where it has depth, else that of the depth net's predictions."""
     return viewing.data.max_depth_m if viewing.data.has_depth else viewing.depth_net.description.max_depth_m

@@ -70,7 +70,7 @@ class ObjectSizes:
         self._objects += numbers
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
-        """What was found, or `left_out` with the reason.
+        """The findings, or `left_out` with the reason.
 
         `images`; `band` and `bounds` of size; `by_size`, for each bin the number of `objects`, the share of pixels
         inside, and the attention of mask and edges `inside` and at the `boundary`, and their ratio; `small` and
@@ -240,7 +240,7 @@ class EdgeKinds:
                         {name: values[known] for name, values in maps.items()})
 
     def results(self, draws: int, seed: int) -> dict[str, Any]:
-        """What was found, or `left_out` with the reason.
+        """The findings, or `left_out` with the reason.
 
         `images`; `kinds` and `how` they are known; `by_kind`, for each its `share` of the pixels, mean `strength`, mean
         attention of the mask and the share of the kept pixels that are of it, chosen by the mask, by edge strength,
@@ -312,7 +312,7 @@ Size = tuple[int, int]
 
 
 def surfaces(pictures: Pictures) -> Tensor:
-    """Where a picture shows smooth surface: more than a pixel away from every edge, bool (B, 1, H, W).
+    """Smooth surfaces of a picture: pixels more than one away from every edge, bool (B, 1, H, W).
 
     Edges are strong slopes of the picture's brightness and, where depth is known densely, places where inverse depth
     bends, with the thresholds of the findings. On data with sparse depth or none the picture alone decides.
@@ -327,7 +327,7 @@ def surfaces(pictures: Pictures) -> Tensor:
 
 
 def small_objects(pictures: Pictures) -> Tensor | None:
-    """Where a picture shows an object that covers less than SMALL of it, bool (B, 1, H, W).
+    """Pixels of objects that cover less than SMALL of a picture, bool (B, 1, H, W).
 
     None where the data does not say what is an object: depth alone does not tell an object from what it stands on.
     """
@@ -369,7 +369,7 @@ def nesting(mask_at: Callable[[float], Tensor], smaller: float, larger: float, s
 
 
 def straightness(mask: Tensor, reach_px: float = REACH_PX) -> Tensor:
-    """How straight the edges of a mask are: 1 for straight lines and borders, 0 for shapes alike in all directions.
+    """Straightness of a mask's edges: 1 for straight lines and borders, 0 for shapes alike in all directions.
 
     The coherence of the structure tensor (Bigün and Granlund 1987), (l1 - l2) / (l1 + l2) of its eigenvalues, each
     place counting by how steep the mask is around it: flat regions have no say.

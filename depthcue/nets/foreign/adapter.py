@@ -42,7 +42,7 @@ from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH, DepthDesc
 
 NORMALISED, RGB, RGB255 = "normalised", "rgb", "rgb255"
 TAKES = (NORMALISED, RGB, RGB255)
-"""What a net takes: the z-scored picture, RGB in [0, 1], or RGB in [0, 255]."""
+"""Forms of a net's picture: z-scored, RGB in [0, 1], or RGB in [0, 255]."""
 _PREDICTS = {"metric": METRIC_DEPTH, "inverse": INVERSE_DEPTH, "disparity": DISPARITY}
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Statement:
-    """What is known of a foreign net.
+    """Statements about a foreign net.
 
     Attributes:
         takes: one of TAKES.
@@ -306,7 +306,7 @@ def state_sha256(module: nn.Module) -> str | None:
 
 
 def failed(what: str, error: Exception, hint: str) -> DepthcueError:
-    """What to tell a user whose own code raised: the error and the line it came from."""
+    """Error for a user whose own code raised: the exception and the line it came from."""
     if isinstance(error, DepthcueError):
         return error.within(f"{what} raised DepthcueError", hint)
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -353,7 +353,7 @@ def open_object(location: str, given: Mapping[str, str]) -> DepthNet:
 
 
 def as_depth_net(made: Any, name: str, given: Mapping[str, str], stated: Any = None) -> DepthNet:
-    """What a factory returned, as a depth net; what it says of itself comes before `stated`.
+    """Make a depth net of a factory's result; its own statements count before `stated`.
 
     Raises:
         DepthcueError: it is neither a module nor a function, or says of itself what makes no sense.

@@ -70,7 +70,7 @@ class ConvertedGraph(nn.Module):
 
 
 def in_batches(run: Callable[[Tensor], dict[str, Tensor]], taken: Tensor, batch: int | None) -> dict[str, Tensor]:
-    """What `run` makes of pictures that it is given in groups of `batch`, the last filled up; None: all together."""
+    """Run pictures in groups of `batch`, the last filled up; None: all together."""
     if batch is None:
         return run(taken)
     parts = []
@@ -321,7 +321,7 @@ class _Graph(GraphOnCpu):
 
 
 def _quietly() -> onnxruntime.RunOptions:
-    """What fails is raised; ONNX Runtime need not print it too."""
+    """Keep ONNX Runtime from printing an error that is raised as well."""
     options = onnxruntime.RunOptions()
     options.log_severity_level = 4
     return options
@@ -372,7 +372,7 @@ def _ours(path: Path) -> OnnxDepthNet:
 
 
 def _read_beside(path: Path) -> dict[str, Any]:
-    """What the .json beside a graph says; nothing where there is none."""
+    """Read the statements of the .json beside a graph; none where there is no such file."""
     beside = card_path(path)
     if not beside.exists():
         return {}

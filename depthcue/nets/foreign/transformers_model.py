@@ -112,7 +112,7 @@ def _found(location: str) -> str:
 
 @contextmanager
 def _without_progress_bar(settings: Any) -> Iterator[None]:
-    """Who wants to see progress has our own; stderr of a quiet command stays empty."""
+    """Switch off the progress bar of transformers, so that stderr of a quiet command stays empty."""
     shown = settings.is_progress_bar_enabled()
     settings.disable_progress_bar()
     try:
@@ -247,7 +247,7 @@ class _ThroughItsLens(nn.Module):
 
 @dataclass(frozen=True)
 class Attention:
-    """What every layer of a transformer attends to.
+    """Attention weights of every layer of a transformer.
 
     Attributes:
         layers: (B, heads, T, T) each, from the first; rows are queries, and sum to 1. The last h·w of the T tokens are
@@ -284,7 +284,7 @@ def check_attention(net: DepthNet) -> Any:
 
 
 def attention_of(net: DepthNet, normalised: Tensor) -> Attention:
-    """What the layers of a net's transformer attend to in pictures (B, 3, H, W), without gradients.
+    """Attention weights of a net's transformer for pictures (B, 3, H, W), without gradients.
 
     All layers are held at once: of a large net at full size some GB a picture.
 
@@ -343,7 +343,7 @@ def _of_processor(processor: Any, roads: bool) -> dict[str, Any]:
 
 
 def _together(processor: dict[str, Any], family: dict[str, Any]) -> dict[str, Any]:
-    """What both say; working sides are multiples of what either wants."""
+    """Join two statements; working sides are multiples of both."""
     known = processor | family | {"output": "predicted_depth", "source": "transformers"}
     if known.get("fixed"):
         return known | {"multiple": 1}
@@ -358,7 +358,8 @@ def _whole(value: Any) -> int:
 
 
 def _colours(processor: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """What black and white become, as the mean and deviation that do the same; or the plain colours that are taken."""
+    """Values of black and white after preprocessing, as the mean and deviation that do the same; or the plain
+    colours."""
     black, white = (_processed(processor, np.full((*size, 3), value, np.uint8)).double().mean((0, 2, 3))
                     for value in (0, 255))
     gain = white - black
@@ -480,7 +481,7 @@ _FAMILIES: dict[str, Callable[[Any, bool], dict[str, Any]]] = {
     "depth_anything": _depth_anything, "depth_pro": _depth_pro, "dpt": _dpt, "glpn": _glpn,
     "prompt_depth_anything": _prompt_depth_anything, "tipsv2_dpt": _tipsv2_dpt, "zoedepth": _zoedepth,
 }
-"""What is predicted, and in what patches, by the configuration and by whether the model was trained on roads."""
+"""Prediction and patch size, by the configuration and by whether the model was trained on roads."""
 _REFUSED = {"chmv2": "it measures how high trees are in pictures from above (chmv2), which is no depth"}
 """Families that transformers counts among depth models, and why they cannot be used here."""
 _OTHERWISE = f"Known: {', '.join(_FAMILIES)}. Any other can be given as a Python function."

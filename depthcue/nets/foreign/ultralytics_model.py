@@ -33,10 +33,11 @@ _SIDE = 640
 """Ultralytics' size where a file does not say its own."""
 _MULTIPLE = 32
 _MAX_DEPTH_M = 100.0
-"""How far Ultralytics measures errors by default; the model itself ends at e⁵ m, before its calibration."""
+"""Largest depth at which Ultralytics measures errors by default; the model ends at e⁵ m, before its calibration."""
 _QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false", "ULTRALYTICS_SAFE_LOAD": "true",
           "MPLBACKEND": "agg"}
-"""What keeps its import from resolving host names, installing packages, printing, and evaluating what files say."""
+"""Settings that keep the import from resolving host names, installing packages, printing, and evaluating files'
+text."""
 
 
 def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
@@ -50,7 +51,7 @@ def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
 
 
 def words_of_graph(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What an ONNX graph says of itself that Ultralytics exported from such a model; nothing of any other graph."""
+    """Statements of an ONNX graph that Ultralytics exported from such a model; none for any other graph."""
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return {}
     try:
@@ -60,7 +61,7 @@ def words_of_graph(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _words(side: Any) -> dict[str, Any]:
-    """What all of them predict and take, and the size, one number or two, that pictures are stretched to."""
+    """Statements common to all of them, and the size, one number or two, that pictures are stretched to."""
     sides = side if isinstance(side, list | tuple) and len(side) == 2 else (side, side)
     if not all(isinstance(each, int) and 0 < each < 10_000 for each in sides):
         sides = (_SIDE, _SIDE)
