@@ -51,17 +51,17 @@ from depthcue.frames import find_inputs
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster_ray
 from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
+from depthcue.runtime.cluster_journal import Journal
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_worker import Journal, Order
+from depthcue.runtime.cluster_worker import WorkerSettings
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LINE = json.dumps({"path": "a/path/of/usual/length/0000000.jpg", "error": None, "resumed": False, "filling": "x" * 300})
 
 NAMING = """
 import sys
-from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_tasks import find_items, portions, to_text
+from depthcue.runtime.cluster_storage import Store, find_items, portions, to_text
 held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
 Store("/nowhere")  # loads what it needs
 before = held()
@@ -153,12 +153,12 @@ def cluster_of(cores: int) -> Iterator[None]:
 
 
 def driver_cost(tasks: int, folder: Path) -> dict[str, Any]:
-    """Tasks a second that come of a worker that does nothing, and seconds that an entry takes the journal."""
-    order = Order(MaskOptions(), str(folder), "", 1, "")
+    """Rate of tasks of a worker that does nothing, and seconds that the journal takes for an entry."""
+    settings = WorkerSettings(MaskOptions(), str(folder), "", 1, "")
     portions = [(number, "x" * 64 * 1024) for number in range(tasks)]
     with cluster_of(1):
-        arrivals = [time.perf_counter() for _ in cluster_ray.stream(portions, order, Slots(1, 1, "cpu"), lambda: None,
-                                                                    tries=1, worker=Idle)]
+        reports = cluster_ray.stream(portions, settings, Slots(1, 1, "cpu"), lambda: None, tries=1, worker=Idle)
+        arrivals = [time.perf_counter() for _ in reports]
     journal = Journal(Store(str(folder)), resume=False)
     journal.know({}, {})
     start = time.perf_counter()
@@ -183,7 +183,7 @@ def bytes_per_name(folder: Path, count: int = 20_000) -> float:
 class Idle:
     """In place of a worker: gives back a report as long as one of 1,024 pictures, at once."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._report = LINE * 1024
 
     def __call__(self, portion: dict[str, Any]) -> dict[str, Any]:

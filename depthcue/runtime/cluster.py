@@ -1,13 +1,11 @@
-"""What `depthcue mask --cluster` does: the same as on one machine, on many, through Ray Data.
+"""`depthcue mask --cluster`: the masking of one machine on many, through Ray Data.
 
-The driver, this process, finds what is to be masked, by name alone; workers, one for each GPU or slot of cores, open
-the nets once, read, mask and write; what they tell of each input comes back to the driver, which keeps the summary. So
-no picture passes through the driver or the cluster's memory, and what the driver holds is names.
+The driver, this process, lists the inputs by name. Workers, one for each GPU or slot of cores, open the nets once,
+read, mask and write, and report an entry of each input to the driver, which keeps the summary. No picture passes
+through the driver or the cluster's memory; the driver holds names.
 
-A worker that dies is started again, and the inputs it had are done again; none of its files is half-written under its
-name. An input whose worker dies again and again, alone in it, has failed like one that cannot be read.
-
-What many machines are to mask: inputs on disks and in object stores, by name alone, in portions for workers.
+A worker that dies is started again, and its inputs are done again; none of its files is half-written under its name.
+An input fails, like one that cannot be read, if its worker dies again and again with that input alone.
 """
 
 import json
@@ -26,30 +24,31 @@ from depthcue.errors import DepthcueError
 from depthcue.files import json_text, remove_partials
 from depthcue.progress import Progress
 from depthcue.runtime import cluster_ray
+from depthcue.runtime.cluster_journal import Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_ray import LOCAL, Slots
 from depthcue.runtime.cluster_storage import Item, Store, find_items, from_text, portions, to_text
-from depthcue.runtime.cluster_worker import SIGN, Journal, Order, copy_summary, read_earlier
+from depthcue.runtime.cluster_worker import SIGN, WorkerSettings
 from depthcue.runtime.jobs import interruptible
 from depthcue.runtime.masking import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
 from depthcue.text import shown, without_password
 
 PICTURES_PER_TASK = {"cuda": 1024, "cpu": 64}
-"""A second or so of a worker's time: less, and starting tasks costs more than it should; more, and a worker that dies
-loses more, and the last tasks leave more workers without one."""
+"""About a second of a worker's time. Smaller tasks cost more to start. Larger ones lose more when a worker dies, and
+leave more workers idle at the end."""
 TASKS_PER_WORKER = 4
-"""At least so many tasks for each worker where there are pictures enough, so that all end at about the same time."""
+"""Least number of tasks a worker, if there are pictures enough, so that all workers end at about the same time."""
 TRIES = 2
-"""How often a task is begun whose worker dies, before its inputs are tried one by one."""
+"""Number of times that a task whose worker dies is begun, before its inputs are tried one by one."""
 TRIES_ALONE = 2
-"""How often an input is tried alone."""
+"""Number of times that an input is tried alone."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Which machines."""
+    """Machines of a run."""
 
     address: str = LOCAL
     """Address of a Ray cluster, `HOST:PORT`; or `local`."""
@@ -61,9 +60,9 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
                     progress: Progress) -> dict[str, Any]:
     """Mask every picture and video of `sources` into `out`; return the summary, also `out`/summary.json.
 
-    What is returned holds of the inputs only the first and those that failed: there may be millions. An input that
-    fails has its error in the summary, and the others go on. Interrupted by Ctrl-C or SIGTERM, what is finished stays,
-    the summary says how far it came, and the interruption is raised.
+    The returned summary holds only the first of the inputs and those that failed, because there may be millions. An
+    input that fails has its error in the summary, and the others go on. After Ctrl-C or SIGTERM the finished files
+    stay, the summary says how far the run came, and the interruption is raised.
 
     Args:
         sources: as `mask_sources` takes them, live ones excepted; and addresses in object stores, s3://BUCKET/PATH.
@@ -82,15 +81,15 @@ def mask_on_cluster(sources: Sequence[str], out: str, options: MaskOptions, clus
     try:
         with cluster_ray.joined(cluster.address), _signed(store) as sign:
             slots = cluster_ray.find_slots(options.device, cluster.workers)
-            order = Order(replace(options, device=slots.device), store.place, os.getcwd(), slots.cores, sign,
-                          earlier_options)
+            settings = WorkerSettings(replace(options, device=slots.device), store.address, os.getcwd(), slots.cores,
+                                      sign, earlier_options)
             journal = Journal(store, options.resume)
             journal.skip(found.skipped)
             for source, error in found.unreadable:
                 log.error("%s", error)
                 journal.add([json_text(unreadable_entry(source, error))], failed=[0])
             progress.start("masking", len(found.items))
-            run = _Run(order, slots, cluster.address, journal, progress)
+            run = _Run(settings, slots, cluster.address, journal, progress)
             with interruptible() as raise_interruption, journal:
                 run.mask(_with_earlier(found.items, earlier), raise_interruption)
             whole = not run.lost_workers
@@ -106,25 +105,26 @@ def print_summary(out: str) -> None:
 
 
 class _Run:
-    """Takes inputs to workers, and what they tell to the journal."""
+    """Sends inputs to workers and their reports to the journal."""
 
-    def __init__(self, order: Order, slots: Slots, address: str, journal: Journal, progress: Progress) -> None:
-        self._order = order
+    def __init__(self, settings: WorkerSettings, slots: Slots, address: str, journal: Journal,
+                 progress: Progress) -> None:
+        self._settings = settings
         self._slots = slots
         self._cluster = {"address": without_password(address), **asdict(slots)}
         self._journal = journal
         self._progress = progress
         self._open: dict[int, str] = {}
-        """Tasks that no report has come of."""
+        """Tasks without a report, by number."""
         self._workers: set[tuple[str, int]] = set()
-        self._heard: set[str] = set()
+        self._warnings: set[str] = set()
         self.lost_workers = False
 
     def mask(self, items: Sequence[Item], raise_interruption: Callable[[], None]) -> None:
-        """Mask all of them; those of workers that died again and again one by one."""
+        """Mask all items, those of workers that died again and again one by one."""
         def poll() -> None:
             raise_interruption()
-            self._journal.write_now_and_then()
+            self._journal.save_now_and_then()
 
         pictures = sum(item.kind == "image" for item in items)
         largest = PICTURES_PER_TASK.get(self._slots.device, PICTURES_PER_TASK["cpu"])
@@ -140,9 +140,9 @@ class _Run:
             self._give_up(item)
 
     def _pass_through(self, tasks: Iterable[Sequence[Item]], poll: Callable[[], None], **how: Any) -> None:
-        """Afterwards, what the workers did not survive is in `_open`."""
+        """Run tasks; afterwards `_open` holds those that no worker survived."""
         self._open = {number: to_text(items) for number, items in enumerate(tasks)}
-        for number, report in cluster_ray.stream(list(self._open.items()), self._order, self._slots, poll, **how):
+        for number, report in cluster_ray.stream(list(self._open.items()), self._settings, self._slots, poll, **how):
             # a worker that dies after its report has left may give another one
             if self._open.pop(number, None) is not None:
                 self._take(json.loads(report))
@@ -151,9 +151,9 @@ class _Run:
     def _take(self, report: dict[str, Any]) -> None:
         worker = report["worker"]
         self._workers.add((worker["host"], worker["pid"]))
-        for message in report["heard"]:
-            if message not in self._heard:  # every worker says it
-                self._heard.add(message)
+        for message in report["warnings"]:
+            if message not in self._warnings:  # every worker says it
+                self._warnings.add(message)
                 log.warning("%s: %s", worker["host"], message)
         if worker["version"] != __version__:
             raise DepthcueError(f"{worker['host']} has depthcue {worker['version']}, this machine {__version__}",
@@ -181,9 +181,9 @@ class _Run:
 
 @contextmanager
 def _signed(store: Store) -> Iterator[str]:
-    """A file in the store by which workers see that it is the same as the driver's; gives what stands in it.
+    """Keep a file in the store by which workers know that it is the driver's; gives the file's content.
 
-    It has always the same name: one that a driver left which was killed is replaced, and removed, by the next run.
+    Its name is always the same, so that the next run replaces and removes what a killed driver left.
 
     Raises:
         DepthcueError: the store cannot be written.

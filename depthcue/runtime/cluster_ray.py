@@ -17,16 +17,16 @@ from importlib import import_module
 from typing import Any
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime.cluster_worker import MaskWorker, Order
+from depthcue.runtime.cluster_worker import MaskWorker, WorkerSettings
 from depthcue.text import without_password, without_secrets
 
 LOCAL = "local"
 CPU_SLOT = 4
 """Cores that make a slot for a worker where there is no GPU; as many as a run on one machine uses well."""
 POLL_S = 0.2
-"""How long the driver waits at most before it looks at the world."""
+"""Longest wait of the driver between two calls of `poll`."""
 TASKS_AT_ONCE = 2
-"""Tasks of a worker: while one decodes its first pictures or writes its last, the other keeps the device busy."""
+"""Tasks at a time of a worker: one keeps the device busy while the other decodes its first or writes its last."""
 
 _NAMES_BYTES = 256 * 2**20
 """Shared memory of a cluster on this machine: only names pass through it."""
@@ -34,13 +34,13 @@ _NAMES_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Slots:
-    """Where workers go."""
+    """Slots for workers in a cluster."""
 
     workers: int
     cores: int
     """CPU cores of each worker."""
     device: str
-    """cuda, or what the CPU slots were asked to use."""
+    """cuda, or the device that workers in CPU slots use."""
 
     @property
     def gpus(self) -> int:
@@ -148,7 +148,7 @@ def find_slots(device: str, workers: int | None) -> Slots:
 
     Args:
         device: auto, cpu, cuda or mps.
-        workers: how many there shall be; None: as many as there are slots.
+        workers: number of workers; None: as many as there are slots.
 
     Raises:
         DepthcueError: the device is not there, or not so many times.
@@ -180,16 +180,16 @@ def share_out(nodes: Sequence[tuple[int, int]], device: str, workers: int | None
     return Slots(workers or sum(count // slot for count in cores), slot, "cpu" if device == "auto" else device)
 
 
-def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, poll: Callable[[], None],
+def stream(tasks: Sequence[tuple[int, str]], settings: WorkerSettings, slots: Slots, poll: Callable[[], None],
            *, tries: int, alone: bool = False, worker: type = MaskWorker) -> Iterator[tuple[int, str]]:
-    """The workers' reports on tasks, as they come, in no order.
+    """Stream the workers' reports on tasks, in the sequence in which they come.
 
     Args:
         tasks: number and items of each, as `MaskWorker` takes them.
         poll: called several times a second; what it raises ends the iteration.
-        tries: how often a task is begun whose worker dies; after that it is left out.
+        tries: number of times that a task whose worker dies is begun; after that it is left out.
         alone: a worker has one task at a time, so that it takes no other with it when it dies.
-        worker: made with the order, called with tasks.
+        worker: made with the settings, called with tasks.
 
     Yields:
         A task's number, and its report.
@@ -210,7 +210,7 @@ def stream(tasks: Sequence[tuple[int, str]], order: Order, slots: Slots, poll: C
     with warnings.catch_warnings():
         # that these two are to be given in another way from Ray 2.64 on, which says of no other way for them
         warnings.simplefilter("ignore", DeprecationWarning)
-        reports = dataset.map(worker, fn_constructor_args=(order,), compute=pool, num_cpus=slots.cores,
+        reports = dataset.map(worker, fn_constructor_args=(settings,), compute=pool, num_cpus=slots.cores,
                               num_gpus=slots.gpus, max_restarts=-1, max_task_retries=tries - 1)
     for table in _polling(reports.iter_batches(batch_size=None, batch_format="pyarrow"), poll):
         for row in table.to_pylist():

@@ -1,8 +1,10 @@
-"""Folders that many machines reach: on a shared disk, or in an object store under an address, s3://BUCKET/PATH.
+"""Folders that many machines reach, on a shared disk or at an address s3://BUCKET/PATH, and the inputs in them.
 
-What pyarrow reads itself (s3, gs, abfs, hdfs) it is left to read; other schemes go through fsspec, where the package
-for them is installed. `file:` addresses are paths. Credentials come from where those libraries find them on each
-machine.
+pyarrow's file systems are the one interface: they know s3, gs, abfs and hdfs without further packages, take options in
+the address, and tell modification times alike, by which `--resume` knows a changed file. Schemes of which pyarrow does
+not know go through fsspec, behind the same interface, where the package for them is installed. `file:` addresses are
+paths, and files on a disk are written by `files.atomic_path` as everywhere. Credentials come from where those
+libraries find them on each machine.
 """
 
 import json
@@ -19,14 +21,14 @@ from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path, partial_name
 from depthcue.frames import SUPPORTED, find_inputs, kind_of_name
 from depthcue.frames.inputs import Kind, natural_key, unique_names
-from depthcue.frames.kinds import log_skipped, why_unread
+from depthcue.frames.kinds import SCHEMES, log_skipped, why_unread
 from depthcue.text import without_password, without_secrets
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _RESERVED = ":/?&=%@+,;!$'()*[]~"
-"""Characters of an address that mean what they are; others are given as they are called, `a b.jpg`."""
+"""Characters of an address that keep their sense; all others are quoted, so that files may be called `a b.jpg`."""
 _OBJECT_STORES = frozenset(("s3", "gcs", "abfs"))
-"""Where a file appears when its writing is finished, and renaming is copying."""
+"""Types in which a file appears when its writing is finished, renaming copies, and there are no folders."""
 _SMALL = 32 * 2**20
 """Bytes up to which a file goes to an object store in one piece, under its own name."""
 _CHUNK = 4 * 2**20
@@ -44,38 +46,38 @@ class StoredFile:
 
     @property
     def stamp(self) -> dict[str, int]:
-        """What changes when the file is changed; the same numbers as of a file on a disk."""
+        """Numbers that change with the file, in the form of `summary.fingerprint`."""
         return {"files": 1, "bytes": self.nbytes, "modified_ns": self.modified_ns}
 
 
 class Store:
     """A folder on a disk, or what lies under an address in an object store."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, address: str) -> None:
         """
         Args:
-            place: a path, or an address; in an address `?` begins options of the store, as in
+            address: a path, or an address; in an address `?` begins options of the store, as in
                 `s3://bucket/masks?region=eu-west-1`.
 
         Raises:
             DepthcueError: no such kind of store, or what is needed to read it is not installed.
         """
-        self.place = place
-        self._system, root = _filesystem(place)
+        self.address = address
+        self._system, root = _filesystem(address)
         self._root = root.rstrip("/") or "/"
         self.local = Path(root) if self._system.type_name == "local" else None
         """The folder itself where it is on a disk of this machine."""
-        self.label = str(self.local) if self.local is not None else without_password(place).rstrip("/")
-        """As it may be shown: without options and password."""
+        self.label = str(self.local) if self.local is not None else without_password(address).rstrip("/")
+        """The address for messages and records, without options and password."""
 
     @property
-    def holder(self) -> str:
-        """The place that this one lies in, with its options."""
-        address, mark, options = self.place.partition("?")
+    def parent(self) -> str:
+        """Address of the folder that this address lies in, with the options."""
+        address, mark, options = self.address.partition("?")
         return address.rstrip("/").rpartition("/")[0] + mark + options
 
-    def itself(self) -> StoredFile | None:
-        """The file that the place is, its name as key, to be read from `holder`; None where the place is a folder.
+    def as_file(self) -> StoredFile | None:
+        """The file at this address, its name as key, to be read from the store `parent`; None for a folder.
 
         Raises:
             DepthcueError: nothing is there, or it cannot be reached.
@@ -89,22 +91,18 @@ class Store:
         return StoredFile(info.base_name, info.size, info.mtime_ns or 0) if info.type == FileType.File else None
 
     def path(self, key: str) -> str:
-        """What a file is called by, for a person."""
+        """A file's path or address for messages and records."""
         return f"{self.label}/{key}"
 
     def files(self) -> list[StoredFile]:
-        """All files below, however deep; hidden ones are left out.
+        """All files below, at any depth, but for hidden ones.
 
         Raises:
             DepthcueError: nothing is there, or it cannot be reached.
         """
-        from pyarrow.fs import FileSelector, FileType
-
         with self._failures_named("read"):
-            below = self._system.get_file_info(FileSelector(self._root, recursive=True))
-        found = (StoredFile(info.path.removeprefix(self._root).lstrip("/"), info.size, info.mtime_ns or 0)
-                 for info in below if info.type == FileType.File)
-        return [file for file in found if not any(part.startswith(".") for part in file.key.split("/"))]
+            return [StoredFile(info.path.removeprefix(self._root).lstrip("/"), info.size, info.mtime_ns or 0)
+                    for info in self._files_below(self._root, recursive=True)]
 
     def fetch(self, key: str, to: Path) -> None:
         """Copy a file of the store to a local one, whose folder is made.
@@ -141,9 +139,9 @@ class Store:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[IO[bytes]]:
-        """Something to write a file's bytes to; the file appears when the context is left without an error.
+        """Stream for a new file's bytes; the file appears when the context is left without an error.
 
-        It is written under another name first: closed half-way, an upload would look like the whole.
+        It is written under another name first, because an upload that is closed half-way looks like a whole file.
 
         Raises:
             DepthcueError: the store cannot be written.
@@ -168,66 +166,50 @@ class Store:
                 raise
             self._system.move(partial, path)
 
-    def are_there(self, keys: Sequence[str]) -> bool:
-        """Whether each of these files or folders exists."""
-        from pyarrow.fs import FileType
-
-        with self._failures_named("read"):
-            return all(info.type != FileType.NotFound
-                       for info in self._system.get_file_info([self._full(key) for key in keys]))
-
     def sizes(self, keys: Sequence[str]) -> list[int | None]:
-        """Sizes in bytes: of a folder the sum of the files in it; None for what is not there.
+        """Size in bytes of each file or folder, a folder's being the sum of its files; None where nothing is there.
 
         Raises:
             DepthcueError: the store cannot be read.
         """
-        from pyarrow.fs import FileSelector, FileType
+        from pyarrow.fs import FileType
 
         with self._failures_named("read"):
             return [None if info.type == FileType.NotFound else info.size if info.type == FileType.File else
-                    sum(each.size for each in self._system.get_file_info(FileSelector(info.path))
-                        if each.type == FileType.File and not each.base_name.startswith("."))
+                    sum(each.size for each in self._files_below(info.path))
                     for info in self._system.get_file_info([self._full(key) for key in keys])]
 
     def delete(self, key: str) -> None:
-        """Remove a file, if it is there.
+        """Remove a file, or a folder with its content, if it is there.
 
         Raises:
             DepthcueError: the store cannot be written.
         """
-        with self._failures_named("written", key):
-            try:
-                self._system.delete_file(self._full(key))
-            except FileNotFoundError:
-                pass
+        from pyarrow.fs import FileType
 
-    def delete_folder(self, key: str) -> None:
-        """Remove a folder with what is in it, if it is there.
-
-        Raises:
-            DepthcueError: the store cannot be written.
-        """
-        with self._failures_named("written", key):
-            try:
-                self._system.delete_dir(self._full(key))
-            except FileNotFoundError:
-                pass
+        path = self._full(key)
+        with self._failures_named("written", key), suppress(FileNotFoundError):
+            is_folder = self._system.get_file_info(path).type == FileType.Directory
+            (self._system.delete_dir if is_folder else self._system.delete_file)(path)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder of the store, in order; none where there is no such folder."""
+        """Sorted names of the files in a folder but for hidden ones; none where there is no such folder."""
+        with self._failures_named("read", folder):
+            return sorted(info.base_name for info in self._files_below(self._full(folder), allow_not_found=True))
+
+    def _files_below(self, path: str, **how: bool) -> list[Any]:
+        """pyarrow's records of the files in a folder; files and folders that are hidden are left out."""
         from pyarrow.fs import FileSelector, FileType
 
-        with self._failures_named("read", folder):
-            infos = self._system.get_file_info(FileSelector(self._full(folder), allow_not_found=True))
-        return sorted(info.base_name for info in infos if info.type == FileType.File)
+        return [info for info in self._system.get_file_info(FileSelector(path, **how))
+                if info.type == FileType.File and "/." not in "/" + info.path.removeprefix(path).lstrip("/")]
 
     def _full(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
 
     @contextmanager
     def _failures_named(self, verb: str, key: str = "") -> Iterator[None]:
-        """Raise what the libraries raise as what a user can put right, naming the file."""
+        """Turn the libraries' errors into a DepthcueError that names the file."""
         what = self.path(key) if key else self.label
         try:
             yield
@@ -235,7 +217,7 @@ class Store:
             raise DepthcueError(f"{what} does not exist", "Check the address.") from None
         except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise DepthcueError(f"{what} cannot be {verb}: {without_secrets(reason, self.place)}",
+            raise DepthcueError(f"{what} cannot be {verb}: {without_secrets(reason, self.address)}",
                                 "Check the address, the rights, and the credentials of this machine.") from error
 
 
@@ -244,56 +226,49 @@ def is_address(source: str) -> bool:
     return _ADDRESS.match(source) is not None
 
 
-def _filesystem(place: str) -> tuple[Any, str]:
-    """pyarrow's file system for a place, and the place in it."""
+def _filesystem(address: str) -> tuple[Any, str]:
+    """pyarrow's file system for a path or an address, and the path in it."""
     try:
-        from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+        from pyarrow.fs import FileSystem, LocalFileSystem
     except ImportError as error:
         raise DepthcueError("pyarrow is needed for many machines and object stores",
                             "Install it with: pip install 'depthcue[ray]'") from error
-    scheme = _ADDRESS.match(place)
-    if scheme is None:
-        return LocalFileSystem(), str(Path(place).expanduser().absolute())
+    if not is_address(address):
+        return LocalFileSystem(), str(Path(address).expanduser().absolute())
     try:
-        system, path = FileSystem.from_uri(quote(place, safe=_RESERVED))
-        return system, str(path)
-    except ValueError:
-        pass  # a scheme of which pyarrow does not know
-    except OSError as error:
-        raise DepthcueError(f"{without_password(place)} cannot be reached: {without_secrets(str(error), place)}",
-                            "Check the address.") from error
-    try:
-        import fsspec
-
-        system, path = fsspec.core.url_to_fs(place)
-        return PyFileSystem(FSSpecHandler(system)), str(path)
-    except (ImportError, ValueError) as error:  # no package for the scheme; no such scheme
-        raise DepthcueError(f"{without_password(place)}: {without_secrets(str(error), place)}",
-                            "Read are file, s3, gs, abfs, hdfs, and what fsspec knows.") from error
+        try:
+            system, path = FileSystem.from_uri(quote(address, safe=_RESERVED))
+        except ValueError:  # a scheme of which pyarrow does not know
+            system, path = FileSystem.from_uri(f"fsspec+{address}")
+    except (ImportError, OSError, ValueError) as error:  # no package for the scheme; no such server; no such scheme
+        raise DepthcueError(f"{without_password(address)} cannot be reached: {without_secrets(str(error), address)}",
+                            "Check the address. Its scheme may be file, s3, gs, abfs, hdfs, or what fsspec knows.") \
+            from error
+    return system, str(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input as it travels: some hundred bytes, whatever the picture's size."""
+    """One input as it is sent to workers: its name, in some hundred bytes."""
 
     label: str
-    """What it is called in messages and records: the path as given, or the address."""
+    """Its name in messages and records: the path as given, or the address."""
     kind: Kind
     name: str
-    """What outputs are named by; see `Input.name`."""
+    """Stem of the outputs' names; see `Input.name`."""
     store: str | None = None
-    """The place of the store it lies in; None: `label` is a path."""
+    """Address of the store it lies in; None: `label` is a path."""
     key: str = ""
-    """Where in the store."""
+    """Its path in the store."""
     stamp: dict[str, int] | None = None
-    """Stamp of a stored file, `StoredFile.stamp`; what lies on a disk is looked at by the worker."""
+    """`StoredFile.stamp` of a stored file; workers take the fingerprint of a file on a disk."""
     earlier: dict[str, Any] | None = None
     """Its entry in an earlier run's summary."""
 
 
 @dataclass
 class Found:
-    """What sources have given."""
+    """Result of a search for inputs."""
 
     items: list[Item]
     unreadable: list[tuple[str, DepthcueError]]
@@ -303,7 +278,7 @@ class Found:
 
 
 def find_items(sources: Sequence[str], out: Store) -> Found:
-    """Everything that `sources` name, paths (as `find_inputs` takes them) before addresses; and what gave nothing.
+    """Find the inputs that `sources` name, those of paths (as `find_inputs` takes them) before those of addresses.
 
     An address names a picture, a video or all that lies below it.
 
@@ -312,7 +287,8 @@ def find_items(sources: Sequence[str], out: Store) -> Found:
     """
     unreadable: list[tuple[str, DepthcueError]] = []
     skipped: list[tuple[str, str]] = []
-    addresses = [source for source in sources if is_address(source) and not _is_web(source)]
+    addresses = [source for source in sources
+                 if is_address(source) and source.partition("://")[0].lower() not in SCHEMES]  # those are live
     folders = [Store(source) for source in addresses]
     paths = [source for source in sources if source not in addresses]
     paths += [str(folder.local) for folder in folders if folder.local is not None]
@@ -335,7 +311,7 @@ def find_items(sources: Sequence[str], out: Store) -> Found:
 
 
 def portions(items: Iterable[Item], pictures: int) -> Iterator[list[Item]]:
-    """Groups of inputs for one task each: every video alone, and first, for they take longest; `pictures` pictures."""
+    """Group inputs into tasks: first each video alone, because it takes longest, then pictures, `pictures` a task."""
     waiting: list[Item] = []
     for item in items:
         if item.kind == "image":
@@ -347,18 +323,14 @@ def portions(items: Iterable[Item], pictures: int) -> Iterator[list[Item]]:
 
 
 def to_text(items: Sequence[Item]) -> str:
-    """A group of inputs as one line of text."""
+    """Write a group of inputs as one line of JSON."""
     return json.dumps([{key: value for key, value in asdict(item).items() if value not in (None, "")}
                        for item in items], separators=(",", ":"))
 
 
 def from_text(text: str) -> list[Item]:
-    """What `to_text` made a text of."""
+    """Read the inputs back that `to_text` wrote."""
     return [Item(**fields) for fields in json.loads(text)]
-
-
-def _is_web(source: str) -> bool:
-    return source.partition("://")[0].lower() in ("rtsp", "rtsps", "http", "https")
 
 
 def _stored_items(folder: Store, out: Store, skipped: list[tuple[str, str]]) -> list[Item]:
@@ -366,9 +338,9 @@ def _stored_items(folder: Store, out: Store, skipped: list[tuple[str, str]]) -> 
 
     Those of kinds that are not read are added to `skipped`.
     """
-    single = folder.itself()
+    single = folder.as_file()
     if single is not None:
-        whole, files = Store(folder.holder), [single]
+        whole, files = Store(folder.parent), [single]
     else:
         whole = folder
         files = [file for file in whole.files() if not whole.path(file.key).startswith(f"{out.label}/")]
@@ -379,12 +351,12 @@ def _stored_items(folder: Store, out: Store, skipped: list[tuple[str, str]]) -> 
     skipped += left
     if not found:
         raise DepthcueError(f"{folder.label} holds no picture and no video", SUPPORTED)
-    return [Item(whole.path(file.key), kind, PurePosixPath(file.key).with_suffix("").as_posix(), whole.place, file.key,
-                 file.stamp) for kind, file in found]
+    return [Item(whole.path(file.key), kind, PurePosixPath(file.key).with_suffix("").as_posix(), whole.address,
+                 file.key, file.stamp) for kind, file in found]
 
 
 def _distinct(items: Sequence[Item]) -> list[Item]:
-    """Each input once, under names that are unlike each other's."""
+    """Each input once, under a name of its own."""
     once = list({(item.store, item.key or item.label): item for item in items}.values())
     names = unique_names([(Path(item.label), item.kind, item.name) for item in once])
     return [replace(item, name=name) for item, name in zip(once, names, strict=True)]

@@ -38,11 +38,11 @@ class Pool:
         self.interrupt_after = None
         self.passes = []
 
-    def stream(self, tasks, order, slots, look_up, *, tries, alone=False):
-        workers = [MaskWorker(order) for _ in range(slots.workers)]
+    def stream(self, tasks, settings, slots, poll, *, tries, alone=False):
+        workers = [MaskWorker(settings) for _ in range(slots.workers)]
         self.passes.append((len(tasks), tries, alone))
         for number, items in tasks:
-            look_up()
+            poll()
             if number == self.interrupt_after:
                 raise KeyboardInterrupt
             if not self.deadly & {item.name for item in from_text(items)}:
@@ -65,10 +65,11 @@ def pool(monkeypatch):
 def mask(pool, weights, tmp_path):
     """Masks on the cluster and returns the whole summary as it lies in the folder."""
     def run(sources, out=None, **options):
-        place = str(out or tmp_path / "out")
+        address = str(out or tmp_path / "out")
         options = {"weights": str(weights), "backend": "torch", "save": ("mask",), **options}
-        mask_on_cluster([str(source) for source in sources], place, MaskOptions(**options), ClusterOptions(), Silent())
-        with Store(place).open("summary.json") as file:
+        mask_on_cluster([str(source) for source in sources], address, MaskOptions(**options), ClusterOptions(),
+                        Silent())
+        with Store(address).open("summary.json") as file:
             return json.loads(file.read())
     return run
 
@@ -261,7 +262,11 @@ def test_a_bug_in_a_worker_keeps_its_traceback(mask, tmp_path, monkeypatch):
 
 def test_a_folder_that_is_not_shared_is_told(mask, tmp_path, monkeypatch):
     picture(tmp_path / "a.png")
-    monkeypatch.setattr(Store, "are_there", lambda self, keys: False)
+
+    def missing(store, key):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Store, "open", missing)
     with pytest.raises(DepthcueError, match="does not see the folder"):
         mask([tmp_path / "a.png"])
 
@@ -304,7 +309,7 @@ def test_what_workers_warn_of_is_told_once(mask, tmp_path, monkeypatch, caplog):
 
     def warning(*arguments, **how):
         for number, report in run(*arguments, **how):
-            yield number, json.dumps({**json.loads(report), "heard": ["going on with batches of 2"]})
+            yield number, json.dumps({**json.loads(report), "warnings": ["going on with batches of 2"]})
 
     monkeypatch.setattr(cluster_ray, "stream", warning)
     mask([tmp_path / "in"])

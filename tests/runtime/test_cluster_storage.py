@@ -22,8 +22,8 @@ pytest.importorskip("pyarrow", reason="stores need the extra ray")
 
 
 @pytest.fixture(params=["path", "file", "memory"])
-def place(request, tmp_path):
-    """A fresh place of each kind."""
+def address(request, tmp_path):
+    """A fresh address of each kind."""
     if request.param == "memory":
         import fsspec
 
@@ -41,8 +41,8 @@ def fill(store, files):
             file.write(content)
 
 
-def test_what_is_written_is_found_and_read(place, tmp_path):
-    store = Store(place)
+def test_what_is_written_is_found_and_read(address, tmp_path):
+    store = Store(address)
     fill(store, {"a.jpg": b"one", "deep/er/b#1 x.png": b"second", ".hidden": b"", "deep/.also/c.png": b""})
     assert {(file.key, file.nbytes) for file in store.files()} == {("a.jpg", 3), ("deep/er/b#1 x.png", 6)}
     store.fetch("deep/er/b#1 x.png", tmp_path / "new" / "copy.png")
@@ -51,28 +51,25 @@ def test_what_is_written_is_found_and_read(place, tmp_path):
     with store.open("deep/back.png") as file:
         assert file.read() == b"second"
     assert store.names("deep") == ["back.png"] and store.names("nowhere") == []
-    assert store.are_there(["a.jpg", "deep/er"]) and not store.are_there(["a.jpg", "b.jpg"])
-    store.delete("a.jpg")
-    store.delete("a.jpg")
-    assert not store.are_there(["a.jpg"])
-    store.delete_folder("deep")
-    store.delete_folder("deep")
-    assert store.files() == []
+    assert store.sizes(["a.jpg", "deep/er", "deep", "b.jpg"]) == [3, 6, 6, None]
+    for key in ("a.jpg", "a.jpg", "deep", "deep"):
+        store.delete(key)
+    assert store.sizes(["a.jpg", "deep"]) == [None, None] and store.files() == []
 
 
-def test_a_single_file_is_read_from_the_folder_that_holds_it(place, tmp_path):
-    fill(Store(place), {"walk/a.jpg": b"one"})
-    assert Store(f"{place}/walk").itself() is None
-    single = Store(f"{place}/walk/a.jpg")
-    file = single.itself()
+def test_a_single_file_is_read_from_the_folder_that_holds_it(address, tmp_path):
+    fill(Store(address), {"walk/a.jpg": b"one"})
+    assert Store(f"{address}/walk").as_file() is None
+    single = Store(f"{address}/walk/a.jpg")
+    file = single.as_file()
     assert (file.key, file.nbytes) == ("a.jpg", 3)
-    Store(single.holder).fetch(file.key, tmp_path / "copy")
+    Store(single.parent).fetch(file.key, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"one"
-    assert Store("s3://bucket/walk/a.jpg?region=eu-west-1").holder == "s3://bucket/walk?region=eu-west-1"
+    assert Store("s3://bucket/walk/a.jpg?region=eu-west-1").parent == "s3://bucket/walk?region=eu-west-1"
 
 
-def test_what_fails_half_way_leaves_nothing_and_what_was_there_stays(place):
-    store = Store(place)
+def test_what_fails_half_way_leaves_nothing_and_what_was_there_stays(address):
+    store = Store(address)
     fill(store, {"kept.bin": b"old", "other.bin": b""})
     for key in ("kept.bin", "new.bin"):
         with pytest.raises(RuntimeError), store.writing(key) as file:
@@ -112,9 +109,9 @@ def test_a_path_and_its_address_are_one_place(tmp_path):
     assert Store("memory://x/y").local is None
 
 
-def test_what_is_missing_or_unknown_is_told_by_name(place, tmp_path):
-    store = Store(place)
-    for look in (store.files, store.itself):
+def test_what_is_missing_or_unknown_is_told_by_name(address, tmp_path):
+    store = Store(address)
+    for look in (store.files, store.as_file):
         with pytest.raises(DepthcueError, match="does not exist"):
             look()
     with pytest.raises(DepthcueError, match="gone.jpg does not exist"):

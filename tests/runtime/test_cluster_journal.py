@@ -7,9 +7,10 @@ import json
 import pytest
 
 from depthcue.errors import DepthcueError
-from depthcue.runtime import cluster_worker
+from depthcue.files import partial_name
+from depthcue.runtime import cluster_journal
+from depthcue.runtime.cluster_journal import PARTS, Journal, copy_summary, read_earlier
 from depthcue.runtime.cluster_storage import Store
-from depthcue.runtime.cluster_worker import PARTS, Journal, copy_summary, read_earlier
 from depthcue.runtime.summary import SUMMARY, TABLE
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
@@ -24,7 +25,7 @@ def store(tmp_path):
 @pytest.fixture
 def often(monkeypatch):
     """A part for every portion of entries."""
-    monkeypatch.setattr(cluster_worker, "PART_BYTES", 1)
+    monkeypatch.setattr(cluster_journal, "PART_BYTES", 1)
 
 
 def entry(name, error=None, resumed=False, frames=1):
@@ -102,6 +103,18 @@ def test_what_a_driver_that_died_had_written_is_found(store, often):
     options, entries = read_earlier(store)
     assert options == OPTIONS and sorted(entries) == ["in/a é.png", "in/c é.png"]
     assert json.loads(entries["in/a é.png"]) == json.loads(entry("a"))
+
+
+def test_a_part_that_was_cut_off_is_no_part(store, often):
+    journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {})
+    journal.add([entry("a")])
+    (store.local / PARTS / partial_name(".jsonl")).write_text(json.dumps({"options": OPTIONS}) + '\n{"pa')
+    assert store.names(PARTS) == ["000000.jsonl"] and read_earlier(store)[1].keys() == {"in/a é.png"}
+    with pytest.raises(KeyboardInterrupt), Journal(store, resume=True) as journal:
+        journal.know(OPTIONS, {})
+        raise KeyboardInterrupt
+    assert names(told(store)) == ["a"] and not (store.local / PARTS).exists()
 
 
 def test_a_run_that_is_not_resumed_begins_anew(store, often):
