@@ -24,17 +24,14 @@ from depthcue.report.figures import (
 from depthcue.report.gallery import draw_examples
 from depthcue.report.provenance import TARGET, TRUTH, fields_for, measured_against
 from depthcue.report.section import Column, Example, Picture, Plot, Section
-from depthcue.report.tables import Table, comparison_tables, in_words, label_of
+from depthcue.report.tables import SHARE, Table, comparison_tables, in_words, label_of
 from depthcue.report.verdicts import Verdict, number, too_few, verdict
 from depthcue.results import CompareEdges, CurvePoint, EdgeExample
 
-SHARE = 0.2
-"""The share of pixels at which ways are set against each other."""
 
-
-def choices_table(results: CompareEdges, share: float = SHARE) -> Table:
-    """Every way to choose at about `share` of the pixels, best first: its RMSE, how far above the mask, its cost."""
-    reference, position = _reference(results), _position(results, share)
+def choices_table(results: CompareEdges) -> Table:
+    """Table of the scorers at about SHARE of the pixels, best first: RMSE, difference from the mask's, cost."""
+    reference, position = _reference(results), _position(results, SHARE)
     error, difference = fields_for(reference)
     rows = []
     for method, entry in sorted(_at(results, position).items(), key=lambda item: float(item[1][error])):

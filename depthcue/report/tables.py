@@ -20,7 +20,9 @@ from depthcue.results import AtSetting, CompareEdges
 LABELS = {"direct": "Eq. (3)", "sobel": "edges", "canny": "Canny edges", "hed": "HED edges", "smoothgrad": "SmoothGrad",
           "object-boundaries": "object boundaries (oracle)", "depth-edges": "depth edges (oracle)",
           "integrated-gradients": "integrated gradients", "rollout": "attention rollout"}
-"""Short names of ways to choose pixels; any other goes by its own."""
+"""Short names of scorers; any other goes by its own."""
+SHARE = 0.2
+"""Share of the pixels at which scorers are compared in words and in one table."""
 _NUMBER = re.compile(r"[-+−±<>~]?\s*\d")
 
 
@@ -129,11 +131,11 @@ def soft_table(results: CompareEdges) -> Table:
     return Table(title, columns, rows)
 
 
-def in_words(results: CompareEdges, share: float = 0.2) -> str:
-    """One sentence on what the comparison found at about `share` of the pixels, whatever it found."""
+def in_words(results: CompareEdges) -> str:
+    """One sentence on the comparison at about SHARE of the pixels."""
     reference = TRUTH if results.ground_truth else TARGET
     error, difference = fields_for(reference)
-    mask = min(results.curves["mask"], key=lambda entry: abs(entry.sparseness - share))
+    mask = min(results.curves["mask"], key=lambda entry: abs(entry.sparseness - SHARE))
     position = results.curves["mask"].index(mask)
     verdicts, errors = {}, {}
     for method, entries in results.curves.items():

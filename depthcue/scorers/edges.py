@@ -53,22 +53,19 @@ def sobel_edges(rgb: Tensor) -> Tensor:
     return relative_magnitude(gray_gradient(gray(rgb)))
 
 
-def canny_edges(rgb: Tensor, blur_px: float = BLUR_PX, low: float = LOW, high: float = HIGH) -> Tensor:
-    """Canny's edges, one pixel wide.
+def canny_edges(rgb: Tensor) -> Tensor:
+    """Canny's edges, one pixel wide: lines of gradient above LOW that have a pixel above HIGH, after a blur of BLUR_PX.
 
     Args:
         rgb: (B, 3, H, W) in [0, 1].
-        blur_px: deviation of the Gaussian.
-        low, high: thresholds as shares of the strongest gradient; an edge has a pixel above `high` and goes on above
-            `low`.
 
     Returns:
         bool (B, 1, H, W).
     """
-    gradient = gray_gradient(gaussian_blur(gray(rgb), blur_px))
+    gradient = gray_gradient(gaussian_blur(gray(rgb), BLUR_PX))
     magnitude = relative_magnitude(gradient)
     thin = thinned(gradient, magnitude)
-    return connected(thin & (magnitude > high), thin & (magnitude > low))
+    return connected(thin & (magnitude > HIGH), thin & (magnitude > LOW))
 
 
 def nearness(marks: Tensor, reach_px: int = REACH_PX) -> Tensor:

@@ -368,15 +368,14 @@ def nesting(mask_at: Callable[[float], Tensor], smaller: float, larger: float, s
     return share_within(keep_top(mask_at(smaller), smaller, seed), keep_top(mask_at(larger), larger, seed))
 
 
-def straightness(mask: Tensor, reach_px: float = REACH_PX) -> Tensor:
+def straightness(mask: Tensor) -> Tensor:
     """Straightness of a mask's edges: 1 for straight lines and borders, 0 for shapes alike in all directions.
 
     The coherence of the structure tensor (Bigün and Granlund 1987), (l1 - l2) / (l1 + l2) of its eigenvalues, each
-    place counting by how steep the mask is around it: flat regions have no say.
+    pixel weighed by the steepness of the mask around it, so that flat regions do not count.
 
     Args:
         mask: (B, 1, H, W) in [0, 1].
-        reach_px: deviation of the Gaussian window over which directions are gathered.
 
     Returns:
         (B,) in [0, 1]; 0 for a mask that is the same everywhere.
@@ -384,7 +383,7 @@ def straightness(mask: Tensor, reach_px: float = REACH_PX) -> Tensor:
     across, down = sobel(functional.pad(mask, (1, 1, 1, 1), mode="replicate")).double().split(1, dim=1)
     # what the filter saw beyond the repeated border is cut off again
     across, down = across[..., 1:-1, 1:-1], down[..., 1:-1, 1:-1]
-    xx, yy, xy = (gaussian_blur(product, reach_px) for product in (across * across, down * down, across * down))
+    xx, yy, xy = (gaussian_blur(product, REACH_PX) for product in (across * across, down * down, across * down))
     anisotropy = ((xx - yy).square() + 4 * xy.square()).sqrt()  # l1 - l2, (B, 1, H, W)
     total = (xx + yy).sum(dim=(1, 2, 3))
     return torch.where(total > 1e-9, anisotropy.sum(dim=(1, 2, 3)) / total.clamp_min(1e-9), torch.zeros_like(total))
