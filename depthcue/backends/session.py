@@ -276,18 +276,18 @@ class Tolerance:
     task_rmse_m: float = 2e-3
     """RMSE between N's depths under the two masks, or between the two N's depths; in metres for a range of 10 m."""
     task_change_m: float = 1e-3
-    """By how much the RMSE between N's depth of the whole picture and under the mask may change; likewise."""
+    """Largest change of the RMSE between N's depth of the whole picture and under the mask; likewise."""
     kept_abs: float = 2e-3
-    """In the place of `max_abs` for masks of a share, of whose pixels exactly that share is kept. They are steep: the
+    """Limit in place of `max_abs` for masks of a share, of whose pixels exactly that share is kept. They are steep: the
     value of a pixel close to the threshold may go anywhere in few bits, and what counts is how many change side."""
     kept_mean: float = 1e-4
-    """In the place of `mean_abs` for such masks: about half of the pixels' share that may change side."""
+    """Limit in place of `mean_abs` for such masks: about half of the pixels' share that may change side."""
     kept_side: float = 1e-3
-    """In the place of `changed_side` for such masks."""
+    """Limit in place of `changed_side` for such masks."""
     kept_rmse_m: float = 2e-2
-    """In the place of `task_rmse_m` for such masks: a pixel that changes side is seen wholly or not at all."""
+    """Limit in place of `task_rmse_m` for such masks: a pixel that changes side is seen wholly or not at all."""
     kept_change_m: float = 5e-3
-    """In the place of `task_change_m` for such masks."""
+    """Limit in place of `task_change_m` for such masks."""
     on_noise: bool = True
     """Whether random frames count too. Below fp32 they are run for their shapes and for NaN alone: what a net makes of
     noise is far outside of what its numbers were chosen for."""

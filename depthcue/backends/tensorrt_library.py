@@ -33,7 +33,7 @@ from depthcue.nets.exported import Kind, read_graph_card
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Names of the packages, each the name of its extra too, and of what they are imported as."""
 OLDEST = {"tensorrt": (10, 12), "tensorrt-rtx": (1, 2)}
-"""From these on, precision is in the graph alone (strongly typed networks), and RTX has CUDA graphs of its own."""
+"""Oldest usable versions: precision is in the graph alone (strongly typed networks), and RTX has CUDA graphs."""
 INSTALL = {
     "tensorrt": "pip install 'depthcue[tensorrt]' (its libraries come from NVIDIA's own index)",
     "tensorrt-rtx": "pip install 'depthcue[tensorrt-rtx]'",
@@ -86,7 +86,7 @@ def load_library(name: str) -> Library:
                             f"Install it again: {INSTALL[name]}; see depthcue doctor.") from error
     if _numbers(library.version) < OLDEST[name]:
         oldest = ".".join(str(number) for number in OLDEST[name])
-        raise DepthcueError(f"{library} is too old; from {oldest} on it can be used",
+        raise DepthcueError(f"{library} is too old: {oldest} or newer is needed",
                             f"Install a newer one: {INSTALL[name]}")
     return library
 

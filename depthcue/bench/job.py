@@ -215,7 +215,7 @@ class Settings:
     batch_sizes: tuple[int, ...] | None = None
     """None for BATCH_SIZES of the device."""
     seconds: float = SECONDS
-    """For each batch size of each net, in each scope."""
+    """Seconds for each batch size of each net, in each scope."""
     threads: int | None = None
     """CPU threads of one call; None for as many as torch takes."""
     source: str | None = None

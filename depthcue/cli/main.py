@@ -28,7 +28,7 @@ COMMANDS = {
     "compare-losses": "measuring", "findings": "measuring", "steadiness": "measuring", "probe": "measuring",
     "bench": "measuring", "report": "about",
 }
-"""In the order of the help page, and the module of this package with the function of the command's name."""
+"""Commands as the help page lists them, each with the module of this package that holds its function."""
 
 
 def _without_types(params: list[Any]) -> list[Any]:

@@ -60,7 +60,7 @@ class Parity:
     tolerance: Tolerance
 
     def as_json(self) -> dict[str, Any]:
-        """For the card and for --json."""
+        """The numbers for the card and for --json."""
         return asdict(self)
 
     def lines(self) -> list[str]:

@@ -102,7 +102,7 @@ AFTER = "after the last convolution"
 
 
 def away_from_features(model: onnx.ModelProto) -> list[str | None]:
-    """For every node why it does not work on features; None for one that does.
+    """Reason for every node that does not work on features; None for one that does.
 
     Features are what convolutions or matrix products have made of the picture, the graph's first input. A product that
     takes the picture itself counts as working on features, and what no product follows does not.
@@ -157,7 +157,7 @@ class Quantisation:
     """Weights of the products that were left in float32 because they cost the most."""
 
     def as_json(self) -> dict[str, Any]:
-        """For the card."""
+        """The record for the card."""
         return {"computes_in": "int8", "calibration_pictures": self.pictures, "nodes": self.quantised,
                 "kept_in_fp32": ["the last product and what follows it", *self.kept]}
 

@@ -1,4 +1,4 @@
-"""From an ONNX graph to the bytes of an engine.
+"""Building of an engine's bytes from an ONNX graph.
 
 The network is strongly typed: each tensor has the type that the graph gives it, so the precision is decided, and was
 checked, when the graph was written. What is left to the builder is which kernels to take, for the shapes it is given.

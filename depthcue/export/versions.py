@@ -64,9 +64,9 @@ class Version:
     model: onnx.ModelProto
     """The graph that goes into the file."""
     emulated: onnx.ModelProto | None
-    """For 16 bit, a graph that gives on a CPU what `model` gives where 16 bit is computed in 16 bit."""
+    """Graph in float32 that gives what `model` gives where 16 bit is computed in 16 bit; None in other precisions."""
     facts: dict[str, Any] | None
-    """For the card; None in fp32."""
+    """Record of the lowering for the card; None in fp32."""
 
 
 def versions(model: onnx.ModelProto, precision: str, description: MaskDescription | DepthDescription,
@@ -159,7 +159,7 @@ class Lowering:
     """Why others stay in float32, and how many of each operator."""
 
     def as_json(self) -> dict[str, Any]:
-        """For the card."""
+        """The record for the card."""
         return {"computes_in": self.precision, "nodes": self.lowered, "kept_in_fp32": self.kept}
 
 
@@ -186,7 +186,7 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
 
 def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, float],
                      scores: set[int]) -> list[str | None]:
-    """For every node why it stays as it is; None for one that computes in 16 bit."""
+    """Reason for every node that stays as it is; None for one that computes in 16 bit."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     types = value_types(model)
 

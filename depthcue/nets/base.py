@@ -192,7 +192,7 @@ class Setting:
         return cls(description.lambda_of(value) if lam is None else lam, value)
 
     def entry(self) -> dict[str, Any]:
-        """As a results document has it."""
+        """The setting for a results document."""
         named = {name: None if value is None else float(f"{value:.6g}")
                  for name, value in (("keep", self.keep), ("lambda", self.lam))}
         return named if self.keep is not None else {"lambda": named["lambda"]}

@@ -263,7 +263,7 @@ def _merged(block: UpProjection | UpProjectionUnpooled, both: nn.Module) -> Merg
 
 
 def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
-    """For each up-projection, the sizes (height, width) it goes from and to at the net's working size."""
+    """Sizes (height, width) before and after each up-projection at the net's working size."""
     found: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
     if not any(isinstance(block, UpProjection) for block in net.modules()):
         return found
@@ -281,14 +281,14 @@ def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], 
 
 
 VERSION = 3
-"""To be raised with every change of what rewritten nets compute: graphs that are kept are known by it."""
+"""Version of the rewriting, by which cached graphs are known; raise it when rewritten nets compute anything else."""
 Net = TypeVar("Net", bound=MaskNet | DepthNet)
 KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
 STRIDES: dict[type, dict[str, int]] = {
     DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
     HuDepthNet: {"D.up1": 32, "D.up2": 16, "D.up3": 8, "D.up4": 1, "MFF.up1": 1},
 }
-"""For `rewrite_up_projections`: up4 and MFF.up1 are asked for twice their input's size, whatever that is."""
+"""Strides of layers for `rewrite_up_projections`; 1 for up4 and MFF.up1, which always double their input."""
 FORMS = {
     "doubled": "both 5x5 convolutions in one and before the doubling, 25 products for 2x2 outputs instead of 100",
     "any size": "both 5x5 convolutions in one and before the resizing, every tap applied at the low resolution",
@@ -306,7 +306,7 @@ class Rewriting:
     """Parts left in their plain form, each with the reason."""
 
     def as_json(self) -> dict[str, list[str]]:
-        """For cards and results."""
+        """The record for cards and results."""
         return {"applied": list(self.applied), "kept_plain": list(self.kept_plain)}
 
 

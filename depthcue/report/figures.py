@@ -26,7 +26,7 @@ class Theme:
     background: str
     methods: tuple[str, ...]
     narrow: bool = False
-    """For a phone: panels stand one above the other."""
+    """Layout for a phone: panels stand one above the other."""
 
 
 LIGHT = Theme("#1c1d21", "#d9dade", "#ffffff", ("#c2570c", "#1f5fbf", "#6d7078", "#7a3fa0", "#12805c"))
@@ -341,7 +341,7 @@ class _Stacked(Figure):
     """A figure whose axes side by side stand one above the other, each as high as the figure was."""
 
     def subplots(self, nrows: int = 1, ncols: int = 1, **how: Any) -> Any:
-        """As Figure.subplots has it, and the same axes in the same shape."""
+        """Axes as of Figure.subplots, in the same shape."""
         if nrows > 1 or ncols == 1:
             return super().subplots(nrows, ncols, **how)
         how.pop("width_ratios", None)

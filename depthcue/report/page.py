@@ -77,7 +77,7 @@ SECTIONS: dict[str, Callable[[Any, Path], Section]] = {
     "probe": probe.section,
     "bench": bench.section,
 }
-"""By the command that wrote the results; each takes the command's own kind of `Result` and the folder it lies in."""
+"""Functions by command that make a section of the command's own kind of `Result` and the folder it lies in."""
 
 
 def section_of(results: Result, folder: Path) -> Section:

@@ -89,7 +89,7 @@ class Outcome:
     complete: bool = False
     """The results are under their names; with an error too, where a part of the input could be read."""
     seconds: float = 0.0
-    """From opening the input to the last file written."""
+    """Time from opening the input to the last file written."""
 
 
 @dataclass(slots=True, eq=False)

@@ -121,7 +121,7 @@ def checked(options: MaskOptions) -> MaskOptions:
     check_decoder(options.decoder)
     for name, seconds in (("--duration", options.duration_s), ("--stall-timeout", options.stall_s)):
         if seconds is not None and not 0 < seconds < float("inf"):
-            raise DepthcueError(f"{name} {seconds:g} is no length of time", "Give seconds above 0.")
+            raise DepthcueError(f"{name} must be above 0 seconds and finite, got {seconds:g}", "For example 10.")
     return options
 
 
@@ -158,7 +158,7 @@ class Plan:
 
     @classmethod
     def for_device(cls, device: str, batch_size: int | None, live: int = 0, cores: int | None = None) -> Self:
-        """For files, or for `live` live sources, which a device masks together.
+        """Divide the cores for files, or for `live` live sources, which a device masks together.
 
         Args:
             cores: those to share out; None: all of the machine.

@@ -1,4 +1,4 @@
-"""From a net, or the spec of one, and a backend's name to a session, for mask nets and depth nets alike.
+"""Sessions opened from a net, or its spec, and a backend's name, for mask nets and depth nets.
 
 Which of several candidates is the fastest here is found by a short trial of all on frames like those to come.
 

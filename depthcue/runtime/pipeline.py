@@ -467,7 +467,7 @@ class Pipeline:
         self._leave(self._outcomes)
 
     def _take_over(self, result: Inferred) -> None:
-        """From the renderers, and from a live job's way; with the lock held."""
+        """Take a result over from the renderers or from a live job; called with the lock held."""
         if result.ready:
             self._ahead -= 1
             self._renderings.filled.notify()

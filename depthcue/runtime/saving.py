@@ -134,7 +134,7 @@ class Rendered:
 
     results: "_Results"
     values: dict[str, Any]
-    """By kind, but for SCALED_KINDS; of pictures of their own the files' contents."""
+    """Results by kind but for SCALED_KINDS; the files' contents where pictures have files of their own."""
 
 
 class Saver:
@@ -321,7 +321,7 @@ class _Results:
         self.depths = depths
         self.cut = cut
         self.depth_range_m: tuple[float, float] | None = None
-        """To be set before a kind that shows depth is asked for."""
+        """Range of the depth colours; set before a kind that shows depth is rendered."""
         self._metres = metres
         self._drawing = drawing
         self._enlarger = enlarger

@@ -1,4 +1,4 @@
-"""From scores to kept pixels: the interface of scorers, exact shares, and the scorers that ignore the picture.
+"""Kept pixels from scores: the interface of scorers, exact shares, and the scorers that ignore the picture.
 
 A scorer takes `Pictures` and gives every pixel a score. `rank_pixels` and `keep_first` keep exactly as many pixels as
 are wanted, the highest scores first and a random choice among equal ones; `binarise` is M' = M > 0.025 of Hu et al.

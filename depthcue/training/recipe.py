@@ -74,19 +74,21 @@ class TrainingOptions:
         """
         # as comparisons that a NaN fails too
         if not 0 < self.learning_rate < math.inf:
-            raise DepthcueError(f"a learning rate of {self.learning_rate:g}", "It has to be above 0, such as 1e-4.")
+            raise DepthcueError(f"--learning-rate must be above 0 and finite, got {self.learning_rate:g}",
+                                "Usual is 1e-4.")
         if not 0 <= self.weight_decay < math.inf:
-            raise DepthcueError(f"a weight decay of {self.weight_decay:g}", "It cannot be below 0; usual is 1e-4.")
+            raise DepthcueError(f"--weight-decay must be at least 0 and finite, got {self.weight_decay:g}",
+                                "Usual is 1e-4.")
         if not 0 <= self.average < 1:
-            raise DepthcueError(f"a decay of the averaged weights of {self.average:g}",
-                                "Choose --average from 0, the last weights, to below 1, such as 0.999.")
+            raise DepthcueError(f"--average must be at least 0 and below 1, got {self.average:g}",
+                                "Usual is 0.999; 0 takes the last weights.")
         if self.precision not in PRECISIONS:
             raise DepthcueError(f"there is no precision {self.precision!r} for training",
                                 f"Use {' or '.join(PRECISIONS)}.")
         if self.augmentation not in POLICIES:
             raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
         if self.freeze_encoder and self.backbone == "none" and self.init is None:
-            raise DepthcueError("--freeze-encoder without weights for the encoder",
+            raise DepthcueError("--freeze-encoder needs weights for the encoder",
                                 "Give --backbone or --init: a random encoder has nothing to keep.")
 
     def open_data(self, specs: Sequence[str], size: Size) -> list[RgbdData]:

@@ -197,7 +197,7 @@ def test_what_is_missing_is_told_with_what_to_install(monkeypatch):
 def test_a_version_that_is_too_old_is_refused(monkeypatch):
     api = fake_tensorrt.install(monkeypatch)
     api.__version__ = "10.9.0.34"
-    with pytest.raises(DepthcueError, match=r"10\.9\.0\.34 is too old; from 10\.12"):
+    with pytest.raises(DepthcueError, match=r"10\.9\.0\.34 is too old: 10\.12 or newer"):
         choose_library("tensorrt")
 
 

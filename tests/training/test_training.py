@@ -276,8 +276,10 @@ def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) 
     ({"augmentation": "wild"}, "unknown augmentation"),
     ({"precision": "fp8"}, "no precision"), ({"loss": "l2"}, "no loss 'l2'"),
     ({"schedule": "steep"}, "unknown schedule"),
-    ({"learning_rate": -1.0}, "learning rate of -1"), ({"learning_rate": float("nan")}, "learning rate of nan"),
-    ({"weight_decay": -1.0}, "weight decay of -1"), ({"average": 2.0}, "averaged weights of 2"),
+    ({"learning_rate": -1.0}, "learning-rate must be above 0 and finite, got -1"),
+    ({"learning_rate": float("nan")}, "got nan"),
+    ({"weight_decay": -1.0}, "weight-decay must be at least 0 and finite, got -1"),
+    ({"average": 2.0}, "average must be at least 0 and below 1, got 2"),
     ({"data": ("folder:/nowhere",)}, "/nowhere")])
 def test_wrong_settings_say_what_is_allowed(changes: dict[str, object], message: str, pictures: str,
                                             tmp_path: Path) -> None:
