@@ -4,9 +4,8 @@ The temporary file is created anew under a short random name: no link is followe
 does. It stays locked while it is written, and a lock ends with its process, however that ends; the next job that writes
 into the folder removes what is there without one.
 
-Where files are kept that can be made again: exported graphs, engines, what compilers have tried.
-
-What every measurement and every card records: machine, versions, revision; and how it is written.
+Besides: the cache of files that can be made again (exported graphs, engines, trials of compilers), and the record of
+machine, versions and revision in every measurement and card.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """A CUDA stream and the memory that work on it goes through; all memory on the GPU is torch's, and counted by it.
 
-What threads need to run batches of one shape, kept for the next batch of that shape.
+A slot holds the buffers of one thread for batches of one shape, and is kept for the next batch of that shape.
 """
 
 import threading

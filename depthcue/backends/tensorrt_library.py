@@ -6,7 +6,7 @@ fit several generations of GPUs. Both are optional: whoever has none is told wha
 
 The batches and sizes an engine is built for: what it takes at least and at most, and what it is fastest at.
 
-The card beside an engine (`NAME.engine`, `NAME.json`): that of the graph, and what the engine hangs on.
+The card beside an engine (`NAME.engine`, `NAME.json`) is that of the graph with the record of the engine's making.
 
 An engine fits one version of the library that built it and, of `tensorrt`, one kind of GPU. Nothing of depthcue's is in
 the engine file itself, so that a C++ program can load it as it is; the card says what to feed it, and tells a file

@@ -10,16 +10,16 @@ the share of pixels that change side from 0.7% to 0.4%).
 The last product before the output and what follows it (the mask's sigmoid) stay in float32: 255 steps would be seen in
 the mask. Scales come from calibration pictures: the largest value seen in a place becomes 127.
 
-How large the values inside a graph become: measured on pictures, for choosing what fits in fewer bits.
+The largest values inside a graph are measured on pictures, to choose the nodes that fit in fewer bits.
 
-What a 16-bit graph computes on hardware that computes in 16 bit, found out on a CPU that does not.
+An emulation on the CPU gives the values of a 16-bit graph on hardware that computes in 16 bit.
 
 ONNX Runtime's CPU provider has no kernels for bfloat16, and runs fp16 in float32 without rounding between the nodes
 (seen in 1.31: a product of 1e6 passes through), so it would find an overflowing graph sound. Here every node computes
 in float32 and each 16-bit result is rounded to 16 bit at once, which is what tensor cores do that multiply in 16 bit
 and add up in float32. Hardware that also adds up in 16 bit rounds more than this.
 
-Where in a graph a node stands: before, among or after its products with the picture; that decides about its bits.
+A node's bits depend on its position in the graph: before, among or after the products with the picture.
 """
 
 from collections import Counter

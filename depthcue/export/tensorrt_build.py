@@ -3,7 +3,7 @@
 The network is strongly typed: each tensor has the type that the graph gives it, so the precision is decided, and was
 checked, when the graph was written. What is left to the builder is which kernels to take, for the shapes it is given.
 
-How far TensorRT's builder has come, as one number that only grows; and Ctrl-C while it builds.
+The builder's progress is one number that only grows, and Ctrl-C ends the building.
 
 The builder reports phases within phases, each with its number of steps, from several threads. What is done of a phase
 is its finished steps and the share of the step under way that its own phases have done.

@@ -1,10 +1,9 @@
 """An exported graph as an engine file with its card; where a GPU can run it, compared before it gets its name.
 
-Whether an engine computes what it was exported from: TensorRT chose its kernels, and may have chosen wrong ones.
+The comparison is needed because TensorRT chooses the kernels, and may choose wrong ones.
 
-What `depthcue export --format tensorrt` does: a spec, or an exported graph, to a checked engine.
-
-Whether a TensorRT library works here: it builds a tiny engine, and runs it where there is a GPU.
+`export_engine` makes a checked engine of a spec or an exported graph, for `depthcue export --format tensorrt`.
+`try_library` builds a tiny engine, and runs it where there is a GPU, to find out whether a TensorRT library works here.
 """
 
 import logging

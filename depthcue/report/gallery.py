@@ -3,7 +3,7 @@
 The page thresholds and colours masks itself, so that its sliders answer at once; it therefore gets masks and edges as
 8 bit greys and the colours as tables. Depth comes in colours: seeing it anew would need the net.
 
-Example pictures of a comparison, set side by side.
+Panels set the example pictures of a comparison side by side.
 """
 
 import re

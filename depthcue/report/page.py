@@ -2,11 +2,8 @@
 
 Pictures, films and plots as data URIs, so that a page is one file.
 
-What one results file comes to, in pieces that a terminal, a folder and a page each show in their way.
-
-What the demo shows of the mask net itself: stills with a dial, and a short drive.
-
-Which module tells what the results of a command come to.
+A `Section` holds one results file in pieces that a terminal, a folder and a page each show in their own form.
+`SECTIONS` names the function that makes it for each command; the demo's, stills with a dial and a short drive, is here.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,11 +1,9 @@
 """Report of the cue experiments: curves, weights of cues, and sentences.
 
-What single cues, the camera and appearance come to in words; networks beside each other; where the mask lies.
-
-What was published of other networks in the same experiments, as marks of reference.
-
-MonoDepth (Godard et al. 2017) on KITTI frames, from van Dijk and de Croon, How Do Neural Networks See Depth in Single
-Images? (ICCV 2019); DPT-Hybrid and the values at three times the distance from the plots of a follow-up.
+Figures, sentences on single cues, the camera and appearance, and published values of other networks in the same
+experiments are in `probe_figures`. The published values are those of MonoDepth (Godard et al. 2017) on KITTI frames,
+from van Dijk and de Croon, How Do Neural Networks See Depth in Single Images? (ICCV 2019); DPT-Hybrid and the values at
+three times the distance from the plots of a follow-up.
 """
 
 from collections import Counter

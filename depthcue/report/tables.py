@@ -1,12 +1,7 @@
 """Results as tables of text, for a terminal or a page.
 
-Masks of several nets on the same pictures, side by side: one row a picture, one column a net (Figs. 6, 7, 8).
-
-What a reader must know where a depth net is right only up to scale and shift: what its metres are.
-
-Said once in front of whatever a section says, so that no section needs to know.
-
-What compare-edges found: RMSE against sparseness for every way to choose pixels, and examples.
+Besides the general `Table`: names of scorers and settings, and the tables and the sentence of compare-edges, RMSE
+against sparseness for every scorer.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Contract of the pipeline's jobs: inputs that are read, sinks that are written to, outcomes.
 
-What passes between the pipeline's threads: jobs under way, batches, results, and the queues they wait in.
+Jobs in progress, batches and results pass between the pipeline's threads in queues.
 
 Ctrl-C and SIGTERM as exceptions at places of our choosing, so that nothing is left half done.
 """

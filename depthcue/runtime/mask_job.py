@@ -1,6 +1,4 @@
 """`depthcue mask`: masks of every input, and a summary with the outcome of each.
-
-How to mask: what `depthcue mask` can be told, and what of it cannot be.
 """
 
 import logging

@@ -1,8 +1,6 @@
-"""The nets opened for masking, and the way of inputs through them; what one machine does, alone or as one of many.
+"""Masking on one machine, alone or as one of many: the opened nets, and the jobs that run inputs through them.
 
-How a machine's cores are shared out between decoding, inference and encoding.
-
-What is told of a live source: how long its frames took from arrival to file, in memory that does not grow.
+A `Plan` divides the machine's cores among decoding, inference and encoding.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Sessions opened from a net, or its spec, and a backend's name, for mask nets and depth nets.
 
-Which of several candidates is the fastest here is found by a short trial of all on frames like those to come.
+A short trial of all candidates on frames like those to come finds the fastest one here.
 
 Engines and exported graphs of nets are kept in the user's cache folder, so that `--backend tensorrt` builds one once
 and `--backend onnx` exports a net once. There is one engine for each graph, kind of GPU, and range of shapes. What may

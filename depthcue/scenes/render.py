@@ -1,6 +1,6 @@
 """Rendering of a world to a photograph: camera, light, surfaces, air, sensor; and the truth beside it.
 
-What a photograph cannot tell: which edges are which, and how much of the sky each point sees.
+The truth holds what a photograph cannot show: the kind of each edge, and the share of sky over each point.
 """
 
 import math

@@ -1,6 +1,6 @@
 """A borrowed function as a depth net: what it takes made from the normalised picture, its answer made a depth map.
 
-What a foreign net says of itself, or its user of it: units, size, colours, which of its outputs is the depth.
+A `Statement` holds what the net or its user states: units, size, colours, and the output that is the depth.
 
 The same few properties everywhere: keywords of a dictionary `depth_description` on a Python object, keys of a
 JSON file beside an ONNX graph, or `,key=value` behind a spec. What the user writes in the spec counts most, then what
