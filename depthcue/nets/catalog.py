@@ -26,13 +26,14 @@ from depthcue.nets.checkpoint import (
     MASK,
     card_path,
     load_strict,
+    read_card,
     read_with_card,
     save_net,
 )
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
-from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign
+from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign, split_spec
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
@@ -56,9 +57,12 @@ log = logging.getLogger(__name__)
 SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
-GENERAL, GENERAL_FILE = "general", "general-mask.safetensors"
-"""The name, and the file among the shipped weights, of the mask net that others start from; for a depth net that has no
-mask net of its own, its masks are a first guess."""
+GENERAL = "general"
+"""The mask net among the shipped weights that others start from; for a depth net that has no mask net of its own, its
+masks are a first guess."""
+
+EXPLAINED = ("fastdepth", "pydnet-kitti")
+"""Mask nets among the shipped weights for depth nets of others, whose files come from their publishers."""
 
 DEPTH_NETS: dict[str, Callable[..., DepthNet]] = {
     **{size: partial(LiteDepthNet, size=size) for size in SCALES}, "compact": CompactDepthNet,
@@ -158,7 +162,7 @@ def warn_of_other_target(description: MaskDescription, weights: str, target: str
         target: spec of the depth net.
     """
     trained_for = description.target
-    if not trained_for or weights == GENERAL or trained_for == target:
+    if not trained_for or weights == GENERAL or trained_for == target or description.name == mask_net_for(target):
         return
     if Path(trained_for).exists() and Path(target).exists() and Path(trained_for).samefile(target):
         return
@@ -171,12 +175,24 @@ def warn_of_other_target(description: MaskDescription, weights: str, target: str
 def mask_net_for(target: str | None) -> str:
     """The spec of the mask net for a depth net where none is named: its own of the shipped ones, else the general one.
 
+    A graph of others has a mask net of its own where its file is, byte by byte, the one that a shipped mask net was
+    trained for.
+
     Args:
         target: spec of the depth net; the shipped net for rooms where None.
     """
     if target is None:
         return SHIPPED[0]
-    return target if target in SHIPPED else GENERAL
+    if target in SHIPPED:
+        return target
+    if is_foreign(target):
+        graph = Path(split_spec(target)[0].removeprefix("onnx:"))
+        if graph.suffix == ".onnx" and graph.is_file():
+            sha256 = digest(graph)
+            for name in EXPLAINED:
+                if read_card(weights_folder() / f"{name}-mask.safetensors").get("target_sha256") == sha256:
+                    return name
+    return GENERAL
 
 
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
@@ -234,8 +250,8 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
     """The architecture (None: the card says it) and the file a spec names."""
     if spec in SHIPPED:
         return None, weights_folder() / f"{spec}-{kind}.safetensors"
-    if spec == GENERAL and kind == "mask":
-        return None, weights_folder() / GENERAL_FILE
+    if kind == "mask" and spec in (GENERAL, *EXPLAINED):
+        return None, weights_folder() / f"{spec}-mask.safetensors"
     if is_foreign(spec):
         raise DepthcueError(f"{spec} is the spec of a depth net; a {kind} net is wanted here",
                             "Give a .safetensors file, or an .onnx that depthcue export wrote.")
@@ -256,8 +272,9 @@ def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None
         return None, Path(spec)
     if colon and (near := did_you_mean(name, [*registry, *KINDS])):  # a typing mistake before the colon
         raise DepthcueError(f"{spec!r} names no {kind} net: there is no {name}", near.strip())
-    known = [*SHIPPED, *(f"{name}:PATH" for name in registry), SPECS if kind == "depth" else FORM]
-    near = did_you_mean(spec, [*SHIPPED, *registry, *(str(each) for each in _beside(Path(spec)))])
+    alone = (GENERAL, *EXPLAINED) if kind == "mask" else ()
+    known = [*SHIPPED, *alone, *(f"{name}:PATH" for name in registry), SPECS if kind == "depth" else FORM]
+    near = did_you_mean(spec, [*SHIPPED, *alone, *registry, *(str(each) for each in _beside(Path(spec)))])
     raise DepthcueError(f"{spec!r} names no {kind} net, and there is no such file",
                         f"{near}Give {', '.join(known)}, or the path of a checkpoint.")
 

@@ -1,7 +1,9 @@
 """Compact nets, weights on disk, and specs: what loads loads strictly, what does not says why."""
 
+import hashlib
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from depthcue.nets import (
     MaskNet,
     build_depth_net,
     build_mask_net,
+    catalog,
     depth_from,
     fit,
     load_depth_net,
@@ -211,3 +214,27 @@ def test_a_picture_given_by_hand_is_normalised_and_sized_or_refused(generator: t
         net(rgb, dial)  # whoever uses `normalise` knows of it: no values are looked at in a loop
         tiny_mask_net().train()(rgb.expand(2, -1, -1, -1), dial.expand(2))  # nor in training
         tiny_mask_net().eval()(torch.full((1, 3, 32, 48), 0.5), dial)  # a plain picture, normalised, is no raw one
+
+
+def test_a_published_graph_gets_the_mask_net_that_was_trained_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                   caplog: pytest.LogCaptureFixture) -> None:
+    graph = tmp_path / "their net.onnx"
+    graph.write_bytes(b"a graph")
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in catalog.EXPLAINED:
+        shutil.copy(catalog.weights_folder() / f"{name}-mask.safetensors", folder)
+        card = json.loads((catalog.weights_folder() / f"{name}-mask.json").read_text())
+        if name == "pydnet-kitti":
+            card["target_sha256"] = hashlib.sha256(b"a graph").hexdigest()
+        (folder / f"{name}-mask.json").write_text(json.dumps(card))
+    monkeypatch.setattr(catalog, "weights_folder", lambda: folder)
+    spec = f"onnx:{graph},takes=rgb,predicts=inverse"
+    assert catalog.mask_net_for(spec) == catalog.mask_net_for(str(graph)) == "pydnet-kitti"
+    net = load_mask_net("pydnet-kitti")
+    catalog.warn_of_other_target(net.description, "pydnet-kitti", spec)
+    assert not caplog.text
+    graph.write_bytes(b"another graph")
+    assert catalog.mask_net_for(spec) == catalog.GENERAL
+    catalog.warn_of_other_target(net.description, "pydnet-kitti", spec)
+    assert "was trained for" in caplog.text
