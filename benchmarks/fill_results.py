@@ -93,10 +93,10 @@ def findings(name: str) -> str:
     return "\n".join(f"- {sentence}" for sentence in in_words(read(name)) if "Nothing is said" not in sentence)
 
 
-def evaluation() -> str:
-    """What masks at every lambda came to, and what that hangs on."""
-    results = read("evaluate-nyu")
-    return "\n".join([f"{results['images']} images of NYU-v2.", "",
+def evaluation(name: str, data: str) -> str:
+    """What masks at every share came to, on how many images of which data, and what it depends on."""
+    results = read(name)
+    return "\n".join([f"{results['images']} images of {data}.", "",
                       *(f"- {sentence}" for sentence in evaluation_in_words(results))])
 
 
@@ -313,6 +313,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fastdepth-to-target": lambda: comparison("compare-edges-fastdepth", to_target=True),
     "pydnet-to-target": lambda: comparison("compare-edges-pydnet-kitti", to_target=True),
     "pydnet": lambda: comparison("compare-edges-pydnet-kitti"),
+    "pydnet-roads": lambda: comparison("compare-edges-pydnet-roads", to_target=True),
     "findings-pydnet": lambda: findings("findings-pydnet-kitti"),
     "cues-pydnet": lambda: cues("probe-pydnet-kitti"),
     "second-paper-pydnet": lambda: beside_the_second_paper("probe-pydnet-kitti"),
@@ -322,7 +323,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),
     "cues": lambda: cues("probe-compact-road", "probe-compact-indoor"),
-    "evaluation": evaluation,
+    "evaluation": lambda: evaluation("evaluate-nyu", "NYU-v2"),
+    "evaluation-pydnet": lambda: evaluation("evaluate-pydnet-roads", "rendered roads"),
     "paper-table1": paper_table,
     "paper-fig5": paper_figure,
     "nets": nets,

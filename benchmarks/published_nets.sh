@@ -53,12 +53,12 @@ matterport() {
         --data "nyu:$nyu" --data "folder:$walk" --steps 260 --batch-size 4 --learning-rate 5e-4 --sharpen 0.75 \
         --average 0.985 --half --name pydnet-matterport --out $runs/mask-pydnet-matterport
     local pair=(--weights $runs/mask-pydnet-matterport/mask.safetensors --target "$matterport")
-    keep compare-edges-pydnet-matterport compare-edges "${pair[@]}" --data "nyu:$nyu" --limit 40 "${shares[@]}" \
-        "${scorers[@]}"
+    keep compare-edges-pydnet-matterport compare-edges "${pair[@]}" --data "nyu:$nyu" --limit 12 --no-soft \
+        "${shares[@]}" "${scorers[@]}"
     keep compare-nets-published compare-nets -w weights/fastdepth-mask.safetensors --target "$fastdepth" \
         -w $runs/mask-pydnet-matterport/mask.safetensors --target "$matterport" -w compact-indoor \
-        --target compact-indoor --data "nyu:$nyu" --limit 40
-    keep probe-pydnet-matterport probe all --target "$matterport" --scenes indoor
+        --target compact-indoor --data "nyu:$nyu" --limit 16
+    keep probe-pydnet-matterport probe all --target "$matterport" --scenes indoor --limit 6
 }
 
 [ $# -gt 0 ] || set -- fastdepth kitti matterport
