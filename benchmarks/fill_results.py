@@ -102,8 +102,8 @@ def published_nets() -> str:
         clauses.append(f"{ahead} for {title} on {results['images']} {data}"
                        + (f" (clearly behind in {behind})" if behind else ""))
     return (f"Published networks: of {len(intervals)} pairs of a scorer (Sobel, Canny, HED, contrast, random) and a "
-            f"share (5 to 70%), the mask is clearly ahead in {', '.join(clauses[:-1])}, and {clauses[-1]}: RMSE against "
-            "what the network sees in the whole picture.")
+            f"share (5 to 70%), the mask is clearly ahead in {', '.join(clauses[:-1])}, and {clauses[-1]}: RMSE "
+            "against what the network sees in the whole picture.")
 
 
 def findings(name: str) -> str:
