@@ -143,11 +143,13 @@ def _position_size(entry: ExperimentEntry, on_roads: bool) -> list[str]:
             if point["x"] == 3.0 and supported(point)}
     published = "; ".join(f"{network} {', '.join(f'{condition} {value:.2f}' for condition, value in known.items())}"
                           for network, known in POSITION_SIZE_AT_3.items())
-    own = [f"{condition} {digits(at_3[condition]['value'])} ({bounds(at_3[condition])})"
-           for condition in ("both", "position", "size") if condition in at_3]
+    cues = {"both": "both cues", "position": "position alone", "size": "size alone"}
+    own = [f"{digits(at_3[condition]['value'])} with {words} ({bounds(at_3[condition])})"
+           for condition, words in cues.items() if condition in at_3]
     if own:
         beside = f" Published, on KITTI frames: {published}." if on_roads else ""
-        sentences.append(f"Told three times the distance ({entry['stage']}) it sees: {', '.join(own)}.{beside}")
+        sentences.append(f"What is moved to three times its distance ({entry['stage']}) is seen so many times as far: "
+                         f"{', '.join(own)}.{beside}")
     return sentences
 
 

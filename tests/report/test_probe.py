@@ -41,7 +41,7 @@ def test_words_follow_from_the_intervals() -> None:
     # its interval reaches from nothing to nearly all
     assert "shading" not in said and "haze" not in said
     assert "position outweighs size" in said and "(0.60 to 1.00)" in said
-    assert "MonoDepth both 3.16" in said and "position 2.90 (2.70 to 3.10)" in said
+    assert "MonoDepth both 3.16" in said and "2.90 with position alone (2.70 to 3.10)" in said
     assert "1 case was left out by stated rules, and 3 pictures could not be read" in said
 
 
