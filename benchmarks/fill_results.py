@@ -333,6 +333,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "pydnet-to-target": lambda: comparison("compare-edges-pydnet-kitti", to_target=True),
     "pydnet": lambda: comparison("compare-edges-pydnet-kitti"),
     "pydnet-roads": lambda: comparison("compare-edges-pydnet-roads", to_target=True),
+    "matterport": lambda: comparison("compare-edges-pydnet-matterport", to_target=True),
+    "nets-published": lambda: nets("compare-nets-published"),
     "findings-pydnet": lambda: findings("findings-pydnet-kitti"),
     "cues-pydnet": lambda: cues("probe-pydnet-kitti"),
     "second-paper-pydnet": lambda: beside_the_second_paper("probe-pydnet-kitti"),
