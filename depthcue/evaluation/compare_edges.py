@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from depthcue.backends.frozen import frozen_depth, frozen_mask
 from depthcue.data import RgbdData, open_data
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
@@ -121,8 +122,9 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         progress.start("comparing", len(data))
         examples, stills = [], []
         for view in comparison.viewing.views():
-            examples += comparison.measure(view, progress)
-            stills += comparison.stills(view, home.folder)
+            measured = comparison.measure(view, progress)
+            examples += comparison.examples(view, measured)
+            stills += comparison.stills(view, measured, home.folder)
     saved = [save_example(example, home.folder) for example in examples]
     return home.finish(_document(comparison, saved, stills))
 
@@ -142,18 +144,41 @@ def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Pr
                          device, progress)
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What the pictures of a batch that are shown are drawn from; see `_EdgeComparison`.
+
+    Attributes:
+        rows: of the batch, those that are shown.
+        masks: of the whole batch, for each setting.
+        kept: of the whole batch, the pixels that each method keeps at the share of the examples.
+        depths_m: of `rows` alone, what N makes of these.
+        soft_m: of `rows` alone, what N makes of the masks, for each setting; empty where it was not asked.
+    """
+
+    rows: list[int]
+    masks: dict[Setting, Tensor]
+    kept: dict[str, Tensor]
+    depths_m: dict[str, Tensor]
+    soft_m: dict[Setting, Tensor]
+
+
 class _EdgeComparison:
     """The measuring itself: nets, data, the settings of the mask net, and the errors of every image so far."""
 
     def __init__(self, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: CompareEdgesSettings,
                  device: torch.device) -> None:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
-        self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
+        self.with_soft = not mask_net.keeps_shares if settings.soft_maps is None else settings.soft_maps
+        shares = len(settings.shares)
+        # about how often each net is asked
+        self._quick_mask = frozen_mask(mask_net, len(data) * (shares if mask_net.has_dial else 1))
+        quick_depth = frozen_depth(depth_net, len(data) * shares * (1 + len(settings.against)) * (1 + self.with_soft))
+        self.viewing = Viewing(quick_depth, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple, scenes=wants_scenes(settings.against))
         inputs = ScorerInputs(mask_net, settings.lam, settings.seed, depth_net,
                              replace(settings.direct, seed=settings.seed))
         self.rivals = choose_rivals(settings.against, inputs, self.viewing)
-        self.with_soft = not mask_net.keeps_shares if settings.soft_maps is None else settings.soft_maps
         self.watch = Stopwatch(device)
         self.sweep: Sweep | None = None
         self.settings_at: dict[float, Setting] = {}
@@ -170,7 +195,7 @@ class _EdgeComparison:
         else:
             indices = self.viewing.spread(settings.sweep_images)
             progress.start("choosing lambda", len(indices))
-            self.sweep = sweep_dial(net, self.viewing, indices, settings.sweep_steps, progress)
+            self.sweep = sweep_dial(self._quick_mask, self.viewing, indices, settings.sweep_steps, progress)
             self.settings_at = {share: Setting(self.sweep.for_share(share)) for share in settings.shares}
 
     def settings_used(self) -> list[Setting]:
@@ -179,34 +204,47 @@ class _EdgeComparison:
                       key=lambda one: -one.keep if one.keep is not None else one.lam or 0.0)
 
     def _mask(self, pictures: Pictures, setting: Setting) -> Tensor:
-        return build_scorer("mask", inputs_of(self.mask_net, setting, self.settings.seed))(pictures)  # (B, 1, H, W)
+        return build_scorer("mask", inputs_of(self._quick_mask, setting, self.settings.seed))(pictures)  # (B, 1, H, W)
 
-    def measure(self, view: View, progress: Progress) -> list[ExampleTiles]:
-        """Add one batch to what is collected; give the examples wanted of it."""
+    def measure(self, view: View, progress: Progress) -> _Measured:
+        """Add one batch to what is collected; give what its examples are drawn from."""
         used = self.settings_used()
+        others = {one: self._mask(view.pictures, one) for one in used[1:]}
+        # timed after the others, which may have paid for what is done once
         masks = {one: self.watch.score("mask", partial(self._mask, setting=one), view.pictures) for one in used[:1]}
-        masks |= {one: self._mask(view.pictures, one) for one in used[1:]}
+        masks |= others
         scores = {name: self.watch.score(name, score, view.pictures) for name, score in self.rivals.scores.items()}
         ranks = {name: rank_pixels(score, self.settings.seed) for name, score in scores.items()}
         mask_ranks = {one: rank_pixels(mask, self.settings.seed) for one, mask in masks.items()}
         self.tally.add_target(view)
+        measured = _Measured(self._shown(view), masks, {}, {}, {})
         for share, one in self.settings_at.items():
             for name, method_ranks in {"mask": mask_ranks[one], **ranks}.items():
-                self.tally.errors(_curve(name, share), view, view.through(keep_first(method_ranks, share)))
+                kept = keep_first(method_ranks, share)
+                depth_m = view.through(kept)
+                self.tally.errors(_curve(name, share), view, depth_m)
+                if share == self._example_share:
+                    measured.kept[name], measured.depths_m[name] = kept, depth_m[measured.rows]
         for one, mask in masks.items() if self.with_soft else ():
             mean = mask.mean(dim=(1, 2, 3))
             binary = binarise(mask)
+            depth_m = view.through(mask)
+            measured.soft_m[one] = depth_m[measured.rows]
             self.tally.add(_soft("mask", one), "mean", mean)
             self.tally.add(_soft("binary", one), "mean", sparseness(binary))
-            self.tally.errors(_soft("mask", one), view, view.through(mask))
+            self.tally.errors(_soft("mask", one), view, depth_m)
             self.tally.errors(_soft("binary", one), view, view.through(binary))
             for name, score in scores.items():
                 scaled = scale_to_mean(score, mean)
                 self.tally.add(_soft(name, one), "mean", scaled.mean(dim=(1, 2, 3)))
                 self.tally.errors(_soft(name, one), view, view.through(scaled))
         progress.advance(len(view))
-        return self._examples(view, masks, {one: {"mask": method_ranks, **ranks} for one,
-                                            method_ranks in mask_ranks.items()})
+        return measured
+
+    @property
+    def _example_share(self) -> float:
+        """The share of the examples: of those measured the nearest to the one wanted."""
+        return min(self.settings_at, key=lambda candidate: abs(candidate - self.settings.example_share))
 
     def _shown(self, view: View) -> list[int]:
         """The rows of a batch that are shown as examples: evenly spread over the data."""
@@ -215,38 +253,39 @@ class _EdgeComparison:
         wanted = {(2 * position + 1) * total // (2 * count) for position in range(count)}
         return [row for row, index in enumerate(view.pictures.indices) if index in wanted]
 
-    def stills(self, view: View, out: Path) -> list[dict[str, Any]]:
+    def stills(self, view: View, measured: _Measured, out: Path) -> list[dict[str, Any]]:
         """Leave the examples of a batch as stills of the gallery, with the masks and depths of every setting."""
-        rows = self._shown(view) if self.settings.gallery else []
+        rows = measured.rows if self.settings.gallery else []
         if not rows:
             return []
-        masks = {one: self._mask(view.pictures, one) for one in self.settings_used()}
-        depths_m = {one: view.through(mask) for one, mask in masks.items()}
-        edges, batch = sobel_edges(view.pictures.rgb), view.batch
+        depths_m = {one: measured.soft_m[one] if one in measured.soft_m else view.through(mask[rows], rows=rows)
+                    for one, mask in measured.masks.items()}
+        edges, batch = sobel_edges(view.pictures.rgb[rows]), view.batch
         return [save_still(
-            out, f"{view.pictures.indices[row]:06d}", batch.names[row], batch.rgb[row], edges[row], view.target_m[row],
-            [Step(one.entry(), mask[row], depths_m[one][row]) for one, mask in masks.items()],
-            None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
-            for row in rows]
+            out, f"{view.pictures.indices[row]:06d}", batch.names[row], batch.rgb[row], edges[number],
+            view.target_m[row],
+            [Step(one.entry(), mask[row], depths_m[one][number]) for one, mask in measured.masks.items()],
+            self._truth(view, row))
+            for number, row in enumerate(rows)]
 
-    def _examples(self, view: View, masks: dict[Setting, Tensor],
-                  ranks: dict[Setting, dict[str, Tensor]]) -> list[ExampleTiles]:
-        batch, indices = view.batch, view.pictures.indices
-        here = self._shown(view)
-        if not here:
-            return []
-        share = min(self.settings_at, key=lambda candidate: abs(candidate - self.settings.example_share))
-        one = self.settings_at[share]
-        kept = {name: keep_first(method_ranks, share) for name, method_ranks in ranks[one].items()}
-        depths = {"target": view.target_m, **{name: view.through(pixels) for name, pixels in kept.items()}}
+    def examples(self, view: View, measured: _Measured) -> list[ExampleTiles]:
+        """Draw the examples of a batch."""
+        share = self._example_share
+        mask = measured.masks[self.settings_at[share]]
         return [
             draw_example(
-                indices[row], batch.names[row], share, view.pictures.rgb[row], self.depth_net.description.mean,
-                masks[one][row], {name: pixels[row] for name, pixels in kept.items()},
-                {name: depth[row] for name, depth in depths.items()},
-                None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
-            for row in here
+                view.pictures.indices[row], view.batch.names[row], share, view.pictures.rgb[row],
+                self.depth_net.description.mean, mask[row],
+                {name: pixels[row] for name, pixels in measured.kept.items()},
+                {"target": view.target_m[row], **{name: depth[number] for name, depth in measured.depths_m.items()}},
+                self._truth(view, row))
+            for number, row in enumerate(measured.rows)
         ]
+
+    def _truth(self, view: View, row: int) -> tuple[Tensor, Tensor] | None:
+        """The ground truth of one picture, and where it is valid."""
+        depth_m, valid = view.batch.depth_m, view.batch.valid
+        return None if depth_m is None or valid is None else (depth_m[row], valid[row])
 
 
 def _curve(method: str, share: float) -> str:

@@ -99,14 +99,20 @@ class View:
     def __len__(self) -> int:
         return len(self.batch.names)
 
-    def through(self, kept: Tensor, fill: str = "mean") -> Tensor:
+    def through(self, kept: Tensor, fill: str = "mean", rows: Sequence[int] | None = None) -> Tensor:
         """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean.
 
-        Hidden pixels show `fill`, one of `nets.units.FILLS`.
+        Args:
+            fill: what hidden pixels show, one of `nets.units.FILLS`.
+            rows: the pictures that `kept` is for, by their row in the batch; all where None.
         """
-        mask = kept.to(self.normalised.dtype)
-        shown = background(fill, self._depth_net, self.normalised, indices=self.pictures.indices)
-        return depth_from(self._depth_net, self.normalised, mask, units=self._units, shown=shown)
+        normalised, indices, units = self.normalised, self.pictures.indices, self._units
+        if rows is not None:
+            chosen = list(rows)
+            normalised, indices = normalised[chosen], [indices[row] for row in chosen]
+            units = None if units is None else units.of(chosen)
+        shown = background(fill, self._depth_net, normalised, indices=indices)
+        return depth_from(self._depth_net, normalised, kept.to(normalised.dtype), units=units, shown=shown)
 
 
 ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "

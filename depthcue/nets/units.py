@@ -20,7 +20,7 @@ noise.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,6 +53,10 @@ class Units:
     shift: Tensor
     inverse: bool
     far: float
+
+    def of(self, rows: list[int]) -> "Units":
+        """The units of these pictures of the batch."""
+        return replace(self, origin=self.origin[rows], scale=self.scale[rows], shift=self.shift[rows])
 
     def to_depth(self, prediction: Tensor) -> Tensor:
         """Predictions (B, 1, h, w) of the same pictures as depth: in metres where aligned, else in own units."""

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from rewritten_nets import stirred
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
+from depthcue.backends import frozen
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import SHARES, CompareEdgesSettings, compare_edges
+from depthcue.nets import DepthDescription, MaskDescription
+from depthcue.nets.compact import CompactDepthNet, CompactMaskNet
 from depthcue.progress import Silent
 from depthcue.scorers import DirectSettings
 
@@ -197,3 +201,24 @@ def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
 def test_a_share_that_cannot_be_kept_is_refused(share: float, tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match="--keep"):
         compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path, CompareEdgesSettings(shares=(share,)))
+
+
+def test_a_faster_form_of_the_nets_leaves_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torch.manual_seed(0)
+    mask_net = stirred(CompactMaskNet(MaskDescription("mask", "depth", 32, 48, 16, 2.0, keep_range=(0.05, 0.95),
+                                                      lambda_at=((0.1, 8.0), (0.5, 2.0))), (8,) * 5, 8))
+    depth_net = stirred(CompactDepthNet(DepthDescription("depth", 32, 48, 16), (8,) * 5))
+    settings = CompareEdgesSettings(draws=50, soft_maps=True, shares=(0.2, 0.5))
+    found = []
+    for worth in (10**9, 1):
+        monkeypatch.setattr(frozen, "WORTH", worth)
+        found.append(compare_edges(mask_net, depth_net, ToyData(), tmp_path / str(worth), settings))
+    plain, quick = found
+    for error in ("rmse", "rmse_to_target"):
+        wanted, given = ([entry[error] for curve in result["curves"].values() for entry in curve]
+                         + [entry[method][error] for entry in result["soft"] for method in ("mask", "sobel", "random")]
+                         for result in found)
+        assert given == pytest.approx(wanted, rel=1e-4)
+    for name in ("examples", "gallery"):
+        assert [entry["name"] for entry in quick[name]] == [entry["name"] for entry in plain[name]]
