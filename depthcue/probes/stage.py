@@ -17,7 +17,7 @@ from depthcue.imaging import fit_size
 from depthcue.nets import DepthDescription
 from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
-from depthcue.scenes.render import Rendering
+from depthcue.scenes.render import Rendering, frames_at_once
 from depthcue.scenes.staging import Prop, Show, floor_region, photograph, prop_regions, stage_world
 
 LEAST_PIXELS = 12
@@ -148,6 +148,8 @@ _LARGE = ("box", "ball", "cone", "bale", "arch")
 _SCALE_IN_ROOMS = 0.55
 _TRIES = 4
 _AT_ONCE = 8
+_KEPT = 2 * _AT_ONCE
+"""Pictures with an obstacle that a scene keeps."""
 _ROAD_RANGE_M = 30.0
 
 
@@ -173,6 +175,8 @@ class RenderedScene:
         self.nearest_m = NEAREST_M[kind]
         self.camera_height_m = stage_world(kind, seed).camera.position[2]
         self._exposure: Tensor | None = None
+        self._shown: dict[tuple[Thing, tuple[tuple[Turn, Pose], ...]], list[Shown]] = {}
+        """What was shown last, the oldest first: experiments show what they have checked, and the same as others."""
         rendering = self.render([Show()])
         self._exposure = rendering.exposure.cpu()
         self.bare = rendering.rgb[0].cpu()
@@ -197,13 +201,25 @@ class RenderedScene:
 
     def turned(self, thing: Thing, views: Sequence[tuple[Turn, Pose]]) -> Iterator[Shown]:
         """The thing in each pose, in a scene with each turn."""
-        for start in range(0, len(views), _AT_ONCE):
-            some = views[start:start + _AT_ONCE]
-            rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in some])
-            regions = prop_regions(rendering, self.kind, self.seed).cpu()
-            rgb, depth_m = rendering.rgb.cpu(), rendering.depth_m.cpu()
-            for row, (_, pose) in enumerate(some):
-                yield Shown(rgb[row], regions[row], depth_m[row], self.contact_of(pose))
+        # where the renderer's own groups allow it one by one: a picture found again is one not rendered
+        own = frames_at_once(*self.size, torch.device(self.device))
+        together = own if own and _AT_ONCE % own == 0 else _AT_ONCE
+        for start in range(0, len(views), together):
+            some = tuple(views[start:start + together])
+            if (thing, some) in self._shown:
+                self._shown[thing, some] = self._shown.pop((thing, some))  # the last one used
+            else:
+                self._shown[thing, some] = self._rendered(thing, some)
+                while sum(len(kept) for kept in self._shown.values()) > _KEPT:
+                    self._shown.pop(next(iter(self._shown)))
+            yield from list(self._shown[thing, some])
+
+    def _rendered(self, thing: Thing, views: Sequence[tuple[Turn, Pose]]) -> list[Shown]:
+        rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in views])
+        regions = prop_regions(rendering, self.kind, self.seed).cpu()
+        rgb, depth_m = rendering.rgb.cpu(), rendering.depth_m.cpu()
+        return [Shown(rgb[row], regions[row], depth_m[row], self.contact_of(pose))
+                for row, (_, pose) in enumerate(views)]
 
     def contact_of(self, pose: Pose) -> tuple[float, float]:
         """Row and column of the middle of the lower edge of an obstacle in the picture that is not turned."""

@@ -148,7 +148,7 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
     to use instead of those that each picture would ask for.
     """
     device = torch.device(device)
-    at_once = max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else len(worlds)
+    at_once = frames_at_once(height, width, device) or len(worlds)
     parts = []
     with torch.no_grad():
         for start in range(0, len(worlds), at_once):
@@ -160,6 +160,14 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
     joined = _join(parts)
     joined.objects = [world.objects for world in worlds]
     return joined
+
+
+def frames_at_once(height: int, width: int, device: torch.device) -> int | None:
+    """Number of frames of a call that are computed together: each group as if it alone had been asked for.
+
+    None where all are.
+    """
+    return max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else None
 
 
 def camera_axes(camera: Camera) -> NDArray[np.float64]:

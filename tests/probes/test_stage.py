@@ -10,8 +10,9 @@ from depthcue.probes.contract import Dropped
 from depthcue.probes.obstacles import BOTH, LIFTED, POSITION, SIZE, pose_of
 from depthcue.probes.photographs import road_ahead
 from depthcue.probes.reading import read_horizon, read_roll
-from depthcue.probes.stage import Pose, RenderedScene, RenderedStage, Shown, Thing
+from depthcue.probes.stage import _KEPT, Pose, RenderedScene, RenderedStage, Shown, Thing
 from depthcue.scenes import Turn
+from depthcue.scenes.render import Rendering
 from depthcue.scenes.staging import Prop, Show, photograph
 
 SIZES = {"road": (64, 208), "indoor": (72, 96)}
@@ -76,6 +77,32 @@ def test_a_true_camera_rotation_is_read_off_the_true_depth(scene_and_thing: tupl
                             strict=True):
         assert shown.depth_m is not None
         assert read_roll(shown.depth_m[0], (strip & ~shown.region)[0]) == pytest.approx(level, abs=1.0)
+
+
+def test_what_was_shown_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, poses = (120, 416), [Pose(), Pose(2.0, 2.0), Pose(3.0, 3.0)]  # large enough to be rendered one by one
+    scene, other = (RenderedScene("road", 3, size) for _ in range(2))
+    thing = Thing("box", 1.0, 0)
+    together = scene.render([Show(Turn(), (scene.put(thing, pose),)) for pose in poses])
+    rendered: list[int] = []
+    render = RenderedScene.render
+
+    def counted(self: RenderedScene, shows: list[Show]) -> Rendering:
+        rendered.append(len(shows))
+        return render(self, shows)
+
+    monkeypatch.setattr(RenderedScene, "render", counted)
+    for wanted, fresh in ((poses[:2], 2), (poses, 1), (poses[::-1], 0), ([Pose(4.0)] * 9, 1), (poses, 0)):
+        before = sum(rendered)
+        shown = list(scene.show(thing, wanted))
+        assert sum(rendered) - before == fresh
+        for one, pose in zip(shown, wanted, strict=True):
+            if pose in poses:
+                assert torch.equal(one.rgb, together.rgb[poses.index(pose)])
+    # no more than so many are kept
+    assert len(list(scene.show(thing, [Pose(1 + number / 10) for number in range(40)]))) == 40
+    assert len(scene._shown) == _KEPT
+    assert torch.equal(next(other.show(thing, poses)).rgb, together.rgb[0])
 
 
 def test_props_stand_where_they_are_told_to() -> None:
