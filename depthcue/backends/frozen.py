@@ -50,13 +50,10 @@ class FrozenDepthNet(DepthNet):
     def __init__(self, net: DepthNet) -> None:
         super().__init__(net.description)
         self.card = net.card
-        self._given, self._forms = net, _Forms(net)
+        self._forms = _Forms(net)
 
     def forward(self, normalised: Tensor) -> Tensor:
         return self._forms(normalised)
-
-    def to_depth_m(self, prediction: Tensor) -> Tensor:
-        return self._given.to_depth_m(prediction)
 
 
 class FrozenMaskNet(MaskNet):
