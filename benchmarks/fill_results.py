@@ -288,6 +288,14 @@ def authors() -> str:
     return "\n".join(lines)
 
 
+def measuring_cost() -> str:
+    """Processor time of a comparison, before and after, and whether its answers agree."""
+    results = read("measuring-cost")
+    before, after = (results["a_picture_s"][name] for name in ("before", "after"))
+    return (f"{results['pictures']} pictures, {results['rounds']} runs of each at the same time: {after / before:.0%} "
+            f"of the processor time; an RMSE differs by at most {results['rmse_changed_by']:.0e} of itself.")
+
+
 def cluster() -> str:
     """What a second worker adds, and what the driver can hand out."""
     results = read("cluster-scaling")
@@ -357,6 +365,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rewrites": rewrites,
     "authors": authors,
     "bench": bench,
+    "measuring-cost": measuring_cost,
     "cluster": cluster,
     "endurance": endurance,
     "speed": speed,
