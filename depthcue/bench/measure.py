@@ -192,9 +192,9 @@ class Entry:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     """Batch sizes that did not work, each with its reason."""
 
-    def best(self, scope: str = RUNNER) -> dict[str, Any] | None:
-        """The timing with most frames a second."""
-        timings = [timing for timing in self.timings if timing["scope"] == scope]
+    def best(self) -> dict[str, Any] | None:
+        """The timing of a whole runner, arrays in and out, with most frames a second."""
+        timings = [timing for timing in self.timings if timing["scope"] == RUNNER]
         return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
     def as_json(self) -> dict[str, Any]:

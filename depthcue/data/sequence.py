@@ -92,7 +92,7 @@ def open_sequence(spec: str, path: Path, split: Literal["train", "test"], frame_
     pairs = [pair for pair in found if pair.depth is not None]
     if not pairs:
         raise DepthcueError(f"{spec}: no picture in {path} has a depth map", _LAYOUT)
-    poses = _poses(spec, path, pairs)
+    poses = _poses(path, pairs)
     positions = [index for index, pair in enumerate(pairs) if pair.name in poses]
     if len(positions) < 2:
         raise DepthcueError(f"{spec}: {len(positions)} of {len(pairs)} frames have a pose", _LAYOUT)
@@ -105,7 +105,7 @@ def open_sequence(spec: str, path: Path, split: Literal["train", "test"], frame_
                         [poses[pair.name] for pair in chosen], positions, read)
 
 
-def _poses(spec: str, path: Path, pairs: Sequence[Pair]) -> dict[str, Matrix]:
+def _poses(path: Path, pairs: Sequence[Pair]) -> dict[str, Matrix]:
     """The poses of frames, by the names of their pairs; those that are missing or not finite are left out."""
     table = path / "poses.csv"
     by_stem: dict[str, Matrix] = {}

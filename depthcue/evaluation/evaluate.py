@@ -174,7 +174,7 @@ def evaluate(mask_nets: Sequence[MaskNet], depth_net: DepthNet, data: RgbdData, 
     """
     settings, progress = settings or EvaluateSettings(), progress or Silent()
     nets_at_settings = _nets_at_settings(mask_nets, settings)
-    _check(depth_net, data, settings)
+    _check(data, settings)
     evaluation = _Evaluation(nets_at_settings, depth_net, data, settings, torch.device(device))
     if settings.sanity is not None:
         check_sanity(depth_net, evaluation.in_question.mask_net, settings.sanity)
@@ -218,7 +218,7 @@ def _own_lambdas(net: MaskNet) -> tuple[float, ...]:
     return tuple(lam for lam in PAPER_LAMBDAS if low <= lam <= high) or own
 
 
-def _check(depth_net: DepthNet, data: RgbdData, settings: EvaluateSettings) -> None:
+def _check(data: RgbdData, settings: EvaluateSettings) -> None:
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
     if settings.truth and not data.has_depth:

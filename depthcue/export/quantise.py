@@ -111,11 +111,11 @@ def away_from_features(model: onnx.ModelProto) -> list[str | None]:
     of_picture, features = {graph.input[0].name}, set[str]()
     reasons: list[str | None] = []
     for node in graph.node:
-        sees = any(name in of_picture for name in node.input)
-        works = any(name in features for name in node.input) or (sees and node.op_type in PRODUCTS)
-        of_picture.update(node.output if sees else ())
+        takes_picture = any(name in of_picture for name in node.input)
+        works = any(name in features for name in node.input) or (takes_picture and node.op_type in PRODUCTS)
+        of_picture.update(node.output if takes_picture else ())
         features.update(node.output if works else ())
-        reasons.append(None if works else BEFORE if sees else APART)
+        reasons.append(None if works else BEFORE if takes_picture else APART)
     needed = set[str]()
     for index in reversed(range(len(graph.node))):
         node = graph.node[index]

@@ -35,8 +35,8 @@ class _Phase:
     inner: dict[str, "_Phase"] = field(default_factory=dict)
 
     def share(self) -> float:
-        under_way = max((phase.share() for phase in self.inner.values()), default=0.0)
-        return min((self.done + under_way) / self.steps, 1.0)
+        current = max((phase.share() for phase in self.inner.values()), default=0.0)
+        return min((self.done + current) / self.steps, 1.0)
 
 
 class BuildProgress:

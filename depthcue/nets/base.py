@@ -320,14 +320,14 @@ class DepthNet(_PictureNet):
         return 1.0 / prediction.clamp(1.0 / 1e4, 1.0 / MIN_DEPTH_M)
 
 
-def require_gradients(net: DepthNet, purpose: str, way_out: str = "") -> None:
-    """Refuse a net that passes no gradients on; `way_out` is a sentence on what helps besides.
+def require_gradients(net: DepthNet, purpose: str, remedy: str = "") -> None:
+    """Refuse a net that passes no gradients on; `remedy` is a sentence on what helps besides.
 
     Raises:
         DepthcueError: it does not; says what the gradients are for.
     """
     if not net.differentiable:
-        hint = " ".join(part for part in (net.gradients_hint, way_out) if part)
+        hint = " ".join(part for part in (net.gradients_hint, remedy) if part)
         raise DepthcueError(f"{net.description.name} passes no gradients back to the picture, and {purpose} needs them",
                             f"{hint} Without gradients it can be measured: evaluate, compare-edges, mask.")
 

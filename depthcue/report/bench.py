@@ -205,7 +205,7 @@ def sentences(results: Bench) -> tuple[str, ...]:
     """Sentences on the fastest candidate, its share of the limit, whole jobs, wrong answers and failures."""
     sentences = [] if results.trained else ["The mask net is untrained: its speed is that of a trained one."]
     for part in results.measured:
-        sentences += _fastest(results, part)
+        sentences += _fastest(part)
     sentences += _jobs(results)
     for part in results.measured:
         wrong = [entry["name"] for entry in part["contenders"] if not entry["agreement"]["right"]]
@@ -215,7 +215,7 @@ def sentences(results: Bench) -> tuple[str, ...]:
     return (*sentences, *_missing(results))
 
 
-def _fastest(results: Bench, part: NetSpeed) -> list[str]:
+def _fastest(part: NetSpeed) -> list[str]:
     if not part["ranking"]:
         return []
     entries = {entry["name"]: entry for entry in part["contenders"]}

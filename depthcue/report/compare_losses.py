@@ -18,7 +18,7 @@ MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
             "straightness": "straightness of the mask's edges", "mean": "mean of M"}
 """Names of the measures, in the sequence of the report."""
 _RAISED, _LOWERED, _OPEN = 0, 1, 2
-_SAID = {
+_PHRASES = {
     "on_surfaces": ("more of the mask lies on surfaces", "less of the mask lies on surfaces", "its share on surfaces"),
     "on_small_objects": ("more of the mask lies on small objects", "less of the mask lies on small objects",
                          "its share on small objects"),
@@ -26,7 +26,7 @@ _SAID = {
                      "the straightness of its edges"),
     "mean": ("the mask keeps more in all", "the mask keeps less in all", "how much it keeps in all"),
 }
-"""A measure that is clearly raised, clearly lowered, and one that is neither."""
+"""Phrases for a measure that is clearly raised, clearly lowered, and neither."""
 PAPER = {"depth+grad": ("on_surfaces",), "depth+grad+normal": ("on_small_objects", "straightness")}
 """Measures that each added loss raises by Fig. 8 of Hu et al. (ICCV 2019)."""
 
@@ -62,9 +62,9 @@ def changes_in_words(results: CompareLosses) -> list[str]:
         for measure in _measured(results):
             found = verdict(change[f"{measure}_ci95"], results.images)
             if not found.clear:
-                other[found].append(_SAID[measure][_OPEN])
+                other[found].append(_PHRASES[measure][_OPEN])
                 continue
-            text = _SAID[measure][_RAISED if found is Verdict.MORE else _LOWERED]
+            text = _PHRASES[measure][_RAISED if found is Verdict.MORE else _LOWERED]
             if _adds_one(change) and measure in PAPER.get(change.loss, ()):
                 text += ", as in the paper" if found is Verdict.MORE else ", unlike in the paper"
             clear.append(f"{text} ({_difference(change, measure)})")

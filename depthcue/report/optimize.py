@@ -87,9 +87,9 @@ def _rougher(roughness: float, other: float) -> str:
 def smoothing(results: Optimization) -> str:
     """Words on the smoothing of the searched masks; empty where there was none."""
     direct = results.direct
-    ways = [(direct.variation, f"total variation weighed by {direct.variation:g}"),
-            (direct.blur_px, f"a blur of {direct.blur_px:g} px")]
-    return " and ".join(words for amount, words in ways if amount)
+    smoothings = [(direct.variation, f"total variation weighed by {direct.variation:g}"),
+                  (direct.blur_px, f"a blur of {direct.blur_px:g} px")]
+    return " and ".join(words for amount, words in smoothings if amount)
 
 
 def _example(example: Row, results: Optimization) -> Example:

@@ -15,7 +15,7 @@ from depthcue.report.probe_figures import (
     PITCH_SLOPE,
     POSITION_SIZE_AT_3,
     SENTENCES,
-    TOLD_AXIS,
+    TURNED_CUE_AXIS,
     beside_others,
     bounds,
     digits,
@@ -113,7 +113,7 @@ def _caption(entry: ExperimentEntry) -> str:
     if any(curve["points"] for curve in entry["curves"]):
         shown.append("shaded: 95% intervals over scenes")
     if any(len([point for point in curve["points"] if "truth" in point]) > 1 for curve in entry["curves"]):
-        follows = entry["x"] == TOLD_AXIS
+        follows = entry["x"] == TURNED_CUE_AXIS
         shown.append("dashed black: " + ("what the turned cue tells, followed fully" if follows else "the truth"))
     if entry["bars"]:
         shown.append("lines: 95% intervals over scenes")

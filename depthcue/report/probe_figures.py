@@ -10,7 +10,7 @@ from depthcue.report.figures import DASHED, LIGHT, Bar, Bars, Curve, Curves, The
 from depthcue.report.verdicts import HasNumbers, Verdict, apart, sorted_out, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
-TOLD_AXIS = "ratio of distances to which the cue is turned"
+TURNED_CUE_AXIS = "ratio of distances to which the cue is turned"
 """Axis of curves whose dashed line is what the turned cue tells."""
 APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
                       "set colours of classes": 0.192}
@@ -173,7 +173,7 @@ def draw_experiment(entry: ExperimentEntry, on_roads: bool, paths: Sequence[Path
     for label in labels:
         curves = [curve for curve in entry["curves"] if _axes_of(entry, curve) == label and curve["points"]]
         lines = [_curve(curve, curves, theme) for curve in curves]
-        lines += _truth(curves, "followed fully" if entry["x"] == TOLD_AXIS else "truth", theme)
+        lines += _truth(curves, "followed fully" if entry["x"] == TURNED_CUE_AXIS else "truth", theme)
         if entry["name"] == "position-size" and on_roads:
             lines += _published(curves, theme)
         panels.append(Curves("", *label, lines, bottom=None))

@@ -24,12 +24,12 @@ _ALBEDO_STEP = 0.12  # relative to the brighter side
 
 
 def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, albedo: Tensor, lit: Tensor,
-          faces_light: Tensor, primitive: Tensor, focal_px: Tensor) -> dict[str, Tensor]:
+               faces_light: Tensor, primitive: Tensor) -> dict[str, Tensor]:
     """Label edges by their cause: name -> (B, H, W) bool.
 
     occlusion: the depth jumps between different surfaces (sky included); both sides of the jump are marked. crease:
     depth is continuous, the normal is not. texture: the albedo changes inside one smooth surface. shadow: the border of
-    a cast shadow on one smooth surface. points, normal, albedo (B, 3, H, W); the rest (B, H, W); focal_px (B,).
+    a cast shadow on one smooth surface. points, normal, albedo (B, 3, H, W); the rest (B, H, W).
     """
     marks = {name: torch.zeros_like(valid) for name in ("occlusion", "crease", "texture", "shadow")}
     brightest = albedo.amax(1)
@@ -279,8 +279,7 @@ def _photograph(batch: WorldBatch, lens: Lens, main: Tensor, height: int, width:
     veil = batch.lighting["sky"][:, :, None, None] * 0.9
     radiance = torch.where(valid[:, None], torch.lerp(radiance, veil.expand_as(radiance), haze), sky)
 
-    edges = find_edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width),
-                       lens.focal_px)
+    edges = find_edges(points, normal, depth, valid, albedo, lit, faces_light, which.reshape(frames, height, width))
     radiance = _soften(radiance, edges)
     if exposure is None:
         # follows what most of the picture holds, as a camera's does; bright windows and lamps burn out
