@@ -33,7 +33,8 @@ from depthcue.nets.checkpoint import (
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet
-from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign, split_spec
+from depthcue.nets.foreign import KINDS, SPECS, is_foreign, open_foreign
+from depthcue.nets.foreign.adapter import split_spec
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.lite import MULTIPLE as LITE_MULTIPLE
 from depthcue.nets.lite import SCALES, LiteDepthNet, LiteMaskNet
