@@ -63,8 +63,9 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, d
     """Load a mask net with the depth net that it explains.
 
     Args:
-        name_or_path: `compact-indoor`, `compact-road`, a .safetensors or .onnx file, NAME:PATH of a released
-            checkpoint, OWNER/NAME (or hub:OWNER/NAME@REVISION) of the Hugging Face hub, or a mask net.
+        name_or_path: `compact-indoor`, `compact-road`, `fastdepth` or `pydnet-kitti` (with their depth nets as
+            `target`), a .safetensors or .onnx file, NAME:PATH of a released checkpoint, OWNER/NAME (or
+            hub:OWNER/NAME@REVISION) of the Hugging Face hub, or a mask net.
         device: auto, cpu, cuda, cuda:N or mps.
         backend: what runs the mask net: torch (also auto), onnx, openvino or tensorrt.
         target: the depth net; None for the one that the mask net was trained for, loaded when it is first needed.

@@ -21,6 +21,7 @@ import av.container
 import av.error
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -42,6 +43,9 @@ _NETWORK = ("rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls", "http", "https"
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _FLV_TAGS = (8, 9, 18)
 """Kinds of parts in FLV: sound, pictures, data."""
+
+_JOINT = 2
+"""Packets after one that looks cut off within which a clock that starts again tells of a joint."""
 
 _SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<SmoothStreamingMedia")
 """First bytes of files that list others: concat scripts, playlists, session descriptions, manifests."""
@@ -227,7 +231,9 @@ class VideoSource(FrameSource):
             self._container = None
 
     def _prepare(self, container: av.container.InputContainer) -> None:
-        streams = [stream for stream in container.streams.video if not _is_still(stream)]
+        # a stream whose description is cut off has no codec
+        streams = [stream for stream in container.streams.video if stream.codec_context is not None
+                   and not _is_still(stream)]
         if not streams:
             kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
             only = f", only {' and '.join(kinds)}" if kinds else ""
@@ -287,25 +293,39 @@ class VideoSource(FrameSource):
         return 1 / self.frame_rate
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[VideoFrame]:
-        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not."""
+        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not.
+
+        Where files of a broadcast are joined, one of the last packets of the first looks cut off; the clock that starts
+        again behind it says that it is no damage.
+        """
         begun = False
+        clock: int | None = None
+        suspects, since = 0, 0  # packets that look cut off and are not counted yet, and how many came after them
         packets = container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
+                since += 1
+                if suspects and packet is not None and _starts_again(packet, clock):
+                    suspects = 0
+                elif since > _JOINT:
+                    self._damaged, suspects = self._damaged + suspects, 0
                 if packet is None:
+                    self._damaged += suspects
                     return
+                clock = packet.dts if packet.dts is not None else clock
                 if packet.is_corrupt:  # cut off in mid-packet: it would decode to a half-grey picture
-                    self._damaged += begun
+                    suspects, since = suspects + begun, 0
                     continue
                 frames = packet.decode() if self._codec is None else self._codec.decode(packet)
             except av.error.EOFError:
+                self._damaged += suspects
                 return
             except av.error.InvalidDataError:
                 self._damaged += begun
                 continue
             except (av.error.FFmpegError, OSError, IndexError) as error:
-                self._damaged += 1  # an IndexError is damage that looks like a new stream
+                self._damaged += suspects + 1  # an IndexError is damage that looks like a new stream
                 self._note(f"reading stopped: {error}")
                 return
             for frame in frames:
@@ -376,6 +396,11 @@ class VideoSource(FrameSource):
         if container.duration and len(container.streams) == 1 and ("matroska" in name or name == "flv"):
             return Fraction(container.duration, av.time_base)
         return None
+
+
+def _starts_again(packet: "Packet[VideoStream]", clock: int | None) -> bool:
+    """Whether the clock of a stream begins anew with a packet."""
+    return packet.dts is not None and clock is not None and packet.dts < clock
 
 
 def _is_dolby_vision(stream: VideoStream, first: VideoFrame) -> bool:

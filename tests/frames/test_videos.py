@@ -93,8 +93,13 @@ def test_a_video_cut_off_midway_gives_its_frames_and_then_the_error(make_video, 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.95])
 def test_an_mp4_whose_index_is_cut_off(make_video, share):
-    numbers, message = read_until_error(cut(make_video(), share))
-    assert not numbers and ("not a video that can be read" in message or " holds no " in message)
+    path = cut(make_video(), share)
+    try:
+        numbers = [frame.index for frame in read(path)[0]]
+    except DepthcueError as error:
+        assert "not a video that can be read" in str(error) or " holds no " in str(error)
+    else:  # some versions of FFmpeg do with an index that lacks its last bytes alone
+        assert share == 0.95 and numbers == list(range(12))
 
 
 def test_a_hole_in_the_middle_is_reported_after_the_rest(make_video):
