@@ -3,12 +3,13 @@
     python benchmarks/same_results.py OLD NEW [--only mask,probe] [--out FILE]
 
 Inputs are small and made here. OLD and NEW are folders of checkouts (`git worktree add OLD REVISION`).
-What is compared: every JSON document without times and without how the run was called, every other file byte by byte,
-and figures by being there. A field that only NEW has is no difference: documents may grow. Writes
+What is compared: every JSON document without times and without how the run was called, numbers up to rounding; every
+other file byte by byte; and figures and stills by being there. A field that only NEW has is no difference: documents may grow. Writes
 benchmarks/results/same-results.json; exit status 1 where anything differs.
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from killed import contents, make_inputs
 from depthcue import files
 
 RESULTS = Path(__file__).resolve().parent / "results"
-FIGURES = (".png", ".svg")
+FIGURES = (".png", ".svg", ".jpg")
 """Drawn with the library that is installed; their design may change."""
+ROUNDING, SMALLEST = 1e-4, 1e-7
+"""Relative and absolute difference of numbers that comes of another order of additions."""
 
 
 def commands(inputs: Path) -> dict[str, list[str]]:
@@ -44,7 +47,7 @@ def commands(inputs: Path) -> dict[str, list[str]]:
         "findings": ["findings", *nets, "--data", "scenes:indoor:4", *few],
         "optimize": ["optimize", *nets, *data, "--steps", "4", "--limit", "2", *few],
         "probe": ["probe", "haze", "pitch", "--target", depth, "--limit", "2", *few],
-        "train": ["train", "--target", depth, "--lambda", "2", *steps],
+        "train": ["train", "--net", "compact", "--target", depth, "--lambda", "2", *steps],
         "train-depth": ["train-depth", "--size", "48x32", *steps],
         "compare-losses": ["compare-losses", "--size", "48x32", "--mask-steps", "1", "--lambda", "2", *steps],
         "scenes": ["scenes", "road", "--count", "3", "--size", "64x48", "--truth", "--out", "OUT"],
@@ -75,7 +78,7 @@ def main() -> None:
                 made.append(contents(out))
             wrong = differences(*made)
             found[name] = {"files": len(made[0]), "differences": wrong}
-            print(f"{name}: {len(made[0])} files, {'alike' if not wrong else wrong}", flush=True)
+            print(f"{name}: {len(made[0])} files, {'alike' if not wrong else '; '.join(wrong[:5])}", flush=True)
     files.write_public(options.out, files.document("same-results", commands=found))
     if any(each["differences"] for each in found.values()):
         raise SystemExit(1)
@@ -107,7 +110,8 @@ def lacking(old: Any, new: Any, where: str = "") -> list[str]:
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [each for index, pair in enumerate(zip(old, new, strict=True))
                 for each in lacking(*pair, f"{where}[{index}]")]
-    if old == new:
+    if old == new or (isinstance(old, float) and isinstance(new, float)
+                      and math.isclose(old, new, rel_tol=ROUNDING, abs_tol=SMALLEST)):
         return []
     shown = "" if isinstance(old, bytes) else f" was {str(old)[:60]!r} and is {str(new)[:60]!r}"
     return [f"{where} differs{shown}"]
