@@ -4,8 +4,8 @@
 
 Inputs are small and made here. OLD and NEW are folders of checkouts (`git worktree add OLD REVISION`).
 What is compared: every JSON document without times and without how the run was called, numbers up to rounding; every
-other file byte by byte; and figures and stills by being there. A field that only NEW has is no difference: documents may grow. Writes
-benchmarks/results/same-results.json; exit status 1 where anything differs.
+other file byte by byte; and figures and stills by being there. A field that only NEW has is no difference: documents
+may grow. Writes benchmarks/results/same-results.json; exit status 1 where anything differs.
 """
 
 import argparse
