@@ -130,7 +130,7 @@ def exported(folder: Path) -> str:
 def from_transformers(folder: Path) -> str:
     """A random relative net of inverse depth, saved as transformers does it."""
     pytest.importorskip("transformers", reason="transformers is not installed (extra hf)")
-    from nets.test_transformers_models import depth_anything, save
+    from nets.foreign.test_transformers_model import depth_anything, save
 
     return save(folder / "model", depth_anything())
 
