@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from depthcue.backends.openvino_backend import has_openvino, own_signal_stack
+from depthcue.backends.openvino_backend import configuration, has_openvino, own_signal_stack
+from depthcue.backends.session import FP32
 from depthcue.files import cached_file
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.exported import net_identity
@@ -168,9 +169,7 @@ def _in_openvino(net: DepthNet | MaskNet, own: nn.Module, *example: Tensor) -> F
     else:
         model = _traced(own, *example)
         _keep(model, path)
-    request = core.compile_model(model, "CPU", {
-        "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "ENABLE_CPU_PINNING": False}).create_infer_request()
+    request = core.compile_model(model, "CPU", configuration(FP32, torch.get_num_threads())).create_infer_request()
 
     def run(*given: Tensor) -> Tensor:
         # the pictures are not copied in; the answer is copied out, for the request's own memory is used again
@@ -183,21 +182,9 @@ def _traced(own: nn.Module, *example: Tensor) -> Any:
     """The graph that OpenVINO makes of a rewritten net, for any number of pictures of the example's size."""
     import openvino
 
-    if isinstance(own, MaskNet) and own.keeps_shares:
-        low, high = own.description.keep_range or (0.0, 1.0)
-
-        def dial_feature(dial: Tensor) -> Tensor:
-            """As `MaskNet.dial_feature`, in steps that OpenVINO knows."""
-            share = dial.clamp(low, high)
-            return torch.log(share / (1 - share))
-
-        own.__dict__["dial_feature"] = dial_feature
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, about the net's own checks of sizes
-            model = openvino.convert_model(own, example_input=example)
-    finally:
-        own.__dict__.pop("dial_feature", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, about the net's own checks of sizes
+        model = openvino.convert_model(own, example_input=example)
     model.reshape({port: [-1, *part.shape[1:]] for port, part in zip(model.inputs, example, strict=True)})
     return model
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from depthcue import scenes
 from depthcue.backends.session import TOLERANCES
 from depthcue.bench.candidates import Candidate, depth_candidates, depth_net_of, mask_candidates, mask_net_of
-from depthcue.bench.limits import BYTES, highest, measure_limits, work_per_frame
+from depthcue.bench.limits import BYTES, highest, measure_limits, short, work_per_frame
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure, reason_of
 from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
@@ -128,8 +128,8 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Tim
                         continue
                     if number:
                         taken.setdefault(key, []).append(frames[source] / seconds)
-    done = [{"name": name, "source": source, "frames": frames[source], "frames_per_second": _short(median(rates)),
-             "all": [_short(rate) for rate in rates]}
+    done = [{"name": name, "source": source, "frames": frames[source], "frames_per_second": short(median(rates)),
+             "all": [short(rate) for rate in rates]}
             for (name, source), rates in taken.items() if (name, source) not in failed]
     return done, [{"name": name, "source": source, "reason": reason} for (name, source), reason in failed.items()]
 
@@ -139,10 +139,6 @@ def _inputs(path: str) -> list[Input]:
     if any(each.kind == "live" for each in inputs):
         raise DepthcueError(f"{path} is live and has no speed of its own", "Give --source pictures or a video.")
     return inputs
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 PIXELS = 640 * 480
@@ -280,8 +276,7 @@ class _Work:
         limits = highest(limits, self._limits(precisions))
         of_depths = None
         if depth_net is not None:
-            candidates_of_depth = depth_candidates(depth_net, self.device, self.threads, largest, size)
-            of_depths = self._measure(depth_net, candidates_of_depth)
+            of_depths = self._measure(depth_net, depth_candidates(depth_net, self.device, self.threads, largest, size))
             limits = highest(limits, self._limits(precisions))
         nets = [self._net_part("mask", mask_net, of_masks, limits)]
         if depth_net is not None and of_depths is not None:
@@ -309,9 +304,9 @@ class _Work:
             arithmetic = limits["matmul_tflops"].get(precision)
             for timing in entry.timings:
                 rate = timing["frames_per_second"]
-                timing["share_of_limit"] = None if done.flops is None or arithmetic is None else _short(
+                timing["share_of_limit"] = None if done.flops is None or arithmetic is None else short(
                     done.flops * rate / (1e12 * arithmetic))
-                timing["share_of_memory"] = None if done.values is None else _short(
+                timing["share_of_memory"] = None if done.values is None else short(
                     done.values * BYTES[precision] * rate / (1e9 * limits["memory_gb_s"]))
         ranked = sorted((entry for entry in measured.entries if entry.agreement.right and entry.best() is not None),
                         key=_frames_per_second, reverse=True)

@@ -68,7 +68,7 @@ def _matmul_tflops(device: torch.device, dtype: torch.dtype, side: int) -> float
             seconds = _seconds(lambda: torch.mm(*factors), device)
         except RuntimeError:
             return None
-    return _short(2.0 * side**3 / seconds / 1e12)
+    return short(2.0 * side**3 / seconds / 1e12)
 
 
 @contextmanager
@@ -90,11 +90,11 @@ def _as_convolutions(device: torch.device) -> Iterator[None]:
 
 def _copies(device: torch.device, count: int) -> dict[str, float]:
     here, there = (torch.zeros(count, dtype=torch.uint8, device=device) for _ in range(2))
-    rates = {"memory_gb_s": _short(2 * count / _seconds(lambda: there.copy_(here), device) / 1e9)}
+    rates = {"memory_gb_s": short(2 * count / _seconds(lambda: there.copy_(here), device) / 1e9)}
     if device.type == "cuda":
         pinned = torch.zeros(count, dtype=torch.uint8, pin_memory=True)
-        rates["to_device_gb_s"] = _short(count / _seconds(lambda: there.copy_(pinned), device) / 1e9)
-        rates["from_device_gb_s"] = _short(count / _seconds(lambda: pinned.copy_(there), device) / 1e9)
+        rates["to_device_gb_s"] = short(count / _seconds(lambda: there.copy_(pinned), device) / 1e9)
+        rates["from_device_gb_s"] = short(count / _seconds(lambda: pinned.copy_(there), device) / 1e9)
     return rates
 
 
@@ -110,7 +110,8 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     return min(taken[1:])
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
+    """A measured value in the four digits that documents hold."""
     return float(f"{value:.4g}")
 
 

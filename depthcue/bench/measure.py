@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from depthcue.backends.session import TOLERANCES, Frames, Maps, Session
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench.candidates import Candidate
-from depthcue.bench.limits import peak_memory_mib
+from depthcue.bench.limits import peak_memory_mib, short
 from depthcue.errors import DepthcueError
 from depthcue.export.parity import kept_pixels
 from depthcue.imaging import resize_rgb
@@ -52,10 +52,10 @@ class Timed:
         rounds, `ratio`: how many times as fast as it, the median over rounds.
         """
         middle = median(self.seconds)
-        numbers = {"median_ms": _short(1e3 * middle), "p95_ms": _short(1e3 * float(np.quantile(self.seconds, 0.95))),
-                   "frames_per_second": _short(batch / middle), "calls": len(self.seconds)}
+        numbers = {"median_ms": short(1e3 * middle), "p95_ms": short(1e3 * float(np.quantile(self.seconds, 0.95))),
+                   "frames_per_second": short(batch / middle), "calls": len(self.seconds)}
         if reference is not None:
-            numbers["ratio"] = _short(median(theirs / own for theirs, own
+            numbers["ratio"] = short(median(theirs / own for theirs, own
                                              in zip(reference.seconds, self.seconds, strict=True)))
         return numbers
 
@@ -99,11 +99,6 @@ def _turned(names: Sequence[str], number: int) -> Sequence[str]:
     """Another one first in every round: whoever runs after a heavy one finds the caches cold."""
     start = number % len(names) if names else 0
     return [*names[start:], *names[:start]]
-
-
-def _short(value: float) -> float:
-    """Four significant digits, more than any of this is good for."""
-    return float(f"{value:.4g}")
 
 
 @dataclass(frozen=True)

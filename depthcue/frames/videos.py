@@ -209,6 +209,8 @@ class VideoSource(FrameSource):
         self._display = Display(self._note)
         self._scaler = VideoReformatter()
         self._damaged = 0
+        self._begun = False
+        """A frame has been decoded."""
         self._start: Fraction | None = None
 
     def __enter__(self) -> Self:
@@ -293,45 +295,50 @@ class VideoSource(FrameSource):
         return 1 / self.frame_rate
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[VideoFrame]:
-        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not.
-
-        Where files of a broadcast are joined, one of the last packets of the first looks cut off; the clock that starts
-        again behind it says that it is no damage.
-        """
-        begun = False
-        clock: int | None = None
-        suspects, since = 0, 0  # packets that look cut off and are not counted yet, and how many came after them
-        packets = container.demux(self._stream)
+        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not."""
+        packets = self._whole_packets(container)
         while True:
             try:
                 packet = next(packets, None)
-                since += 1
-                if suspects and packet is not None and _starts_again(packet, clock):
-                    suspects = 0
-                elif since > _JOINT:
-                    self._damaged, suspects = self._damaged + suspects, 0
                 if packet is None:
-                    self._damaged += suspects
                     return
-                clock = packet.dts if packet.dts is not None else clock
-                if packet.is_corrupt:  # cut off in mid-packet: it would decode to a half-grey picture
-                    suspects, since = suspects + begun, 0
-                    continue
                 frames = packet.decode() if self._codec is None else self._codec.decode(packet)
             except av.error.EOFError:
-                self._damaged += suspects
                 return
             except av.error.InvalidDataError:
-                self._damaged += begun
+                self._damaged += self._begun
                 continue
             except (av.error.FFmpegError, OSError, IndexError) as error:
-                self._damaged += suspects + 1  # an IndexError is damage that looks like a new stream
+                self._damaged += 1  # an IndexError is damage that looks like a new stream
                 self._note(f"reading stopped: {error}")
                 return
             for frame in frames:
                 if isinstance(frame, VideoFrame):
-                    begun = True
+                    self._begun = True
                     yield frame
+
+    def _whole_packets(self, container: av.container.InputContainer) -> "Iterator[Packet[VideoStream]]":
+        """The packets but for those that are cut off, which would decode to half-grey pictures; these are counted.
+
+        Where files of a broadcast are joined, one of the last packets of the first looks cut off; the clock that starts
+        again behind it says that it is no damage.
+        """
+        clock: int | None = None
+        suspects, since = 0, 0  # packets that look cut off and are not counted yet, and how many came after them
+        try:
+            for packet in container.demux(self._stream):
+                since += 1
+                if packet.dts is not None and clock is not None and packet.dts < clock:
+                    suspects = 0
+                elif since > _JOINT:
+                    self._damaged, suspects = self._damaged + suspects, 0
+                clock = packet.dts if packet.dts is not None else clock
+                if packet.is_corrupt:
+                    suspects, since = suspects + self._begun, 0
+                else:
+                    yield packet
+        finally:
+            self._damaged += suspects
 
     def _time(self, frame: VideoFrame, index: int) -> Fraction:
         """Seconds since the first frame."""
@@ -396,11 +403,6 @@ class VideoSource(FrameSource):
         if container.duration and len(container.streams) == 1 and ("matroska" in name or name == "flv"):
             return Fraction(container.duration, av.time_base)
         return None
-
-
-def _starts_again(packet: "Packet[VideoStream]", clock: int | None) -> bool:
-    """Whether the clock of a stream begins anew with a packet."""
-    return packet.dts is not None and clock is not None and packet.dts < clock
 
 
 def _is_dolby_vision(stream: VideoStream, first: VideoFrame) -> bool:

@@ -376,7 +376,8 @@ class MaskNet(_PictureNet):
     def dial_feature(self, dial: Tensor) -> Tensor:
         """The dial as the net computes with it, (B,): ln λ, or the logit of the share within the range of training."""
         if self.description.keep_range is not None:
-            return torch.logit(dial.clamp(*self.description.keep_range))
+            share = dial.clamp(*self.description.keep_range)
+            return torch.log(share / (1 - share))  # torch.logit is no step that every converter of graphs knows
         return dial.log()
 
 

@@ -176,7 +176,7 @@ class RenderedScene:
         self.camera_height_m = stage_world(kind, seed).camera.position[2]
         self._exposure: Tensor | None = None
         self._shown: dict[tuple[Thing, tuple[tuple[Turn, Pose], ...]], list[Shown]] = {}
-        """What was shown last, the oldest first: experiments show what they have checked, and the same as others."""
+        """Pictures that were asked for last, the oldest first: an experiment shows those that it has checked."""
         rendering = self.render([Show()])
         self._exposure = rendering.exposure.cpu()
         self.bare = rendering.rgb[0].cpu()
@@ -201,18 +201,16 @@ class RenderedScene:
 
     def turned(self, thing: Thing, views: Sequence[tuple[Turn, Pose]]) -> Iterator[Shown]:
         """The thing in each pose, in a scene with each turn."""
-        # where the renderer's own groups allow it one by one: a picture found again is one not rendered
+        # where the renderer takes frames one by one, pictures are kept one by one, so that more of them are found again
         own = frames_at_once(*self.size, torch.device(self.device))
         together = own if own and _AT_ONCE % own == 0 else _AT_ONCE
         for start in range(0, len(views), together):
             some = tuple(views[start:start + together])
-            if (thing, some) in self._shown:
-                self._shown[thing, some] = self._shown.pop((thing, some))  # the last one used
-            else:
-                self._shown[thing, some] = self._rendered(thing, some)
-                while sum(len(kept) for kept in self._shown.values()) > _KEPT:
-                    self._shown.pop(next(iter(self._shown)))
-            yield from list(self._shown[thing, some])
+            shown = self._shown.pop((thing, some), None)
+            self._shown[thing, some] = shown = self._rendered(thing, some) if shown is None else shown
+            while sum(len(kept) for kept in self._shown.values()) > _KEPT:
+                self._shown.pop(next(iter(self._shown)))
+            yield from shown
 
     def _rendered(self, thing: Thing, views: Sequence[tuple[Turn, Pose]]) -> list[Shown]:
         rendering = self.render([Show(turn, (self.put(thing, pose),)) for turn, pose in views])
