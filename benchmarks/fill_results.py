@@ -264,15 +264,17 @@ def rewrites() -> str:
 def bench() -> str:
     """Every way of running both nets, as multiples of torch as the net was given, and whole jobs."""
     results = read("bench-cpu")
-    ratios = {part["kind"]: {entry["name"]: best_timing(entry)["ratio"] for entry in in_order(part)}
-              for part in results["measured"]}
+    best = {part["kind"]: {entry["name"]: best_timing(entry) for entry in in_order(part)}
+            for part in results["measured"]}
     jobs = {(job["name"], job["source"]): job["share_of_runner"] for job in results["end_to_end"]["jobs"]}
     sources = list(dict.fromkeys(source for _, source in jobs))
-    lines = [f"| run by | mask net | depth net | {' | '.join(f'{source}, of the bare runner' for source in sources)} |",
-             "|---" * (3 + len(sources)) + "|"]
-    for name, ratio in ratios["mask"].items():
+    jobs_columns = " | ".join(f"{source}, of the bare runner" for source in sources)
+    lines = [f"| run by | mask net | of arithmetic | of memory | depth net | {jobs_columns} |",
+             "|---" * (5 + len(sources)) + "|"]
+    for name, timing in best["mask"].items():
         cells = [f"{jobs[name, source]:.0%}" if (name, source) in jobs else "" for source in sources]
-        lines.append(f"| {name} | {ratio:.2f} | {ratios['depth'][name]:.2f} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {timing['ratio']:.2f} | {timing['share_of_limit']:.0%} | "
+                     f"{timing['share_of_memory']:.0%} | {best['depth'][name]['ratio']:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
