@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOSSES = ("depth", "depth+grad", "depth+grad+normal", "l1")
+LOSSES = ("depth", "depth+grad", "depth+grad+normal", "l1", "log")
 EQUATIONS = ("4", "5")
 _OFFSET = 0.5
+_LEAST_M = 0.01
+_LOG_SCALES = (1, 2, 4, 8)
 REFERENCE_RANGE_M = 10.0
 """The range of NYU-v2's depth, for which the losses' 0.5 was chosen."""
 
@@ -36,10 +38,32 @@ def l_normal(prediction: Tensor, target: Tensor, valid: Tensor | None = None) ->
     return _l_normal(sobel(prediction), sobel(target), _inner(valid))
 
 
+def l_log(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean |e| + half the mean |gradient of e| at each of four scales, with e the difference of the logarithms.
+
+    Errors count in proportion to the distance, so that a car at 8 m weighs as much as a house at 60 m. The gradients
+    (Li, Snavely, MegaDepth, CVPR 2018) keep the edges of depth sharp; at scale s they are of every s-th pixel. Maps
+    (B, 1, H, W) in metres, from 1 cm on.
+    """
+    error = prediction.clamp_min(_LEAST_M).log() - target.clamp_min(_LEAST_M).log()
+    total = _mean(error.abs(), valid)
+    for step in _LOG_SCALES:
+        coarse = error[..., ::step, ::step]
+        known = None if valid is None else valid[..., ::step, ::step]
+        for dim in (-1, -2):
+            length = coarse.shape[dim] - 1
+            both = None if known is None else known.narrow(dim, 1, length) & known.narrow(dim, 0, length)
+            if length:
+                total = total + 0.5 * _mean(coarse.diff(dim=dim).abs(), both)
+    return total
+
+
 def l_dif(prediction: Tensor, target: Tensor, valid: Tensor | None = None, loss: str = "depth+grad+normal") -> Tensor:
     """The difference of two depth maps (B, 1, H, W) in metres as one number; `loss` is one of LOSSES."""
     if loss == "l1":
         return _mean((prediction - target).abs(), valid)
+    if loss == "log":
+        return l_log(prediction, target, valid)
     total = l_depth(prediction, target, valid)
     if loss == "depth":
         return total

@@ -101,9 +101,9 @@ RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", ri
 ResumeRunOption = Annotated[bool, typer.Option(
     "--resume", rich_help_panel=OUTPUT, help="Go on with the stopped run in --out, with the same options.")]
 LossOption = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
-                                         "between two depths is: depth, depth+grad, depth+grad+normal or l1.")]
+                                         "between two depths is: depth, depth+grad, depth+grad+normal, l1 or log.")]
 DepthLossOption = Annotated[str | None, typer.Option(
-    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal or l1. Default: l1 for "
+    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. Default: l1 for "
     "compact, lite and laina-resnet50, depth+grad+normal for the others.")]
 InitOption = Annotated[str | None, typer.Option(
     "--init", metavar="NET", rich_help_panel=TRAINING, show_default=False, help="Start from the weights of this net, "

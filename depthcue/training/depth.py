@@ -108,6 +108,8 @@ def draw_mask(rgb: Tensor, general: MaskNet, chance: torch.Generator) -> Tensor:
     return keep_top(scores, share).to(rgb.dtype)
 
 
+FAR = 0.95
+"""Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
 
@@ -200,9 +202,9 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         predicted_m = predicted_depth_m(net, prediction.float())
         if teacher is not None:
             taught_m = predicted_m[loader.labelled:].detach()
-            answer_m = _answer(teacher, batch.rgb[loader.labelled:], taught_m)
+            answer_m, answered = _answer(teacher, batch.rgb[loader.labelled:], taught_m, net.description.max_depth_m)
             depth_m[loader.labelled:] = answer_m.clamp(max=net.description.max_depth_m)
-            valid[loader.labelled:] = True
+            valid[loader.labelled:] = answered
         engine.update(l_dif(predicted_m, depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
@@ -220,18 +222,25 @@ def _mixed(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor) -> torch.Tensor:
-    """Teacher's depth of pictures (B, 3, H, W), (B, 1, h, w) metres at the size of the net's own prediction.
+def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max_depth_m: float,
+            ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
     Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
-    prediction.
+    prediction. Where the net itself sees the end of its range, such a teacher is not asked: taught without labels, it
+    has learned nothing of the sky.
+
+    Returns:
+        Metres (B, 1, h, w), and a boolean of that shape.
     """
     seen = teacher(teacher.normalise(fit(rgb, teacher.description)))
-    if teacher.description.relative:
-        valid = torch.ones_like(predicted_m, dtype=torch.bool)
-        units = aligned_units(teacher.description, seen, predicted_m, valid, far_m=1e4)
-        return resize(units.to_depth(seen), (predicted_m.shape[-2], predicted_m.shape[-1]))
-    return resize(teacher.to_depth_m(seen).float(), (predicted_m.shape[-2], predicted_m.shape[-1]))
+    size = (predicted_m.shape[-2], predicted_m.shape[-1])
+    if not teacher.description.relative:
+        depth_m = resize(teacher.to_depth_m(seen).float(), size)
+        return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
+    near = predicted_m < FAR * max_depth_m
+    units = aligned_units(teacher.description, seen, predicted_m, near, far_m=1e4)
+    return resize(units.to_depth(seen), size), near
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ from depthcue.nets.lite import LiteMaskNet, straight_through, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Named, Progress, Silent
-from depthcue.training.depth import FILL_CHANCES, DepthTraining, train_depth
+from depthcue.training.depth import FAR, FILL_CHANCES, DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
 from depthcue.training.recipe import OURS, TrainingOptions, check_loss, recipe
 from depthcue.training.run import RunFolder
@@ -106,8 +106,6 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
 LAMBDA_RANGE = (0.5, 6.0)
 PAPER_LAMBDA = 5.0
 KEEP_RANGE = (0.04, 0.8)
-FAR = 0.95
-"""Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
 TABLE_PICTURES = 48
 DEFAULT_MINUTES = 10.0
