@@ -61,6 +61,19 @@ def losses(prediction: Map, target: Map) -> dict[str, float]:
 # ways to choose pixels
 
 
+def log_loss(prediction: Map, target: Map) -> float:
+    """Li, Snavely (CVPR 2018): |e| of the logarithms, and half |e' - e| between every s-th pixel and the next."""
+    error = [[math.log(p) - math.log(t) for p, t in zip(row, wanted, strict=True)]
+             for row, wanted in zip(prediction, target, strict=True)]
+    total = sum(abs(e) for row in error for e in row) / sum(len(row) for row in error)
+    for step in (1, 2, 4, 8):
+        coarse = [row[::step] for row in error[::step]]
+        for lines in (coarse, [list(column) for column in zip(*coarse, strict=True)]):
+            jumps = [abs(after - before) for line in lines for before, after in zip(line, line[1:], strict=False)]
+            total += 0.5 * sum(jumps) / len(jumps) if jumps else 0.0
+    return total
+
+
 def total_variation(mask: Map) -> float:
     """The sum of |differences| of neighbours, left to right and top to bottom, over the number of pixels."""
     height, width = len(mask), len(mask[0])

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference import losses
+from reference import log_loss, losses
 
-from depthcue.objective import l_depth, l_dif, l_grad, l_normal, mask_objective
+from depthcue.objective import LOSSES, l_depth, l_dif, l_grad, l_normal, mask_objective
 
 
 def golden_pairs() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -46,19 +46,29 @@ def test_losses_are_their_slow_definitions(generator: torch.Generator) -> None:
         slow["l_depth"] + slow["l_grad"], abs=1e-12)
 
 
+def test_log_loss_is_its_slow_definition_and_free_of_units(generator: torch.Generator) -> None:
+    prediction, target = 0.5 + 60 * torch.rand(2, 1, 1, 7, 12, generator=generator, dtype=torch.float64)
+    slow = log_loss(prediction[0, 0].tolist(), target[0, 0].tolist())
+    assert float(l_dif(prediction, target, loss="log")) == pytest.approx(slow, abs=1e-12)
+    assert float(l_dif(3 * prediction, 3 * target, loss="log")) == pytest.approx(slow, abs=1e-12)
+
+
 def test_equal_maps_reach_the_minimum(generator: torch.Generator) -> None:
     depth = 10 * torch.rand(1, 1, 8, 8, generator=generator, dtype=torch.float64)
     assert float(l_dif(depth, depth)) == pytest.approx(3 * math.log(0.5), abs=1e-12)
 
 
-def test_pixels_that_are_not_valid_change_nothing(generator: torch.Generator) -> None:
+@pytest.mark.parametrize("loss", LOSSES)
+def test_pixels_that_are_not_valid_change_nothing(generator: torch.Generator, loss: str) -> None:
     prediction, target = torch.rand(2, 1, 1, 12, 12, generator=generator, dtype=torch.float64)
     valid = torch.ones(1, 1, 12, 12, dtype=torch.bool)
     valid[..., 3:6, 4:7] = False
     spoilt = torch.where(valid, prediction, torch.full_like(prediction, 99.0))
-    assert float(l_dif(spoilt, target, valid)) == pytest.approx(float(l_dif(prediction, target, valid)), abs=1e-12)
+    assert float(l_dif(spoilt, target, valid, loss)) == pytest.approx(
+        float(l_dif(prediction, target, valid, loss)), abs=1e-12)
     everywhere = torch.ones_like(valid)
-    assert float(l_dif(prediction, target, everywhere)) == pytest.approx(float(l_dif(prediction, target)), abs=1e-12)
+    assert float(l_dif(prediction, target, everywhere, loss)) == pytest.approx(
+        float(l_dif(prediction, target, None, loss)), abs=1e-12)
 
 
 def test_objectives_weigh_kept_and_hidden_pixels(generator: torch.Generator) -> None:

@@ -191,7 +191,14 @@ def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> N
                                        shift_unknown=False, mean=(0.0,) * 3, std=(1.0,) * 3))
     rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     predicted = 7.0 * (2 + rgb[:, :1])
-    torch.testing.assert_close(_answer(teacher, rgb, predicted), predicted, rtol=1e-4, atol=1e-4)
+    answer, counts = _answer(teacher, rgb, predicted, 1e3)
+    torch.testing.assert_close(answer, predicted, rtol=1e-4, atol=1e-4)
+    assert counts.all()
+    # where the net sees the end of its range, a teacher without labels is not asked: it would say anything of the sky
+    far_m = float(predicted.median())
+    answer, counts = _answer(teacher, rgb, predicted.clamp(max=far_m), far_m)
+    assert torch.equal(counts, predicted < 0.95 * far_m)
+    torch.testing.assert_close(answer[counts], predicted[counts], rtol=1e-4, atol=1e-4)
 
 
 def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
