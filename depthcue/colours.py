@@ -10,8 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from depthcue.errors import DepthcueError
-from depthcue.text import did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean
 
 Scale = NDArray[np.uint8]
 """uint8 (256, 3): RGB by level."""

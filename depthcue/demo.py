@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from depthcue import scenes
-from depthcue.device import pick_device
+from depthcue.backends.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_specs
 from depthcue.evaluation.images import Step, picture_of, save_still

@@ -25,8 +25,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from depthcue.errors import DepthcueError
-from depthcue.text import NOT_UTF8, argument, file_label, shown, without_password
+from depthcue.errors import NOT_UTF8, DepthcueError, argument, file_label, shown, without_password
 
 _LOCKS: bool = os.name == "posix"
 """Windows has none, and lets nobody rename or remove a file that is open."""

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from depthcue import imaging
 from depthcue.answers import DepthResult, MaskResult
+from depthcue.backends.device import pick_device
 from depthcue.backends.session import Session
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, find_inputs, open_input
 from depthcue.frames.motion import SteadyMaps

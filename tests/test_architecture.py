@@ -16,7 +16,7 @@ from depthcue.cli.main import COMMANDS
 
 PACKAGE = Path(depthcue.__file__).parent
 FLOORS = (
-    ("errors", "progress", "text"), ("colours", "device", "documents"), ("files",), ("imaging", "results"),
+    ("errors", "progress"), ("colours", "documents"), ("files",), ("imaging", "results"),
     ("frames", "scenes"), ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"),
     ("evaluation",), ("probes",), ("runtime",), ("bench",), ("report",), ("answers",), ("masker",),
     ("measurements", "publishing"), ("demo",), ("app",), ("cli", "guides"),
@@ -24,7 +24,7 @@ FLOORS = (
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 NEVER = {"runtime": {"training", "evaluation", "probes", "report"},
-         "report": set(RANK) - {"errors", "text", "colours", "documents", "files", "results", "imaging", "report",
+         "report": set(RANK) - {"errors", "colours", "documents", "files", "results", "imaging", "report",
                                 "progress"}}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from depthcue import files
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, shown
 from depthcue.files import (
     atomic_path,
     begin,
@@ -27,7 +27,6 @@ from depthcue.files import (
     write_public,
     write_text,
 )
-from depthcue.text import shown
 
 LEFT = ".depthcue-0123abcd.part.png"
 

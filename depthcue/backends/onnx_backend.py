@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depthcue.backends.device_memory import CudaLane, SlotPool
+from depthcue.backends.device import CudaLane, SlotPool
 from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb

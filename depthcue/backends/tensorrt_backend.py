@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue.backends.device_memory import CudaLane, SlotPool
+from depthcue.backends.device import CudaLane, SlotPool
 from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.backends.tensorrt_library import (
     Gpu,

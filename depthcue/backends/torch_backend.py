@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from depthcue.backends.device_memory import CudaLane, SlotPool
+from depthcue.backends.device import CudaLane, SlotPool
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet, NetOnFrames

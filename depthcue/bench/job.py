@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from depthcue import scenes
+from depthcue.backends.device import pick_device
 from depthcue.backends.session import TOLERANCES
 from depthcue.bench.candidates import Candidate, depth_candidates, depth_net_of, mask_candidates, mask_net_of
 from depthcue.bench.limits import BYTES, highest, measure_limits, short, work_per_frame
 from depthcue.bench.measure import NETWORK, RUNNER, USUAL_BATCH, Entry, Measured, Subject, measure, reason_of
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.viewing import described
 from depthcue.files import write_bytes

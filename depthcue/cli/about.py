@@ -21,8 +21,7 @@ from depthcue.cli.options import (
     VerboseOption,
     WeightsOption,
 )
-from depthcue.errors import DepthcueError
-from depthcue.text import did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean
 
 GUIDES = {
     "masks": "masks of pictures, videos and cameras",

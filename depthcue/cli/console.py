@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, one_line, printable, printable_json, shown, without_secrets
 from depthcue.files import json_text
 from depthcue.progress import Progress, Silent
-from depthcue.text import one_line, printable, printable_json, shown, without_secrets
 
 LINE_EVERY_S = 10.0
 """Seconds between lines of progress where stderr is no terminal."""

@@ -18,8 +18,7 @@ import typer.core
 from depthcue import __version__
 from depthcue.cli.console import accept_any_console, say_error
 from depthcue.cli.options import ADVANCED, INPUT, OUTPUT, PANELS
-from depthcue.errors import DepthcueError
-from depthcue.text import printable, without_secrets
+from depthcue.errors import DepthcueError, printable, without_secrets
 
 COMMANDS = {
     "demo": "masks", "doctor": "about", "guide": "about", "app": "about", "scenes": "making", "mask": "masks",

@@ -202,7 +202,7 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Pict
     nyu:DIR/KIND.csv or folder:DIR/KIND.
     """
     configure(quiet, verbose)
-    from depthcue.device import pick_device
+    from depthcue.backends.device import pick_device
     from depthcue.scenes.api import write_scenes
 
     with progress_bar(quiet) as progress:

@@ -125,13 +125,13 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     The folder also gets a summary.json, and its numbers for a spreadsheet, summary.csv. Of live sources the newest
     frame is masked, and Ctrl-C finishes the files.
     """
+    from depthcue.errors import without_password
     from depthcue.nets.catalog import GENERAL, mask_net_for
     from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import mask_sources
     from depthcue.runtime.masking import FIRST_GUESS, MaskOptions
     from depthcue.runtime.saving import Drawing
     from depthcue.runtime.summary import summary_table
-    from depthcue.text import without_password
 
     configure(quiet, verbose)
     if cluster is None and (workers is not None or "://" in out):

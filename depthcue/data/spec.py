@@ -8,8 +8,7 @@ from depthcue.data.layouts import open_kitti, open_nyu
 from depthcue.data.rendered import RenderedData, open_rendered
 from depthcue.data.sequence import KnownMotion, RenderedFlights, open_sequence
 from depthcue.data.stored import RgbdData, Size
-from depthcue.errors import DepthcueError
-from depthcue.text import did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean
 
 OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder, "sequence": open_sequence}
 ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.backends.frozen import frozen_depth, frozen_mask
 from depthcue.data import RgbdData, open_data
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import ExampleTiles, Step, draw_example, save_example, save_still

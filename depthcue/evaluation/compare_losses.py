@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.data import KnownScenes, RgbdData, open_data
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.findings.objects import share_within, small_objects, straightness, surfaces

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics, tally
 from depthcue.evaluation.images import save_row

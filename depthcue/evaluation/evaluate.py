@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import fills, statistics
 from depthcue.evaluation.fills import (

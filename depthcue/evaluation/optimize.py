@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
 from depthcue.data.folder import PictureData, open_pictures
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, picture_of, save_row

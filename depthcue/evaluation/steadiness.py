@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from depthcue.backends.device import pick_device
 from depthcue.data import KnownMotion, open_motion
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, nearest, picture_of, truth_map

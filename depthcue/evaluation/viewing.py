@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import KnownScenes, RgbdBatch, RgbdData
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.evaluation.statistics import short
 from depthcue.imaging import fit_size
 from depthcue.nets import (
@@ -28,7 +28,6 @@ from depthcue.nets import (
 from depthcue.nets.catalog import warn_of_other_target
 from depthcue.nets.units import Units, aligned_units, background
 from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
-from depthcue.text import did_you_mean
 
 
 class Viewing:

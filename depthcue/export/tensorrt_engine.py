@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from depthcue.backends.device_memory import CudaLane
+from depthcue.backends.device import CudaLane
 from depthcue.backends.onnx_backend import open_cpu_session
 from depthcue.backends.session import FP32, TOLERANCES
 from depthcue.backends.tensorrt_backend import TensorRtEngine

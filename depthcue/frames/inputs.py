@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import NOT_UTF8, DepthcueError, without_password
 from depthcue.frames.kinds import (
     SUPPORTED,
     kind_of_file,
@@ -21,7 +21,6 @@ from depthcue.frames.kinds import (
     warn_of_depth_maps,
     why_left_out,
 )
-from depthcue.text import NOT_UTF8, without_password
 
 RESULT_KINDS = ("mask", "overlay", "panel", "depth", "binary", "raw", "npy", "points")
 """Endings of results' names: `room_mask.png` of `room.jpg`."""

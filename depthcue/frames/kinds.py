@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 
 from PIL import features
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import HIDDEN, MAX_LABEL, DepthcueError, without_password
 from depthcue.imaging import HEIF_HINT, open_picture
-from depthcue.text import HIDDEN, MAX_LABEL, without_password
 
 IMAGE_SUFFIXES = frozenset((".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
                             ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm",

@@ -17,12 +17,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, without_secrets
 from depthcue.frames.decoded import Decoded, Display, Orientation, orientation_of
 from depthcue.frames.frame import Frame, FrameSource
 from depthcue.frames.inputs import Input
 from depthcue.frames.videos import hardware_decoding, open_address, open_device
-from depthcue.text import without_secrets
 
 _TICK = Fraction(1, 1000)
 """Resolution of the clock of arrivals, in seconds."""

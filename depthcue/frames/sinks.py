@@ -29,12 +29,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.files import atomic_path, write_bytes
 from depthcue.frames.frame import Frame
 from depthcue.frames.videos import create_file
 from depthcue.imaging import Yuv, grey8, grey16
-from depthcue.text import did_you_mean
 
 AUTO = "auto"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
 from depthcue.nets.checkpoint import (
     DEPTH,
@@ -51,7 +51,6 @@ from depthcue.nets.published import (
 )
 from depthcue.nets.published import MULTIPLE as MONODEPTH2_MULTIPLE
 from depthcue.nets.released import FORM, Released, digest, fetch_mask_net, files_of, is_published, read_released
-from depthcue.text import did_you_mean
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from depthcue.device import pick_device
-from depthcue.errors import DepthcueError
+from depthcue.backends.device import pick_device
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.evaluation.images import depth_scale, depth_tile, picture_of
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import described, load_pair
@@ -45,7 +45,6 @@ from depthcue.probes.reading import Observer
 from depthcue.probes.stage import RenderedStage
 from depthcue.progress import Progress, Silent
 from depthcue.results import Probe, ResultFolder, read_result
-from depthcue.text import did_you_mean
 
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
     obstacles.POSITION_SIZE_EXPERIMENT, cues.PERSPECTIVE_EXPERIMENT, cues.RELATIVE_SIZE_EXPERIMENT,

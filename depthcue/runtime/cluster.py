@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from depthcue import __version__
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, shown, without_password
 from depthcue.files import json_text, remove_partials
 from depthcue.progress import Progress
 from depthcue.runtime import cluster_ray
@@ -31,7 +31,6 @@ from depthcue.runtime.cluster_worker import SIGN, WorkerSettings
 from depthcue.runtime.jobs import interruptible
 from depthcue.runtime.masking import MaskOptions, checked
 from depthcue.runtime.summary import unreadable_entry
-from depthcue.text import shown, without_password
 
 PICTURES_PER_TASK = {"cuda": 1024, "cpu": 64}
 """About a second of a worker's time. Smaller tasks cost more to start. Larger ones lose more when a worker dies, and

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, without_password, without_secrets
 from depthcue.runtime.cluster_worker import MaskWorker, WorkerSettings
-from depthcue.text import without_password, without_secrets
 
 LOCAL = "local"
 CPU_SLOT = 4

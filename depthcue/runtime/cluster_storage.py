@@ -17,12 +17,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import quote
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, without_password, without_secrets
 from depthcue.files import atomic_path, partial_name
 from depthcue.frames import SUPPORTED, find_inputs, kind_of_name
 from depthcue.frames.inputs import Kind, natural_key, unique_names
 from depthcue.frames.kinds import SCHEMES, log_skipped, why_unread
-from depthcue.text import without_password, without_secrets
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _RESERVED = ":/?&=%@+,;!$'()*[]~"

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from depthcue import __version__
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, shown
 from depthcue.files import json_text
 from depthcue.frames import Input
 from depthcue.runtime.cluster_storage import Item, Store, from_text
@@ -26,7 +26,6 @@ from depthcue.runtime.mask_job import LONG_VIDEO
 from depthcue.runtime.masking import Masking, MaskJob, MaskOptions, Plan, check_codecs, entry_of
 from depthcue.runtime.saving import Rendered, Saver
 from depthcue.runtime.summary import fingerprint, still_holds
-from depthcue.text import shown
 
 SIGN = ".depthcue-running"
 """File in the results' folder by which a worker knows that it is the driver's."""

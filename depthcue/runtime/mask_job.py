@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from depthcue.device import resolve_device
+from depthcue.backends.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.frames import Input, LiveOptions, open_input, stream_inputs
 from depthcue.progress import Progress

@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from depthcue.backends.device import resolve_device
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory, halving
-from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.frames.motion import STRENGTH, SteadyMaps

@@ -25,6 +25,7 @@ import onnx
 import onnxruntime
 import torch
 
+from depthcue.backends.device import resolve_device
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
 from depthcue.backends.session import FP32, INT8, Frames, OutOfDeviceMemory, Session, check_precision
@@ -32,8 +33,7 @@ from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.backends.tensorrt_library import SUFFIX, Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
 from depthcue.backends.torch_backend import TorchSession
-from depthcue.device import resolve_device
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.export.onnx import OPSET, depth_net_of, export_onnx
 from depthcue.export.tensorrt_engine import (
     EngineOptions,
@@ -47,7 +47,6 @@ from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, 
 from depthcue.nets.exported import Kind, described_net, net_identity, read_graph_card
 from depthcue.nets.rewriting import VERSION
 from depthcue.scenes.api import rendered_pictures
-from depthcue.text import did_you_mean
 
 
 def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet | None = None,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from depthcue import imaging
 from depthcue.colours import USUAL, Look
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.frames import (
     ENCODINGS,
     Frame,
@@ -37,7 +37,6 @@ from depthcue.frames.sinks import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
 from depthcue.runtime.point_clouds import FIELD_OF_VIEW_DEG, Recording, cloud_of, kept_at
 from depthcue.runtime.summary import nbytes_of
-from depthcue.text import did_you_mean
 
 _SHORTEST_S = 1e-4
 _STEP = math.log(1.01)

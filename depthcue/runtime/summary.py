@@ -18,11 +18,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from depthcue import documents
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, shown, without_password, without_secrets
 from depthcue.files import atomic_path, document, json_text, make_folder
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
-from depthcue.text import shown, without_password, without_secrets
 
 SUMMARY = "summary.json"
 TABLE = "summary.csv"

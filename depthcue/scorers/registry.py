@@ -5,13 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.scorers import attribution
 from depthcue.scorers.attribution import depth_net_of, rollout
 from depthcue.scorers.edges import canny_edges, hed, nearness, sobel_edges
 from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs, centre_scores, grid_scores, random_scores
 from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, optimise_masks
-from depthcue.text import did_you_mean
 
 PAPER_LAMBDA = 5.0
 """Lambda of Hu et al. for their analyses: λ of `direct` where there is no mask net to take it from."""

@@ -29,11 +29,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.data import BatchLoader, RgbdBatch
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
 from depthcue.progress import Progress
-from depthcue.text import did_you_mean
 from depthcue.training.run import RunFolder
 
 # of glibc's malloc.h, with what they are unless told otherwise

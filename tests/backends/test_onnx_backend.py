@@ -9,7 +9,7 @@ import torch
 from fake_tensorrt import HostLane
 
 from depthcue.backends import onnx_backend
-from depthcue.backends.device_memory import SlotPool
+from depthcue.backends.device import SlotPool
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.session import OutOfDeviceMemory, halving
 from depthcue.backends.torch_backend import TorchSession

@@ -12,8 +12,7 @@ import pytest
 from depthcue.cli import console
 from depthcue.cli.console import configure, print_json, print_table, say, say_error
 from depthcue.cli.main import main
-from depthcue.errors import DepthcueError
-from depthcue.text import shown
+from depthcue.errors import DepthcueError, shown
 
 EVIL = "a\x1b]0;title\x07[/red]\udcff\nerror: b.png"
 TEXT = "λ → 5 ± 1 µm, größe 中 😀 \udcff"

@@ -13,8 +13,7 @@ from PIL import Image
 from depthcue.cli import console, showing
 from depthcue.cli.main import COMMANDS, _unlisted, main
 from depthcue.cli.options import PANELS
-from depthcue.errors import DepthcueError
-from depthcue.text import did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean
 
 
 @pytest.mark.parametrize("command", COMMANDS)

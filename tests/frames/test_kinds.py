@@ -2,10 +2,9 @@
 
 import pytest
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, without_password
 from depthcue.frames import find_inputs
 from depthcue.frames.kinds import live_name
-from depthcue.text import without_password
 
 
 @pytest.mark.parametrize(("address", "name"), [

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from depthcue.backends.device import resolve_device
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession
 from depthcue.backends.session import OutOfDeviceMemory
 from depthcue.backends.torch_backend import TorchSession
-from depthcue.device import resolve_device
 from depthcue.errors import DepthcueError
 from depthcue.runtime import open_session, opening
 from depthcue.runtime.opening import fastest

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
+from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
-from depthcue.device import pick_device
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.findings.cells import FEWEST_IMAGES, MaskedBatch, masked_batches

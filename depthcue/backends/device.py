@@ -1,8 +1,10 @@
-"""A CUDA stream and the memory that work on it goes through; all memory on the GPU is torch's, and counted by it.
+"""Devices: the one that `--device` names, and the memory of an NVIDIA GPU that the work of a backend goes through.
 
-A slot holds the buffers of one thread for batches of one shape, and is kept for the next batch of that shape.
+Work runs in lanes, one CUDA stream each. All memory on the GPU is torch's, and counted by it. A slot holds the buffers
+of one thread for batches of one shape, and is kept for the next batch of that shape.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +12,42 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
+
+from depthcue.errors import DepthcueError
+
+Shape = tuple[int, ...]
+Slot = TypeVar("Slot")
+
+KEPT = 8
+"""Number of slots kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
+
+
+def resolve_device(device: str) -> str:
+    """`auto` becomes `cuda` where torch sees a GPU, else `cpu`; the device itself is not touched.
+
+    Raises:
+        DepthcueError: not the name of a device.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise DepthcueError(f"--device {device} names no device", "Choose auto, cpu, cuda, cuda:N or mps.")
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pick_device(device: str) -> torch.device:
+    """The device to compute on now, tried out.
+
+    Raises:
+        DepthcueError: no such device here.
+    """
+    picked = torch.device(resolve_device(device))
+    try:
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        raise DepthcueError(f"torch cannot use --device {device}: {error}",
+                            "Use auto or cpu, or see depthcue doctor.") from error
+    return picked
 
 
 class CudaLane:
@@ -59,13 +97,6 @@ class CudaLane:
     def wait(self) -> None:
         """Until all that was queued has run."""
         self._stream.synchronize()
-
-
-Shape = tuple[int, ...]
-Slot = TypeVar("Slot")
-
-KEPT = 8
-"""Number of slots kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
 
 
 class SlotPool(Generic[Slot]):
