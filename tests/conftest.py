@@ -13,6 +13,11 @@ from tiny_nets import SHARES_OF_LAMBDAS, FirstLook, LastWord, TopShare, save_sma
 from depthcue.export import export_onnx
 from depthcue.nets import DepthNet, MaskNet
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # several processes share the cores: one thread each, in the commands they start too
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -47,6 +48,15 @@ class Camera:
         self.broken.set()
         self._server.shutdown()
         self._server.socket.close()
+
+    def after(self, pictures: int, do: Callable[[], None]) -> None:
+        """Do something once this many pictures were sent, however slow the machine."""
+        def wait() -> None:
+            while self.sent < pictures and not self._closing:
+                time.sleep(0.01)
+            do()
+
+        threading.Thread(target=wait, daemon=True).start()
 
     def pictures(self):
         """The pictures of one connection, in time."""

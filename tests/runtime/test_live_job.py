@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -74,7 +73,7 @@ def test_frames_that_are_too_many_are_dropped_and_the_rest_stay_fresh(watch, cam
 
 
 def test_a_camera_that_disappears_leaves_a_whole_file_and_an_error(watch, camera, tmp_path, caplog):
-    threading.Timer(1.0, camera.vanish).start()
+    camera.after(30, camera.vanish)
     summary = watch(camera.url(), stall_s=0.7)
     (entry,) = summary["inputs"]
     assert "no frame for 0.7 seconds" in entry["error"] and summary["totals"]["failed"] == 1
@@ -85,8 +84,8 @@ def test_a_camera_that_disappears_leaves_a_whole_file_and_an_error(watch, camera
 
 def test_a_stream_that_stalls_does_not_hold_up_another(watch, camera, tmp_path):
     with Camera(size=(46, 62)) as other:
-        threading.Timer(0.5, camera.stalled.set).start()
-        summary = watch(camera.url(), other.url(), stall_s=0.5, duration_s=2.0)
+        camera.after(10, camera.stalled.set)
+        summary = watch(camera.url(), other.url(), stall_s=0.5, duration_s=3.0)
     by_error = {entry["error"] is None: entry for entry in summary["inputs"]}
     assert "no frame for 0.5" in by_error[False]["error"] and 0 < by_error[False]["frames"]
     assert by_error[True]["frames"] > by_error[False]["frames"]
@@ -98,7 +97,7 @@ def test_a_connection_that_breaks_off_is_counted(watch, camera):
         time.sleep(0.1)
         camera.broken.clear()
 
-    threading.Timer(0.5, hiccup).start()
+    camera.after(10, hiccup)
     (entry,) = watch(camera.url(), duration_s=2.5)["inputs"]
     assert entry["error"] is None and entry["live"]["reconnects"] == 1
 
