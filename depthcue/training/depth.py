@@ -110,6 +110,8 @@ def draw_mask(rgb: Tensor, general: MaskNet, chance: torch.Generator) -> Tensor:
 
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
+SKY = 0.25
+"""Share of a net's range beyond which what a relative teacher sees may be sky."""
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
 
@@ -227,8 +229,8 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
     Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
-    prediction. Where the net itself sees the end of its range, such a teacher is not asked: taught without labels, it
-    has learned nothing of the sky.
+    prediction. Such a teacher learned without labels and knows nothing of the sky: where the net sees the end of its
+    range, and the teacher more than a quarter of it, its answer does not count.
 
     Returns:
         Metres (B, 1, h, w), and a boolean of that shape.
@@ -240,7 +242,8 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
         return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
     near = predicted_m < FAR * max_depth_m
     units = aligned_units(teacher.description, seen, predicted_m, near, far_m=1e4)
-    return resize(units.to_depth(seen), size), near
+    depth_m = resize(units.to_depth(seen), size)
+    return depth_m, near | (depth_m < SKY * max_depth_m)
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:

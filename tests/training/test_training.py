@@ -194,11 +194,14 @@ def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> N
     answer, counts = _answer(teacher, rgb, predicted, 1e3)
     torch.testing.assert_close(answer, predicted, rtol=1e-4, atol=1e-4)
     assert counts.all()
-    # where the net sees the end of its range, a teacher without labels is not asked: it would say anything of the sky
+    # of the sky, where the net sees the end of its range, a teacher without labels knows nothing
     far_m = float(predicted.median())
     answer, counts = _answer(teacher, rgb, predicted.clamp(max=far_m), far_m)
     assert torch.equal(counts, predicted < 0.95 * far_m)
     torch.testing.assert_close(answer[counts], predicted[counts], rtol=1e-4, atol=1e-4)
+    # but what the teacher sees near counts, whatever the net says: else it could call everything sky
+    upper = torch.where(torch.arange(8)[:, None] < 4, 8 * predicted, predicted)
+    assert _answer(teacher, rgb, upper, float(upper.max()))[1].all()
 
 
 def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
