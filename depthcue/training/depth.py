@@ -229,8 +229,9 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
     Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
-    prediction. Such a teacher learned without labels and knows nothing of the sky: where the net sees the end of its
-    range, and the teacher more than a quarter of it, its answer does not count.
+    prediction: the scale at which it sees as many pixels nearer as farther, so that it does not pull at the net's own.
+    Such a teacher learned without labels and knows nothing of the sky: where the net sees the end of its range, and the
+    teacher more than a quarter of it, its answer does not count.
 
     Returns:
         Metres (B, 1, h, w), and a boolean of that shape.
@@ -243,6 +244,8 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     near = predicted_m < FAR * max_depth_m
     units = aligned_units(teacher.description, seen, predicted_m, near, far_m=1e4)
     depth_m = resize(units.to_depth(seen), size)
+    ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
+    depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
     return depth_m, near | (depth_m < SKY * max_depth_m)
 
 
