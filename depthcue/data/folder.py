@@ -1,4 +1,4 @@
-"""Folders of pictures with or without depth maps, of any size and depth of sub-folders; and pictures given by path.
+"""Folders of pictures, with or without depth maps and camera poses; and pictures given by path.
 
 The depth of NAME.jpg is NAME_depth.png (16 bits, millimetres) or NAME.npy, .npz or .exr (metres), or lies in a folder
 beside it, depth/NAME.png; pictures may lie in a folder of their own too, rgb/, color/ or image/, in any case (ScanNet,
@@ -6,8 +6,17 @@ beside it, depth/NAME.png; pictures may lie in a folder of their own too, rgb/, 
 their depth is 16 bits, value/5000 metres. 0, 65535 and what is not finite = not known. A folder with `train` and `test`
 sub-folders is split by them; otherwise both splits are all pictures. Pictures given by path have no depth and are shown
 whole, each at its own size.
+
+A sequence (`sequence:PATH`) is such a folder with depth, and the camera's motion beside it:
+
+    intrinsics.txt   3×3 or 4×4 numbers by rows, in pixels of the pictures (ScanNet: intrinsic/intrinsic_color.txt)
+    poses.csv        a line a frame: its picture's name without ending, then the 4×4 camera-to-world matrix by rows (m)
+
+or, in place of poses.csv, a file of 4×4 numbers for each frame: NAME.pose.txt (7-Scenes) or pose/NAME.txt (ScanNet).
+Camera axes are x right, y down, z forward. Frames whose pose is missing or not finite are left out, with a warning.
 """
 
+import csv
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +29,27 @@ import torch
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from depthcue.data.pairing import ARRAY_SUFFIXES, pair
-from depthcue.data.stored import DepthArray, Frames, Pair, RgbdBatch, Size, StoredData, evenly, read_depth_png
+from depthcue.data.pairing import ARRAY_SUFFIXES
+from depthcue.data.pairing import pair as pair_files
+from depthcue.data.stored import (
+    DepthArray,
+    Frames,
+    Matrix,
+    Pair,
+    RgbdBatch,
+    Size,
+    StoredData,
+    covering_box,
+    evenly,
+    read_depth_png,
+    whole_frames,
+)
+from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
 from depthcue.frames.inputs import Input, find_inputs
 from depthcue.frames.kinds import IMAGE_SUFFIXES, log_skipped
+from depthcue.imaging import open_picture
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +59,9 @@ MILLIMETRE, TUM_UNIT = 0.001, 1 / 5000
 """Metres a unit of 16-bit depth: as usual, and of the TUM RGB-D benchmark."""
 _NPZ_NAMES = ("depth", "depth_m", "depths", "arr_0")
 _SATURATED = 65535
+_INTRINSICS = ("intrinsics.txt", "intrinsic/intrinsic_color.txt")
+_LAYOUT = ("A sequence is a folder with color/, depth/, poses.csv (a line a frame: its name and the 16 numbers of the "
+           "camera-to-world matrix) and intrinsics.txt; 7-Scenes and ScanNet folders are read too.")
 _CHANNELS = b"channels\0chlist\0"
 
 
@@ -68,7 +95,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], Callable[[Path], tuple[DepthArra
     Raises:
         DepthcueError: depth maps that belong to no picture, or several that belong to one.
     """
-    found = pair(root)
+    found = pair_files(root)
     log_skipped(found.unread)
     for note in found.notes:
         log.warning("%s: %s", root, note)
@@ -141,6 +168,118 @@ def _plane(frame: VideoFrame, index: int) -> npt.NDArray[np.generic]:
     return rows[:, :plane.width].copy()
 
 
+class SequenceData(StoredData):
+    """A recorded walk, a `stored.KnownMotion`."""
+
+    def __init__(self, spec: str, pairs: Sequence[Pair], frame_size: Size, intrinsics: Matrix, poses: Sequence[Matrix],
+                 positions: Sequence[int], read: Callable[[Path], tuple[DepthArray, float]]) -> None:
+        """
+        Args:
+            intrinsics: at `frame_size`.
+            positions: of each frame in the recording, so that a gap shows.
+        """
+        super().__init__(spec, pairs, frame_size, max_depth_m=MAX_DEPTH_M, read_depth=read)
+        self.intrinsics, self._poses, self._positions = intrinsics, list(poses), list(positions)
+
+    def pose(self, index: int) -> Matrix:
+        """Camera-to-world matrix (4, 4) of a frame, metres."""
+        return self._poses[index]
+
+    def follows(self, index: int) -> bool:
+        """Whether frame `index` comes right after frame `index` - 1."""
+        return index > 0 and self._positions[index] == self._positions[index - 1] + 1
+
+
+def open_sequence(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None,
+                  limit: int | None) -> SequenceData:
+    """Open a recorded walk; the first `limit` of its frames.
+
+    Raises:
+        DepthcueError: not such a folder, no pictures, depth, poses or intrinsics, or files that hold something else.
+    """
+    if not path.is_dir():
+        raise DepthcueError(f"{spec}: {path} is not a folder", _LAYOUT)
+    found, read = find_pairs(path)
+    pairs = [pair for pair in found if pair.depth is not None]
+    if not pairs:
+        raise DepthcueError(f"{spec}: no picture in {path} has a depth map", _LAYOUT)
+    poses = _poses(path, pairs)
+    positions = [index for index, pair in enumerate(pairs) if pair.name in poses]
+    if len(positions) < 2:
+        raise DepthcueError(f"{spec}: {len(positions)} of {len(pairs)} frames have a pose", _LAYOUT)
+    if len(positions) < len(pairs):
+        log.warning("%s: %d of %d frames have no pose and are left out", spec, len(pairs) - len(positions), len(pairs))
+    positions = positions[:limit]
+    size = frame_size or FRAME_SIZE
+    chosen = [pairs[index] for index in positions]
+    return SequenceData(spec, chosen, size, _fitted(_intrinsics(spec, path), chosen[0].picture, size),
+                        [poses[pair.name] for pair in chosen], positions, read)
+
+
+def _poses(path: Path, pairs: Sequence[Pair]) -> dict[str, Matrix]:
+    """The poses of frames, by the names of their pairs; those that are missing or not finite are left out."""
+    table = path / "poses.csv"
+    by_stem: dict[str, Matrix] = {}
+    if table.is_file():
+        require_regular(table)
+        with table.open(newline="", encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(csv.reader(file), 1):
+                if len(line) != 17:
+                    raise DepthcueError(f"{table}:{number} has {len(line)} columns, expected a name and 16 numbers",
+                                        _LAYOUT)
+                by_stem[line[0].strip()] = _matrix(line[1:], f"{table}:{number}", 4)
+    found = {}
+    for pair in pairs:
+        stem = _stem(pair.picture)
+        files = (pair.picture.with_name(f"{stem}.pose.txt"), path / "pose" / f"{stem}.txt")
+        poses = [by_stem[stem]] if stem in by_stem else [_read_matrix(each, 4) for each in files if each.is_file()]
+        if poses and np.isfinite(poses[0]).all():
+            found[pair.name] = poses[0]
+    return found
+
+
+def _stem(picture: Path) -> str:
+    """The name of a frame: `frame-000012` of frame-000012.color.png."""
+    return picture.stem.removesuffix(".color").removesuffix(".rgb")
+
+
+def _intrinsics(spec: str, path: Path) -> Matrix:
+    for name in _INTRINSICS:
+        if (path / name).is_file():
+            return _read_matrix(path / name, 3)
+    raise DepthcueError(f"{spec}: there is no {path / _INTRINSICS[0]}", _LAYOUT)
+
+
+def _fitted(intrinsics: Matrix, picture: Path, size: Size) -> Matrix:
+    """The intrinsics of a picture file at the frame that is cut from it (see `stored.covering_box`)."""
+    with open_picture(picture, picture) as image:
+        width, height = image.size
+    left, top, right, _ = covering_box((height, width), size)
+    scale = size[1] / (right - left)
+    return np.diag((scale, scale, 1.0)) @ (intrinsics - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]]))
+
+
+def _read_matrix(file: Path, side: int) -> Matrix:
+    require_regular(file)
+    try:
+        words = file.read_text(encoding="utf-8", errors="replace").replace(",", " ").split()
+    except OSError as error:
+        raise DepthcueError(f"cannot read {file}: {error}", _LAYOUT) from error
+    return _matrix(words, str(file), side)
+
+
+def _matrix(words: Sequence[str], where: str, side: int) -> Matrix:
+    """A square matrix of `side` from its numbers by rows; of one side more, its upper left part."""
+    try:
+        numbers = np.array([float(word) for word in words])
+    except ValueError:
+        raise DepthcueError(f"{where} holds something else than numbers", _LAYOUT) from None
+    for rows in (side, side + 1):
+        if len(numbers) == rows * rows:
+            return numbers.reshape(rows, rows)[:side, :side]
+    raise DepthcueError(f"{where} holds {len(numbers)} numbers, expected {side}×{side}", _LAYOUT)
+
+
 def open_pictures(sources: Sequence[str], limit: int | None = None, without: Path | None = None) -> "PictureData":
     """The pictures that paths, folders and globs name, the first `limit` of them.
 
@@ -191,5 +330,4 @@ class PictureData:
         return Frames(rgb.to(device), None, None, [self._inputs[index].name for index in indices])
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
-        frames = self.frames(indices, device)
-        return RgbdBatch(frames.rgb.float() / 255, None, None, frames.names)
+        return whole_frames(self.frames(indices, device))

@@ -1,26 +1,25 @@
-"""NYU-v2 (or anything else) in the csv layout of Hu et al., and the published protocol of evaluating on it.
+"""Data sets by spec, and the layouts of NYU-v2 and KITTI with their published protocols of evaluation.
 
-A csv without header, `image,depth`, paths relative to the csv (or to its parent folder, or with the leading `data/` of
-the published lists taken off). Depth by the file's bit depth: 8 bits v/255*10 m (the published training files), 16 bits
-millimetres (the test files); 0 = not known. Evaluation: shorter side to 240 (image bilinear, depth nearest), centre
-crop 304x228, depth to 152x114 (nearest). Hu, Zhang, Okatani: Visualization of CNNs for Monocular Depth Estimation,
-ICCV 2019, and the authors' code. Deviation: a picture narrower than 4:3 is scaled to cover 320x240, since the published
-crop would not fit in it.
+`nyu:PATH`, the csv layout of Hu et al., for NYU-v2 or anything else. A csv without header, `image,depth`, paths
+relative to the csv (or to its parent folder, or with the leading `data/` of the published lists taken off). Depth by
+the file's bit depth: 8 bits v/255*10 m (the published training files), 16 bits millimetres (the test files); 0 = not
+known. Evaluation: shorter side to 240 (image bilinear, depth nearest), centre crop 304x228, depth to 152x114 (nearest).
+Hu, Zhang, Okatani: Visualization of CNNs for Monocular Depth Estimation, ICCV 2019, and the authors' code. Deviation: a
+picture narrower than 4:3 is scaled to cover 320x240, since the published crop would not fit in it.
 
-KITTI's depth prediction benchmark in its official layouts; sparse depth with a `valid` mask.
+`kitti:PATH`, KITTI's depth prediction benchmark in its official layouts, with sparse depth and a `valid` mask:
 
     ROOT/depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png     1216x352, for testing
     ROOT/{train,val}/DRIVE/proj_depth/groundtruth/{image_02,image_03}/NUMBER.png   annotated depth
     ROOT/DATE/DRIVE/{image_02,image_03}/data/NUMBER.png                            its raw pictures (both cameras)
     ROOT/DATE/DRIVE/proj_depth/groundtruth/{image_02,image_03}/NUMBER.png          annotated depth as monodepth2 has it
 
-Pictures may be .jpg, to which monodepth2's instructions convert them. Depth kept in that layout has no split: the
-drives of the benchmark's validation are for testing, and all others for training.
-
-Depth is a 16-bit png, value/256 metres, 0 = none. The benchmark's own readme describes it (Uhrig et al.: Sparsity
-Invariant CNNs, 3DV 2017). Raw pictures (about 1242x375) are cut to the lower centre 1216x352, where the laser reaches.
-Deviation from Hu, Zhang, Okatani (ICCV 2019), who complete the sparse depth by colourisation: here it stays as
-measured, and losses and error measures look at the valid pixels alone.
+Pictures may be .jpg, to which monodepth2's instructions convert them. Depth kept in the last of these has no split: the
+drives of the benchmark's validation are for testing, and all others for training. Depth is a 16-bit png, value/256
+metres, 0 = none (Uhrig et al.: Sparsity Invariant CNNs, 3DV 2017, and the benchmark's readme). Raw pictures (about
+1242x375) are cut to the lower centre 1216x352, where the laser reaches. Deviation from Hu, Zhang, Okatani (ICCV 2019),
+who complete the sparse depth by colourisation: here it stays as measured, and losses and error measures look at the
+valid pixels alone.
 """
 
 import csv
@@ -29,13 +28,43 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from depthcue.data.stored import DepthArray, EvaluationProtocol, Pair, Size, StoredData, evenly, read_depth_png
-from depthcue.errors import DepthcueError
+from depthcue.data.folder import open_folder, open_sequence
+from depthcue.data.rendered import RenderedData, RenderedFlights, open_rendered
+from depthcue.data.stored import (
+    DepthArray,
+    EvaluationProtocol,
+    KnownMotion,
+    Pair,
+    RgbdData,
+    Size,
+    StoredData,
+    evenly,
+    read_depth_png,
+)
+from depthcue.errors import DepthcueError, did_you_mean
 
 NYU_FRAME_SIZE: Size = (240, 320)
 NYU_PROTOCOL = EvaluationProtocol(frame=NYU_FRAME_SIZE, crop=(228, 304), depth=(114, 152))
 NYU_MAX_DEPTH_M = 10.0
 NYU_LAYOUT = "A csv without header, one `image,depth` a line, e.g. nyu2/train/00002.jpg,nyu2/train/00002.png"
+
+KITTI_FRAME_SIZE: Size = (352, 1216)
+KITTI_PROTOCOL = EvaluationProtocol(KITTI_FRAME_SIZE, KITTI_FRAME_SIZE, KITTI_FRAME_SIZE)
+KITTI_MAX_DEPTH_M = 80.0
+PICTURES = (".png", ".jpg", ".jpeg")
+RAW = (".", "raw", "raw_data", "kitti_data", "..", "../raw", "../raw_data")
+"""Folders, from that of the depth, in which the raw pictures' DATE folders may lie."""
+VALIDATION = frozenset(f"{drive}_sync" for drive in (
+    *(f"2011_09_26_drive_{number}" for number in ("0002", "0005", "0013", "0020", "0023", "0036", "0079", "0095",
+                                                  "0113")),
+    "2011_09_28_drive_0037", "2011_09_29_drive_0026", "2011_09_30_drive_0016", "2011_10_03_drive_0047"))
+"""The drives whose annotated depth the benchmark has under `val`."""
+_ANNOTATED = "proj_depth/groundtruth/image_0[23]"
+KITTI_LAYOUT = ("Expected in it depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png (testing), or "
+                "train/DRIVE/proj_depth/groundtruth/image_02/*.png with raw pictures DATE/DRIVE/image_02/data/*.png or "
+                ".jpg; the depth may lie in DATE/DRIVE/proj_depth as well.")
+
+log = logging.getLogger(__name__)
 
 
 def open_nyu(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
@@ -86,25 +115,6 @@ def _found(table: Path, entry: str, where: str) -> Path:
             return candidate
     raise DepthcueError(f"{where}: there is no file {entry}",
                         f"Looked for {', '.join(str(candidate) for candidate in candidates)}. Expected: {NYU_LAYOUT}")
-
-
-KITTI_FRAME_SIZE: Size = (352, 1216)
-KITTI_PROTOCOL = EvaluationProtocol(KITTI_FRAME_SIZE, KITTI_FRAME_SIZE, KITTI_FRAME_SIZE)
-KITTI_MAX_DEPTH_M = 80.0
-PICTURES = (".png", ".jpg", ".jpeg")
-RAW = (".", "raw", "raw_data", "kitti_data", "..", "../raw", "../raw_data")
-"""Folders, from that of the depth, in which the raw pictures' DATE folders may lie."""
-VALIDATION = frozenset(f"{drive}_sync" for drive in (
-    *(f"2011_09_26_drive_{number}" for number in ("0002", "0005", "0013", "0020", "0023", "0036", "0079", "0095",
-                                                  "0113")),
-    "2011_09_28_drive_0037", "2011_09_29_drive_0026", "2011_09_30_drive_0016", "2011_10_03_drive_0047"))
-"""The drives whose annotated depth the benchmark has under `val`."""
-_ANNOTATED = "proj_depth/groundtruth/image_0[23]"
-KITTI_LAYOUT = ("Expected in it depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png (testing), or "
-          "train/DRIVE/proj_depth/groundtruth/image_02/*.png with raw pictures DATE/DRIVE/image_02/data/*.png or .jpg; "
-          "the depth may lie in DATE/DRIVE/proj_depth as well.")
-
-log = logging.getLogger(__name__)
 
 
 def open_kitti(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
@@ -186,3 +196,52 @@ def _selected(folder: Path, depth: Path) -> Pair:
     if picture is None:
         raise DepthcueError(f"the depth map {depth} has no picture", f"Expected {stem}.png or .jpg.")
     return Pair(picture.stem, picture, depth)
+
+
+OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder, "sequence": open_sequence}
+ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
+           "layout), folder:PATH (pictures, with or without depth beside them), sequence:PATH (a walk with depth and "
+           "poses). For example: folder:my_pictures")
+
+
+def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: Size | None = None,
+              limit: int | None = None, seed: int = 0) -> RgbdData:
+    """Open the data set that `spec` names.
+
+    `frame_size` (height, width) is what `frames()` gives, by default the data set's own; evaluation follows the data
+    set's protocol whatever it is. `limit` takes that many frames, spread evenly over a list of files. `seed` decides
+    which worlds a rendered training set shows; test sets are the same for every seed.
+
+    Raises:
+        DepthcueError: a spec that names nothing, or files that are missing or not what the layout asks for.
+    """
+    if spec.lower().endswith(".csv") and Path(spec).expanduser().is_file():
+        spec = f"nyu:{spec}"
+    kind, colon, rest = spec.partition(":")
+    if kind not in (*OPENERS, "scenes") or not colon or not rest:
+        folder = f"Did you mean folder:{spec}? " if Path(spec).expanduser().is_dir() else ""
+        near = folder or did_you_mean(kind, [*OPENERS, "scenes"]).replace("? ", f":{rest or 'PATH'}? ")
+        raise DepthcueError(f"unknown data {spec!r}", near + ALLOWED)
+    if limit is not None and limit < 1:
+        raise DepthcueError(f"--limit must be at least 1, got {limit}", "Leave it out to take all.")
+    if kind == "scenes":
+        return open_rendered(spec, rest, split, frame_size, limit, seed)
+    path = Path(rest).expanduser()
+    if not path.exists():
+        raise DepthcueError(f"{spec}: there is no file or folder {path}", ALLOWED)
+    return OPENERS[kind](spec, path, split, frame_size, limit)
+
+
+def open_motion(spec: str, limit: int | None = None) -> KnownMotion:
+    """Open frames of a camera whose motion is known: `sequence:PATH`, or rendered flights, `scenes:KIND[:COUNT]`.
+
+    Raises:
+        DepthcueError: besides what `open_data` raises: data without poses.
+    """
+    data = open_data(spec, limit=limit)
+    if isinstance(data, RenderedData):
+        return RenderedFlights(spec, data.kind, len(data))
+    if not isinstance(data, KnownMotion):
+        raise DepthcueError(f"{spec} does not say how the camera moved",
+                            "Give sequence:PATH, a walk with depth and poses, or scenes:indoor, scenes:road.")
+    return data

@@ -1,10 +1,12 @@
 """Rendered worlds as a data set: frame i of a split is the world of one seed, so that the set needs no disk.
 
 Training and test worlds have seeds of their own and never meet. On a CPU the frames are held in memory like decoded
-files; on a GPU they are rendered afresh, which costs less than moving them there.
+files; on a GPU they are rendered afresh, which costs less than moving them there. Flights are the frames of a camera
+that moves through one test world each.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -14,6 +16,7 @@ from depthcue.data.stored import (
     CACHE_BYTES,
     FrameCache,
     Frames,
+    Matrix,
     RgbdBatch,
     SceneTruth,
     Size,
@@ -23,6 +26,7 @@ from depthcue.data.stored import (
 )
 from depthcue.errors import DepthcueError
 from depthcue.scenes import KINDS, render
+from depthcue.scenes.api import reference_focal_px, render_flight
 from depthcue.scenes.render import Rendering
 
 FRAME_SIZES: dict[str, Size] = {"indoor": (240, 320), "road": (192, 640)}
@@ -33,6 +37,8 @@ SEEDS_APART = 10_000_019
 """Distance between the worlds of two training seeds: more than anyone renders in one set."""
 BEYOND = 65535
 """Stored 16-bit depth of the sky and of all beyond the range."""
+FLIGHT_FRAMES = 10
+"""Frames of one rendered flight."""
 RENDER_AT_ONCE = 8
 """Frames rendered together on a CPU; more only costs memory there."""
 
@@ -124,3 +130,47 @@ class RenderedData:
         # copies, so that no frame keeps the whole batch alive
         return [StoredFrame(picture.copy(), depth.copy(), self._metres_per_unit)
                 for picture, depth in zip(pictures, depths, strict=True)]
+
+
+class RenderedFlights:
+    """Flights through the test worlds of a kind, FLIGHT_FRAMES frames each, a `KnownMotion`."""
+
+    has_depth = True
+
+    def __init__(self, spec: str, kind: str, count: int) -> None:
+        self.spec, self.kind, self._count = spec, kind, count
+        self.frame_size = FRAME_SIZES[kind]
+        self.max_depth_m = MAX_DEPTH_M[kind]
+        height, width = self.frame_size
+        focal_px = reference_focal_px(kind, height, width)
+        self.intrinsics = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]])
+        self._flight = lru_cache(maxsize=2)(self._render)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def pose(self, index: int) -> Matrix:
+        """Camera-to-world matrix (4, 4) of a frame, metres."""
+        pose: Matrix = self._flight(index // FLIGHT_FRAMES)[1][index % FLIGHT_FRAMES]
+        return pose
+
+    def follows(self, index: int) -> bool:
+        """Whether frame `index` comes right after frame `index` - 1."""
+        return index % FLIGHT_FRAMES > 0
+
+    def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
+        raise NotImplementedError("flights are measured on, not trained on")
+
+    def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
+        """Pictures and depths of frames."""
+        batches = [self._flight(index // FLIGHT_FRAMES)[0] for index in indices]
+        steps = [index % FLIGHT_FRAMES for index in indices]
+        rgb, depth_m, valid = (
+            torch.stack([getattr(batch, name)[step] for batch, step in zip(batches, steps, strict=True)]).to(device)
+            for name in ("rgb", "depth_m", "valid"))
+        return RgbdBatch(rgb, depth_m, valid, [f"{self.kind}-{index}" for index in indices])
+
+    def _render(self, flight: int) -> tuple[RgbdBatch, Matrix]:
+        rendering, poses = render_flight(self.kind, FIRST_TEST_SEED + flight, FLIGHT_FRAMES, *self.frame_size)
+        valid = rendering.valid & (rendering.depth_m <= self.max_depth_m)
+        return RgbdBatch(rendering.rgb, torch.where(valid, rendering.depth_m, torch.inf), valid, []), poses

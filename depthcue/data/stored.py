@@ -1,10 +1,10 @@
-"""The contract of RGB-D data sets: frames as stored, batches ready for a net, and the truth of rendered scenes.
+"""The contract of RGB-D data sets, and data sets in files that keep it.
 
-Data sets in files are pairs of picture and depth, decoded by threads and held in memory up to a bound.
-
-Picture and depth are brought to one frame size so that they still show one view. A frame is *covered*: the largest box
-of the frame's aspect ratio is cut from the file and resized to the frame, pictures by antialiased bilinear
-interpolation, depths by the nearest pixel (an average of two depths is neither).
+A data set gives whole frames, batches ready for a net and, where it knows them, camera motion or the truth of rendered
+scenes. One in files is a list of pairs of picture and depth, decoded by threads and held in memory up to a bound.
+Picture and depth are brought to one frame size and still show one view: the largest box of the frame's aspect ratio is
+cut from each file and resized to the frame, pictures by antialiased bilinear interpolation, depths by the nearest pixel
+(an average of two depths is neither).
 """
 
 import logging
@@ -17,8 +17,8 @@ from threading import Lock
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +27,19 @@ from depthcue.documents import require_regular
 from depthcue.errors import DepthcueError
 from depthcue.frames import load_picture
 from depthcue.imaging import open_picture
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+Anchor = Literal["centre", "bottom"]
+DepthArray = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+CACHE_BYTES = 4 * 2**30
+"""Memory for the decoded frames of one data set."""
+ASPECT_TOLERANCE = 0.02
+"""Picture and depth may differ in resolution; more than 2% in aspect ratio means that they are not of one view."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -83,10 +96,10 @@ class SceneTruth:
     """Knowledge of a rendered scene about B pictures, at the size (H, W) that the data set has them.
 
     Attributes:
-        edges: bool (B, 1, H, W) by cause: occlusion, crease, texture, shadow (see `scenes.truth.edges`).
+        edges: bool (B, 1, H, W) by cause: occlusion, crease, texture, shadow (see `scenes.render.find_edges`).
         normal: (B, 3, H, W) unit vectors, x right, y down, z forward; 0 for sky.
-        object_id: int64 (B, 1, H, W), a place in the picture's `objects`; -1 for sky.
-        material_id: int64 (B, 1, H, W), a place in `scenes.materials.CLASSES`.
+        object_id: int64 (B, 1, H, W), an index into the picture's `objects`; -1 for sky.
+        material_id: int64 (B, 1, H, W), an index into `scenes.materials.CLASSES`.
         horizon_row: (B,), in pixels from the centre of the first row, in the middle column; may lie outside.
         vanishing_point: (B, 2) x and y, in pixels from the centre of the top left pixel, of the direction that the
             room or the road runs in; may lie outside.
@@ -107,20 +120,13 @@ class SceneTruth:
         A pixel is on an edge where any of the pixels that it covers is; it shows the object, material and normal of
         the pixel at its centre.
         """
-        old_height, old_width = self.object_id.shape[-2:]
-        if (old_height, old_width) == (height, width):
+        size, (old_height, old_width) = (height, width), self.object_id.shape[-2:]
+        if (old_height, old_width) == size:
             return self
-        rows = ((torch.arange(height) + 0.5) * old_height / height).long()
-        columns = ((torch.arange(width) + 0.5) * old_width / width).long()
-
-        def nearest(values: Tensor) -> Tensor:
-            return values[..., rows.to(values.device)[:, None], columns.to(values.device)[None, :]]
-
         scale = self.vanishing_point.new_tensor([width / old_width, height / old_height])
         return SceneTruth(
-            {name: functional.adaptive_max_pool2d(marks.float(), (height, width)) > 0
-             for name, marks in self.edges.items()},
-            nearest(self.normal), nearest(self.object_id), nearest(self.material_id),
+            {name: functional.adaptive_max_pool2d(marks.float(), size) > 0 for name, marks in self.edges.items()},
+            nearest(self.normal, size), nearest(self.object_id, size), nearest(self.material_id, size),
             (self.horizon_row + 0.5) * scale[1] - 0.5, (self.vanishing_point + 0.5) * scale - 0.5, self.objects)
 
 
@@ -132,16 +138,24 @@ class KnownScenes(RgbdData, Protocol):
         """Known truth of the pictures that `evaluation_batch` gives for the same indices."""
 
 
-Size = tuple[int, int]
-Box = tuple[float, float, float, float]
-Anchor = Literal["centre", "bottom"]
-DepthArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+@runtime_checkable
+class KnownMotion(RgbdData, Protocol):
+    """A data set of frames in the order of time, with depth and poses: `isinstance(data, KnownMotion)` tells.
 
-ASPECT_TOLERANCE = 0.02
-"""Picture and depth may differ in resolution; more than 2% in aspect ratio means that they are not of one view."""
+    Attributes:
+        intrinsics: (3, 3), in pixels of the pictures that `evaluation_batch` gives, from the corner of the first.
+    """
+
+    intrinsics: Matrix
+
+    def pose(self, index: int) -> Matrix:
+        """Camera-to-world matrix (4, 4) of a frame, metres."""
+
+    def follows(self, index: int) -> bool:
+        """Whether frame `index` comes right after frame `index` - 1."""
 
 
-def read_depth_png(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def read_depth_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a single-channel png as stored: uint8 or uint16 (H, W), by its bit depth."""
     try:
         require_regular(path)
@@ -171,7 +185,7 @@ def covering_box(size: Size, frame_size: Size, anchor: Anchor = "centre") -> Box
     return left, top, min(left + box_width, width), min(top + box_height, height)
 
 
-def cover_picture(rgb: npt.NDArray[np.uint8], frame_size: Size, box: Box) -> npt.NDArray[np.uint8]:
+def cover_picture(rgb: NDArray[np.uint8], frame_size: Size, box: Box) -> NDArray[np.uint8]:
     """Resize what is in `box` to the frame, antialiased: uint8 (H, W, 3)."""
     if rgb.shape[:2] == frame_size:
         return rgb
@@ -200,15 +214,9 @@ def check_same_view(picture: Path, picture_size: Size, depth: Path, depth_size: 
             "A depth map must show the same view as its picture: the same aspect ratio, at any resolution.")
 
 
-def _nearest(count: int, start: float, stop: float, limit: int) -> npt.NDArray[Any]:
+def _nearest(count: int, start: float, stop: float, limit: int) -> NDArray[Any]:
     centres = start + (np.arange(count) + 0.5) * (stop - start) / count
     return np.clip(np.floor(centres).astype(np.int64), 0, limit - 1)
-
-
-log = logging.getLogger(__name__)
-
-CACHE_BYTES = 4 * 2**30
-"""Memory for the decoded frames of one data set."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +233,7 @@ class Pair:
 class StoredFrame:
     """One decoded frame, as small as its files allow; depth in units of `metres_per_unit`, 0 = not known."""
 
-    rgb: npt.NDArray[np.uint8]  # (H, W, 3)
+    rgb: NDArray[np.uint8]  # (H, W, 3)
     depth: DepthArray | None  # (h, w)
     metres_per_unit: float = 1.0
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.data.augmentation import gaussian_kernel
+from depthcue.data.batches import gaussian_kernel
 from depthcue.objective import total_variation
 from depthcue.scorers.edges import separable
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from depthcue.data.augmentation import gaussian_kernel
+from depthcue.data.batches import gaussian_kernel
 from depthcue.errors import DepthcueError
 from depthcue.imaging import LUMA
 from depthcue.nets import resize

@@ -3,13 +3,15 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from depthcue.data import Augmentation, KnownScenes, open_data, rendered, training_batch
+from depthcue.data import Augmentation, KnownScenes, open_data, open_motion, rendered, training_batch
 from depthcue.data.rendered import FIRST_TEST_SEED, RenderedData
 from depthcue.errors import DepthcueError
+from depthcue.evaluation.steadiness import matching_pixels
 
 SMALL = {"indoor": (24, 32), "road": (24, 80)}
 
@@ -145,3 +147,17 @@ def test_the_truth_at_half_the_size() -> None:
     # small one's
     assert torch.allclose(half.vanishing_point, truth.vanishing_point / 2 - 0.25, atol=1e-4)
     assert torch.allclose(half.horizon_row, truth.horizon_row / 2 - 0.25, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["indoor", "road"])
+def test_a_flight_knows_where_each_point_was(kind: str) -> None:
+    data = open_motion(f"scenes:{kind}:3")
+    batch = data.evaluation_batch(range(3))
+    assert batch.depth_m is not None and data.follows(2) and not data.follows(0)
+    depth_m = batch.depth_m[:, 0].numpy()
+    rows, columns, both = matching_pixels(depth_m[0], depth_m[2], data.intrinsics, data.pose(0), data.pose(2))
+    assert both.mean() > (0.7 if kind == "indoor" else 0.3)
+    rgb = batch.rgb.numpy()
+    moved, still = rgb[0][:, rows[both], columns[both]], rgb[0][:, both]
+    here = rgb[2][:, both]
+    assert np.abs(moved - here).mean() < 0.6 * np.abs(still - here).mean()
