@@ -14,12 +14,10 @@ import av
 import av.container
 import av.error
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError, without_secrets
-from depthcue.frames.decoded import Decoded, Display, Orientation, orientation_of
-from depthcue.frames.frame import Frame, FrameSource
+from depthcue.frames.frame import DecodedSource, Frame
 from depthcue.frames.inputs import Input
 from depthcue.frames.videos import hardware_decoding, open_address, open_device
 
@@ -48,7 +46,7 @@ class LiveOptions:
     """Event that makes the source end as if it were finished."""
 
 
-class LiveSource(FrameSource):
+class LiveSource(DecodedSource):
     """A camera or network stream, read by a thread of its own as fast as it delivers.
 
     Iterating gives the newest frame that has come since the last one, and waits where none has; frames that were
@@ -59,8 +57,6 @@ class LiveSource(FrameSource):
     decides is the time without a frame: after `stall_s`, DepthcueError ends the source, which has delivered all that
     came before. Entering waits for the first frame; a source that cannot be opened at all fails there, at once.
     """
-
-    is_video = True
 
     def __init__(self, source: Input, options: LiveOptions, decoder: str = "cpu") -> None:
         super().__init__(source.path)
@@ -73,9 +69,6 @@ class LiveSource(FrameSource):
         self._format, self._file = _format_and_file(source.address)
         self._hardware = hardware_decoding(decoder)
         self._options = options
-        self._scaler = VideoReformatter()
-        self._display = Display(self._note)
-        self._turn: Orientation | None = None
         self._leaving = threading.Event()
         self._news = threading.Condition()
         # from here on, guarded by it
@@ -90,9 +83,7 @@ class LiveSource(FrameSource):
         self._reader.start()
         try:
             if self._wait() and self._newest is not None:
-                frame = self._newest[0]
-                self._turn = orientation_of(frame)
-                self.size = self._turn.size(frame.height, frame.width)
+                self._take_size(self._newest[0])
         except BaseException:
             self.close()
             raise
@@ -141,14 +132,6 @@ class LiveSource(FrameSource):
                                         "Check the camera or the network; --stall-timeout sets how long to wait.")
                 self._news.wait(_POLL_S)
             return True
-
-    def _shown(self, frame: VideoFrame) -> Decoded:
-        assert self._turn is not None  # set on entering
-        decoded = Decoded(self._display.shown(frame), self._scaler, self._turn, self.size)
-        if decoded.own_size != decoded.size:
-            height, width = decoded.size
-            self._note(f"the size changes within the stream: frames are brought to {width}x{height}")
-        return decoded
 
     # --- the thread that reads
 
@@ -276,5 +259,3 @@ def _hint(format: str | None) -> str:
         return "Check the address, user name and password, and that this machine reaches it."
     listed = "; v4l2-ctl --list-devices shows what there is" if format == "v4l2" else ""
     return f"Check that it is plugged in, free and yours to read{listed}."
-
-

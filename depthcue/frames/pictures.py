@@ -1,13 +1,10 @@
 """Picture files as upright uint8 RGB, and single pictures and numbered sequences as sources of frames.
 
-TIFF: Pillow decides by few of a file's tags. It takes 12 bits for 16, white for black in deep grey pictures, signed
-numbers for unsigned ones, and the separate planes of 16-bit colour for noise: kinds that scanners, sensors and
-microscopes write. So only kinds that it is known to read rightly are left to it; all others go to tifffile, whose
-values are brought to 8 bits here, or are refused.
-
-High dynamic range (PQ or HLG in PNG, AVIF and HEIC) is tone-mapped as that of videos is: see `decoded`.
-
-JPEG files can be decoded on an NVIDIA GPU, several times as fast as on a core.
+Pillow decodes most files, an NVIDIA GPU JPEG files on request, several times as fast as a core. Of a TIFF, Pillow reads
+few tags: it takes 12 bits for 16, white for black in deep grey pictures, signed numbers for unsigned ones, and the
+separate planes of 16-bit colour for noise, kinds that scanners, sensors and microscopes write. Only the kinds that it
+reads rightly are left to it. All others go to tifffile, whose values are brought to 8 bits here, or are refused. High
+dynamic range (PQ or HLG in PNG, AVIF and HEIC) is tone-mapped as in videos (`frame.Display`).
 """
 
 from collections.abc import Iterator
@@ -22,8 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import HIGH_RANGE, UNSPECIFIED, shown_still
-from depthcue.frames.frame import Frame, FrameSource
+from depthcue.frames.frame import HIGH_RANGE, UNSPECIFIED, Frame, FrameSource, shown_still
 from depthcue.frames.inputs import sequence_files
 from depthcue.frames.videos import open_file
 from depthcue.imaging import BACKGROUND_GREY, Rgb, check_pixels, open_picture

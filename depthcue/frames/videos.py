@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import av
@@ -24,12 +23,14 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
-from depthcue.frames.decoded import UNSPECIFIED, Decoded, Display, orientation_of
-from depthcue.frames.frame import Frame, FrameSource
+from depthcue.frames.frame import UNSPECIFIED, DecodedSource, Frame
+
+DECODERS = ("cpu", "gpu")
+"""cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
+files (see pictures.py)."""
 
 FORMATS = ("mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu",
            "ivf", "asf", "asf_o", "ogg", "mxf", "nut", "rm", "dv", "gxf", "wtv", "yuv4mpegpipe", "mjpeg", "gif", "apng",
@@ -49,6 +50,13 @@ _JOINT = 2
 
 _SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<SmoothStreamingMedia")
 """First bytes of files that list others: concat scripts, playlists, session descriptions, manifests."""
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that read the transparency of WebM, which FFmpeg's own do not."""
+_DOLBY_VISION = ("dav1", "dva1", "dvav", "dvh1", "dvhe")
+"""Marks in MP4 of Dolby Vision that shows right colours on no other screen."""
+_FINEST_TICK = Fraction(1, 1_000_000)
+_COARSE_TICK = Fraction(1, 1000)
 
 
 def open_file(path: Path, hardware: HWAccel | None = None) -> av.container.InputContainer:
@@ -139,11 +147,6 @@ def _is_script(path: Path) -> bool:
     return begin.startswith(_SCRIPTS)
 
 
-DECODERS = ("cpu", "gpu")
-"""cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
-files (see pictures.py)."""
-
-
 def check_decoder(name: str) -> None:
     """Refuse a name that no decoder has.
 
@@ -178,23 +181,13 @@ def hardware_decoding(decoder: str) -> HWAccel | None:
     return accelerated
 
 
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that read the transparency of WebM, which FFmpeg's own do not."""
-_DOLBY_VISION = ("dav1", "dva1", "dvav", "dvh1", "dvhe")
-"""Marks in MP4 of Dolby Vision that shows right colours on no other screen."""
-_FINEST_TICK = Fraction(1, 1_000_000)
-_COARSE_TICK = Fraction(1, 1000)
-
-
-class VideoSource(FrameSource):
+class VideoSource(DecodedSource):
     """A video file as a source of frames, decoded on several threads inside the library, one frame held at a time.
 
     The display rotation (and mirroring) of phone videos is applied. Times are the file's own, so that a variable frame
     rate is kept; Matroska's millisecond clock, too coarse for rates such as 30000/1001, is put back on the exact rate.
     Entering decodes the first frame, so that `size` is known and a file without frames fails there.
     """
-
-    is_video = True
 
     def __init__(self, path: Path, decoder: str = "cpu") -> None:
         """
@@ -206,8 +199,6 @@ class VideoSource(FrameSource):
         self._container: av.container.InputContainer | None = None
         self._first: VideoFrame | None = None
         self._decoded: Iterator[VideoFrame] = iter(())
-        self._display = Display(self._note)
-        self._scaler = VideoReformatter()
         self._damaged = 0
         self._begun = False
         """A frame has been decoded."""
@@ -221,10 +212,6 @@ class VideoSource(FrameSource):
             self.close()
             raise
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         self._first = None
@@ -265,8 +252,7 @@ class VideoSource(FrameSource):
                                 "read: they would come out green and purple", "Convert it to HDR10 or usual video "
                                 "first, with a program that knows Dolby Vision.")
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
-        self._turn = orientation_of(self._first)
-        self.size = self._turn.size(self._first.height, self._first.width)
+        self._take_size(self._first)
         self.pixel_aspect = 1 / aspect if self._turn.swaps_sides else aspect
 
     def _frames(self) -> Iterator[Frame]:
@@ -373,13 +359,6 @@ class VideoSource(FrameSource):
         codec = av.CodecContext.create(name, "r")
         assert isinstance(codec, VideoCodecContext)
         return codec
-
-    def _shown(self, frame: VideoFrame) -> Decoded:
-        decoded = Decoded(self._display.shown(frame), self._scaler, self._turn, self.size)
-        if decoded.own_size != decoded.size:
-            height, width = decoded.size
-            self._note(f"the size changes within the video: frames are brought to {width}x{height}")
-        return decoded
 
     def _incomplete(self, count: int, end: Fraction) -> str:
         """Why less was delivered than the file promises; empty if all was."""

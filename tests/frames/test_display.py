@@ -144,7 +144,7 @@ def test_colours_that_only_dolby_vision_explains_are_refused(tmp_path, make_vide
 
 def test_a_build_that_cannot_says_so(tmp_path, monkeypatch):
     path = write_hdr(tmp_path / "a.mkv", np.full((HEIGHT, WIDTH, 3), 40.0), PQ, "ffv1")
-    monkeypatch.setattr("depthcue.frames.decoded._TARGET", "out_primaries=no such thing")
+    monkeypatch.setattr("depthcue.frames.frame._TARGET", "out_primaries=no such thing")
     rgb, notes = shown(path)
     assert rgb.shape == (8, 3) and len(notes) == 1 and "washed out" in notes[0]
 
