@@ -35,8 +35,8 @@ from depthcue.probes.photographs import FrameScene, PhotographStage
 from depthcue.probes.reading import focused
 from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage
 from depthcue.scenes import ObjectTurn, Turn
+from depthcue.scenes.api import FLOOR, Show
 from depthcue.scenes.materials import Paint
-from depthcue.scenes.staging import FLOOR, Show
 from depthcue.scorers.edges import gaussian_blur, gray, gray_gradient
 
 _SMOOTH_PX = 2.0

@@ -71,8 +71,8 @@ from depthcue.probes.stage import (
     show_figures,
 )
 from depthcue.scenes import Turn
+from depthcue.scenes.api import Prop, Show, prop_regions
 from depthcue.scenes.materials import Material
-from depthcue.scenes.staging import Prop, Show, prop_regions
 
 LINES = "lines"
 _STRIPE = 0.08

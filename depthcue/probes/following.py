@@ -35,8 +35,8 @@ from depthcue.probes.contract import (
 )
 from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage, distance_of
 from depthcue.scenes import Turn
+from depthcue.scenes.api import FLOOR, Show
 from depthcue.scenes.materials import Material, Paint
-from depthcue.scenes.staging import FLOOR, Show
 
 LEVELS = (1.5, 2.0, 2.5, 3.0)
 """Apparent ratios of the changed cue, beside 1, where nothing is changed."""

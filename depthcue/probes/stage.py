@@ -17,8 +17,8 @@ from depthcue.imaging import fit_size
 from depthcue.nets import DepthDescription
 from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
+from depthcue.scenes.api import Prop, Show, floor_region, photograph, prop_regions, stage_world
 from depthcue.scenes.render import Rendering, frames_at_once
-from depthcue.scenes.staging import Prop, Show, floor_region, photograph, prop_regions, stage_world
 
 LEAST_PIXELS = 12
 """An obstacle of which fewer pixels are seen is not read."""

@@ -97,8 +97,7 @@ class Finish:
     def worktop(self) -> Material:
         rng = self.rng
         base = self._shaken(rng.choice(((0.10, 0.10, 0.10), (0.45, 0.40, 0.34), (0.65, 0.62, 0.58),
-                                        (0.30, 0.20, 0.13))),
-                            0.2)
+                                        (0.30, 0.20, 0.13))), 0.2)
         return Material("stone", base, scaled(base, 1.9), noise_period=(0.025,) * 3,
                         noise_mix=0.6, sharpness=3.0, gloss=0.35)
 
@@ -120,10 +119,8 @@ class Finish:
 
     def leather(self) -> Material:
         base = self._shaken(self.rng.choice(((0.08, 0.04, 0.03), (0.02, 0.02, 0.02), (0.25, 0.13, 0.07),
-                                             (0.5, 0.42, 0.34))),
-                            0.2)
-        return Material("fabric", base, scaled(base, 0.7), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3,
-                        bump=0.15)
+                                             (0.5, 0.42, 0.34))), 0.2)
+        return Material("fabric", base, scaled(base, 0.7), noise_period=(0.2,) * 3, noise_mix=0.6, gloss=0.3, bump=0.15)
 
     def bedding(self) -> Material:
         rng = self.rng
@@ -261,8 +258,7 @@ class Finish:
             return Material("fabric", base, self._off_white(), cell=(size, size, size),
                             parity=(1.0, float(rng.random() < 0.5), 0.0), bump=0.2)
         if pick < 0.24:
-            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.02, 0.1),) * 3,
-                            noise_mix=1.0,
+            return Material("fabric", base, self._vivid(0.6), noise_period=(rng.uniform(0.02, 0.1),) * 3, noise_mix=1.0,
                             sharpness=5.0, bump=0.2, offset=rng.random() * 9)
         return Material("fabric", base, scaled(base, 0.75), noise_period=(0.06,) * 3, noise_mix=0.9, sharpness=1.5,
                         bump=0.35)

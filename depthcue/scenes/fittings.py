@@ -3,7 +3,7 @@
 A wall's frame has its origin at the wall's left end seen from outside the room, x along the wall, y into the room.
 """
 
-from depthcue.scenes import furniture, props
+from depthcue.scenes import clutter, furniture
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import Material
 from depthcue.scenes.world import CUSHION, CYLINDER, CYLINDER_X, CYLINDER_Y, Builder, frustum
@@ -89,7 +89,7 @@ def wall_fixture(b: Builder, f: Finish, width: float, above: float, height: floa
             for step in range(rng.randint(1, 2)):
                 z = shelf_at + step * 0.34
                 b.box((0, 0.12, z), (width * 0.9, 0.24, 0.025), f.wood())
-                props.books_on(b, f, width * 0.85, 0.22, z + 0.012, 0.3)
+                clutter.books_on(b, f, width * 0.85, 0.22, z + 0.012, 0.3)
     elif pick < 0.95:
         with b.object("mirror"):
             tall = rng.uniform(0.5, 1.1)
@@ -197,7 +197,7 @@ def kitchen_run(b: Builder, f: Finish, run: float, height: float, glow: float) -
             b.box((0, depth / 2 + 0.02, top + 0.018), (0.52, 0.34, 0.014), f.metals[1])
             b.add(CYLINDER, (0, 0.1, top + 0.14), (0.035, 0.035, 0.26), f.metal())
             b.add(CYLINDER_Y, (0, 0.18, top + 0.27), (0.03, 0.18, 0.03), f.metal())
-    props.clutter_on(b, f, run * 0.95, depth * 0.7, depth / 2, top + 0.02, rng.randint(2, max(3, int(run * 4))))
+    clutter.clutter_on(b, f, run * 0.95, depth * 0.7, depth / 2, top + 0.02, rng.randint(2, max(3, int(run * 4))))
     if rng.random() < 0.5:
         with b.at(rng.uniform(-0.4, 0.4) * run, 0.2, top + 0.02), b.object("microwave"):
             b.box((0, 0.02, 0.15), (0.5, 0.36, 0.3), f.appliance())
@@ -226,7 +226,7 @@ def washer(b: Builder, f: Finish) -> None:
         b.add(CYLINDER_Y, (0, 0.61, 0.42), (0.4, 0.05, 0.4), f.metal())
         b.add(CYLINDER_Y, (0, 0.62, 0.42), (0.3, 0.06, 0.3), f.dark())
         b.box((0, 0.615, 0.79), (0.56, 0.02, 0.1), f.metals[1])
-    props.clutter_on(b, f, 0.5, 0.4, 0.3, 0.86, b.rng.randint(0, 3))
+    clutter.clutter_on(b, f, 0.5, 0.4, 0.3, 0.86, b.rng.randint(0, 3))
 
 
 def vanity(b: Builder, f: Finish, run: float, height: float, glow: float) -> None:
@@ -248,7 +248,7 @@ def vanity(b: Builder, f: Finish, run: float, height: float, glow: float) -> Non
         b.box((0, 0.012, top + 0.2 + tall / 2), (run * rng.uniform(0.6, 1.0), 0.02, tall), f.mirror())
         for step in range(rng.randint(0, 3)):
             b.add(CYLINDER, (step * 0.22 - 0.22, 0.12, top + 0.3 + tall), (0.12, 0.12, 0.14), f.lampshade())
-    props.clutter_on(b, f, run * 0.9, 0.3, 0.3, top + 0.03, rng.randint(1, 5))
+    clutter.clutter_on(b, f, run * 0.9, 0.3, 0.3, top + 0.03, rng.randint(1, 5))
 
 
 def toilet(b: Builder, f: Finish) -> None:

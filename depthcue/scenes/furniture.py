@@ -4,7 +4,7 @@ Every builder draws in the current frame of the Builder: x along the piece's wid
 front, z up from the floor. Sizes in metres.
 """
 
-from depthcue.scenes import props
+from depthcue.scenes import clutter
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import Material
 from depthcue.scenes.world import BALL, CUSHION, CYLINDER, CYLINDER_Y, Builder, frustum
@@ -30,8 +30,7 @@ def table(b: Builder, f: Finish, width: float, depth: float, height: float, name
         if rng.random() < 0.25:
             for side in (-1, 1):
                 b.box((side * (width / 2 - 0.03), depth / 2, (height - thick) / 2),
-                      (0.03, depth * 0.94, height - thick),
-                      legs)
+                      (0.03, depth * 0.94, height - thick), legs)
         else:
             leg = rng.uniform(0.03, 0.07)
             shape = CYLINDER if rng.random() < 0.3 else None
@@ -46,7 +45,7 @@ def table(b: Builder, f: Finish, width: float, depth: float, height: float, name
                 b.box((0, depth / 2, height - thick - 0.04), (width - 2 * leg, depth - 2 * leg, 0.08), wood)
         if rng.random() < 0.2:
             b.box((0, depth / 2, height * 0.25), (width * 0.9, depth * 0.85, 0.02), wood)
-        props.clutter_on(b, f, width * 0.9, depth * 0.85, depth / 2, height, rng.randint(2, 8))
+        clutter.clutter_on(b, f, width * 0.9, depth * 0.85, depth / 2, height, rng.randint(2, 8))
 
 
 def chair(b: Builder, f: Finish) -> None:
@@ -131,7 +130,7 @@ def bed(b: Builder, f: Finish, width: float) -> None:
                 b.add(CUSHION, (x, 0.2 + row * 0.2, height + 0.09), (min(0.62, width * 0.46) - row * 0.08, 0.38, 0.18),
                       cloth, yaw_deg=rng.uniform(-8, 8), tilt_deg=-rng.uniform(15, 55))
         if rng.random() < 0.3:
-            props.clutter_on(b, f, width * 0.7, length * 0.4, length * 0.65, height + 0.02, rng.randint(1, 3))
+            clutter.clutter_on(b, f, width * 0.7, length * 0.4, length * 0.65, height + 0.02, rng.randint(1, 3))
 
 
 def sofa(b: Builder, f: Finish, width: float) -> None:
@@ -179,8 +178,8 @@ def bookshelf(b: Builder, f: Finish, width: float, height: float, goods: bool = 
             b.box((0, depth / 2, z), (width, depth * 0.98, 0.025), wood)
             if level == levels or rng.random() < 0.12:
                 continue
-            props.books_on(b, f, width - 0.06, depth, z + 0.012, gap - 0.05, goods)
-        props.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height, rng.randint(0, 5))
+            clutter.books_on(b, f, width - 0.06, depth, z + 0.012, gap - 0.05, goods)
+        clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height, rng.randint(0, 5))
 
 
 def cabinet(b: Builder, f: Finish, width: float, depth: float, height: float, name: str = "cabinet",
@@ -200,7 +199,7 @@ def cabinet(b: Builder, f: Finish, width: float, depth: float, height: float, na
         b.box((0, depth / 2, height + 0.01), (width * 1.03, depth * 1.04, 0.025), wood)
         doors(b, wood, knob, width, depth, foot + 0.02, height - 0.02, across, up)
         if things_on_top and height < 1.6:
-            props.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height + 0.02, rng.randint(1, 6))
+            clutter.clutter_on(b, f, width * 0.9, depth * 0.8, depth / 2, height + 0.02, rng.randint(1, 6))
             if rng.random() < 0.3:
                 with b.at(rng.uniform(-0.25, 0.25) * width, depth / 2, height + 0.02):
                     table_lamp(b, f)
@@ -234,7 +233,7 @@ def nightstand(b: Builder, f: Finish) -> None:
     if rng.random() < 0.75:
         with b.at(rng.uniform(-0.1, 0.1), 0.2, height + 0.02):
             table_lamp(b, f)
-    props.clutter_on(b, f, width * 0.8, 0.3, 0.22, height + 0.02, rng.randint(0, 2))
+    clutter.clutter_on(b, f, width * 0.8, 0.3, 0.22, height + 0.02, rng.randint(0, 2))
 
 
 def table_lamp(b: Builder, f: Finish) -> None:
@@ -286,7 +285,7 @@ def desk(b: Builder, f: Finish, width: float) -> None:
     if rng.random() < 0.4:
         books_at = rng.choice((-1, 1)) * width * 0.35
         with b.at(books_at, 0, height), b.object("books"):
-            props.books_on(b, f, 0.35, 0.25, 0.0, 0.3)
+            clutter.books_on(b, f, 0.35, 0.25, 0.0, 0.3)
     if rng.random() < 0.85:
         with b.at(rng.uniform(-0.3, 0.3), depth + rng.uniform(0.25, 0.6), 0, 180 + rng.uniform(-60, 60)):
             office_chair(b, f) if rng.random() < 0.6 else chair(b, f)
@@ -299,4 +298,4 @@ def television(b: Builder, f: Finish, width: float) -> None:
     cabinet(b, f, width, 0.45, height, "tv stand", things_on_top=False)
     with b.at(rng.uniform(-0.1, 0.1), 0.22, height + 0.02):
         monitor(b, f, min(width * 0.85, rng.uniform(0.6, 1.15)))
-    props.clutter_on(b, f, width * 0.95, 0.3, 0.3, height + 0.02, rng.randint(0, 3))
+    clutter.clutter_on(b, f, width * 0.95, 0.3, 0.3, height + 0.02, rng.randint(0, 3))

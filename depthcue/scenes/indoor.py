@@ -2,14 +2,16 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from depthcue.scenes import fittings, furniture, props
+from depthcue.scenes import clutter, fittings, furniture
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import scaled
+from depthcue.scenes.render import camera_axes
 from depthcue.scenes.world import Builder, Camera, Lighting, World
 
 FOCAL_PX, FOCAL_HEIGHT = 519.0, 480
@@ -60,21 +62,14 @@ def build(seed: int) -> World:
     daylight = rng.random() < 0.6
     glow = rng.uniform(1.5, 9.0) if daylight else rng.uniform(0.0, 0.3)
 
-    floor = finish.floor(rng.choice(_FLOORS[style]))
-    with b.object("floor"):
-        b.box((width / 2, length / 2, -0.1), (width + 12, length + 12, 0.2), floor)
-    with b.object("ceiling"):
-        b.box((width / 2, length / 2, height + 0.1), (width + 12, length + 12, 0.2), finish.ceiling(), casts=False)
+    walls = floor_and_ceiling(b, finish, width, length, height, _FLOORS[style])
     wall_material = finish.wall()
     accent = finish.wall() if rng.random() < 0.2 else wall_material
-    # a wall's frame: origin at its left end seen from inside, x to the right along it, y into the room
-    frames = [(0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width),
-              (0.0, length, 270.0, length)]
     order = list(range(4))
     rng.shuffle(order)
     door_wall = order[0]
     for number in order:
-        x, y, yaw, span = frames[number]
+        x, y, yaw, span = walls[number]
         with b.at(x, y, 0.0, yaw):
             fittings.wall(b, finish, span, height, accent if number == order[1] else wall_material,
                           doorway=number == door_wall and rng.random() < 0.6)
@@ -86,6 +81,23 @@ def build(seed: int) -> World:
     b.main_yaw_deg = 0.0
     choose_camera(b, width, length, height)
     return b.finish(rng.getrandbits(30))
+
+
+def floor_and_ceiling(b: Builder, f: Finish, width: float, length: float, height: float, floors: Sequence[str],
+                      ) -> tuple[tuple[float, float, float, float], ...]:
+    """Lay the floor, of one of the kinds `floors`, and the ceiling of a room.
+
+    Returns:
+        For each wall its frame and span: x, y and yaw of its left end seen from inside, from which x runs to the right
+        along the wall and y into the room; and its length.
+    """
+    floor = f.floor(b.rng.choice(floors))
+    with b.object("floor"):
+        b.box((width / 2, length / 2, -0.1), (width + 12, length + 12, 0.2), floor)
+    with b.object("ceiling"):
+        b.box((width / 2, length / 2, height + 0.1), (width + 12, length + 12, 0.2), f.ceiling(), casts=False)
+    return ((0.0, 0.0, 0.0, width), (width, 0.0, 90.0, length), (width, length, 180.0, width),
+            (0.0, length, 270.0, length))
 
 
 def dress_wall(b: Builder, f: Finish, plan: FloorPlan, style: str, span: float, height: float, glow: float,
@@ -174,8 +186,7 @@ def furnish_middle(b: Builder, f: Finish, plan: FloorPlan, style: str, width: fl
                 for step in range(1 if wide < 1.3 else 2):
                     if rng.random() < 0.85:
                         along = 0.0 if wide < 1.3 else (step - 0.5) * wide * 0.5
-                        with b.at(0, 0, 0, side), b.at(along, -deep / 2 - rng.uniform(0.15, 0.5), 0,
-                                                       rng.gauss(0, 12)):
+                        with b.at(0, 0, 0, side), b.at(along, -deep / 2 - rng.uniform(0.15, 0.5), 0, rng.gauss(0, 12)):
                             furniture.chair(b, f)
             if rng.random() < 0.4:
                 with b.at(wide / 2 + 0.35, 0, 0, 90):
@@ -190,7 +201,7 @@ def furnish_middle(b: Builder, f: Finish, plan: FloorPlan, style: str, width: fl
                 elif pick < 0.25 and style in ("living", "bedroom", "study"):
                     furniture.sofa(b, f, rng.uniform(0.75, 0.95))
                 else:
-                    props.floor_thing(b, f)
+                    clutter.floor_thing(b, f)
 
 
 def rows_of_furniture(b: Builder, f: Finish, plan: FloorPlan, style: str, width: float, length: float) -> None:
@@ -264,11 +275,8 @@ def _rough_views(b: Builder, cameras: list[Camera]) -> tuple[npt.NDArray[np.floa
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.36, 0.36, 4))
     rays, positions = [], []
     for camera in cameras:
-        yaw, pitch = math.radians(camera.yaw_deg), math.radians(camera.pitch_deg)
-        ahead = np.array((math.cos(yaw), math.sin(yaw), 0.0))
-        forward = ahead * math.cos(pitch) + np.array((0, 0, math.sin(pitch)))
-        right = np.array((math.sin(yaw), -math.cos(yaw), 0.0))
-        rays.append(forward + x.reshape(-1, 1) * right + y.reshape(-1, 1) * np.cross(forward, right))
+        right, down, forward = camera_axes(replace(camera, roll_deg=0.0)).T
+        rays.append(forward + x.reshape(-1, 1) * right + y.reshape(-1, 1) * down)
         positions.append(camera.position)
     start = np.einsum("pij,cj->icp", linear, np.array(positions, dtype=np.float32)) + offset.T[:, None]
     step = np.einsum("pij,rj->irp", linear, np.concatenate(rays).astype(np.float32), optimize=True)
@@ -292,80 +300,13 @@ def _pick(rng: random.Random, choices: tuple[tuple[str, float], ...]) -> str:
     return choices[-1][0]
 
 
-_Piece = Callable[[random.Random], tuple[float, float, float, Callable[[Builder, Finish], None]]]
+_Piece = tuple[float, float, float, Callable[[Builder, Finish], None]]
+"""Furniture at a wall: width, depth and height in metres, and what draws it."""
 
 
-def _cabinet(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w, d, h = rng.uniform(0.6, 1.6), rng.uniform(0.4, 0.55), rng.uniform(0.7, 1.25)
-    return w, d, h, lambda b, f: furniture.cabinet(b, f, w, d, h)
-
-
-def _wardrobe(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w, h = rng.uniform(0.8, 2.0), rng.uniform(1.7, 2.2)
-    return w, 0.6, h, lambda b, f: furniture.cabinet(b, f, w, 0.6, h, "wardrobe")
-
-
-def _shelf(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w, h = rng.uniform(0.5, 1.4), rng.uniform(0.9, 2.2)
-    return w, 0.4, h, lambda b, f: furniture.bookshelf(b, f, w, h)
-
-
-def _desk(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w = rng.uniform(1.0, 1.7)
-    return w, 1.3, 1.2, lambda b, f: furniture.desk(b, f, w)
-
-
-def _television(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w = rng.uniform(0.8, 1.7)
-    return w, 0.5, 1.4, lambda b, f: furniture.television(b, f, w)
-
-
-def _armchair(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w = rng.uniform(0.75, 1.0)
-    return w, 0.95, 0.9, lambda b, f: furniture.sofa(b, f, w)
-
-
-def _sofa(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w = rng.uniform(1.4, 2.2)
-    return w, 0.95, 0.9, lambda b, f: furniture.sofa(b, f, w)
-
-
-def _floor_lamp(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.4, 0.4, 1.9, _centred(furniture.floor_lamp)
-
-
-def _plant(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    tall = rng.uniform(0.6, 1.5)
-    return 0.5, 0.5, tall, _centred(lambda b, f: props.plant(b, f, tall))
-
-
-def _thing(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.55, 0.5, 0.5, _centred(props.floor_thing)
-
-
-def _chair(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.5, 0.55, 1.0, furniture.chair
-
-
-def _side_table(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    w, h = rng.uniform(0.5, 1.2), rng.uniform(0.5, 0.9)
-    return w, 0.45, h, lambda b, f: furniture.table(b, f, w, 0.42, h)
-
-
-def _fridge(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.8, 0.75, 1.9, fittings.fridge
-
-
-def _toilet(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.5, 0.75, 0.8, fittings.toilet
-
-
-def _bathtub(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 1.6, 0.75, 0.6, fittings.bathtub
-
-
-def _washer(rng: random.Random) -> tuple[float, float, float, Callable[[Builder, Finish], None]]:
-    return 0.65, 0.65, 0.9, fittings.washer
+def _fixed(width: float, depth: float, height: float, draw: Callable[[Builder, Finish], None],
+           ) -> Callable[[random.Random], _Piece]:
+    return lambda rng: (width, depth, height, draw)
 
 
 def _centred(draw: Callable[[Builder, Finish], None]) -> Callable[[Builder, Finish], None]:
@@ -375,7 +316,55 @@ def _centred(draw: Callable[[Builder, Finish], None]) -> Callable[[Builder, Fini
     return drawn
 
 
-_PIECES: dict[str, tuple[_Piece, ...]] = {
+def _cabinet(rng: random.Random) -> _Piece:
+    w, d, h = rng.uniform(0.6, 1.6), rng.uniform(0.4, 0.55), rng.uniform(0.7, 1.25)
+    return w, d, h, lambda b, f: furniture.cabinet(b, f, w, d, h)
+
+
+def _wardrobe(rng: random.Random) -> _Piece:
+    w, h = rng.uniform(0.8, 2.0), rng.uniform(1.7, 2.2)
+    return w, 0.6, h, lambda b, f: furniture.cabinet(b, f, w, 0.6, h, "wardrobe")
+
+
+def _shelf(rng: random.Random) -> _Piece:
+    w, h = rng.uniform(0.5, 1.4), rng.uniform(0.9, 2.2)
+    return w, 0.4, h, lambda b, f: furniture.bookshelf(b, f, w, h)
+
+
+def _desk(rng: random.Random) -> _Piece:
+    w = rng.uniform(1.0, 1.7)
+    return w, 1.3, 1.2, lambda b, f: furniture.desk(b, f, w)
+
+
+def _television(rng: random.Random) -> _Piece:
+    w = rng.uniform(0.8, 1.7)
+    return w, 0.5, 1.4, lambda b, f: furniture.television(b, f, w)
+
+
+def _seat(low: float, high: float) -> Callable[[random.Random], _Piece]:
+    def draw(rng: random.Random) -> _Piece:
+        w = rng.uniform(low, high)
+        return w, 0.95, 0.9, lambda b, f: furniture.sofa(b, f, w)
+    return draw
+
+
+def _plant(rng: random.Random) -> _Piece:
+    tall = rng.uniform(0.6, 1.5)
+    return 0.5, 0.5, tall, _centred(lambda b, f: clutter.plant(b, f, tall))
+
+
+def _side_table(rng: random.Random) -> _Piece:
+    w, h = rng.uniform(0.5, 1.2), rng.uniform(0.5, 0.9)
+    return w, 0.45, h, lambda b, f: furniture.table(b, f, w, 0.42, h)
+
+
+_armchair, _sofa = _seat(0.75, 1.0), _seat(1.4, 2.2)
+_floor_lamp = _fixed(0.4, 0.4, 1.9, _centred(furniture.floor_lamp))
+_thing = _fixed(0.55, 0.5, 0.5, _centred(clutter.floor_thing))
+_chair = _fixed(0.5, 0.55, 1.0, furniture.chair)
+_fridge, _toilet = _fixed(0.8, 0.75, 1.9, fittings.fridge), _fixed(0.5, 0.75, 0.8, fittings.toilet)
+_bathtub, _washer = _fixed(1.6, 0.75, 0.6, fittings.bathtub), _fixed(0.65, 0.65, 0.9, fittings.washer)
+_PIECES: dict[str, tuple[Callable[[random.Random], _Piece], ...]] = {
     "bedroom": (_cabinet, _cabinet, _wardrobe, _desk, _shelf, _chair, _thing, _armchair, _plant, _floor_lamp),
     "living": (_sofa, _armchair, _television, _shelf, _cabinet, _plant, _floor_lamp, _side_table, _thing),
     "kitchen": (_fridge, _cabinet, _thing, _chair, _shelf, _side_table, _washer),

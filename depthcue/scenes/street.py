@@ -30,13 +30,11 @@ def building(b: Builder, length: float, depth: float, height: float) -> None:
     with b.object("building"):
         b.box((0, depth / 2, height / 2), (length, depth, height), front)
         shop = rng.random()
-        base = Material("stone", scaled(plaster, 0.75), scaled(plaster, 0.5), noise_period=(0.8,) * 3,
-                        noise_mix=0.7)
+        base = Material("stone", scaled(plaster, 0.75), scaled(plaster, 0.5), noise_period=(0.8,) * 3, noise_mix=0.7)
         if shop < 0.45:
             windows = Material("glass", (0.06, 0.07, 0.08), (0.5, 0.4, 0.3), scaled(plaster, 0.5),
                                cell=(bay * 1.3, bay, 0.0), gap=0.35, noise_period=(0.7,) * 3, noise_mix=0.9,
-                               sharpness=3.0,
-                               cell_hue=0.5, gloss=0.4, offset=rng.random() * 9)
+                               sharpness=3.0, cell_hue=0.5, gloss=0.4, offset=rng.random() * 9)
             b.box((0, -0.05, 1.45), (length * 0.98, 0.1, 2.5), windows)
             b.box((0, -0.12, 3.0), (length * 0.9, 0.24, 0.6), _print(b, 0.5))
             if rng.random() < 0.3:
@@ -109,8 +107,7 @@ def bush(b: Builder, size: float) -> None:
         for _ in range(rng.randint(2, 5)):
             s = size * rng.uniform(0.5, 1.0)
             b.add(BALL, (rng.uniform(-0.6, 0.6) * size, rng.uniform(-0.3, 0.3) * size, s * 0.35),
-                  (s * 1.2, s, s * 0.9), leaf,
-                  yaw_deg=rng.uniform(0, 180))
+                  (s * 1.2, s, s * 0.9), leaf, yaw_deg=rng.uniform(0, 180))
 
 
 def hedge(b: Builder, length: float) -> None:
@@ -159,8 +156,7 @@ def barrier(b: Builder, length: float) -> None:
     tall = b.rng.choice((0.85, 0.85, 0.85, 2.8))
     with b.object("barrier"):
         stone = Material("stone", (0.42, 0.41, 0.38), (0.3, 0.29, 0.27), (0.2, 0.2, 0.19), cell=(4.0, 4.0, 0.0),
-                         gap=0.05,
-                         noise_period=(0.8,) * 3, noise_mix=0.8)
+                         gap=0.05, noise_period=(0.8,) * 3, noise_mix=0.8)
         b.box((0, 0, tall / 2), (length, 0.25, tall), stone)
 
 
@@ -284,8 +280,7 @@ def _plaster(b: Builder) -> Colour:
 
 def _masonry(b: Builder) -> Material:
     brick = Material("stone", (0.3, 0.12, 0.07), (0.38, 0.2, 0.13), (0.35, 0.33, 0.3), cell=(0.25, 0.25, 0.08),
-                     shift=0.5,
-                     gap=0.012, cell_shade=0.6, noise_period=(0.6,) * 3, noise_mix=0.6)
+                     shift=0.5, gap=0.012, cell_shade=0.6, noise_period=(0.6,) * 3, noise_mix=0.6)
     if b.rng.random() < 0.5:
         return brick
     return replace(brick, colour=_plaster(b), second=scaled(_plaster(b), 0.7), cell=(0.0, 0.0, 0.0), gap=0.0)

@@ -242,8 +242,7 @@ def stack(worlds: Sequence[World], device: torch.device) -> WorldBatch:
                                     device=device)
                  for name in Lighting.__dataclass_fields__}
     return WorldBatch(Primitives(**shared, present=solid), Primitives(**shared, present=solid & pad("casts")),
-                      pad("half"),
-                      pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
+                      pad("half"), pad("material"), pad("object_id"), pad("texture_salt"), pad("painted"),
                       torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
                       torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), lightings,
                       any(world.lighting.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))

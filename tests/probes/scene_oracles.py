@@ -20,7 +20,7 @@ from depthcue.probes.following import APPARENT, LINES_M, Compared
 from depthcue.probes.reading import APERTURE, blurred
 from depthcue.probes.stage import RenderedScene
 from depthcue.scenes import Turn
-from depthcue.scenes.staging import Show
+from depthcue.scenes.api import Show
 from depthcue.scorers.edges import gaussian_blur
 
 

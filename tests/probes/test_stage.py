@@ -12,8 +12,8 @@ from depthcue.probes.photographs import road_ahead
 from depthcue.probes.reading import read_horizon, read_roll
 from depthcue.probes.stage import _KEPT, Pose, RenderedScene, RenderedStage, Shown, Thing
 from depthcue.scenes import Turn
+from depthcue.scenes.api import Prop, Show, photograph
 from depthcue.scenes.render import Rendering
-from depthcue.scenes.staging import Prop, Show, photograph
 
 SIZES = {"road": (64, 208), "indoor": (72, 96)}
 

@@ -1,11 +1,14 @@
-"""Cars, vans, lorries, buses, cyclists and pedestrians as compositions of primitives.
+"""Single objects: vehicles, people, and the objects that experiments put on the floor.
 
-Every builder draws in the current frame of the Builder: x forward (the way it drives), y left, z up from the ground,
-the origin under its middle. Sizes in metres.
+Every builder draws in the current frame of the Builder: x forward (the direction in which a vehicle drives, away from
+the camera in experiments), y left, z up from the ground, the origin under the middle. Sizes in metres.
 """
 
 import colorsys
+from collections.abc import Callable
 
+from depthcue.scenes import fittings, furniture
+from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import Colour, Material
 from depthcue.scenes.world import BALL, CUSHION, CYLINDER, CYLINDER_Y, Builder, frustum
 
@@ -20,6 +23,11 @@ _GLASS = Material("glass", (0.03, 0.035, 0.04), (0.10, 0.12, 0.14), noise_period
 _DARK = Material("plastic", (0.02, 0.02, 0.022), gloss=0.1)
 _PLATE = Material("paper", (0.7, 0.7, 0.66), (0.2, 0.2, 0.2), noise_period=(0.05, 0.05, 0.08), noise_mix=0.7,
                   sharpness=4.0)
+_GREY = Material("plastic", (0.32, 0.32, 0.33), (0.26, 0.26, 0.27), noise_period=(0.4,) * 3, noise_mix=0.5)
+_FUR = Material("fabric", (0.30, 0.16, 0.06), (0.55, 0.48, 0.40), noise_period=(0.18,) * 3, noise_mix=1.0,
+                sharpness=4.0, bump=0.3)
+_STRAW = Material("fabric", (0.42, 0.30, 0.10), (0.26, 0.18, 0.06), noise_period=(0.05, 0.05, 0.05), noise_mix=1.0,
+                  bump=0.4)
 
 
 def car(b: Builder) -> None:
@@ -39,8 +47,7 @@ def car(b: Builder) -> None:
         b.add(_SIDE_ROUND, (middle, 0, height - 0.06), (cabin * 0.62, width * 0.8, 0.1), paint)
         for x in (-0.28, 0.02, 0.3):
             b.box((middle + x * cabin, 0, (waist + height) / 2 - 0.03), (0.06, width * 0.875, (height - waist) * 0.8),
-                  paint,
-                  casts=False)
+                  paint, casts=False)
         wheel = rng.uniform(0.58, 0.66)
         for x in (-length * 0.3, length * 0.31):
             b.add(CYLINDER_Y, (x, 0, wheel / 2), (wheel, width * 1.0, wheel), _TYRE)
@@ -133,8 +140,7 @@ def pedestrian(b: Builder) -> None:
                 b.add(CYLINDER, (0, side * stride * 0.009, hip / 2 + 0.03), (0.14, 0.15, hip), trousers, tilt_deg=lean)
                 b.add(BALL, (0, side * stride * 0.018 - 0.04, 0.05), (0.1, 0.28, 0.1), _DARK)
                 b.add(CYLINDER, (0.15 * side, -side * stride * 0.006, (hip + shoulder) / 2),
-                      (0.09, 0.1, shoulder - hip + 0.1),
-                      coat, tilt_deg=-lean)
+                      (0.09, 0.1, shoulder - hip + 0.1), coat, tilt_deg=-lean)
         b.add(CUSHION, (0, 0, (hip + shoulder) / 2), (0.26, 0.42, shoulder - hip + 0.14), coat)
         b.add(CYLINDER, (0, 0, shoulder + 0.06), (0.11, 0.11, 0.14), skin)
         b.add(BALL, (0, 0, tall - 0.13), (0.2, 0.17, 0.26), skin)
@@ -177,12 +183,89 @@ def trailer(b: Builder) -> None:
         b.box((1.4, 0, 0.4), (1.0, 0.08, 0.08), _DARK)
 
 
-def bin_(b: Builder) -> None:
+def refuse_bin(b: Builder) -> None:
     """A wheeled refuse bin."""
     with b.object("bin"):
         body = Material("plastic", b.rng.choice(((0.03, 0.03, 0.035), (0.03, 0.08, 0.04), (0.3, 0.22, 0.03))))
         b.add(frustum(1.0, 0.85), (0, 0, 0.5), (0.7, 0.65, 1.0), body)
         b.box((0, 0, 1.03), (0.66, 0.6, 0.08), body)
+
+
+def chair(b: Builder) -> None:
+    """A dining chair, its back to the camera."""
+    with b.at(0.0, 0.0, 0.0, -90.0):
+        furniture.chair(b, Finish(b.rng))
+
+
+def sofa(b: Builder) -> None:
+    """An armchair, its front to the camera."""
+    with b.at(0.0, 0.0, 0.0, 90.0):
+        furniture.sofa(b, Finish(b.rng), 0.9)
+
+
+def fridge(b: Builder) -> None:
+    """A fridge with its door to the camera."""
+    with b.at(0.0, 0.0, 0.0, 90.0):
+        fittings.fridge(b, Finish(b.rng))
+
+
+def dog(b: Builder) -> None:
+    """A dog, side on: trunk, four legs, neck, head and tail."""
+    with b.object("dog"):
+        b.add(BALL, (0, 0, 0.5), (0.28, 0.85, 0.34), _FUR)
+        for y in (-0.28, 0.26):
+            for x in (-0.08, 0.08):
+                b.add(CYLINDER, (x, y, 0.19), (0.08, 0.09, 0.38), _FUR)
+        b.add(BALL, (0, 0.42, 0.68), (0.18, 0.26, 0.34), _FUR)
+        b.add(BALL, (0, 0.56, 0.78), (0.2, 0.3, 0.2), _FUR)
+        b.add(CYLINDER_Y, (0, -0.52, 0.58), (0.06, 0.3, 0.06), _FUR)
+
+
+def box(b: Builder) -> None:
+    """A neutral box: as large as a car from behind, or, before a lens for rooms, scaled down to a chair's size."""
+    with b.object("box"):
+        b.box((0, 0, 0.75), (1.5, 1.5, 1.5), _GREY)
+
+
+def ball(b: Builder) -> None:
+    """A ball on the ground."""
+    with b.object("ball"):
+        b.add(BALL, (0, 0, 0.7), (1.4, 1.4, 1.4), _GREY)
+
+
+def cone(b: Builder) -> None:
+    """A cone, point up."""
+    with b.object("cone"):
+        b.add(frustum(0.02), (0, 0, 0.85), (1.4, 1.4, 1.7), _GREY)
+
+
+def bale(b: Builder) -> None:
+    """A round bale of straw, lying across."""
+    with b.object("bale"):
+        b.add(CYLINDER_Y, (0, 0, 0.65), (1.3, 1.3, 1.3), _STRAW)
+
+
+def arch(b: Builder) -> None:
+    """Two posts and a lintel: a thing one sees through."""
+    with b.object("arch"):
+        for side in (-1, 1):
+            b.box((0, side * 0.65, 0.65), (0.3, 0.3, 1.3), _GREY)
+        b.box((0, 0, 1.45), (0.3, 1.6, 0.3), _GREY)
+
+
+def card(b: Builder) -> None:
+    """A flat upright figure of one colour and no meaning, 1 m tall, face to the camera; lit from within a little, so
+    that it is no silhouette before the light."""
+    r, g, v = colorsys.hsv_to_rgb(b.rng.random(), b.rng.uniform(0.35, 0.9), b.rng.uniform(0.45, 0.95))
+    with b.object("card"):
+        b.box((0, 0, 0.5), (0.004, b.rng.uniform(0.75, 1.25), 1.0), Material("paper", (r * r, g * g, v * v), glow=0.5))
+
+
+def egg(b: Builder) -> None:
+    """A matt, plain body, long in the direction of view: all that tells its depth is how it is shaded."""
+    shade = b.rng.uniform(0.3, 0.7)
+    with b.object("egg"):
+        b.add(BALL, (0, 0, 0.5), (2.4, 1.0, 1.0), Material("paint", (shade, shade, shade)))
 
 
 def body_paint(b: Builder) -> Material:
@@ -212,3 +295,10 @@ def _vivid(b: Builder, most: float) -> Colour:
     rng = b.rng
     r, g, v = colorsys.hsv_to_rgb(rng.random(), most * rng.random(), 0.1 + 0.75 * rng.random())
     return (r * r, g * g, v * v)
+
+
+PROPS: dict[str, Callable[[Builder], None]] = {
+    "car": car, "van": van, "pedestrian": pedestrian, "chair": chair, "sofa": sofa,
+    "fridge": fridge, "dog": dog, "box": box, "ball": ball, "cone": cone, "bale": bale, "arch": arch, "card": card,
+    "egg": egg}
+"""Objects of experiments by name."""
