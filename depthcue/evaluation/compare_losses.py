@@ -35,7 +35,7 @@ from depthcue.results import CompareLosses, ResultFolder
 from depthcue.scorers import ScorerInputs, build_scorer, keep_top, sobel_edges
 from depthcue.training.depth import DepthTraining, depth_recipe
 from depthcue.training.mask import MaskTraining, complete, mask_recipe
-from depthcue.training.recipe import OURS
+from depthcue.training.run import OURS
 
 LOSSES = ("depth", "depth+grad", "depth+grad+normal")
 """Each adds one to the one before."""

@@ -4,19 +4,17 @@ Depth beyond the net's range, and sky where the data say so (infinite), count as
 nets the defaults are l1, a larger learning rate, a cosine schedule and averaged weights.
 
 A teacher, another depth net, can answer for pictures whose depth nobody measured (distillation: Hinton, Vinyals, Dean,
-2015): what it sees in the very same view is the depth that counts there. Half of these pictures have another laid over
-them, so that few pictures tell much of how the teacher answers (mixing as in Beyer et al., Knowledge distillation: a
-good teacher is patient and consistent, CVPR 2022). The answer of a teacher that is right only up to a scale is brought
-to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
+2015): its depth of the very same view counts there. Half of these pictures have another laid over them, so that few
+pictures tell much of how the teacher answers (mixing as in Beyer et al., Knowledge distillation: a good teacher is
+patient and consistent, CVPR 2022). The answer of a teacher that is right only up to a scale is brought to the scale of
+the net's own prediction, picture by picture, so that it teaches shapes alone.
 
-A surrogate: a depth net S that is taught to answer as a depth net N does, masked pictures included.
-
-N may be a black box: a graph that cannot be differentiated, a function that calls a server. A mask net G needs the
-gradient of N(I M) by M, and gets that of S(I M) in its place. It is worth something only where S answers to holes as
-N does, so most lessons are masked pictures, seen through the kinds of masks that G passes on its way: those of the
-general mask net, of edges, scattered pixels and blobs, at shares from few pixels to most, with all the fills that G
-is trained with. The depth that N answers with is brought to 0..10 m: of a metric net by its range, of a relative net
-by the units of the whole picture, which S has to guess from what it sees of it.
+A surrogate S is taught to answer as N does, masked pictures included. N may be a black box: a graph that cannot be
+differentiated, a function that calls a server. A mask net G needs the gradient of N(I M) by M, and gets that of S(I M)
+in its place. It is worth something only where S answers to holes as N does, so most lessons are masked pictures, under
+the kinds of masks that G passes on its way: those of the general mask net, of edges, scattered pixels and blobs, at
+shares from few pixels to most, with all the fills that G is trained with. N's depth is brought to 0..10 m: of a metric
+net by its range, of a relative net by the units of the whole picture, which S has to guess from the pixels it is given.
 """
 
 import dataclasses
@@ -50,8 +48,7 @@ from depthcue.objective import REFERENCE_RANGE_M, l_dif, to_reference_range
 from depthcue.progress import Progress, Silent
 from depthcue.scorers import keep_top, sobel_edges
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.recipe import OURS, TrainingOptions, check_loss, recipe
-from depthcue.training.run import RunFolder
+from depthcue.training.run import OURS, RunFolder, TrainingOptions, check_loss, recipe
 from depthcue.training.validation import Budget, split
 
 SHARES = (0.04, 0.8)
@@ -250,7 +247,7 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:
-    """The optimisation of a depth net with what is not said filled in (see `options.recipe`).
+    """The optimisation of a depth net with what is not said filled in (see `run.recipe`).
 
     Our own nets learn most from l1: from nothing, the logarithm in the paper's losses and their love of flat maps hold
     a net back. So it is of Laina et al.'s net as Hu et al. compare it.

@@ -1,13 +1,7 @@
-"""Engine of both training loops: processes and precision (Accelerate), optimiser, schedule, averaging, resuming.
+"""The engine of both training loops: processes and precision (Accelerate), optimiser, schedule, averaging, resuming.
 
 A run that was killed and resumed goes through the same numbers as one that was not, to the bit on a CPU: the batch of a
 step and what is drawn by chance in it are functions of (seed, step, process), and the checkpoint holds all other state.
-
-Memory that training on a CPU frees and asks for again, kept by the process instead of given back.
-
-A step frees and allocates the same large tensors as the one before. glibc maps each afresh and gives it back, so the
-kernel zeroes every page of them in every step: about a quarter of the time of a step of the paper's nets. Told to keep
-what was freed, a process uses no more memory at its peak.
 """
 
 import ctypes
@@ -17,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,64 +26,15 @@ from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
 from depthcue.progress import Progress
-from depthcue.training.run import RunFolder
+from depthcue.training.run import SCHEDULES, Optimisation, RunFolder
 
-# of glibc's malloc.h, with what they are unless told otherwise
-_M_TRIM_THRESHOLD, _TRIM_THRESHOLD = -1, 128 * 1024
-_M_MMAP_MAX, _MMAP_MAX = -4, 65536
-_NEVER = 2**31 - 1
-
-
-@contextmanager
-def keeping_freed_memory(device: str) -> Iterator[None]:
-    """Context in which freed memory stays with the process; without effect on a GPU or another C library than glibc."""
-    mallopt = _mallopt() if device == "cpu" else None
-    if mallopt is None:
-        yield
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, _NEVER)
-    try:
-        yield
-    finally:
-        mallopt(_M_MMAP_MAX, _MMAP_MAX)
-        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
-
-
-def _mallopt() -> "ctypes._NamedFuncPointer | None":
-    try:
-        library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018 - raises where the C library is not glibc
-        return library.mallopt
-    except (AttributeError, OSError, TypeError):
-        return None
-
-
-SCHEDULES = ("constant", "cosine", "step")
-PRECISIONS = ("fp32", "bf16")
 TRACKERS = ("tensorboard", "wandb", "trackio")
 """Programs in which `--log` can show a training beside metrics.jsonl; Accelerate knows how."""
 _LOG_EVERY = 20
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """Settings of the optimiser; the defaults are the paper's where it names them."""
-
-    steps: int
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-4
-    schedule: str = "constant"
-    """`constant`; `cosine` with a warm-up of 3% of the steps; `step`: a tenth after each quarter of the steps."""
-    average: float = 0.0
-    """Decay of the exponential moving average of the weights that is saved; 0 saves the last weights."""
-    precision: str = "fp32"
-    """`fp32`, or `bf16`: convolutions in bfloat16, weights and losses in float32."""
-    compile: bool = False
-    seed: int = 0
-    encoder_rate: float = 1.0
-    """Factor of the learning rate for the net's encoder, below 1 where it knows much already."""
-    checkpoint_every_s: float = 300.0
+# of glibc's malloc.h, with the values that a process starts with
+_M_TRIM_THRESHOLD, _TRIM_THRESHOLD = -1, 128 * 1024
+_M_MMAP_MAX, _MMAP_MAX = -4, 65536
+_NEVER = 2**31 - 1
 
 
 class Engine:
@@ -394,3 +338,33 @@ def _stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def keeping_freed_memory(device: str) -> Iterator[None]:
+    """Context in which freed memory stays with the process; without effect on a GPU or another C library than glibc.
+
+    A step frees and allocates the same large tensors as the one before. glibc maps each afresh and gives it back, so
+    the kernel zeroes all of their pages in every step: about a quarter of the time of a step of the paper's nets. A
+    process that keeps freed memory uses no more of it at its peak.
+    """
+    mallopt = _mallopt() if device == "cpu" else None
+    if mallopt is None:
+        yield
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        mallopt(_M_MMAP_MAX, _MMAP_MAX)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+
+
+def _mallopt() -> "ctypes._NamedFuncPointer | None":
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018 - raises where the C library is not glibc
+        return library.mallopt
+    except (AttributeError, OSError, TypeError):
+        return None

@@ -4,22 +4,14 @@
 
 or, for the opposite question, -l_dif + λ mean(1 - M), Eq. (5). No ground truth is used. Y is computed once a batch,
 without gradients. By default the share of pixels takes the place of λ: a share s is drawn for each picture, G answers
-with a mask whose mean is s (`nets.shares`), and l_dif alone is minimised. The two forms have the same solutions, since
-λ is the price of a share: what l_dif falls by when the share grows. `lambda_table` measures it at the end.
+with a mask whose mean is s (`nets.lite`), and l_dif alone is minimised. The two forms have the same solutions, since λ
+is the price of a share: what l_dif falls by when the share grows. `lambda_table` measures it at the end.
 
 Deviations: N sees a part of the masks binary, so that what is used is what was trained; hidden pixels show the mean
 colour or, now and then, something else, so that G cannot rely on what they show; where a metric N sees the end of its
 range (sky), no difference counts. A mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range, and sees some masks nearly binary, at a sparseness that is drawn (`training.sharpening`). What a relative net
-sees is brought to one scale, from Y alone (`nets.units`). The learning rate, schedule and averaging of our own nets are
-ours.
-
-Sharpening soft masks within training, so that a mask net learns which pixels to give up first.
-
-A mask net trained by Eq. (4) alone leaves N a faint copy of much of the picture: M is low there, but not 0, and what
-its best pixels show N without the rest was never asked. Nor would a search over λ ask it at every sparseness: what
-binary masks lose with each pixel is not convex, so that some sparsenesses are best at no λ. Here N sees some masks
-nearly binary, at a sparseness drawn by chance: they teach the order of the pixels, Eq. (4) their level.
+range, and some of its masks are made nearly binary (`sharpen`). Depth of a relative net is brought to one scale, from Y
+alone (`nets.units`). The learning rate, schedule and averaging of our own nets are ours.
 """
 
 import dataclasses
@@ -58,8 +50,7 @@ from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objecti
 from depthcue.progress import Named, Progress, Silent
 from depthcue.training.depth import FAR, FILL_CHANCES, DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.recipe import OURS, TrainingOptions, check_loss, recipe
-from depthcue.training.run import RunFolder
+from depthcue.training.run import OURS, RunFolder, TrainingOptions, check_loss, recipe
 from depthcue.training.validation import (
     FEWEST,
     PATIENCE,
@@ -78,11 +69,14 @@ SHARES = (0.05, 0.75)
 
 
 def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Some masks of a batch, drawn by chance, made nearly binary.
+    """Some masks of a batch, drawn by chance, made nearly binary; these teach the order of pixels, Eq. (4) their level.
 
-    A mask becomes sigmoid((logit M - τ) / T): for T to 0 the binary mask of its highest pixels. T is drawn
-    log-uniformly from TEMPERATURES and the mean of the new mask evenly from SHARES; τ follows from them, in the
-    gradient too: raising all of M changes nothing, raising a pixel lowers others.
+    A mask net trained by Eq. (4) alone leaves N a faint copy of much of the picture: M is low there, but not 0, and no
+    loss says what the best pixels show N without the rest. A search over λ does not either: what binary masks lose with
+    each pixel is not convex, so that some shares are best at no λ. So a mask becomes sigmoid((logit M - τ) / T), for T
+    to 0 the binary mask of its highest pixels. T is drawn log-uniformly from TEMPERATURES and the mean of the new mask
+    evenly from SHARES; τ follows from them, in the gradient too: raising all of M changes nothing, raising a pixel
+    lowers others.
 
     Args:
         mask: M in [0, 1], (B, 1, H, W).
@@ -331,7 +325,7 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def mask_recipe(net: str, **given: Any) -> dict[str, Any]:
-    """The optimisation of a mask net with what is not said filled in (see `options.recipe`).
+    """The optimisation of a mask net with what is not said filled in (see `run.recipe`).
 
     Raises:
         DepthcueError: more than one of minutes, steps and epochs is given.

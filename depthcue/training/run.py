@@ -1,15 +1,22 @@
-"""A run folder: config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card.
+"""A training run: its options and optimisation, and its folder.
 
-A training as a stage of longer work: run, gone on with, or taken as it was left.
+The folder holds config.json, metrics.jsonl, the newest checkpoint, and at the end the weights with their card.
 """
 
+import dataclasses
 import json
+import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from accelerate import Accelerator
+from torch import nn
 
+from depthcue.data import NONE, PUBLISHED, STRONG, BatchLoader, RgbdData, open_data
 from depthcue.documents import (
     RESULTS_BYTES,
     Malformed,
@@ -21,7 +28,171 @@ from depthcue.documents import (
     require_regular,
 )
 from depthcue.errors import DepthcueError
-from depthcue.files import atomic_path, write_json, write_text
+from depthcue.files import arguments, atomic_path, write_json, write_text
+from depthcue.nets import DepthNet, MaskNet
+from depthcue.nets.checkpoint import save_net
+from depthcue.nets.encoders import encoder_of
+from depthcue.nets.lite import SCALES
+from depthcue.objective import LOSSES
+
+if TYPE_CHECKING:
+    from depthcue.training.engine import Engine
+
+SCHEDULES = ("constant", "cosine", "step")
+PRECISIONS = ("fp32", "bf16")
+POLICIES = {"none": NONE, "published": PUBLISHED, "strong": STRONG}
+OURS = ("compact", *SCALES)
+"""The nets that are no publication's; they share a recipe."""
+ENCODER_RATE = 0.2
+"""Factor of the learning rate for an encoder of ours that comes from a backbone."""
+COMPACT_RECIPE: dict[str, Any] = {"steps": 5000, "learning_rate": 1e-3, "schedule": "cosine", "average": 0.999}
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Settings of the optimiser; the defaults are the paper's where it names them."""
+
+    steps: int
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    schedule: str = "constant"
+    """`constant`; `cosine` with a warm-up of 3% of the steps; `step`: a tenth after each quarter of the steps."""
+    average: float = 0.0
+    """Decay of the exponential moving average of the weights that is saved; 0 saves the last weights."""
+    precision: str = "fp32"
+    """`fp32`, or `bf16`: convolutions in bfloat16, weights and losses in float32."""
+    compile: bool = False
+    seed: int = 0
+    encoder_rate: float = 1.0
+    """Factor of the learning rate for the net's encoder, below 1 where it knows much already."""
+    checkpoint_every_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Options of a training; the defaults are those of the compact nets."""
+
+    command: ClassVar[str]
+    """Command of depthcue that trains with these options."""
+
+    steps: int | None = None
+    epochs: int | None = None
+    """Passes over the data, where `steps` is None."""
+    net: str = "compact"
+    name: str | None = None
+    """Name of the net in the card."""
+    init: str | None = None
+    """Spec of a net of the same architecture to start from."""
+    backbone: str = "none"
+    freeze_encoder: bool = False
+    """Train the decoder alone: the gradients of one that knows nothing yet would undo what the encoder knows."""
+    augmentation: str = "published"
+    """One of POLICIES."""
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    average: float = 0.999
+    precision: str = "fp32"
+    compile: bool = False
+    half: bool = False
+    """Store the weights in 16 bit."""
+    limit: int | None = None
+    seed: int = 0
+
+    def config(self) -> dict[str, Any]:
+        """Values that a run folder keeps, and compares when the run is resumed."""
+        return {"command": self.command, **dataclasses.asdict(self)}
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong before anything is opened.
+
+        Raises:
+            DepthcueError: there is no such net, loss, augmentation or precision, lambda cannot be had, or a number
+                makes no sense.
+        """
+        # as comparisons that a NaN fails too
+        if not 0 < self.learning_rate < math.inf:
+            raise DepthcueError(f"--learning-rate must be above 0 and finite, got {self.learning_rate:g}",
+                                "Usual is 1e-4.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise DepthcueError(f"--weight-decay must be at least 0 and finite, got {self.weight_decay:g}",
+                                "Usual is 1e-4.")
+        if not 0 <= self.average < 1:
+            raise DepthcueError(f"--average must be at least 0 and below 1, got {self.average:g}",
+                                "Usual is 0.999; 0 takes the last weights.")
+        if self.precision not in PRECISIONS:
+            raise DepthcueError(f"there is no precision {self.precision!r} for training",
+                                f"Use {' or '.join(PRECISIONS)}.")
+        if self.augmentation not in POLICIES:
+            raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+        if self.freeze_encoder and self.backbone == "none" and self.init is None:
+            raise DepthcueError("--freeze-encoder needs weights for the encoder",
+                                "Give --backbone or --init: a random encoder has nothing to keep.")
+
+    def open_data(self, specs: Sequence[str], size: Size) -> list[RgbdData]:
+        """The training data named by `specs`, for a net that works at `size` (height, width)."""
+        return [open_data(spec, split="train", frame_size=_frame_size(spec, size), limit=self.limit, seed=self.seed)
+                for spec in specs]
+
+    def loader(self, datasets: Sequence[RgbdData], size: Size, depth_size: Size | None,
+               accelerator: Accelerator, unlabelled: int = 0) -> BatchLoader:
+        """The batches of this process, pictures at `size` and depths (None: without) at `depth_size`.
+
+        Of the last `unlabelled` data sets pictures alone are taken.
+        """
+        return BatchLoader(datasets, self.batch_size, size, depth_size, POLICIES[self.augmentation], self.seed,
+                           accelerator.process_index, accelerator.num_processes, accelerator.device, unlabelled)
+
+    def frozen(self, net: DepthNet | MaskNet) -> nn.Module | None:
+        """The part of the net that is not to be trained."""
+        return encoder_of(net) if self.freeze_encoder else None
+
+    def optimisation(self, epoch_length: int) -> Optimisation:
+        """Settings of the optimiser for a training in which so many steps go once through the data."""
+        steps = self.steps if self.steps is not None else (self.epochs or 1) * epoch_length
+        return Optimisation(steps, self.learning_rate, self.weight_decay, self.schedule, self.average, self.precision,
+                            self.compile, self.seed,
+                            ENCODER_RATE if self.net in OURS and self.backbone != "none" else 1.0)
+
+    def save(self, engine: "Engine", weights: Path, datasets: Sequence[RgbdData], **fields: Any) -> None:
+        """Write what was trained, with a card that says how, and end the run; one process writes, all wait for it."""
+        if engine.accelerator.is_main_process:
+            engine.trained()
+            save_net(engine.bare, weights, architecture=self.net, half=self.half, **fields,
+                     training={**dataclasses.asdict(self), "steps": engine.step,
+                               "processes": engine.accelerator.num_processes,
+                               "pictures": [len(data) for data in datasets], "command": arguments()})
+            engine.run.finish()
+        engine.accelerator.wait_for_everyone()
+
+
+def check_loss(loss: str) -> None:
+    """Raise DepthcueError unless `loss` is one of objective.LOSSES."""
+    if loss not in LOSSES:
+        raise DepthcueError(f"there is no loss {loss!r}", f"Use {', '.join(LOSSES)}.")
+
+
+def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **given: Any) -> dict[str, Any]:
+    """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
+
+    Raises:
+        DepthcueError: both steps and epochs are given.
+    """
+    if given["steps"] is not None and given["epochs"] is not None:
+        raise DepthcueError("give either --steps or --epochs, not both", "For example --epochs 10.")
+    usual = COMPACT_RECIPE | compact if net in OURS else dict(published)
+    if given["steps"] is not None or given["epochs"] is not None:
+        usual |= {"steps": None, "epochs": None}
+    return usual | {name: value for name, value in given.items() if value is not None}
+
+
+def _frame_size(spec: str, size: Size) -> Size | None:
+    """Size at which frames are made where it is free: a little above the working size, so that a crop can move."""
+    if not spec.startswith(("folder:", "scenes:")):
+        return None
+    return round(size[0] * 1.125), round(size[1] * 1.125)
 
 
 class RunFolder:
@@ -109,5 +280,3 @@ class RunFolder:
 def new_run_folder(kind: str, net: str) -> Path:
     """Default folder of a run."""
     return Path("runs") / f"{kind}-{net}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-

@@ -1,4 +1,4 @@
-"""Pictures kept aside while a mask net learns: the error through 20% of the pixels there, and when it ends a training.
+"""Pictures kept aside while a mask net learns, and the time that a training may take: both decide when it ends.
 
     error = sqrt(mean over pictures of the mean of (N(I) - N(I kept))²),   kept: the 20% of pixels that G ranks first
 
@@ -6,8 +6,8 @@ It is against N(I), so pictures need no depth. It is measured at a few moments o
 be kept then. When it has not fallen for some moments, the learning rate is brought down and the training ends; the
 weights of the moment with the lowest error are kept.
 
-What a training may take in time: steps are timed while they are made, and the plan is changed so that the schedule of
-the learning rate ends when the time does.
+A `Budget` times the steps while they are made, and changes the plan so that the schedule of the learning rate ends when
+the time does. `Watch` does both beside the steps.
 """
 
 import logging

@@ -22,8 +22,9 @@ from depthcue.nets.upsampling import upsampled_conv
 from depthcue.progress import Silent
 from depthcue.training import mask
 from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, train_depth
-from depthcue.training.engine import Optimisation, _groups, _moving_average
+from depthcue.training.engine import _groups, _moving_average
 from depthcue.training.mask import KEEP_RANGE, MaskTraining, _lower_hull, _near, mask_recipe, train_mask
+from depthcue.training.run import Optimisation
 
 TINY = {"widths": [8, 8, 8, 8, 8]}
 
