@@ -1,7 +1,7 @@
 """Exported nets run by ONNX Runtime, on a CPU or an NVIDIA GPU.
 
-On a GPU its libraries are found in the installed wheels, and frames go through pinned memory. Running a graph on the
-CPU while it is made and checked: how it is opened, and what it is fed.
+On a GPU its libraries are found in the installed wheels, and frames go through pinned memory. `open_cpu_session` and
+`feeds` run a graph on the CPU while it is made and checked.
 """
 
 import io

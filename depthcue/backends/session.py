@@ -1,21 +1,16 @@
-"""The contract of a session, which every backend keeps for masks and depths, so that one can stand for another.
+"""The contract of a session, which every backend keeps for masks and depths, and how far its answers may differ.
 
 A session is a context manager. Making one opens no device; entering it loads the net onto its device, leaving it frees
-that again.
+that again. Where a device runs out of memory, `halving` tries smaller batches.
 
-A device out of memory: halve the batch, say so, go on. How many frames fit is known only once they did not: it depends
-on the GPU, on what else runs on it and on the frames' size. So batches are tried as they come. One that does not fit is
-done in halves, and no later one is larger than what did fit. Batches inferred at the same time share the memory, so
-from the first failure on they take turns.
-
-Precisions, and how far each may be from the net in torch: fp32 computes as torch does and only sums in another order,
-so its limits are those of rounding. The others change the answers, and their limits say how much of a change still is
-the same mask and the same depth. They were set on rendered scenes and on pictures of NYU-v2 with the shipped nets and
-with the paper's, trained, at two to three times the worst that was measured. A mask's largest difference says little:
-one pixel at the edge of what the paper's net keeps goes by 0.03 in fp16 and by 0.06 in bf16 where means, sides and
-depths are a tenth of what is allowed. Masks of a share are compared as what is used of them, pixels kept or hidden,
-under which a depth net answers to single pixels; their limits are two times what a lite0 net had after 300 steps, whose
-scores are flat and change places more easily than those of a net that was trained to its end.
+`TOLERANCES` says how far each precision may be from the net in torch. fp32 computes as torch does and only sums in
+another order, so its limits are those of rounding. The others change the answers, and their limits say which change
+still leaves the same mask and the same depth. They were set on rendered scenes and on pictures of NYU-v2 with the
+shipped nets and with the paper's, trained, at two to three times the worst that was measured. A mask's largest
+difference says little: one pixel at the edge of the kept region changes by 0.03 in fp16 and by 0.06 in bf16 where
+means, sides and depths are a tenth of the limit. Masks of a share are compared as they are used, pixels kept or hidden,
+under which a depth net reacts to single pixels. Their limits are twice the differences of a lite0 net after 300 steps,
+whose scores are flat and change places more easily than those of a net that was trained to its end.
 """
 
 import logging

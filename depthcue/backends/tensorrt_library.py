@@ -1,16 +1,12 @@
-"""The installed TensorRT: `tensorrt` or `tensorrt-rtx`, one Python interface under two names.
+"""The installed TensorRT, the shapes an engine is built for, and the card beside an engine.
 
-`tensorrt` (10.12 to 11) times kernels on the GPU while it builds; its engines belong to that GPU and to its own
-version. `tensorrt-rtx` does half of the work without a GPU, and compiles the rest where the engine runs; its engines
-fit several generations of GPUs. Both are optional: whoever has none is told what to install.
+`tensorrt` (10.12 to 11) and `tensorrt-rtx` have one Python interface under two names. The former times kernels on the
+GPU while it builds; its engines belong to that GPU and to its own version. The latter does half of the work without a
+GPU, and compiles the rest where the engine runs; its engines fit several generations of GPUs. Both are optional.
 
-The batches and sizes an engine is built for: what it takes at least and at most, and what it is fastest at.
-
-The card beside an engine (`NAME.engine`, `NAME.json`) is that of the graph with the record of the engine's making.
-
-An engine fits one version of the library that built it and, of `tensorrt`, one kind of GPU. Nothing of depthcue's is in
-the engine file itself, so that a C++ program can load it as it is; the card says what to feed it, and tells a file
-that does not fit from one that does before the library is asked.
+Nothing of depthcue's is in an engine file, so that a C++ program can load it as it is. The card (`NAME.json` beside
+`NAME.engine`) is that of the graph with the record of the engine's making: it states what to feed the engine, and tells
+a file that does not fit this machine from one that does before the library opens it.
 """
 
 import importlib

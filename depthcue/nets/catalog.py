@@ -21,15 +21,7 @@ import torch
 
 from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.nets.base import INVERSE_DEPTH, DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
-from depthcue.nets.checkpoint import (
-    DEPTH,
-    MASK,
-    card_path,
-    load_strict,
-    read_card,
-    read_with_card,
-    save_net,
-)
+from depthcue.nets.checkpoint import DEPTH, MASK, card_path, load_strict, read_card, read_with_card, save_net
 from depthcue.nets.compact import MULTIPLE, CompactDepthNet, CompactMaskNet
 from depthcue.nets.encoders import load_backbone
 from depthcue.nets.exported import ExportedMaskNet

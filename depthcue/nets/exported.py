@@ -1,6 +1,6 @@
-"""Exported graphs run by ONNX Runtime on the CPU; that of a mask net as a mask net again, a black box.
+"""Exported graphs: the card beside `NAME.onnx` or `NAME.engine`, and a mask graph as a mask net again, on the CPU.
 
-Reading the card beside an exported graph or engine (`NAME.onnx`, `NAME.json`); `export` writes it.
+`export` writes the card, `NAME.json`; here it is read, and checked against the file.
 """
 
 import dataclasses

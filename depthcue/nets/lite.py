@@ -5,18 +5,16 @@ stem is not scaled. Weights and padding follow TensorFlow: where a stage halves 
 right and below. The decoders come back to the picture's size in steps of two. A step brings the coarser map and the
 encoder's map to one width by 1×1 convolutions, adds them, and refines the sum by a depthwise and a 1×1 convolution,
 with the sum added again (separable decoding as in FastDepth: Wofk et al., ICRA 2019). The mask net modulates each step
-by a scale and a shift computed from its dial, the share to keep or λ (FiLM: Perez et al., AAAI 2018), and ends in
-scores that `normalised_to` turns into a mask whose mean is the share.
+by a scale and a shift computed from its dial, the share to keep or λ (FiLM: Perez et al., AAAI 2018).
+
+It ends in scores that `normalised_to` turns into a mask whose mean is the share. Scores are brought to a mean of 0 and
+a deviation of 1 within each picture, so that a temperature T stands for the same whatever a net's scores span. A
+threshold τ is found for each picture such that the mean of sigmoid((score − τ) / T) is the share: by bisection, then
+one step of Newton's method, which carries the gradient (raising all scores changes nothing; raising one pixel lowers
+the others). A binary mask is 1 above τ and 0 below, and its gradient is that of the soft one (straight-through
+estimator: Bengio, Léonard, Courville, 2013).
 
 Deviation: the decoders repeat the border instead of padding with zeros, so that no mask lights up along the frame.
-
-From scores to masks that keep a given share of the pixels, in a form that gradients pass through.
-
-Scores are first brought to a mean of 0 and a deviation of 1 within each picture, so that a temperature T means the same
-whatever a net's scores span. A threshold τ is found for each picture so that the mean of sigmoid((score − τ) / T) is
-the share: by bisection, then one step of Newton's method, which carries the gradient (raising all scores changes
-nothing; raising one pixel lowers the others). Seen binary, the mask is 1 above τ and 0 below, and the gradient passes
-through the soft one (straight-through estimator: Bengio, Léonard, Courville, 2013).
 """
 
 import math

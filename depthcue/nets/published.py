@@ -31,17 +31,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.nets.base import (
-    BasicBlock,
-    DepthDescription,
-    DepthNet,
-    MaskDescription,
-    MaskNet,
-    conv_bn_relu,
-)
+from depthcue.nets.base import BasicBlock, DepthDescription, DepthNet, MaskDescription, MaskNet, conv_bn_relu
 from depthcue.nets.checkpoint import State, load_strict
 from depthcue.nets.encoders import DenseNetEncoder, Encoder, Pyramid, ResNetEncoder, SENetEncoder
-from depthcue.nets.upsampling import ResidualPair, UpProjection
+from depthcue.nets.upsampling import ResidualPair, UpProjection, unpooled_conv, unpooled_kernels
+
+# monodepth2
+MIN_DEPTH_UNITS, MAX_DEPTH_UNITS = 0.1, 100.0
+STEREO_UNIT_M = 5.4
+MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+"""The release of monodepth2 normalises so, whatever its encoder was pre-trained with."""
+MULTIPLE = 32
+_WIDTHS = (16, 32, 64, 128, 256)
+_SCALES = 4
 
 
 class _HuDecoder(nn.Module):
@@ -134,34 +136,13 @@ class HuSENet154(HuDepthNet):
     encoder = SENetEncoder
 
 
-DROPOUT = 0.5
-
-
-def conv_of_unpooled(x: Tensor, weight: Tensor) -> Tensor:
-    """5×5 convolution (zero padding 2) of the unpooled map: (B, C, h, w) to (B, O, 2h, 2w).
-
-    Unpooling puts x[i, j] at [2i, 2j] and zeros elsewhere. An even output row meets only the kernel's rows 0, 2, 4, an
-    odd one only rows 1, 3; columns likewise.
-
-    Args:
-        weight: (O, C, 5, 5).
-    """
-    rows = []
-    for row in (0, 1):
-        # pad is left, right, top, bottom: three taps reach one cell back and one ahead, two taps one ahead
-        cells = [F.conv2d(F.pad(x, (1 - column, 1, 1 - row, 1)), weight[:, :, row::2, column::2])
-                 for column in (0, 1)]
-        rows.append(torch.stack(cells, dim=-1).flatten(-2))  # (B, O, h, 2w)
-    return torch.stack(rows, dim=-2).flatten(-3, -2)  # (B, O, 2h, 2w)
-
-
 class UpProjectionUnpooled(ResidualPair):
     """Unpooling, then a residual pair of branches, cut to a given size after the 5×5 convolutions."""
 
     def _both(self, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         # both convolutions see the same map: one pass for the two
-        both = conv_of_unpooled(x, torch.cat([self.conv1.weight, self.conv2.weight]))[:, :, :height, :width]
-        main, shortcut = both.chunk(2, dim=1)
+        kernels = unpooled_kernels(torch.cat([self.conv1.weight, self.conv2.weight]))
+        main, shortcut = unpooled_conv(F.pad(x, (1, 1, 1, 1)), kernels)[:, :, :height, :width].chunk(2, dim=1)
         return main, shortcut
 
 
@@ -174,7 +155,7 @@ class _LainaDecoder(nn.Module):
         self.up2 = UpProjectionUnpooled(channels // 4, channels // 8)
         self.up3 = UpProjectionUnpooled(channels // 8, channels // 16)
         self.up4 = UpProjectionUnpooled(channels // 16, channels // 32)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(0.5)
         self.predict = nn.Conv2d(channels // 32, 1, 3, padding=1)
 
 
@@ -200,15 +181,6 @@ class LainaResNet50(DepthNet):
     def load_backbone(self, state: State, source: str) -> None:
         """Take the encoder's weights from a ResNet-50 classifier's state dict."""
         self.E.load_classifier(state, source)
-
-
-MIN_DEPTH_UNITS, MAX_DEPTH_UNITS = 0.1, 100.0
-STEREO_UNIT_M = 5.4
-MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
-"""The release normalises so, whatever its encoder was pre-trained with."""
-MULTIPLE = 32
-_WIDTHS = (16, 32, 64, 128, 256)
-_SCALES = 4
 
 
 class _Conv3x3(nn.Module):

@@ -1,13 +1,13 @@
-"""Nets as others released or published them: checkpoints without a card, and repositories of the Hugging Face hub.
+"""Nets as others published them: checkpoints without a card, and repositories of the Hugging Face hub.
 
-Hu et al.: one pickled state dict a net, trained with torch 0.3, whose bilinear upsampling aligned corners. monodepth2:
-a folder with encoder.pth and depth.pth; the former also says its size and whether it was trained on stereo pairs.
+Hu et al. published one pickled state dict a net, trained with torch 0.3, whose bilinear upsampling aligned corners;
+monodepth2 a folder with encoder.pth and depth.pth, of which the former also states its size and whether it was trained
+on stereo pairs.
 
-Mask nets that others published are named by `hub:OWNER/NAME[@REVISION]`. Such a repository holds mask.safetensors and
-its card, mask.json, as `depthcue publish` writes them. Both are fetched once, from one revision, into the hub's own
-cache, and the weights must have the sha256 that the card states. Nothing of a repository is run.
-(`hub:OWNER/REPO:ENTRY`, with an entry, is a depth net by torch.hub, which runs the repository's code: see
-`foreign.adapter`.)
+`hub:OWNER/NAME[@REVISION]` names a mask net on the hub. Such a repository holds mask.safetensors and its card,
+mask.json, as `depthcue publish` writes them. Both are fetched once, from one revision, into the hub's own cache, and
+the weights must have the sha256 that the card states. Nothing of a repository is run. (`hub:OWNER/REPO:ENTRY`, with an
+entry, is a depth net by torch.hub, which runs the repository's code: see `foreign.adapter`.)
 """
 
 import hashlib

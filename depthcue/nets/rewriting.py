@@ -1,18 +1,16 @@
-"""A net rewritten to less arithmetic with the same answers, and an account of what was done and what was not.
+"""A net rewritten to less arithmetic with the same answers, and an account of what was rewritten and what was not.
 
 Every rewrite is an identity of real numbers: in float64 the rewritten net agrees with the one given to 1e-9, in float32
 to rounding (sums in another order). Weights are folded in float64 and rounded once.
 
-Batch norms that follow a convolution become part of its weights. In eval mode a batch norm is a scale and a shift for
-each channel, and a convolution followed by them is another convolution: w' = w·s, b' = (b − mean)·s + beta with
-s = gamma / sqrt(variance + eps).
+A batch norm in eval mode is a scale and a shift for each channel. After a convolution it becomes part of its weights:
+w' = w·s, b' = (b − mean)·s + beta with s = gamma / sqrt(variance + eps).
 
-Up-projections get their two 5×5 convolutions as one, applied before the upsampling wherever that is less work
-(`depthcue.nets.upsampling`). The main branch and the shortcut begin with a 5×5 convolution of the same tensor: one
-convolution with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU and
-changes places with it: the doubled form where every allowed size doubles exactly, the form for any size elsewhere if
-the products are fewer. The narrow 3×3 convolutions of the compact nets stay where they are: the same exchange takes
-16 products there instead of 36 and is slower in every backend.
+The main branch and the shortcut of an up-projection begin with a 5×5 convolution of the same tensor: one convolution
+with twice the outputs reads it once. What follows the upsampling so is linear up to the first ReLU, and changes places
+with it (`nets.upsampling`): in the doubled form where every allowed size doubles exactly, else in the form for any size
+if that takes fewer products. The narrow 3×3 convolutions of the compact nets stay as they are: the same exchange takes
+16 products there instead of 36, and is slower in every backend.
 """
 
 import copy
@@ -40,6 +38,22 @@ from depthcue.nets.upsampling import (
     unpooled_conv,
     unpooled_kernels,
 )
+
+VERSION = 3
+"""Version of the rewriting, by which cached graphs are known; raise it when rewritten nets compute anything else."""
+Net = TypeVar("Net", bound=MaskNet | DepthNet)
+KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
+STRIDES: dict[type, dict[str, int]] = {
+    DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
+    HuDepthNet: {"D.up1": 32, "D.up2": 16, "D.up3": 8, "D.up4": 1, "MFF.up1": 1},
+}
+"""Strides of layers for `rewrite_up_projections`; 1 for up4 and MFF.up1, which always double their input."""
+FORMS = {
+    "doubled": "both 5x5 convolutions in one and before the doubling, 25 products for 2x2 outputs instead of 100",
+    "any size": "both 5x5 convolutions in one and before the resizing, every tap applied at the low resolution",
+    "unpooled": "both 5x5 convolutions in one, its four phases cut out beforehand",
+    "plain": "both 5x5 convolutions in one, behind the resizing",
+}
 
 FOLLOWED_BY = {"conv": "bn", "conv0": "bn0", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3", "conv1_2": "bn1_2"}
 """Names under which the blocks of depthcue's nets, of torchvision's ResNets and of timm's SENets hold a convolution and
@@ -70,8 +84,8 @@ def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 def fold_batch_norms(net: nn.Module) -> int:
     """Fold every batch norm of `net` that follows a convolution, in place; return how many.
 
-    A pair is known by its place: neighbours in an `nn.Sequential`, or the names of a block (see FOLLOWED_BY). A folded
-    batch norm's place is taken by an `nn.Identity`, so that the code of a block need not know.
+    Pairs are neighbours in an `nn.Sequential`, or have the names of a block (see FOLLOWED_BY). An `nn.Identity` replaces
+    the batch norm, so that the code of a block stays as it is.
     """
     count = 0
     for module in list(net.modules()):
@@ -110,7 +124,7 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
 
 
 class UnpooledConv(nn.Module):
-    """`unpooled_conv`: (B, C, h + 2, w + 2) to (B, O, 2h, 2w)."""
+    """Unpooling and a 5×5 convolution with zero padding, cut to a given size: (B, C, h, w) to (B, O, H, W)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """
@@ -122,8 +136,8 @@ class UnpooledConv(nn.Module):
         self.phases = nn.ParameterList(frozen(phase) for phase in unpooled_kernels(weight))
         self.bias = None if bias is None else frozen(bias)
 
-    def forward(self, bordered: Tensor) -> Tensor:
-        return unpooled_conv(bordered, list(self.phases), self.bias)
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        return unpooled_conv(F.pad(x, (1, 1, 1, 1)), list(self.phases), self.bias)[:, :, :height, :width]
 
 
 class DoubledConv(nn.Module):
@@ -147,7 +161,7 @@ class DoubledConv(nn.Module):
         Raises:
             ValueError: they are not twice the input's.
         """
-        # a graph for every size cannot ask; whoever builds this form knows that sizes double
+        # a graph for every size cannot check it; whoever builds this form knows that sizes double
         if height is not None and not torch.compiler.is_exporting() \
                 and (height, width) != (2 * x.shape[2], 2 * x.shape[3]):
             raise ValueError(f"{tuple(x.shape[2:])} was to become ({height}, {width}), which is not twice as large")
@@ -202,18 +216,6 @@ class MergedUpProjection(nn.Module):
         return F.relu(self.second(F.relu(main)) + shortcut)
 
 
-class UnpooledBoth(nn.Module):
-    """Unpooling and both 5×5 convolutions, cut to a given size."""
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.unpooled = UnpooledConv(weight, bias)
-
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        both: Tensor = self.unpooled(F.pad(x, (1, 1, 1, 1)))
-        return both[:, :, :height, :width]
-
-
 def rewrite_up_projections(net: MaskNet | DepthNet, strides: dict[str, int], *,
                            exchange: bool) -> Iterator[tuple[str, str, str | None]]:
     """Replace every up-projection of `net`, in place; yield its name, the form it got, and why that is the plain one.
@@ -227,7 +229,7 @@ def rewrite_up_projections(net: MaskNet | DepthNet, strides: dict[str, int], *,
     sizes = _sizes_at_work(net)
     for name, block in list(net.named_modules()):
         if isinstance(block, UpProjectionUnpooled):
-            net.set_submodule(name, _merged(block, UnpooledBoth(*_both(block))))
+            net.set_submodule(name, _merged(block, UnpooledConv(*_both(block))))
             yield name, "unpooled", None
         elif isinstance(block, UpProjection):
             both, form, reason = _form(block, strides.get(name), net.description.multiple, sizes[name], exchange)
@@ -278,23 +280,6 @@ def _sizes_at_work(net: MaskNet | DepthNet) -> dict[str, tuple[tuple[int, int], 
     description, dtype = net.description, net.get_buffer("_mean").dtype
     shadow(torch.zeros(1, 3, description.height, description.width, device="meta", dtype=dtype))
     return found
-
-
-VERSION = 3
-"""Version of the rewriting, by which cached graphs are known; raise it when rewritten nets compute anything else."""
-Net = TypeVar("Net", bound=MaskNet | DepthNet)
-KNOWN = (CompactDepthNet, CompactMaskNet, DrnMaskNet, HuDepthNet, LainaResNet50, LiteDepthNet, LiteMaskNet, Monodepth2)
-STRIDES: dict[type, dict[str, int]] = {
-    DrnMaskNet: {"D.up1": 8, "D.up2": 4, "D.up3": 2},
-    HuDepthNet: {"D.up1": 32, "D.up2": 16, "D.up3": 8, "D.up4": 1, "MFF.up1": 1},
-}
-"""Strides of layers for `rewrite_up_projections`; 1 for up4 and MFF.up1, which always double their input."""
-FORMS = {
-    "doubled": "both 5x5 convolutions in one and before the doubling, 25 products for 2x2 outputs instead of 100",
-    "any size": "both 5x5 convolutions in one and before the resizing, every tap applied at the low resolution",
-    "unpooled": "both 5x5 convolutions in one, its four phases cut out beforehand",
-    "plain": "both 5x5 convolutions in one, behind the resizing",
-}
 
 
 @dataclass(frozen=True)

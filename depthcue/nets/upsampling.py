@@ -1,50 +1,29 @@
-"""Bilinear resizing to any size and the convolution after it, exchanged: every tap is applied before the resizing.
+"""Up-projections, and exact forms of resizing and convolution that do the arithmetic at the low resolution.
 
-A convolution is a sum over its taps of a 1×1 convolution that is shifted, and a 1×1 convolution does not care whether
-its map was resized before or after: W∗(A x) = Σ_k S_k A (w_k x), with A the interpolation and S_k the shift by tap k
-with zeros beyond the border. S_k A acts on rows and columns apart, so all taps are two matrix products. The channels
-are multiplied k² times for each *low* pixel; the two products cost k·(5·h·w/W + w) or so for each output, whatever the
-number of input channels. That holds for every ratio of sizes, odd ones too, for both conventions of align_corners, and
-at the borders, since the matrices hold them. For doubling, `doubled` needs less at large sizes.
+Three identities of real numbers. In float64 each agrees with the plain form to 1e-12 of its range.
 
-5×5 convolutions of a map between whose pixels zeros were put, without touching the zeros.
+Unpooling, then a 5×5 convolution (`unpooled_conv`). Unpooling puts x[i, j] at [2i, 2j] and zeros elsewhere. An output
+pixel meets every second row and column of the kernel, by the parity of its own: four phases, small convolutions of 3×3,
+3×2, 2×3 and 2×2 (Laina et al., 3DV 2016, sec. 3.3).
 
-Unpooling puts x[i, j] at [2i, 2j] of a map twice as large and zeros elsewhere. An output pixel meets only every second
-row and column of the kernel, and which ones depends on the parity of its own: four phases, each a small convolution at
-the low resolution, together k² products for every low pixel where the plain form needs 4·k². A 5×5 kernel falls into
-3×3, 3×2, 2×3 and 2×2 (Laina et al., 3DV 2016, sec. 3.3).
+Bilinear doubling (align_corners=False), then a 5×5 convolution (`doubled_conv`). Doubling is unpooling followed by a
+fixed filter B = (1, 3, 3, 1)/4 in each direction, and convolutions commute: W∗(B∗↑x) = B∗(W∗↑x). W∗↑x needs no products
+with the zeros: 25 for the 2×2 outputs of a low pixel and each pair of channels, where the plain form takes 100. B costs
+little for each output channel, whatever the number of inputs. At the border the interpolation repeats the border pixel,
+and the convolution pads with zeros. The exchanged form repeats it for the convolution too; what that adds to the
+outermost rows and columns is computed apart and taken away. Forms with a part of B in the weights take 36 or 64
+products (`benchmarks/rewriting.py` times them); those of the Toom-Cook kind need 36 too, and lose a digit in every
+precision (`benchmarks/toom_cook.py`).
 
-Bilinear doubling and the convolution after it, exchanged: the arithmetic is done at the low resolution.
+Bilinear resizing to any size, then a convolution (`resized_conv`). A convolution is a sum over its taps of a 1×1
+convolution that is shifted: W∗(A x) = Σ_k S_k A (w_k x), with A the interpolation and S_k the shift by tap k with zeros
+beyond the border. S_k A acts on rows and columns apart, so all taps are two matrix products. The channels are
+multiplied k² times for each *low* pixel; the two products cost about k·(5·h·w/W + w) for each output, whatever the
+number of input channels. That holds for every ratio of sizes and both conventions of align_corners.
 
-Doubling by bilinear interpolation (align_corners=False) is unpooling, zeros between the pixels, followed by a fixed
-filter B = (1, 3, 3, 1)/4 in each direction. Convolutions commute, W∗(B∗↑x) = B∗(W∗↑x), and W∗↑x needs no products with
-the zeros. B costs little, and costs it for each output channel whatever the number of inputs. As B is
-(1, 1)∗(1, 2, 1)/4, a part of it can be multiplied into the weights beforehand. Products for the 2×2 outputs of a low
-pixel, for each pair of channels:
-
-    plain form                                        100
-    polyphase, all of B in the weights                 64
-    pixels doubled, (1, 1) in the weights              36    one convolution of 3×3 taps, four phases
-    unpooled, none of B in the weights                 25    four convolutions, one a phase
-
-Taken is the last (`benchmarks/rewriting.py` times all of them).
-
-Forms of the Toom-Cook kind. Two outputs at a time need 6 products in each direction and no fewer (the pencil of the
-four by five coefficients of W∗(B∗↑x) is L₁ ⊕ J₃(1), of rank 2 + 3 + 1), so 36 for 2×2: more than the 25 that neighbours
-share. F(4, 3) on the four phases needs 9, and writes and reads more than two numbers for each output between its steps.
-It pays in float32 from 256 or 512 channels on, and loses a digit in every precision (`benchmarks/toom_cook.py` times it
-in every runner); of the paper's mask net one layer in three is that wide: by estimate it gains a tenth. Libraries
-have such forms for 3×3 inside one kernel, where nothing is written between the steps.
-
-Borders. The interpolation repeats the border pixel, the convolution pads what was interpolated with zeros. The
-exchanged form repeats it for the convolution too; what that adds to the outermost rows and columns, products of the
-kernel's outer taps with the border line, is computed apart and taken away.
-
-The exchanged forms with weights that are being trained: kernels are made anew from them in every pass.
-
-Making them costs nothing beside the convolution, and gradients go through it to the weights, so a net trains to the
-same numbers but for rounding. On two cores, forward and backward together, one of the paper's depth net's fusion
-blocks (2048 channels, ×16) runs more than a hundred times faster, its decoder and the mask net's about twice.
+`UpProjection` uses these forms in training too (`exchanging`). Kernels are then made anew from the weights in every
+pass, which costs nothing beside the convolution, and gradients go through it. On two cores, forward and backward, the
+fusion blocks of the paper's depth net run up to a hundred times faster, its decoder and the mask net's twice.
 """
 
 from collections.abc import Iterator, Sequence

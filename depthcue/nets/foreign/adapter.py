@@ -1,21 +1,15 @@
-"""A borrowed function as a depth net: what it takes made from the normalised picture, its answer made a depth map.
+"""Functions and modules of others as depth nets: `python:package.module:factory` and `hub:REPO_OR_DIR:ENTRY`.
 
-A `Statement` holds what the net or its user states: units, size, colours, and the output that is the depth.
+`ForeignDepthNet` makes what a function takes from the normalised picture, and a depth map of its answer. A `Statement`
+holds what is known of the net: units, size, colours, and which output is the depth. It has the same properties
+everywhere: keywords of a dictionary `depth_description` on a Python object, keys of a JSON file beside an ONNX graph,
+or `,key=value` behind a spec. The user's words in the spec count most, then the net's own, then what its kind is known
+for.
 
-The same few properties everywhere: keywords of a dictionary `depth_description` on a Python object, keys of a
-JSON file beside an ONNX graph, or `,key=value` behind a spec. What the user writes in the spec counts most, then what
-the net says, then what its kind is known for.
-
-`python:package.module:factory`: whatever a function of the user's own returns.
-
-The factory is called without arguments and returns a module, or any function from pictures to depth. It is imported
-from the current directory too. What it predicts it says in an attribute `depth_description`, a DepthDescription or a
-dictionary, on what is returned or on the factory.
-
-`hub:REPO_OR_DIR:ENTRY`: an entry of a hubconf.py, in a folder here or in a GitHub repository, through torch.hub.
-
-Naming a repository is taken as trust in its code, which is run. The entry is called without arguments. Few entries say
-what they predict: `depth_description` as above, or words behind the spec.
+A factory is called without arguments and returns a module, or any function from pictures to depth. It is imported from
+the current directory too. Its `depth_description`, a DepthDescription or a dictionary, stands on the factory or on what
+it returns. An entry of a hubconf.py, in a folder here or in a GitHub repository, is loaded by torch.hub: naming a
+repository is taken as trust in its code, which is run.
 """
 
 import contextlib

@@ -1,15 +1,14 @@
 """`onnx:FILE`: a depth net as an ONNX graph, run by ONNX Runtime on the CPU, and by torch where gradients are taken.
 
 A graph that `depthcue export` wrote is known by its card. Any other must take one picture tensor, (B, 3, H, W) or
-(B, H, W, 3), and says of itself in FILE's .json what `statement` knows; what it leaves open is read off its shapes. A
-graph of ours takes frames of 8 bits: there a soft mask's product with the picture is rounded to 1/255.
+(B, H, W, 3), and is described by FILE's .json (see `adapter.statement`); what that leaves open is read off its shapes.
+A graph of ours takes frames of 8 bits: there a soft mask's product with the picture is rounded to 1/255.
 
-An ONNX graph as a torch module, through which gradients reach the picture: by onnx2pytorch (extra `onnx-gradients`).
-
-ONNX Runtime first folds the graph's constants and batch norms, which onnx2pytorch does not, and writes it again in
-standard operators. Of the converters there are, onnx2pytorch 0.6 carries FastDepth (opset 7), PyDNet for KITTI and for
-Matterport (opset 18) and Depth Anything as either exporter of torch writes it (opset 17 and 20); onnx2torch 1.5 carries
-PyDNet for Matterport alone, as it knows no Resize of opset 18 and no batch norm of opset 7.
+Gradients reach the picture through a torch module that onnx2pytorch makes (extra `onnx-gradients`). ONNX Runtime first
+folds the graph's constants and batch norms, which onnx2pytorch does not, and writes it again in standard operators. Of
+the converters there are, onnx2pytorch 0.6 carries FastDepth (opset 7), PyDNet for KITTI and for Matterport (opset 18)
+and Depth Anything as either exporter of torch writes it (opset 17 and 20); onnx2torch 1.5 carries PyDNet for Matterport
+alone, as it knows no Resize of opset 18 and no batch norm of opset 7.
 """
 
 import contextlib
