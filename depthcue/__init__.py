@@ -5,9 +5,8 @@
     result.overlay().save("overlay.png")
 
 `load` and `load_depth` open nets; `compare_edges`, `evaluate`, `findings`, `compare_nets`, `steadiness` and `probe`
-measure them;
-`train_mask` trains a mask net for a network of your own, and `publish` makes a repository folder of it. Names are
-loaded when they are first used: importing depthcue loads no torch.
+measure them; `train_mask` trains a mask net for a network of your own, and `publish` makes a repository folder of it.
+Names are loaded when they are first used: importing depthcue loads no torch.
 """
 
 import importlib
@@ -53,13 +52,13 @@ REPORTS_OFF = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-"""Settings by which libraries that depthcue uses send no reports home. They are made here, and not where those
-libraries are imported, for each looks once, as it is imported: a user's own import between the two would be too soon.
-Who has set one otherwise is obeyed, and told by `depthcue doctor`."""
+"""Settings by which libraries that depthcue uses send no reports home. Each library reads its own once, when it is
+imported, so they are made here, before any of a user's imports. A setting that is there already stays; `depthcue
+doctor` lists it."""
 
 for _name, _value in REPORTS_OFF.items():
     os.environ.setdefault(_name, _value)
-# OpenVINO knows no setting; without this package it uses its own stand-in, which does nothing
+# OpenVINO has no setting; without this package it uses its own stand-in, which does nothing
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 

@@ -1,8 +1,8 @@
 """Documents from outside: cards, results, summaries, settings of runs. Each is read once, here, within limits.
 
-Whoever writes such a file may have meant harm, or have edited it by hand. JSON is read up to a size and depth, without
-NaN, repeated keys, endless numbers or text that no file name and no terminal can take; then a model says of which types
-and in which range its fields must be. What a model does not name passes as it is: newer files may say more.
+Such a file may be hostile, or edited by hand. JSON is read up to a size and depth, without NaN, repeated keys, endless
+numbers or text that no file name and no terminal can take; then a model checks the types and ranges of its fields. A
+field that no model names passes as it is: newer files may have more.
 """
 
 import json
@@ -50,7 +50,7 @@ class Malformed(ValueError):
 
 
 def require_regular(path: str | os.PathLike[str]) -> None:
-    """Refuse what is there and is no file: a pipe would be waited for without end, a device read without end.
+    """Refuse a path that is no regular file: reading a pipe or a device may never end.
 
     Raises:
         Malformed: it is a folder, pipe, socket or device.
@@ -104,7 +104,7 @@ def decoder() -> json.JSONDecoder:
 
 def read_document(path: str | os.PathLike[str], what: str, model: "type[Loose]", hint: str | None = None,
                   limit: int = CARD_BYTES) -> Document:
-    """A JSON object from a file, as it is, after a look at all that the model names.
+    """A JSON object from a file as it is, once all fields that the model names are checked.
 
     Args:
         what: what the file should be, for the message: "a card".
@@ -124,7 +124,7 @@ def read_document(path: str | os.PathLike[str], what: str, model: "type[Loose]",
 
 
 def checked(content: Any, model: "type[Loose]") -> Document:
-    """A document as it is, after a look at all that the model names.
+    """A document as it is, once all fields that the model names are checked.
 
     Raises:
         Malformed: as `validated`.
@@ -160,11 +160,11 @@ def checked_text(text: str, model: "type[Loose]") -> Document:
 
 
 def refuse_placeholder(path: str | os.PathLike[str]) -> None:
-    """Refuse what a download that went wrong leaves in the place of a binary file.
+    """Refuse a file that a failed download left in place of a binary one.
 
     Raises:
-        DepthcueError: it is empty, or text: a pointer of Git LFS, a web page, a server's complaint; says which, and how
-            to get the file.
+        DepthcueError: it is empty, or text: a pointer of Git LFS, a web page, a server's error; says which, and how to
+            get the file.
     """
     with open(path, "rb") as file:
         begin = file.read(1024)
@@ -185,14 +185,14 @@ def beside(folder: Path, path: str) -> Path:
     """The file that a document in `folder` names by a relative path.
 
     Raises:
-        DepthcueError: it lies outside of the folder, which results from someone else must not lead to.
+        DepthcueError: it lies outside of the folder; the results of someone else must not reach files there.
     """
     file = folder / path
     try:
         inside = file.resolve().is_relative_to(folder.resolve())
         require_regular(file)
     except (FileNotFoundError, NotADirectoryError):
-        pass  # told by who reads it
+        pass  # reported when it is read
     except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a pipe, a loop of links
         raise DepthcueError(f"{file} cannot be read: {error}",
                             "Keep pictures beside the document that names them.") from None
@@ -252,7 +252,7 @@ def _check_depth(content: Any) -> None:
 
 
 class Loose(BaseModel):
-    """A document's fields of which something is known; others pass."""
+    """A document of which some fields are known; others pass."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
 
@@ -265,9 +265,9 @@ def _inside(path: str) -> str:
 
 
 def _setting(value: Any) -> Any:
-    """A number or word that an architecture is built from, or a list of them: none so large that it takes the memory.
+    """A number or word that an architecture is built from, or a list of them, within limits that memory allows.
 
-    Channels and layers are whole numbers; what else there is has no influence on the size.
+    Channels and layers are whole numbers; real numbers have no influence on the size.
     """
     if isinstance(value, list) and len(value) <= _MOST_SETTINGS:
         for each in value:

@@ -31,7 +31,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class DepthcueError(Exception):
-    """A mistake in what was given: says what was given, what is allowed and, in `hint`, what to do next.
+    """A user's mistake: the message says what is wrong and what is allowed, `hint` what to do next.
 
     The command line prints message and hint without a traceback and exits with status 1. Everything else that
     goes wrong is a bug and keeps its traceback.
@@ -43,7 +43,7 @@ class DepthcueError(Exception):
         self.hint = hint
 
     def within(self, what: str, hint: str | None = None) -> "DepthcueError":
-        """The same mistake as part of something larger: `what` stands before it, `hint` behind the hint it has."""
+        """The same mistake as part of something larger: `what` comes before its message, `hint` after its hint."""
         hints = [each for each in (self.hint, hint) if each]
         return DepthcueError(f"{what}: {self.message}", " ".join(hints) or None)
 
@@ -55,12 +55,12 @@ def check_share(share: float, option: str) -> None:
     """Check a share of pixels that was given for `option`, such as --keep.
 
     Raises:
-        DepthcueError: it is not above 0 and below 1; a percentage is taken for what was meant.
+        DepthcueError: it is not above 0 and below 1; the hint takes it for a percentage.
     """
     if not 0 < share < 1:
-        meant = share / 100 if 1 < share < 100 else 0.2
+        likely = share / 100 if 1 < share < 100 else 0.2
         raise DepthcueError(f"{option} must be above 0 and below 1, got {share:g}",
-                            f"For {100 * meant:g}% of the pixels give {option} {meant:g}.")
+                            f"For {100 * likely:g}% of the pixels give {option} {likely:g}.")
 
 
 def import_extra(module: str, purpose: str, extra: str) -> Any:
@@ -91,40 +91,40 @@ def shown(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text as it may reach a terminal or a log: what would command it is written out, `\x1b`.
+    r"""Text for a terminal or a log: characters that a terminal obeys are written out, `\x1b`.
 
-    Lines stay lines, and each but the first is set in, so that none that a name brings along passes for one of ours.
+    Lines stay lines. Each but the first is indented, so that a line within a name is not taken for one of ours.
     """
     return _UNSEEN.sub(_written_out, text).replace("\n", "\n  ")
 
 
 def one_line(text: str) -> str:
-    """As `printable`, ends of lines and tabulators too, for a cell or a name."""
+    """As `printable`, with ends of lines and tabulators written out too, for a cell or a name."""
     return _UNSEEN.sub(_written_out, text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def printable_json(text: str) -> str:
-    """JSON in which such characters, which JSON allows in strings, are written as JSON writes them."""
+    """JSON with the characters that a terminal obeys, which JSON allows in strings, as \\u escapes."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`Did you mean X? ` where one of the known words is near to what was given; empty where none is."""
+    """`Did you mean X? ` where one of the known words is near to `word`; empty where none is."""
     by_lower = {each.lower(): each for each in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"Did you mean {by_lower[found[0]]}? " if found else ""
 
 
 def file_label(name: str) -> str:
-    """Part of a name for use in a file's: letters, digits and `._-`, not hidden, of limited length."""
+    """A name as part of a file's name: letters, digits and `._-`, not hidden, of limited length."""
     return _NOT_IN_NAMES.sub("_", name)[:MAX_LABEL].strip("._-") or "unnamed"
 
 
 def without_password(address: str) -> str:
     """An address as it may be shown and kept: without user, password, query, fragment and path parameters.
 
-    A text that is no address stays as it is. Of an address that cannot be taken apart only the scheme is left: what its
-    user meant for a password can then be anywhere.
+    A text that is no address stays as it is. Of an address that cannot be parsed only the scheme is left: the password
+    can then be anywhere.
     """
     found = _ADDRESS.match(address)
     if found is None:
@@ -151,7 +151,7 @@ def without_password(address: str) -> str:
 
 
 def argument(word: str) -> str:
-    """A word of a command line as it may be kept, `--out=s3://KEY:SECRET@BUCKET` too: all behind the scheme is one."""
+    """A word of a command line as it may be kept, without the password of an address, also in `--out=s3://…`."""
     start = _ADDRESS.search(word)
     if start is not None:
         return word[:start.start()] + without_password(word[start.start():])
@@ -160,10 +160,10 @@ def argument(word: str) -> str:
 
 
 def without_secrets(text: str, *addresses: str) -> str:
-    """A message in which addresses are as they may be shown; `addresses` are ones that are known to be in it."""
+    """A message with its addresses as they may be shown; `addresses` are those that are known to be in it."""
     for address in addresses:
         text = text.replace(address, without_password(address))
-        # libraries tell parts of an address, too
+        # messages of libraries hold parts of an address, too
         rest = address.partition("://")[2]
         for secret in (rest, rest.rpartition("@")[0], *re.split(r"[?#;]", rest)[1:]):
             if len(secret) > 2:
@@ -173,6 +173,6 @@ def without_secrets(text: str, *addresses: str) -> str:
 
 def _written_out(found: re.Match[str]) -> str:
     code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:  # in the place of a byte
+    if 0xDC80 <= code <= 0xDCFF:  # stands for a byte
         code &= 0xFF
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -1,11 +1,11 @@
 """Files that are whole or absent: written under a temporary name, renamed when complete.
 
-The temporary file is created anew under a short random name: no link is followed, and the name fits where the final one
-does. It stays locked while it is written, and a lock ends with its process, however that ends; the next job that writes
-into the folder removes what is there without one.
+The temporary file gets a short random name that nothing has yet: no link is followed, and the name fits wherever the
+final one does. It stays locked while it is written, and a lock ends with its process, however that ends; the next job
+that writes into the folder removes temporary files without a lock.
 
-Besides: the cache of files that can be made again (exported graphs, engines, trials of compilers), and the record of
-machine, versions and revision in every measurement and card.
+This module also holds the cache of files that can be made again (exported graphs, engines, trials of compilers), and
+the record of machine, versions and revision in every measurement and card.
 """
 
 import errno
@@ -66,10 +66,10 @@ def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterat
     """Yield the path of an empty file beside `path`; on success it becomes `path`, on any error it is removed.
 
     The temporary name is hidden and keeps the suffix, because encoders choose their format by it. Missing parent
-    folders are made. What is written is on the disk before it gets its name.
+    folders are made. The content is on the disk before the file gets its name.
 
     Args:
-        durable: have the name on the disk too. Without, a power cut may leave the file absent, never cut.
+        durable: have the name on the disk too. Without it, a power cut may leave the file absent, never cut off.
 
     Raises:
         DepthcueError: the disk is full, the folder cannot be made or written, or the name is no file's.
@@ -104,7 +104,7 @@ def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterat
         except OSError as error:
             raise _cannot(final, error) from error
     finally:
-        # the error that led here is the one to tell: of a disk that has become read-only nothing can be removed
+        # the error that led here is the one to report: from a disk that has become read-only nothing can be removed
         with suppress(OSError):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -120,10 +120,9 @@ def partial_name(suffix: str = "") -> str:
 
 
 def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
-    """Remove the temporary files below `folder` that their writers have left.
+    """Remove the temporary files below `folder` of processes that were killed while they wrote.
 
-    For after processes were killed in their writing. Where files cannot be locked, those that were written to after
-    `since` (seconds of `time.time`) are taken for theirs.
+    Where files cannot be locked, those that were written to after `since` (seconds of `time.time`) count as theirs.
     """
     for path in Path(folder).rglob(".depthcue-*"):
         _remove_if_left(path, newer_than=since - 2)  # a file's clock and ours may differ by a little
@@ -171,7 +170,7 @@ def _create(folder: Path, suffix: str) -> tuple[Path, int]:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666)
         except FileExistsError:
             continue
-        # between the two, someone who tidies up may have had it
+        # between the two calls, another process may have removed it
         if _lock(descriptor) is not False and _is_at(descriptor, path):
             return path, descriptor
         os.close(descriptor)
@@ -198,7 +197,7 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what writers that ended before their time have left in a folder."""
+    """Remove the temporary files of writers that were killed from a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".depthcue-"):
@@ -230,12 +229,12 @@ def _sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a disk that knows no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a disk without this operation
             raise
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk too, where that can be had."""
+    """Have the new name on the disk too, where the system allows that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
@@ -252,10 +251,9 @@ def cache_folder() -> Path:
 
 
 def cached_file(kind: str, facts: str, name: str, suffix: str) -> Path:
-    """The file in the cache of what these facts decide.
+    """The file in the cache whose content these facts decide; their hash is part of its name.
 
-    Their hash alone tells it from others. The name is for people, and comes from anyone's card: what could lead out of
-    the folder, or is too long, is taken out of it.
+    The name is for people, and comes from anyone's card: it cannot lead out of the folder, and is cut to a limit.
     """
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     return cache_folder() / kind / f"{file_label(name)}-{key}{suffix}"
@@ -297,9 +295,9 @@ def machine() -> dict[str, Any]:
 
 
 def begin(out: str | os.PathLike[str]) -> Path:
-    """Make the folder of a measurement, and take the results.json of an earlier one out of it.
+    """Make the folder of a measurement, and remove the results.json of an earlier one from it.
 
-    Beside the pictures of a measurement that was stopped, it would pass for the whole of that one.
+    Beside the pictures of a measurement that was stopped, the old document would pass for that measurement's.
 
     Raises:
         DepthcueError: the folder cannot be made or written.
@@ -314,18 +312,18 @@ def begin(out: str | os.PathLike[str]) -> Path:
 
 
 def arguments() -> list[str]:
-    """The words that this program was called with; of addresses what may be seen by all."""
+    """The words that this program was called with, without the passwords of addresses."""
     return [shown(argument(word)) for word in sys.argv[1:]]
 
 
 def document(command: str, **fields: Any) -> dict[str, Any]:
-    """Open a results document: schema, command, the words it was called with, revision, machine, then `fields`."""
+    """A results document: schema, command, the words it was called with, revision, machine, then `fields`."""
     return {"schema": SCHEMA, "command": command, "arguments": arguments(),
             "revision": revision(), "machine": machine(), **fields}
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """`content` as JSON, its texts as they are `shown`. NaN is refused: a reader in another language would be."""
+    """`content` as JSON, its texts as they are `shown`. NaN is refused, which other languages do not read."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     return NOT_UTF8.sub(lambda found: "\\" + shown(found[0]), text)  # in JSON a backslash is written as two
 

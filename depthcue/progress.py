@@ -7,13 +7,13 @@ class Progress(Protocol):
     """Something that shows work going on: a bar on a terminal, a log, nothing."""
 
     def start(self, what: str, total: int | None = None) -> None:
-        """Begin (or rename) the current piece of work of `total` steps; None where the number is unknown.
+        """Begin a piece of work of `total` steps, or rename the current one; None where the number is unknown.
 
-        Called once more under the same name when the number has become known, what was done stays.
+        A second call with the same name states the number once it is known; the steps done stay.
         """
 
     def change(self, total: int) -> None:
-        """Correct the number of steps of the current piece of work; what was done stays."""
+        """Correct the number of steps of the current piece of work; the steps done stay."""
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Report `steps` more steps done, and figures worth showing beside the bar (a loss, a rate)."""
@@ -30,7 +30,7 @@ class Silent:
 
 
 class Named:
-    """Progress of one of several pieces of work, which says which."""
+    """Progress of one of several pieces of work, with its name."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress, self.name = progress, name

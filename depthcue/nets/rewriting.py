@@ -84,8 +84,8 @@ def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 def fold_batch_norms(net: nn.Module) -> int:
     """Fold every batch norm of `net` that follows a convolution, in place; return how many.
 
-    Pairs are neighbours in an `nn.Sequential`, or have the names of a block (see FOLLOWED_BY). An `nn.Identity` replaces
-    the batch norm, so that the code of a block stays as it is.
+    Pairs are neighbours in an `nn.Sequential`, or have the names of a block (see FOLLOWED_BY). An `nn.Identity`
+    replaces the batch norm, so that the code of a block stays as it is.
     """
     count = 0
     for module in list(net.modules()):
