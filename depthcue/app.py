@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from depthcue import scenes
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, import_extra
 from depthcue.imaging import Map, Rgb, colourise_depth, colourise_mask, resize_rgb
 from depthcue.masker import Masker
 from depthcue.nets.catalog import SHIPPED
@@ -58,7 +58,7 @@ class Nets:
 
 @dataclass(frozen=True)
 class Sight:
-    """One picture through one pair of nets: pictures to show, uint8 (H, W, 3), and what is said about them."""
+    """One picture through one pair of nets: pictures to show, uint8 (H, W, 3), and sentences about them."""
 
     overlay: Rgb
     mask: Rgb
@@ -75,7 +75,7 @@ class Sight:
 
 
 class Desk:
-    """The nets of a page: opened when first asked for, used by one visitor at a time."""
+    """The nets of a page: opened at their first use, used by one visitor at a time."""
 
     def __init__(self, device: str = "auto") -> None:
         self._device = device
@@ -103,22 +103,22 @@ class Desk:
         picture = fitted(picture)
         with self.masker(weights, target) as masker:
             result = masker(picture, keep=share)
-            depth, seen = result.depth, result.depth_from_kept
+            depth, from_kept = result.depth, result.depth_from_kept
             mean = np.asarray(masker.depth_net.description.mean) * 255.0
             note = stranger_note(masker, target)
-        difference = np.abs(seen - depth)
+        difference = np.abs(from_kept - depth)
         near, far = depth_ends(depth)
         median = float(np.median(depth))
-        # of a difference that is next to nothing, the rounding should not glow
+        # a difference of next to nothing would show its rounding
         most = max(float(np.percentile(difference, 99)), 0.01 * median, 1e-6)
         unit = " m" if result.metric else " (relative units)"
-        rmse = float(np.sqrt(np.mean(np.square(seen - depth, dtype=np.float64))))
+        rmse = float(np.sqrt(np.mean(np.square(from_kept - depth, dtype=np.float64))))
         sentence = (f"{result.keep:.1%} of the pixels are kept. From them alone, the depth is {rmse:.2f}{unit} (RMSE) "
                     f"away from what the net sees in the whole picture, whose median is {median:.2f}{unit}: "
                     f"{rmse / max(median, 1e-6):.0%} of it.{note}")
         shown = np.where(result.kept[..., None], picture, mean.round().astype(np.uint8))
         return Sight(np.asarray(result.overlay()), colourise_mask(result.mask), shown,
-                     colourise_depth(depth, near, far), colourise_depth(seen, near, far),
+                     colourise_depth(depth, near, far), colourise_depth(from_kept, near, far),
                      colourise_mask((difference / most).astype(np.float32)),
                      f"Mask: black is hidden, pale is kept. Depth: {near:.1f}{unit} is pale, {far:.1f}{unit} dark. "
                      f"Difference: 0 is black, {most:.2f}{unit} and more pale.", sentence, result.kept)
@@ -193,12 +193,7 @@ def import_gradio() -> Any:
     Raises:
         DepthcueError: it is not installed.
     """
-    try:
-        import gradio
-    except ImportError as missing:
-        raise DepthcueError(f"the page needs Gradio, and {missing.name or 'it'} is not installed",
-                            "pip install 'depthcue[app]'") from missing
-    return gradio
+    return import_extra("gradio", "the page", "app")
 
 
 def build(nets: Nets, folder: Path) -> Any:
@@ -278,7 +273,7 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
                 shown = _tile(gradio, "What the depth net is shown", "shown")
             with gradio.Row():
                 depth = _tile(gradio, "Depth from all pixels", "depth")
-                seen = _tile(gradio, "Depth from kept pixels", "seen")
+                from_kept = _tile(gradio, "Depth from kept pixels", "seen")
             with gradio.Row():
                 mask = _tile(gradio, "Mask", "mask")
                 difference = _tile(gradio, "Difference of the depths", "difference")
@@ -307,7 +302,7 @@ def _picture_tab(gradio: Any, desk: Desk, nets: Nets, folder: Path) -> None:
 
     given = [picture, share, weights, target]
     gradio.on([each.change for each in given], _with_messages(gradio, look), given,
-              [overlay, mask, shown, depth, seen, difference, scales, sentence], trigger_mode="always_last",
+              [overlay, mask, shown, depth, from_kept, difference, scales, sentence], trigger_mode="always_last",
               show_progress="minimal", show_progress_on=[sentence])
     make.click(_with_messages(gradio, make_files), given, files)
 

@@ -27,14 +27,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line
 from depthcue.nets import DepthDescription, MaskDescription
 from depthcue.nets.exported import described_net, dial_input
+
+FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+PRECISIONS = (FP32, FP16, BF16, INT8)
+SIXTEEN_BIT = (FP16, BF16)
+_PHRASES = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
+            "can't allocate memory", "not enough memory", "could not be allocated", "bad_alloc")
+"""Phrases of messages about a lack of memory: of torch, cuDNN and cuBLAS (…_ALLOC_FAILED), ONNX Runtime's arenas,
+TensorRT, C++ itself. Only torch has a class for it, and raises it only where its own allocator failed."""
 
 Frames = NDArray[np.uint8]
 """uint8 RGB (B, H, W, 3)."""
 Maps = NDArray[np.float32]
 """float32: masks (B, H, W) in [0, 1]; or depths (B, h, w) in metres, of a relative net in units of its own."""
+
+log = logging.getLogger(__name__)
 
 
 class Session(ABC):
@@ -44,8 +54,8 @@ class Session(ABC):
                  dial: float | None) -> None:
         """
         Args:
-            name: what runs and where, as `torch cpu fp32` or `onnx cpu`.
-            identity: what tells the net from every other: `net_identity`.
+            name: library, device and precision, as `torch cpu fp32` or `onnx cpu`.
+            identity: `net_identity` of the net.
             dial: of a mask net, the share to keep or λ, whichever it takes; None for its own default.
 
         Raises:
@@ -88,7 +98,7 @@ class Session(ABC):
             return self._run(frames, dial)
 
     def staged(self, frames: Frames) -> Callable[[], None]:
-        """Put `frames` on the device; what is returned runs the net on them there, and returns when it is done."""
+        """Put `frames` on the device; the function returned runs the net on them there, and returns when it is done."""
         self._check_entered()
         check_frames(frames, self.description.multiple)
         with catch_out_of_memory():
@@ -121,7 +131,7 @@ class Session(ABC):
 
 
 class FileSession(Session):
-    """A session of an exported graph or an engine, which has its card beside it."""
+    """A session of an exported graph or an engine, whose card lies beside it."""
 
     def __init__(self, path: str | Path, card: dict[str, Any], name: str, device: str, dial: float | None) -> None:
         self.path = Path(path)
@@ -130,20 +140,12 @@ class FileSession(Session):
 
 
 def check_frames(frames: Frames, multiple: int) -> None:
-    """Refuse what is no batch of frames: a mistake of the calling code, not of the user."""
+    """Refuse an array that is no batch of frames: a mistake of the calling code, not of the user."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or frames.shape[0] == 0:
         raise ValueError(f"frames must be uint8 (B, H, W, 3) with B > 0, not {frames.dtype} {frames.shape}")
     if frames.shape[1] % multiple or frames.shape[2] % multiple or min(frames.shape[1:3]) < 1:
         raise ValueError(f"frames of {frames.shape[2]}x{frames.shape[1]} pixels: both sides must be multiples of "
                          f"{multiple}")
-
-
-log = logging.getLogger(__name__)
-
-_PHRASES = ("out of memory", "outofmemory", "out_of_memory", "failed to allocate memory", "alloc_failed",
-            "can't allocate memory", "not enough memory", "could not be allocated", "bad_alloc")
-"""Phrases for a lack of memory: torch, cuDNN and cuBLAS (…_ALLOC_FAILED), ONNX Runtime's arenas, TensorRT, C++ itself.
-Only torch has a class for it, and raises it only where its own allocator failed."""
 
 
 class OutOfDeviceMemory(RuntimeError):
@@ -152,18 +154,22 @@ class OutOfDeviceMemory(RuntimeError):
 
 @contextmanager
 def catch_out_of_memory() -> Iterator[None]:
-    """Raise what a library raises when memory runs out, in whatever class and words, as `OutOfDeviceMemory`."""
+    """Context in which an error that a library raises when memory runs out becomes `OutOfDeviceMemory`."""
     try:
         yield
     except Exception as error:
         known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if not known and not any(words in str(error).lower() for words in _PHRASES):
             raise
-        raise OutOfDeviceMemory((str(error).strip().splitlines() or ["out of memory"])[0]) from error
+        raise OutOfDeviceMemory(first_line(error)) from error
 
 
 def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[[Frames], Sequence[Maps]]:
     """`infer` with batches halved as long as it raises `OutOfDeviceMemory`; may be called by several threads.
+
+    How many frames fit is known only once they did not: it depends on the GPU, on other work on it and on the frames'
+    size. A batch that does not fit is done in halves, and no later one is larger than what did fit. Batches inferred at
+    the same time share the memory, so from the first failure on they take turns.
 
     Args:
         infer: frames uint8 (B, H, W, 3) to arrays (B, …).
@@ -211,7 +217,7 @@ class _Fitting:
     def turn(self) -> Iterator[int | None]:
         """Wait for one's turn; gives the most frames to try, None where nothing has failed yet.
 
-        As long as nothing has, all run at the same time; with a limit, one after the other.
+        Until a batch fails, all run at the same time; with a limit, one after the other.
         """
         with self._left:
             self._left.wait_for(lambda: self._limit is None or self._running == 0)
@@ -249,11 +255,6 @@ class _Fitting:
                     "" if self._reported == 1 else "s")
 
 
-FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
-PRECISIONS = (FP32, FP16, BF16, INT8)
-SIXTEEN_BIT = (FP16, BF16)
-
-
 @dataclass(frozen=True)
 class Tolerance:
     """Largest allowed differences of an exported graph from torch; by default in fp32."""
@@ -273,19 +274,19 @@ class Tolerance:
     task_change_m: float = 1e-3
     """Largest change of the RMSE between N's depth of the whole picture and under the mask; likewise."""
     kept_abs: float = 2e-3
-    """Limit in place of `max_abs` for masks of a share, of whose pixels exactly that share is kept. They are steep: the
-    value of a pixel close to the threshold may go anywhere in few bits, and what counts is how many change side."""
+    """Limit in place of `max_abs` for masks of a share, of whose pixels exactly that share is kept. They are steep: in
+    few bits a pixel close to the threshold may take any value, and the number of those that change side counts."""
     kept_mean: float = 1e-4
     """Limit in place of `mean_abs` for such masks: about half of the pixels' share that may change side."""
     kept_side: float = 1e-3
     """Limit in place of `changed_side` for such masks."""
     kept_rmse_m: float = 2e-2
-    """Limit in place of `task_rmse_m` for such masks: a pixel that changes side is seen wholly or not at all."""
+    """Limit in place of `task_rmse_m` for such masks: a pixel that changes side is shown wholly or not at all."""
     kept_change_m: float = 5e-3
     """Limit in place of `task_change_m` for such masks."""
     on_noise: bool = True
-    """Whether random frames count too. Below fp32 they are run for their shapes and for NaN alone: what a net makes of
-    noise is far outside of what its numbers were chosen for."""
+    """Whether random frames count too. Below fp32 they are run for their shapes and for NaN alone: a net's answers to
+    noise are far outside of the range that its numbers were chosen for."""
 
     def for_depths(self) -> "Tolerance":
         """The tolerance where depths and not masks are compared."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from depthcue.backends.device import CudaLane, SlotPool
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line
 from depthcue.nets import DepthNet, MaskNet, NetOnFrames
 from depthcue.nets.exported import net_identity
 from depthcue.nets.rewriting import rewritten
@@ -277,8 +277,8 @@ class TorchSession(Session):
                 with torch.inference_mode():
                     maps = self._module(*self._inputs(frames, dial)).cpu().numpy()
         except torch._dynamo.exc.TorchDynamoException as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise DepthcueError(f"torch cannot compile the net here: {first}", "Leave --compile out.") from error
+            raise DepthcueError(f"torch cannot compile the net here: {first_line(error)}",
+                                "Leave --compile out.") from error
         if np.isnan(maps.min()):
             raise DepthcueError(f"{self.description.name} computes NaN in {self.precision}",
                                 "Its numbers are too large for it. Use --precision bf16, or fp32.")

@@ -60,9 +60,8 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
 
     A source is a picture, a video, a folder (searched with its subfolders), a glob (`**` too), a frame-number pattern
     such as `frame_%05d.png`, which is one input of the kind "sequence", or a live source: `camera:0`, or an address
-    such as `rtsp://HOST/PATH`; whether that is there shows when it is opened. Hidden files are skipped in folders and
-    globs, what is named twice is taken once. Names are relative to the folder given, to a glob's fixed part, or the
-    bare stem.
+    such as `rtsp://HOST/PATH`, which is tried when it is opened. Hidden files are skipped in folders and globs, and a
+    file named twice is taken once. Names are relative to the folder given, to a glob's fixed part, or the bare stem.
 
     Args:
         sources: as given by the user; `~` is understood in paths.
@@ -70,7 +69,7 @@ def find_inputs(sources: Sequence[str], without: Path | None = None,
             read again. Where it is itself the folder given, only what is named as a result of another file is left.
         on_error: called with each source that gives nothing and the reason; without it the first such error is raised.
         on_skip: called with each picture and video in folders and globs that is of a kind that is not read, and why.
-            They are named in a warning in any case.
+            A warning names them in any case.
 
     Raises:
         DepthcueError: a source does not exist, is empty, matches nothing, or is of a kind that cannot be read.
@@ -129,7 +128,7 @@ def stream_inputs(sources: Sequence[str], without: Path | None = None,
     if real_paths:
         _report_skipped(skipped, on_skip)
     else:
-        find_inputs(sources, without, on_error, on_skip)  # tells why
+        find_inputs(sources, without, on_error, on_skip)  # reports why
 
 
 def _report_skipped(skipped: Iterable[str], on_skip: Callable[[str, str], None] | None) -> None:
@@ -166,7 +165,7 @@ def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
 
 
 def _expand(source: str, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
-    """Yield (path, kind, wished name) of all that one source names; add to `skipped` what is known and not read."""
+    """Yield (path, kind, wanted name) of all that one source names; add the files of kinds not read to `skipped`."""
     if not source.strip():
         raise DepthcueError("an empty path was given", "Name a picture, a video, a folder, a glob or a frame pattern.")
     path = Path(source).expanduser()
@@ -220,38 +219,28 @@ def _without_results(files: Sequence[Path]) -> list[Path]:
 
 def _walk(folder: Path, without: Path | None, skipped: dict[str, None]) -> Iterator[tuple[Path, Kind, str]]:
     """All pictures and videos of a folder and its subfolders; links are followed, loops are not."""
-    beside = without == folder.resolve()  # results lie among what they are of
-    visited: set[str] = set()
+    _list_folder(folder)  # an unreadable folder is an error here, and a warning below
     files: list[Path] = []
-    _list_folder(folder)  # os.walk would skip an unreadable folder in silence
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in visited or (without is not None and Path(real) == without and not beside):
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(root, name) for name in names if not name.startswith(".")]
-    if beside:
-        files = _without_results(files)
-    supported = sorted(_supported(files, skipped),
-                       key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    if not supported:
+    found = [(path.relative_to(folder), kind) for path, _, kind, _ in _walk_lazily(
+        folder, without, skipped, set(), beside=without == folder.resolve(), listed=files)]
+    if not found:
         raise DepthcueError(f"{folder} holds no picture and no video: it holds {_described(files)}", _remedy(skipped))
-    for path in supported:
-        yield path, known_kind(path), path.relative_to(folder).with_suffix("").as_posix()
+    for relative, kind in sorted(found, key=lambda each: natural_key(each[0].as_posix())):
+        yield folder / relative, kind, relative.with_suffix("").as_posix()
 
 
 def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], visited: set[str], prefix: str = "",
-                 beside: bool = False, of_frames: bool = False) -> Iterator[tuple[Path, str, Kind, str]]:
-    """Files as `_walk` gives them, a folder at a time: (path, where it really is, kind, name unlike those of other
-    files of its folder).
+                 beside: bool = False, of_frames: bool = False, listed: list[Path] | None = None,
+                 ) -> Iterator[tuple[Path, str, Kind, str]]:
+    """Pictures and videos of a folder and its subfolders, a folder at a time: (path, real path, kind, name unlike those
+    of other files of its folder).
 
     Args:
-        visited: where the folders that were listed really are.
+        visited: real paths of the folders that were listed.
         prefix: of the names.
-        beside: results lie among what they are of.
+        beside: results lie among the files they are of.
         of_frames: this folder is a result, with a file a frame.
+        listed: gets every file that is no result, read or not.
     """
     real = os.path.realpath(folder)
     if real in visited or (without is not None and Path(real) == without and not beside):
@@ -266,14 +255,16 @@ def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], v
     folders = {entry.name for entry in entries if _is_folder(entry)}
     every = [] if of_frames else [folder / entry.name for entry in entries if entry.name not in folders]
     frames = {path.name for path in _frame_folders(_named(every))} if beside else set()
-    found = [(path, kind) for path in _supported(_without_results(every) if beside else every, skipped)
-             if (kind := kind_of_file(path)) is not None]
+    every = _without_results(every) if beside else every
+    if listed is not None:
+        listed += every
+    found = [(path, kind) for path in _supported(every, skipped) if (kind := kind_of_file(path)) is not None]
     names = unique_names([(path, kind, prefix + path.stem) for path, kind in found])
     files = {path.name: (path, kind, name) for (path, kind), name in zip(found, names, strict=True)}
     for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
         if entry.name in folders:
             yield from _walk_lazily(folder / entry.name, without, skipped, visited, f"{prefix}{entry.name}/", beside,
-                                    entry.name in frames)
+                                    entry.name in frames, listed)
         elif entry.name in files:
             path, kind, name = files[entry.name]
             yield path, os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name), kind, name
@@ -282,7 +273,7 @@ def _walk_lazily(folder: Path, without: Path | None, skipped: dict[str, None], v
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself, or to where nobody may look; reading it says so
+    except OSError:  # a link that leads to itself, or into a closed folder; reading it says so
         return False
 
 
@@ -320,7 +311,7 @@ def _globbed(pattern: Path, without: Path | None, skipped: dict[str, None]) -> I
 
 
 def _fixed_parts(pattern: Path) -> list[str]:
-    """The parts that are a folder's name as they stand, brackets and all; the rest is a pattern."""
+    """The leading parts that name folders as they are, also with brackets; the rest is a pattern."""
     fixed: list[str] = []
     for part in pattern.parts[:-1]:
         if _GLOB.search(part) and not Path(*fixed, part).is_dir():
@@ -339,7 +330,7 @@ def natural_key(text: str) -> tuple[object, ...]:
 
 
 def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
-    """The wished names; where several would be alike, each of them says more: its suffix, its folder, a number.
+    """The wanted names; where several would be alike, each gets more: its suffix, its folder, a number.
 
     Bytes that are not UTF-8 become `%E9`: results are to be found by pages, stores and programs in other languages.
     """
@@ -372,7 +363,7 @@ def unique_names(found: Sequence[tuple[Path, Kind, str]]) -> list[str]:
 
 
 def _real(path: Path, folders: dict[Path, str]) -> str:
-    """`os.path.realpath`, which asks for each folder above anew; on a disk far away that takes a millisecond."""
+    """`os.path.realpath`, with the folders above kept: on a remote disk each call for them takes a millisecond."""
     if path.is_symlink() or path.name in ("", ".."):
         return os.path.realpath(path)
     if path.parent not in folders:

@@ -1,9 +1,9 @@
 """Motion between frames of a video, and maps that follow it, so that masks do not flicker.
 
 A mask net looks at every frame anew. Where two pixels matter about equally, noise decides between them, and the kept
-pixels flicker. `SteadyMaps` carries what it gave for the last frame along the optical flow (DIS: Kroeger et al., ECCV
+pixels flicker. `SteadyMaps` carries its map of the last frame along the optical flow (DIS: Kroeger et al., ECCV
 2016, from OpenCV) and mixes it with the map of the new frame. It uses past frames only, so it works on live sources.
-Where the flow cannot be trusted (at the border, behind what moves away, at a cut), the new map stands alone: there the
+Where the flow cannot be trusted (at the border, behind what moves away, at a cut), the new map counts alone: where the
 flow to the last frame and the flow back from it do not agree, or the pixel has changed its brightness.
 """
 
@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, import_extra
 from depthcue.imaging import Map, Rgb, grey_of
 
 STRENGTH = 0.75
 """Share that the last frame has in a map, where it can be followed."""
 CLOSES_WITHIN_PX = 1.0
-"""Flow there and back must end so near to where it began."""
+"""Largest distance between a pixel and the end of the flow to the other frame and back."""
 ALIKE_WITHIN = 32
-"""Grey levels, of 255, within which a pixel must be what it was."""
+"""Largest change of a pixel's brightness, in grey levels of 255."""
+_SMALLEST = 16
+"""Pixels that both sides of a frame need for optical flow."""
 Field = NDArray[np.float32]
 """Flow in pixels, (H, W, 2): x and y."""
 
@@ -97,16 +99,12 @@ class OpticalFlow:
         return flow, closes & (np.abs(carry(before.astype(np.float32), flow) - after) < ALIKE_WITHIN)
 
 
-_SMALLEST = 16
-"""Pixels that both sides of a frame need for optical flow."""
-
-
 def carry(values: NDArray[np.float32], flow: Field, outside: float = 0.0) -> NDArray[np.float32]:
     """Values (H, W) or (H, W, C) of the earlier frame, at the pixels of the later one; bilinear.
 
     Args:
         flow: from later to earlier, (H, W, 2) pixels.
-        outside: what pixels get that were not in the earlier frame.
+        outside: the value of pixels that were not in the earlier frame.
     """
     cv2 = _opencv()
     height, width = flow.shape[:2]
@@ -120,9 +118,4 @@ def carry(values: NDArray[np.float32], flow: Field, outside: float = 0.0) -> NDA
 
 
 def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise DepthcueError("following the motion of a video needs OpenCV",
-                            "Install it with: pip install 'depthcue[steady]'") from error
-    return cv2
+    return import_extra("cv2", "following the motion of a video", "steady")

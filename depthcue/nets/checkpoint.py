@@ -237,6 +237,15 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
                         strict=False)
 
 
+def tensors_sha256(state: Mapping[str, Tensor], facts: str = "") -> str:
+    """Hexadecimal sha256 of `facts` and of tensors by name."""
+    digest = hashlib.sha256(facts.encode())
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _read_safetensors(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return load_safetensors(data)
@@ -300,6 +309,8 @@ class Layout:
         """Whether a state dict has these marks."""
         return all(key in state and shape in (None, tuple(state[key].shape)) for key, shape in self.marks.items()) \
             and not any(key in state for key in self.lacks)
+
+
 _RESNET_18, _RESNET_50 = (64, 64, 3, 3), (64, 64, 1, 1)  # of layer1's first convolution
 _FUSION: Marks = {"MFF.conv.weight": (64, 64, 5, 5)}
 _AS_BACKBONE = "An encoder can start from it: --backbone FILE."
@@ -318,6 +329,8 @@ def _lite() -> tuple[Layout, ...]:
     return tuple(layout for name, (marks, lacks) in sizes.items() for layout in (
         Layout(name, DEPTH, {**marks, "up2.coarse.0.weight": None}, (*lacks, full)),
         Layout(name, MASK, {**marks, full: None}, lacks)))
+
+
 LAYOUTS = (
     *_lite(),
     Layout("hu-resnet50", DEPTH, {**_FUSION, "E.layer1.0.conv1.weight": _RESNET_50}),

@@ -16,13 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, import_extra
 from depthcue.nets.base import DepthNet, MaskNet
 from depthcue.nets.checkpoint import State, load_strict, modern_keys, read_state
 from depthcue.nets.lite import SCALES
 
 Pyramid = list[Tensor]
 RESNET_CHANNELS = {18: (64, 128, 256, 512), 50: (256, 512, 1024, 2048)}
+DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
+"""Published by the encoder's authors (fyu/drn)."""
+ENCODER_NAMES = ("E", "encoder")
+"""Names of encoders in the nets here: Hu et al.'s and Laina et al.'s; monodepth2's and the compact ones."""
 
 
 class Encoder(nn.Module):
@@ -40,10 +44,12 @@ class Encoder(nn.Module):
         Raises:
             DepthcueError: tensors are missing, unexpected or of another shape.
         """
-        load_strict(self, self._without_head(state), source)
+        load_strict(self, {self._own_name(key): value for key, value in state.items()
+                           if not key.startswith(("fc.", "classifier.", "last_linear."))}, source)
 
-    def _without_head(self, state: State) -> State:
-        raise NotImplementedError
+    def _own_name(self, key: str) -> str:
+        """Name here of a tensor of the classifier."""
+        return key
 
 
 class ResNetEncoder(Encoder):
@@ -73,9 +79,6 @@ class ResNetEncoder(Encoder):
     def forward(self, normalised: Tensor) -> Pyramid:
         return self.stages(self.stem(normalised))
 
-    def _without_head(self, state: State) -> State:
-        return {key: value for key, value in state.items() if not key.startswith("fc.")}
-
 
 class DenseNetEncoder(Encoder):
     """DenseNet-161, tapped after each transition's convolution, before its pooling."""
@@ -99,9 +102,6 @@ class DenseNetEncoder(Encoder):
             x = transition.pool(x)
         return [*maps, F.relu(layers.norm5(layers.denseblock4(x)), inplace=True)]
 
-    def _without_head(self, state: State) -> State:
-        return {key: value for key, value in state.items() if not key.startswith("classifier.")}
-
 
 class SENetEncoder(Encoder):
     """SENet-154: `base` holds the stem with its pooling, and the four stages."""
@@ -122,9 +122,8 @@ class SENetEncoder(Encoder):
             maps.append(x)
         return maps
 
-    def _without_head(self, state: State) -> State:
-        return {key.replace("layer", "base.", 1): value for key, value in state.items()
-                if not key.startswith("last_linear.")}
+    def _own_name(self, key: str) -> str:
+        return key.replace("layer", "base.", 1)
 
 
 def senet154(pretrained: bool = False) -> nn.Module:
@@ -133,18 +132,8 @@ def senet154(pretrained: bool = False) -> nn.Module:
     Raises:
         DepthcueError: timm is not installed.
     """
-    try:
-        import timm
-    except ImportError:
-        raise DepthcueError("SENet-154 comes from timm, which is not installed",
-                            "Install it: pip install 'depthcue[backbones]'.") from None
+    timm = import_extra("timm", "SENet-154", "backbones")
     return timm.create_model("legacy_senet154", pretrained=pretrained)
-
-
-DRN_D_22_URL = "http://dl.yf.io/drn/drn_d_22-4bd2f8ea.pth"
-"""Published by the encoder's authors (fyu/drn)."""
-ENCODER_NAMES = ("E", "encoder")
-"""Names of encoders in the nets here: Hu et al.'s and Laina et al.'s; monodepth2's and the compact ones."""
 
 
 def load_backbone(net: DepthNet | MaskNet, architecture: str, backbone: str) -> None:
@@ -225,13 +214,10 @@ def _lite(size: str) -> Callable[[], dict[str, Any]]:
     return state
 
 
-def _senet154() -> dict[str, Any]:
-    return senet154(pretrained=True).state_dict()
-
-
 _RESNET_18, _RESNET_50 = _torchvision("ResNet18_Weights.IMAGENET1K_V1"), _torchvision("ResNet50_Weights.IMAGENET1K_V1")
 IMAGENET: dict[str, Callable[[], dict[str, Any]]] = {
-    "drn22": _drn22, "hu-resnet50": _RESNET_50, "laina-resnet50": _RESNET_50, "hu-senet154": _senet154,
+    "drn22": _drn22, "hu-resnet50": _RESNET_50, "laina-resnet50": _RESNET_50,
+    "hu-senet154": lambda: senet154(pretrained=True).state_dict(),
     "hu-densenet161": _torchvision("DenseNet161_Weights.IMAGENET1K_V1"),
     **{size: _lite(size) for size in SCALES}, "monodepth2-resnet18": _RESNET_18, "monodepth2-resnet50": _RESNET_50,
 }

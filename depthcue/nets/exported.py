@@ -17,7 +17,7 @@ from torch import Tensor
 from depthcue.documents import GRAPH_SCHEMA, GraphCard, read_document, refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
-from depthcue.nets.checkpoint import card_path
+from depthcue.nets.checkpoint import card_path, tensors_sha256
 
 Kind = Literal["mask", "depth"]
 Form = Literal["graph", "engine"]
@@ -150,8 +150,4 @@ class ExportedMaskNet(MaskNet):
 def net_identity(net: MaskNet | DepthNet) -> str:
     """Hexadecimal sha256 of what decides a net's answers: its type, description, configuration and tensors."""
     facts = [type(net).__name__, dataclasses.asdict(net.description), getattr(net, "config", None)]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return tensors_sha256(net.state_dict(), json.dumps(facts, sort_keys=True))

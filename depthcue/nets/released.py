@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line
 from depthcue.nets.checkpoint import (
     DEPTH,
     OTHER,
@@ -210,5 +210,5 @@ def _download(repository: str, file: str, revision: str | None) -> Path:
         raise DepthcueError(f"{at} holds no mask net: it has no {file}",
                             "A repository that depthcue publish wrote has one.") from error
     except (errors.HfHubHTTPError, OSError, ValueError) as error:
-        raise DepthcueError(f"{at} cannot be fetched: {str(error).strip().splitlines()[0] if str(error) else error!r}",
+        raise DepthcueError(f"{at} cannot be fetched: {first_line(error)}",
                             "Try again, or fetch it elsewhere and give the .safetensors file.") from error

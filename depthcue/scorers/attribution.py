@@ -1,20 +1,20 @@
 """Attributions of depth to pixels: gradients and occlusion by Captum, and attention rollout.
 
-Gradient, SmoothGrad, integrated gradients, occlusion. What is attributed is the sum of N(I) over all its pixels, in its
-own unit; a pixel's score is the sum over colours of the attribution's size. Hidden means the mean colour here as it
-does for masks: that is the baseline of integrated gradients (Sundararajan et al. 2017) and what covers a window in
-occlusion (Zeiler and Fergus 2014). SmoothGrad is the mean gradient over noisy copies (Smilkov et al. 2017).
+Gradient, SmoothGrad (the mean gradient over noisy copies: Smilkov et al. 2017), integrated gradients (Sundararajan et
+al. 2017) and occlusion (Zeiler and Fergus 2014) attribute the sum of N(I) over all its pixels, in its own unit. A
+pixel's score is the sum over colours of the attribution's size. The mean colour, which hidden pixels show under masks,
+is the baseline of integrated gradients and covers the windows of occlusion.
 
-Attention rollout: Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020). A layer passes on half of
-its input by its skip connection and half by its attention W, the mean over heads; through all layers that is the
+Attention rollout (Abnar and Zuidema, Quantifying Attention Flow in Transformers, ACL 2020): a layer passes on half of
+its input by its skip connection and half by its attention W, the mean over heads. Through all layers that is the
 product of
 
     A = (W + I) / 2                                                                    sec. 3
 
-from the last layer to the first, whose row i says how much of each input token is in output token i. Deviations: the
-paper reads the row of the token that a class is made of. A depth map has no such token: every patch of it is a query,
-so a patch scores the mean over the rows of all patches. What flows through the summary token and the registers counts;
-what ends in them belongs to no pixel and is left out. Scores of patches are resized bilinearly to pixels.
+from the last layer to the first. Its row i holds the share of each input token in output token i. Deviations: the paper
+reads the row of the token that a class is made of. A depth map has no such token: every patch of it is a query, so a
+patch scores the mean over the rows of all patches. The share of the summary token and the registers belongs to no pixel
+and is left out. Scores of patches are resized bilinearly to pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +24,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import import_extra
 from depthcue.nets import DepthNet, require_gradients, resize, restore_mode
 from depthcue.nets.foreign.transformers_model import attention_of, check_attention
 from depthcue.scorers.keeping import Pictures, Scorer, ScorerInputs
+
+NOISY_COPIES = 16
+NOISE = 0.15
+"""Deviation of SmoothGrad's noise as a share of the picture's range of values."""
+PATH_STEPS = 20
+"""Points on integrated gradients' path from the mean colour to the picture."""
+WINDOW = 1 / 6
+"""Side of occlusion's window as a share of the picture's height; it moves by half of itself."""
+AT_ONCE = 16
+"""Pictures that Captum gives to N together, at least."""
+
+Forward = Callable[[Tensor], Tensor]
 
 
 @contextmanager
@@ -42,10 +54,10 @@ def gradients_through(net: DepthNet, rgb: Tensor) -> Iterator[Tensor]:
 
 
 def depth_net_of(inputs: ScorerInputs, gradients_for: str | None = None) -> DepthNet:
-    """The depth net that a method was given.
+    """The depth net of a scorer's inputs.
 
     Args:
-        gradients_for: the method's name where it takes gradients.
+        gradients_for: name of the scorer where it takes gradients.
 
     Raises:
         DepthcueError: it takes gradients, and the net passes none on.
@@ -56,19 +68,6 @@ def depth_net_of(inputs: ScorerInputs, gradients_for: str | None = None) -> Dept
     if gradients_for is not None:
         require_gradients(inputs.depth_net, gradients_for)
     return inputs.depth_net
-
-
-NOISY_COPIES = 16
-NOISE = 0.15
-"""Deviation of SmoothGrad's noise as a share of the picture's range of values."""
-PATH_STEPS = 20
-"""Points on integrated gradients' path from the mean colour to the picture."""
-WINDOW = 1 / 6
-"""Side of occlusion's window as a share of the picture's height; it moves by half of itself."""
-AT_ONCE = 16
-"""Pictures that Captum shows N together, at least."""
-
-Forward = Callable[[Tensor], Tensor]
 
 
 def gradient(inputs: ScorerInputs) -> Scorer:
@@ -146,12 +145,7 @@ def _noisy(tunnel: Any, normalised: Tensor, seed: int) -> Tensor:
 
 
 def _captum() -> Any:
-    try:
-        import captum.attr
-    except ImportError:
-        raise DepthcueError("attributions need the package captum", "Install it with: pip install "
-                            "'depthcue[attribution]'") from None
-    return captum.attr
+    return import_extra("captum.attr", "the attribution of depth to pixels", "attribution")
 
 
 def rollout(inputs: ScorerInputs) -> Scorer:

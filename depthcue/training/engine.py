@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.data import BatchLoader, RgbdBatch
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean, first_line
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
 from depthcue.progress import Progress
@@ -232,7 +232,7 @@ class Engine:
             self._take(state)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise DepthcueError(f"{self.run.checkpoint_file} is not a checkpoint of this training: "
-                                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                                f"{first_line(error)}",
                                 "Start the run anew with another --out.") from error
 
     def _take(self, state: dict[str, Any]) -> None:

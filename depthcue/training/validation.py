@@ -22,7 +22,7 @@ import torch
 
 from depthcue.data import NONE, Frames, RgbdBatch, RgbdData, training_batch
 from depthcue.errors import DepthcueError
-from depthcue.nets import DepthNet, MaskNet, depth_from, whole_depth
+from depthcue.nets import DepthNet, MaskNet, depth_from, restore_mode, whole_depth
 from depthcue.nets.units import Units
 from depthcue.scorers import keep_top
 from depthcue.training.engine import Engine
@@ -159,22 +159,19 @@ class Validation:
     def error(self, net: MaskNet) -> float:
         """Error through 20% of the pixels in metres; of a relative depth net in units of its own (see `nets.units`).
 
-        The mask net is measured in eval mode, and left in the mode of each of its modules.
+        The mask net is measured in eval mode, and gets the modes of its modules back.
         """
-        modes = [(module, module.training) for module in net.modules()]
-        net.eval()
         span = net.description.keep_range
         dial = net.description.default_dial if span is None else min(max(SHARE, span[0]), span[1])
         squares: list[float] = []
         taken_s: list[float] = []
-        for normalised, whole, units in self._views:
-            begun = time.monotonic()
-            mask = net(normalised, torch.full((len(normalised),), dial, device=normalised.device)).float()
-            through = depth_from(self.target, normalised, keep_top(mask, SHARE).to(normalised.dtype), units=units)
-            squares += (through - whole).double().square().mean(dim=(1, 2, 3)).tolist()
-            taken_s.append((time.monotonic() - begun) / len(normalised))
-        for module, training in modes:
-            module.training = training
+        with restore_mode(net):
+            for normalised, whole, units in self._views:
+                begun = time.monotonic()
+                mask = net(normalised, torch.full((len(normalised),), dial, device=normalised.device)).float()
+                through = depth_from(self.target, normalised, keep_top(mask, SHARE).to(normalised.dtype), units=units)
+                squares += (through - whole).double().square().mean(dim=(1, 2, 3)).tolist()
+                taken_s.append((time.monotonic() - begun) / len(normalised))
         self.mask_s = median(taken_s)
         return math.sqrt(sum(squares) / len(squares))
 

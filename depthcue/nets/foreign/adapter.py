@@ -14,7 +14,6 @@ repository is taken as trust in its code, which is run.
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib
 import logging
 import math
@@ -33,11 +32,16 @@ from torch import Tensor, nn
 from depthcue.documents import MAX_PIXELS, MAX_SIDE
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DISPARITY, INVERSE_DEPTH, METRIC_DEPTH, DepthDescription, DepthNet
+from depthcue.nets.checkpoint import tensors_sha256
 
 NORMALISED, RGB, RGB255 = "normalised", "rgb", "rgb255"
 TAKES = (NORMALISED, RGB, RGB255)
 """Forms of a net's picture: z-scored, RGB in [0, 1], or RGB in [0, 255]."""
 _PREDICTS = {"metric": METRIC_DEPTH, "inverse": INVERSE_DEPTH, "disparity": DISPARITY}
+USUAL_NAMES = ("predicted_depth", "depth", "disparity", "disp", "out")
+"""Names that the depth has among several outputs; the first of them counts."""
+OBJECT_FORM = "python:package.module:factory"
+HUB_FORM = "hub:OWNER/REPO:ENTRY, or hub:FOLDER:ENTRY for a folder with a hubconf.py"
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 log = logging.getLogger(__name__)
@@ -215,10 +219,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
 """Readers of the properties, by name."""
 
 
-USUAL_NAMES = ("predicted_depth", "depth", "disparity", "disp", "out")
-"""Names that the depth has among several outputs, the first that is there counting."""
-
-
 class ForeignDepthNet(DepthNet):
     """A module or function of others behind the contract of every depth net.
 
@@ -292,11 +292,7 @@ def depth_map(answer: Any, name: str, output: str | int | None = None) -> Tensor
 def state_sha256(module: nn.Module) -> str | None:
     """Hexadecimal sha256 of a module's tensors by name; None where it has none."""
     state = module.state_dict()
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest() if state else None
+    return tensors_sha256(state) if state else None
 
 
 def failed(what: str, error: Exception, hint: str) -> DepthcueError:
@@ -331,9 +327,6 @@ def _shape_of(answer: Any) -> str:
     if isinstance(answer, list | tuple):
         return f"{len(answer)} outputs ({', '.join(_shape_of(each) for each in answer[:4])})"
     return f"a {type(answer).__name__}"
-
-
-OBJECT_FORM = "python:package.module:factory"
 
 
 def open_object(location: str, given: Mapping[str, str]) -> DepthNet:
@@ -387,9 +380,6 @@ def _find(location: str) -> Any:
     if not callable(getattr(module, attribute, None)):
         raise DepthcueError(f"{module_name} has no function {attribute}", f"Write {OBJECT_FORM}.")
     return getattr(module, attribute)
-
-
-HUB_FORM = "hub:OWNER/REPO:ENTRY, or hub:FOLDER:ENTRY for a folder with a hubconf.py"
 
 
 def open_hub_net(location: str, given: Mapping[str, str]) -> DepthNet:

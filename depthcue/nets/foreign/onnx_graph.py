@@ -38,7 +38,14 @@ from depthcue.nets.foreign.adapter import RGB255, ForeignDepthNet, Statement, de
 from depthcue.nets.foreign.ultralytics_model import words_of_graph
 from depthcue.nets.guard import fit
 
+_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64,
+          "tensor(uint8)": torch.uint8}
+_ROOMS = (96, 128)
+_SAME = 1e-3
+"""Share of the map's range by which torch and ONNX Runtime may differ: they sum in another order."""
 GIVE_THE_NET = "Give the network itself instead of its graph."
+
+log = logging.getLogger(__name__)
 
 
 class NotConverted(Exception):
@@ -172,15 +179,6 @@ class _StridedDepthwise(nn.Conv2d):
 def first_line(error: Exception) -> str:
     """The class and the first line of an error of others' code, without a full stop."""
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
-
-
-_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64,
-          "tensor(uint8)": torch.uint8}
-_ROOMS = (96, 128)
-_SAME = 1e-3
-"""Share of the map's range by which torch and ONNX Runtime may differ: they sum in another order."""
-
-log = logging.getLogger(__name__)
 
 
 class OnnxDepthNet(ForeignDepthNet):

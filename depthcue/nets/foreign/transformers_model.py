@@ -1,8 +1,8 @@
-"""`hf:REPO_OR_DIR`: depth models of transformers, with what their configuration and image processor say.
+"""`hf:REPO_OR_DIR`: depth models of transformers, described by their configuration and image processor.
 
-What the model takes is measured and not guessed: black and white are put through its image processor, whose scale and
-offset then are depthcue's, and a rendered room shows that both make the same of a picture. No code of a repository is
-run, and a model that cannot be used says why before its weights are read.
+The colours that a model takes are measured: black and white go through its image processor, whose scale and offset then
+are depthcue's, and a rendered room shows that both make the same of a picture. No code of a repository is run, and a
+model that cannot be used is refused before its weights are read.
 
 The picture is resized by depthcue, as for every net: to about as many pixels as the processor asks for, aspect ratio
 kept, both sides multiples of the patches; or to the one size to which the processor stretches. Deviations from the
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from depthcue import scenes
 from depthcue.documents import refuse_placeholder
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line, import_extra
 from depthcue.nets.base import INVERSE_DEPTH, METRIC_DEPTH, DepthNet, restore_mode
 from depthcue.nets.foreign.adapter import RGB, RGB255, ForeignDepthNet, state_sha256, statement
 from depthcue.nets.guard import resize
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
     """A depth model from a folder, or from the hub (downloaded once)."""
-    transformers = _library()
+    transformers = import_extra("transformers", "a net of hf:", "hf")
     location = _found(location)
     with _without_progress_bar(transformers.utils.logging):
         config = _configuration(transformers, location)
@@ -66,15 +66,6 @@ def open_net(location: str, given: Mapping[str, str]) -> ForeignDepthNet:
     if not {"mean", "std", "takes"} & set(given):
         _compare(net, processor, location, sized="size" in given)
     return net
-
-
-def _library() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise DepthcueError("hf: nets need transformers, which is not installed",
-                            "pip install 'depthcue[hf]'") from error
-    return transformers
 
 
 def _found(location: str) -> str:
@@ -131,7 +122,7 @@ def _configuration(transformers: Any, location: str) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # of a damaged configuration, nearly anything
-        raise DepthcueError(f"transformers cannot read the configuration of {location}: {_first_line(error)}",
+        raise DepthcueError(f"transformers cannot read the configuration of {location}: {first_line(error)}",
                             "Give a folder with config.json and weights, or OWNER/NAME of a depth model on the hub, "
                             "which needs internet once. Code of a repository's own is not run; where it needs some, "
                             "give the model as a Python function.") from error
@@ -171,7 +162,7 @@ def _model(transformers: Any, location: str, config: Any) -> nn.Module:
         raise DepthcueError(f"the weights of {location} hold more than tensors, or are damaged; nothing was run",
                             "Give model.safetensors, or a pytorch_model.bin with tensors alone.") from error
     except Exception as error:  # of damaged weights, nearly anything
-        raise DepthcueError(f"transformers cannot load {location} as a depth model: {_first_line(error)}",
+        raise DepthcueError(f"transformers cannot load {location} as a depth model: {first_line(error)}",
                             "Copy or download the model again.") from error
     missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
     if missing or report["mismatched_keys"]:
@@ -180,10 +171,6 @@ def _model(transformers: Any, location: str, config: Any) -> nn.Module:
                             f"shapes: {wrong}",
                             "They would be filled in by chance. Copy or download the model again.")
     return model.float()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _prepared(model: nn.Module, config: Any) -> nn.Module:
@@ -320,7 +307,7 @@ def _processor(transformers: Any, location: str) -> Any:
     try:
         return transformers.AutoImageProcessor.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # as for the configuration
-        raise DepthcueError(f"{location} says nothing about the pictures it takes: {_first_line(error)}",
+        raise DepthcueError(f"{location} says nothing about the pictures it takes: {first_line(error)}",
                             "Put the model's preprocessor_config.json beside its config.json.") from error
 
 

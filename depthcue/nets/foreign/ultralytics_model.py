@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from depthcue.documents import parse, refuse_placeholder
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line
 from depthcue.files import cache_folder
 from depthcue.nets.base import METRIC_DEPTH
 from depthcue.nets.foreign.adapter import RGB, ForeignDepthNet, state_sha256, statement
@@ -181,7 +181,7 @@ def _read(path: Path) -> tuple[nn.Module, Any]:
     try:
         content, _ = tasks.torch_safe_load(path.resolve(), safe_only=True)  # a bare name may be fetched
     except Exception as error:  # of a damaged or hostile file, anything
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].encode("ascii", "ignore").decode()
+        first = first_line(error).encode("ascii", "ignore").decode()
         raise DepthcueError(f"{path} holds more than a model of Ultralytics, or is damaged; nothing in it was run: "
                             f"{first}", "Give the .pt as Ultralytics saves it, or download it again.") from error
     finally:  # it leaves what this file needed allowed for all others
