@@ -40,6 +40,16 @@ _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 """Bytes that no text holds; every file of weights has some in its first kilobyte."""
 _MOST_SETTINGS, _WIDEST, _LARGEST = 1000, 4096, 1e6
 """Limits of an architecture's configuration: how many values or letters; channels; other numbers."""
+Name = Annotated[str, Field(max_length=1000)]
+Words = Annotated[str, Field(max_length=10_000)]
+Path_ = Annotated[str, Field(max_length=4096)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Count = Annotated[int, Field(ge=0)]
+Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
+Deviation = Annotated[float, Field(gt=0, le=1e4)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 class Malformed(ValueError):
@@ -279,18 +289,8 @@ def _setting(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, Field(max_length=1000)]
-Words = Annotated[str, Field(max_length=10_000)]
-Path_ = Annotated[str, Field(max_length=4096)]
 Inside = Annotated[Path_, AfterValidator(_inside)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-Count = Annotated[int, Field(ge=0)]
-Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
-Deviation = Annotated[float, Field(gt=0, le=1e4)]
-Weight = Annotated[float, Field(ge=0, le=1e9)]
 Setting = Annotated[Any, AfterValidator(_setting)]
-PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 class Size(Loose):

@@ -40,6 +40,8 @@ _LONGEST_SUFFIX = 16
 _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _cleaned: set[str] = set()
 """Folders in which this process has removed the temporary files that others left."""
+SCHEMA = 1
+"""Version of the results.json documents; a reader refuses others."""
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -257,10 +259,6 @@ def cached_file(kind: str, facts: str, name: str, suffix: str) -> Path:
     """
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     return cache_folder() / kind / f"{file_label(name)}-{key}{suffix}"
-
-
-SCHEMA = 1
-"""Version of the results.json documents; a reader refuses others."""
 
 
 def revision() -> str:

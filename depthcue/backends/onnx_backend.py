@@ -30,6 +30,10 @@ from depthcue.nets.exported import Kind, check_runs_on_cpu, read_graph_card
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not"
+CPU_PROVIDER = "CPUExecutionProvider"
+"""The provider that graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""
+Feeds = dict[str, NDArray[Any]]
+"""Inputs of one run of a graph: `frames`, and `keep` or `lambda` where it takes one."""
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +140,6 @@ class Binding:
         self._lane.wait()
 
 
-CPU_PROVIDER = "CPUExecutionProvider"
-
-
 def open_graph(graph: Path, device: str, threads: int | None) -> Any:
     """A graph in ONNX Runtime on the device; None where ONNX Runtime has no CUDA that loads.
 
@@ -238,12 +239,6 @@ class OnnxSession(FileSession):
 
     def _staged(self, frames: Frames) -> Callable[[], None]:
         return super()._staged(frames) if self._on_gpu is None else self._on_gpu.staged(frames, self.dial)
-
-
-"""What graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""
-
-Feeds = dict[str, NDArray[Any]]
-"""Inputs of one run of a graph: `frames`, and `keep` or `lambda` where it takes one."""
 
 
 def open_cpu_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.InferenceSession:

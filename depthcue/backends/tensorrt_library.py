@@ -36,6 +36,11 @@ INSTALL = {
 }
 
 _ELSEWHERE = "Elsewhere use --backend torch or onnx; depthcue doctor says what is here."
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+LONGEST = 4
+"""Width to height, and height to width, up to which an engine takes pictures unless told otherwise."""
+SUFFIX = ".engine"
 
 log = logging.getLogger(__name__)
 
@@ -175,13 +180,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-Size = tuple[int, int]
-"""(height, width) in pixels."""
-
-LONGEST = 4
-"""Width to height, and height to width, up to which an engine takes pictures unless told otherwise."""
-
-
 @dataclass(frozen=True)
 class Span:
     """A range of whole numbers, and the one in it to be fastest at."""
@@ -266,9 +264,6 @@ def _any_picture(around: Size, multiple: int) -> tuple[Size, Size, Size]:
     small = min(shortest, around[0]), min(shortest, around[1])
     large = max(longest, around[0]), max(longest, around[1])
     return small, around, large
-
-
-SUFFIX = ".engine"
 
 
 @dataclass(frozen=True)

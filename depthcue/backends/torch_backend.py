@@ -26,6 +26,13 @@ log = logging.getLogger(__name__)
 
 Module = Callable[[Tensor, Tensor | None], Tensor]
 """Frames uint8 (B, H, W, 3), and the dial (1,) of a mask net, to maps float32 (B, h, w)."""
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_COMPILING: dict[str, dict[str, Any]] = {
+    # freezing lays the weights out for the CPU's kernels once, instead of at every call
+    "cpu": {"options": {"freezing": True}},
+    "cuda": {},
+    "mps": {},
+}
 
 
 class ModuleOnGpu:
@@ -147,9 +154,6 @@ class _ModuleSlot:
         if self._maps is None:
             self._maps = self._lane.host(maps.shape, torch.float32), self._lane.device(maps.shape, torch.float32)
         self._maps[1].copy_(maps)
-
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class _InFloat32(nn.Module):
@@ -302,10 +306,3 @@ class TorchSession(Session):
         # one for all frames: what is computed from it is computed once, not for each frame
         return batch, None if dial is None else torch.full((1,), dial, device=self.device)
 
-
-_COMPILING: dict[str, dict[str, Any]] = {
-    # freezing lays the weights out for the CPU's kernels once, instead of at every call
-    "cpu": {"options": {"freezing": True}},
-    "cuda": {},
-    "mps": {},
-}

@@ -63,6 +63,9 @@ _ANNOTATED = "proj_depth/groundtruth/image_0[23]"
 KITTI_LAYOUT = ("Expected in it depth_selection/val_selection_cropped/{image,groundtruth_depth}/*.png (testing), or "
                 "train/DRIVE/proj_depth/groundtruth/image_02/*.png with raw pictures DATE/DRIVE/image_02/data/*.png or "
                 ".jpg; the depth may lie in DATE/DRIVE/proj_depth as well.")
+ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
+           "layout), folder:PATH (pictures, with or without depth beside them), sequence:PATH (a walk with depth and "
+           "poses). For example: folder:my_pictures")
 
 log = logging.getLogger(__name__)
 
@@ -199,9 +202,6 @@ def _selected(folder: Path, depth: Path) -> Pair:
 
 
 OPENERS = {"nyu": open_nyu, "kitti": open_kitti, "folder": open_folder, "sequence": open_sequence}
-ALLOWED = ("Data is one of scenes:indoor, scenes:road, scenes:KIND:COUNT, nyu:PATH (csv layout), kitti:PATH (official "
-           "layout), folder:PATH (pictures, with or without depth beside them), sequence:PATH (a walk with depth and "
-           "poses). For example: folder:my_pictures")
 
 
 def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: Size | None = None,

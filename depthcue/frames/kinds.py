@@ -64,6 +64,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+(?:\.\d+)?")
 _TEXT_OR_VIDEO = frozenset((".mts", ".ts"))
 """TypeScript, translations of Qt; or MPEG transport streams."""
 _SNIFFED_BYTES = 4096
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+_CAMERA = re.compile(r"camera:(.*)", re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_UNSAFE = re.compile(r"[^\w.-]+")
+"""Characters that a file name cannot hold on every system."""
 
 log = logging.getLogger(__name__)
 
@@ -193,13 +198,6 @@ def _is_text(path: Path) -> bool:
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in begin)
-
-
-SCHEMES = ("rtsp", "rtsps", "http", "https")
-_CAMERA = re.compile(r"camera:(.*)", re.DOTALL)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_UNSAFE = re.compile(r"[^\w.-]+")
-"""Characters that a file name cannot hold on every system."""
 
 
 def live_name(source: str) -> str | None:

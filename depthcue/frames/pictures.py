@@ -31,6 +31,9 @@ _UNSIGNED, _SIGNED, _REAL = 1, 2, 3
 _ASSOCIATED_ALPHA = 1
 _HINT = "Convert it to an 8-bit TIFF, or to PNG."
 _PNG_MAGIC, _CHECKSUM = b"\x89PNG\r\n\x1a\n", 4
+_END_OF_IMAGE = b"\xff\xd9"
+_TAIL_BYTES = 1024
+"""Bytes at the end of a file that must hold the end marker; some cameras write a little behind it."""
 
 
 def is_tiff(file: IO[bytes]) -> bool:
@@ -128,11 +131,6 @@ def _image(levels: NDArray[np.float32], page: Any, path: Path) -> Image.Image:
 
 def _numbers(value: Any) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-_END_OF_IMAGE = b"\xff\xd9"
-_TAIL_BYTES = 1024
-"""Bytes at the end of a file that must hold the end marker; some cameras write a little behind it."""
 
 
 def check_nvjpeg() -> None:

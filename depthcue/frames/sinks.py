@@ -36,6 +36,13 @@ from depthcue.frames.videos import create_file
 from depthcue.imaging import Yuv, grey8, grey16
 
 AUTO = "auto"
+Values = NDArray[Any]
+"""A picture uint8 (H, W, 3), or a map (H, W): uint8, bool, or float in [0, 1]."""
+_BT709 = 1
+_LIMITED_RANGE = 1
+_FEW_CORES = 4
+"""Up to here an encoder's own threads gain nothing over the caller's: they only take turns with what feeds them."""
+_PLY_TYPES = {"f4": "float", "u1": "uchar"}
 
 
 @dataclass(frozen=True)
@@ -123,15 +130,6 @@ def _complaint(name: str, size: tuple[int, int]) -> str:
     return ""
 
 
-Values = NDArray[Any]
-"""A picture uint8 (H, W, 3), or a map (H, W): uint8, bool, or float in [0, 1]."""
-
-_BT709 = 1
-_LIMITED_RANGE = 1
-_FEW_CORES = 4
-"""Up to here an encoder's own threads gain nothing over the caller's: they only take turns with what feeds them."""
-
-
 class Sink(Protocol):
     """Takes the results of one input, frame by frame, inside a context; `path` is where they are."""
 
@@ -168,9 +166,6 @@ def _npy_bytes(values: Values) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(values, np.float32), allow_pickle=False)
     return buffer.getvalue()
-
-
-_PLY_TYPES = {"f4": "float", "u1": "uchar"}
 
 
 def _ply_bytes(points: Values) -> bytes:

@@ -48,6 +48,15 @@ _PREFIXES = ("model.", "net.", "network.")
 _KEEP = "Keep the card that was written with the weights; it may come from another version of depthcue."
 _FEW = 5
 """Tensors that a message names where naming all would say no more."""
+DEPTH, MASK, OTHER = "depth", "mask", "other"
+Marks = dict[str, tuple[int, ...] | None]
+_RESNET_18, _RESNET_50 = (64, 64, 3, 3), (64, 64, 1, 1)  # of layer1's first convolution
+_FUSION: Marks = {"MFF.conv.weight": (64, 64, 5, 5)}
+_AS_BACKBONE = "An encoder can start from it: --backbone FILE."
+_AS_FOLDER = "Give the folder that holds both encoder.pth and depth.pth."
+_LITE_LAST = "encoder.stages.6.0.project.0.weight"
+_LITE_DEEPER = "encoder.stages.1.2.project.0.weight"
+"""Lite1 and lite2 repeat stages more often than lite0; lite2 is wider."""
 
 
 def save_net(net: DepthNet | MaskNet, path: str | Path, *, architecture: str, half: bool = False,
@@ -281,10 +290,6 @@ def _is_archive(path: Path) -> bool:
         return False
 
 
-DEPTH, MASK, OTHER = "depth", "mask", "other"
-Marks = dict[str, tuple[int, ...] | None]
-
-
 @dataclass(frozen=True)
 class Layout:
     """Tensors that tell one kind of file from all others."""
@@ -309,15 +314,6 @@ class Layout:
         """Whether a state dict has these marks."""
         return all(key in state and shape in (None, tuple(state[key].shape)) for key, shape in self.marks.items()) \
             and not any(key in state for key in self.lacks)
-
-
-_RESNET_18, _RESNET_50 = (64, 64, 3, 3), (64, 64, 1, 1)  # of layer1's first convolution
-_FUSION: Marks = {"MFF.conv.weight": (64, 64, 5, 5)}
-_AS_BACKBONE = "An encoder can start from it: --backbone FILE."
-_AS_FOLDER = "Give the folder that holds both encoder.pth and depth.pth."
-_LITE_LAST = "encoder.stages.6.0.project.0.weight"
-_LITE_DEEPER = "encoder.stages.1.2.project.0.weight"
-"""Lite1 and lite2 repeat stages more often than lite0; lite2 is wider."""
 
 
 def _lite() -> tuple[Layout, ...]:

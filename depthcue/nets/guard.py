@@ -20,6 +20,17 @@ from depthcue.imaging import fit_size
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
 from depthcue.nets.units import Units, hide, own_units
 
+SMALL = (96, 128)
+"""About the size of the small pictures."""
+_FLAT = 1e-6
+"""Share of the largest value below which a map is the same everywhere."""
+_SAME = 1e-3
+"""Share of the map's range within which two answers are the same: batches of other sizes sum in another order."""
+_ASPECT = 0.2
+"""Share by which the aspect ratio of a map may be off, rounded up to whole patches."""
+
+log = logging.getLogger(__name__)
+
 
 def fit(rgb: Tensor, description: DepthDescription | MaskDescription) -> Tensor:
     """Bring pictures (B, 3, H, W) to a net's working size for their aspect ratio; the same tensor where it fits."""
@@ -70,18 +81,6 @@ def whole_depth(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None
         return net.to_depth_m(prediction), None
     units = own_units(net.description, prediction)
     return units.to_depth(prediction), units
-
-
-SMALL = (96, 128)
-"""About the size of the small pictures."""
-_FLAT = 1e-6
-"""Share of the largest value below which a map is the same everywhere."""
-_SAME = 1e-3
-"""Share of the map's range within which two answers are the same: batches of other sizes sum in another order."""
-_ASPECT = 0.2
-"""Share by which the aspect ratio of a map may be off, rounded up to whole patches."""
-
-log = logging.getLogger(__name__)
 
 
 def check_depth_net(net: DepthNet, spec: str) -> None:

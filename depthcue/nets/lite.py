@@ -35,6 +35,20 @@ _CERTAIN = 16.0
 _BISECTIONS = 20
 _FLAT = 1e-12
 """Variance of scores far below which a picture has no order."""
+MULTIPLE = 32
+SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Factors of width and depth of each encoder."""
+# repeats, kernel, stride, expansion, channels
+_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+           (1, 3, 1, 6, 320))
+_TAPPED = (0, 1, 2, 4, 6)
+"""The stages whose maps the decoder sees, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
+_EPS, _MOMENTUM = 1e-3, 0.01
+_TENSORFLOW_MEAN, _TENSORFLOW_STD = 127.0 / 255.0, 128.0 / 255.0
+"""Normalisation that the ImageNet weights were trained with, for pictures in [0, 1]."""
+DEPTH_WIDTHS = (128, 96, 64, 32)
+MASK_WIDTHS = (96, 64, 48, 24)
+DETAIL = 16
 
 
 class ScoredMaskNet(MaskNet):
@@ -102,22 +116,6 @@ def straight_through(mask: Tensor) -> Tensor:
 def _column(values: Tensor | float, like: Tensor) -> Tensor:
     """One number, or one a picture (B,) or (B, 1, 1, 1), as (B or 1, 1, 1, 1)."""
     return torch.as_tensor(values, dtype=like.dtype, device=like.device).reshape(-1, 1, 1, 1)
-
-
-MULTIPLE = 32
-SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
-"""Factors of width and depth of each encoder."""
-# repeats, kernel, stride, expansion, channels
-_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
-           (1, 3, 1, 6, 320))
-_TAPPED = (0, 1, 2, 4, 6)
-"""The stages whose maps the decoder sees, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
-_EPS, _MOMENTUM = 1e-3, 0.01
-_TENSORFLOW_MEAN, _TENSORFLOW_STD = 127.0 / 255.0, 128.0 / 255.0
-"""Normalisation that the ImageNet weights were trained with, for pictures in [0, 1]."""
-DEPTH_WIDTHS = (128, 96, 64, 32)
-MASK_WIDTHS = (96, 64, 48, 24)
-DETAIL = 16
 
 
 class _Conv(nn.Sequential):

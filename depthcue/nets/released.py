@@ -37,6 +37,12 @@ STATED = ("height", "width", "use_stereo")
 _DEEPEST = 3
 """Names before a net's own that are looked behind."""
 _ALIGNED_CORNERS = ("hu-resnet50", "hu-densenet161", "hu-senet154", "drn22")
+PREFIX = "hub:"
+WEIGHTS = "mask.safetensors"
+FORM = "hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
+_NAME = r"[A-Za-z0-9][\w.-]*"
+_REPOSITORY = re.compile(rf"({_NAME}/{_NAME})(?:@([\w./-]+))?", re.ASCII)
+_FILES = (".safetensors", ".onnx", ".engine", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)
@@ -137,14 +143,6 @@ def _read(path: Path) -> tuple[State, dict[str, Any]]:
     # the classifier's head, which the encoder's file holds unused
     state = {key: value for key, value in tensors_of(entries, path).items() if not key.startswith("encoder.fc.")}
     return state, stated
-
-
-PREFIX = "hub:"
-WEIGHTS = "mask.safetensors"
-FORM = "hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
-_NAME = r"[A-Za-z0-9][\w.-]*"
-_REPOSITORY = re.compile(rf"({_NAME}/{_NAME})(?:@([\w./-]+))?", re.ASCII)
-_FILES = (".safetensors", ".onnx", ".engine", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 
 
 def is_published(spec: str) -> bool:

@@ -35,6 +35,9 @@ OWN_FAR = 10.0
 """Far end of own units, the same as of NYU-v2's depth."""
 _ROUNDING = 1e-6
 """Share of the largest value below which differences are float32's rounding, not a shape."""
+FILLS = ("mean", "black", "own-mean", "colour", "blur", "noise")
+BLUR_CELL_PX = 16
+"""Side of the cells that the blurred picture averages over."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,6 @@ def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor,
 def _column(values: Tensor) -> Tensor:
     """(B,) or (B, 1) as (B, 1, 1, 1)."""
     return values.view(-1, 1, 1, 1)
-
-
-FILLS = ("mean", "black", "own-mean", "colour", "blur", "noise")
-BLUR_CELL_PX = 16
-"""Side of the cells that the blurred picture averages over."""
 
 
 def check_fill(fill: str) -> str:

@@ -34,6 +34,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
+"""Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
+MATRICES_AT_MOST = 0.25
+"""Largest share of a doubling's products that the matrices of `any_size` may take for it to be the faster form."""
+WORTH = 0.8
+"""Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
+
 
 def tap_rows(weight: Tensor) -> Tensor:
     """(O, C, k, k) to (O·k·k, C): for each output channel the taps of a column of the kernel together."""
@@ -150,10 +157,6 @@ def _offset(size: int, tap: int, parity: int) -> int:
     return (parity + tap - size // 2) // 2
 
 
-AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
-"""Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
-
-
 class DoubledKernels(NamedTuple):
     """Kernels of `doubled_conv`, all linear in the weights they were made from."""
 
@@ -237,12 +240,6 @@ def _joined(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor,
     """The same as graphs have it, which cannot write into a part of a tensor; for maps of 2·reach or more."""
     y = torch.cat([y[:, :, :reach] - first, y[:, :, reach:-reach], y[:, :, -reach:] - last], 2)
     return torch.cat([y[..., :reach] - left, y[..., reach:-reach], y[..., -reach:] - right], 3)
-
-
-MATRICES_AT_MOST = 0.25
-"""Largest share of a doubling's products that the matrices of `any_size` may take for it to be the faster form."""
-WORTH = 0.8
-"""Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
 
 
 def upsampled_conv(x: Tensor, weight: Tensor, height: int, width: int, *, align_corners: bool) -> Tensor:

@@ -27,6 +27,8 @@ _FLOORS = {"kitchen": ("tiles", "tiles", "wood"), "bathroom": ("tiles", "tiles",
 
 # medians of depth over NYU-v2's 795 training frames (5th to 95th percentile), from which a wanted median is drawn
 _MEDIAN_DEPTH_M = (1.4, 1.7, 2.1, 2.4, 2.7, 3.0, 3.3, 3.8, 4.4)
+_Piece = tuple[float, float, float, Callable[[Builder, Finish], None]]
+"""Furniture at a wall: width, depth and height in metres, and what draws it."""
 
 
 class FloorPlan:
@@ -298,10 +300,6 @@ def _pick(rng: random.Random, choices: tuple[tuple[str, float], ...]) -> str:
         if at <= 0:
             return name
     return choices[-1][0]
-
-
-_Piece = tuple[float, float, float, Callable[[Builder, Finish], None]]
-"""Furniture at a wall: width, depth and height in metres, and what draws it."""
 
 
 def _fixed(width: float, depth: float, height: float, draw: Callable[[Builder, Finish], None],

@@ -28,6 +28,10 @@ CLASSES = ("sky", "paint", "wood", "fabric", "metal", "glass", "stone", "ceramic
 """Material ids are positions in this list."""
 
 _FADE_START, _FADE_END = 0.35, 0.9  # share of a pattern's period that a pixel covers while the pattern fades out
+COLOUR, SECOND, JOINT, CELL, PARITY, PERIOD = (slice(at, at + 3) for at in range(0, 18, 3))
+SHIFT, GAP, SHADE, HUE, MIX, SHARP, GLOSS, GLOW, BUMP, OFFSET, CLASS = range(18, 29)
+_LEAST_INVERSE_DEPTH = 1e-3
+"""1/m: a plane that runs over its own horizon is drawn this far away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,6 @@ class Material:
     def tinted(self, colour: Colour) -> "Material":
         """The same surface in another colour."""
         return replace(self, colour=colour)
-
-
-COLOUR, SECOND, JOINT, CELL, PARITY, PERIOD = (slice(at, at + 3) for at in range(0, 18, 3))
-SHIFT, GAP, SHADE, HUE, MIX, SHARP, GLOSS, GLOW, BUMP, OFFSET, CLASS = range(18, 29)
 
 
 def scaled(colour: Colour, by: float) -> Colour:
@@ -174,10 +174,6 @@ def unit(code: Tensor) -> Tensor:
 def _fade(footprint: Tensor, period: Tensor) -> Tensor:
     """1 while a pixel is much smaller than the period, 0 when it covers it."""
     return ((_FADE_END - footprint / period) / (_FADE_END - _FADE_START)).clamp(0, 1)
-
-
-_LEAST_INVERSE_DEPTH = 1e-3
-"""1/m: a plane that runs over its own horizon is drawn this far away."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from depthcue.scenes.world import Camera, World, WorldBatch, WorldObject, stack
 _STEP = 0.015  # depth step, beyond what the surface's slope explains, that counts as an occlusion; share of depth
 _CREASE_COSINE = 0.9
 _ALBEDO_STEP = 0.12  # relative to the brighter side
+_PIVOT = 0.4  # the grey level that contrast leaves alone
+_FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its cache
 
 
 def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, albedo: Tensor, lit: Tensor,
@@ -95,10 +97,6 @@ def hollowness(points: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
                                             align_corners=False)[:, 0]
     shift = stride // 2
     return torch.nn.functional.pad(grown, (shift, 0, shift, 0), mode="replicate")[:, :height, :width]
-
-
-_PIVOT = 0.4  # the grey level that contrast leaves alone
-_FRAME_PIXELS_AT_ONCE = 60_000  # on a CPU: what is in flight should stay in its cache
 
 
 @dataclass

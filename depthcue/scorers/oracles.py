@@ -31,6 +31,10 @@ from depthcue.scorers.keeping import DirectSettings, Pictures
 
 LEAST_KNOWN = 0.25
 """Share of the pixels whose neighbours' depths are known too, below which depth has no edges to speak of."""
+START = 0.0
+"""θ at the start: a mask of one half, where the sigmoid is steepest. A fuller mask takes many more steps to empty."""
+SPREAD = 1.0
+"""Deviation of θ around START in every start but the first, which is flat."""
 
 
 def object_boundary_scores(pictures: Pictures) -> Tensor:
@@ -106,12 +110,6 @@ def depth_bends(depth_m: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         inner.copy_(torch.maximum(inner, torch.where(all_known, bend, 0.0)))
         measured.narrow(dim, 1, count).logical_or_(all_known)
     return bends, measured
-
-
-START = 0.0
-"""θ at the start: a mask of one half, where the sigmoid is steepest. A fuller mask takes many more steps to empty."""
-SPREAD = 1.0
-"""Deviation of θ around START in every start but the first, which is flat."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, 
 
 PAPER_LAMBDA = 5.0
 """Lambda of Hu et al. for their analyses: λ of `direct` where there is no mask net to take it from."""
+ORACLES = ("object-boundaries", "depth-edges")
+"""Those that need ground truth: the others work on any picture."""
 
 
 def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:
@@ -102,5 +104,3 @@ SCORERS: dict[str, Callable[[ScorerInputs], Scorer]] = {
 }
 """Scorers by the name they have on the command line."""
 
-ORACLES = ("object-boundaries", "depth-edges")
-"""Those that need ground truth: the others work on any picture."""

@@ -57,6 +57,12 @@ FILL_CHANCES = {"mean": 0.6, "colour": 0.1, "own-mean": 0.1, "blur": 0.1, "noise
 KINDS = ("general", "general", "sobel", "random", "blobs")
 """Kinds of masks, each as likely as it is often named."""
 BLOB_PX = 16
+FAR = 0.95
+"""Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
+SKY = 0.25
+"""Share of a net's range beyond which the answer of a relative teacher may be sky."""
+MIXED = 0.5
+"""Share of the pictures shown to a teacher that have another laid over them."""
 
 
 @torch.no_grad()
@@ -103,14 +109,6 @@ def draw_mask(rgb: Tensor, general: MaskNet, chance: torch.Generator) -> Tensor:
         cells = torch.rand(1, 1, max(height // BLOB_PX, 2), max(width // BLOB_PX, 2), generator=chance).to(rgb)
         scores = functional.interpolate(cells, size=(height, width), mode="bilinear", align_corners=False)
     return keep_top(scores, share).to(rgb.dtype)
-
-
-FAR = 0.95
-"""Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
-SKY = 0.25
-"""Share of a net's range beyond which what a relative teacher sees may be sky."""
-MIXED = 0.5
-"""Share of the pictures shown to a teacher that have another laid over them."""
 
 
 @dataclass(frozen=True)

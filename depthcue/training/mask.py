@@ -66,6 +66,18 @@ from depthcue.training.validation import (
 TEMPERATURES = (0.03, 0.6)
 """Range of the temperature of the masks that are trained, drawn log-uniformly; see `nets.lite`."""
 SHARES = (0.05, 0.75)
+LAMBDA_RANGE = (0.5, 6.0)
+PAPER_LAMBDA = 5.0
+KEEP_RANGE = (0.04, 0.8)
+TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
+TABLE_PICTURES = 48
+DEFAULT_MINUTES = 10.0
+MASKED = 0.75
+"""Share of the pictures that a surrogate is taught through masks."""
+STARTS_FROM_GENERAL = ("lite0",)
+"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
+
+log = logging.getLogger(__name__)
 
 
 def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -95,20 +107,6 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
     logits = torch.logit(mask.float(), eps=1e-6)
     steep = torch.sigmoid((logits - threshold(logits, mean, temperature)) / temperature)
     return torch.where(sharpened, steep.to(mask.dtype), mask), sharpened.flatten()
-
-
-LAMBDA_RANGE = (0.5, 6.0)
-PAPER_LAMBDA = 5.0
-KEEP_RANGE = (0.04, 0.8)
-TABLE_SHARES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 0.9)
-TABLE_PICTURES = 48
-DEFAULT_MINUTES = 10.0
-MASKED = 0.75
-"""Share of the pictures that a surrogate is taught through masks."""
-STARTS_FROM_GENERAL = ("lite0",)
-"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,10 @@ _ALIKE = 0.05
 """Share of a picture's span by which ours may differ from the processor's, averaged over cells of it."""
 _CELLS = 8
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_WHOLE_ATTENTION = ("beit", "dinov2", "dinov2_with_registers", "dpt")
+"""Kinds of transformers in which every token attends to every other, in all layers."""
+_REFUSED = {"chmv2": "it measures how high trees are in pictures from above (chmv2), which is no depth"}
+"""Families that transformers counts among depth models, and why they cannot be used here."""
 
 log = logging.getLogger(__name__)
 
@@ -244,10 +248,6 @@ class Attention:
 
     layers: tuple[Tensor, ...]
     grid: tuple[int, int]
-
-
-_WHOLE_ATTENTION = ("beit", "dinov2", "dinov2_with_registers", "dpt")
-"""Kinds of transformers in which every token attends to every other, in all layers."""
 
 
 def check_attention(net: DepthNet) -> Any:
@@ -469,6 +469,4 @@ _FAMILIES: dict[str, Callable[[Any, bool], dict[str, Any]]] = {
     "prompt_depth_anything": _prompt_depth_anything, "tipsv2_dpt": _tipsv2_dpt, "zoedepth": _zoedepth,
 }
 """Prediction and patch size, by the configuration and by whether the model was trained on roads."""
-_REFUSED = {"chmv2": "it measures how high trees are in pictures from above (chmv2), which is no depth"}
-"""Families that transformers counts among depth models, and why they cannot be used here."""
 _OTHERWISE = f"Known: {', '.join(_FAMILIES)}. Any other can be given as a Python function."
