@@ -48,7 +48,7 @@ class DepthResult:
     name: str
     """Name of the picture, without a suffix."""
     depth: Map
-    """float32 (H, W): metres where `metric`, else in units of the picture's own, which grow with distance."""
+    """float32 (H, W): metres where `metric`, else units of the picture's own, which grow with distance."""
     metric: bool
 
     @property
@@ -85,7 +85,7 @@ class DepthResult:
 class MaskResult:
     """The pixels of a picture that matter to a depth net, and its depth from those alone.
 
-    Depths are computed when they are first asked for, which takes two passes of the depth net.
+    Depths are computed at their first use, which takes two passes of the depth net.
 
     Attributes:
         picture: uint8 (H, W, 3).
@@ -110,8 +110,8 @@ class MaskResult:
         """
         Args:
             mask: (h, w) at the mask net's working size.
-            metric: whether depths are in metres; asks the depth net.
-            predict: gives the depth of the whole picture and of what is kept, at the nets' working size.
+            metric: whether depths are in metres; may open the depth net.
+            predict: gives the depth of the whole picture and of the kept pixels, at the nets' working size.
         """
         self.picture, self.name, self.lam = picture, name, lam
         self.index: int | None = None
@@ -129,12 +129,12 @@ class MaskResult:
 
     @cached_property
     def mask(self) -> Map:
-        """float32 (H, W) in 0 to 1: how much each pixel is kept, as the mask net says."""
+        """float32 (H, W) in 0 to 1: how much each pixel is kept, as the mask net gives it."""
         return imaging.resize_map(self._small_mask, *self.size)
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
-        """bool (H, W): the pixels kept: exactly the share that was asked for, or what a mask of λ is above 0.025 at."""
+        """bool (H, W): the kept pixels, exactly the share given; of a mask of λ those above 0.025."""
         if self._cut.keep is None:
             return self.mask > THRESHOLD
         return imaging.top_pixels(self.mask, self._cut.keep)
@@ -169,12 +169,12 @@ class MaskResult:
         return self._predict()
 
     def overlay(self) -> Image.Image:
-        """The picture with what is kept lit up, (W, H) as the picture."""
+        """The picture with the kept pixels lit up, (W, H) as the picture."""
         shown = self.kept if self._cut.keep is not None else self.mask
         return Image.fromarray(imaging.overlay(self.picture, imaging.grey8(shown)))
 
     def plot(self) -> "Figure":
-        """A matplotlib figure: picture, mask, what is kept, and both depths on one scale; no window is opened."""
+        """A matplotlib figure: picture, mask, kept pixels, and both depths on one scale; no window is opened."""
         whole, masked = self.depth, self.depth_from_kept
         ends = _depth_range(whole)
         figure, axes = _axes(self.picture.shape, ("picture", "mask", "kept", "depth", "depth from kept", "difference"))

@@ -1,7 +1,7 @@
-"""Colours of masks and depths by name, and what an overlay makes of a pixel by its mask.
+"""Colours of masks and depths by name, and the colour that an overlay gives a pixel by its mask.
 
 An overlay is linear in the picture: kept(M) · colour + grey(M) · light + ground(M), three functions of the mask alone.
-So it can be drawn on RGB and on the luma and chroma of a video alike, by looking up 256 values.
+So tables of 256 values draw it on RGB and on the luma and chroma of a video alike.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _OWN = {
 MASK_COLOURS, DEPTH_COLOURS = "inferno", "dusk"
 """The defaults; in dusk near is pale and far dark."""
 STYLES = {"kept": 0.85, "heat": 0.7, "contour": 1.0}
-"""Styles of overlays, and how opaque each is unless told otherwise."""
+"""Styles of overlays, and the default opacity of each."""
 
 _HIDDEN_LIGHT = 0.42
 """Share of its light that a hidden pixel keeps at full opacity."""
@@ -67,7 +67,7 @@ class Look:
     """kept: the picture with all but the kept pixels grey and dim. heat: the grey picture under the mask's colours.
     contour: the picture with a line around what is kept."""
     opacity: float | None = None
-    """0 shows the picture as it is, 1 as little of what the style covers as it can; None: the style's own."""
+    """0 shows the picture as it is, 1 covers as much of it as the style can; None: the style's own."""
     mask_colours: str = MASK_COLOURS
     depth_colours: str = DEPTH_COLOURS
 
@@ -106,7 +106,7 @@ class Blend:
 
 @lru_cache(maxsize=32)
 def blend_of(look: Look) -> Blend:
-    """The blend of a style; of contours the mask is the line's."""
+    """The blend of a style; for contours, the mask given to it is the line's."""
     opacity = STYLES[look.style] if look.opacity is None else look.opacity
     mask = np.arange(256) / 255
     scale = colour_scale(look.mask_colours).astype(np.float64)

@@ -120,7 +120,7 @@ def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
         normalised = depth_net.normalise(rgb)
         whole_m = depth_from(depth_net, normalised)
         masks = {one: _mask(mask_net, rgb, one) for one in _dial(mask_net, rgb, tour.dial_steps)}
-        seen_m = {one: depth_from(depth_net, normalised, mask) for one, mask in masks.items()}
+        kept_m = {one: depth_from(depth_net, normalised, mask) for one, mask in masks.items()}
     edges = sobel_edges(rgb)
     entries, pictures = [], []
     for row in range(len(worlds)):
@@ -129,7 +129,7 @@ def _stills(kind: str, worlds: Sequence[int], tour: Tour, out: Path,
         write_bytes(pictures[-1], ENCODINGS["rgb-png"].encode(picture_of(rendering.rgb[row])))
         entries.append(save_still(
             out, name, f"{LABELS[kind]} {row + 1}", rendering.rgb[row], edges[row], whole_m[row],
-            [Step(one.entry(), mask[row], seen_m[one][row]) for one, mask in masks.items()],
+            [Step(one.entry(), mask[row], kept_m[one][row]) for one, mask in masks.items()],
             (rendering.depth_m[row], rendering.valid[row])))
         progress.advance()
     return entries, pictures, min(masks, key=lambda one: abs(float(masks[one].mean()) - tour.mean))
@@ -163,7 +163,7 @@ def clear_road(tour: Tour) -> int:
 
 def _masked(kind: str, sources: Sequence[Path], tour: Tour, setting: Setting, out: Path,
             progress: Progress) -> list[dict[str, Any]]:
-    """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; what became of each."""
+    """Mask pictures and video of one kind as `depthcue mask` does, into OUT/masks; the summary of each."""
     # torch, because exporting the net would take longer than these few frames
     options = MaskOptions(tour.weights[kind], lam=setting.lam if setting.keep is None else None, keep=setting.keep,
                           save=("mask", "overlay", "panel"), backend="torch")

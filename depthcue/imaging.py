@@ -1,8 +1,8 @@
-"""The one place for colour order, scaling, resize geometry, overlays and panels; colours by name are in `colours`.
+"""Pictures as arrays: opening files, resize geometry, masks and depths as colours, overlays and panels.
 
 Numpy in, numpy out; results may be written to. A picture is uint8 RGB (H, W, 3), upright; a map (a mask in [0, 1], a
-depth in metres) is float32 (H, W). Colours, curves and captions are decided here, so that files, videos and reports
-look alike.
+depth in metres) is float32 (H, W). Files, videos and reports take colours, curves and captions from here, so that they
+look alike. Colours by name are in `colours`.
 """
 
 import math
@@ -69,7 +69,7 @@ def open_picture(file: Path | IO[bytes], path: Path) -> Image.Image:
 
     Args:
         file: what is read: a path, or an open file or bytes.
-        path: what it is called in errors.
+        path: its name in errors.
 
     Raises:
         DepthcueError: it is no picture of a format that is read, has more than MAX_PIXELS, or is HEIC and the package
@@ -94,9 +94,10 @@ def open_picture(file: Path | IO[bytes], path: Path) -> Image.Image:
 
 
 def check_pixels(width: int, height: int, path: Path) -> None:
-    """
+    """Refuse a picture that is too large.
+
     Raises:
-        DepthcueError: the picture has more than MAX_PIXELS.
+        DepthcueError: it has more than MAX_PIXELS.
     """
     if width * height > MAX_PIXELS:
         raise DepthcueError(f"{path} has {width}x{height} pixels, {width * height / 1e6:.0f} million; "
@@ -355,7 +356,7 @@ def panel(tiles: Sequence[Rgb], labels: Sequence[str], bars: Sequence[ColourBar 
 
 
 def _pairs(mask: Grey, values: Grey) -> NDArray[np.uint16]:
-    """Values in the low and mask in the high byte: where the tables of an overlay are looked up."""
+    """Indices into the tables of an overlay: values in the low byte, mask in the high byte."""
     pairs = mask.astype(np.uint16)
     np.left_shift(pairs, 8, out=pairs)
     return np.bitwise_or(pairs, values, out=pairs)

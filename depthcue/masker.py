@@ -1,8 +1,8 @@
 """The front door for Python: `load` gives a `Masker`, `load_depth` a `DepthModel`; both take pictures as they are.
 
 A picture is the path of a file, a PIL image, an array uint8 (H, W, 3) or a float tensor (3, H, W) in 0 to 1, all RGB.
-It is brought to the net's working size and normalised here, and what comes back is of the picture's own size. `lam` is
-the paper's λ, Eq. (4) of Hu, Zhang, Okatani (ICCV 2019).
+It is brought to the net's working size and normalised here, and results have the picture's own size. `lam` is the
+paper's λ, Eq. (4) of Hu, Zhang, Okatani (ICCV 2019).
 """
 
 import os
@@ -168,7 +168,7 @@ def depth_net_of(network: Network, device: str | torch.device | None = None, **d
 
 
 class Masker:
-    """A mask net beside the depth net that it explains; called with a picture, it says which pixels matter.
+    """A mask net beside the depth net that it explains; called with a picture, it gives the pixels that matter.
 
     Attributes:
         name: of the mask net.
@@ -185,7 +185,7 @@ class Masker:
 
     def __init__(self, weights: str | os.PathLike[str] | MaskNet, *, device: str = "auto", backend: str = "auto",
                  target: Network | None = None) -> None:
-        """As `load` has it."""
+        """Arguments as of `load`."""
         spec = "" if isinstance(weights, MaskNet) else os.fspath(weights)
         self._spec = f"hub:{spec}" if names_repository(spec) else spec
         self._device = pick_device(device)
@@ -278,7 +278,7 @@ class Masker:
         return self._video(inputs[0], setting, SteadyMaps() if steady else None)
 
     def close(self) -> None:
-        """Free what other backends than torch hold; the masker can be used again."""
+        """Free the memory of a backend other than torch; the masker can be used again."""
         session, self._session = self._session, None
         if session is not None:
             session.__exit__(None, None, None)
@@ -391,7 +391,7 @@ class DepthModel:
 
         Args:
             pictures: see `as_rgb`.
-            mask: what of the one picture is seen: bool, or float in 0 to 1, (H, W) as the picture. Hidden pixels show
+            mask: pixels of the one picture to keep: bool, or float in 0 to 1, (H, W) as the picture. Hidden pixels show
                 the mean colour of the net's training data.
 
         Raises:
@@ -489,7 +489,7 @@ def _to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def _word(value: Any) -> str:
-    """A value as it stands behind a spec."""
+    """A value in the form that it has behind a spec."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple | list):

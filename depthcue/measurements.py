@@ -1,6 +1,7 @@
-"""Measurements and trainings in one call each: nets and data as a user has them, results to look at, plot and save.
+"""Measurements and trainings in one call each, from nets and data as a user has them to results that plot themselves.
 
-Wherever a masker is taken, so is what `depthcue.load` takes; wherever a depth net is, what `depthcue.load_depth` takes.
+In place of a masker each call also takes what `depthcue.load` takes, in place of a depth net what `depthcue.load_depth`
+takes.
 Data is a spec (`folder:PATH`, `nyu:PATH`, `kitti:PATH`, `scenes:indoor`), the path of a folder, or data opened before.
 Each call takes `limit` (that many pictures), `out` (a folder to work in; None for a temporary one), `progress`, and
 settings by their names in the measurement's own settings class.
@@ -149,7 +150,7 @@ def evaluate(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
 
     Args:
         masker, data, limit, out, progress: see above.
-        closely: whether to measure more than the table: thresholds, fills, orders, what kind of selection the mask is.
+        closely: whether to measure more than the table: thresholds, fills, order of pixels, kind of selection.
         settings: of `evaluation.evaluate.EvaluateSettings`: `keeps`, `lambdas`, `fill`, `batch_size`, `seed`, …
 
     Raises:

@@ -3,7 +3,7 @@
 l_dif = l_depth + l_grad + l_normal (ICCV 2019, sec. 4.1, after Hu et al., WACV 2019), with F(e) = ln(e + 0.5):
 l_depth is the mean F of |y - y'|; l_grad the mean F of the difference of the Sobel gradients, in x plus in y; l_normal
 the mean 1 - cos of the angle between the surface normals (-d/dx, -d/dy, 1). Eq. (4) trains a mask net to keep l_dif
-small with few pixels, Eq. (5) asks the opposite. The smallest l_dif is 3 ln 0.5 = -2.079, not 0.
+small with few pixels, Eq. (5) large. The smallest l_dif is 3 ln 0.5 = -2.079, not 0.
 
 Where it matters the released code decides: Sobel filters with zero padding on each map and then their difference.
 Deviations: `valid` leaves pixels without a measured depth out (and, for gradients and normals, their neighbours); maps

@@ -1,7 +1,7 @@
 """A trained mask net as a repository folder for the Hugging Face hub: weights, card, README, licence, examples.
 
-`depthcue.load("OWNER/NAME")` and `--weights hub:OWNER/NAME` fetch what was uploaded (see `nets.hub`). Nothing is
-uploaded here, and nothing in the folder names a path of this machine.
+`depthcue.load("OWNER/NAME")` and `--weights hub:OWNER/NAME` fetch it once it is uploaded (see `nets.released`). Nothing
+is uploaded here, and nothing in the folder names a path of this machine.
 """
 
 import json
@@ -165,8 +165,8 @@ def _readme(card: dict[str, Any], name: str | None, shown: Sequence[tuple[str, f
              ("steps", f"{training['steps']:,}" if training.get("steps") else "not stated"),
              ("sha256", f"`{card['sha256']}`")]
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts)
-    seen = ("picture, mask, what is kept, depth from all and from what is kept" if with_depth
-            else "what is kept in full light")
+    caption = ("picture, mask, what is kept, depth from all and from what is kept" if with_depth
+               else "what is kept in full light")
     pictures = "\n\n".join(f"![{keep:.0%} of the pixels kept]({path})" for path, keep in shown)
     return f"""---
 {matter}
@@ -190,7 +190,7 @@ depthcue mask picture.jpg --weights hub:{repository}{option} --out masks
 
 ## Examples
 
-Shown: {seen}.
+Shown: {caption}.
 
 {pictures}
 

@@ -56,10 +56,10 @@ class Frame:
             picture: uint8 (H, W, 3); or as the decoder left it; None for a frame that is a moment alone.
             index: 0, 1, 2, … in the order of delivery.
             time: seconds since the first frame, exact; None where the source has no clock (pictures).
-            name: a file stem for outputs that are one picture a frame: the source file's own stem; in a video 000000,
+            name: a file stem for outputs of one picture a frame: the source file's own stem; in a video 000000,
                 000001, …
-            arrived: of a live source, when it came: seconds of `time.monotonic`.
-            duration: seconds for which it is shown; None where the next frame or the frame rate tells.
+            arrived: time of arrival from a live source, in seconds of `time.monotonic`.
+            duration: seconds for which it is shown; None where the next frame or the frame rate decides.
         """
         self._decoded = picture if isinstance(picture, Decoded) else None
         self._rgb = None if isinstance(picture, Decoded) else picture
@@ -71,7 +71,7 @@ class Frame:
 
     @property
     def rgb(self) -> Rgb:
-        """uint8 (H, W, 3); made at the first use, and kept."""
+        """uint8 (H, W, 3), made at the first use and kept."""
         if self._rgb is None:
             if self._decoded is None:
                 raise ValueError("a frame without a picture")
@@ -101,7 +101,7 @@ class Frame:
         return resize_rgb(self.rgb, height, width)
 
     def planes(self) -> Yuv | None:
-        """Luma (H, W) and chroma (H/2, W/2), BT.709 in limited range; None where only the picture itself is there."""
+        """Luma (H, W) and chroma (H/2, W/2), BT.709 in limited range; None where the source has RGB alone."""
         return None if self._decoded is None else self._decoded.planes()
 
     def without_picture(self) -> "Frame":
@@ -112,11 +112,11 @@ class Frame:
 class FrameSource(ABC):
     """Frames of one input, read one at a time: a context manager to be iterated once, by one thread.
 
-    Memory does not grow with the number of frames, and leaving the context closes the file whatever happened.
+    Memory does not grow with the number of frames, and leaving the context closes the file in every case.
 
-    What cannot be opened raises DepthcueError on entering (videos) or at the first frame (pictures). Where only a part
-    can be read, all of that part is delivered first and DepthcueError is raised after it, so that a caller can keep
-    the partial result and still report the failure.
+    An input that cannot be opened raises DepthcueError on entering (videos) or at the first frame (pictures). Where
+    only a part can be read, that part is delivered first and DepthcueError is raised after it, so that a caller can
+    keep the partial result and still report the failure.
     """
 
     is_video = False
@@ -128,7 +128,7 @@ class FrameSource(ABC):
         self.time_base: Fraction | None = None
         """A tick, in seconds, of which every frame's time is a multiple; None without a clock."""
         self.frame_count: int | None = None
-        """Number of frames by the file's own account; None where it has none."""
+        """Number of frames that the file states; None where it states none."""
         self.size: tuple[int, int] | None = None
         """(H, W), upright; None until known. Every frame of a video has it; pictures of a sequence may differ."""
         self.pixel_aspect: Fraction = Fraction(1)
@@ -274,12 +274,12 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 class Display:
-    """The frames of one video, as they are to be seen; used by one thread."""
+    """The frames of one video as a screen of usual range shows them; used by one thread."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         """
         Args:
-            note: called with what a user would want to know, once or more often.
+            note: called with each note for the user, once or more often.
         """
         self._note = note
         self._key: tuple[int | str, ...] = ()
@@ -287,7 +287,7 @@ class Display:
         self._pushed = 0
 
     def shown(self, frame: VideoFrame) -> VideoFrame:
-        """The frame itself, or what is to be seen in its place, without its time; the frame's own is lost."""
+        """The frame as a screen shows it: itself, or a new one without its time; the given frame's time is lost."""
         alpha = _alpha(frame)
         high_range = HIGH_RANGE.get(int(frame.color_trc))
         if high_range is not None:
@@ -325,7 +325,7 @@ class Display:
 
 
 def shown_still(rgb: Rgb, primaries: int, transfer: int, note: Callable[[str], None]) -> Rgb:
-    """A still of high dynamic range as it is to be seen, uint8 (H, W, 3); safe to call from several threads.
+    """A still of high dynamic range in the usual one, uint8 (H, W, 3); safe to call from several threads.
 
     Args:
         primaries: colours of the file (ITU-T H.273).

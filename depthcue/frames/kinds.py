@@ -1,7 +1,7 @@
 """Kinds of files by name and content: pictures, videos, live sources, and known kinds that are not read.
 
-Kinds that are known and not read have a reason each, so that no file is left out in silence. Addresses of live sources
-are `camera:0` and `rtsp://…`; what they are called never shows a password.
+Each known kind that is not read has a reason, so that no file is left out in silence. Addresses of live sources are
+`camera:0` and `rtsp://…`; their names never hold a password.
 """
 
 import codecs
@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 
 
 def kind_of_name(name: str | PurePath) -> MediaKind | None:
-    """Kind of a file by its name, None for files that are not read; no file is opened."""
+    """Kind of a file by its name, None for files that are not read. No file is opened."""
     suffix = PurePath(name).suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
@@ -82,7 +82,7 @@ def kind_of_name(name: str | PurePath) -> MediaKind | None:
 
 
 def kind_of_file(path: Path) -> MediaKind | None:
-    """Kind by name as `kind_of_name`, and by content where a name may mean text as well as a video."""
+    """Kind by name as `kind_of_name`, and by content where the suffix is one of texts and of videos."""
     kind = kind_of_name(path)
     return None if kind is not None and path.suffix.lower() in _TEXT_OR_VIDEO and _is_text(path) else kind
 
@@ -147,7 +147,7 @@ def is_deep_grey(file: Path) -> bool:
 
 def _mode(file: Path) -> str | None:
     """Pillow's name of a picture's channels, such as RGB or I;16; None for what cannot be opened."""
-    if not file.is_file():  # a pipe would be waited for
+    if not file.is_file():  # reading a pipe would wait
         return None
     try:
         with open_picture(file, file) as image:
@@ -168,7 +168,7 @@ def log_skipped(names: Sequence[str]) -> None:
 
 
 def warn_of_depth_maps(files: Iterable[Path]) -> None:
-    """Log which of the pictures that the user has named themselves look like depth maps; they are masked."""
+    """Log which of the pictures that the user named look like depth maps; they are masked all the same."""
     deep = [str(file) for file in files if is_deep_grey(file)]
     if deep:
         more = f" and {len(deep) - 1} more are" if deep[1:] else " is"
@@ -188,13 +188,13 @@ def _pillow_reads(feature: str) -> bool:
 
 def _is_text(path: Path) -> bool:
     """Whether a file reads as text: transport streams have zero bytes within their first packet."""
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would wait
         return False
     try:
         with path.open("rb") as file:
             begin = file.read(_SNIFFED_BYTES)
     except OSError:
-        return False  # told when it is opened
+        return False  # reported when it is opened
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in begin)

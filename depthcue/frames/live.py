@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Duration and patience for reading a live source."""
+    """How long to read a live source, and how long to wait for its frames."""
 
     stall_s: float = 10.0
-    """A source from which no frame has come for so long is gone."""
+    """Seconds without a frame after which a source counts as gone."""
     duration_s: float | None = None
     """Seconds to read, from the first frame; None: until `ending` is set."""
     ending: threading.Event = field(default_factory=threading.Event)
@@ -49,13 +49,12 @@ class LiveOptions:
 class LiveSource(DecodedSource):
     """A camera or network stream, read by a thread of its own as fast as it delivers.
 
-    Iterating gives the newest frame that has come since the last one, and waits where none has; frames that were
-    overtaken are counted in `dropped` and cost no more than their decoding. Times are those of arrival, to a
-    millisecond.
+    Iterating gives the newest frame since the last one, and waits where there is none. Frames that a newer one replaced
+    are counted in `dropped` and cost no more than their decoding. Times are those of arrival, to a millisecond.
 
-    A connection that is lost is opened again, once and again; `reconnects` counts how often that gave a frame. What
-    decides is the time without a frame: after `stall_s`, DepthcueError ends the source, which has delivered all that
-    came before. Entering waits for the first frame; a source that cannot be opened at all fails there, at once.
+    A lost connection is opened again until it delivers; `reconnects` counts how often it did. After `stall_s` without a
+    frame, DepthcueError ends the source, which has delivered all frames before. Entering waits for the first frame; a
+    source that cannot be opened at all fails there, at once.
     """
 
     def __init__(self, source: Input, options: LiveOptions, decoder: str = "cpu") -> None:
@@ -166,7 +165,7 @@ class LiveSource(DecodedSource):
 
     def _connection(self) -> Iterator[tuple[VideoFrame, float]]:
         """The frames of one connection, each with the moment its last packet came."""
-        # half of the patience, so that a connection that stalls is tried anew before the source counts as gone
+        # half of the wait, so that a connection that stalls is opened again before the source counts as gone
         patience_s = max(self._options.stall_s / 2, _POLL_S)
         options = {"fflags": "nobuffer", "flags": "low_delay"}
         if self._file.lower().startswith("rtsp"):

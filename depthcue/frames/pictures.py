@@ -37,7 +37,7 @@ _TAIL_BYTES = 1024
 
 
 def is_tiff(file: IO[bytes]) -> bool:
-    """Whether an open file, read from its beginning, is a TIFF of any kind."""
+    """Whether an open file is a TIFF of any kind; it is at its beginning before and after."""
     begin = file.read(4)
     file.seek(0)
     return begin in _MAGIC
@@ -65,7 +65,7 @@ def is_for_pillow(image: Image.Image) -> bool:
 
 
 def read_tiff(file: IO[bytes], path: Path, notes: list[str]) -> Image.Image:
-    """The first picture of a TIFF as an 8-bit image with its orientation; what was done is added to `notes`.
+    """The first picture of a TIFF as an 8-bit image with its orientation; adds notes on changes to `notes`.
 
     Raises:
         DepthcueError: tifffile is not installed, or the kind is not known.
@@ -134,12 +134,12 @@ def _numbers(value: Any) -> tuple[int, ...]:
 
 
 def check_nvjpeg() -> None:
-    """Refuse to decode on a GPU where none can.
+    """Refuse to decode on a GPU where there is none.
 
     Raises:
         DepthcueError: there is no GPU that decodes JPEG files here.
     """
-    import torch  # only where it is wanted: pictures need no torch otherwise
+    import torch  # loaded here alone: decoding on a CPU needs no torch
 
     if not torch.cuda.is_available():
         raise DepthcueError("no GPU here decodes JPEG files (torch sees no CUDA device)",
@@ -147,7 +147,7 @@ def check_nvjpeg() -> None:
 
 
 def decode_on_gpu(path: Path, opened: Image.Image) -> Rgb | None:
-    """The upright picture uint8 (H, W, 3); None where the CPU should do it: for no or no usual JPEG, or a damaged one.
+    """The upright picture uint8 (H, W, 3); None where the CPU should decode it: other formats, unusual or damaged JPEG.
 
     Colours differ by a level or two from the CPU's: the transform is rounded otherwise.
 
@@ -174,7 +174,7 @@ def decode_on_gpu(path: Path, opened: Image.Image) -> Rgb | None:
 
 @dataclass(frozen=True, eq=False)
 class StillPicture:
-    """A decoded picture: uint8 RGB (H, W, 3), upright, and what was done to it that a user would want to know."""
+    """A decoded picture, uint8 RGB (H, W, 3), upright, and notes for the user on how it was changed."""
 
     rgb: Rgb
     notes: tuple[str, ...] = ()
@@ -280,7 +280,7 @@ def _converted(image: Image.Image, path: Path, notes: list[str]) -> StillPicture
 
 
 def _in_usual_range(rgb: Rgb, image: Image.Image, path: Path, notes: list[str]) -> Rgb:
-    """A decoded picture as it is to be seen: high dynamic range tone-mapped to BT.709, others as they are."""
+    """A decoded picture in the usual range: high dynamic range tone-mapped to BT.709, others as they are."""
     primaries, transfer = _colours(image, path)
     if transfer not in HIGH_RANGE:
         return rgb
@@ -288,7 +288,7 @@ def _in_usual_range(rgb: Rgb, image: Image.Image, path: Path, notes: list[str]) 
 
 
 def _colours(image: Image.Image, path: Path) -> tuple[int, int]:
-    """Primaries and transfer characteristics (ITU-T H.273) that the file states; 2 for what it does not say."""
+    """Primaries and transfer characteristics (ITU-T H.273) that the file states; 2 where it states none."""
     if image.format == "PNG":
         with path.open("rb") as file:
             file.seek(len(_PNG_MAGIC))

@@ -1,8 +1,8 @@
 """Sinks for results: pictures in several encodings, and video at the source's own times. Files are whole or absent.
 
-Encoders of H.264 run on the CPU, or on GPUs that have one. Each is set to the same constant quantiser, for speed: every
-frame is as good as every other, and nothing is spent on looking ahead. None writes B frames: decoding order is display
-order, which keeps the times in a file plain.
+Encoders of H.264 run on the CPU, or on GPUs that have one. Each is set to the same constant quantiser, for speed: all
+frames have one quality, and no time goes into looking ahead. None writes B frames, so decoding order is display order
+and the times in a file are plain.
 """
 
 import errno
@@ -41,7 +41,7 @@ Values = NDArray[Any]
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FEW_CORES = 4
-"""Up to here an encoder's own threads gain nothing over the caller's: they only take turns with what feeds them."""
+"""Up to so many cores, an encoder's own threads gain nothing: they only take turns with the threads that feed them."""
 _PLY_TYPES = {"f4": "float", "u1": "uchar"}
 
 
@@ -76,7 +76,7 @@ ENCODERS = {encoder.name: encoder for encoder in (
                                                  "quality": "speed"}, "yuv420p", None),
 )}
 SOFTWARE = ENCODERS["libx264"]
-"""The default: it is everywhere, takes every size, and writes the same bits on every machine."""
+"""The default: it is available everywhere, takes every size, and writes the same bits on every machine."""
 
 
 def check_encoder(name: str) -> None:
@@ -131,7 +131,7 @@ def _complaint(name: str, size: tuple[int, int]) -> str:
 
 
 class Sink(Protocol):
-    """Takes the results of one input, frame by frame, inside a context; `path` is where they are."""
+    """Takes the results of one input, frame by frame, inside a context, and writes them to `path`."""
 
     path: Path
 
@@ -242,9 +242,9 @@ class VideoSink:
             time_base: the tick that times are multiples of (a source's own); by default one that suits the rate.
             pixel_aspect: width over height of a pixel.
             quantiser: 0 is lossless; 20 shows no loss, 8 keeps binary masks exact when thresholded at half.
-            encoder: one of `encoders.ENCODERS`, or auto.
-            endless: it may go on for hours: the file is written in fragments with an index each, so that memory does
-                not grow with its length. Some players cannot jump within such a file.
+            encoder: one of `ENCODERS`, or auto.
+            endless: for hours of video: the file is written in fragments with an index each, so that memory does not
+                grow with its length. Some players cannot jump within such a file.
         """
         self.path = path
         self._rate = frame_rate

@@ -1,10 +1,9 @@
-"""Video files frame by frame: upright, with exact times, whatever is wrong with the file; decoding on a GPU.
+"""Video files frame by frame, upright and with exact times, damaged files too; decoding on a CPU or a GPU.
 
-A path is a path whatever it looks like, and a file opens no other file. FFmpeg takes a relative path such as
+A path never counts as an address, and a file opens no other file. FFmpeg takes a relative path such as
 `http:/host/x.mp4`, `subfile,,…` or `10:30.mp4` for an address, and a script among videos (ffconcat, a playlist, a
-session description) makes it open whatever the script lists. So paths are handed over as `file:PATH` with that protocol
-alone allowed, files are read in formats that hold their own pictures, and protocols of the network are for addresses
-that the user has typed.
+session description) makes it open the files that the script lists. So FFmpeg gets `file:PATH` with that protocol alone
+allowed, and formats that hold their own pictures. Protocols of the network are for addresses that the user has typed.
 """
 
 import math
@@ -46,7 +45,7 @@ _FLV_TAGS = (8, 9, 18)
 """Kinds of parts in FLV: sound, pictures, data."""
 
 _JOINT = 2
-"""Packets after one that looks cut off within which a clock that starts again tells of a joint."""
+"""Number of packets after one that looks cut off; where the clock starts again within them, files were joined there."""
 
 _SCRIPTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"<?xml", b"<MPD", b"<SmoothStreamingMedia")
 """First bytes of files that list others: concat scripts, playlists, session descriptions, manifests."""
@@ -108,9 +107,9 @@ def open_device(format: str, name: str, options: Mapping[str, str], timeout_s: t
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a Matroska, WebM or FLV file is as long as it says, or ends where a part of it ends; False for others.
+    """Whether a Matroska, WebM or FLV file is as long as it states, or ends where a part of it ends; False for others.
 
-    These do not say how long their last picture is shown: what is missing at the end was either cut off or is that.
+    These do not state how long their last picture is shown: only in a whole file is the rest of its length that time.
     """
     try:
         with path.open("rb") as file:
@@ -135,7 +134,7 @@ def _as_file(path: Path) -> str:
 
 
 def _varint(file: IO[bytes]) -> int:
-    """A length as EBML writes it: leading zero bits tell how many bytes follow; all ones are an unknown length."""
+    """A length as EBML writes it: the leading zero bits count the bytes that follow; all ones are an unknown length."""
     first = file.read(1)[0]
     following = 8 - first.bit_length()
     return int.from_bytes(bytes([first & (0x7F >> following)]) + file.read(following), "big")
@@ -264,7 +263,7 @@ class VideoSource(DecodedSource):
         while frame is not None:
             following = next(self._decoded, None)
             time = self._time(frame, index)
-            if time <= previous:  # a broken clock; every frame keeps its place
+            if time <= previous:  # a broken clock; the frames stay in their order
                 time = previous + self._step
             duration = self._last_duration(frame, time) if following is None else None
             yield Frame(self._shown(frame), index, time, f"{index:06d}", duration=duration)
@@ -281,7 +280,7 @@ class VideoSource(DecodedSource):
         return 1 / self.frame_rate
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[VideoFrame]:
-        """All frames that decode; damage after the first of them is counted, before it (a broadcast's start) is not."""
+        """All frames that decode. Damage counts from the first frame on; a broadcast may begin in the middle of one."""
         packets = self._whole_packets(container)
         while True:
             try:
@@ -304,10 +303,10 @@ class VideoSource(DecodedSource):
                     yield frame
 
     def _whole_packets(self, container: av.container.InputContainer) -> "Iterator[Packet[VideoStream]]":
-        """The packets but for those that are cut off, which would decode to half-grey pictures; these are counted.
+        """The packets without those that are cut off, which would decode to half-grey pictures; these are counted.
 
-        Where files of a broadcast are joined, one of the last packets of the first looks cut off; the clock that starts
-        again behind it says that it is no damage.
+        Where files of a broadcast are joined, one of the last packets of the first looks cut off. It does not count as
+        damage: the clock starts again soon after it.
         """
         clock: int | None = None
         suspects, since = 0, 0  # packets that look cut off and are not counted yet, and how many came after them
@@ -361,9 +360,9 @@ class VideoSource(DecodedSource):
         return codec
 
     def _incomplete(self, count: int, end: Fraction) -> str:
-        """Why less was delivered than the file promises; empty if all was."""
+        """Why fewer frames came than the file states; empty if all came."""
         promised_s = self._promised_s()
-        # the sum of frames is not proof by itself: files may list frames that are not to be shown
+        # the number of frames alone is no proof: files may list frames that are not to be shown
         if promised_s is not None and end < promised_s - 3 * self._step and count < (self.frame_count or math.inf):
             of = f" of {self.frame_count}" if self.frame_count else ""
             return f"ends early: {count}{of} frames, {float(end):.2f} of {float(promised_s):.2f} seconds could be read"
@@ -372,7 +371,7 @@ class VideoSource(DecodedSource):
         return ""
 
     def _promised_s(self) -> Fraction | None:
-        """Length of the video in seconds by its own account; None where a container only guesses."""
+        """Length of the video in seconds as the file states it; None where a container only estimates it."""
         container = self._container
         if container is None:
             return None
