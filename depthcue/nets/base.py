@@ -35,7 +35,7 @@ class DepthDescription:
     predicts: str = METRIC_DEPTH
     """`metric depth` (metres), `inverse depth` (1/metres) or `disparity` (fraction of the picture's width)."""
     relative: bool = False
-    """Right only up to scale and shift, in what it predicts (see `units`)."""
+    """Whether its predictions are right only up to scale and shift (see `units`)."""
     shift_unknown: bool = True
     """Whether a relative net has an unknown shift too; False where it is right up to a scale alone."""
     max_depth_m: float = 10.0
@@ -45,17 +45,17 @@ class DepthDescription:
     licence: str = "unknown"
     source: str = "unknown"
     dial_name: ClassVar[None] = None
-    """See `MaskDescription.dial_name`: it takes the picture alone."""
+    """See `MaskDescription.dial_name`; a depth net takes the picture alone."""
 
     @property
     def depth_range(self) -> float:
-        """The range of what `depth_from` gives, in metres; own units (see `units`) are made for a room's 10."""
+        """The range of `depth_from`, in metres; own units (see `units`) have that of a room, 10."""
         return 10.0 if self.relative else self.max_depth_m
 
 
 @dataclass(frozen=True)
 class MaskDescription:
-    """Depth net that a mask net explains, form of its picture, and the shares or λ it takes."""
+    """The depth net that a mask net explains, the form of its picture, and its range of shares or λ."""
 
     name: str
     target: str
@@ -122,7 +122,7 @@ class MaskDescription:
         return self.default_keep if keep is None else keep
 
     def lambda_of(self, keep: float) -> float | None:
-        """The λ of Eq. (4) that a share answers to; None where the net's card has none."""
+        """The λ of Eq. (4) whose best mask keeps this share; None where the net's card has none."""
         pairs = self.lambda_at
         if not pairs:
             return None
@@ -130,7 +130,7 @@ class MaskDescription:
         return float(np.exp(np.interp(keep, shares, np.log(lambdas))))
 
     def keep_of(self, lam: float) -> float:
-        """The share that answers to a λ within the net's range."""
+        """The share that the best mask of a λ within the net's range keeps."""
         shares, lambdas = zip(*self.lambda_at, strict=True)
         return float(np.interp(-np.log(lam), -np.log(lambdas), shares))
 
@@ -149,7 +149,7 @@ class MaskDescription:
                                     "Give --keep, such as --keep 0.2.")
             span = (self.lambda_at[-1][1], self.lambda_at[0][1])
         if span is None:
-            # not "farther than": NaN is no lambda either
+            # "not … <=" refuses NaN too
             if not abs(lam - self.default_lambda) <= 1e-6 * self.default_lambda:
                 raise DepthcueError(
                     f"--lambda must be {self.default_lambda:g} for {self.name}, which was trained for it alone, got "
@@ -175,7 +175,7 @@ class Setting:
     """Setting of a mask net: a share to keep, or λ."""
 
     lam: float | None
-    """λ of Eq. (4), or what the share answers to; None where the card of a net of shares does not say."""
+    """λ of Eq. (4), given or of the share; None where the card of a net of shares has none."""
     keep: float | None = None
     """The share of pixels that is kept, exactly; None where λ decides how many are."""
 
@@ -202,7 +202,7 @@ class Setting:
 
 
 def description_from(kind: type[Described], fields: Mapping[str, Any]) -> Described:
-    """A description as a card has it, once that is checked: tuples where JSON has lists, without what is not known."""
+    """A description from the checked fields of a card: tuples in place of JSON's lists, without unknown fields."""
     known = {field.name for field in dataclasses.fields(kind)}
     return kind(**{key: _tuples(value) for key, value in fields.items() if key in known})
 
@@ -221,7 +221,7 @@ class _PictureNet(nn.Module):
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()
-        # not part of the weights: the card states them
+        # not among the weights: the card states them
         self.register_buffer("_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.card: dict[str, Any] = {}
@@ -229,13 +229,13 @@ class _PictureNet(nn.Module):
         self.graph_file: Path | None = None
         """File of an exported graph, with its card beside it; None for a net that is none."""
         self.known_normalised = False
-        """Whether its pictures are known to be normalised, by its own `normalise` or by who says so here."""
+        """Whether its pictures are known to be normalised; set by its own `normalise`, or by the calling code."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`forward`, once the picture is known to be one that the net can take.
+        """`forward`, after a check of the picture.
 
-        Its shape is checked at every call. Whether it was normalised shows in its values, which are looked at in the
-        first call alone, and only where nobody has used `normalise` of this very net: a loop pays nothing.
+        The shape is checked at every call. Values tell whether the picture was normalised; they are checked in the
+        first call alone, and only where `normalise` of this net was not used, so a loop pays nothing.
 
         Raises:
             DepthcueError: no (B, 3, H, W) of real numbers, a side that is no multiple of the description's, or a
@@ -259,7 +259,7 @@ class _PictureNet(nn.Module):
         return (rgb - self._mean) / self._std
 
     def _check(self, picture: Tensor) -> None:
-        if picture.is_meta:  # a question about shapes, with no picture in it
+        if picture.is_meta:  # a trial of shapes, without values
             return
         description: DepthDescription | MaskDescription = self.__dict__["description"]
         name, multiple = description.name, description.multiple
@@ -278,7 +278,7 @@ class _PictureNet(nn.Module):
         if not self.training:
             low, high = (float(end) for end in picture.detach().aminmax())
             plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
-            # of normalised pictures those of one dull colour alone lie in 0 to 1, and span little of it
+            # a normalised picture within 0 to 1 has one dull colour, and spans little of that range
             if high > 10 / min(description.std) or (not plain and 0 <= low < 0.2 and 0.5 < high <= 1):
                 raise DepthcueError(f"{name} takes normalised pictures, and this one lies between {low:.3g} and "
                                     f"{high:.3g}, as one does that was not normalised", hint)
@@ -289,7 +289,7 @@ class DepthNet(_PictureNet):
     """A depth net N: normalised picture (B, 3, H, W) to prediction (B, 1, h, w) in the units it describes."""
 
     differentiable = True
-    """Whether gradients of a prediction reach the picture; False for a black box, which can be measured alone."""
+    """Whether gradients of a prediction reach the picture; False for a black box, which can only be measured."""
     gradients_hint = "Give the network itself instead of an exported graph or of a function under no_grad."
     """Hint for a net that passes no gradients on: the reason, and the remedy."""
 
@@ -301,17 +301,17 @@ class DepthNet(_PictureNet):
         raise NotImplementedError
 
     def for_export(self) -> "DepthNet":
-        """The net to write as a graph in its place: itself, where its code holds for every size.
+        """The net that a graph is written from: itself, where its code holds for every size.
 
         Raises:
-            DepthcueError: its computation cannot be looked into.
+            DepthcueError: it is a graph already.
         """
         return self
 
     def to_depth_m(self, prediction: Tensor) -> Tensor:
         """Bring a prediction to metres, never below a millimetre.
 
-        A relative net's prediction stays as it is: what it takes to make depth of it, `units` finds for each picture.
+        A relative net's prediction stays as it is: `units` makes depth of it, picture by picture.
         """
         if self.description.relative:
             return prediction
@@ -321,10 +321,14 @@ class DepthNet(_PictureNet):
 
 
 def require_gradients(net: DepthNet, purpose: str, remedy: str = "") -> None:
-    """Refuse a net that passes no gradients on; `remedy` is a sentence on what helps besides.
+    """Refuse a net that passes no gradients on.
+
+    Args:
+        purpose: what needs the gradients, for the message.
+        remedy: a sentence added to the hint.
 
     Raises:
-        DepthcueError: it does not; says what the gradients are for.
+        DepthcueError: it passes none on.
     """
     if not net.differentiable:
         hint = " ".join(part for part in (net.gradients_hint, remedy) if part)
@@ -335,8 +339,8 @@ def require_gradients(net: DepthNet, purpose: str, remedy: str = "") -> None:
 class MaskNet(_PictureNet):
     """A mask net G: normalised picture (B, 3, H, W), and a dial (B,) if it has one, to mask (B, 1, H, W) in [0, 1].
 
-    The dial is the share of pixels to keep or λ, as the description says (`keep_range`, `lambda_range`). A net that
-    takes a share answers with masks whose mean is that share.
+    The dial is the share of pixels to keep or λ, by `keep_range` and `lambda_range` of the description. The masks of a
+    net that takes a share have that mean.
     """
 
     trainable = True
@@ -374,17 +378,17 @@ class MaskNet(_PictureNet):
         return dial.float()
 
     def dial_feature(self, dial: Tensor) -> Tensor:
-        """The dial as the net computes with it, (B,): ln λ, or the logit of the share within the range of training."""
+        """The dial as the net's input, (B,): ln λ, or the logit of the share within the range of training."""
         if self.description.keep_range is not None:
             share = dial.clamp(*self.description.keep_range)
-            return torch.log(share / (1 - share))  # torch.logit is no step that every converter of graphs knows
+            return torch.log(share / (1 - share))  # some converters of graphs do not know torch.logit
         return dial.log()
 
 
 class NetOnFrames(nn.Module):
     """A net with its preprocessing: `frames` uint8 (B, H, W, 3) RGB to masks (B, H, W) or depths (B, h, w), float32.
 
-    Depths are metres, or as a relative net predicts them. A mask net takes its dial too, (B,) or (1,) for all.
+    Depths are in metres; those of a relative net as it predicts them. A mask net takes its dial too, (B,) or (1,).
     """
 
     def __init__(self, net: MaskNet | DepthNet) -> None:
@@ -392,10 +396,10 @@ class NetOnFrames(nn.Module):
         self.net = net
         self.net.known_normalised = True
         self.dtype = torch.float32
-        """Type of the net's picture; bytes are normalised in float32, where their digits are needed."""
+        """Type of the net's picture; bytes are normalised in float32, so that they keep their digits."""
 
     def forward(self, frames: Tensor, dial: Tensor | None = None) -> Tensor:
-        # the cast must be a graph's first node: TensorRT takes uint8 into a cast and nothing else
+        # the cast must be a graph's first node: TensorRT accepts uint8 in a cast alone
         rgb = frames.float().permute(0, 3, 1, 2) / 255.0  # (B, 3, H, W)
         normalised = self.net.normalise(rgb).to(self.dtype)
         if isinstance(self.net, MaskNet):
@@ -407,7 +411,7 @@ class NetOnFrames(nn.Module):
 
 @contextmanager
 def restore_mode(net: nn.Module) -> Iterator[nn.Module]:
-    """Context in which a borrowed net is frozen and in eval mode; it gets its modes and gradients flags back."""
+    """Context in which a borrowed net is frozen and in eval mode; its modes and gradient flags come back after it."""
     modes = [(module, module.training) for module in net.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
     net.eval().requires_grad_(False)

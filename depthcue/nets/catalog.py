@@ -1,11 +1,8 @@
-"""Names of nets, and how a spec becomes a net.
+"""Nets by spec: the registries of architectures, loading, building fresh nets, and converting released checkpoints.
 
 A spec is the name of a shipped net (`compact-indoor`), `NAME:PATH` (a checkpoint of that architecture) or a path: of a
-.safetensors file whose card says what it is, or of a checkpoint that others released, which its keys tell. Depth nets
-of any other make: see `foreign`.
-
-`convert` writes a checkpoint that others released as safetensors with a card. File names cannot be relied on: some
-copies of the released files hold N under the mask net's name; the keys and shapes tell what it is.
+.safetensors file with a card, or of a checkpoint that others released, whose keys and shapes tell what it is. Its name
+does not: some copies of the released files hold N under the mask net's name. Other depth nets: see `foreign`.
 """
 
 import dataclasses
@@ -50,8 +47,7 @@ SHIPPED = ("compact-indoor", "compact-road")
 """Each names a depth net (as a target) and its mask net (as weights)."""
 
 GENERAL = "general"
-"""The mask net among the shipped weights that others start from; for a depth net that has no mask net of its own, its
-masks are a first guess."""
+"""The shipped mask net that trainings start from; a first guess for a depth net without a mask net of its own."""
 
 EXPLAINED = ("fastdepth", "pydnet-kitti")
 """Mask nets among the shipped weights for depth nets of others, whose files come from their publishers."""
@@ -66,7 +62,7 @@ MASK_NETS: dict[str, Callable[..., MaskNet]] = {
     **{size: partial(LiteMaskNet, size=size) for size in SCALES}, "compact": CompactMaskNet, "drn22": DrnMaskNet}
 
 _PREFIX = re.compile(r"\s*([A-Za-z][\w+.-]+):")
-"""Text before the first colon of a spec; one letter alone is a drive."""
+"""Text before the first colon of a spec; a single letter is a drive."""
 _PAPER = "Hu, Zhang, Okatani, ICCV 2019"
 DEPTH_DEFAULTS = {
     **{size: DepthDescription(size, 192, 256, LITE_MULTIPLE, licence="MIT", source="depthcue") for size in SCALES},
@@ -99,7 +95,7 @@ def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
 
     Raises:
         DepthcueError: unknown name, missing file, weights that do not fit, a mask net, a net of others that fails or
-            answers with what is no depth map.
+            gives no depth map.
     """
     if is_foreign(spec):
         foreign = open_foreign(spec).to(device).eval()
@@ -112,11 +108,10 @@ def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
 
 
 def spec_from_file(spec: str, source: str) -> str:
-    """The spec of a depth net that a file names, where opening it reads data and nothing else.
+    """The spec of a depth net that a file names, once it is clear that opening it only reads data.
 
     Cards, graphs' cards, results and run folders come from anyone. They may name a shipped net, `NAME:PATH`,
-    `onnx:FILE` or a path; all other kinds run code, or fetch from the network, and are opened where the user has typed
-    them.
+    `onnx:FILE` or a path. All other kinds run code, or fetch from the network, and the user has to type them.
 
     Args:
         source: the file, or what it belongs to, for the message.
@@ -125,7 +120,7 @@ def spec_from_file(spec: str, source: str) -> str:
         DepthcueError: the spec is of a kind that the user has to type; the hint is the option to type.
     """
     prefix = _PREFIX.match(spec)
-    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS, *MASK_NETS):  # of the last, opening it says what is wrong
+    if prefix is None or prefix[1] in ("onnx", *DEPTH_NETS, *MASK_NETS):  # opening a mask net fails with a message
         return spec
     raise DepthcueError(f"{source} names {spec} as its depth net; a file may name shipped nets and data files alone, "
                         f"and {prefix[1]}: is neither: it may run code or use the network",
@@ -190,7 +185,7 @@ def mask_net_for(target: str | None) -> str:
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
     """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
-    `hub:OWNER/NAME` is fetched from the Hugging Face hub (see `hub`).
+    `hub:OWNER/NAME` is fetched from the Hugging Face hub (see `released`).
 
     Raises:
         DepthcueError: unknown name, missing file, weights that do not fit, a depth net, nothing on the hub.
@@ -239,7 +234,7 @@ def _known(name: str, registry: dict[str, Any], what: str) -> Any:
 
 
 def _resolve(spec: str, kind: str, registry: dict[str, Any]) -> tuple[str | None, Path]:
-    """The architecture (None: the card says it) and the file a spec names."""
+    """The architecture (None: that of the card) and the file that a spec names."""
     if spec in SHIPPED:
         return None, weights_folder() / f"{spec}-{kind}.safetensors"
     if kind == "mask" and spec in (GENERAL, *EXPLAINED):
@@ -292,7 +287,7 @@ def _load(name: str | None, path: Path, kind: str, registry: dict[str, Callable[
         build = _known(card["architecture"], registry, f"{kind} net")
         try:
             net = build(description_from(description_type, card["description"]), **card.get("config", {}))
-        except Exception as error:  # an architecture may raise anything where the numbers do not go together
+        except Exception as error:  # an architecture may raise anything where the numbers do not fit together
             raise DepthcueError(f"the config in {card_path(path)} builds no {card['architecture']}: {error}",
                                 "Keep the card that was written with the weights.") from error
         net.card = card
@@ -330,7 +325,7 @@ def convert(checkpoint: str, out: Path, *, name: str | None = None, licence: str
     Args:
         checkpoint: a file or a folder of monodepth2, `NAME:PATH` where its keys do not tell the architecture.
         name: what the card calls the net; the architecture where None.
-        licence: of the weights; `unknown` where nobody says.
+        licence: of the weights; `unknown` where None.
         target: of a mask net, the spec of the depth net it explains.
         lam: of a mask net, the λ it was trained for.
         half: store the weights in 16 bit.

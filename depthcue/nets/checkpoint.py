@@ -1,7 +1,8 @@
 """Weights on disk: safetensors with a JSON card beside it; pickles of tensors are read, never run.
 
-A card says what the file is: kind, architecture and its configuration, description, sha256 of the weights, and whatever
-the maker adds (training data, command, revision, seed, results, licence). Loading is strict.
+A card holds kind, architecture and its configuration, description, sha256 of the weights, and fields that the maker
+adds (training data, command, revision, seed, results, licence). Loading is strict. `recognise` tells the architecture
+of a state dict without a card.
 """
 
 import argparse
@@ -32,7 +33,7 @@ State = dict[str, Tensor]
 log = logging.getLogger(__name__)
 _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema", "state_dict",
              "model_state_dict", "model_state", "model", "net", "network", "params", "weights")
-"""Names under which a training script keeps the state dict; of two, averaged weights are the ones to use."""
+"""Names under which a training script keeps the state dict; averaged weights come first."""
 _WRAPPING = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """Names that torch.compile, DataParallel and the like put before a module's own, and before its parts'."""
 _DEEPEST = 8
@@ -42,12 +43,12 @@ _COUNTS = ("n_averaged",)
 _HARMLESS: list[Any] = [argparse.Namespace, np.dtype, (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
                         np.float64(0).__reduce__()[0], *(type(np.dtype(kind)) for kind in (
                             np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_))]
-"""Plain data that checkpoints hold beside tensors, options and numbers, and that no code is run to make."""
+"""Plain data that checkpoints hold beside tensors, options and numbers; making it runs no code."""
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")
 _PREFIXES = ("model.", "net.", "network.")
 _KEEP = "Keep the card that was written with the weights; it may come from another version of depthcue."
 _FEW = 5
-"""Tensors that a message names where naming all would say no more."""
+"""Largest number of tensors that a message names where all would tell no more."""
 DEPTH, MASK, OTHER = "depth", "mask", "other"
 Marks = dict[str, tuple[int, ...] | None]
 _RESNET_18, _RESNET_50 = (64, 64, 3, 3), (64, 64, 1, 1)  # of layer1's first convolution
@@ -141,8 +142,7 @@ def read_state(path: str | Path) -> State:
 
 
 def read_entries(path: str | Path) -> dict[str, Any]:
-    """Entries of a checkpoint as `read_state`, but plain numbers may stand beside the tensors, and keys are as they are
-    in the file."""
+    """Entries of a checkpoint as of `read_state`, but also plain numbers, and with the keys of the file."""
     path = Path(path)
     if not path.is_file():
         raise _no_weights(path)
@@ -157,9 +157,10 @@ def _no_weights(path: Path) -> DepthcueError:
 
 
 def _unwrapped(entries: dict[str, Any], path: Path, visited: set[int], depth: int = 0) -> dict[str, Any]:
-    """The entries that hold tensors, out of the dictionaries in which a training script kept them.
+    """The entries that hold tensors, from the dictionaries in which a training script keeps them.
 
-    `visited`: ids of dictionaries that were searched already. A file may hold the same one many times, also in itself.
+    Args:
+        visited: ids of dictionaries that were searched: a file may hold one many times, also in itself.
     """
     if depth > _DEEPEST or any(isinstance(value, Tensor) and value.ndim for value in entries.values()):
         return entries
@@ -198,10 +199,10 @@ def tensors_of(entries: dict[str, Any], source: str | Path) -> State:
 
 
 def modern_keys(state: dict[str, Any]) -> dict[str, Any]:
-    """Keys without what wrappers add, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot.
+    """Keys without the names that wrappers add, and DenseNet's `denselayer1.norm.1` of torch 0.3 without the dot.
 
-    Wrappers are DataParallel (`module.`), torch.compile (`_orig_mod.`) and sharding, of parts too; averaging, which
-    counts; and what calls the net its `model.` or `net.`, where all keys begin so.
+    Wrappers are DataParallel (`module.`), torch.compile (`_orig_mod.`) and sharding, also of parts; averaging, which
+    keeps a count; and modules that hold the net as `model.` or `net.`, where all keys begin so.
     """
     state = {_WRAPPING.sub("", str(key)): value for key, value in state.items() if key not in _COUNTS}
     while prefix := next((each for each in _PREFIXES if state and all(key.startswith(each) for key in state)), None):
@@ -215,9 +216,8 @@ def load_strict(net: nn.Module, state: State, source: str | Path) -> None:
     `num_batches_tracked` may be absent: batch norm before torch 0.4.1 had none.
 
     Raises:
-        DepthcueError: names every missing, unexpected and wrongly shaped tensor; of weights that belong to another
-            architecture a few, and that architecture. Or weights that are not finite, as a training that diverged
-            leaves them.
+        DepthcueError: missing, unexpected or wrongly shaped tensors, with their names; of another architecture's
+            weights a few names, and that architecture. Or weights that are not finite, as of a diverged training.
     """
     wanted = net.state_dict()
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
@@ -295,7 +295,7 @@ class Layout:
     """Tensors that tell one kind of file from all others."""
 
     name: str
-    """The architecture as specs name it; for files that are no net of ours, what they are, in words."""
+    """The architecture as specs name it; for files that are no net of ours, a description."""
     kind: str
     """`depth`, `mask`, or `other` for what is neither."""
     marks: Marks

@@ -1,9 +1,9 @@
-"""Bringing pictures to a net and its answer back, and the trial of a depth net when it is opened.
+"""Pictures at a net's working size, depth from whole and masked pictures, and the trial of a depth net of others.
 
-`fit`, `resize`, `depth_from` and `whole_depth` do working size, masking and units. The trial refuses a wrong net before
-hours go into it: two small rendered rooms are put through it together, together again, and one alone; then one at the
-working size. The answer must be a finite map of the picture's shape that is not constant, has the sign of what the net
-says it predicts, and is the same each time whatever else is in the batch (no dropout, no batch statistics).
+The trial refuses a wrong net before hours go into it. Two small rendered rooms go through it together, together again,
+and one alone; then one at the working size. The answer must be a finite map of the picture's shape that is not
+constant, has the sign of the quantity that the net predicts, and does not change with the call or with the rest of the
+batch (no dropout, no batch statistics).
 """
 
 import logging
@@ -57,9 +57,9 @@ def depth_from(net: DepthNet, normalised: Tensor, mask: Tensor | None = None, *,
                shown: Tensor | None = None) -> Tensor:
     """Depth (B, 1, h, w) from a normalised picture, seen through a mask (B, 1, H, W) where one is given.
 
-    In metres; of a relative net in `units`, and where none are given in the picture's own, which are those of the whole
-    picture whatever the mask. They cost a pass over the whole picture; `whole_depth` gives them with its depth.
-    A hidden pixel shows `shown`, see `units.background`; by default the mean colour (Eq. (2) of Hu et al. 2019).
+    In metres; of a relative net in `units`, by default the picture's own, which are those of the whole picture under
+    any mask. They cost a pass over the whole picture; `whole_depth` gives them with its depth. A hidden pixel shows
+    `shown`, see `units.background`; by default the mean colour (Eq. (2) of Hu et al. 2019).
     """
     if net.description.relative and units is None:
         with torch.no_grad():
@@ -87,11 +87,10 @@ def check_depth_net(net: DepthNet, spec: str) -> None:
     """Try a net out, in the mode and on the device it is in; find out whether it passes gradients on.
 
     Args:
-        spec: how the user named it, for messages.
+        spec: the user's name for it, for messages.
 
     Raises:
-        DepthcueError: it fails, or answers with something that is no depth map of the picture; says what came, and
-            what is expected.
+        DepthcueError: it fails, or gives no depth map of the picture; says what came, and what is expected.
     """
     device = net.get_buffer("_mean").device
     rooms = scenes.render("indoor", range(2), *SMALL).rgb.to(device)

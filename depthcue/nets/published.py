@@ -212,7 +212,7 @@ def _decoder(skips: tuple[int, ...]) -> nn.ModuleList:
         below = width
     finest, *coarser = [_Conv3x3(_WIDTHS[scale], 1) for scale in range(_SCALES)]
     for prediction in coarser:
-        # they served the release's loss over scales; kept so that its files fit, frozen because nothing asks them
+        # for the release's loss over scales: kept so that its files fit, frozen because nothing uses them
         prediction.requires_grad_(False)
     return nn.ModuleList([*layers, finest, *coarser])
 

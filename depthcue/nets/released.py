@@ -35,7 +35,7 @@ PARTS = ("encoder.pth", "depth.pth")
 STATED = ("height", "width", "use_stereo")
 """Entries of encoder.pth beside its tensors."""
 _DEEPEST = 3
-"""Names before a net's own that are looked behind."""
+"""Number of names before a net's own that are tried."""
 _ALIGNED_CORNERS = ("hu-resnet50", "hu-densenet161", "hu-senet154", "drn22")
 PREFIX = "hub:"
 WEIGHTS = "mask.safetensors"
@@ -67,7 +67,7 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
         name: the architecture where the user names it; otherwise the keys decide.
 
     Raises:
-        DepthcueError: no weights there, a net of the other kind, or keys that tell nothing where no name was given.
+        DepthcueError: no weights there, a net of the other kind, or keys of no known net where no name was given.
     """
     state, stated = _read(path)
     state, layout = _net_within(state)
@@ -76,7 +76,7 @@ def read_released(path: Path, kind: str | None, name: str | None = None) -> Rele
                             "--target takes a depth net, --weights a mask net.")
     architecture = name or _detected_architecture(layout, state, path)
     if kind is None:
-        # tensors of no known net will not fit whatever it is taken for; the message then says what is wrong with them
+        # tensors of no known net fit no kind; loading them fails with a message that names them
         kind = layout.kind if layout is not None and layout.kind != OTHER else DEPTH
     if architecture.startswith("monodepth2-"):
         stereo = bool(stated.pop("use_stereo", False))
@@ -103,8 +103,8 @@ def digest(path: Path) -> str:
 def _net_within(state: State, depth: int = 0) -> tuple[State, Layout | None]:
     """A state dict and its layout; where it has none, that of the part of it which is a net known here.
 
-    A training script's own module holds the net under a name of its own, beside losses, a discriminator or a copy of
-    averaged weights, which is taken before the net itself.
+    A training script's module holds the net under some name, beside losses, a discriminator or a copy of averaged
+    weights, which counts before the net itself.
     """
     layout = recognise(state)
     if layout is not None or depth == _DEEPEST:
@@ -157,9 +157,9 @@ def names_repository(text: str) -> bool:
 
 
 def fetch_mask_net(spec: str) -> Path:
-    """The weights of a published mask net in the hub's cache, the card beside them; fetched where they are not there.
+    """The weights of a published mask net in the hub's cache, the card beside them; fetched where they are missing.
 
-    Without a connection, what was fetched before is taken.
+    Without a connection, the files that were fetched before are used.
 
     Args:
         spec: `hub:OWNER/NAME`, or `hub:OWNER/NAME@REVISION` for a branch, a tag or a commit.

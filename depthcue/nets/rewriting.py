@@ -1,4 +1,4 @@
-"""A net rewritten to less arithmetic with the same answers, and an account of what was rewritten and what was not.
+"""A net rewritten to less arithmetic with the same answers, and a record of what was rewritten and what was not.
 
 Every rewrite is an identity of real numbers: in float64 the rewritten net agrees with the one given to 1e-9, in float32
 to rounding (sums in another order). Weights are folded in float64 and rounded once.
@@ -56,8 +56,8 @@ FORMS = {
 }
 
 FOLLOWED_BY = {"conv": "bn", "conv0": "bn0", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3", "conv1_2": "bn1_2"}
-"""Names under which the blocks of depthcue's nets, of torchvision's ResNets and of timm's SENets hold a convolution and
-the batch norm that its output goes through, and nothing else does."""
+"""Names, in the blocks of depthcue's nets, torchvision's ResNets and timm's SENets, of a convolution and of the batch
+norm that alone takes its output."""
 DENSE_LAYER = {"conv1": "norm2"}
 """The same in torchvision's DenseNet, whose layers normalise before they convolve."""
 
@@ -109,7 +109,7 @@ def convolution(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv
 
 
 def frozen(values: Tensor) -> nn.Parameter:
-    """A parameter nobody trains, in an order of its own."""
+    """A parameter that is not trained, in contiguous memory of its own."""
     return nn.Parameter(values.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)
 
 
@@ -156,7 +156,7 @@ class DoubledConv(nn.Module):
         self.bias = None if bias is None else frozen(bias)
 
     def forward(self, x: Tensor, height: int | None = None, width: int | None = None) -> Tensor:
-        """`height` and `width`, where given, are what the caller takes the output's size for.
+        """Double `x`; `height` and `width`, where given, must be the output's size.
 
         Raises:
             ValueError: they are not twice the input's.
@@ -188,7 +188,7 @@ class ResizedConv(nn.Module):
 
 
 class ResizedPlainly(nn.Module):
-    """Bilinear resizing, then a convolution: the form to fall back on."""
+    """Bilinear resizing, then a convolution: the form where no other is faster."""
 
     def __init__(self, weight: Tensor, bias: Tensor, align_corners: bool) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class ResizedPlainly(nn.Module):
 
 
 class MergedUpProjection(nn.Module):
-    """An up-projection whose first step makes main branch and shortcut together; called as the block it replaces."""
+    """An up-projection that computes the 5×5 convolutions of both branches as one; called as the block it replaces."""
 
     def __init__(self, both: nn.Module, second: nn.Conv2d) -> None:
         """

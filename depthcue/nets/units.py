@@ -1,20 +1,20 @@
 """The units of a relative net's depth, and the fills that hidden pixels show.
 
 Units. A relative net is right only up to a scale and a shift, in the space it predicts (depth, or inverse depth for the
-nets trained as in Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2022). Both are fixed once for a
-picture, from the whole picture's prediction Y = N(I), and hold for every masked prediction N(I M) of that picture.
-If each prediction had a scale of its own, a mask under which the net takes the room for twice as large would count as
+nets trained as in Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2022). Both are found once for a
+picture, from the whole picture's prediction Y = N(I), and hold for every masked prediction N(I M) of that picture. If
+each prediction had a scale of its own, a mask under which the net takes the room for twice as large would count as
 right. Inverse depth is then inverted, and depth is cut off at a far end.
 
     own units      from Y alone: its median and mean absolute deviation become those of an average picture of NYU-v2.
                    The losses of Hu et al. take ln(|e| + 0.5), which is not scale-free: in these units their 0.5, and
                    λ, weigh about what they weigh for a metric net indoors. Errors without ground truth are in them.
-    aligned        Y comes as near as it can to ground truth, by least squares over valid pixels in the space the net
-                   predicts. Errors against ground truth are in metres of this.
+    aligned        Y is brought nearest to ground truth, by least squares over valid pixels in the space the net
+                   predicts. Errors against ground truth are in these metres.
 
 Fills. Hu et al. (ICCV 2019) multiply the normalised picture by the mask, Eq. (2), which hides pixels under the mean
 colour. No colour is neutral: a net may take a flat region for a wall, and a mask net that is trained with one fill
-alone learns to keep what stands out from it. So a hidden pixel can also show another colour, the picture blurred, or
+alone learns to keep pixels that differ from it. So a hidden pixel can also show another colour, the picture blurred, or
 noise.
 """
 
@@ -34,7 +34,7 @@ OWN_MEDIAN, OWN_DEVIATION = 2.7, 0.8
 OWN_FAR = 10.0
 """Far end of own units, the same as of NYU-v2's depth."""
 _ROUNDING = 1e-6
-"""Share of the largest value below which differences are float32's rounding, not a shape."""
+"""Share of the largest value below which differences are rounding of float32."""
 FILLS = ("mean", "black", "own-mean", "colour", "blur", "noise")
 BLUR_CELL_PX = 16
 """Side of the cells that the blurred picture averages over."""
@@ -75,7 +75,7 @@ def own_units(description: DepthDescription, whole: Tensor) -> Units:
     A prediction that is the same everywhere up to rounding stays as good as flat.
     """
     inverse = description.predicts != METRIC_DEPTH
-    # of inverse depth the deviation that is, to first order, the same deviation of depth
+    # for inverse depth, the deviation that equals that of depth to first order
     median, wanted = (1 / OWN_MEDIAN, OWN_DEVIATION / OWN_MEDIAN**2) if inverse else (OWN_MEDIAN, OWN_DEVIATION)
     flat = whole.detach().float().flatten(1)
     middle = flat.median(dim=1, keepdim=True).values  # (B, 1)
@@ -110,7 +110,7 @@ def aligned_units(description: DepthDescription, whole: Tensor, depth_m: Tensor,
     def mean(values: Tensor) -> Tensor:
         return (weight * values).sum(dim=1, keepdim=True)  # (B, 1)
 
-    # products of differences from the means: the sums of large squares would lose the digits that matter
+    # products of differences from the means: sums of large squares would lose the digits that matter
     centre, truth_centre = mean(prediction), mean(truth)
     if not description.shift_unknown:
         centre, truth_centre = torch.zeros_like(centre), torch.zeros_like(truth_centre)
@@ -129,7 +129,7 @@ def _column(values: Tensor) -> Tensor:
 
 
 def check_fill(fill: str) -> str:
-    """The name itself.
+    """Return the name of a fill.
 
     Raises:
         DepthcueError: there is no such fill.
@@ -154,7 +154,7 @@ def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
             their numbers in the batch where None.
 
     Returns:
-        Something that broadcasts to (B, 3, H, W); None for `mean`, where a product is all it takes.
+        A tensor that broadcasts to (B, 3, H, W); None for `mean`, where a product with the mask is enough.
     """
     check_fill(fill)
     if fill == "mean":
@@ -217,7 +217,7 @@ def draw_background(normalised: Tensor, net: DepthNet, generator: torch.Generato
 
 
 def check_fill_shares(shares: Mapping[str, float]) -> Mapping[str, float]:
-    """The shares themselves.
+    """Return the shares of fills.
 
     Raises:
         DepthcueError: they name an unknown fill, or are not chances that sum to 1.

@@ -37,9 +37,9 @@ from torch import Tensor, nn
 AFTER_UNPOOLED = (0.25, 0.75, 0.75, 0.25, 0.0)
 """Row n of the output is made of rows n − 2 … n + 1; the fifth tap makes the size come out without a cut."""
 MATRICES_AT_MOST = 0.25
-"""Largest share of a doubling's products that the matrices of `any_size` may take for it to be the faster form."""
+"""Largest share of a doubling's products in the matrices of `resized_conv` up to which that is the faster form."""
 WORTH = 0.8
-"""Share of the plain form's products below which `any_size` is taken: its matrices are small and run slower."""
+"""Share of the plain form's products below which `resized_conv` is used: its small matrices run slower."""
 
 
 def tap_rows(weight: Tensor) -> Tensor:
@@ -113,8 +113,7 @@ def unpooled_conv(bordered: Tensor, kernels: Sequence[Tensor], bias: Tensor | No
     """5×5 convolution of the unpooled map, for cells of 2×2 outputs: (B, C, h + 2, w + 2) to (B, O, 2h, 2w).
 
     Args:
-        bordered: one more pixel on each side than there are cells. What those pixels hold is the caller's choice:
-            zeros for a zero-padded convolution.
+        bordered: one more pixel on each side than there are cells, such as the zeros of a zero-padded convolution.
         kernels: of `unpooled_kernels`.
         bias: (O,).
     """
@@ -143,12 +142,12 @@ def _interleaved(cells: list[Tensor]) -> Tensor:
 
 
 def _shuffled(cells: list[Tensor]) -> Tensor:
-    """The same as graphs have it, which cannot write into a part of a tensor."""
+    """As `_interleaved`, for graphs, which cannot write into a part of a tensor."""
     return F.pixel_shuffle(torch.stack(cells, dim=2).flatten(1, 2), 2)
 
 
 def _taps(size: int, parity: int) -> list[int]:
-    """The kernel's rows that an output row of this parity meets: those that lie on even rows of the unpooled map."""
+    """The kernel's rows that meet an output row of this parity: those on even rows of the unpooled map."""
     return [tap for tap in range(size) if (parity + tap - size // 2) % 2 == 0]
 
 
@@ -212,7 +211,7 @@ def _beyond_rows(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]
 
 
 def _beyond_columns(x: Tensor, kernel: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """The same of the first and last columns, each (B, O, 2h, reach); the rows beyond the border were in it too."""
+    """The same for the first and last columns, each (B, O, 2h, reach), with the rows beyond the border."""
     lines = torch.cat([x[..., :1], x[..., -1:]], 1)  # (B, 2·C, h, 1)
     lines = F.interpolate(lines, scale_factor=(2.0, 1.0), mode="bilinear", align_corners=False)
     lines = F.pad(lines, (0, 0, reach, reach), mode="replicate")
@@ -228,7 +227,7 @@ def _strip(taps: list[Tensor]) -> Tensor:
 
 
 def _subtracted(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
-    """The strips taken from the borders of `y`, in place: nothing else holds it."""
+    """`y` without the strips at its borders; changes it in place."""
     y[:, :, :reach] -= first
     y[:, :, -reach:] -= last
     y[..., :reach] -= left
@@ -237,7 +236,7 @@ def _subtracted(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Ten
 
 
 def _joined(y: Tensor, first: Tensor, last: Tensor, left: Tensor, right: Tensor, reach: int) -> Tensor:
-    """The same as graphs have it, which cannot write into a part of a tensor; for maps of 2·reach or more."""
+    """As `_subtracted`, for graphs, which cannot write into a part of a tensor; for maps of 2·reach or more."""
     y = torch.cat([y[:, :, :reach] - first, y[:, :, reach:-reach], y[:, :, -reach:] - last], 2)
     return torch.cat([y[..., :reach] - left, y[..., reach:-reach], y[..., -reach:] - right], 3)
 

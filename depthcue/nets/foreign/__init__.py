@@ -1,7 +1,7 @@
 """Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
-A spec is KIND:PLACE, and behind it properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
-`statement`). Every kind has one module, whose `open_net` makes a DepthNet of PLACE and these properties.
+A spec is KIND:LOCATION and, behind it, properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
+`adapter.statement`). KINDS has the function that makes a DepthNet of LOCATION and these properties.
 """
 
 from depthcue.nets.base import DepthNet
@@ -27,8 +27,8 @@ def open_foreign(spec: str) -> DepthNet:
     """The net that a foreign spec names, on the CPU and in eval mode; not tried out yet (see `nets.guard`).
 
     Raises:
-        DepthcueError: nothing there, a package that is not installed, code of the net's own that fails, or something
-            said about it that makes no sense.
+        DepthcueError: nothing there, a package that is not installed, code of the net's own that fails, or a wrong
+            description.
     """
     bare, given = split_spec(spec)
     kind, _, location = bare.partition(":")

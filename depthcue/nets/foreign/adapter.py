@@ -53,7 +53,7 @@ class Statement:
 
     Attributes:
         takes: one of TAKES.
-        output: key or place of the depth among several outputs; None where there is one, or a usual name.
+        output: key or index of the depth among several outputs; None where there is one, or a usual name.
         fixed: whether it takes pictures of its working size alone; others are then stretched to that size.
     """
 
@@ -85,7 +85,7 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def names_path(spec: str) -> bool:
-    """Whether a spec as it stands, or what is behind its KIND: or NAME:, is the path of something that is there."""
+    """Whether a spec, or the part behind its KIND: or NAME:, is the path of an existing file or folder."""
     location = spec.partition(":")[2]
     folder, _, entry = location.rpartition(":")  # of hub:FOLDER:ENTRY
     return any(text and Path(text).exists() for text in (spec, location, folder if "," not in entry else ""))
@@ -96,12 +96,12 @@ def statement(name: str, known: Mapping[str, Any], stated: DepthDescription | Ma
     """Put together what is known of a net called `name`.
 
     Args:
-        known: what its kind is known for.
-        stated: what the net says of itself.
-        given: what the user says.
+        known: properties of its kind.
+        stated: the net's own description.
+        given: the user's words.
 
     Raises:
-        DepthcueError: a word that does not exist, or a value that makes no sense.
+        DepthcueError: an unknown property, or a value out of range.
     """
     if isinstance(stated, DepthDescription):
         stated = {field.name: getattr(stated, field.name) for field in dataclasses.fields(stated)}
@@ -222,8 +222,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
 class ForeignDepthNet(DepthNet):
     """A module or function of others behind the contract of every depth net.
 
-    The picture arrives normalised, because that is what masks are laid on; a body that wants plain colours gets them
-    back from it. A body that takes one size alone gets the picture stretched to that size.
+    The picture arrives normalised, because masks are applied to the normalised picture; a body that takes plain colours
+    gets them back from it. A body that takes one size alone gets the picture stretched to that size.
     """
 
     def __init__(self, body: Callable[[Tensor], Any], stated: Statement, **card: Any) -> None:
@@ -240,7 +240,7 @@ class ForeignDepthNet(DepthNet):
     def for_export(self) -> DepthNet:
         """The same net at its working size alone, to which its graph will stretch any picture.
 
-        Code of others seldom traces for every size: positions in a vision transformer are worked out in plain Python.
+        Code of others seldom traces for every size: a vision transformer computes positions in plain Python.
         """
         if self.fixed:
             return self
@@ -267,12 +267,12 @@ class ForeignDepthNet(DepthNet):
 
 
 def depth_map(answer: Any, name: str, output: str | int | None = None) -> Tensor:
-    """The depth in whatever a net answers, as (B, 1, h, w) float32.
+    """The depth in a net's answer, as (B, 1, h, w) float32.
 
     Args:
         answer: a tensor (B, h, w) or (B, 1, h, w), or a dictionary, sequence or object that holds one.
         name: of the net, for messages.
-        output: key or place of the depth where there are several.
+        output: key or index of the depth where there are several.
 
     Raises:
         DepthcueError: no tensor, or one of another rank.
@@ -296,7 +296,7 @@ def state_sha256(module: nn.Module) -> str | None:
 
 
 def failed(what: str, error: Exception, hint: str) -> DepthcueError:
-    """Error for a user whose own code raised: the exception and the line it came from."""
+    """The error for a user whose own code raised, with the exception and its line."""
     if isinstance(error, DepthcueError):
         return error.within(f"{what} raised DepthcueError", hint)
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -343,7 +343,7 @@ def as_depth_net(made: Any, name: str, given: Mapping[str, str], stated: Any = N
     """Make a depth net of a factory's result; its own statements count before `stated`.
 
     Raises:
-        DepthcueError: it is neither a module nor a function, or says of itself what makes no sense.
+        DepthcueError: it is neither a module nor a function, or describes itself wrongly.
     """
     if isinstance(made, DepthNet):
         if given:
@@ -365,8 +365,8 @@ def _find(location: str) -> Any:
         raise DepthcueError(f"python:{location} does not say which function", f"Write {OBJECT_FORM}.")
     here = os.getcwd()
     if here not in sys.path:
-        # a console script does not look where it is called, which is where one's own code lies; it stays there, since
-        # that code may import more of itself later
+        # a console script does not search the current folder, where a user's code lies; the entry stays, since that
+        # code may import more later
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
@@ -394,7 +394,7 @@ def open_hub_net(location: str, given: Mapping[str, str]) -> DepthNet:
     if not local and repository.partition(":")[0].count("/") != 1:
         raise DepthcueError(f"there is no folder {repository}, nor is it OWNER/REPO", f"Write {HUB_FORM}.")
     try:
-        # what such code prints belongs to the log: stdout is for results
+        # prints of such code belong to the log: stdout is for results
         with contextlib.redirect_stdout(sys.stderr):
             made = torch.hub.load(repository, entry, source="local" if local else "github", trust_repo=True,
                                   verbose=False)
