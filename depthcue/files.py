@@ -28,7 +28,7 @@ from typing import Any
 from depthcue.errors import NOT_UTF8, DepthcueError, argument, file_label, shown, without_password
 
 _LOCKS: bool = os.name == "posix"
-"""Windows has none, and lets nobody rename or remove a file that is open."""
+"""Windows has none; there, an open file cannot be renamed or removed."""
 if _LOCKS:
     import fcntl
 

@@ -385,7 +385,7 @@ def _wrapped(label: str, width: int, font: Font) -> list[str]:
     return lines
 
 
-@lru_cache(maxsize=64)  # a video asks for the same few captions at every frame
+@lru_cache(maxsize=64)  # a video has the same few captions at every frame
 def _caption(label: str, width: int, height: int, size: int, most: int) -> Rgb:
     strip = Image.new("RGB", (width, height), _PANEL_BACKGROUND)
     font = ImageFont.load_default(size)

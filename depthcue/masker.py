@@ -119,7 +119,7 @@ def as_rgb(picture: PictureLike) -> tuple[Rgb, str]:
             0 to 1, on any device.
 
     Raises:
-        DepthcueError: anything else; says what came, what is taken and, where it can be guessed, how to get there.
+        DepthcueError: anything else; says what it is, what is taken and, where the mistake can be guessed, the remedy.
     """
     if isinstance(picture, str | os.PathLike):
         inputs = find_inputs([os.fspath(picture)])

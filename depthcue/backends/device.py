@@ -51,7 +51,7 @@ def pick_device(device: str) -> torch.device:
 
 
 class CudaLane:
-    """Work queued on it, while it is active, runs in order and beside that of other lanes. One thread at a time."""
+    """A CUDA stream: work queued while it is active runs in order, beside that of other lanes. One thread at a time."""
 
     def __init__(self, device: str) -> None:
         self._stream = torch.cuda.Stream(torch.device(device))
@@ -63,12 +63,12 @@ class CudaLane:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make the stream, and the GPU it is on, the calling thread's: for all that follows."""
+        """Context in which the calling thread works on this stream and its GPU."""
         with torch.cuda.stream(self._stream):
             yield
 
     def host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Memory of the CPU that the GPU copies from and to on its own while others work."""
+        """Pinned memory of the CPU, which the GPU copies from and to while others work."""
         return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
     def device(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -80,10 +80,10 @@ class CudaLane:
         return torch.empty(tuple(shape), dtype=dtype, device=self._stream.device)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record what `work` queues, without running it, as a CUDA graph; what comes back runs it again, in one call.
+        """Record the work that `work` queues as a CUDA graph, without running it; the function returned runs it.
 
         Raises:
-            RuntimeError: `work` does what cannot be recorded.
+            RuntimeError: some of it cannot be recorded.
         """
         graph = torch.cuda.CUDAGraph()
         # other lanes go on meanwhile, and may allocate
@@ -95,12 +95,12 @@ class CudaLane:
         return graph.replay
 
     def wait(self) -> None:
-        """Until all that was queued has run."""
+        """Wait until all queued work is done."""
         self._stream.synchronize()
 
 
 class SlotPool(Generic[Slot]):
-    """Buffers on a device, one slot a thread for as long as it runs a batch; the oldest are given up for new ones."""
+    """Slots of buffers on a device, each used by one thread for one batch at a time; new ones replace the oldest."""
 
     def __init__(self, make: Callable[[Shape], Slot], kept: int = KEPT) -> None:
         """
@@ -114,11 +114,7 @@ class SlotPool(Generic[Slot]):
 
     @contextmanager
     def taken(self, shape: Shape) -> Iterator[Slot]:
-        """A slot for this shape. One under which something fails is not used again: its state is unknown.
-
-        Raises:
-            Exception: what making one raises.
-        """
+        """Context with a slot for this shape. After an error in it the slot is not used again: its state is unknown."""
         slot = self._find(shape) or self._new(shape)
         yield slot
         with self._lock:
@@ -126,7 +122,7 @@ class SlotPool(Generic[Slot]):
             del self._free[:-self._kept]
 
     def clear(self) -> int:
-        """Give up those that are free; how many there were."""
+        """Drop the free slots; returns their number."""
         with self._lock:
             count = len(self._free)
             self._free.clear()
@@ -144,7 +140,7 @@ class SlotPool(Generic[Slot]):
         try:
             return self._make(shape)
         except RuntimeError:
-            # what other shapes hold may be the memory that is missing
+            # the slots of other shapes may hold the missing memory
             if not self.clear():
                 raise
         return self._make(shape)

@@ -1,10 +1,10 @@
-"""Frozen nets that a measurement asks very often: called as the net itself, run in a faster form with the same answers.
+"""Frozen nets of measurements on a CPU: called as the net itself, run in a faster form with the same answers.
 
 A measurement puts some fifty versions of every picture through one net, as normalised tensors and not as frames. On a
-CPU a net as it is written takes three to four times what it could: batch norms run on their own, and batches are larger
-than the caches. Where enough pictures are to come, the net is rewritten and runs in OpenVINO, or in torch, channels
-last, where that is not installed. The first pictures of each size are put through the net itself too, and a form whose
-answers do not agree is not used. Nets that are code of others stay as they are, and so does everything on a GPU.
+CPU a plain net takes three to four times as long as it could: batch norms run on their own, and batches are larger than
+the caches. For enough pictures, the net is rewritten and runs in OpenVINO or, where that is not installed, in torch,
+channels last. The first pictures of each size go through the net itself too, and a form with other answers is not used.
+Nets of others stay as they are, and so do all nets on a GPU.
 """
 
 import json
@@ -29,15 +29,15 @@ from depthcue.nets.rewriting import KNOWN, VERSION, rewritten
 log = logging.getLogger(__name__)
 
 WORTH = 60
-"""Pictures from which another form is made: it saves 20 to 30 ms of each, and costs a second, or three where the graph
-for OpenVINO is not in the cache yet."""
+"""Number of pictures from which another form pays: it saves 20 to 30 ms of each, and takes a second to make, or three
+where the graph for OpenVINO is not in the cache yet."""
 AT_ONCE = 2
-"""Pictures in one call: what a lite net makes of two stays in a core's cache."""
+"""Pictures in one call: the maps of two in a lite net stay in a core's cache."""
 MOST_SIZES = 4
 """Sizes of pictures that forms are made for; at any more the net runs as it is."""
 AGREES = {DepthNet: 1e-5, MaskNet: 1e-3}
-"""How far an answer may be from the net's, as a share of its largest value. Sums in another order leave 1e-6 of a
-depth. A mask of a share is a sigmoid at a temperature of 0.05, which makes 1e-5 of 1e-6 in a score."""
+"""Largest difference from the net's answer, as a share of its largest value. Sums in another order change a depth by
+1e-6. A mask of a share is a sigmoid at a temperature of 0.05, which turns 1e-6 in a score into 1e-5."""
 
 Form = Callable[..., Tensor]
 """Normalised pictures (B, 3, H, W), and the dials (B,) of a mask net that has one, to what the net answers."""
@@ -190,7 +190,7 @@ def _traced(own: nn.Module, *example: Tensor) -> Any:
 
 
 def _keep(model: Any, path: Path) -> None:
-    """Leave the graph in the cache, where that can be written; a graph is two files, and whole or not there."""
+    """Save the graph in the cache, where that can be written. A graph is two files; both are there, or none."""
     import openvino
 
     try:

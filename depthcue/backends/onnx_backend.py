@@ -40,13 +40,14 @@ log = logging.getLogger(__name__)
 
 @cache
 def preload_libraries() -> str:
-    """Load the CUDA libraries that lie in the installed wheels, where the provider would not look for them.
+    """Load the CUDA libraries of the installed wheels, which the provider itself does not find.
 
-    Returns what went wrong with it, in a few words, or nothing.
+    Returns:
+        The libraries that do not load, in a few words; empty where all do.
     """
     if not hasattr(onnxruntime, "preload_dlls"):
         return ""
-    # it tells what it misses by printing, and our stdout is for results
+    # it prints the names of missing libraries, and stdout is for results
     with redirect_stdout(io.StringIO()) as printed:
         onnxruntime.preload_dlls()
     log.debug("ONNX Runtime, looking for CUDA: %s", printed.getvalue().strip() or "all is there")
@@ -83,8 +84,8 @@ class Binding:
                  where: tuple[str, int]) -> None:
         """
         Args:
-            dial_input: what the graph calls its input for a share or λ; None where it has none.
-            where: what ONNX Runtime calls the device, and its number.
+            dial_input: name of the graph's input for a share or λ; None where it has none.
+            where: ONNX Runtime's name of the device, and its number.
         """
         self._runtime = runtime
         self._lane = lane
@@ -163,7 +164,7 @@ def open_graph(graph: Path, device: str, threads: int | None) -> Any:
         preload_libraries()
         # with TF32, what the graph calls float32 would be multiplied with ten bits of mantissa
         providers.insert(0, (CUDA_PROVIDER, {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}))
-    # a provider that does not load says so on stderr, in red and at length; we say it in a line
+    # a provider that does not load writes at length to stderr; the message below is one line
     onnxruntime.set_default_logger_severity(4)
     try:
         # without its fallback, which would print to stdout and go on with the CPU
@@ -173,7 +174,7 @@ def open_graph(graph: Path, device: str, threads: int | None) -> Any:
                             "Export it again, or see depthcue doctor.") from error
     finally:
         onnxruntime.set_default_logger_severity(2)
-    # it goes on with the CPU without a word where a GPU's libraries do not load
+    # without the GPU's libraries it would go on with the CPU in silence
     return session if providers[0][0] in session.get_providers() else None
 
 

@@ -32,7 +32,7 @@ def has_openvino() -> bool:
 
 
 def require_openvino(precision: str, device: str = "cpu") -> None:
-    """Tell what is missing before anything is done for it.
+    """Check that OpenVINO can run here, before any other work.
 
     Raises:
         DepthcueError: no OpenVINO, a precision or a device that it is not used for here.
@@ -111,7 +111,7 @@ class OpenVinoSession(FileSession):
     def _compile(self, dial: float | None) -> tuple[Any, list[Any]]:
         import openvino
 
-        # int8 is said by the nodes of the graph; what is around them stays in float32
+        # the nodes of the graph state int8; all between them stays in float32
         hint = "bf16" if self.precision == "bf16" else "fp32"
         core = openvino.Core()
         if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -141,7 +141,7 @@ class OpenVinoSession(FileSession):
         return maps
 
     def _check_answers(self) -> None:
-        """Look whether a graph in int8 is computed as it says: OpenVINO 2026.4 gets joined maps in int8 wrong.
+        """Compare a graph in int8 with ONNX Runtime: OpenVINO 2026.4 computes joined maps in int8 wrongly.
 
         Raises:
             DepthcueError: ONNX Runtime, with which the graph was checked when it was exported, gives other maps.
@@ -177,7 +177,7 @@ def _fix_dial(model: Any, name: str, value: float | None) -> None:
 def configuration(precision: str, threads: int | None) -> dict[str, Any]:
     """OpenVINO's settings for a graph in float32 that is to compute in `precision`; `threads` as above."""
     settings: dict[str, Any] = {
-        # said always: of its own it takes bf16 wherever the CPU has it
+        # always given: by default it takes bf16 wherever the CPU has it
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         # threads bound to cores stand still while decoding and encoding use theirs
         "ENABLE_CPU_PINNING": False,

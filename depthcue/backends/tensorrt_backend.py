@@ -3,7 +3,7 @@
 An execution context of TensorRT belongs to one shape once its work is recorded as a CUDA graph, and to one thread. So
 there is a slot for every shape and every thread that needs it at the same time: a context, a stream, pinned memory on
 the host and memory on the GPU. The memory of a context's intermediate results is torch's too, just what the shape
-needs, so that running out of it is told as torch tells it.
+needs, so that torch reports a lack of it.
 """
 
 import logging
@@ -43,7 +43,7 @@ class TensorRtSession(FileSession):
     """Runs an engine.
 
     Frames of a size that the engine of a mask net was not built for are brought to the nearest that it was, and their
-    masks back; that is said once for each size.
+    masks back, with one warning for each size.
     """
 
     def __init__(self, engine: str | Path, dial: float | None = None, device: str = "cuda",
@@ -99,7 +99,7 @@ class TensorRtEngine:
         Args:
             making: what the engine was built by and for.
             dial_input: what the engine calls its input for a share or λ; None where it takes frames alone.
-            sha256: of the engine; known, what `tensorrt-rtx` compiles of it here is kept for the next time.
+            sha256: of the engine; where given, kernels that `tensorrt-rtx` compiles here are kept for the next time.
         """
         self.engine_path = engine
         self.making = making
@@ -114,7 +114,7 @@ class TensorRtEngine:
         Raises:
             DepthcueError: no library, no GPU, or an engine that was built for others.
         """
-        # what is certain without a GPU comes first: whoever looks here for the library shall not be told of the GPU
+        # the library before the GPU: where both are missing, the message is about the library
         library = load_library(self.making.library)
         gpu = find_gpu(self.device)
         kernels = None
@@ -153,8 +153,8 @@ class TensorRtEngine:
         return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
     def staged(self, frames: Frames, dial: float | None) -> Callable[[], None]:
-        """Put `frames`, of a shape within the engine's, on the GPU; what is returned runs the engine on them there, and
-        returns when it is done.
+        """Put `frames`, of a shape within the engine's, on the GPU; the function returned runs the engine on them
+        there, and returns when it is done.
 
         Raises:
             RuntimeError: as `run`; a batch that the engine was not built for.
@@ -226,7 +226,7 @@ class _Loaded:
         api = self.library.api
         config = self.engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(api.ExecutionContextAllocationStrategy.USER_MANAGED)
-        # it swaps kernels while it compiles better ones, so the recording of its work is left to itself
+        # it swaps kernels while it compiles better ones, so it records its work itself
         config.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._cache = config.create_runtime_cache()
         if self._cache_path is not None and self._cache_path.is_file():
@@ -288,7 +288,7 @@ class _EngineSlot:
         """Copy in, run, copy out, wait."""
         self._fill(frames, dial)
         with self._lane.active():
-            # the first run of a shape sets things up that cannot be recorded; a shape that comes once is not worth it
+            # the first run of a shape makes what cannot be recorded; a shape that comes once is not worth recording
             if self._runs == 1:
                 self._replay = self._recorded(self._work)
             (self._replay or self._work)()

@@ -39,7 +39,7 @@ _ELSEWHERE = "Elsewhere use --backend torch or onnx; depthcue doctor says what i
 Size = tuple[int, int]
 """(height, width) in pixels."""
 LONGEST = 4
-"""Width to height, and height to width, up to which an engine takes pictures unless told otherwise."""
+"""Width to height, and height to width, up to which an engine takes pictures by default."""
 SUFFIX = ".engine"
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def make_log(library: Library) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity <= api.ILogger.Severity.ERROR:
                 self.errors.append(message)
-            # what it warns of is for those who wrote the graph, and there is much of it
+            # its many warnings are for authors of graphs
             log.debug("%s: %s", library.name, message)
 
     return Log()
@@ -276,7 +276,7 @@ class Making:
     """The GPU's name; None for an engine that was built without one."""
     compute_capability: str | None
     targets: tuple[str, ...]
-    """Compute capabilities asked for; none: those that the library chooses."""
+    """Compute capabilities to build for; empty: those that the library chooses."""
     graph_sha256: str
     shapes: Shapes
     precision: str

@@ -1,8 +1,8 @@
 """Nets run by torch, on any device it has: rewritten, behind their preprocessing, channels last, in a precision.
 
 On an NVIDIA GPU frames go through pinned memory, and each shape is recorded once as a CUDA graph. A net of some sixty
-small kernels waits for Python at every one of them; recorded, they are started in one call, copies included. Threads
-have streams of their own, so that one's copies run while another computes.
+small kernels waits for Python at each of them; a recording starts them in one call, copies included. Threads have
+streams of their own, so that one's copies run while another computes.
 """
 
 import copy
@@ -42,7 +42,7 @@ class ModuleOnGpu:
         """
         Args:
             module: on the device.
-            lane: what the work goes through.
+            lane: makes the lane of a slot for a device.
         """
         self._make_slot: Callable[[tuple[int, ...]], _ModuleSlot] = (
             lambda shape: _ModuleSlot(module, shape, lane(device)))
@@ -59,7 +59,7 @@ class ModuleOnGpu:
         try:
             return self._run(frames, dial)
         except torch.OutOfMemoryError:
-            # what is recorded holds its memory; another shape may have what this one lacks
+            # recordings hold memory; another shape's may be the memory that is missing
             if not self._slots.clear():
                 self._largest = 0  # so that the next, smaller batch is not rounded up again
                 raise
@@ -76,8 +76,8 @@ class ModuleOnGpu:
     def _rounded(self, count: int) -> int:
         """The batch to run `count` frames in: a power of two, or the largest that has come.
 
-        A reader that falls behind sends batches of every size. To record each would cost more than the few frames that
-        are computed for nothing, while the GPU waits anyway.
+        A reader that falls behind sends batches of every size. Recording each would cost more than computing a few
+        frames in vain.
         """
         with self._lock:
             self._largest = max(self._largest, count)
@@ -102,7 +102,7 @@ class _ModuleSlot:
         self._frames[0].zero_()  # a batch may leave its end as it is
 
     def run(self, frames: Frames, dial: float | None) -> Maps:
-        """Copy in, run, copy out, wait; fewer frames than there is room for are run with whatever was there before."""
+        """Copy in, run, copy out, wait; fewer frames than the slot holds run together with old content."""
         self._frames[0].numpy()[:len(frames)] = frames
         if dial is None:
             self._dial = None
@@ -111,8 +111,8 @@ class _ModuleSlot:
         with self._lane.active(), torch.inference_mode():
             (self._replay or self._all)()
             self._lane.wait()
-            # A shape that comes once is not worth it. What is recorded must have been run before, and by this very
-            # thread: cuDNN remembers for each thread which algorithm is best, and trying them cannot be recorded.
+            # A shape that comes once is not worth recording. The work must have been run before in this very thread:
+            # cuDNN keeps the best algorithm for each thread, and its trials cannot be recorded.
             if self._runs == 1:
                 self._replay = self._recorded(self._all)
         self._runs += 1
@@ -157,7 +157,7 @@ class _ModuleSlot:
 
 
 class _InFloat32(nn.Module):
-    """A convolution in float32, whatever it takes: of scores that order pixels, too many are equal in 16 bit."""
+    """A convolution in float32 for any input: in 16 bit, too many of the scores that order pixels are equal."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _InFloat32(nn.Module):
 
 
 class _Autocast(nn.Module):
-    """Convolutions in 16 bit, whatever the net does between them."""
+    """A net under autocast: its convolutions run in 16 bit."""
 
     def __init__(self, module: NetOnFrames, dtype: torch.dtype) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class TorchSession(Session):
             precision: `fp32`; `bf16` or, on a GPU, `fp16` for convolutions in it.
             compiled: let torch's compiler write the kernels when the first batch of a size comes: half a minute and
                 more, and a C++ compiler on a CPU.
-            as_given: run it as whoever has the net and torch would write down first: neither rewritten nor recorded.
+            as_given: run the plain net, neither rewritten nor recorded.
 
         Raises:
             DepthcueError: a share or λ that the net does not take, or no such precision.
@@ -296,7 +296,7 @@ class TorchSession(Session):
 
         def run() -> None:
             with torch.inference_mode():
-                module(*inputs)[:, :1].cpu()  # a value that is asked for has been computed
+                module(*inputs)[:, :1].cpu()  # waits until the values are computed
 
         return run
 

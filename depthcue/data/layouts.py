@@ -213,7 +213,7 @@ def open_data(spec: str, split: Literal["train", "test"] = "test", frame_size: S
     which worlds a rendered training set shows; test sets are the same for every seed.
 
     Raises:
-        DepthcueError: a spec that names nothing, or files that are missing or not what the layout asks for.
+        DepthcueError: a spec that names nothing, or files that are missing or not in the layout.
     """
     if spec.lower().endswith(".csv") and Path(spec).expanduser().is_file():
         spec = f"nyu:{spec}"

@@ -1,11 +1,11 @@
-"""Pictures and depth maps of a folder, told apart and paired by their names.
+"""Pictures and depth maps of a folder, recognised and paired by their names.
 
 A file is a depth map if its name or a folder's says so, or if it is an array (.npy, .npz, .exr) beside a picture. Names
 are compared word by word without the words that say which of the two it is: `rgb/0001.jpg` and `Depth/0001.png`,
 `frame-01.color.png` and `frame-01.depth.png`, `rgb_7.jpg` and `sync_depth_7.png` each share one name. Recordings in the
 layout of the TUM RGB-D benchmark (Sturm et al., IROS 2012), whose two cameras have times of their own, are associated
 by their lists or by the nearest time, as the benchmark's associate.py does. Where names leave a doubt, files are
-refused: a depth map that is taken for a photograph would be learnt from in silence.
+refused: a net would learn from a depth map that is taken for a photograph, in silence.
 """
 
 import re

@@ -83,7 +83,7 @@ class RgbdData(Protocol):
         """Whole frames, for augmentation."""
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
-        """Pictures and depths cut the way the data set is evaluated; nothing random."""
+        """Pictures and depths cut by the data set's protocol of evaluation; nothing random."""
 
 
 def whole_frames(frames: Frames) -> RgbdBatch:

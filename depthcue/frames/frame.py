@@ -260,7 +260,7 @@ class Orientation:
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """The turn that a frame asks for.
+    """The turn that a frame's display matrix states.
 
     Call it on a video's first frame alone: it makes the frame refer to itself, and such frames stay in memory until
     Python's collector runs.

@@ -161,7 +161,7 @@ class DoubledConv(nn.Module):
         Raises:
             ValueError: they are not twice the input's.
         """
-        # a graph for every size cannot check it; whoever builds this form knows that sizes double
+        # a graph for every size cannot check it; `_form` builds this form only where sizes double
         if height is not None and not torch.compiler.is_exporting() \
                 and (height, width) != (2 * x.shape[2], 2 * x.shape[3]):
             raise ValueError(f"{tuple(x.shape[2:])} was to become ({height}, {width}), which is not twice as large")

@@ -147,7 +147,7 @@ def background(fill: str, net: DepthNet, normalised: Tensor, seed: int = 0,
     Args:
         fill: `mean`, the colour that becomes 0; `black`; `own-mean`, the mean colour of the picture itself; `colour`,
             one drawn for each picture, uniform in RGB; `blur`, the picture itself without detail smaller than
-            BLUR_CELL_PX, which still tells what is roughly where; `noise`, independent for every pixel and channel with
+            BLUR_CELL_PX, which keeps its rough layout; `noise`, independent for every pixel and channel with
             the deviation of the normalisation, the same for every picture.
         seed: of the noise and the colours.
         indices: index of each picture in its data set, which decides its `colour`, whatever batch it comes in;

@@ -130,9 +130,13 @@ def first_hits(primitives: Primitives, origin: Tensor, corner: Tensor, per_colum
 def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, wanted: Tensor) -> Tensor:
     """Whether nothing stands between each point and the light.
 
-    points: (B, 3, H, W), already lifted off their own surface; light: (B, 4), the place of a lamp (x, y, z, 1) or the
-    direction towards the sun (x, y, z, 0); ask: (B, H, W) bool, the points that matter, the rest come out True.
-    Primitives with `present` False cast nothing. Returns (B, H, W) bool.
+    Args:
+        points: (B, 3, H, W), lifted off their own surface.
+        light: (B, 4), the position of a lamp (x, y, z, 1) or the direction towards the sun (x, y, z, 0).
+        wanted: (B, H, W) bool, the points that matter; the rest come out True.
+
+    Returns:
+        (B, H, W) bool. Primitives with `present` False cast nothing.
     """
     frames, count = primitives.present.shape
     height, width = points.shape[2:]
@@ -143,7 +147,7 @@ def light_arrives(primitives: Primitives, points: Tensor, light: Tensor, wanted:
     is_lamp = light[:, 3]  # (B,)
 
     towards = _map_vector(primitives, light[:, :3]) + is_lamp[:, None, None] * primitives.offset
-    # bounds of each tile's asked points as a box: centre and half size
+    # the box around each tile's wanted points: centre and half size
     low = tiled.masked_fill(~needed[:, None], torch.inf).amin((2, 3))
     high = tiled.masked_fill(~needed[:, None], -torch.inf).amax((2, 3))
     any_needed = needed.any(2).any(1)

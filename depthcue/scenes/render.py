@@ -1,6 +1,6 @@
 """Rendering of a world to a photograph: camera, light, surfaces, air, sensor; and the truth beside it.
 
-The truth holds what a photograph cannot show: the kind of each edge, and the share of sky over each point.
+The truth is depth, normals, objects, materials, albedo, and the cause of each edge.
 """
 
 import math
@@ -31,7 +31,7 @@ def find_edges(points: Tensor, normal: Tensor, depth: Tensor, valid: Tensor, alb
 
     occlusion: the depth jumps between different surfaces (sky included); both sides of the jump are marked. crease:
     depth is continuous, the normal is not. texture: the albedo changes inside one smooth surface. shadow: the border of
-    a cast shadow on one smooth surface. points, normal, albedo (B, 3, H, W); the rest (B, H, W).
+    a cast shadow on one smooth surface. Points, normal and albedo are (B, 3, H, W); the rest (B, H, W).
     """
     marks = {name: torch.zeros_like(valid) for name in ("occlusion", "crease", "texture", "shadow")}
     brightest = albedo.amax(1)
@@ -107,7 +107,7 @@ class Rendering:
     (B, 1, H, W) bool, False for sky; normal (B, 3, H, W) unit, camera frame (x right, y down, z forward), 0 for sky;
     object_id (B, 1, H, W) int64 position in `objects` of the frame, -1 for sky; material_id (B, 1, H, W) int64 position
     in materials.CLASSES; albedo (B, 3, H, W) linear; edges: name -> (B, 1, H, W) bool for occlusion, crease, texture,
-    shadow (see truth.edges); horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of
+    shadow (see `find_edges`); horizon_row (B,) row of the horizon in the middle column; vanishing_point (B, 2) x, y of
     the room's or road's main direction; focal_px (B,); exposure (B,) gain from radiance to picture; objects: of each
     frame, what its object ids stand for. Image points count from the centre of the top left pixel.
     """
@@ -129,7 +129,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Lens:
-    """Camera axes in the world (B, 3) each, place (B, 3) and focal length in pixels (B,); principal point centred."""
+    """Camera axes and position in the world (B, 3) each, focal length in pixels (B,); principal point centred."""
 
     position: Tensor
     right: Tensor
@@ -161,10 +161,7 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
 
 
 def frames_at_once(height: int, width: int, device: torch.device) -> int | None:
-    """Number of frames of a call that are computed together: each group as if it alone had been asked for.
-
-    None where all are.
-    """
+    """Number of frames of a call that are computed together; None where all are. Groups do not change a frame."""
     return max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else None
 
 

@@ -68,16 +68,16 @@ MIXED = 0.5
 @torch.no_grad()
 def lesson(teacher: DepthNet, general: MaskNet, rgb: Tensor, masked: float, chance: torch.Generator,
            ) -> tuple[Tensor, Tensor]:
-    """Pictures as teacher and surrogate see them, some through masks, and what the teacher answers.
+    """Pictures for teacher and surrogate, some under masks, and the teacher's answer.
 
     Args:
         teacher: N; the surrogate takes pictures of the same size and normalisation.
         general: the general mask net.
         rgb: (B, 3, H, W) in [0, 1].
-        masked: how likely each picture is seen through a mask.
+        masked: probability of a mask for each picture.
 
     Returns:
-        What the nets take, (B, 3, H, W), and depth (B, 1, h, w) in 0..10 m.
+        Normalised pictures (B, 3, H, W), and depth (B, 1, h, w) in 0..10 m.
     """
     normalised = teacher.normalise(rgb)
     whole, units = whole_depth(teacher, normalised)
@@ -85,9 +85,9 @@ def lesson(teacher: DepthNet, general: MaskNet, rgb: Tensor, masked: float, chan
     mask = torch.ones_like(rgb[:, :1])
     for row in hidden:
         mask[row:row + 1] = draw_mask(rgb[row:row + 1], general, chance)
-    seen = hide(normalised, mask, draw_background(normalised, teacher, chance, FILL_CHANCES))
-    answer = whole if not hidden else depth_from(teacher, seen, units=units)
-    return seen, to_reference_range(answer.float(), teacher.description.depth_range)
+    shown = hide(normalised, mask, draw_background(normalised, teacher, chance, FILL_CHANCES))
+    answer = whole if not hidden else depth_from(teacher, shown, units=units)
+    return shown, to_reference_range(answer.float(), teacher.description.depth_range)
 
 
 def draw_mask(rgb: Tensor, general: MaskNet, chance: torch.Generator) -> Tensor:
@@ -183,9 +183,9 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
             budget.begin(engine.step)
         if teacher is not None and general is not None:
             rgb = _mixed(channels_last(batch.rgb), engine.generator())
-            seen, answer_m = lesson(teacher, general, rgb, what.masked, engine.generator())
+            shown, answer_m = lesson(teacher, general, rgb, what.masked, engine.generator())
             with engine.autocast():
-                prediction = engine.net(seen)
+                prediction = engine.net(shown)
             predicted_m = resize(prediction.float(), (answer_m.shape[-2], answer_m.shape[-1]))
             engine.update(l_dif(predicted_m, answer_m, None, what.loss))
             if budget is not None:
@@ -224,28 +224,28 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
     Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
-    prediction: the scale at which it sees as many pixels nearer as farther, so that it does not pull at the net's own.
-    Such a teacher learned without labels and knows nothing of the sky: where the net sees the end of its range, and the
-    teacher more than a quarter of it, its answer does not count.
+    prediction: the scale at which as many pixels are nearer as farther, so that it does not pull at the net's own. Such
+    a teacher learned without labels and knows nothing of the sky: where the net predicts the end of its range, and the
+    teacher more than a quarter of it, the answer does not count.
 
     Returns:
         Metres (B, 1, h, w), and a boolean of that shape.
     """
-    seen = teacher(teacher.normalise(fit(rgb, teacher.description)))
+    answer = teacher(teacher.normalise(fit(rgb, teacher.description)))
     size = (predicted_m.shape[-2], predicted_m.shape[-1])
     if not teacher.description.relative:
-        depth_m = resize(teacher.to_depth_m(seen).float(), size)
+        depth_m = resize(teacher.to_depth_m(answer).float(), size)
         return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
     near = predicted_m < FAR * max_depth_m
-    units = aligned_units(teacher.description, seen, predicted_m, near, far_m=1e4)
-    depth_m = resize(units.to_depth(seen), size)
+    units = aligned_units(teacher.description, answer, predicted_m, near, far_m=1e4)
+    depth_m = resize(units.to_depth(answer), size)
     ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
     depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
     return depth_m, near | (depth_m < SKY * max_depth_m)
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:
-    """The optimisation of a depth net with what is not said filled in (see `run.recipe`).
+    """The optimisation of a depth net, with defaults for missing options (see `run.recipe`).
 
     Our own nets learn most from l1: from nothing, the logarithm in the paper's losses and their love of flat maps hold
     a net back. So it is of Laina et al.'s net as Hu et al. compare it.

@@ -38,13 +38,14 @@ _NEVER = 2**31 - 1
 
 
 class Engine:
-    """Drives `net` through its steps; the loops say what one step computes."""
+    """Drives `net` through its steps; the loops compute the loss of each."""
 
     def __init__(self, net: nn.Module, how: Optimisation, run: RunFolder, accelerator: Accelerator,
                  progress: Progress, frozen: nn.Module | None = None, shows_losses: bool = True) -> None:
-        """`frozen` is the part of the net that stays as it is, its batch statistics too.
-
-        `shows_losses` is whether the progress shows what `update` is given; metrics.jsonl always has it.
+        """
+        Args:
+            frozen: part of the net that stays as it is, its batch statistics too.
+            shows_losses: whether the progress shows the figures of `update`; metrics.jsonl always has them.
         """
         self.shows_losses = shows_losses
         self.frozen = frozen.requires_grad_(False) if frozen is not None else None
@@ -71,7 +72,7 @@ class Engine:
         self.net = torch.compile(prepared) if how.compile else prepared
 
     def batches(self, loader: BatchLoader) -> Iterator[RgbdBatch]:
-        """The batches from where the run stands to its end; saves now and then, and when asked to stop.
+        """The batches from the run's next step to its last; saves now and then, and on a request to stop.
 
         Raises:
             KeyboardInterrupt: Ctrl-C or SIGTERM came; the checkpoint is written.
@@ -108,7 +109,7 @@ class Engine:
             tracker.finish()
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Context in which convolutions run in the precision asked for; losses are taken outside, in float32."""
+        """Context in which convolutions run in the run's precision; losses are taken outside of it, in float32."""
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.how.precision == "bf16")
 
     def generator(self) -> torch.Generator:
@@ -156,14 +157,14 @@ class Engine:
         self.progress.change(steps)
 
     def agreed(self, value: float) -> float:
-        """The main process's `value`, for all processes: clocks differ, and processes have to do alike."""
+        """The main process's `value`, for all processes: their clocks differ, and they have to act alike."""
         if self.accelerator.num_processes == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.accelerator.device)
         return float(broadcast(shared)[0])
 
     def newest(self) -> nn.Module:
-        """The net with the weights that would be kept now; for a look, not to be trained."""
+        """The net with the weights that would be kept now, to be measured and not trained."""
         return self.bare if self.averaged is None else self.averaged.module
 
     def trained(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -254,8 +255,8 @@ class Engine:
 def accelerator_for(device: str, tracker: str | None = None, folder: str | Path | None = None) -> Accelerator:
     """The Accelerator of this process: `auto` takes a GPU where there is one; several processes come from the launcher.
 
-    Accelerate holds one device and one precision for the whole process. The precision is therefore not told to it but
-    left to `Engine.autocast`, so that trainings of any precision can follow one another.
+    Accelerate holds one device and one precision for the whole process. So `Engine.autocast` sets the precision, and
+    trainings of any precision can follow one another.
 
     Args:
         tracker: one of TRACKERS, which gets every line of metrics.jsonl too; None for none.

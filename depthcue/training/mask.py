@@ -75,7 +75,7 @@ DEFAULT_MINUTES = 10.0
 MASKED = 0.75
 """Share of the pictures that a surrogate is taught through masks."""
 STARTS_FROM_GENERAL = ("lite0",)
-"""The nets that start from the general mask net where nothing else is said: those of its architecture."""
+"""The nets that start from the general mask net by default: those of its architecture."""
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def train_mask(what: MaskTraining, out: str | Path, *, resume: bool = False, dev
 def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = False, device: str = "auto",
                       progress: Progress | None = None, started: float | None = None,
                       tracker: str | None = None, target_net: DepthNet | None = None) -> TrainedMask:
-    """As `train_mask`, with what else a training leaves.
+    """As `train_mask`, with all results of the training.
 
     Args:
         started: `time.monotonic()` from which `minutes` count; now where None.
@@ -245,17 +245,17 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
             if net.keeps_shares:
                 with engine.autocast():
                     mask = engine.net(for_net, dial, _draw(TEMPERATURES, len(dial), chance).to(dial)).float()
-                seen = _partly_binary(mask, what.sharpen, chance)
+                applied = _partly_binary(mask, what.sharpen, chance)
                 lam = torch.zeros_like(dial)
                 shown = draw_background(normalised, target, chance, FILL_CHANCES)
             else:
                 with engine.autocast():
                     mask = engine.net(for_net, dial).float()
-                seen, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.position), chance)
+                applied, sharpened = sharpen(mask, what.sharpen * min(1.0, 2 * engine.position), chance)
                 # at a sparseness that is given there is nothing for lambda to weigh
                 lam, shown = dial.masked_fill(sharpened, 0.0), None
             with engine.autocast():
-                through = depth_from(target, normalised, seen, units=units, shown=shown)
+                through = depth_from(target, normalised, applied, units=units, shown=shown)
                 depth_from_mask = to_reference_range(through.float(), depth_range)
             difference = l_dif(depth_from_mask, depth, _near(target, depth), what.loss)
             engine.update(mask_objective(difference, mask, lam, what.equation), difference=difference,
@@ -264,7 +264,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
         if accelerator.is_main_process:
             engine.trained(watch.weights_to_keep())
         if net.keeps_shares and accelerator.is_main_process:
-            # no more pictures than the net was trained on: a trial of a few steps need not be known better
+            # no more pictures than the net was trained on: a trial of a few steps needs no better table
             wanted = watch.at_end(min(TABLE_PICTURES, max(8, engine.steps * what.batch_size)))
             pictures = [loader.batch(engine.steps + extra).rgb for extra in range(-(-wanted // what.batch_size))]
             table = lambda_table(net, judge, pictures, what.loss)
@@ -323,7 +323,7 @@ def _lower_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, floa
 
 
 def mask_recipe(net: str, **given: Any) -> dict[str, Any]:
-    """The optimisation of a mask net with what is not said filled in (see `run.recipe`).
+    """The optimisation of a mask net, with defaults for missing options (see `run.recipe`).
 
     Raises:
         DepthcueError: more than one of minutes, steps and epochs is given.
@@ -348,12 +348,12 @@ def surrogate_training(what: MaskTraining, judge: DepthNet) -> DepthTraining:
     It takes as many steps as the mask net, or half of the time; it starts from the shipped net for rooms where that
     takes pictures alike.
     """
-    seen, start = judge.description, DEPTH_DEFAULTS["lite0"]
-    alike = (seen.mean, seen.std) == (start.mean, start.std)
+    theirs, start = judge.description, DEPTH_DEFAULTS["lite0"]
+    alike = (theirs.mean, theirs.std) == (start.mean, start.std)
     return DepthTraining(
         data=(), teacher=what.target, taught=what.data, masked=MASKED, aside=what.aside, net="lite0",
-        name=f"surrogate of {seen.name}", init=SHIPPED[0] if alike else None, loss="depth+grad+normal",
-        size=working_size(seen, start.multiple), augmentation=what.augmentation, steps=what.steps, epochs=what.epochs,
+        name=f"surrogate of {theirs.name}", init=SHIPPED[0] if alike else None, loss="depth+grad+normal",
+        size=working_size(theirs, start.multiple), augmentation=what.augmentation, steps=what.steps, epochs=what.epochs,
         minutes=None if what.minutes is None else what.minutes / 2, batch_size=what.batch_size, learning_rate=6e-4,
         weight_decay=1e-5, average=0.995, precision=what.precision, limit=what.limit, seed=what.seed)
 
@@ -367,7 +367,7 @@ def _others(specs: Sequence[str], device: torch.device) -> list[DepthNet]:
 
 
 def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], equation: str) -> str | None:
-    """Initial weights of a mask net: as given (`none`: none), or the general mask net where that can help."""
+    """Initial weights of a mask net: as given (`none`: none), or the general mask net where that fits."""
     if init is not None:
         return None if init == "none" else init
     fits = net in STARTS_FROM_GENERAL and backbone == "none" and not lam and equation == "4"
@@ -376,11 +376,11 @@ def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
     """A mask net that takes pictures as its target does."""
-    seen = target.description
-    height, width = working_size(seen, MASK_DEFAULTS[what.net].multiple)
+    theirs = target.description
+    height, width = working_size(theirs, MASK_DEFAULTS[what.net].multiple)
     changes: dict[str, Any] = {
         "name": what.name or what.net, "target": what.target, "height": height, "width": width,
-        "mean": seen.mean, "std": seen.std, **_dial(what),
+        "mean": theirs.mean, "std": theirs.std, **_dial(what),
     }
     net = build_mask_net(what.net, backbone=what.backbone, seed=what.seed, **changes)
     if what.init is not None:

@@ -86,7 +86,7 @@ class TrainingOptions:
     """Spec of a net of the same architecture to start from."""
     backbone: str = "none"
     freeze_encoder: bool = False
-    """Train the decoder alone: the gradients of one that knows nothing yet would undo what the encoder knows."""
+    """Train the decoder alone: the gradients of a fresh decoder would undo the encoder's training."""
     augmentation: str = "published"
     """One of POLICIES."""
     batch_size: int = 8
@@ -106,11 +106,11 @@ class TrainingOptions:
         return {"command": self.command, **dataclasses.asdict(self)}
 
     def check(self) -> None:
-        """Refuse what can be known to be wrong before anything is opened.
+        """Refuse wrong options before anything is opened.
 
         Raises:
-            DepthcueError: there is no such net, loss, augmentation or precision, lambda cannot be had, or a number
-                makes no sense.
+            DepthcueError: there is no such net, loss, augmentation or precision, a dial that the net does not take, or
+                a number out of range.
         """
         # as comparisons that a NaN fails too
         if not 0 < self.learning_rate < math.inf:
@@ -175,7 +175,7 @@ def check_loss(loss: str) -> None:
 
 
 def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **given: Any) -> dict[str, Any]:
-    """The optimisation asked for; what is None is filled in, as `published` for the paper's nets, ours for compact.
+    """The optimisation given, with None replaced: by `published` for the paper's nets, by our recipe for our own.
 
     Raises:
         DepthcueError: both steps and epochs are given.

@@ -227,7 +227,7 @@ class Budget:
         self.idle = True
         """No step is timed yet."""
         self.reserve_s = 0.0
-        """Seconds kept for what comes after the last step; whoever measures them brings them up to date."""
+        """Seconds kept for the work after the last step; updated by `Watch`."""
         self._step, self._at = 0, time.monotonic()
         self._step_s: float | None = None
         self._next = 0
@@ -245,7 +245,7 @@ class Budget:
         self._step, self._at, self._next, self.idle = step, time.monotonic(), step + 3, False
 
     def pause(self, seconds: float) -> None:
-        """Leave out seconds that were spent on something else than steps."""
+        """Leave out seconds that were not spent on steps."""
         self._at += seconds
 
     def plan(self, step: int, moments_s: float) -> int:
@@ -285,7 +285,7 @@ class Watch:
                  patience: int, batch_size: int, passes_at_end: int) -> None:
         """
         Args:
-            passes_at_end: how many masks and looks of the depth net follow the last step, beside the report.
+            passes_at_end: number of pictures that go through both nets after the last step, beside the report.
         """
         self.patience, self.passes_at_end = patience, passes_at_end
         self.engine, self.budget, self.course = engine, budget, Course()
@@ -306,7 +306,7 @@ class Watch:
         """The next of the moments at which the error is measured."""
 
     def before(self) -> None:
-        """Measure what the net is good for before its first step, and begin to time steps."""
+        """Measure the error before the first step, and begin to time steps."""
         if self.validation is not None and not self.course.errors:
             self._measure()
         if self.budget is not None and self.budget.idle:
@@ -377,20 +377,20 @@ class Watch:
         return 0.0 if self.validation is None else self.validation.count * self.validation.mask_s
 
     def _whole_end_s(self) -> float:
-        """Seconds after the last step with all pictures: what the net is asked for its card, and the report."""
+        """Seconds after the last step with all pictures: measuring for the card, and the report."""
         if self.validation is None:  # nothing was timed
             return 0.0 if self.budget is None else 0.05 * self.budget.total_s
         table = self.passes_at_end * self.validation.mask_s
         return 1.2 * (table + REPORTED * (self.validation.mask_s + 3 * self.validation.whole_s))
 
     def _end_s(self) -> float:
-        """Seconds to keep for what comes after the last step."""
+        """Seconds to keep for the work after the last step."""
         part = 1.0 if self.validation is None else self.at_end(REPORTED) / REPORTED
         return 3.0 + part * self._whole_end_s()
 
 
 def check_minutes(minutes: float | None) -> None:
-    """Refuse a budget that is no time, or in which nothing is learnt.
+    """Refuse a number of minutes that is none, or too small to learn anything.
 
     Raises:
         DepthcueError: it is not a number of minutes from 0.1 up.

@@ -4,7 +4,7 @@ The colours that a model takes are measured: black and white go through its imag
 are depthcue's, and a rendered room shows that both make the same of a picture. No code of a repository is run, and a
 model that cannot be used is refused before its weights are read.
 
-The picture is resized by depthcue, as for every net: to about as many pixels as the processor asks for, aspect ratio
+The picture is resized by depthcue, as for every net: to about as many pixels as the processor makes, aspect ratio
 kept, both sides multiples of the patches; or to the one size to which the processor stretches. Deviations from the
 processors: bilinear with antialiasing instead of bicubic; ZoeDepth's picture is not padded; a processor that leaves
 pictures as large as they are gets them about as large as those that the model was trained on.
@@ -293,7 +293,7 @@ def _eager(transformer: Any) -> Iterator[None]:
     before = transformer.config._attn_implementation
     choose = getattr(transformer, "set_attn_implementation", None)
     if choose is None:
-        # earlier releases of transformers turn to the slow form by themselves where the weights are asked for
+        # earlier releases of transformers choose the slow form by themselves where weights are to be returned
         yield
         return
     choose("eager")
@@ -340,7 +340,7 @@ def _together(processor: dict[str, Any], family: dict[str, Any]) -> dict[str, An
 
 
 def _whole(value: Any) -> int:
-    """A multiple as a processor has it; ZoeDepth's default is 1/32 where 32 is meant."""
+    """A processor's multiple as a whole number; ZoeDepth's default has 1/32 for 32."""
     return round(1 / value if 0 < value < 1 else value) if value else 0
 
 
