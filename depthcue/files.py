@@ -264,7 +264,10 @@ def cached_file(kind: str, facts: str, name: str, suffix: str) -> Path:
 def revision() -> str:
     """The git revision of the source tree, with `+` when it has changes; the package version elsewhere."""
     folder = Path(__file__).resolve().parent.parent
-    version = metadata.version("depthcue") if _installed() else "0"
+    try:
+        version = metadata.version("depthcue")
+    except metadata.PackageNotFoundError:
+        version = "0"
     if not (folder / ".git").exists():
         return version
     try:
@@ -348,14 +351,6 @@ def without_paths(value: Any) -> Any:
         value = re.sub(r"\b(hf|hub|onnx):[/.~][^\s,:]*", r"\1:PATH", value)
         return "PATH" if value.startswith(("/", ".", "runs/")) else value
     return value
-
-
-def _installed() -> bool:
-    try:
-        metadata.version("depthcue")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _processor() -> str:

@@ -26,7 +26,7 @@ from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb
 from depthcue.nets import DepthDescription, MaskDescription
-from depthcue.nets.exported import Kind, check_runs_on_cpu, read_graph_card
+from depthcue.nets.exported import Kind, check_runs_on_cpu, quiet_options, read_graph_card
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not"
@@ -151,12 +151,9 @@ def open_graph(graph: Path, device: str, threads: int | None) -> Any:
     Raises:
         DepthcueError: the graph does not load.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = quiet_options()
     if threads is not None:
         options.intra_op_num_threads = threads
-    # threads that spin while they wait take the cores from decoding and encoding beside us
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[tuple[str, dict[str, Any]]] = [(CPU_PROVIDER, {})]
     if device != "cpu":
         if CUDA_PROVIDER not in onnxruntime.get_available_providers():
@@ -244,9 +241,7 @@ class OnnxSession(FileSession):
 
 def open_cpu_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.InferenceSession:
     """A graph, or the path of one, ready to run on the CPU, without ONNX Runtime's warnings."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=[CPU_PROVIDER])
+    return onnxruntime.InferenceSession(graph, quiet_options(), providers=[CPU_PROVIDER])
 
 
 def feeds(description: MaskDescription | DepthDescription, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Feeds]:

@@ -304,14 +304,10 @@ def net_of(released: Released, path: Path) -> DepthNet | MaskNet:
         DepthcueError: there is no such architecture, or the weights do not fit it.
     """
     name = released.architecture
-    build: Callable[..., Any]
-    if released.kind == DEPTH:
-        build = _known(name, DEPTH_NETS, "depth net")
-        description: Any = DEPTH_DEFAULTS[name]
-    else:
-        build = _known(name, MASK_NETS, "mask net")
-        description = MASK_DEFAULTS[name]
-    net: DepthNet | MaskNet = build(dataclasses.replace(description, **released.description), **released.config)
+    depth = released.kind == DEPTH
+    build = _known(name, DEPTH_NETS if depth else MASK_NETS, f"{released.kind} net")
+    default: Any = (DEPTH_DEFAULTS if depth else MASK_DEFAULTS)[name]
+    net: DepthNet | MaskNet = build(dataclasses.replace(default, **released.description), **released.config)
     load_strict(net, released.state, path)
     net.card = {"kind": released.kind, "architecture": name, "config": released.config, "source_file": str(path),
                 "sha256": digest(path)}
@@ -347,9 +343,8 @@ def convert(checkpoint: str, out: Path, *, name: str | None = None, licence: str
     fields: dict[str, Any] = {"licence": licence, "target": target, "default_lambda": lam}
     if kind == "depth" and (target is not None or lam is not None):
         raise DepthcueError(f"{path} holds a depth net ({architecture})", "--target and --lambda are for mask nets.")
-    net.description = dataclasses.replace(
-        net.description, name=name or architecture, **{key: value for key,
-                                                       value in fields.items() if value is not None})
+    known = {key: value for key, value in fields.items() if value is not None}
+    net.description = dataclasses.replace(net.description, name=name or architecture, **known)
     sources = [{"file": file.name, "sha256": digest(file)} for file in files_of(path)]
     return save_net(net, out, architecture=architecture, half=half, converted_from=sources)
 

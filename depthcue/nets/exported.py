@@ -46,8 +46,7 @@ def read_graph_card(graph: str | Path, kind: Kind, form: Form = "graph") -> dict
                             "--weights takes a mask net, --target a depth net.")
     there, whole = graph.stat().st_size, card.get("bytes")
     if isinstance(whole, int) and there < whole:
-        raise DepthcueError(f"{graph} is cut short: {there:,} of {whole:,} bytes are there",
-                            f"Copy it again. {again}")
+        raise DepthcueError(f"{graph} is cut short: {there:,} of {whole:,} bytes are there", f"Copy it again. {again}")
     if card.get("sha256") != file_sha256(graph):
         raise DepthcueError(f"{graph} is not the file its card was written for: the sha256 differs", again)
     return card
@@ -91,8 +90,19 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def quiet_options() -> onnxruntime.SessionOptions:
+    """Options of ONNX Runtime without its warnings and without threads that spin while they wait.
+
+    Spinning threads take the cores from decoding, encoding and other work.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 class GraphOnCpu:
-    """A graph that is open; it keeps nothing from one run to the next, so copies of a net share it."""
+    """An open graph; it keeps no state from one run to the next, so copies of a net share it."""
 
     def __init__(self, path: Path) -> None:
         """
@@ -100,12 +110,8 @@ class GraphOnCpu:
             DepthcueError: ONNX Runtime cannot load it.
         """
         refuse_placeholder(path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # threads that spin while they wait take the cores from whatever works beside them
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(path, quiet_options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
             raise DepthcueError(f"ONNX Runtime cannot load {path}: {error}", "Export it again.") from error
 

@@ -124,14 +124,12 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
 
 
 class UnpooledConv(nn.Module):
-    """Unpooling and a 5×5 convolution with zero padding, cut to a given size: (B, C, h, w) to (B, O, H, W)."""
+    """Unpooling and a 5×5 convolution with zero padding, cut to a given size: (B, C, h, w) to (B, O, H, W).
+
+    `weight` is (O, C, 5, 5), `bias` (O,).
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """
-        Args:
-            weight: (O, C, 5, 5).
-            bias: (O,).
-        """
         super().__init__()
         self.phases = nn.ParameterList(frozen(phase) for phase in unpooled_kernels(weight))
         self.bias = None if bias is None else frozen(bias)
@@ -141,14 +139,9 @@ class UnpooledConv(nn.Module):
 
 
 class DoubledConv(nn.Module):
-    """`doubled_conv`: (B, C, h, w) to (B, O, 2h, 2w)."""
+    """`doubled_conv` with `weight` (O, C, 5, 5) and `bias` (O,): (B, C, h, w) to (B, O, 2h, 2w)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """
-        Args:
-            weight: (O, C, 5, 5).
-            bias: (O,).
-        """
         super().__init__()
         kernels = doubled_kernels(weight)
         self.phases = nn.ParameterList(frozen(phase) for phase in kernels.phases)
@@ -169,14 +162,9 @@ class DoubledConv(nn.Module):
 
 
 class ResizedConv(nn.Module):
-    """`resized_conv`: (B, C, h, w) to (B, O, H, W)."""
+    """`resized_conv` with `weight` (O, C, k, k), k odd, and `bias` (O,): (B, C, h, w) to (B, O, H, W)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, align_corners: bool) -> None:
-        """
-        Args:
-            weight: (O, C, k, k), k odd.
-            bias: (O,).
-        """
         super().__init__()
         self.kernel, self.align_corners = weight.shape[2], align_corners
         self.taps = frozen(tap_rows(weight))

@@ -73,11 +73,8 @@ def depth_net_of(inputs: ScorerInputs, gradients_for: str | None = None) -> Dept
 def gradient(inputs: ScorerInputs) -> Scorer:
     """The gradient at the picture itself."""
     captum = _captum()
-
-    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
-        return captum.Saliency(forward).attribute(normalised, abs=False)
-
-    return _scored(depth_net_of(inputs, "gradient"), attribute)
+    return _scored(depth_net_of(inputs, "gradient"), lambda forward, normalised, _: captum.Saliency(forward).attribute(
+        normalised, abs=False))
 
 
 def smoothgrad(inputs: ScorerInputs) -> Scorer:
@@ -87,9 +84,8 @@ def smoothgrad(inputs: ScorerInputs) -> Scorer:
     def attribute(forward: Forward, normalised: Tensor, pictures: Pictures) -> Tensor:
         tunnel = captum.NoiseTunnel(captum.Saliency(forward))
         # one at a time, so that the noise is the picture's and not its batch's
-        return torch.cat([
-            _noisy(tunnel, normalised[row:row + 1], inputs.seed * 1_000_003 + index)
-            for row, index in enumerate(pictures.indices)])
+        return torch.cat([_noisy(tunnel, normalised[row:row + 1], inputs.seed * 1_000_003 + index)
+                          for row, index in enumerate(pictures.indices)])
 
     return _scored(depth_net_of(inputs, "smoothgrad"), attribute)
 
@@ -97,12 +93,9 @@ def smoothgrad(inputs: ScorerInputs) -> Scorer:
 def integrated_gradients(inputs: ScorerInputs) -> Scorer:
     """Gradients along the path from a picture of the mean colour, times the picture's distance from it."""
     captum = _captum()
-
-    def attribute(forward: Forward, normalised: Tensor, _: Pictures) -> Tensor:
-        return captum.IntegratedGradients(forward).attribute(
-            normalised, baselines=0.0, n_steps=PATH_STEPS, internal_batch_size=max(AT_ONCE, len(normalised)))
-
-    return _scored(depth_net_of(inputs, "integrated-gradients"), attribute)
+    return _scored(depth_net_of(inputs, "integrated-gradients"), lambda forward, normalised, _: (
+        captum.IntegratedGradients(forward).attribute(normalised, baselines=0.0, n_steps=PATH_STEPS,
+                                                      internal_batch_size=max(AT_ONCE, len(normalised)))))
 
 
 def occlusion(inputs: ScorerInputs) -> Scorer:

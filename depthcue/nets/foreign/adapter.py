@@ -131,8 +131,7 @@ def _read(name: str, source: Mapping[str, Any]) -> dict[str, Any]:
     words: dict[str, Any] = {}
     for key, value in source.items():
         if key not in _READ:
-            raise DepthcueError(f"{name} is described with the unknown property {key!r}",
-                                f"Known: {', '.join(_READ)}.")
+            raise DepthcueError(f"{name} is described with the unknown property {key!r}", f"Known: {', '.join(_READ)}.")
         try:
             read = _READ[key](value)
         except (ValueError, TypeError, OverflowError) as error:

@@ -33,7 +33,14 @@ from depthcue.documents import Beside, read_document, refuse_placeholder
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import METRIC_DEPTH, DepthNet
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.exported import GraphOnCpu, check_runs_on_cpu, described_depth_net, file_sha256, read_graph_card
+from depthcue.nets.exported import (
+    GraphOnCpu,
+    check_runs_on_cpu,
+    described_depth_net,
+    file_sha256,
+    quiet_options,
+    read_graph_card,
+)
 from depthcue.nets.foreign.adapter import RGB255, ForeignDepthNet, Statement, depth_map, statement
 from depthcue.nets.foreign.ultralytics_model import words_of_graph
 from depthcue.nets.guard import fit
@@ -120,8 +127,7 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> ConvertedGr
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """A graph with constants and batch norms folded, in standard operators."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = quiet_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         with tempfile.TemporaryDirectory() as folder:
