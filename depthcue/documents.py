@@ -405,7 +405,7 @@ class GraphCard(OfANet):
 
 
 class Beside(Loose):
-    """Statements of the .json beside another's graph; each field is read by `nets.foreign.statement`."""
+    """Statements of the .json beside another's graph; each field is read by `nets.foreign.adapter.statement`."""
 
 
 class Results(Loose):

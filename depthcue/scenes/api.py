@@ -25,7 +25,7 @@ from depthcue.progress import Progress, Silent
 from depthcue.scenes import fittings, indoor, road
 from depthcue.scenes.finish import Finish
 from depthcue.scenes.materials import CLASSES
-from depthcue.scenes.objects import PROPS
+from depthcue.scenes.props import PROPS
 from depthcue.scenes.render import Rendering, camera_axes, render_worlds
 from depthcue.scenes.world import Builder, Camera, Turn, World, WorldObject, turned
 
@@ -140,7 +140,7 @@ def build_world(kind: str, seed: int) -> World:
 
 @dataclass(frozen=True)
 class Prop:
-    """An object of `objects.PROPS` on the floor ahead of the camera.
+    """An object of `props.PROPS` on the floor ahead of the camera.
 
     forward_m: how far its nearest part is ahead of the camera, along the floor; left_m: its middle, to the left of the
     camera's line of sight; up_m: how far it is lifted; scale: about the middle of its nearest lower edge, so that the

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from depthcue.scenes import objects, street
+from depthcue.scenes import props, street
 from depthcue.scenes.materials import Material, scaled
 from depthcue.scenes.world import BALL, Builder, Camera, Lighting, World
 
@@ -231,7 +231,7 @@ def _posts(b: Builder, style: str, side: Side) -> None:
     people = {"city": rng.randint(0, 7), "suburb": rng.randint(0, 2)}.get(style, 0)
     for _ in range(people):
         with side.at(rng.uniform(4, 50), rng.uniform(0.6, 2.2), rng.choice((0, 180)) + rng.gauss(0, 15)):
-            objects.pedestrian(b) if rng.random() < 0.8 else objects.refuse_bin(b)
+            props.pedestrian(b) if rng.random() < 0.8 else props.refuse_bin(b)
 
 
 def _traffic(b: Builder, course: RoadCourse, style: str, lane: float, left: int, right: int, own: int) -> None:
@@ -242,10 +242,10 @@ def _traffic(b: Builder, course: RoadCourse, style: str, lane: float, left: int,
     def one() -> Callable[[Builder], None]:
         pick = rng.random()
         if style == "motorway":
-            return objects.car if pick < 0.7 else objects.van if pick < 0.82 else objects.lorry
+            return props.car if pick < 0.7 else props.van if pick < 0.82 else props.lorry
         if pick < 0.92:
-            return objects.car if pick < 0.8 else objects.van
-        return objects.bus if pick < 0.96 else objects.lorry
+            return props.car if pick < 0.8 else props.van
+        return props.bus if pick < 0.96 else props.lorry
 
     for number in range(-right, left):
         ahead = number < 0
@@ -266,15 +266,15 @@ def _traffic(b: Builder, course: RoadCourse, style: str, lane: float, left: int,
             while s < 80:
                 if rng.random() < filled:
                     with course.at(s, y, (0.0 if side < 0 or rng.random() < 0.3 else 180.0) + rng.gauss(0, 2)):
-                        (objects.car if rng.random() < 0.85 else objects.van if rng.random() < 0.8
-                         else objects.trailer)(b)
+                        (props.car if rng.random() < 0.85 else props.van if rng.random() < 0.8
+                         else props.trailer)(b)
                 s += rng.uniform(5.6, 7.5)
     for _ in range(rng.choice((0, 0, 1, 2)) if style in ("city", "suburb") else 0):
         with course.at(rng.uniform(7, 40), -right * lane + rng.uniform(0.4, 1.0), rng.gauss(0, 4)):
-            objects.cyclist(b)
+            props.cyclist(b)
     if style == "city" and rng.random() < 0.25:
         with course.at(rng.uniform(9, 35), rng.uniform(-right, left) * lane, rng.choice((90, -90)) + rng.gauss(0, 15)):
-            objects.pedestrian(b)
+            props.pedestrian(b)
 
 
 def _far(b: Builder) -> None:

@@ -1,4 +1,4 @@
-"""Single objects: vehicles, people, and the objects that experiments put on the floor.
+"""Props: vehicles, people, and the objects that experiments put on the floor.
 
 Every builder draws in the current frame of the Builder: x forward (the direction in which a vehicle drives, away from
 the camera in experiments), y left, z up from the ground, the origin under the middle. Sizes in metres.
