@@ -31,7 +31,7 @@ STYLES = {"kept": 0.85, "heat": 0.7, "contour": 1.0}
 _HIDDEN_LIGHT = 0.42
 """Share of its light that a hidden pixel keeps at full opacity."""
 _HIDDEN_GROUND = (20.0, 22.0, 27.0)
-"""And what is added to it: black stays distinguishable from what is kept of a dark picture."""
+"""Light added to a hidden pixel: the kept pixels of a dark picture stay distinguishable from it."""
 _CONTOUR_LEVEL = 0.8
 """Level in the scale of the contours' colour."""
 

@@ -245,7 +245,7 @@ def open_cpu_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.Infer
 
 
 def feeds(description: MaskDescription | DepthDescription, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Feeds]:
-    """One run of a graph for each picture, at the size at which the net would see it.
+    """One run of a graph for each picture, at the net's working size for it.
 
     Share or λ take turns from picture to picture: the ends of the range, their geometric mean, and the net's own.
     """

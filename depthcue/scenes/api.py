@@ -159,7 +159,7 @@ class Prop:
 
 @dataclass(frozen=True)
 class Show:
-    """One picture of a staged scene: what is turned, and what is put in."""
+    """One picture of a staged scene: its changes, and the props put into it."""
 
     turn: Turn = Turn()
     props: tuple[Prop, ...] = ()
@@ -277,7 +277,7 @@ def _cleared_road(seed: int) -> World:
 
 
 def _hall(seed: int) -> World:
-    """A long room furnished along its walls, its middle free, seen from one end."""
+    """A long room furnished along its walls, its middle free, with the camera at one end."""
     rng = random.Random(f"hall/{seed}")
     b = Builder(rng)
     finish = Finish(rng)

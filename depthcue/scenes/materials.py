@@ -5,7 +5,7 @@ and hue, the gaps between cells have a colour of their own, and value noise stre
 (plaster, wood grain, asphalt, leaves). The hashes are 32-bit integer arithmetic, so every device draws the same.
 
 `Paint` lays a pattern on a surface so that, from the camera, it looks as on a plane of another slant. The surface keeps
-its geometry, light and shadows; only its pattern suggests another depth, as an anamorphic painting on a pavement does.
+its geometry, light and shadows; its pattern alone suggests another depth, as an anamorphic painting on a pavement does.
 In the picture of a level camera at height h, a plane through a line across the view has an inverse depth that is linear
 in the tangent v of the angle below the horizon, q = level + slope v; the floor itself is level 0, slope 1 / h, and a
 wall across the view is slope 0.
@@ -178,13 +178,13 @@ def _fade(footprint: Tensor, period: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Paint:
-    """A pattern and the slant it tells.
+    """A pattern and the slant it suggests.
 
     Attributes:
         on: names of the objects that are painted.
-        near_m, far_m: along the floor ahead, where two lines across the view lie.
-        ratio: how many times the near line's distance the pattern tells at the far line. far_m / near_m is what the
-            floor tells by itself, 1 a wall at near_m; below 1 the pattern is swapped, coarse where it is far.
+        near_m, far_m: distances along the floor ahead of two lines across the view.
+        ratio: distance that the pattern suggests at the far line, in distances of the near line. far_m / near_m is the
+            floor's own, 1 a wall at near_m; below 1 the pattern is swapped, coarse where it is far.
         pattern: None leaves every surface its own.
     """
 
@@ -195,7 +195,7 @@ class Paint:
     pattern: Material | None = None
 
     def slant(self, height_m: float) -> tuple[float, float]:
-        """Level (1/m) and slope (1/m) of the plane that a camera at this height sees the pattern on.
+        """Level (1/m) and slope (1/m) of the plane that the pattern suggests to a camera at this height.
 
         Raises:
             DepthcueError: lines in the wrong order, or a ratio that is not above 0.
@@ -209,7 +209,7 @@ class Paint:
         return 1 / self.near_m - slope * near, slope
 
     def apparent_m(self, depth_m: Tensor) -> Tensor:
-        """The depth that the pattern tells where the floor's own is `depth_m`, any shape, whatever the height."""
+        """The depth that the pattern suggests where the floor's own is `depth_m`, of any shape, for any height."""
         level, slope = self.slant(1.0)
         return 1 / (level + slope / depth_m).clamp_min(_LEAST_INVERSE_DEPTH)
 

@@ -222,7 +222,7 @@ def dog(b: Builder) -> None:
 
 
 def box(b: Builder) -> None:
-    """A neutral box: as large as a car from behind, or, before a lens for rooms, scaled down to a chair's size."""
+    """A neutral box, as large as a car from behind; experiments in rooms scale it down to a chair's size."""
     with b.object("box"):
         b.box((0, 0, 0.75), (1.5, 1.5, 1.5), _GREY)
 
@@ -246,7 +246,7 @@ def bale(b: Builder) -> None:
 
 
 def arch(b: Builder) -> None:
-    """Two posts and a lintel: a thing one sees through."""
+    """Two posts and a lintel, with a free view between them."""
     with b.object("arch"):
         for side in (-1, 1):
             b.box((0, side * 0.65, 0.65), (0.3, 0.3, 1.3), _GREY)
@@ -254,15 +254,15 @@ def arch(b: Builder) -> None:
 
 
 def card(b: Builder) -> None:
-    """A flat upright figure of one colour and no meaning, 1 m tall, face to the camera; lit from within a little, so
-    that it is no silhouette before the light."""
+    """A flat upright rectangle of one colour, 1 m tall, face to the camera; it glows a little, so that it is no
+    silhouette before the light."""
     r, g, v = colorsys.hsv_to_rgb(b.rng.random(), b.rng.uniform(0.35, 0.9), b.rng.uniform(0.45, 0.95))
     with b.object("card"):
         b.box((0, 0, 0.5), (0.004, b.rng.uniform(0.75, 1.25), 1.0), Material("paper", (r * r, g * g, v * v), glow=0.5))
 
 
 def egg(b: Builder) -> None:
-    """A matt, plain body, long in the direction of view: all that tells its depth is how it is shaded."""
+    """A matt, plain body, long in the direction of view: its shading alone tells its depth."""
     shade = b.rng.uniform(0.3, 0.7)
     with b.object("egg"):
         b.add(BALL, (0, 0, 0.5), (2.4, 1.0, 1.0), Material("paint", (shade, shade, shade)))

@@ -266,7 +266,7 @@ def _leaf(b: Builder) -> Material:
 
 
 def _print(b: Builder, size: float) -> Material:
-    """Lettering and pictures, seen from too far to read."""
+    """Lettering and pictures, too far away to read."""
     return Material("paint", _vivid(b), _vivid(b), _vivid(b), cell=(size * 3, size * 3, size * 2), cell_hue=0.4,
                     noise_mix=0.9, noise_period=(size, size, size * 0.7), sharpness=6.0, offset=b.rng.random() * 9)
 

@@ -39,7 +39,7 @@ def frustum(top: float, bottom: float = 1.0) -> tuple[float, float, float, float
 
 @dataclass
 class Camera:
-    """Place (x, y, z up) in metres; yaw from the x axis, pitch (up positive), roll in degrees; focal length as a
+    """Position (x, y, z up) in metres; yaw from the x axis, pitch (up positive), roll in degrees; focal length as a
     multiple of the kind's own."""
 
     position: tuple[float, float, float]
@@ -51,9 +51,9 @@ class Camera:
 
 @dataclass
 class Lighting:
-    """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; fill: the place of a large soft
-    light that casts no shadow; clouds 0 (none) to 1; haze_per_m: extinction of the air. Intensities and colours are
-    linear and relative, because exposure brings the picture to `brightness` (its mean, before gamma)."""
+    """Light, air and sensor. light: (x, y, z, 1) a lamp, (x, y, z, 0) towards the sun; fill: the position of a large
+    soft light that casts no shadow; clouds 0 (none) to 1; haze_per_m: extinction of the air. Intensities and colours
+    are linear and relative, because exposure brings the picture to `brightness` (its mean, before gamma)."""
 
     light: tuple[float, float, float, float]
     light_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -75,7 +75,7 @@ class Lighting:
 
 @dataclass(frozen=True)
 class WorldObject:
-    """Something with a name: where it stands (the floor contact or centre, world metres) and what it stands on."""
+    """An object's name, its anchor (floor contact or centre, world metres), and the number of the object under it."""
 
     name: str
     anchor: tuple[float, float, float]
@@ -109,9 +109,9 @@ class World:
 
 
 class Builder:
-    """Collects primitives. `at` moves and turns the frame in which they are given, `object` names what they belong to.
+    """Collects primitives. `at` moves and turns the frame of their coordinates, `object` names their object.
 
-    Lengths in metres, z up. Sizes are full sizes, places are centres.
+    Lengths in metres, z up. Sizes are full sizes, positions are centres.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -254,9 +254,9 @@ def stack(worlds: Sequence[World], device: torch.device) -> WorldBatch:
 class ObjectTurn:
     """A change to one object and to what stands on it; the defaults change nothing.
 
-    object_id: as in Rendering.object_id. move_m: along the main direction, to its left, up. scale: about the place
-    where the object stands. texture_seed: draw its textures afresh (0 = its own); texture_scale: size of their pattern;
-    colour: paint it plainly, linear RGB in [0, 1].
+    object_id: as in Rendering.object_id. move_m: along the main direction, to its left, up. scale: about the object's
+    anchor. texture_seed: draw its textures afresh (0 = its own); texture_scale: size of their pattern; colour: paint it
+    plainly, linear RGB in [0, 1].
     """
 
     object_id: int
@@ -355,7 +355,7 @@ def _lighting(world: World, turn: Turn) -> Lighting:
 
 
 def _painted(world: World, paint: Paint) -> World:
-    """The world with a pattern on what is painted, on the slant that its camera is to see; `material` is its own."""
+    """The world with a pattern on the painted objects, on the slant of `paint` for its camera."""
     named = np.array([item.name in paint.on for item in world.objects])
     chosen = named[world.object_id]
     if paint.pattern is not None:

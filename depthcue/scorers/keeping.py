@@ -21,10 +21,10 @@ THRESHOLD = 0.025
 
 @dataclass(frozen=True)
 class Pictures:
-    """A batch at the nets' working size, as any method may want to see it, with the truth where it is known.
+    """A batch of pictures at the nets' working size, with the truth where it is known.
 
-    The truth shows the same view at the data's own size, which need not be that of the pictures; it is None where the
-    data does not have it.
+    The truth shows the same view at the data's own size, which may differ from that of the pictures; it is None where
+    the data does not have it.
 
     Attributes:
         rgb: (B, 3, H, W) in [0, 1].

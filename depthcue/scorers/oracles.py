@@ -1,16 +1,16 @@
 """Scorers that know the truth, and the search for the mask of one picture by Eq. (3) without a mask net.
 
-Oracles rank pixels by where objects end or where depth bends or breaks. They need ground truth, and show what a choice
-by edges could reach at best if edges were known without error.
+Oracles rank pixels by the outlines of objects, or by the bends and breaks of depth. They need ground truth, and show
+how good a choice by edges could be if edges were known without error.
 
-Eq. (3) of Hu, Zhang, Okatani (ICCV 2019):
+The search is Eq. (3) of Hu, Zhang, Okatani (ICCV 2019):
 
     minimise  l_dif(N(I), N(I M)) + λ‖M‖₁/n   over M in [0, 1], for each picture alone      Eq. (3)
 
 by Adam on θ with M = sigmoid(θ). The paper reports that the maps found so are noisy (its Fig. 3b), because every pixel
 is free, and learns a mask net instead, Eq. (4). Two options test that argument: a weight on the total variation of M,
-and M as a Gaussian blur of sigmoid(θ), both of which forbid single-pixel noise. Deviations: the paper does not say how
-it optimised; the best of all masks on the path is given and not the last.
+and M as a Gaussian blur of sigmoid(θ), both of which forbid single-pixel noise. Deviations: the paper does not state
+its optimiser; of all masks on the path the best is given, and not the last.
 """
 
 import math
@@ -136,8 +136,8 @@ def optimise_masks(net: DepthNet, pictures: Pictures, lam: float, settings: Dire
 
     Args:
         net: N, on the pictures' device.
-        pictures: (B, 3, H, W) at the net's working size. Their places decide what chance gives in further starts, so
-            that a picture gets the same mask whatever batch it comes in, up to rounding.
+        pictures: (B, 3, H, W) at the net's working size. Their indices seed the further starts, so that a picture gets
+            the same mask in any batch, up to rounding.
         lam: λ, at least 0.
         progress: advanced by the number of pictures at every step.
 
@@ -185,7 +185,7 @@ def _objective(answer: Tensor, whole: Tensor, mask: Tensor, lam: float) -> tuple
 
 
 def _whole(net: DepthNet, normalised: Tensor) -> tuple[Tensor, Units | None]:
-    """N(I), (B, 1, h, w), in the range that the losses are made for, and the units to see masked pictures in."""
+    """N(I), (B, 1, h, w), in the range that the losses are made for, and the units for masked pictures."""
     depth, units = whole_depth(net, normalised)
     return to_reference_range(depth, net.description.depth_range), units
 

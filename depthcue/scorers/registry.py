@@ -15,7 +15,7 @@ from depthcue.scorers.oracles import depth_edge_scores, object_boundary_scores, 
 PAPER_LAMBDA = 5.0
 """Lambda of Hu et al. for their analyses: λ of `direct` where there is no mask net to take it from."""
 ORACLES = ("object-boundaries", "depth-edges")
-"""Those that need ground truth: the others work on any picture."""
+"""Scorers that need ground truth; the others work on any picture."""
 
 
 def build_scorer(name: str, inputs: ScorerInputs) -> Scorer:

@@ -127,7 +127,7 @@ class DepthTraining(TrainingOptions):
     taught: tuple[str, ...] = ()
     """Data whose pictures the teacher answers for; depth beside them is not used."""
     masked: float = 0.0
-    """Share of the pictures of `taught` that teacher and net see through a mask: a surrogate, which needs no `data`."""
+    """Share of the pictures of `taught` that are masked for teacher and net: a surrogate, which needs no `data`."""
     minutes: float | None = None
     """Time for the steps, where `steps` and `epochs` are None."""
     aside: float = 0.0
@@ -258,9 +258,9 @@ def depth_recipe(net: str, **given: Any) -> dict[str, Any]:
 def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float, teacher: DepthNet | None) -> DepthNet:
     changes: dict[str, Any] = {"name": what.name or what.net, "max_depth_m": max_depth_m, "height": size[0],
                                "width": size[1]}
-    if what.masked and teacher is not None:  # a surrogate sees the very pictures that its teacher sees
+    if what.masked and teacher is not None:  # a surrogate takes the very pictures of its teacher
         changes |= {"mean": teacher.description.mean, "std": teacher.description.std}
-    # most of what is seen lies at about a quarter of the range
+    # most pixels lie at about a quarter of the range
     config = {"typical_depth_m": max_depth_m / 4} if what.net in OURS else None
     net = build_depth_net(what.net, backbone=what.backbone, seed=what.seed, config=config, **changes)
     if what.init is not None:

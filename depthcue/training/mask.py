@@ -7,11 +7,11 @@ without gradients. By default the share of pixels takes the place of λ: a share
 with a mask whose mean is s (`nets.lite`), and l_dif alone is minimised. The two forms have the same solutions, since λ
 is the price of a share: what l_dif falls by when the share grows. `lambda_table` measures it at the end.
 
-Deviations: N sees a part of the masks binary, so that what is used is what was trained; hidden pixels show the mean
-colour or, now and then, something else, so that G cannot rely on what they show; where a metric N sees the end of its
-range (sky), no difference counts. A mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its
-range, and some of its masks are made nearly binary (`sharpen`). Depth of a relative net is brought to one scale, from Y
-alone (`nets.units`). The learning rate, schedule and averaging of our own nets are ours.
+Deviations: a part of the masks is binary, as masks are used later; hidden pixels show the mean colour or, now and then,
+another fill, so that G cannot rely on it; where a metric N predicts the end of its range (sky), no difference counts. A
+mask net that takes λ is trained with one λ a picture, drawn log-uniformly from its range, and some of its masks are
+made nearly binary (`sharpen`). Depth of a relative net is brought to one scale, from Y alone (`nets.units`). The
+learning rate, schedule and averaging of our own nets are ours.
 """
 
 import dataclasses
@@ -95,7 +95,7 @@ def sharpen(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Ten
         share: how likely each mask is sharpened.
 
     Returns:
-        The masks for N to see, (B, 1, H, W) in [0, 1], and which of them were sharpened, bool (B,).
+        The masks to apply, (B, 1, H, W) in [0, 1], and which of them were sharpened, bool (B,).
     """
     if not share:
         return mask, torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
@@ -124,7 +124,7 @@ class MaskTraining(TrainingOptions):
     keep_range: tuple[float, ...] = ()
     """The ends of the range of shares that a net with a dial is trained for; empty: KEEP_RANGE, or λ if given."""
     sharpen: float = 0.0
-    """Share of the pictures that the target sees through a binary mask; with λ nearly binary, reached half-way."""
+    """Share of the pictures that go to the target under a binary mask; with λ nearly binary, reached half-way."""
     equation: str = "4"
     loss: str = "depth+grad+normal"
     minutes: float | None = None
@@ -236,7 +236,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
             depth_range = target.description.depth_range
             rgb = resize(batch.rgb, working_size(target.description, net.description.multiple))
             normalised = target.normalise(channels_last(rgb))
-            # the mask net sees pictures as the first of its targets does
+            # the mask net takes pictures as the first of its targets does
             for_net = normalised if target is targets[0] else net.normalise(channels_last(rgb))
             with torch.no_grad(), engine.autocast():
                 whole, units = whole_depth(target, normalised)
@@ -447,7 +447,7 @@ def _partly_binary(mask: torch.Tensor, share: float, generator: torch.Generator)
 
 
 def _near(target: DepthNet, depth: torch.Tensor) -> torch.Tensor | None:
-    """Pixels where a metric net sees a distance and not the end of its range, from its depth in the losses' range."""
+    """Pixels where a metric net predicts less than the end of its range, from its depth in the losses' range."""
     return None if target.description.relative else depth < FAR * REFERENCE_RANGE_M
 
 
