@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from depthcue.errors import DepthcueError, without_secrets
 from depthcue.frames.frame import DecodedSource, Frame
 from depthcue.frames.inputs import Input
-from depthcue.frames.videos import hardware_decoding, open_address, open_device
+from depthcue.frames.videos import hardware_decoding, open_stream
 
 _TICK = Fraction(1, 1000)
 """Resolution of the clock of arrivals, in seconds."""
@@ -65,7 +65,12 @@ class LiveSource(DecodedSource):
         self.reconnects = 0
         """Number of times that a lost connection was opened again."""
         self._label = source.label
-        self._format, self._file = _format_and_file(source.address)
+        scheme, _, number = source.address.partition(":")
+        self._format: str | None = None
+        """Input device of the operating system; None for a network stream."""
+        self._file = source.address
+        if scheme == "camera":
+            self._format, self._file = camera(number)
         self._hardware = hardware_decoding(decoder)
         self._options = options
         self._leaving = threading.Event()
@@ -170,7 +175,8 @@ class LiveSource(DecodedSource):
         options = {"fflags": "nobuffer", "flags": "low_delay"}
         if self._file.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # by UDP, lost packets are smeared over the picture until the next key
-        with self._open(options, (self._options.stall_s, patience_s)) as container:
+        with open_stream(self._file, self._format, options, (self._options.stall_s, patience_s),
+                         self._hardware) as container:
             stream = self._stream(container)
             for packet in container.demux(stream):
                 arrived = time.monotonic()
@@ -181,11 +187,6 @@ class LiveSource(DecodedSource):
                 for frame in frames:
                     if isinstance(frame, VideoFrame):
                         yield frame, arrived
-
-    def _open(self, options: dict[str, str], timeout_s: tuple[float, float]) -> av.container.InputContainer:
-        if self._format is None:
-            return open_address(self._file, options, timeout_s, self._hardware)
-        return open_device(self._format, self._file, options, timeout_s, self._hardware)
 
     def _stream(self, container: av.container.InputContainer) -> VideoStream:
         if not container.streams.video:
@@ -214,14 +215,8 @@ class LiveSource(DecodedSource):
             self._news.notify()
 
 
-def _format_and_file(address: str) -> tuple[str | None, str]:
-    """The library's format (None: found by itself) and file for an address."""
-    scheme, _, rest = address.partition(":")
-    return camera(rest) if scheme == "camera" else (None, address)
-
-
 def camera(number: str) -> tuple[str, str]:
-    """The operating system's name of its camera `number`.
+    """The input device of this operating system, and its name of the camera `number`.
 
     Raises:
         DepthcueError: this build of the video library reads no cameras, or there is none of that number.

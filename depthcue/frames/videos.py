@@ -83,27 +83,24 @@ def create_file(path: Path, format: str, options: Mapping[str, str]) -> av.conta
     return av.open(_as_file(path), "w", format=format, options=dict(options))
 
 
-def open_address(address: str, options: Mapping[str, str], timeout_s: tuple[float, float],
-                 hardware: HWAccel | None = None) -> av.container.InputContainer:
-    """Open the address of a stream, whose scheme may be written in any case.
+def open_stream(name: str, format: str | None, options: Mapping[str, str], timeout_s: tuple[float, float],
+                hardware: HWAccel | None = None) -> av.container.InputContainer:
+    """Open the address of a stream, or a camera by its name for the input device `format`.
 
     Args:
-        timeout_s: how long opening and each read may take.
+        format: None for an address, whose scheme may be written in any case.
+        timeout_s: longest time for opening and for each read.
 
     Raises:
         av.error.FFmpegError: it cannot be opened.
         OSError: likewise.
     """
-    scheme, colon, rest = address.partition(":")
-    return av.open(f"{scheme.lower()}{colon}{rest}", timeout=timeout_s, hwaccel=hardware, metadata_errors="replace",
-                   options={**options, "protocol_whitelist": ",".join(_NETWORK)})
-
-
-def open_device(format: str, name: str, options: Mapping[str, str], timeout_s: tuple[float, float],
-                hardware: HWAccel | None = None) -> av.container.InputContainer:
-    """Open a camera by the name that the input device `format` has for it; otherwise as `open_address`."""
+    settings = dict(options)
+    if format is None:
+        scheme, colon, rest = name.partition(":")
+        name, settings["protocol_whitelist"] = f"{scheme.lower()}{colon}{rest}", ",".join(_NETWORK)
     return av.open(name, format=format, timeout=timeout_s, hwaccel=hardware, metadata_errors="replace",
-                   options=dict(options))
+                   options=settings)
 
 
 def is_whole(path: Path) -> bool:
