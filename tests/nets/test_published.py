@@ -13,7 +13,8 @@ from torch import Tensor
 
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net, load_mask_net
-from depthcue.nets.published import Monodepth2ResNet18, UpProjectionUnpooled, conv_of_unpooled
+from depthcue.nets.published import Monodepth2ResNet18, UpProjectionUnpooled
+from depthcue.nets.upsampling import unpooled_conv, unpooled_kernels
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,8 @@ def unpooled(x: Tensor) -> Tensor:
 def test_four_small_convolutions_are_one_of_the_unpooled_map(generator: torch.Generator, size: tuple[int, int]) -> None:
     x = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64)
     weight = torch.randn(4, 3, 5, 5, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(conv_of_unpooled(x, weight), F.conv2d(unpooled(x), weight, padding=2))
+    got = unpooled_conv(F.pad(x, (1, 1, 1, 1)), unpooled_kernels(weight))
+    torch.testing.assert_close(got, F.conv2d(unpooled(x), weight, padding=2))
 
 
 def test_up_projection_is_as_defined(generator: torch.Generator) -> None:
