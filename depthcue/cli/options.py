@@ -103,8 +103,8 @@ ResumeRunOption = Annotated[bool, typer.Option(
 LossOption = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
                                          "between two depths is: depth, depth+grad, depth+grad+normal, l1 or log.")]
 DepthLossOption = Annotated[str | None, typer.Option(
-    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. Default: l1 "
-    "for compact, lite and laina-resnet50, depth+grad+normal for the others.")]
+    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. Default: "
+    "l1 for compact, lite and laina-resnet50, depth+grad+normal for the others.")]
 InitOption = Annotated[str | None, typer.Option(
     "--init", metavar="NET", rich_help_panel=TRAINING, show_default=False, help="Start from the weights of this net, "
     "of the same architecture. Mask nets can also start from general, which lite0 does by itself without --backbone "
