@@ -50,20 +50,14 @@ depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-f
     --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half --name compact-indoor --out $runs/mask-indoor
 python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
 
-# roads: depth from rendered ones, and PyDNet's answers for real and other pictures; the last stage, by differences of
-# logarithms, sees objects
+# roads: depth from rendered ones, and PyDNet's answers for real and other pictures
 depthcue train-depth --net lite0 --backbone imagenet --size 416x128 --data scenes:road:700 --teacher "$pydnet" \
     --taught "folder:$drive" --taught "folder:$drive" --taught "folder:$drive" --loss l1 --steps 900 --batch-size 12 \
     --learning-rate 1e-3 --weight-decay 1e-5 --average 0.998 --name compact-road --out $runs/depth-road-first
 depthcue train-depth --net lite0 --init $runs/depth-road-first/depth.safetensors --size 416x128 \
     --data scenes:road:700 --teacher "$pydnet" --taught "folder:$drive" --taught "folder:$drive" \
     --taught scenes:road:1400 --taught "nyu:$nyu" --loss depth+grad+normal --steps 900 --batch-size 15 \
-    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 \
-    --out $runs/depth-road-second
-depthcue train-depth --net lite0 --init $runs/depth-road-second/depth.safetensors --size 416x128 \
-    --data scenes:road:800 --data scenes:road:800 --teacher "$pydnet" --taught "folder:$drive" --loss log --steps 1300 \
-    --batch-size 15 --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 4 \
-    --out $runs/depth-road
+    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 --out $runs/depth-road
 python weights/ship.py $runs/depth-road/depth.safetensors compact-road
 depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-fastdepth/mask.safetensors \
     --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 --steps 900 --batch-size 8 --learning-rate 7e-4 \
