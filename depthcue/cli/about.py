@@ -9,18 +9,9 @@ from typing import Annotated
 
 import typer
 
+from depthcue.cli import options as opt
 from depthcue.cli.console import configure, print_json, print_table, say
-from depthcue.cli.options import (
-    INPUT,
-    OUTPUT,
-    DeviceOption,
-    JsonOption,
-    OutFileOption,
-    QuietOption,
-    TargetOption,
-    VerboseOption,
-    WeightsOption,
-)
+from depthcue.cli.options import INPUT, OUTPUT
 from depthcue.errors import DepthcueError, did_you_mean
 
 GUIDES = {
@@ -73,7 +64,7 @@ def guide_text(topic: str) -> str:
     return (files("depthcue") / "guides" / f"{name}.md").read_text(encoding="utf-8").rstrip("\n")
 
 
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(as_json: opt.Json = False) -> None:
     """Say what this machine can run, what is missing and how to get it. Exits with 1 if masking would not work."""
     from depthcue.runtime.doctor import examine
 
@@ -105,8 +96,8 @@ MixedOption = Annotated[bool, typer.Option(
     "page says that they are no comparison.")]
 
 
-def report(results: ResultsArgument, out: OutFileOption, title: TitleOption = None, pictures: PicturesOption = True,
-           mixed: MixedOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def report(results: ResultsArgument, out: opt.OutFile, title: TitleOption = None, pictures: PicturesOption = True,
+           mixed: MixedOption = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Make one page for a browser from results files: words, plots, tables, and a gallery to turn through.
 
     The page is a single file that needs no server and no internet. Every results file gets a section of its own;
@@ -127,9 +118,9 @@ PortOption = Annotated[int | None, typer.Option("--port", min=1, max=65535, meta
 BrowserOption = Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open the page in a browser.")]
 
 
-def app(weights: WeightsOption = "compact-indoor", target: TargetOption = None, device: DeviceOption = "auto",
-        port: PortOption = None, browser: BrowserOption = True, quiet: QuietOption = False,
-        verbose: VerboseOption = False) -> None:
+def app(weights: opt.Weights = "compact-indoor", target: opt.Target = None, device: opt.Device = "auto",
+        port: PortOption = None, browser: BrowserOption = True, quiet: opt.Quiet = False,
+        verbose: opt.Verbose = False) -> None:
     """Open a page on this machine: drop a picture, a video or a webcam frame, and move the share of pixels kept.
 
     The page is served on 127.0.0.1 alone, and nothing is sent out. Ctrl-C ends it. Needs the extra app.

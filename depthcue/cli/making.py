@@ -7,26 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from depthcue.cli import options as opt
 from depthcue.cli.console import configure, print_json, print_table, progress_bar, say
-from depthcue.cli.options import (
-    ADVANCED,
-    INPUT,
-    LISTED,
-    MODEL,
-    OUTPUT,
-    SPEED,
-    DeviceOption,
-    HalfOption,
-    JsonOption,
-    NameOption,
-    OutDirOption,
-    OutFileOption,
-    QuietOption,
-    SeedOption,
-    TargetOption,
-    VerboseOption,
-    parse_size,
-)
+from depthcue.cli.options import ADVANCED, INPUT, LISTED, MODEL, OUTPUT, SPEED
 
 if TYPE_CHECKING:
     from depthcue.export.tensorrt_engine import EngineOptions
@@ -117,7 +100,7 @@ def _batch(text: str) -> tuple[int, int, int]:
 
 
 def _sizes(text: str) -> tuple[tuple[int, int], ...]:
-    sizes = tuple(size for part in text.split(",") if (size := parse_size(part.strip())) is not None)
+    sizes = tuple(size for part in text.split(",") if (size := opt.parse_size(part.strip())) is not None)
     if len(sizes) not in (1, 3):
         raise typer.BadParameter(f"{text!r} is neither one size nor three, as in 96x96,192x144,384x384",
                                  param_hint="--size")
@@ -142,12 +125,12 @@ CompareDataOption = Annotated[str | None, typer.Option(
     "for int8 (at least 12) others to calibrate on, as folder:PATH. Default: rendered rooms and roads.")]
 
 
-def export(out: OutFileOption, weights: ExportWeightsOption = None, target: ExportTargetOption = None,
+def export(out: opt.OutFile, weights: ExportWeightsOption = None, target: ExportTargetOption = None,
            file_format: FormatOption = Format.onnx, precision: GraphPrecisionOption = Precision.fp32,
            data: CompareDataOption = None, batch: EngineBatchOption = None, size: EngineSizeOption = None,
            workspace: WorkspaceOption = None, library: LibraryOption = EngineLibrary.auto,
-           capability: CapabilityOption = None, device: DeviceOption = "auto", as_json: JsonOption = False,
-           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+           capability: CapabilityOption = None, device: opt.Device = "auto", as_json: opt.Json = False,
+           quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Write a mask net or a depth net as one file that takes raw frames, and a card beside it.
 
     The file appears only if its answers agree with torch's on pictures; an engine that no GPU here can run appears
@@ -192,9 +175,9 @@ PictureSizeOption = Annotated[str | None, typer.Option(
     "320x240 of rooms, 640x192 of roads.")]
 
 
-def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: PictureSizeOption = None,
-           seed: SeedOption = 0, truth: TruthOption = False, device: DeviceOption = "cpu", as_json: JsonOption = False,
-           quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def scenes(kind: KindArgument, out: opt.OutDir, count: CountOption, size: PictureSizeOption = None,
+           seed: opt.Seed = 0, truth: TruthOption = False, device: opt.Device = "cpu", as_json: opt.Json = False,
+           quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Render rooms or roads whose depth is known.
 
     Frames have seeds S, S+1, ...; the same seed is the same frame everywhere. Pictures and depth (16-bit png,
@@ -206,7 +189,7 @@ def scenes(kind: KindArgument, out: OutDirOption, count: CountOption, size: Pict
     from depthcue.scenes.api import write_scenes
 
     with progress_bar(quiet) as progress:
-        made = write_scenes(kind, out, count, parse_size(size), seed, truth,
+        made = write_scenes(kind, out, count, opt.parse_size(size), seed, truth,
                             str(pick_device(device)), progress)
     if as_json:
         print_json(made)
@@ -227,9 +210,9 @@ TrainedLambdaOption = Annotated[float | None, typer.Option(
     "the authors'.")]
 
 
-def convert(checkpoint: CheckpointArgument, out: OutFileOption, name: NameOption = None, licence: LicenceOption = None,
-            target: ExplainedOption = None, lam: TrainedLambdaOption = None, half: HalfOption = False,
-            as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def convert(checkpoint: CheckpointArgument, out: opt.OutFile, name: opt.Name = None, licence: LicenceOption = None,
+            target: ExplainedOption = None, lam: TrainedLambdaOption = None, half: opt.Half = False,
+            as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Turn a checkpoint that others released into a .safetensors file with a card.
 
     A pickle is read for its tensors alone; nothing in it is run. The architecture is told by the keys.
@@ -256,9 +239,9 @@ ExamplesOption = Annotated[list[Path] | None, typer.Option(
     "times. Default: rendered rooms or roads.")]
 
 
-def publish(run: RunArgument, out: OutDirOption, name: RepositoryOption = None, licence: PublishedLicenceOption = None,
-            picture: ExamplesOption = None, target: TargetOption = None, device: DeviceOption = "auto",
-            as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def publish(run: RunArgument, out: opt.OutDir, name: RepositoryOption = None, licence: PublishedLicenceOption = None,
+            picture: ExamplesOption = None, target: opt.Target = None, device: opt.Device = "auto",
+            as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Write a repository folder for the Hugging Face hub: weights, card, README, licence and example pictures.
 
     Nothing is uploaded. Others use an uploaded one as --weights hub:OWNER/NAME, or depthcue.load("OWNER/NAME").

@@ -6,25 +6,9 @@ from typing import Annotated
 
 import typer
 
+from depthcue.cli import options as opt
 from depthcue.cli.console import configure, print_json, print_table, progress_bar, say
-from depthcue.cli.options import (
-    ADVANCED,
-    INPUT,
-    LISTED,
-    MODEL,
-    OUTPUT,
-    SPEED,
-    DeviceOption,
-    JsonOption,
-    KeepOption,
-    LambdaOption,
-    OutDirOption,
-    QuietOption,
-    SizeOption,
-    TargetOption,
-    VerboseOption,
-    parse_size,
-)
+from depthcue.cli.options import ADVANCED, INPUT, LISTED, MODEL, OUTPUT, SPEED
 from depthcue.colours import DEPTH_COLOURS, MASK_COLOURS, Look
 
 SourcesArgument = Annotated[list[str], typer.Argument(
@@ -106,20 +90,17 @@ WorkersOption = Annotated[int | None, typer.Option(
     "Default: one for each GPU, else one for every four cores.")]
 
 
-def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = None,
-         keep: KeepOption = None, lam: LambdaOption = None, steady: SteadyOption = False,
-         save: SaveOption = None,
-         style: StyleOption = "kept", opacity: OpacityOption = None, colormap: ColourMapOption = MASK_COLOURS,
+def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOption = None, keep: opt.Keep = None,
+         lam: opt.Lambda = None, steady: SteadyOption = False, save: SaveOption = None, style: StyleOption = "kept",
+         opacity: OpacityOption = None, colormap: ColourMapOption = MASK_COLOURS,
          depth_colormap: DepthColourMapOption = DEPTH_COLOURS, show: ShowOption = False, rerun: RerunOption = None,
-         fov: FieldOfViewOption = 60.0, threshold: ThresholdOption = None,
-         target: TargetOption = None, backend: BackendOption = "auto", device: DeviceOption = "auto",
-         precision: PrecisionOption = "fp32", batch_size: MaskBatchOption = None, size: SizeOption = None,
-         compiled: MaskCompileOption = False,
-         cpu_fallback: CpuFallbackOption = False, encoder: EncoderOption = "libx264",
-         decoder: DecoderOption = "cpu", duration: DurationOption = None,
-         stall_timeout: StallOption = 10.0, cluster: ClusterOption = None, workers: WorkersOption = None,
-         resume: ResumeOption = False, as_json: JsonOption = False, quiet: QuietOption = False,
-         verbose: VerboseOption = False) -> None:
+         fov: FieldOfViewOption = 60.0, threshold: ThresholdOption = None, target: opt.Target = None,
+         backend: BackendOption = "auto", device: opt.Device = "auto", precision: PrecisionOption = "fp32",
+         batch_size: MaskBatchOption = None, size: opt.Size = None, compiled: MaskCompileOption = False,
+         cpu_fallback: CpuFallbackOption = False, encoder: EncoderOption = "libx264", decoder: DecoderOption = "cpu",
+         duration: DurationOption = None, stall_timeout: StallOption = 10.0, cluster: ClusterOption = None,
+         workers: WorkersOption = None, resume: ResumeOption = False, as_json: opt.Json = False,
+         quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Show which pixels of pictures, videos and live sources a depth net rests on.
 
     The folder also gets a summary.json, and its numbers for a spreadsheet, summary.csv. Of live sources the newest
@@ -144,7 +125,7 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     chosen = mask_net_for(target) if weights is None else weights
     options = MaskOptions(weights=chosen, keep=keep, lam=lam, save=tuple(save or ("mask", "overlay")),
                           threshold=threshold, target=target, backend=backend, device=device,
-                          precision=precision, batch_size=batch_size, size=parse_size(size), compiled=compiled,
+                          precision=precision, batch_size=batch_size, size=opt.parse_size(size), compiled=compiled,
                           cpu_fallback=cpu_fallback, resume=resume, encoder=encoder,
                           decoder=decoder, duration_s=duration, stall_s=stall_timeout,
                           drawing=Drawing(Look(style, opacity, colormap, depth_colormap), fov), steady=steady,
@@ -171,7 +152,7 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
         raise typer.Exit(1)
 
 
-def demo(out: OutDirOption = Path("depthcue-demo"), quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def demo(out: opt.OutDir = Path("depthcue-demo"), quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Render rooms and a short drive, mask them, compare the masks with edges, and explain it all on a page.
 
     Takes a minute or two on two cores, and needs neither internet nor a GPU.

@@ -5,45 +5,9 @@ from typing import Annotated
 
 import typer
 
+from depthcue.cli import options as opt
 from depthcue.cli.console import configure, print_table, progress_bar, show_results
-from depthcue.cli.options import (
-    ADVANCED,
-    DATA,
-    INPUT,
-    LISTED,
-    MEASURING,
-    MODEL,
-    OUTPUT,
-    SPEED,
-    TRAINING,
-    AgainstOption,
-    AugmentationOption,
-    BackboneOption,
-    BatchSizeOption,
-    DataOption,
-    DeviceOption,
-    DirectStepsOption,
-    FixedLambdaOption,
-    JsonOption,
-    KeepListOption,
-    KeepOption,
-    LambdaOption,
-    LearningRateOption,
-    LimitOption,
-    OutDirOption,
-    QuietOption,
-    SeedOption,
-    ShareOption,
-    SizeOption,
-    StepsOption,
-    TargetListOption,
-    TargetOption,
-    TrainingPrecisionOption,
-    VerboseOption,
-    WeightsListOption,
-    WeightsOption,
-    parse_size,
-)
+from depthcue.cli.options import ADVANCED, DATA, INPUT, LISTED, MEASURING, MODEL, OUTPUT, SPEED, TRAINING
 
 LambdasOption = Annotated[list[float] | None, typer.Option(
     "--lambda", metavar="X,...", rich_help_panel=MEASURING, help="Lambdas that mask nets are set to, in place of "
@@ -70,14 +34,14 @@ SanityStepsOption = Annotated[int, typer.Option(
     "for N steps for every randomised net.")]
 
 
-def evaluate(data: DataOption, out: OutDirOption, weights: WeightsListOption = ["compact-indoor"],  # noqa: B006
-             target: TargetOption = None, keep: KeepListOption = None, lam: LambdasOption = None,
+def evaluate(data: opt.Data, out: opt.OutDir, weights: opt.WeightsList = ["compact-indoor"],  # noqa: B006
+             target: opt.Target = None, keep: opt.KeepList = None, lam: LambdasOption = None,
              at: AtOption = None, truth: TruthOption = False, fill: FillOption = "mean",
-             against: AgainstOption = None, direct_steps: DirectStepsOption = 100,
+             against: opt.Against = None, direct_steps: opt.DirectSteps = 100,
              only_table: OnlyTableOption = False, sanity: SanityOption = False, sanity_steps: SanityStepsOption = 0,
-             limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
-             device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-             verbose: VerboseOption = False) -> None:
+             limit: opt.Limit = None, seed: opt.Seed = 0, batch_size: opt.BatchSize = 8,
+             device: opt.Device = "auto", as_json: opt.Json = False, quiet: opt.Quiet = False,
+             verbose: opt.Verbose = False) -> None:
     """Measure what the depth net loses behind masks: Table 1 of the paper, thresholds, fills, insertion and deletion.
 
     Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
@@ -109,12 +73,11 @@ SoftOption = Annotated[
                               "others are nearly binary.")]
 
 
-def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
-                  target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
-                  keep: KeepListOption = None, lam: FixedLambdaOption = None, soft: SoftOption = None,
-                  seed: SeedOption = 0,
-                  batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", direct_steps: DirectStepsOption = 100,
-                  as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def compare_edges(data: opt.Data, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+                  against: opt.Against = None, limit: opt.Limit = None, keep: opt.KeepList = None,
+                  lam: opt.FixedLambda = None, soft: SoftOption = None, seed: opt.Seed = 0,
+                  batch_size: opt.BatchSize = 8, device: opt.Device = "auto", direct_steps: opt.DirectSteps = 100,
+                  as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Compare the mask with edges, chance and other ways to choose: how well does the depth net do with equally many
     pixels of each, and what does each choice cost?
 
@@ -133,11 +96,10 @@ def compare_edges(data: DataOption, out: OutDirOption, weights: WeightsOption = 
     show_results(results, out, as_json)
 
 
-def compare_nets(weights: WeightsListOption, data: DataOption, out: OutDirOption, target: TargetListOption = None,
-                 share: ShareOption = 0.2, lam: FixedLambdaOption = None, limit: LimitOption = None,
-                 seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
-                 device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-                 verbose: VerboseOption = False) -> None:
+def compare_nets(weights: opt.WeightsList, data: opt.Data, out: opt.OutDir, target: opt.TargetList = None,
+                 share: opt.Share = 0.2, lam: opt.FixedLambda = None, limit: opt.Limit = None, seed: opt.Seed = 0,
+                 batch_size: opt.BatchSize = 8, device: opt.Device = "auto", as_json: opt.Json = False,
+                 quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Compare what several networks look at: do their masks agree, and can one network use another's mask?
 
     Agreement is set against that with edges, with chance, and with masks of other pictures. With --lambda, all masks
@@ -166,13 +128,13 @@ OneLambdaOption = Annotated[float | None, typer.Option(
     "trained with. Default: 2 for compact and lite nets, 5 for drn22.")]
 
 
-def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compact", steps: StepsOption = None,
-                   mask_net: MaskNetOption = None, mask_steps: MaskStepsOption = None, size: SizeOption = None,
-                   lam: OneLambdaOption = None, share: ShareOption = 0.2, limit: LimitOption = None,
-                   batch_size: BatchSizeOption = 8, learning_rate: LearningRateOption = None,
-                   augmentation: AugmentationOption = "published", backbone: BackboneOption = "none",
-                   precision: TrainingPrecisionOption = "fp32", seed: SeedOption = 0, device: DeviceOption = "auto",
-                   as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def compare_losses(data: opt.Data, out: opt.OutDir, net: NetOption = "compact", steps: opt.Steps = None,
+                   mask_net: MaskNetOption = None, mask_steps: MaskStepsOption = None, size: opt.Size = None,
+                   lam: OneLambdaOption = None, share: opt.Share = 0.2, limit: opt.Limit = None,
+                   batch_size: opt.BatchSize = 8, learning_rate: opt.LearningRate = None,
+                   augmentation: opt.Augmentation = "published", backbone: opt.Backbone = "none",
+                   precision: opt.TrainingPrecision = "fp32", seed: opt.Seed = 0, device: opt.Device = "auto",
+                   as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Train one depth net with three losses and a mask net for each, and compare what they look at.
 
     Trains on the training split of DATA and measures on its test split; --limit is of the latter. Runs lie in DIR/runs:
@@ -182,8 +144,8 @@ def compare_losses(data: DataOption, out: OutDirOption, net: NetOption = "compac
 
     configure(quiet, verbose)
     depth, mask = plan(
-        net, mask_net, steps, mask_steps, learning_rate, lam, data=(data,), size=parse_size(size), backbone=backbone,
-        augmentation=augmentation, batch_size=batch_size, precision=precision, seed=seed)
+        net, mask_net, steps, mask_steps, learning_rate, lam, data=(data,), size=opt.parse_size(size),
+        backbone=backbone, augmentation=augmentation, batch_size=batch_size, precision=precision, seed=seed)
     settings = CompareLossesSettings(share=share, batch_size=batch_size, seed=seed)
     with progress_bar(quiet) as progress:
         results = train_and_compare(depth, mask, out, settings, limit, device, progress)
@@ -198,11 +160,10 @@ FindingOption = Annotated[list[str] | None, typer.Option(
     "Default: all.")]
 
 
-def findings(data: DataSetsOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
-             target: TargetOption = None, finding: FindingOption = None, share: ShareOption = 0.2,
-             lam: FixedLambdaOption = None, limit: LimitOption = None, seed: SeedOption = 0,
-             batch_size: BatchSizeOption = 8, device: DeviceOption = "auto",
-             as_json: JsonOption = False, quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+             finding: FindingOption = None, share: opt.Share = 0.2, lam: opt.FixedLambda = None,
+             limit: opt.Limit = None, seed: opt.Seed = 0, batch_size: opt.BatchSize = 8, device: opt.Device = "auto",
+             as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Put numbers on what the mask prefers: kinds of edges, small objects, the vanishing point and the far.
 
     Rendered scenes know what is what; of photographs only what their depth and their lines tell is measured, and the
@@ -247,13 +208,12 @@ BlurOption = Annotated[float, typer.Option(
     "that no pixel is free of its neighbours.")]
 
 
-def optimize(out: OutDirOption, sources: PicturesArgument = None, data: PictureDataOption = None,
-             target: TargetOption = None, weights: LearnedOption = None, opposite: OppositeOption = None,
+def optimize(out: opt.OutDir, sources: PicturesArgument = None, data: PictureDataOption = None,
+             target: opt.Target = None, weights: LearnedOption = None, opposite: OppositeOption = None,
              lam: SearchLambdaOption = None, steps: SearchStepsOption = 100, learning_rate: RateOption = 0.3,
-             restarts: RestartsOption = 1, tv: VariationOption = 0.0, blur: BlurOption = 0.0,
-             limit: LimitOption = None, seed: SeedOption = 0, batch_size: BatchSizeOption = 4,
-             device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-             verbose: VerboseOption = False) -> None:
+             restarts: RestartsOption = 1, tv: VariationOption = 0.0, blur: BlurOption = 0.0, limit: opt.Limit = None,
+             seed: opt.Seed = 0, batch_size: opt.BatchSize = 4, device: opt.Device = "auto", as_json: opt.Json = False,
+             quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Search for the mask of each picture directly, Eq. (3), and set it beside those of mask nets.
 
     The folder gets every mask, alone and over its picture, a figure, and the numbers.
@@ -275,11 +235,10 @@ MotionOption = Annotated[str, typer.Option(
     "flights, scenes:indoor, scenes:road, scenes:KIND:COUNT.")]
 
 
-def steadiness(data: MotionOption, out: OutDirOption, weights: WeightsOption = "compact-indoor",
-               target: TargetOption = None, against: AgainstOption = None, limit: LimitOption = None,
-               keep: ShareOption = 0.2, seed: SeedOption = 0, batch_size: BatchSizeOption = 8,
-               device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-               verbose: VerboseOption = False) -> None:
+def steadiness(data: MotionOption, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+               against: opt.Against = None, limit: opt.Limit = None, keep: opt.Share = 0.2, seed: opt.Seed = 0,
+               batch_size: opt.BatchSize = 8, device: opt.Device = "auto", as_json: opt.Json = False,
+               quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Measure how steady the mask is in a video: do the pixels it keeps stay kept in the next frame?
 
     Depth and poses say which pixels of two frames show the same point. The mask is measured as it is, and followed
@@ -327,13 +286,12 @@ BesideOption = Annotated[list[Path] | None, typer.Option(
     f"folder) of other networks, to plot in the same profile for comparison. {LISTED}")]
 
 
-def probe(experiments: ExperimentsArgument = None, target: TargetOption = None, out: ProbeOutOption = None,
+def probe(experiments: ExperimentsArgument = None, target: opt.Target = None, out: ProbeOutOption = None,
           listing: ListOption = False, stage: StageOption = None, scenes: ScenesOption = None,
           objects: ObjectsOption = None, frames: ProbeFramesOption = None, horizon: HorizonOption = None,
-          weights: ProbeWeightsOption = None, beside: BesideOption = None,
-          limit: CasesOption = None, seed: SeedOption = 0,
-          batch_size: BatchSizeOption = 8, device: DeviceOption = "auto", as_json: JsonOption = False,
-          quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+          weights: ProbeWeightsOption = None, beside: BesideOption = None, limit: CasesOption = None,
+          seed: opt.Seed = 0, batch_size: opt.BatchSize = 8, device: opt.Device = "auto", as_json: opt.Json = False,
+          quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Ask a depth net which cues it goes by: one cue of a picture is turned, all else stays, and its answer is watched.
 
     On rendered scenes the truth is exact; on photographs objects are pasted in. Any depth net will do.
@@ -370,11 +328,11 @@ SourceOption = Annotated[str | None, typer.Option(
     "video and a folder of pictures, rendered.")]
 
 
-def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", target: TargetOption = None,
-          keep: KeepOption = None, lam: LambdaOption = None, batch_sizes: BatchesOption = None, size: SizeOption = None,
+def bench(out: opt.OutDir, weights: BenchWeightsOption = "compact-indoor", target: opt.Target = None,
+          keep: opt.Keep = None, lam: opt.Lambda = None, batch_sizes: BatchesOption = None, size: opt.Size = None,
           seconds: SecondsOption = 3.0, source: SourceOption = None, threads: ThreadsOption = None,
-          device: DeviceOption = "auto", as_json: JsonOption = False, quiet: QuietOption = False,
-          verbose: VerboseOption = False) -> None:
+          device: opt.Device = "auto", as_json: opt.Json = False, quiet: opt.Quiet = False,
+          verbose: opt.Verbose = False) -> None:
     """Measure every way of running the nets that works here: torch, ONNX Runtime, OpenVINO, TensorRT; each precision.
 
     Answers are checked against the net in torch first. Then time by batch size, memory, the share of what the hardware
@@ -383,7 +341,7 @@ def bench(out: OutDirOption, weights: BenchWeightsOption = "compact-indoor", tar
     from depthcue.bench.job import Settings, bench_specs
 
     configure(quiet, verbose)
-    settings = Settings(keep=keep, lam=lam, size=parse_size(size),
+    settings = Settings(keep=keep, lam=lam, size=opt.parse_size(size),
                         batch_sizes=tuple(batch_sizes) if batch_sizes else None,
                         seconds=seconds, threads=threads, source=source)
     with progress_bar(quiet) as progress:

@@ -15,132 +15,132 @@ FOREIGN = "hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION, hub:REPO:ENTRY or 
 DATA = ("scenes:indoor or scenes:road (rendered; scenes:KIND:COUNT for COUNT pictures), nyu:LIST.csv, kitti:DIR or "
         "folder:DIR")
 
-WeightsOption = Annotated[str, typer.Option(
+Weights = Annotated[str, typer.Option(
     "--weights", "-w", metavar="W", rich_help_panel=MODEL, help=f"Mask net: {NETS}; or hub:OWNER/NAME of the Hugging "
     "Face hub.")]
-TargetOption = Annotated[str | None, typer.Option(
+Target = Annotated[str | None, typer.Option(
     "--target", "-t", metavar="NET", rich_help_panel=MODEL, help=f"Depth net to look into: {NETS}, or a network of "
     f"others: {FOREIGN}. Default: the one the mask net was trained for.")]
-WeightsListOption = Annotated[list[str], typer.Option(
+WeightsList = Annotated[list[str], typer.Option(
     "--weights", "-w", metavar="W,...", rich_help_panel=MODEL, help=f"Mask nets. {LISTED}")]
-TargetListOption = Annotated[list[str] | None, typer.Option(
+TargetList = Annotated[list[str] | None, typer.Option(
     "--target", "-t", metavar="NET,...", rich_help_panel=MODEL, help="Depth nets, one for every mask net, in the same "
     f"order. {LISTED} Default: those the mask nets were trained for.")]
-DataOption = Annotated[str, typer.Option(
+Data = Annotated[str, typer.Option(
     "--data", "-d", metavar="DATA", rich_help_panel=INPUT, help=f"Pictures to measure on: {DATA}.")]
-DataListOption = Annotated[list[str], typer.Option(
+DataList = Annotated[list[str], typer.Option(
     "--data", "-d", metavar="DATA,...", rich_help_panel=INPUT, help=f"Pictures to train on: {DATA}. {LISTED} Of "
     "several, every batch draws from each in equal parts.")]
-OutDirOption = Annotated[Path, typer.Option(
+OutDir = Annotated[Path, typer.Option(
     "--out", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="Folder for what comes out.")]
-OutFileOption = Annotated[Path, typer.Option(
+OutFile = Annotated[Path, typer.Option(
     "--out", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="File to write.")]
-KeepOption = Annotated[float | None, typer.Option(
+Keep = Annotated[float | None, typer.Option(
     "--keep", "-k", metavar="S", rich_help_panel=MODEL, help="Share of the pixels to keep, above 0 and below 1; "
     "exactly as many are kept. Default: the mask net's own, 0.2 for the shipped ones; a net that takes lambda goes by "
     "its own lambda. Not with --lambda.")]
-LambdaOption = Annotated[float | None, typer.Option(
+Lambda = Annotated[float | None, typer.Option(
     "--lambda", metavar="X", rich_help_panel=MODEL, help="In place of a share: the weight of sparseness in Eq. (4) of "
     "the paper; larger keeps fewer pixels. A net that takes shares is set to the share that this lambda leads to.")]
-FixedLambdaOption = Annotated[float | None, typer.Option(
+FixedLambda = Annotated[float | None, typer.Option(
     "--lambda", metavar="X", rich_help_panel=MODEL, help="Set mask nets that take lambda to this one. Default: to the "
     "lambda whose masks keep the share that is measured.")]
-KeepListOption = Annotated[list[float] | None, typer.Option(
+KeepList = Annotated[list[float] | None, typer.Option(
     "--keep", "-k", metavar="S,...", rich_help_panel=MEASURING, help="Shares of the pixels to keep, above 0 and below "
     f"1. {LISTED} Default: several, from few pixels to most.")]
-ShareOption = Annotated[float, typer.Option(
+Share = Annotated[float, typer.Option(
     "--keep", "-k", "--share", metavar="S", rich_help_panel=MEASURING, help="Share of the pixels, above 0 and below 1, "
     "that every mask keeps when it is compared. A mask net that takes lambda is set to the lambda whose masks keep "
     "about as many. --share is the same option.")]
-AgainstOption = Annotated[list[str] | None, typer.Option(
+Against = Annotated[list[str] | None, typer.Option(
     "--against", metavar="METHOD,...", rich_help_panel=MEASURING, help="Other ways to choose pixels that the mask is "
     "compared with: sobel, canny, hed, contrast, random, grid, centre, object-boundaries, depth-edges, gradient, "
     f"smoothgrad, integrated-gradients, occlusion, rollout, direct, or all that work here. {LISTED} Default: sobel and "
     "random.")]
-DirectStepsOption = Annotated[int, typer.Option(
+DirectSteps = Annotated[int, typer.Option(
     "--direct-steps", min=1, metavar="N", rich_help_panel=MEASURING, help="Optimiser steps of --against direct, which "
     "searches the mask of each picture; each costs about three runs of the depth net.")]
-DeviceOption = Annotated[str, typer.Option(
+Device = Annotated[str, typer.Option(
     "--device", metavar="D", rich_help_panel=SPEED, help="auto, cpu, cuda, cuda:N or mps.")]
-LimitOption = Annotated[int | None, typer.Option(
+Limit = Annotated[int | None, typer.Option(
     "--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT, help="Use N pictures of the data. Default: all.")]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="S", rich_help_panel=ADVANCED,
+Seed = Annotated[int, typer.Option("--seed", metavar="S", rich_help_panel=ADVANCED,
                                          help="Seed of all random numbers; the same seed gives the same results.")]
-SizeOption = Annotated[str | None, typer.Option(
+Size = Annotated[str | None, typer.Option(
     "--size", metavar="WxH", rich_help_panel=MODEL, help="Width and height in pixels at which the nets see the "
     "pictures, such as 320x240; files keep the pictures' own size. Default: the size the net was made for.")]
-BatchSizeOption = Annotated[int, typer.Option(
+BatchSize = Annotated[int, typer.Option(
     "--batch-size", "-b", min=1, metavar="N", rich_help_panel=SPEED, help="Pictures that go through the nets at a "
     "time.")]
-JsonOption = Annotated[bool, typer.Option(
+Json = Annotated[bool, typer.Option(
     "--json", rich_help_panel=OUTPUT, help="Print the results as one JSON document, for scripts, instead of tables.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print nothing but errors.")]
-VerboseOption = Annotated[bool, typer.Option(
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print nothing but errors.")]
+Verbose = Annotated[bool, typer.Option(
     "--verbose", "-v", rich_help_panel=OUTPUT, help="Print what is chosen and done on the way.")]
 
 
 # training
-StepsOption = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", rich_help_panel=TRAINING,
+Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", rich_help_panel=TRAINING,
                                                  help="How long to train: optimiser steps of one batch each.")]
-MinutesOption = Annotated[float | None, typer.Option(
+Minutes = Annotated[float | None, typer.Option(
     "--minutes", metavar="M", rich_help_panel=TRAINING, show_default=False, help="How long to train: time for all of "
     "it, opening the data and the report at the end included. Default: 10 for lite and compact nets, where neither "
     "--steps nor --epochs is given.")]
-AsideOption = Annotated[float, typer.Option(
+Aside = Annotated[float, typer.Option(
     "--aside", metavar="SHARE", rich_help_panel=TRAINING, help="Share of the pictures kept aside to measure the error "
     "on while training, which ends when the error no longer falls. 0: none, and all steps are made.")]
-PatienceOption = Annotated[int, typer.Option(
+Patience = Annotated[int, typer.Option(
     "--patience", metavar="N", min=0, rich_help_panel=TRAINING, help="Measurements of the error on pictures kept "
     "aside, ten in a training, without a fall after which it ends. 0: never.")]
-EpochsOption = Annotated[int | None, typer.Option(
+Epochs = Annotated[int | None, typer.Option(
     "--epochs", min=1, metavar="N", rich_help_panel=TRAINING, help="How long to train: passes over the data, in place "
     "of --steps. Default: 5000 steps of a compact or lite depth net; for the paper's nets 10 epochs of a mask net, 20 "
     "of a depth net.")]
-RunOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", rich_help_panel=OUTPUT, help="Run "
+Run = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", rich_help_panel=OUTPUT, help="Run "
                                                 "folder, which the weights end up in. Default: a new one under runs/.")]
-ResumeRunOption = Annotated[bool, typer.Option(
+ResumeRun = Annotated[bool, typer.Option(
     "--resume", rich_help_panel=OUTPUT, help="Go on with the stopped run in --out, with the same options.")]
-LossOption = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
+Loss = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
                                          "between two depths is: depth, depth+grad, depth+grad+normal, l1 or log.")]
-DepthLossOption = Annotated[str | None, typer.Option(
-    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. Default: "
-    "l1 for compact, lite and laina-resnet50, depth+grad+normal for the others.")]
-InitOption = Annotated[str | None, typer.Option(
+DepthLoss = Annotated[str | None, typer.Option(
+    "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. "
+    "Default: l1 for compact, lite and laina-resnet50, depth+grad+normal for the others.")]
+Init = Annotated[str | None, typer.Option(
     "--init", metavar="NET", rich_help_panel=TRAINING, show_default=False, help="Start from the weights of this net, "
     "of the same architecture. Mask nets can also start from general, which lite0 does by itself without --backbone "
     "and --lambda; none: random weights.")]
-BackboneOption = Annotated[str, typer.Option(
+Backbone = Annotated[str, typer.Option(
     "--backbone", metavar="B", rich_help_panel=TRAINING, help="What the encoder starts from: none (random weights), "
     "imagenet (downloaded once) or a file of a classifier or of a net with this encoder.")]
-FreezeEncoderOption = Annotated[bool, typer.Option(
+FreezeEncoder = Annotated[bool, typer.Option(
     "--freeze-encoder", rich_help_panel=TRAINING, help="Train the decoder alone, as a first stage before the whole "
     "net: a random decoder would spoil what the encoder of --backbone knows.")]
-AugmentationOption = Annotated[str, typer.Option(
+Augmentation = Annotated[str, typer.Option(
     "--augmentation", metavar="A", rich_help_panel=TRAINING, help="How training pictures are varied: none, published "
     "(as Hu et al.) or strong (for small data sets).")]
-LearningRateOption = Annotated[float | None, typer.Option(
+LearningRate = Annotated[float | None, typer.Option(
     "--learning-rate", metavar="R", rich_help_panel=TRAINING, help="Step size of the optimiser, Adam. Default: 1e-4 "
     "for the paper's nets, 1e-3 for compact and lite nets.")]
-WeightDecayOption = Annotated[float, typer.Option(
+WeightDecay = Annotated[float, typer.Option(
     "--weight-decay", metavar="R", rich_help_panel=TRAINING, help="Weight decay of the optimiser, Adam.")]
-ScheduleOption = Annotated[str | None, typer.Option(
+Schedule = Annotated[str | None, typer.Option(
     "--schedule", metavar="S", rich_help_panel=TRAINING, help="How the learning rate changes: constant, cosine, or "
     "step (a tenth after each quarter). Default: cosine for compact and lite nets; for the paper's, constant for mask "
     "nets and step for depth nets.")]
-AverageOption = Annotated[float | None, typer.Option(
+Average = Annotated[float | None, typer.Option(
     "--average", metavar="D", rich_help_panel=TRAINING, help="Save a running average of the weights, which forgets at "
     "this decay a step; 0 saves the last weights. Default: 0.999 for compact and lite nets, 0 for the paper's.")]
-TrainingPrecisionOption = Annotated[str, typer.Option(
+TrainingPrecision = Annotated[str, typer.Option(
     "--precision", metavar="P", rich_help_panel=SPEED, help="fp32; or bf16, which computes convolutions in bfloat16.")]
-CompileOption = Annotated[bool, typer.Option(
+Compile = Annotated[bool, typer.Option(
     "--compile", rich_help_panel=SPEED, help="Let torch compile the net: a minute at the start, faster steps on a "
     "GPU.")]
-HalfOption = Annotated[bool, typer.Option(
+Half = Annotated[bool, typer.Option(
     "--half", rich_help_panel=OUTPUT, help="Write the weights in 16-bit floats: half the file, nearly the same net.")]
-LogOption = Annotated[str | None, typer.Option(
+Log = Annotated[str | None, typer.Option(
     "--log", metavar="TRACKER", rich_help_panel=OUTPUT, help="Show the training in tensorboard (files in the run "
     "folder), wandb or trackio. metrics.jsonl is written anyway.")]
-NameOption = Annotated[str | None, typer.Option(
+Name = Annotated[str | None, typer.Option(
     "--name", metavar="NAME", rich_help_panel=OUTPUT, help="Name of the net on its card. Default: the architecture's.")]
 
 

@@ -11,46 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from depthcue.cli import options as opt
 from depthcue.cli.console import configure, print_json, print_table, progress_bar, say
-from depthcue.cli.options import (
-    INPUT,
-    LISTED,
-    MODEL,
-    TRAINING,
-    AsideOption,
-    AugmentationOption,
-    AverageOption,
-    BackboneOption,
-    BatchSizeOption,
-    CompileOption,
-    DataListOption,
-    DepthLossOption,
-    DeviceOption,
-    EpochsOption,
-    FreezeEncoderOption,
-    HalfOption,
-    InitOption,
-    JsonOption,
-    LearningRateOption,
-    LimitOption,
-    LogOption,
-    LossOption,
-    MinutesOption,
-    NameOption,
-    PatienceOption,
-    QuietOption,
-    ResumeRunOption,
-    RunOption,
-    ScheduleOption,
-    SeedOption,
-    SizeOption,
-    StepsOption,
-    TrainingPrecisionOption,
-    VerboseOption,
-    WeightDecayOption,
-    parse_range,
-    parse_size,
-)
+from depthcue.cli.options import INPUT, LISTED, MODEL, TRAINING
 
 if TYPE_CHECKING:
     from depthcue.training.mask import MaskTraining, TrainedMask
@@ -60,29 +23,29 @@ if TYPE_CHECKING:
 class SharedOptions:
     """Options that both training commands share; each field is one."""
 
-    steps: StepsOption = None
-    epochs: EpochsOption = None
-    out: RunOption = None
-    resume: ResumeRunOption = False
-    init: InitOption = None
-    backbone: BackboneOption = "none"
-    freeze_encoder: FreezeEncoderOption = False
-    batch_size: BatchSizeOption = 8
-    learning_rate: LearningRateOption = None
-    weight_decay: WeightDecayOption = 1e-4
-    schedule: ScheduleOption = None
-    average: AverageOption = None
-    precision: TrainingPrecisionOption = "fp32"
-    compile: CompileOption = False
-    half: HalfOption = False
-    name: NameOption = None
-    log: LogOption = None
-    device: DeviceOption = "auto"
-    limit: LimitOption = None
-    seed: SeedOption = 0
-    json: JsonOption = False
-    quiet: QuietOption = False
-    verbose: VerboseOption = False
+    steps: opt.Steps = None
+    epochs: opt.Epochs = None
+    out: opt.Run = None
+    resume: opt.ResumeRun = False
+    init: opt.Init = None
+    backbone: opt.Backbone = "none"
+    freeze_encoder: opt.FreezeEncoder = False
+    batch_size: opt.BatchSize = 8
+    learning_rate: opt.LearningRate = None
+    weight_decay: opt.WeightDecay = 1e-4
+    schedule: opt.Schedule = None
+    average: opt.Average = None
+    precision: opt.TrainingPrecision = "fp32"
+    compile: opt.Compile = False
+    half: opt.Half = False
+    name: opt.Name = None
+    log: opt.Log = None
+    device: opt.Device = "auto"
+    limit: opt.Limit = None
+    seed: opt.Seed = 0
+    json: opt.Json = False
+    quiet: opt.Quiet = False
+    verbose: opt.Verbose = False
 
     def plain_options(self) -> dict[str, Any]:
         """Fields of `TrainingOptions` that need nothing more."""
@@ -119,12 +82,12 @@ def train(
                                         help="Depth net to explain, your own: hf:REPO, ultralytics:FILE, "
                                         "python:MODULE:FUNCTION, hub:REPO:ENTRY; or compact-indoor, compact-road, a "
                                         ".safetensors file, a released checkpoint, NAME:PATH.")],
-    data: DataListOption,
+    data: opt.DataList,
     also: Annotated[list[str] | None, typer.Option("--also", metavar="NET", rich_help_panel=MODEL, help="A further "
                                                    "depth net that the mask net is trained for in turn; repeatable. "
                                                    "One for many depth nets is where the next one's training can "
                                                    "start (--init).")] = None,
-    minutes: MinutesOption = None,
+    minutes: opt.Minutes = None,
     net: Annotated[str, typer.Option("--net", metavar="G", rich_help_panel=MODEL, help="Mask net to train: lite0, "
                                      "lite1, lite2 or compact, which take the share to keep as an input, or drn22 "
                                      "(the paper's).")] = "lite0",
@@ -148,12 +111,12 @@ def train(
                                                   "pixels of the highest rank count. 0 is the paper's. Default: 0.6; "
                                                   "0 for drn22.")
         ] = None,
-    loss: LossOption = "depth+grad+normal", augmentation: AugmentationOption = "published",
+    loss: opt.Loss = "depth+grad+normal", augmentation: opt.Augmentation = "published",
     surrogate: Annotated[bool, typer.Option(
         "--surrogate", help="For a depth net without gradients: teach a lite0 depth net to answer as it does, on whole "
         "and on masked pictures, and train through that one. What is measured is measured on the depth net itself. "
         "Takes half of the time, or as many steps again.")] = False,
-    aside: AsideOption = 0.1, patience: PatienceOption = 3, *, shared: SharedOptions,
+    aside: opt.Aside = 0.1, patience: opt.Patience = 3, *, shared: SharedOptions,
 ) -> None:
     """Train a mask net G for a depth net N (Hu et al. 2019, Algorithm 1). Pictures need no depth.
 
@@ -167,7 +130,7 @@ def train(
     time_for_it = usual_minutes(net, minutes, shared.steps, shared.epochs)
     what = MaskTraining(
         target=target, also=tuple(also or ()), data=tuple(data), net=net, lam=tuple(lam or ()),
-        keep_range=parse_range(keep_range), equation=equation, loss=loss,
+        keep_range=opt.parse_range(keep_range), equation=equation, loss=loss,
         augmentation=augmentation, aside=aside, patience=patience, surrogate=surrogate,
         **shared.plain_options() | {"init": usual_init(net, shared.init, shared.backbone, lam or (), equation)},
         **mask_recipe(net, sharpen=sharpen, minutes=time_for_it, **shared.recipe_options()))
@@ -214,11 +177,11 @@ def _next_command(what: "MaskTraining", trained: "TrainedMask", folder: Path) ->
 
 @training_command
 def train_depth(
-    data: DataListOption,
+    data: opt.DataList,
     net: Annotated[str, typer.Option("--net", metavar="NET", rich_help_panel=MODEL, help="Depth net to train: lite0, "
                                      "lite1, lite2, compact; hu-resnet50, hu-densenet161, hu-senet154, laina-resnet50 "
                                      "(the paper's); monodepth2-resnet18, monodepth2-resnet50.")] = "compact",
-    loss: DepthLossOption = None, size: SizeOption = None, augmentation: AugmentationOption = "strong",
+    loss: opt.DepthLoss = None, size: opt.Size = None, augmentation: opt.Augmentation = "strong",
     teacher: Annotated[str | None, typer.Option("--teacher", metavar="NET", rich_help_panel=TRAINING,
                                                 help="Depth net whose answers are the depth of the pictures of "
                                                 "--taught.",
@@ -237,7 +200,7 @@ def train_depth(
     from depthcue.training.depth import train_depth as run_training
     from depthcue.training.run import new_run_folder
 
-    what = DepthTraining(data=tuple(data), net=net, size=parse_size(size), augmentation=augmentation,
+    what = DepthTraining(data=tuple(data), net=net, size=opt.parse_size(size), augmentation=augmentation,
                          teacher=teacher, taught=tuple(taught or ()), **shared.plain_options(),
                          **depth_recipe(net, loss=loss, **shared.recipe_options()))
     with progress_bar(shared.quiet) as progress:
