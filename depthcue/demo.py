@@ -19,8 +19,7 @@ from depthcue.backends.device import pick_device
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_specs
 from depthcue.evaluation.images import Step, picture_of, save_still
-from depthcue.evaluation.tally import inputs_of, setting_of
-from depthcue.evaluation.viewing import load_pair
+from depthcue.evaluation.viewing import inputs_of, load_pair, setting_of
 from depthcue.files import make_folder, write_bytes
 from depthcue.frames import ENCODINGS, Frame, VideoSink, find_inputs, open_input
 from depthcue.imaging import Rgb

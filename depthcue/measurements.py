@@ -19,8 +19,8 @@ from depthcue.errors import DepthcueError
 from depthcue.evaluation import compare_edges as edges
 from depthcue.evaluation import compare_nets as nets
 from depthcue.evaluation import evaluate as table
+from depthcue.evaluation import findings as found
 from depthcue.evaluation import steadiness as steady
-from depthcue.evaluation.findings import findings as found
 from depthcue.masker import DepthModel, Masker, Network, depth_net_of
 from depthcue.nets import DepthNet, MaskNet, restore_mode
 from depthcue.probes import running
@@ -174,7 +174,7 @@ def findings(masker: MaskerLike, data: Data, *, limit: int | None = None, out: s
 
     Args:
         masker, data, limit, out, progress: see above.
-        settings: of `evaluation.findings.findings.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
+        settings: of `evaluation.findings.FindingsSettings`: `share`, `lam`, `batch_size`, `seed`, …
 
     Raises:
         DepthcueError: nets or data that cannot be opened, an unknown setting.

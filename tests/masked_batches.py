@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import SceneTruth
-from depthcue.evaluation.findings.cells import EDGES, MASK, TRUE_DEPTH, MaskedBatch, attention_of, edge_strength
+from depthcue.evaluation.cells import EDGES, MASK, TRUE_DEPTH, MaskedBatch, attention_of, edge_strength
 from depthcue.scorers import keep_top
 
 

@@ -170,7 +170,7 @@ def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = "comp
     rest is left out with the reason. With --lambda, masks are asked for at that lambda instead of the one that fits
     --share.
     """
-    from depthcue.evaluation.findings.findings import FINDINGS, FindingsSettings, findings_specs
+    from depthcue.evaluation.findings import FINDINGS, FindingsSettings, findings_specs
 
     configure(quiet, verbose)
     settings = FindingsSettings(findings=tuple(finding or FINDINGS), share=share, lam=lam, seed=seed,

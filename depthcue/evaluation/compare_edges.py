@@ -9,7 +9,6 @@ each share itself. One with a lambda dial gives a mask of about that share, its 
 at mask means alone, never at depth; the paper's nets have one lambda each.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,21 @@ from depthcue.backends.device import pick_device
 from depthcue.backends.frozen import frozen_depth, frozen_mask
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError, check_share
-from depthcue.evaluation import statistics, tally
-from depthcue.evaluation.images import ExampleTiles, Step, draw_example, save_example, save_still
-from depthcue.evaluation.tally import Sweep, Tally, TallySummary, inputs_of, setting_of, sweep_dial
-from depthcue.evaluation.viewing import Stopwatch, View, Viewing, choose_rivals, described, load_pair, wants_scenes
+from depthcue.evaluation import statistics, viewing
+from depthcue.evaluation.images import Step, save_example, save_still
+from depthcue.evaluation.statistics import Stopwatch, Tally, TallySummary, short
+from depthcue.evaluation.viewing import (
+    Sweep,
+    View,
+    Viewing,
+    choose_rivals,
+    described,
+    inputs_of,
+    load_pair,
+    setting_of,
+    sweep_dial,
+    wants_scenes,
+)
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.progress import Progress, Silent
 from depthcue.results import CompareEdges, ResultFolder
@@ -63,10 +73,10 @@ class CompareEdgesSettings:
     lam: float | None = None
     """One lambda for all; None asks a net with a dial for each share."""
     soft_maps: bool | None = None
-    """Whether to measure soft maps too: about as much work as all the rest. None: of nets that take λ, whose masks are
+    """Whether to measure soft maps too: about as much work as all the rest. None: for nets that take λ, whose masks are
     soft; those of a net of shares are nearly binary."""
-    sweep_steps: int = tally.STEPS
-    sweep_images: int = tally.IMAGES
+    sweep_steps: int = viewing.STEPS
+    sweep_images: int = viewing.IMAGES
     """The most images whose masks choose the lambdas, spread over the data."""
     batch_size: int = 8
     seed: int = 0
@@ -111,7 +121,8 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
     settings = settings or CompareEdgesSettings()
     progress = progress or Silent()
     setting_of(mask_net, lam=settings.lam)
-    _check_shares(settings.shares)
+    for share in settings.shares:
+        check_share(share, "--keep")
     settings.direct.check()
     if len(data) == 0:
         raise DepthcueError(f"{data.spec} has no images", "Choose another --data.")
@@ -123,10 +134,9 @@ def compare_edges(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, out: P
         examples, stills = [], []
         for view in comparison.viewing.views():
             measured = comparison.measure(view, progress)
-            examples += comparison.examples(view, measured)
+            examples += comparison.examples(view, measured, home.folder)
             stills += comparison.stills(view, measured, home.folder)
-    saved = [save_example(example, home.folder) for example in examples]
-    return home.finish(_document(comparison, saved, stills))
+    return home.finish(_document(comparison, examples, stills))
 
 
 def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Progress | None = None) -> CompareEdges:
@@ -146,14 +156,14 @@ def check_trained(trained: "TrainedMask", out: Path, seed: int = 0, progress: Pr
 
 @dataclass(frozen=True)
 class _Measured:
-    """What the pictures of a batch that are shown are drawn from; see `_EdgeComparison`.
+    """Values that the shown pictures of a batch are drawn from; see `_EdgeComparison`.
 
     Attributes:
-        rows: of the batch, those that are shown.
+        rows: those of the batch that are shown.
         masks: of the whole batch, for each setting.
         kept: of the whole batch, the pixels that each method keeps at the share of the examples.
-        depths_m: of `rows` alone, what N makes of these.
-        soft_m: of `rows` alone, what N makes of the masks, for each setting; empty where it was not asked.
+        depths_m: of `rows` alone, the depth through these pixels.
+        soft_m: of `rows` alone, the depth through the masks of each setting; empty where soft maps are left out.
     """
 
     rows: list[int]
@@ -265,27 +275,22 @@ class _EdgeComparison:
             out, f"{view.pictures.indices[row]:06d}", batch.names[row], batch.rgb[row], edges[number],
             view.target_m[row],
             [Step(one.entry(), mask[row], depths_m[one][number]) for one, mask in measured.masks.items()],
-            self._truth(view, row))
+            view.truth(row))
             for number, row in enumerate(rows)]
 
-    def examples(self, view: View, measured: _Measured) -> list[ExampleTiles]:
-        """Draw the examples of a batch."""
+    def examples(self, view: View, measured: _Measured, out: Path) -> list[dict[str, Any]]:
+        """Leave the examples of a batch."""
         share = self._example_share
         mask = measured.masks[self.settings_at[share]]
         return [
-            draw_example(
-                view.pictures.indices[row], view.batch.names[row], share, view.pictures.rgb[row],
+            save_example(
+                out, view.pictures.indices[row], view.batch.names[row], share, view.pictures.rgb[row],
                 self.depth_net.description.mean, mask[row],
                 {name: pixels[row] for name, pixels in measured.kept.items()},
                 {"target": view.target_m[row], **{name: depth[number] for name, depth in measured.depths_m.items()}},
-                self._truth(view, row))
+                view.truth(row))
             for number, row in enumerate(measured.rows)
         ]
-
-    def _truth(self, view: View, row: int) -> tuple[Tensor, Tensor] | None:
-        """The ground truth of one picture, and where it is valid."""
-        depth_m, valid = view.batch.depth_m, view.batch.valid
-        return None if depth_m is None or valid is None else (depth_m[row], valid[row])
 
 
 def _curve(method: str, share: float) -> str:
@@ -294,11 +299,6 @@ def _curve(method: str, share: float) -> str:
 
 def _soft(method: str, setting: Setting) -> str:
     return f"soft {method} at {setting}"
-
-
-def _check_shares(shares: Sequence[float]) -> None:
-    for share in shares:
-        check_share(share, "--keep")
 
 
 def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
@@ -313,7 +313,7 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
     setting used; empty where they are left out), `cost_ms` (what each scorer takes for a picture: milliseconds,
     median and quartiles over batches), `left_out` (scorers that cannot work here, where all are wanted, and why),
     `direct` (how Eq. (3) was minimised, where it was), `lambda` (how it was chosen), `examples` (files under OUT),
-    `gallery` (the same images for a page; see `gallery.save_still`) and `per_image`. All errors in metres.
+    `gallery` (the same images for a page; see `images.save_still`) and `per_image`. All errors in metres.
     """
     settings, settings_at = comparison.settings, comparison.settings_at
     summary = TallySummary(comparison.tally, settings.draws, settings.seed)
@@ -323,8 +323,11 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
                        for share, one in settings_at.items()]
               for method in methods}
     soft = [_soft_entry(summary, one, methods) for one in comparison.settings_used() if comparison.with_soft]
+    sweep = [] if comparison.sweep is None else [
+        {"lambda": short(lam), "mean": short(mean)}
+        for lam, mean in zip(comparison.sweep.lambdas, comparison.sweep.means, strict=True)]
     choice = ("at each sparseness the one of the sweep whose masks have the nearest mean; no depth was looked at"
-              if comparison.sweep is not None else "the mask net is asked for the share itself"
+              if sweep else "the mask net is asked for the share itself"
               if len(set(settings_at.values())) > 1 else "one for all")
     return CompareEdges.made(
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
@@ -333,11 +336,11 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
         target=summary.of_target(), curves=curves, soft=soft,
         cost_ms=comparison.watch.cost_ms(), batch_size=settings.batch_size, left_out=comparison.rivals.left_out,
         **({"direct": asdict(settings.direct)} if "direct" in methods else {}),
-        **{"lambda": {"choice": choice, "sweep": [] if comparison.sweep is None else comparison.sweep.entries()}},
+        **{"lambda": {"choice": choice, "sweep": sweep}},
         examples=examples, gallery=stills,
         per_image={"names": summary.names, "target": summary.per_image("target"), "curves": {
-            method: {str(share): summary.per_image(_curve(method,
-                                                          share)) for share in settings_at} for method in methods}},
+            method: {str(share): summary.per_image(_curve(method, share)) for share in settings_at}
+            for method in methods}},
     )
 
 

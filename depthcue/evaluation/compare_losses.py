@@ -23,10 +23,9 @@ from depthcue.backends.device import pick_device
 from depthcue.data import KnownScenes, RgbdData, open_data
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
-from depthcue.evaluation.findings.objects import share_within, small_objects, straightness, surfaces
 from depthcue.evaluation.images import save_row
-from depthcue.evaluation.statistics import pair, short
-from depthcue.evaluation.tally import Tally, TallySummary
+from depthcue.evaluation.objects import share_within, small_objects, straightness, surfaces
+from depthcue.evaluation.statistics import Tally, TallySummary, mean_entry, shorts
 from depthcue.evaluation.viewing import View, Viewing, described
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.catalog import MASK_DEFAULTS
@@ -43,7 +42,6 @@ MEASURES = ("mean", "on_surfaces", "on_small_objects", "straightness")
 """Measures of the masks of each picture."""
 MASK, PICTURE = "mask", "picture"
 """Keys of what is measured of masks, and of the regions of pictures whatever the mask."""
-
 Trained = tuple[str, DepthNet, MaskNet]
 """A loss, and the nets trained with it."""
 
@@ -81,16 +79,15 @@ def plan(net: str, mask_net: str | None, steps: int | None, mask_steps: int | No
     mask_net = mask_net or (net if net in OURS else "drn22")
     if mask_net not in MASK_DEFAULTS:
         raise DepthcueError(f"there is no mask net called {mask_net!r}", f"Known: {', '.join(MASK_DEFAULTS)}.")
-    unsaid = {"epochs": None, "learning_rate": learning_rate, "schedule": None, "average": None}
+    recipe = {"epochs": None, "learning_rate": learning_rate, "schedule": None, "average": None}
     lam = MASK_DEFAULTS[mask_net].default_lambda if lam is None else lam
-    return (DepthTraining(net=net, size=size, backbone=backbone, **alike, **depth_recipe(net, steps=steps, **unsaid)),
+    return (DepthTraining(net=net, size=size, backbone=backbone, **alike, **depth_recipe(net, steps=steps, **recipe)),
             MaskTraining(target="", net=mask_net, lam=(lam,), **alike,
-                         **mask_recipe(mask_net, steps=mask_steps, **unsaid)))
+                         **mask_recipe(mask_net, steps=mask_steps, **recipe)))
 
 
 def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
-                      settings: CompareLossesSettings | None = None,
-                      limit: int | None = None, device: str = "auto",
+                      settings: CompareLossesSettings | None = None, limit: int | None = None, device: str = "auto",
                       progress: Progress | None = None) -> CompareLosses:
     """Train the nets for every loss in OUT/runs, where they are not there yet, and `compare_losses` on test data.
 
@@ -107,7 +104,7 @@ def train_and_compare(depth: DepthTraining, mask: MaskTraining, out: Path,
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     settings, progress = settings or CompareLossesSettings(), progress or Silent()
-    for options in (settings, depth, mask):  # all of it now, and not after hours of training
+    for options in (settings, depth, mask):  # before hours of training
         options.check()
     torch_device = pick_device(device)
     data = open_data(depth.data[0], split="test", limit=limit)
@@ -130,7 +127,7 @@ def compare_losses(trained: Sequence[Trained], data: RgbdData, out: Path | None 
     Args:
         trained: nets of one architecture and working size, on `device`, in eval mode; each loss is compared with the
             one before.
-        data: with ground truth or without; small objects are told on rendered scenes alone.
+        data: with ground truth or without; small objects are known of rendered scenes alone.
         out: folder for results.json and pictures; None leaves them to the result's `save`.
 
     Returns:
@@ -197,10 +194,9 @@ class _LossComparison:
 def _example(out: Path, index: int, row: int, views: Sequence[View], masks: Sequence[Tensor],
              depths_m: Sequence[Tensor]) -> dict[str, Any]:
     batch = views[0].batch
-    truth = None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row])
     return save_row(out, f"{index:06d}", batch.names[row], batch.rgb[row], sobel_edges(views[0].pictures.rgb)[row],
                     [mask[row] for mask in masks], [view.target_m[row] for view in views],
-                    [depth_m[row] for depth_m in depths_m], truth)
+                    [depth_m[row] for depth_m in depths_m], views[0].truth(row))
 
 
 def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> CompareLosses:
@@ -241,7 +237,7 @@ def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> Co
         regions={name: first.mean(PICTURE, name) for name in measured if (PICTURE, name) in first.values},
         examples=examples,
         per_image={"names": first.names, "masks": {
-            loss: {measure: [short(value) for value in summary.values[MASK, measure].tolist()] for measure in measured}
+            loss: {measure: shorts(summary.values[MASK, measure]) for measure in measured}
             for loss, summary in summaries.items()}},
     )
 
@@ -250,7 +246,5 @@ def _change(after: TallySummary, before: TallySummary, measured: Sequence[str]) 
     """The difference of every measure on the same images, with its interval."""
     entry: dict[str, Any] = {}
     for measure in measured:
-        difference = after.values[MASK, measure] - before.values[MASK, measure]
-        entry[measure] = short(float(difference.mean()))
-        entry[f"{measure}_ci95"] = pair(statistics.mean_interval(difference, after.weights))
+        entry |= mean_entry(measure, after.values[MASK, measure] - before.values[MASK, measure], after.weights)
     return entry

@@ -11,7 +11,7 @@ transfer the mask is brought to the size of the N that sees it. A mask net with 
 have a mean nearest to the wanted share; soft maps of edges and chance are scaled to the mean of the masks; binary maps
 keep exactly the same share of pixels. Equal scores are put in another random order for every map, so that what two
 masks leave open is never counted as agreement. Masks of different networks on *different* pictures say how much of the
-agreement comes from the place in the picture alone.
+agreement comes from the position in the picture alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,12 +27,19 @@ from torch import Tensor
 from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError, check_share
-from depthcue.evaluation import statistics, tally
+from depthcue.evaluation import statistics
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement
-from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Tally, TallySummary
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair
+from depthcue.evaluation.statistics import Floats, Tally, TallySummary, mean_entry, pair, short, shorts
+from depthcue.evaluation.viewing import (
+    View,
+    Viewing,
+    described,
+    inputs_of,
+    load_pair,
+    setting_for_share,
+    setting_of,
+)
 from depthcue.nets import DepthNet, MaskNet, resize
 from depthcue.progress import Progress, Silent
 from depthcue.results import CompareNets, ResultFolder
@@ -126,30 +133,30 @@ def _check(networks: Sequence[Network], data: RgbdData, settings: CompareNetsSet
         raise DepthcueError("there is nothing to compare one network with", "Give --weights at least twice.")
     check_share(settings.share, "--share")
     for mask_net, _ in networks:
-        tally.setting_of(mask_net, lam=settings.lam)
+        setting_of(mask_net, lam=settings.lam)
     if len(data) < 2:
         raise DepthcueError(f"{data.spec} has {len(data)} images; at least two are needed", "Choose another --data.")
 
 
 class _Observer:
-    """One network, how it sees the data, and what has been measured of it."""
+    """One network with its view of the data, and the errors of every image so far."""
 
     def __init__(self, label: str, mask_net: MaskNet, depth_net: DepthNet, data: RgbdData,
                  settings: CompareNetsSettings, device: torch.device) -> None:
         self.label, self.mask_net, self.depth_net, self.settings = label, mask_net, depth_net, settings
         self.viewing = Viewing(depth_net, data, device, batch_size=settings.batch_size,
                                multiple=mask_net.description.multiple)
-        self.setting = tally.setting_of(mask_net, lam=settings.lam)
+        self.setting = setting_of(mask_net, lam=settings.lam)
         self.errors = Tally()
 
     def turn_dial(self, progress: Progress) -> None:
         """Take the setting whose masks keep the wanted share, unless a lambda was given or there is no dial."""
-        self.setting = tally.setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
+        self.setting = setting_for_share(self.mask_net, self.viewing, self.settings.share, self.settings.lam,
                                               progress, f" for {self.label}")
 
     def masks(self, pictures: Pictures) -> Tensor:
         """M = G(I), (B, 1, h, w) at this network's working size."""
-        return build_scorer("mask", tally.inputs_of(self.mask_net, self.setting))(pictures)
+        return build_scorer("mask", inputs_of(self.mask_net, self.setting))(pictures)
 
 
 class _NetComparison:
@@ -165,7 +172,7 @@ class _NetComparison:
     def measure(self, out: Path, progress: Progress) -> list[dict[str, Any]]:
         """Go through the data; returns the examples left under OUT."""
         count = len(self.data)
-        # far from each picture in the data's order, where neighbours may show the same room
+        # far from each picture in the data's sequence, where neighbours may show the same room
         elsewhere = [(index + count // 2) % count for index in range(count)]
         shown = set(self.observers[0].viewing.spread(self.settings.examples))
         views = zip(*(observer.viewing.views() for observer in self.observers), strict=True)
@@ -173,8 +180,8 @@ class _NetComparison:
         examples = []
         progress.start("comparing", count)
         for network_views, other in zip(views, others, strict=True):
-            masks = [observer.masks(view.pictures) for observer,
-                     view in zip(self.observers, network_views, strict=True)]
+            masks = [observer.masks(view.pictures)
+                     for observer, view in zip(self.observers, network_views, strict=True)]
             other_masks = [observer.masks(pictures)
                            for observer, (_, pictures) in zip(self.observers, other, strict=True)]
             self._agree(network_views, masks, other_masks)
@@ -225,12 +232,11 @@ class _NetComparison:
 
     def _example(self, out: Path, index: int, row: int, network_views: Sequence[View], masks: Sequence[Tensor],
                  depths_m: Sequence[Tensor]) -> dict[str, Any]:
-        batch = network_views[0].batch
-        truth = None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row])
-        edges = sobel_edges(network_views[0].pictures.rgb)
-        return save_row(out, f"{index:06d}", batch.names[row], batch.rgb[row], edges[row],
+        first = network_views[0]
+        edges = sobel_edges(first.pictures.rgb)
+        return save_row(out, f"{index:06d}", first.batch.names[row], first.batch.rgb[row], edges[row],
                         [mask[row] for mask in masks], [view.target_m[row] for view in network_views],
-                        [depth_m[row] for depth_m in depths_m], truth)
+                        [depth_m[row] for depth_m in depths_m], first.truth(row))
 
 
 def _pair(first: str, second: str) -> str:
@@ -276,8 +282,8 @@ def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> Com
         examples=examples,
         per_image={
             "names": agreed.names,
-            "agreement": {measure: {name: [short(value) for value in values.tolist()]
-                                    for name, values in by_image.items()} for measure, by_image in alike.items()},
+            "agreement": {measure: {name: shorts(values) for name, values in by_image.items()}
+                          for measure, by_image in alike.items()},
             "transfer": {label: {name: summary.per_image(name) for name in comparison.columns}
                          for label, summary in errors.items()}},
     )
@@ -304,12 +310,9 @@ def _by_image(labels: Sequence[str], agreed: TallySummary, measure: str) -> dict
 
 
 def _differences(by_image: dict[str, Floats], weights: Floats) -> dict[str, Any]:
-    def measured(name: str, values: Floats) -> dict[str, Any]:
-        return {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
-
     between = by_image[BETWEEN]
-    return {**measured("between_networks", between),
-            "with": {name: {**measured("mean", values), **measured("minus", between - values)}
+    return {**mean_entry("between_networks", between, weights),
+            "with": {name: {**mean_entry("mean", values, weights), **mean_entry("minus", between - values, weights)}
                      for name, values in by_image.items() if name != BETWEEN}}
 
 

@@ -22,23 +22,30 @@ from torch import Tensor
 from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError
-from depthcue.evaluation import fills, statistics
+from depthcue.evaluation import fills, objects, statistics
 from depthcue.evaluation.fills import (
     ALWAYS,
     FILL_SHARES,
     INSERTION_SHARES,
-    add_full_errors,
     curves_under_fills,
-    full_errors,
     measure_orders,
     measure_under_fills,
     order_curves,
 )
-from depthcue.evaluation.findings import objects
 from depthcue.evaluation.metrics import spearman
 from depthcue.evaluation.sanity import Sanity, check_sanity, measure_sanity
-from depthcue.evaluation.tally import Tally, TallySummary, inputs_of, setting_of, settings_for
-from depthcue.evaluation.viewing import View, Viewing, choose_rivals, described, load_pair, wants_scenes
+from depthcue.evaluation.statistics import Tally, TallySummary
+from depthcue.evaluation.viewing import (
+    View,
+    Viewing,
+    choose_rivals,
+    described,
+    inputs_of,
+    load_pair,
+    setting_of,
+    settings_for,
+    wants_scenes,
+)
 from depthcue.nets import DepthNet, MaskNet, Setting, load_mask_net
 from depthcue.nets.units import FILLS, check_fill
 from depthcue.progress import Progress, Silent
@@ -72,7 +79,7 @@ class EvaluateSettings:
     keeps: tuple[float, ...] = ()
     """Shares to keep instead of lambdas; empty: KEEPS for nets of shares that no lambda is given for."""
     lam: float | None = None
-    """The lambda in question; None takes what is nearest to the first mask net's own setting."""
+    """The lambda in question; None takes the one nearest to the first mask net's own setting."""
     keep: float | None = None
     """The share in question, in place of `lam`."""
     truth: bool = False
@@ -245,7 +252,7 @@ class _Evaluation:
         self.scores = self.rivals.scores | {name: build_scorer(name, inputs) for name in ALWAYS}
         self.at: dict[float, Setting] = {}
         """Setting of the net in question for each share that its masks are to keep."""
-        # of a relative net without ground truth, depth has a unit of its own and no zero
+        # without ground truth, the depth of a relative net has a unit of its own and no zero
         self.in_metres = data.has_depth or not depth_net.description.relative
         self.tally = Tally()
 
@@ -262,15 +269,14 @@ class _Evaluation:
         """Add one batch to what is collected."""
         _require_numbers(view.target_m, self.depth_net, view)
         self.tally.add_target(view)
-        add_full_errors(self.tally, WHOLE, view, view.target_m, in_metres=self.in_metres)
+        self.tally.full_errors(WHOLE, view, view.target_m, in_metres=self.in_metres)
         for one in self.nets_at_settings:
             mask = one.mask(view.pictures)
             binary = binarise(mask)
             self.tally.add(one.key("soft"), "mean", mask.mean(dim=(1, 2, 3)))
             self.tally.add(one.key("binary"), "mean", sparseness(binary))
             for part, kept in (("soft", mask), ("binary", binary), ("hidden", 1 - mask)):
-                add_full_errors(self.tally, one.key(part), view, self._depth_through(view, kept),
-                                in_metres=self.in_metres)
+                self.tally.full_errors(one.key(part), view, self._depth_through(view, kept), in_metres=self.in_metres)
             if one is self.in_question:
                 self._measure_closely(view, mask)
 
@@ -343,12 +349,12 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
 
     Beside the fields every document has: `weights` (a list), `target_net`, `data` (what was measured), `images` (how
     many), `ground_truth` (whether the data has any), `fill`, `original` (the errors of N(I) against ground truth; empty
-    without), `table` (for every mask net and setting: `weights`, its place in that list; `lambda`, and `keep` of a net
-    of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden`
-    1 - M, see `full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same images),
-    `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill, `nothing`
-    being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the scorers that cannot
-    work, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
+    without), `table` (for every mask net and setting: `weights`, its index in that list; `lambda`, and `keep` of a net
+    of shares; `mean` of M and `sparseness` of M' with intervals; the errors of `soft` M, `binary` M' and `hidden` 1 -
+    M, see `TallySummary.full_errors`; and `soft_minus_original`, `binary_minus_soft`, differences of RMSE on the same
+    images), `in_question` (the weights and setting of all that follows), `thresholds`, `fills` (RMSE with every fill,
+    `nothing` being a picture all hidden), `orders` (see `order_curves`; beside the curves `left_out`, the scorers that
+    cannot work, with the reason), `under_fills` (see `curves_under_fills`: equal shares of pixels), `character` (see
     `_character`), `sanity` (see `measure_sanity`) and `per_image`; None or empty where not asked for. Errors in metres.
     """
     settings, nets_at_settings = evaluation.settings, evaluation.nets_at_settings
@@ -361,7 +367,7 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
         target_net=described(evaluation.depth_net) | {"architecture": evaluation.depth_net.card.get("architecture")},
         data={"spec": evaluation.data.spec, "without_valid_depth": summary.without_depth()},
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth, fill=settings.fill,
-        threshold=THRESHOLD, original=full_errors(summary, WHOLE).get("truth", {}),
+        threshold=THRESHOLD, original=summary.full_errors(WHOLE).get("truth", {}),
         table=[_row(summary, each) for each in nets_at_settings],
         in_question={"weights": one.number, **one.setting.entry()},
         thresholds=[{"threshold": threshold, "sparseness": summary.mean(_threshold(threshold), "mean"),
@@ -402,6 +408,6 @@ def _row(summary: TallySummary, one: NetAtSetting) -> dict[str, Any]:
     return {"weights": one.number, **one.setting.entry(),
             "mean": summary.mean(soft, "mean"), "mean_ci95": summary.mean_interval(soft, "mean"),
             "sparseness": summary.mean(binary, "mean"), "sparseness_ci95": summary.mean_interval(binary, "mean"),
-            **{part: full_errors(summary, one.key(part)) for part in ("soft", "binary", "hidden")},
+            **{part: summary.full_errors(one.key(part)) for part in ("soft", "binary", "hidden")},
             "soft_minus_original": summary.difference(soft, WHOLE),
             "binary_minus_soft": summary.difference(binary, soft)}

@@ -1,4 +1,4 @@
-"""Curves of errors over shares of pixels, errors under every fill, and every error measure with its interval.
+"""Curves of errors over shares of pixels: of insertion and deletion, and at equal shares under every fill.
 
 Insertion and deletion curves, after Petsiuk, Das, Saenko (RISE, BMVC 2018), for depth: insertion begins with all pixels
 hidden and shows the highest scores first; deletion begins with the whole picture and hides them first. At every share
@@ -7,8 +7,8 @@ once. The area under a curve is the mean RMSE over all shares, in metres: small 
 deletion. Scorers are compared on the same images.
 
 Equal shares under every fill test whether a mask's pixels are the better ones whatever hidden pixels show. A mask net
-that is trained under one fill can learn to keep what stands out from it. Its pixels then look well chosen under that
-fill alone, and no better than `contrast`, which ranks pixels by just that.
+that is trained under one fill can learn to keep what stands out from it. Its pixels are then better under that fill
+alone, and no better than those of `contrast`, which ranks pixels by how far they are from the fill.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,8 @@ import numpy as np
 from torch import Tensor
 
 from depthcue.evaluation import statistics
-from depthcue.evaluation.metrics import image_errors, root
-from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import Tally, TallySummary
+from depthcue.evaluation.metrics import root
+from depthcue.evaluation.statistics import Floats, Tally, TallySummary, pair, short
 from depthcue.evaluation.viewing import View
 from depthcue.nets import Setting
 from depthcue.scorers import keep_first
@@ -28,6 +27,10 @@ from depthcue.scorers import keep_first
 INSERTION_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of pixels shown or hidden, close together where curves bend most."""
 CURVE_KINDS = ("insertion", "deletion")
+FILL_SHARES = (0.1, 0.2, 0.5)
+"""Shares of pixels kept under every fill."""
+ALWAYS = ("contrast", "sobel")
+"""Scorers that a mask is compared with under every fill, besides others."""
 MASK = "mask"
 """The order that the others are compared with."""
 
@@ -55,7 +58,7 @@ def measure_orders(tally: Tally, view: View, depth_through: Callable[[Tensor], T
 
 def order_curves(summary: TallySummary, methods: tuple[str, ...],
                  shares: tuple[float, ...] = INSERTION_SHARES) -> dict[str, Any]:
-    """The curves over images: `shares`, and for each of WAYS and each order its curve and the area under it.
+    """The curves over images: `shares`, and for each of CURVE_KINDS and each order its curve and the area under it.
 
     Every order has `rmse` (where there is ground truth) and `rmse_to_target`, one number a share, and for both an
     `area` (say `rmse_area`), its `_ci95`, and how much it exceeds the mask's: `rmse_area_minus_mask` with its `_ci95`.
@@ -94,12 +97,6 @@ def _insertion_key(curve_kind: str, method: str, share: float) -> str:
     return f"{curve_kind} by {method} at {share}"
 
 
-FILL_SHARES = (0.1, 0.2, 0.5)
-"""Shares of pixels kept."""
-ALWAYS = ("contrast", "sobel")
-"""Scorers that a mask is compared with under every fill, besides others."""
-
-
 def measure_under_fills(tally: Tally, view: View, depth_through: Callable[[Tensor, str], Tensor],
                         fills: tuple[str, ...],
                         mask_ranks: Callable[[float], Tensor], ranks: Mapping[str, Tensor]) -> None:
@@ -133,47 +130,3 @@ def curves_under_fills(summary: TallySummary, fills: tuple[str, ...], methods: t
 
 def _fill_key(method: str, share: float, fill: str) -> str:
     return f"{method} at {share} on {fill}"
-
-
-MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
-"""The measures that are means over images; RMSE comes with them."""
-
-
-def add_full_errors(tally: Tally, key: str, view: View, depth_m: Tensor, *, in_metres: bool = True) -> None:
-    """Add all that `full_errors` gives of `key`: the errors of `depth_m` (B, 1, h, w), the answer to one input.
-
-    Args:
-        in_metres: False where N(I) has units of its own, which know no zero: ratios and logarithms against it would
-            mean nothing, and are left out.
-    """
-    tally.errors(key, view, depth_m)
-    if in_metres:
-        errors = image_errors(depth_m, view.target_m)
-        for measure in MEANS:
-            tally.add(_to_target(key), measure, errors[measure])
-
-
-def full_errors(summary: TallySummary, key: str) -> dict[str, dict[str, Any]]:
-    """The errors of one key: `truth` (where the data has any) and `target`.
-
-    Each holds `rmse` and MEANS, and for each of them the 95% interval over images, as in `rmse_ci95`. Against the
-    target the means are absent where they were left out.
-    """
-    entry = {}
-    if summary.ground_truth:
-        entry["truth"] = _measured(summary.values[key, "mse"][summary.known], summary.known_weights,
-                                   {name: summary.values[key, name][summary.known] for name in MEANS})
-    means = {name: summary.values[_to_target(key), name] for name in MEANS if (_to_target(key), name) in summary.values}
-    entry["target"] = _measured(summary.values[key, "mse_to_target"], summary.weights, means)
-    return entry
-
-
-def _to_target(key: str) -> str:
-    return f"{key}, to the target"
-
-
-def _measured(mse: Floats, weights: Floats, means: dict[str, Floats]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"rmse": short(root(mse)), "rmse_ci95": pair(statistics.rmse_interval(mse, weights))}
-    for name, values in means.items():
-        entry |= {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
-    return entry

@@ -1,9 +1,9 @@
 """Pictures of a measurement: examples, stills of a gallery, and rows of several networks' masks.
 
-Colours are as they are, depth on a scale of the image's own. The masks and edge maps of a gallery are 8 bit greys at
-the size the nets work at, so that a page can threshold and colour them while a reader turns a slider; depth is stored
-in colours, since computing it anew would need the net. Rows show the masks of several networks on one picture at one
-size (Figs. 6, 7, 8 of Hu et al., ICCV 2019).
+Colours are as they are, depth on a scale of the image's own. An example shows one image through every scorer's pixels.
+The masks and edge maps of a gallery are 8 bit greys at the size the nets work at, so that a page can threshold and
+colour them while a reader turns a slider; depth is stored in colours, since computing it anew would need the net. Rows
+show the masks of several networks on one picture at one size (Figs. 6, 7, 8 of Hu et al., ICCV 2019).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ from depthcue.evaluation.statistics import short
 from depthcue.files import atomic_path
 from depthcue.imaging import Grey, Map, Rgb, colourise_depth, colourise_mask, grey8, resize_map, resize_rgb
 
+SHOWN_WIDTH = 384
+"""Tiles are enlarged by a whole factor to at least this width, so that single pixels can be told apart."""
+WIDEST = 640
+"""Pictures of a gallery that are wider than this are shrunk: a gallery is looked at on a page."""
 _LEAST_RANGE = 1.5
 """The far end of a depth scale is at least this many times the near end, or noise would fill a flat scene's scale."""
 
@@ -61,30 +65,22 @@ def nearest(values: Map, size: tuple[int, int]) -> Map:
     return values[rows[:, None], columns]
 
 
-SHOWN_WIDTH = 384
-"""Tiles are enlarged by a whole factor to at least this width, so that single pixels can be told apart."""
+def save_picture(out: Path, path: str, pixels: Rgb | Grey) -> str:
+    """Write a picture as OUT/PATH, whole or not at all; return PATH."""
+    with atomic_path(out / path) as partial:
+        Image.fromarray(pixels).save(partial, quality=90)  # the quality is for JPEG alone
+    return path
 
 
-@dataclass(frozen=True)
-class ExampleTiles:
-    """The pictures of one image, all of one size, by what they show.
-
-    Tiles: `picture`; `mask` (the soft mask); `kept_METHOD` (what the net was shown, the rest in its mean colour);
-    `depth_target` (from all pixels), `depth_METHOD`, and `depth_truth` where there is ground truth.
-    """
-
-    index: int
-    name: str
-    share: float
-    near_m: float
-    far_m: float
-    tiles: dict[str, Rgb]
+def _scale_of(known: Map | None, whole: Map) -> tuple[float, float]:
+    """The depth scale of the ground truth (H, W), or of N(I) where no ground truth is known."""
+    return depth_scale(whole if known is None or np.isnan(known).all() else known)
 
 
-def draw_example(index: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float], mask: Tensor,
-                 kept: Mapping[str, Tensor], depths_m: Mapping[str, Tensor],
-                 truth: tuple[Tensor, Tensor] | None) -> ExampleTiles:
-    """Draw the pictures of one image.
+def save_example(out: Path, index: int, name: str, share: float, rgb: Tensor, mean: tuple[float, float, float],
+                 mask: Tensor, kept: Mapping[str, Tensor], depths_m: Mapping[str, Tensor],
+                 truth: tuple[Tensor, Tensor] | None) -> dict[str, Any]:
+    """Write the pictures of one image, all of one size, under OUT/examples/; return their entry for the document.
 
     Args:
         rgb: (3, H, W) in [0, 1] at the nets' working size.
@@ -93,45 +89,34 @@ def draw_example(index: int, name: str, share: float, rgb: Tensor, mean: tuple[f
         kept: method to bool (1, H, W).
         depths_m: `target` and methods to (1, h, w) metres.
         truth: depth (1, h', w') in metres and where it is valid.
+
+    Returns:
+        `name`, `sparseness`, `near_m` and `far_m` (the ends of the colours of depth), and `tiles`, paths relative to
+        OUT: `picture`; `mask` (the soft mask); `kept_METHOD` (what the net was shown, the rest in its mean colour);
+        `depth_target` (from all pixels), `depth_METHOD`, and `depth_truth` where there is ground truth.
     """
     factor = ceil(SHOWN_WIDTH / rgb.shape[-1])
-    height, width = rgb.shape[-2] * factor, rgb.shape[-1] * factor
+    size = (rgb.shape[-2] * factor, rgb.shape[-1] * factor)
     colour = rgb.new_tensor(mean).view(3, 1, 1)
 
     maps = {f"depth_{method}": map_of(depth) for method, depth in depths_m.items()}
-    reference = maps["depth_target"]
-    if truth is not None:
-        maps["depth_truth"] = truth_map(*truth)
-        if truth[1].any():
-            reference = maps["depth_truth"]
-    near_m, far_m = depth_scale(reference)
+    known = None if truth is None else truth_map(*truth)
+    scale = _scale_of(known, maps["depth_target"])
+    if known is not None:
+        maps["depth_truth"] = known
 
-    tiles = {"picture": resize_rgb(picture_of(rgb), height, width),
-             "mask": colourise_mask(_enlarge(map_of(mask), factor))}
+    tiles = {"picture": resize_rgb(picture_of(rgb), *size), "mask": colourise_mask(_enlarge(map_of(mask), factor))}
     for method, pixels in kept.items():
         tiles[f"kept_{method}"] = _enlarge(picture_of(torch.where(pixels, rgb, colour)), factor)
-    for label, depth in maps.items():
-        tiles[label] = depth_tile(depth, (height, width), (near_m, far_m))
-    return ExampleTiles(index, name, share, near_m, far_m, tiles)
-
-
-def save_example(example: ExampleTiles, out: Path) -> dict[str, Any]:
-    """Write the tiles under OUT/examples/; return their entry for the results document, paths relative to OUT."""
-    paths = {}
-    for label, tile in example.tiles.items():
-        paths[label] = f"examples/{example.index:06d}-{label.replace('_', '-')}.png"
-        with atomic_path(out / paths[label]) as partial:
-            Image.fromarray(tile).save(partial)
-    return {"name": example.name, "sparseness": example.share, "near_m": round(example.near_m, 3),
-            "far_m": round(example.far_m, 3), "tiles": paths}
+    tiles |= {label: depth_tile(depth_m, size, scale) for label, depth_m in maps.items()}
+    paths = {label: save_picture(out, f"examples/{index:06d}-{label.replace('_', '-')}.png", tile)
+             for label, tile in tiles.items()}
+    return {"name": name, "sparseness": share, "near_m": round(scale[0], 3), "far_m": round(scale[1], 3),
+            "tiles": paths}
 
 
 def _enlarge(pixels: np.ndarray[Any, Any], factor: int) -> Any:
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-WIDEST = 640
-"""Pictures wider than this are shrunk: a gallery is looked at on a page."""
 
 
 @dataclass(frozen=True)
@@ -167,36 +152,27 @@ def save_still(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, whole
     if picture.shape[1] > WIDEST:
         picture = resize_rgb(picture, round(picture.shape[0] * WIDEST / picture.shape[1]), WIDEST)
     size = (picture.shape[0], picture.shape[1])
-    whole = map_of(whole_m)
     known = None if truth is None else truth_map(*truth)
-    scale = depth_scale(whole if known is None or np.isnan(known).all() else known)
-    files: dict[str, Rgb | Grey] = {"picture.jpg": picture, "edges.png": grey8(map_of(edges)),
-                                    "depth.jpg": depth_tile(whole, size, scale)}
+    scale = _scale_of(known, map_of(whole_m))
+
+    def save(pixels: Rgb | Grey, file: str) -> str:
+        return save_picture(out, f"gallery/{key}-{file}", pixels)
+
+    still: dict[str, Any] = {
+        "name": name, "near_m": round(scale[0], 3), "far_m": round(scale[1], 3), "picture": save(picture,
+        "picture.jpg"), "edges": save(grey8(map_of(edges)), "edges.png"), "depth": save(depth_tile(map_of(whole_m),
+        size, scale), "depth.jpg")}
     if known is not None:
         # a LiDAR's single points would not live through jpeg
-        files["depth-truth.png"] = depth_tile(known, size, scale)
-    entries: list[dict[str, Any]] = []
-    for number, step in enumerate(steps):
-        mask, depth = f"mask-{number}.png", f"depth-{number}.jpg"
-        files |= {mask: grey8(map_of(step.mask)), depth: depth_tile(map_of(step.depth_through_m), size, scale)}
-        difference = mean_squared_difference(step.depth_through_m[None], whole_m[None]).sqrt()
-        entries.append({**step.setting, "mean": short(float(step.mask.mean())),
-                        "above_half": short(float((step.mask > 0.5).float().mean())),
-                        "difference_m": short(float(difference)), "mask": mask, "depth": depth})
-    paths = _save(out, key, files)
-    still = {"name": name, "near_m": round(scale[0], 3), "far_m": round(scale[1], 3), "picture": paths["picture.jpg"],
-             "edges": paths["edges.png"], "depth": paths["depth.jpg"]}
-    if known is not None:
-        still["depth_truth"] = paths["depth-truth.png"]
-    return still | {"steps": [entry | {part: paths[entry[part]] for part in ("mask", "depth")} for entry in entries]}
-
-
-def _save(out: Path, key: str, files: Mapping[str, Rgb | Grey]) -> dict[str, str]:
-    paths = {name: f"gallery/{key}-{name}" for name in files}
-    for name, pixels in files.items():
-        with atomic_path(out / paths[name]) as partial:
-            Image.fromarray(pixels).save(partial, quality=90)
-    return paths
+        still["depth_truth"] = save(depth_tile(known, size, scale), "depth-truth.png")
+    still["steps"] = [{
+        **step.setting, "mean": short(float(step.mask.mean())),
+        "above_half": short(float((step.mask > 0.5).float().mean())),
+        "difference_m": short(float(mean_squared_difference(step.depth_through_m[None], whole_m[None]).sqrt())),
+        "mask": save(grey8(map_of(step.mask)), f"mask-{number}.png"),
+        "depth": save(depth_tile(map_of(step.depth_through_m), size, scale), f"depth-{number}.jpg"),
+    } for number, step in enumerate(steps)]
+    return still
 
 
 def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: Sequence[Tensor],
@@ -210,7 +186,8 @@ def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: 
         rgb: (3, H', W') in [0, 1].
         edges: an edge map (1, H, W) in [0, 1]; its size, times a whole factor, is that of all tiles.
         masks: one a network, (1, h, w) in [0, 1], each of its own size.
-        whole_m, seen_m: one a network, depth from the whole picture and by its own mask, (1, h, w) metres.
+        whole_m, depth_through_m: one a network, depth from the whole picture and through its own mask, (1, h, w)
+            metres.
         truth: ground truth (1, h, w) in metres and where it is valid.
 
     Returns:
@@ -220,13 +197,10 @@ def save_row(out: Path, key: str, name: str, rgb: Tensor, edges: Tensor, masks: 
     factor = ceil(SHOWN_WIDTH / edges.shape[-1])
     size = (edges.shape[-2] * factor, edges.shape[-1] * factor)
     known = None if truth is None else truth_map(*truth)
-    scale = depth_scale(map_of(whole_m[0]) if known is None or np.isnan(known).all() else known)
+    scale = _scale_of(known, map_of(whole_m[0]))
 
     def save(tile: Rgb, what: str) -> str:
-        path = f"examples/{key}-{what}.png"
-        with atomic_path(out / path) as partial:
-            Image.fromarray(tile).save(partial)
-        return path
+        return save_picture(out, f"examples/{key}-{what}.png", tile)
 
     def depths(maps: Sequence[Tensor], what: str) -> list[str]:
         return [save(depth_tile(map_of(depth_m), size, scale), f"{what}-{number}")

@@ -26,6 +26,12 @@ NEAREST_M = 1e-3
 
 MEASURES = ("mse", "mae", "abs_rel", "log10", "mse_log", "delta1", "delta2", "delta3")
 """Measures of `image_errors`."""
+AGREEMENT_MEASURES = ("pearson", "ssim", "iou")
+"""Measures of `agreement`."""
+
+_WINDOW, _DEVIATION = 11, 1.5
+_STABLE = (0.01**2, 0.03**2)
+"""(K1 L)² and (K2 L)² of Wang et al. for maps in [0, 1]."""
 
 
 def image_errors(prediction_m: Tensor, depth_m: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
@@ -88,14 +94,6 @@ def summarise(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     return summary
 
 
-AGREEMENT_MEASURES = ("pearson", "ssim", "iou")
-"""Measures of `agreement`."""
-
-_WINDOW, _DEVIATION = 11, 1.5
-_STABLE = (0.01**2, 0.03**2)
-"""(K1 L)² and (K2 L)² of Wang et al. for maps in [0, 1]."""
-
-
 def agreement(first: Tensor, second: Tensor, first_kept: Tensor, second_kept: Tensor) -> dict[str, Tensor]:
     """AGREEMENT_MEASURES of two soft maps in [0, 1] and of the pixels kept by each, all (B, 1, H, W): (B,) float64
     each."""
@@ -122,7 +120,7 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
     """Structural similarity of maps (B, 1, H, W) in [0, 1], float64 (B,) in [-1, 1].
 
     Wang, Bovik, Sheikh, Simoncelli, Image Quality Assessment (2004): a Gaussian window of 11 x 11 pixels with a
-    deviation of 1.5, averaged over the places where it lies within the map.
+    deviation of 1.5, averaged over the positions at which it lies within the map.
     """
     if min(first.shape[-2:]) < _WINDOW:
         raise ValueError(f"maps of {first.shape[-1]}x{first.shape[-2]} pixels are smaller than the window of {_WINDOW}")
@@ -157,15 +155,15 @@ def _mean_ranks(maps: Tensor) -> Tensor:
 
 
 def _windowed(maps: Tensor) -> Tensor:
-    """The weighted mean under the window at every place where it lies within the map."""
+    """The weighted mean under the window at every position at which it lies within the map."""
     return separable(maps, gaussian_kernel(maps.new_tensor(_DEVIATION), _WINDOW // 2))
 
 
 def roughness(mask: Tensor) -> Tensor:
     """The total variation of each mask as a share of what the same values would have in random order.
 
-    1 is noise in which no pixel knows of its neighbours, 0 a flat map; a checkerboard is above 1. Unlike the total
-    variation itself, it does not grow with how much a mask keeps or how hard it is.
+    1 is noise in which pixels are independent of their neighbours, 0 a flat map; a checkerboard is above 1. Unlike the
+    total variation itself, it does not grow with how much a mask keeps or how hard it is.
 
     Args:
         mask: (B, 1, H, W), at least two pixels.

@@ -1,9 +1,9 @@
 """The mask found for each picture directly, Eq. (3), beside those that mask nets give, Eqs. (4) and (5).
 
 After Fig. 3 of Hu et al. (ICCV 2019), which shows the three on the same picture and calls the first noisy and the last
-not useful. Here they get numbers: the objective that Eqs. (3) and (4) share, which the search alone minimises for the
-picture at hand; how rough the mask is; what depth is seen through it; what it costs. The mask net of Eq. (4) is asked
-for its mask at the same lambda, so that both minimise the same thing.
+not useful. Measured are the objective that Eqs. (3) and (4) share, which the search alone minimises for the picture at
+hand; how rough the mask is; what depth is seen through it; and what it costs. The mask net of Eq. (4) is set to the
+same lambda, so that both minimise the same objective.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from depthcue.backends.device import pick_device
@@ -22,12 +21,10 @@ from depthcue.data import RgbdData, open_data
 from depthcue.data.folder import PictureData, open_pictures
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
-from depthcue.evaluation.images import map_of, picture_of, save_row
+from depthcue.evaluation.images import map_of, picture_of, save_picture, save_row
 from depthcue.evaluation.metrics import roughness
-from depthcue.evaluation.statistics import short
-from depthcue.evaluation.tally import Tally, TallySummary, setting_of
-from depthcue.evaluation.viewing import Stopwatch, View, Viewing, described, load_pair
-from depthcue.files import atomic_path
+from depthcue.evaluation.statistics import Stopwatch, Tally, TallySummary, short
+from depthcue.evaluation.viewing import View, Viewing, described, load_pair, setting_of
 from depthcue.imaging import grey8, overlay
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.catalog import SHIPPED
@@ -50,6 +47,8 @@ DIRECT, LEARNED, OPPOSITE = "eq3", "eq4", "eq5"
 MEASURES = ("objective", "difference", "mean", "total_variation", "roughness")
 DEFAULT_LAMBDA = 5.0
 """Lambda where no mask net has one: the paper's for its analyses."""
+_NAME_CHARACTERS = 40
+"""Characters of a picture's name in the names of its masks: all of a long one would not fit."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,6 @@ class OptimizeSettings:
     draws: int = statistics.DRAWS
     examples: int = 4
     """Pictures of the figure, spread over the data."""
-_OF_NAME = 40
-"""Characters of a picture's name that its masks carry: all of a long one would not fit."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ class _Search:
         return [save_row(
             out, f"{index:06d}", batch.names[row], pictures.rgb[row], sobel_edges(pictures.rgb[row:row + 1])[0],
             [mask[row] for mask in found.values()], [view.target_m[row]], [depth[row] for depth in depths_m.values()],
-            None if batch.depth_m is None or batch.valid is None else (batch.depth_m[row], batch.valid[row]))
+            view.truth(row))
             for row, index in enumerate(pictures.indices) if index in wanted]
 
 
@@ -219,10 +216,8 @@ def _save_masks(view: View, found: dict[str, Tensor], out: Path) -> list[dict[st
         for method, mask in found.items():
             grey = grey8(map_of(mask[row]))
             for kind, pixels in (("mask", grey), ("overlay", overlay(picture, grey))):
-                path = f"masks/{index:06d}-{PurePosixPath(name).stem[:_OF_NAME]}-{method}-{kind}.png"
-                with atomic_path(out / path) as partial:
-                    Image.fromarray(pixels).save(partial)
-                files[f"{method}_{kind}"] = path
+                path = f"masks/{index:06d}-{PurePosixPath(name).stem[:_NAME_CHARACTERS]}-{method}-{kind}.png"
+                files[f"{method}_{kind}"] = save_picture(out, path, pixels)
         entries.append({"name": name, **files})
     return entries
 

@@ -2,26 +2,26 @@
 
 Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018), randomise a network layer by layer, from its output to
 its input, and test whether explanations change; an edge map, which looks like an explanation, does not. A mask net G
-does not use N when it is run, so its mask cannot change by itself. Three questions replace that one, at every stage of
-the cascade N = N_0, N_1, ... N_all:
+does not use N when it is run, so its mask cannot change by itself. Three other questions are therefore answered at
+every stage of the cascade N = N_0, N_1, ... N_all:
 
     kept        Are the pixels of M = G(I) worth more to N than to a randomised net? M's pixels, edges and random
                 pixels, equally many, are shown to N_k. Measured is how much of N_k's answer is lost: RMSE of N_k(I *
                 kept) to N_k(I), over that of N_k(nothing) to N_k(I): 0 nothing, 1 as much as when nothing is shown. If
                 M were a description of pictures alone, its advantage over edges and chance would stay when N is
                 randomised.
-    direct      Does the objective see N? Eq. (3) is minimised for N_k, from the same start, and its masks are compared
-                with those for N: correlation, SSIM, and overlap of equally many pixels.
+    direct      Does the objective depend on N? Eq. (3) is minimised for N_k, from the same start, and its masks are
+                compared with those for N: correlation, SSIM, and overlap of equally many pixels.
     retrained   Does G follow N? A copy of G is trained on, by Eq. (4), for N_k instead of N, briefly and on these
-                pictures, and its masks are compared with M. At stage 0, where nothing is randomised, this tells how far
-                masks go by training alone: the randomised stages have to go farther.
+                pictures, and its masks are compared with M. Stage 0, where nothing is randomised, shows how much masks
+                change by training alone: at the randomised stages they have to change more.
 
 `chance` is what the same measures give for masks of different pictures.
 
-Deviations of the cascade from the paper, all so that what is lost is what was learned and not the scale of the numbers:
-a layer is randomised by shuffling each of its weight tensors, which keeps the distribution of its weights; batch norms
-among the randomised layers measure their statistics anew; and the predictions are brought to the mean and deviation of
-the intact net's, or lambda would weigh something else.
+The cascade deviates from the paper so that what was learned is lost, and not the scale of the numbers: a layer is
+randomised by shuffling each of its weight tensors, which keeps the distribution of its weights; batch norms among the
+randomised layers measure their statistics anew; and the predictions are brought to the mean and deviation of the intact
+net's, since lambda weighs the difference of predictions.
 """
 
 import copy
@@ -38,9 +38,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from depthcue.errors import DepthcueError
 from depthcue.evaluation import statistics
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement, mean_squared_difference
-from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.tally import inputs_of
-from depthcue.evaluation.viewing import Viewing
+from depthcue.evaluation.statistics import Floats, mean_entry, pair, short
+from depthcue.evaluation.viewing import Viewing, inputs_of
 from depthcue.nets import DepthNet, MaskNet, Setting, depth_from, restore_mode
 from depthcue.nets.base import require_gradients
 from depthcue.objective import l_dif, mask_objective, to_reference_range
@@ -49,6 +48,8 @@ from depthcue.scorers import DirectSettings, Pictures, build_scorer, keep_top, o
 
 Layer = tuple[str, nn.Module]
 """A module that has weights of its own, and its name in the net."""
+ORDERS = ("mask", "sobel", "random")
+"""Scorers whose pixels are shown to every net."""
 
 
 class Randomised(DepthNet):
@@ -78,8 +79,8 @@ class Randomised(DepthNet):
 def layers_by_call(net: DepthNet, normalised: Tensor) -> list[Layer]:
     """The layers of a net in the order in which a picture (B, 3, H, W) goes through them.
 
-    A layer that is never called as a module (some attention reads its parts' weights directly) takes the place of the
-    module it is part of.
+    A layer that is never called as a module (some attention reads its parts' weights directly) stands where the module
+    stands that it is part of.
     """
     modules = dict(net.named_modules())
     names = {module: name for name, module in modules.items()}
@@ -112,7 +113,7 @@ def cascade(net: DepthNet, pictures: Sequence[Tensor], stages: int, seed: int = 
 
     Args:
         net: in eval mode.
-        pictures: normalised, (B, 3, H, W) each, that tell the scale of predictions and the statistics of batch norms.
+        pictures: normalised, (B, 3, H, W) each, for the scale of predictions and the statistics of batch norms.
         stages: how many copies; from the one with its last layer randomised they rise to all in even steps. One copy
             alone has all randomised; there are fewer where the net has fewer layers.
     """
@@ -162,9 +163,6 @@ def _moments(net: DepthNet, pictures: Sequence[Tensor]) -> tuple[float, float]:
     return float(predictions.mean()), float(predictions.std(dim=1).mean())
 
 
-ORDERS = ("mask", "sobel", "random")
-
-
 @dataclass(frozen=True)
 class Sanity:
     """Settings of the sanity check."""
@@ -186,11 +184,8 @@ class Sanity:
 
 
 def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
-    """Refuse a depth net that cannot be randomised, a mask net that cannot be trained on, numbers that make no sense.
-
-    Raises:
-        DepthcueError: one is a black box, or has no weights.
-    """
+    """Raise DepthcueError for a depth net that cannot be randomised, a mask net that cannot be trained on, or numbers
+    out of range."""
     require_gradients(net, "the sanity check")
     if not any(parameter.numel() > 1 for parameter in net.parameters()):
         raise DepthcueError(f"{net.description.name} has no weights that could be randomised",
@@ -209,13 +204,14 @@ def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
 
 def measure_sanity(mask_net: MaskNet, setting: Setting, viewing: Viewing, sanity: Sanity,
                    progress: Progress | None = None) -> dict[str, Any]:
-    """Ask the three questions of `mask_net` at one setting, of the depth net and the data of `viewing`.
+    """Answer the three questions for `mask_net` at one setting, with the depth net and the data of `viewing`.
 
     Returns:
-        `images` and `share`; `chance` (MEASURES by question); and `stages`: for each `layers`, how many are randomised,
-        `of` how many, the `deepest` of them; `lost` by order with its `_ci95`; `advantage` of the mask over the others
-        (how much more they lose) with `_ci95`, and what of it is `gone` since stage 0 with `gone_ci95`; `direct` and
-        `retrained`: MEASURES with `_ci95`, or None where not asked (`direct` at stage 0, where it is 1).
+        `images` and `share`; `chance` (AGREEMENT_MEASURES by question); and `stages`: for each `layers`, how many are
+        randomised, `of` how many, the `deepest` of them; `lost` by scorer with its `_ci95`; `advantage` of the mask
+        over the others (how much more they lose) with `_ci95`, and what of it is `gone` since stage 0 with `gone_ci95`;
+        `direct` and `retrained`: AGREEMENT_MEASURES with `_ci95`, or None where left out (`direct` at stage 0, where it
+        is 1).
     """
     progress = progress or Silent()
     check = _Check(mask_net, setting, viewing, sanity)
@@ -341,8 +337,7 @@ class _Check:
         weights = statistics.resampling_weights(len(values[AGREEMENT_MEASURES[0]]), self.sanity.draws, self.sanity.seed)
         entry: dict[str, Any] = {"mean": short(float(torch.cat(list(masks)).mean()))}
         for name in AGREEMENT_MEASURES:
-            entry |= {name: short(float(values[name].mean())),
-                      f"{name}_ci95": pair(statistics.mean_interval(values[name], weights))}
+            entry |= mean_entry(name, values[name], weights)
         return entry
 
     def _mismatched(self, masks: Sequence[Tensor]) -> dict[str, Any] | None:

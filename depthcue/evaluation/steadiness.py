@@ -1,7 +1,7 @@
 """Steadiness of kept pixels in a video: the mask of one frame carried into the next along the camera's true motion.
 
 Frames of a walk with depth and poses say which pixels of two frames show the same point. Where both frames see it, a
-steady mask keeps it in both or in neither. Three numbers come of a pair of frames:
+steady mask keeps it in both or in neither. Three numbers are measured of a pair of frames:
 
     overlap            2 |A ∩ B| / (|A| + |B|) of the pixels kept in each, over the points that both frames see
     overlap_unaligned  the same at equal pixels, as if the camera had not moved
@@ -28,9 +28,16 @@ from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, nearest, picture_of, truth_map
 from depthcue.evaluation.metrics import mean_squared_difference
-from depthcue.evaluation.statistics import pair, short
-from depthcue.evaluation.tally import inputs_of, setting_for_share
-from depthcue.evaluation.viewing import View, Viewing, choose_rivals, described, load_pair
+from depthcue.evaluation.statistics import mean_entry, pair, short, shorts
+from depthcue.evaluation.viewing import (
+    View,
+    Viewing,
+    choose_rivals,
+    described,
+    inputs_of,
+    load_pair,
+    setting_for_share,
+)
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
@@ -235,33 +242,33 @@ def _document(walk: _Walk) -> Steadiness:
     def pairs(method: str, measure: str) -> NDArray[np.float64]:
         return _means(np.array(walk.pairs[method, measure]), runs_of_pairs)
 
-    def mean(values: NDArray[np.float64], name: str) -> dict[str, Any]:
-        return {name: short(float(values.mean())), f"{name}_ci95": pair(statistics.mean_interval(values, weights))}
+    def mean(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+        return mean_entry(name, values, weights)
 
     squares = {method: _means(np.array(values), runs_of_frames) for method, values in walk.squares.items()}
     by_method: dict[str, Any] = {}
     for method in walk.methods:
         mse = squares[method]
-        by_method[method] = {**mean(pairs(method, "overlap"), "overlap"),
-                             **mean(pairs(method, "overlap_unaligned"), "overlap_unaligned"),
+        by_method[method] = {**mean("overlap", pairs(method, "overlap")),
+                             **mean("overlap_unaligned", pairs(method, "overlap_unaligned")),
                              "rmse_to_target": short(float(np.sqrt(mse.mean()))),
                              "rmse_to_target_ci95": pair(statistics.rmse_interval(mse, frame_weights))}
         if method != MASK:
             times = np.sqrt((frame_weights @ mse) / (frame_weights @ squares[MASK]))
-            by_method[method] |= {**mean(pairs(method, "overlap") - pairs(MASK, "overlap"), "overlap_minus_mask"),
+            by_method[method] |= {**mean("overlap_minus_mask", pairs(method, "overlap") - pairs(MASK, "overlap")),
                                   "rmse_times_mask": short(float(np.sqrt(mse.mean() / squares[MASK].mean()))),
                                   "rmse_times_mask_ci95": pair(statistics.percentile_interval(times))}
     return Steadiness.made(
         weights=described(walk.mask_net), target_net=described(walk.depth_net),
         data={"spec": walk.data.spec}, seed=settings.seed, images=len(walk.data), ground_truth=True,
         pairs=len(walk.later), runs=int(runs_of_pairs.max()) + 1, share=settings.keep, strength=settings.strength,
-        run=RUN, batch_size=settings.batch_size, **mean(pairs("", "seen_in_both"), "seen_in_both"),
-        **mean(pairs("", "depth_change"), "depth_change"), ways=by_method,
+        run=RUN, batch_size=settings.batch_size, **mean("seen_in_both", pairs("", "seen_in_both")),
+        **mean("depth_change", pairs("", "depth_change")), ways=by_method,
         per_pair={"frame": walk.later, "overlap": {
-            method: [short(value) for value in walk.pairs[method, "overlap"]] for method in walk.methods}})
+            method: shorts(np.array(walk.pairs[method, "overlap"])) for method in walk.methods}})
 
 
-def _runs(frames: "list[int] | range") -> NDArray[np.int64]:
+def _runs(frames: list[int] | range) -> NDArray[np.int64]:
     """Run of each frame, numbered from 0 without gaps."""
     return np.unique(np.array(frames) // RUN, return_inverse=True)[1].astype(np.int64)
 

@@ -1,6 +1,11 @@
-"""A data set as a depth net N predicts it, whole and through masks; and the two nets of a measurement."""
+"""What a measurement looks at: its two nets, scorers, and a data set as the depth net N predicts it.
 
-import time
+`Viewing` gives batches of the data at the nets' working size, `View` what N makes of one batch, whole and through
+masks. Masks have a setting, a share to keep or a λ. A net of shares takes the share itself. The λ dial of another net
+is swept until its masks keep the share; the sweep uses means of masks alone, never depth, so that nothing that is
+measured later chooses the λ.
+"""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -12,11 +17,11 @@ from torch import Tensor
 
 from depthcue.data import KnownScenes, RgbdBatch, RgbdData
 from depthcue.errors import DepthcueError, did_you_mean
-from depthcue.evaluation.statistics import short
 from depthcue.imaging import fit_size
 from depthcue.nets import (
     DepthNet,
     MaskNet,
+    Setting,
     depth_from,
     load_depth_net,
     load_mask_net,
@@ -27,7 +32,20 @@ from depthcue.nets import (
 )
 from depthcue.nets.catalog import warn_of_other_target
 from depthcue.nets.units import Units, aligned_units, background
+from depthcue.progress import Progress
 from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
+
+ALL = "all"
+"""Name that stands for every scorer."""
+NAMES = tuple(name for name in SCORERS if name != "mask")
+ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
+           "through masks: to ground truth by least squares where the data has depth (then metres), else, from the "
+           "whole picture's prediction alone, to the median 2.7 and mean absolute deviation 0.8 of an average room")
+"""Note in results documents on relative nets, whose depths have no unit."""
+STEPS = 16
+"""Lambdas of a sweep of the dial."""
+IMAGES = 64
+"""The most images whose masks choose the lambdas."""
 
 
 class Viewing:
@@ -98,6 +116,11 @@ class View:
     def __len__(self) -> int:
         return len(self.batch.names)
 
+    def truth(self, row: int) -> tuple[Tensor, Tensor] | None:
+        """Ground truth of one picture, (1, h, w) metres, and where it is valid, bool (1, h, w); None without any."""
+        depth_m, valid = self.batch.depth_m, self.batch.valid
+        return None if depth_m is None or valid is None else (depth_m[row], valid[row])
+
     def through(self, kept: Tensor, fill: str = "mean", rows: Sequence[int] | None = None) -> Tensor:
         """N(I ⊗ kept) in metres, (B, 1, h, w), for a mask (B, 1, H, W), soft in [0, 1] or boolean.
 
@@ -112,12 +135,6 @@ class View:
             units = None if units is None else units.of(chosen)
         shown = background(fill, self._depth_net, normalised, indices=indices)
         return depth_from(self._depth_net, normalised, kept.to(normalised.dtype), units=units, shown=shown)
-
-
-ALIGNED = ("each picture by one scale and shift in what the net predicts, kept for all that it sees of that picture "
-           "through masks: to ground truth by least squares where the data has depth (then metres), else, from the "
-           "whole picture's prediction alone, to the median 2.7 and mean absolute deviation 0.8 of an average room")
-"""Note in results documents on relative nets, whose depths have no unit."""
 
 
 def load_pair(weights: str, target: str | None = None, device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:
@@ -150,14 +167,9 @@ def described(net: MaskNet | DepthNet) -> dict[str, Any]:
     return named
 
 
-ALL = "all"
-"""Name that stands for every scorer."""
-NAMES = tuple(name for name in SCORERS if name != "mask")
-
-
 @dataclass(frozen=True)
 class Rivals:
-    """Ways to choose pixels that work here, by name, and those that were left out, with the reason."""
+    """Scorers that work here, by name, and those that were left out, with the reason."""
 
     scores: dict[str, Scorer]
     left_out: dict[str, str]
@@ -198,35 +210,74 @@ def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing
     return Rivals(scores, left_out)
 
 
-class Stopwatch:
-    """Clock of the time that each scorer takes for the pictures of a batch."""
+@dataclass(frozen=True)
+class Sweep:
+    """Kept pixels of the masks at each lambda of a dial."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._ms: dict[str, list[float]] = {}
+    lambdas: tuple[float, ...]
+    """Rising."""
+    means: tuple[float, ...]
+    """The mean over images and pixels of the masks of each lambda, in [0, 1]."""
 
-    def score(self, name: str, scorer: Scorer, pictures: Pictures) -> Tensor:
-        """The scores (B, 1, H, W) of `pictures`, and the time it took, kept."""
-        self._wait()
-        start = time.perf_counter()
-        scores = scorer(pictures)
-        self._wait()
-        self._ms.setdefault(name, []).append(1000 * (time.perf_counter() - start) / len(pictures.rgb))
-        return scores
+    def for_share(self, share: float) -> float:
+        """The lambda whose masks have the mean nearest to `share`."""
+        return self.lambdas[int(np.abs(np.array(self.means) - share).argmin())]
 
-    def cost_ms(self) -> dict[str, dict[str, Any]]:
-        """Milliseconds a picture of each scorer: median, quartiles, and how many batches they are of.
 
-        Where there are several batches the first is left out: it also pays for what is done once.
-        """
-        costs = {}
-        for name, all_ms in self._ms.items():
-            timed = np.array(all_ms[1:] or all_ms)
-            costs[name] = {"median": short(float(np.median(timed))),
-                           "quartiles": [short(float(end)) for end in np.quantile(timed, (0.25, 0.75))],
-                           "batches": len(timed)}
-        return costs
+def inputs_of(mask_net: MaskNet, setting: Setting, seed: int = 0) -> ScorerInputs:
+    """Inputs of `scorers.build_scorer` for the masks of one setting."""
+    return ScorerInputs(mask_net, setting.lam, seed, keep=setting.keep)
 
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+
+def setting_of(mask_net: MaskNet, keep: float | None = None, lam: float | None = None) -> Setting:
+    """The setting for a share or for a λ; the net's own for neither. A share says nothing to a net of λ.
+
+    Raises:
+        DepthcueError: both are given, or one is out of range.
+    """
+    setting = Setting.of(mask_net.description, keep, lam)
+    return setting if mask_net.keeps_shares else Setting(setting.lam)
+
+
+def setting_for_share(mask_net: MaskNet, viewing: Viewing, share: float, lam: float | None,
+                      progress: Progress, name: str = "") -> Setting:
+    """The setting whose masks keep about `share` of the pixels, unless a λ is given; see `settings_for`."""
+    own = setting_of(mask_net, lam=lam)
+    return own if lam is not None else settings_for(mask_net, viewing, [share], own, progress, name)[share]
+
+
+def settings_for(mask_net: MaskNet, viewing: Viewing, shares: Sequence[float], otherwise: Setting,
+                 progress: Progress, name: str = "") -> dict[float, Setting]:
+    """Settings whose masks keep about each share; `otherwise` for all where the net has no dial.
+
+    Of a net with a λ dial it is the λ whose masks have the nearest mean. `name` follows "choosing lambda" in progress.
+    """
+    if not mask_net.has_dial:
+        return dict.fromkeys(shares, otherwise)
+    if mask_net.keeps_shares:
+        return {share: setting_of(mask_net, share) for share in shares}
+    indices = viewing.spread(IMAGES)
+    progress.start(f"choosing lambda{name}", len(indices))
+    sweep = sweep_dial(mask_net, viewing, indices, STEPS, progress)
+    return {share: Setting(sweep.for_share(share)) for share in shares}
+
+
+def sweep_dial(mask_net: MaskNet, viewing: Viewing, indices: Sequence[int], steps: int, progress: Progress) -> Sweep:
+    """Measure the masks of `steps` lambdas, evenly in ln lambda over the range of a net that has a dial.
+
+    Args:
+        viewing: gives the pictures, at the size that the net sees them in.
+        indices: of the images whose masks are looked at; see `Viewing.spread`.
+        progress: advanced by one an image.
+    """
+    span = mask_net.description.lambda_range
+    if span is None:
+        raise ValueError(f"{mask_net.description.name} has no dial to turn")
+    lambdas = np.geomspace(*span, steps).clip(*span).tolist()
+    methods = [build_scorer("mask", ScorerInputs(mask_net, lam)) for lam in lambdas]
+    totals = np.zeros(steps)
+    for _, pictures in viewing.pictures(indices):
+        for step, method in enumerate(methods):
+            totals[step] += float(method(pictures).mean(dim=(1, 2, 3)).sum())
+        progress.advance(len(pictures.indices))
+    return Sweep(tuple(lambdas), tuple((totals / len(indices)).tolist()))

@@ -1,8 +1,8 @@
 """Appearance: which properties of colour, texture, light and air does the net's depth rest on?
 
-van Dijk and de Croon 2019, section 4.4, and more: the scene stays, its appearance is changed in one respect, and the
-error against ground truth is set beside that of the unmodified picture. The change of the answer from that to the
-unmodified picture is measured too: it shows what the net reacts to even where its error stays.
+van Dijk and de Croon 2019, section 4.4, and more properties: the scene stays, its appearance is changed in one respect,
+and the error against ground truth is compared with that of the unmodified picture. The change of the predicted depth is
+measured too: it shows what the net reacts to even where its error stays.
 
 Pictures are (3, H, W) in [0, 1], gamma encoded, before and after.
 """
@@ -30,17 +30,32 @@ from depthcue.probes.contract import (
     Unreadable,
     Variant,
 )
-from depthcue.probes.following import LINES_M, take
+from depthcue.probes.following import LINES_M
 from depthcue.probes.photographs import FrameScene, PhotographStage
-from depthcue.probes.reading import focused
 from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage
 from depthcue.scenes import ObjectTurn, Turn
 from depthcue.scenes.api import FLOOR, Show
 from depthcue.scenes.materials import Paint
 from depthcue.scorers.edges import gaussian_blur, gray, gray_gradient
 
+UNMODIFIED = "unmodified"
+ERROR, CHANGE = "abs_rel", "change"
+RANGE_M = {"road": 80.0, "indoor": 10.0}
+"""Ground truth beyond is left out, as in the data sets of such scenes."""
+_LIGHT_DEG = 120.0
+"""Turn of the light about the vertical."""
+_VEILED = 0.8
+"""Optical depth of the haze at the middle distance."""
+_MOST_SCALED = 6.0
+"""Most that a texture is scaled by, up or down."""
 _SMOOTH_PX = 2.0
+"""Deviation of the blur of another picture's colours, whose edges are not to be seen."""
 _FLOOR = 1e-3
+"""Least brightness that is divided by."""
+APERTURE = 0.008
+"""Deviation of the blur of what is infinitely far behind the focus, as a share of the picture's width."""
+_STEPS = 5
+"""Blurs that `focused` mixes."""
 
 
 def luma(rgb: Tensor) -> Tensor:
@@ -91,6 +106,35 @@ def in_haze(rgb: Tensor, optical_depth: Tensor) -> Tensor:
     return torch.lerp(light.expand_as(rgb), rgb, torch.exp(-optical_depth))
 
 
+def focused(rgb: Tensor, depth: Tensor, focus: float, turned: bool = False) -> Tensor:
+    """The picture through a lens that is focused at a distance.
+
+    Every pixel is blurred by its own amount; a thin lens's blur grows with |1 - focus / depth|.
+
+    Args:
+        rgb: (3, H, W).
+        depth: (1, H, W), positive or infinite, in the unit of `focus`.
+        turned: the gradient is turned: what should be sharp is blurred most, what is farthest is sharp.
+    """
+    amount = (1 - focus / depth.clamp_min(focus / 2)).abs().clamp(max=1.0)
+    if turned:
+        amount = 1 - amount
+    widest = APERTURE * rgb.shape[2]
+    levels = torch.stack([rgb, *(gaussian_blur(rgb[None], widest * step / _STEPS)[0] for step in range(1, _STEPS + 1))])
+    at = amount * _STEPS
+    low = at.floor().clamp(max=_STEPS - 1).long()
+    share = at - low
+    below, above = (levels.gather(0, which.expand(1, *rgb.shape))[0] for which in (low[None], low[None] + 1))
+    return (below + (above - below) * share).clamp(0, 1)
+
+
+def blurred(rgb: Tensor, region: Tensor, sigma_px: float) -> Tensor:
+    """A picture (3, H, W) in which the pixels of a region, bool (1, H, W), are mixed among themselves alone."""
+    inside = region.float()
+    weight = gaussian_blur(inside[None], sigma_px)[0]
+    return gaussian_blur((rgb * inside)[None], sigma_px)[0] / weight.clamp_min(1e-4)
+
+
 def unshaded(albedo: Tensor, rgb: Tensor, valid: Tensor) -> Tensor:
     """Surfaces in their own colours, as if light came evenly from everywhere; the sky stays.
 
@@ -103,16 +147,6 @@ def unshaded(albedo: Tensor, rgb: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid, encoded, rgb).clamp(0, 1)
 
 
-UNMODIFIED = "unmodified"
-ERROR, CHANGE = "abs_rel", "change"
-RANGE_M = {"road": 80.0, "indoor": 10.0}
-"""Ground truth beyond is left out, as in the data sets of such scenes."""
-_LIGHT_DEG = 120.0
-_VEILED = 0.8
-"""Optical depth of the haze at the middle distance."""
-_MOST_SCALED = 6.0
-
-
 @dataclass(frozen=True)
 class AppearanceVariant(Variant):
     """A variant whose depth is known: (1, H, W) metres, and where, bool (1, H, W); None where there is no depth."""
@@ -123,7 +157,7 @@ class AppearanceVariant(Variant):
 
 def _rendered(stage: Any) -> Iterator[Case | Dropped]:
     assert isinstance(stage, RenderedStage)
-    return take(stage, lambda scene, number: _rendered_case(stage, scene, number))
+    return stage.cases(lambda scene, number: _rendered_case(stage, scene, number))
 
 
 def _rendered_case(stage: RenderedStage, scene: RenderedScene, number: int) -> Case | Dropped:
@@ -169,14 +203,14 @@ def _turned(scene: RenderedScene) -> Iterator[tuple[str, Tensor]]:
 
 
 def _swapped(scene: RenderedScene) -> Turn:
-    """Every object's texture as fine as if it lay as much nearer than the middle distance as it lies beyond it, or the
-    other way round; the floor's grows coarser towards the horizon."""
+    """A turn in which the textures of near and far objects are exchanged: an object at n times the middle distance gets
+    a texture as fine as at 1/n of it. The floor's grows coarser towards the horizon."""
     rendering = scene.render([Show()])
     ids = rendering.object_id[0, 0].cpu()
     objects = rendering.objects[0]
     found = {}
     for number in ids.unique().tolist():
-        # what stands on something changes with it
+        # an object that stands on another changes with it
         if number >= 0 and objects[number].parent < 0 and objects[number].name not in FLOOR:
             found[number] = float(scene.depth_m[0][ids == number].median())
     middle = math.exp(float(np.mean(np.log(list(found.values()))))) if found else 1.0
@@ -222,7 +256,7 @@ def read(variant: Variant, answer: Answer) -> dict[str, float]:
 
 
 def conclude(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """Added error of every look over the unmodified picture; as bars, the errors and the changes of the answers."""
+    """Error of every appearance minus that of the unmodified picture; as bars, the errors and the changes of depth."""
     conditions = list(dict.fromkeys(condition for reading in readings for condition, _ in reading.numbers))
     errors = {condition: np.array([reading.get(condition, 0.0, ERROR) for reading in readings])
               for condition in conditions}

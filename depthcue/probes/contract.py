@@ -9,7 +9,7 @@ change one thing in a picture and watch the depth map.
     findings    curves and values over cases, with 95% intervals over scenes, and weights for the cue profile
 
 An experiment says how to make the cases on each stage it supports, how to read one variant, and what the readings come
-to. Everything else (batches, units, drops, chance, masks, files) is the same for all; see `running`.
+to. Everything else (batches, units, dropped cases, intervals, masks, files) is the same for all; see `running`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,18 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from depthcue.evaluation import statistics
-from depthcue.evaluation.statistics import pair, short
-
-Floats = NDArray[np.float64]
+from depthcue.evaluation.statistics import Floats, pair, short
 
 RENDERED, PHOTOGRAPHS = "rendered", "photographs"
 STAGES = (RENDERED, PHOTOGRAPHS)
 FAR = 1e4
-"""Depth is cut off here, in the unit of the case: beyond what any scene holds, and finite."""
+"""Largest depth, in the unit of the case: beyond what any scene holds, and finite."""
 
 
 class Unreadable(Exception):
@@ -48,11 +45,11 @@ class Variant:
     """One picture of a case. All pictures of a case have one size.
 
     Attributes:
-        condition: what is turned and how; `""` for the reference.
-        level: how far it is turned, in the unit of the experiment's x axis.
+        condition: what is changed and how; `""` for the reference.
+        level: how far it is changed, in the unit of the experiment's x axis.
         rgb: (3, H, W) in [0, 1].
         region: bool (1, H, W), where the answer is read; None where all of the picture counts.
-        cue: bool (1, H, W), the pixels that carry the turned cue, for the share of a mask on them; None for `region`.
+        cue: bool (1, H, W), the pixels that carry the changed cue, for the share of a mask on them; None for `region`.
         same: bool (1, H, W), pixels that show what they show in the reference: a net that is right up to scale and
             shift alone is brought to one scale over them. None where no pixel does; the reference's scale holds then.
         ground: bool (1, H, W), where to look for the ground, for experiments that read a horizon off it.
@@ -71,10 +68,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Case:
-    """One scene: the reference picture and its variants, which are drawn only when they are looked at.
+    """One scene: the reference picture and its variants, which are rendered when they are iterated.
 
     Attributes:
-        scene: what cases share whose pictures are alike but for the obstacle.
+        scene: name that cases share whose pictures are alike but for the obstacle.
         anchor: depth (1, H, W) of the reference picture and where it is known, bool (1, H, W): exact metres where the
             scene is rendered; of a photograph's ground plane, in any unit, else. It brings the answers of a net that is
             right up to scale and shift alone to depth; no other net's answers are touched.
@@ -99,10 +96,10 @@ class Dropped:
     reason: str
 
 
-def each_case(pairs_shown: Iterable[tuple[Any, ...] | Dropped], make: Callable[..., Case | Dropped]) -> Iterator[
-        Case | Dropped]:
-    """A case made of every scene and what stands in it, as a stage gives them; what was left out stays so."""
-    for found in pairs_shown:
+def each_case(pairs: Iterable[tuple[Any, ...] | Dropped],
+              make: Callable[..., Case | Dropped]) -> Iterator[Case | Dropped]:
+    """A case for every scene and its obstacle, as a stage gives them; what the stage dropped is passed on."""
+    for found in pairs:
         yield found if isinstance(found, Dropped) else make(*found)
 
 
@@ -228,17 +225,6 @@ def curve(name: str, readings: Sequence[Readings], condition: str, number: str, 
             points.append(point)
     return {"name": name, "condition": condition, **({} if x is None else {"x": x}),
             **({} if y is None else {"y": y}), "points": points}
-
-
-def slope_through(levels: Floats, values: Floats, at: float, start: float) -> float:
-    """Least-squares slope of the line through (at, start); NaN without a level besides `at`.
-
-    With distances over that at d = 1, at = start = 1: the share of a distance change that is followed.
-    """
-    run = levels - at
-    if not len(run) or not np.any(run):
-        return float("nan")
-    return float(run @ (values - start) / (run @ run))
 
 
 class Stage(Protocol):

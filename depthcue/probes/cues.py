@@ -1,38 +1,38 @@
 """The cues of the profile, one experiment each: perspective, texture, shading, haze, blur, relative size, occlusion.
 
 Linear perspective: the floor is striped along the view, without any other texture. Only how the stripes converge is
-changed: from not at all, as on a wall, through as they do on the floor as it lies, to more than that.
+changed: from not at all, as on a wall, through that of a level floor, to more than that.
 
 Texture gradient: the floor is covered with blotches of unknown size, without lines or rows. Only how their size falls
-towards the horizon is changed: from none, as on a wall, through that of the floor as it lies, to more than that.
+towards the horizon is changed: from not at all, as on a wall, through that of a level floor, to more than that.
 
 Light and shade: a matt, plain body, long in the direction of view, lies ahead; its outline is round and does not show
-its depth. Only its shading is changed: upside down, as of a hollow lit from above (the reference), and as the light
-shades it, a bulge. Both are as bright and as full of shading at the rim as in the middle, so that a net which takes
-dark for far answers both alike, and follows nothing. Painted over with its mean colour the body is flat.
+its depth. Only its shading is changed: upside down, as that of a hollow lit from above (the reference), and as the
+light shades it, a bulge. Both are equally bright and equally shaded at the rim and in the middle, so that a net which
+takes dark for far gives both the same depth, and follows nothing. Painted over with its mean colour the body is flat.
 
-Aerial perspective: an obstacle stands still in hazy air. What is changed is how much of the air's light lies over it:
-as much as at 1 to 3 times its distance. Its position, its apparent size, and all the rest of the picture stay.
+Aerial perspective: an obstacle stands still in hazy air. Only the amount of the air's light that lies over it is
+changed: as much as at 1 to 3 times its distance. Its position, its apparent size, and the rest of the picture stay.
 
-Focus: the lens is focused on an obstacle, and what lies beyond is the less sharp the farther it is. The obstacle stands
-still; its sharpness is changed: as at 1 to 3 times its distance. All the rest of the picture stays.
+Focus: the lens is focused on an obstacle, and what lies beyond is less sharp with distance. The obstacle stands still;
+only its sharpness is changed: as at 1 to 3 times its distance. The rest of the picture stays.
 
 Relative size: two flat figures of one shape and colour float side by side, their lower edges at one height, since a net
 that uses the position of objects would take a higher edge for a farther one. Only their apparent sizes are changed.
 
-Occlusion: two flat figures of unlike colours float in the air and overlap. Which of them covers the other is changed,
-and nothing else: they are at one distance, a hair apart, so that light and outlines stay to the pixel. What covers is
-nearer, but nothing shows by how much; on the scale of the profile it is taken for a step of STEP times the distance.
+Occlusion: two flat figures of unlike colours float in the air and overlap. Only which of them covers the other is
+changed: they are at nearly one distance, so that light and outlines stay to the pixel. The figure that covers is
+nearer, but nothing shows by how much; on the scale of the profile it is a step of STEP times the distance.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from depthcue.probes.appearance import APERTURE, blurred, focused
 from depthcue.probes.contract import (
     RENDERED,
     Case,
@@ -55,16 +55,13 @@ from depthcue.probes.following import (
     elsewhere,
     painted_case,
     read_ratio,
-    take,
     unchanged,
 )
-from depthcue.probes.reading import APERTURE, blurred, focused
 from depthcue.probes.stage import (
     LEAST_PIXELS,
     Figure,
     Pose,
     RenderedScene,
-    RenderedStage,
     Thing,
     alike,
     hidden,
@@ -87,7 +84,7 @@ def perspective_pattern(near_m: float) -> Material:
 
 PERSPECTIVE_EXPERIMENT = cue_experiment(
     "perspective", "Does the ground recede for it because lines on it converge?",
-    partial(take, build=lambda scene, _: painted_case(scene, LINES, perspective_pattern)),
+    lambda stage: stage.cases(lambda scene, _: painted_case(scene, LINES, perspective_pattern)),
     "linear perspective", {LINES: "converging lines only"})
 """The share of the apparent ratio between a far and a near strip of floor that is followed."""
 
@@ -105,7 +102,7 @@ def texture_gradient_pattern(near_m: float) -> Material:
 
 TEXTURE_GRADIENT_EXPERIMENT = cue_experiment(
     "texture-gradient", "Does the ground recede for it because its texture gets finer?",
-    partial(take, build=lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern)),
+    lambda stage: stage.cases(lambda scene, _: painted_case(scene, TEXTURE, texture_gradient_pattern)),
     "texture gradient", {TEXTURE: "texture gradient only"})
 """The share of the apparent ratio between a far and a near strip of floor that is followed."""
 
@@ -166,14 +163,14 @@ def _upside_down(rgb: Tensor, region: Tensor, filling: Tensor) -> Tensor:
 
 
 SHADING_EXPERIMENT = cue_experiment(
-    "shading", "Does a body bulge for it because of its shading?", partial(take, build=_shading_case),
+    "shading", "Does a body bulge for it because of its shading?", lambda stage: stage.cases(_shading_case),
     "light and shade", {BULGE: "from hollow to bulge", FLAT: "from hollow to flat"}, curves=())
 """The share of the apparent ratio between rim and middle that is followed, from hollow to bulge."""
 
 
 HAZE = "haze"
 VEILED = 0.25
-"""Optical depth of the air before the obstacle where nothing is turned: about the share of the air's light in it."""
+"""Optical depth of the air before the obstacle in the reference: about the share of the air's light in it."""
 
 
 def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
@@ -195,13 +192,9 @@ def _haze_case(scene: RenderedScene, thing: Thing) -> Case:
                 elsewhere((depth_m, torch.isfinite(depth_m)), region), thing.name)
 
 
-def _with_obstacles(stage: RenderedStage, build: Callable[[RenderedScene, Thing], Case]) -> Iterator[Case | Dropped]:
-    return each_case(stage.familiar([Pose()]), build)
-
-
 HAZE_EXPERIMENT = cue_experiment(
     "haze", "Is a thing farther for it because there is more haze before it?",
-    partial(_with_obstacles, build=_haze_case), "haze", {HAZE: "haze only"})
+    lambda stage: each_case(stage.familiar([Pose()]), _haze_case), "haze", {HAZE: "haze only"})
 """The share of the apparent distance ratio of the obstacle that is followed."""
 
 
@@ -229,7 +222,7 @@ def _blur_case(scene: RenderedScene, thing: Thing) -> Case:
 
 BLUR_EXPERIMENT = cue_experiment(
     "blur", "Is a thing farther for it because it is less sharp?",
-    partial(_with_obstacles, build=_blur_case), "blur", {BLUR: "blur only"})
+    lambda stage: each_case(stage.familiar([Pose()]), _blur_case), "blur", {BLUR: "blur only"})
 """The share of the apparent distance ratio of the obstacle that is followed."""
 
 
@@ -240,7 +233,7 @@ _WORLD_RATIO = 2.0
 
 
 def relative_size_pair(scene: RenderedScene, number: int, apparent: float, true: float) -> list[Figure]:
-    """The figure that is to look farther, then the other one; their sides change from scene to scene."""
+    """Two figures, first the one that looks farther; their sides change from scene to scene."""
     aside = _PAIR_ASIDE if number % 2 else -_PAIR_ASIDE
     cards = []
     for side in (1, -1):
@@ -256,7 +249,7 @@ def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
     if any(hidden(scene, group, group_regions) for group, group_regions in zip(cards, regions, strict=True)):
         return Dropped(scene.name, "something of the scene stands before the figures")
     pictures = rendering.rgb.cpu()
-    # read where each figure is in every picture, or what is behind them would be read by shares that change
+    # read where each figure is in every picture: elsewhere the share of pixels that show what is behind would change
     far, near = (torch.stack([group_regions[which] for group_regions in regions]).all(0) for which in (0, 1))
     if alike(pictures[0], regions[0], scene.bare, each_other=False):
         return Dropped(scene.name, "the figures cannot be told from what is behind them")
@@ -274,14 +267,14 @@ def _relative_size_case(scene: RenderedScene, number: int) -> Case | Dropped:
 
 RELATIVE_SIZE_EXPERIMENT = cue_experiment(
     "relative-size", "Of two figures that look alike, is the smaller one farther for it?",
-    partial(take, build=_relative_size_case),
+    lambda stage: stage.cases(_relative_size_case),
     "relative size", {SIZE: "relative size only", WORLD: "where sizes tell, light included"}, curves=(SIZE,))
 """The share of the apparent ratio between the two figures that is followed."""
 
 
 COVERED, STEPPED = "covered", "covered, as in the world"
 STEP = 1.5
-"""Distance of what is covered over that of what covers it, where the order alone is known."""
+"""Distance of the covered figure over that of the covering one, where only which is nearer is known."""
 _HAIR = 1.004
 _CARD_SIZE, _CARD_ASIDE, _UP = 0.24, 0.07, 0.04
 
@@ -295,7 +288,7 @@ def occlusion_pair(scene: RenderedScene, number: int, step: float) -> list[Figur
 
 
 def _occlusion_case(scene: RenderedScene, number: int) -> Case | Dropped:
-    # in the reference the first figure covers the other; then it is covered; at last it hangs where that puts it
+    # in the reference the first figure covers the other; then it is covered; at last it is at the farther distance
     plan = [("", 1 / _HAIR, 1 / STEP), (COVERED, _HAIR, STEP), (STEPPED, STEP, STEP)]
     cards = [occlusion_pair(scene, number, step) for _, step, _ in plan]
     rendering, regions = show_figures(scene, cards)
@@ -334,4 +327,4 @@ def _share_right(reading: Readings) -> float:
 
 OCCLUSION_EXPERIMENT = Experiment(
     "occlusion", "Is what covers another thing nearer for it?",
-    {RENDERED: partial(take, build=_occlusion_case)}, read_ratio, conclude_occlusion)
+    {RENDERED: lambda stage: stage.cases(_occlusion_case)}, read_ratio, conclude_occlusion)

@@ -3,9 +3,8 @@
 A folder holds RGBA pictures, or RGB pictures with `NAME_mask.png` beside them. `NAME_mask.png` beside an RGBA picture
 marks the part on which depth is read, as in the release of van Dijk and de Croon. `objects.csv`, where there is one,
 says where the ground contact is in the cut-out and in the 1242 x 375 frame it belongs to: `#filename,[source_img,]
-sprite_x,sprite_y,image_x,image_y`. Without it an object stands on the lower edge of what is opaque.
-
-Objects are pasted at any position and size, with soft borders, and with a shadow where they touch the ground.
+sprite_x,sprite_y,image_x,image_y`. Without it an object stands on the lower edge of its opaque pixels. Objects are
+pasted at any position and size, with soft borders, and with a shadow where they touch the ground.
 """
 
 import csv
@@ -31,16 +30,28 @@ KNOWN_KINDS = ("car", "van", "truck", "bus", "tram", "pedestrian", "person", "cy
 """An object whose file name begins with one of these is of a kind that is met, and whose size is known, on roads."""
 _CSV = "objects.csv"
 _SOLID = 0.99
+"""Alpha of a pixel that holds nothing of what was behind."""
 _READ_HALF = 0.5
+"""Alpha from which a pixel belongs to the object."""
 _SHADOWED = "_with_shadow"
-"""Endings of names of such objects in the release of van Dijk and de Croon."""
+"""Ending of the names of objects with a shadow of their own in the release of van Dijk and de Croon."""
+BORDER_PX = 0.6
+"""Deviation of the blur on the border of a pasted object: no lens draws an edge as sharp as a cut."""
+SHADOW_DARKNESS, SHADOW_FLATNESS = 0.75, 0.09
+"""Share of light that the middle of a contact shadow takes; its height over the object's width."""
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """One object. `rgba` (4, h, w) in [0, 1], colours not multiplied by alpha and free of what was behind; `read`
-    bool (1, h, w), where depth is read; contact: x, y of its ground contact in the cut-out; place: its ground contact
-    relative to the principal point of a frame 1242 pixels wide, None where that is not known."""
+    """One object.
+
+    Attributes:
+        rgba: (4, h, w) in [0, 1], colours not multiplied by alpha and free of what was behind.
+        read: bool (1, h, w), where depth is read.
+        contact: x, y of its ground contact in the cut-out.
+        contact_offset: x, y of its ground contact from the principal point of a frame 1242 pixels wide; None where that
+            is not known.
+    """
 
     name: str
     rgba: Tensor
@@ -143,9 +154,10 @@ def _mask_beside(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | Non
 
 
 def _without_background(rgba: Tensor) -> Tensor:
-    """Give pixels at the border the colour of the nearest inner ones: theirs holds what was behind when they were cut.
+    """Give pixels at the border of (4, h, w) the colour of the nearest inner ones: theirs is mixed with what was
+    behind.
 
-    (4, h, w) to (4, h, w). A light seam round a dark object would be a cue of its own.
+    A light seam round a dark object would be a cue of its own.
     """
     rgb, alpha = rgba[None, :3], rgba[None, 3:]
     inner = -functional.max_pool2d(-(alpha > _SOLID).float(), 3, 1, 1)  # solid with solid neighbours
@@ -161,12 +173,6 @@ def _without_background(rgba: Tensor) -> Tensor:
         known = known + fresh
         colour = filled
     return torch.cat((filled, alpha), 1)[0]
-
-
-BORDER_PX = 0.6
-"""Deviation of the blur on the border of what is pasted: a lens leaves no sharper ones, and a cut does."""
-SHADOW_DARKNESS, SHADOW_FLATNESS = 0.75, 0.09
-"""Share of light that the middle of a contact shadow takes; its height over the object's width."""
 
 
 def layer(cutout: CutOut, contact: tuple[float, float], scale: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -188,7 +194,7 @@ def layer(cutout: CutOut, contact: tuple[float, float], scale: float, size: tupl
     if scale < 1:
         shrunk = (max(1, round(height * scale)), max(1, round(width * scale)))
         stack = functional.interpolate(stack, size=shrunk, mode="bilinear", align_corners=False, antialias=True)
-    # picture point p shows the cut-out's point contact + (p - place) / scale, in the padded cut-out's own measure
+    # picture point p shows the cut-out's point cutout.contact + (p - contact) / scale, in pixels of the padded cut-out
     rows = (torch.arange(size[0]) - contact[1]) / scale + cutout.contact[1] + 4
     columns = (torch.arange(size[1]) - contact[0]) / scale + cutout.contact[0] + 4
     grid_y, grid_x = torch.meshgrid(2 * (rows + 0.5) / height - 1, 2 * (columns + 0.5) / width - 1, indexing="ij")

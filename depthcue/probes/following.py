@@ -9,6 +9,7 @@ d. It predicts it changed by r. Its weight for the cue is the least-squares slop
 
 Weights of several cues need not add up to 1: a net may use cues that no experiment changes.
 """
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthcue.evaluation.statistics import Floats
 from depthcue.probes.contract import (
     RENDERED,
     Answer,
@@ -26,14 +28,12 @@ from depthcue.probes.contract import (
     Dropped,
     Experiment,
     Findings,
-    Floats,
     Readings,
     Unreadable,
     Variant,
     curve,
-    slope_through,
 )
-from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, RenderedStage, distance_of
+from depthcue.probes.stage import LEAST_PIXELS, RenderedScene, distance_of
 from depthcue.scenes import Turn
 from depthcue.scenes.api import FLOOR, Show
 from depthcue.scenes.materials import Material, Paint
@@ -41,14 +41,20 @@ from depthcue.scenes.materials import Material, Paint
 LEVELS = (1.5, 2.0, 2.5, 3.0)
 """Apparent ratios of the changed cue, beside 1, where nothing is changed."""
 APPARENT, TRUE, RATIO, ANSWERED = "apparent", "true", "ratio", "answered"
-"""Numbers of a variant: the ratio its cue tells; the ratio that all its cues tell, where they agree; the ratio the net
-sees; and that over what it sees in the reference."""
+"""Numbers of a variant: the ratio by its cue; the ratio by all its cues, where they agree; the ratio that the net
+predicts; and that over its ratio in the reference."""
 _UNCHANGED = 0.02
+"""Largest difference of a pixel, in any channel, that counts as the same."""
+LINES_M = {"road": (8.0, 24.0), "indoor": (3.2, 8.0)}
+"""Distances of the two strips of floor that are compared; their ratio is 3 on roads and 2.5 in rooms."""
+_STRIP = 1.25
+"""Far over near edge of a strip."""
+_HALF_WIDTH_M = {"road": 2.5, "indoor": 1.2}
 
 
 @dataclass(frozen=True)
 class Compared(Variant):
-    """A variant that is read at two places: the distance of `region` over that of `against`, bool (1, H, W)."""
+    """A variant that is read in two regions: the distance of `region` over that of `against`, bool (1, H, W)."""
 
     against: Tensor | None = None
 
@@ -60,7 +66,10 @@ def share_followed(apparent: Floats, answered: Floats) -> float:
         apparent: (L,), the factor by which a ratio of distances changed according to the turned cue.
         answered: (L,), the factor by which it changed in the net's answer.
     """
-    return slope_through(apparent, answered, at=1.0, start=1.0)
+    run = apparent - 1
+    if not np.any(run):
+        return float("nan")
+    return float(run @ (answered - 1) / (run @ run))
 
 
 def unchanged(rgb: Tensor, reference: Tensor) -> Tensor:
@@ -69,21 +78,11 @@ def unchanged(rgb: Tensor, reference: Tensor) -> Tensor:
 
 
 def elsewhere(anchor: tuple[Tensor, Tensor], cue: Tensor) -> tuple[Tensor, Tensor]:
-    """A case's anchor without the pixels, bool (1, H, W), that carry the cue: where a net is wrong because it follows
-    the cue, it cannot be brought to scale."""
+    """A case's anchor without the pixels, bool (1, H, W), that carry the cue: a net that follows the cue is wrong
+    there,
+    and cannot be brought to scale."""
     depth_m, known = anchor
     return depth_m, known & ~cue
-
-
-def take(stage: RenderedStage, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
-    """Cases up to the count of the stage, each built from the next scene and its number."""
-    found = 0
-    for number, scene in enumerate(stage.scenes()):
-        if found == stage.count:
-            return
-        case = build(scene, number)
-        found += isinstance(case, Case)
-        yield case
 
 
 def read_ratio(variant: Variant, answered: Answer) -> dict[str, float]:
@@ -104,8 +103,8 @@ def conclude_cue(cue: str, names: Mapping[str, str], readings: Sequence[Readings
     """Curves, slopes and the weight of one cue.
 
     Args:
-        cue: as the profile names it.
-        names: what to call each condition in which that cue alone is turned; the first one gives the weight.
+        cue: its name in the profile.
+        names: the name of each condition in which that cue alone is changed; the first one gives the weight.
         curves: conditions whose levels make a curve; None for all.
     """
     relative = [_over_reference(reading) for reading in readings]
@@ -153,19 +152,14 @@ def _own_error(reading: Readings) -> float:
     return float(np.mean(errors)) if errors else float("nan")
 
 
-LINES_M = {"road": (8.0, 24.0), "indoor": (3.2, 8.0)}
-"""Distances of the two strips of floor that are compared; the floor itself tells their ratio, 3 and 2.5."""
-_STRIP = 1.25
-"""Far over near edge of a strip."""
-_HALF_WIDTH_M = {"road": 2.5, "indoor": 1.2}
-
-
 def painted_case(scene: RenderedScene, condition: str, pattern_of: Callable[[float], Material]) -> Case | Dropped:
-    """The floor painted so that its pattern tells a wall (the reference), and slants up to a floor that recedes more
-    than it does. All else tells the same in every picture.
+    """A case of the floor painted as a wall (the reference), and as slants up to a floor that recedes more than it
+    does.
+
+    All other cues are the same in every picture.
 
     Args:
-        pattern_of: the pattern for a floor whose near strip is that far away, in metres.
+        pattern_of: from the distance of the near strip, in metres, to the pattern of the floor.
     """
     near_m, far_m = LINES_M[scene.kind]
     near, far = _strip(scene, near_m, near_m * _STRIP), _strip(scene, far_m / _STRIP, far_m)

@@ -1,9 +1,9 @@
-"""Obstacles: what makes a net detect one at all, and what tells it how far away the obstacle is?
+"""Obstacles: what makes a net detect one, and which cues of its distance does the net follow?
 
 van Dijk and de Croon 2019, section 4.
 
-Obstacles: a fridge on the road is not detected until it has a shadow where it touches the ground. Every obstacle is
-shown with and without one, and compared with the same scene without it; see `reading.presence`.
+Unfamiliar obstacles: a fridge on the road is not detected until it has a shadow where it touches the ground. Every
+obstacle is shown with and without one, and compared with the same scene without it; see `reading.presence`.
 
 Parts: a car without its inside is still detected, one without its lower edge is not. Parts of the obstacle are shown
 before the bare scene, and the presence over its whole silhouette is measured.
@@ -11,10 +11,10 @@ before the bare scene, and the presence over its whole silhouette is measured.
 Contact: a bar is drawn along the lower edge of an obstacle without a shadow, and its thickness and brightness are
 changed.
 
-Position against size: an obstacle is moved away (both cues change as in the world), or only its
-position in the picture changes, or only its size. The distance read is the mean over the obstacle's pixels of the
-predicted depth, relative to that at the nearest position. An obstacle that is not detected even there is left out and
-counted: its pixels then show the depth behind it, which grows as they move up the picture, whichever cue the net uses.
+Position against size: an obstacle is moved away (both cues change as in the world), or only its position in the picture
+changes, or only its size. The distance read is the mean of the predicted depth over the obstacle's pixels, relative to
+that at the nearest position. An obstacle that is not detected even there is left out and counted: its pixels then show
+the depth behind it, which grows as they move up the picture, whichever cue the net uses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthcue.evaluation.statistics import Floats
 from depthcue.probes.contract import (
     PHOTOGRAPHS,
     RENDERED,
@@ -33,7 +34,6 @@ from depthcue.probes.contract import (
     Dropped,
     Experiment,
     Findings,
-    Floats,
     Readings,
     Unreadable,
     Variant,
@@ -45,8 +45,35 @@ from depthcue.probes.reading import against_bare, presence_numbers, read_presenc
 from depthcue.probes.stage import Pose, Scene, Shown, distance_of, obstacle_variant
 
 DISTANCE = 1.3
+"""Distance and size of the obstacles that are lined up, as ratios to the nearest."""
 SHADOW, NO_SHADOW = "with shadow", "without shadow"
 FAMILIAR, UNFAMILIAR = "familiar", "unfamiliar"
+
+NEAR_PARTS = Pose()
+WHOLE = "whole"
+PARTS: dict[str, tuple[str, ...]] = {
+    "hollow": ("top", "bottom", "sides"), "bottom and sides": ("bottom", "sides"), "top and sides": ("top", "sides"),
+    "top and bottom": ("top", "bottom"), "sides": ("sides",), "bottom": ("bottom",)}
+"""Remaining parts of the outline; the shadow on the ground belongs to the bottom."""
+_SIDE, _TOP, _BOTTOM = 0.14, 0.12, 0.3
+"""Width of the parts: of the silhouette's width in a row, of its height, of its height."""
+
+NEAR_GROUND_EDGE = Pose(shadow=False)
+FRAME_HEIGHT = 375
+"""Height of the frames in whose pixels thickness is given."""
+THICKNESSES_PX = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
+BRIGHTNESSES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+THICK, BRIGHT = "thickness", "brightness"
+_DARK, _USUAL_PX = 0.0, 9.0
+
+DISTANCES = tuple(round(1 + 0.1 * step, 1) for step in range(21))
+COARSE = (1.0, 1.5, 2.0, 2.5, 3.0)
+"""Distances of the controls, which need a slope and no curve."""
+BOTH, POSITION, SIZE, LIFTED = "both", "position", "size", "lifted"
+BOX = "box, "
+"""Before the condition where the obstacle is a neutral box."""
+NAMES = {BOTH: "position and size", POSITION: "position only", SIZE: "size only", LIFTED: "lifted off the ground",
+         BOX + BOTH: "box: position and size", BOX + POSITION: "box: position only", BOX + SIZE: "box: size only"}
 
 
 def _unfamiliar_cases(stage: Any) -> Iterator[Case | Dropped]:
@@ -106,16 +133,6 @@ def _means(readings: Sequence[Readings], group: str, shadow: str, number: str) -
 UNFAMILIAR_EXPERIMENT = Experiment(
     "unfamiliar", "Does it see things that nobody taught it to expect, and does it need their shadow?",
     {RENDERED: _unfamiliar_cases, PHOTOGRAPHS: _unfamiliar_cases}, read_presence, conclude_unfamiliar)
-
-
-NEAR_PARTS = Pose()
-WHOLE = "whole"
-PARTS: dict[str, tuple[str, ...]] = {
-    "hollow": ("top", "bottom", "sides"), "bottom and sides": ("bottom", "sides"), "top and sides": ("top", "sides"),
-    "top and bottom": ("top", "bottom"), "sides": ("sides",), "bottom": ("bottom",)}
-"""Remaining parts of the outline; the shadow on the ground belongs to the bottom."""
-_SIDE, _TOP, _BOTTOM = 0.14, 0.12, 0.3
-"""Width of the parts: of the silhouette's width in a row, of its height, of its height."""
 
 
 def parts_of(region: Tensor) -> dict[str, Tensor]:
@@ -178,15 +195,6 @@ def conclude_parts(readings: Sequence[Readings], chance: Chance) -> Findings:
 PARTS_EXPERIMENT = Experiment(
     "parts", "Of which parts of its outline does it make an obstacle?",
     {RENDERED: _parts_cases, PHOTOGRAPHS: _parts_cases}, read_presence, conclude_parts)
-
-
-NEAR_GROUND_EDGE = Pose(shadow=False)
-FRAME_HEIGHT = 375
-"""Height of the frames in whose pixels thickness is given."""
-THICKNESSES_PX = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
-BRIGHTNESSES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-THICK, BRIGHT = "thickness", "brightness"
-_DARK, _USUAL_PX = 0.0, 9.0
 
 
 def with_edge(rgb: Tensor, region: Tensor, thickness_px: float, brightness: float) -> Tensor:
@@ -253,18 +261,8 @@ GROUND_EDGE_EXPERIMENT = Experiment(
     {RENDERED: _ground_edge_cases, PHOTOGRAPHS: _ground_edge_cases}, read_presence, conclude_ground_edge)
 
 
-DISTANCES = tuple(round(1 + 0.1 * step, 1) for step in range(21))
-COARSE = (1.0, 1.5, 2.0, 2.5, 3.0)
-"""Distances of the controls, which need a slope and no curve."""
-BOTH, POSITION, SIZE, LIFTED = "both", "position", "size", "lifted"
-BOX = "box, "
-"""Before the condition where the obstacle is a neutral box."""
-NAMES = {BOTH: "position and size", POSITION: "position only", SIZE: "size only", LIFTED: "lifted off the ground",
-         BOX + BOTH: "box: position and size", BOX + POSITION: "box: position only", BOX + SIZE: "box: size only"}
-
-
 def pose_of(condition: str, distance: float) -> Pose:
-    """The pose that tells a distance by the cues of a condition."""
+    """The pose whose cues, those of a condition, are of an obstacle at that distance."""
     cues = condition.removeprefix(BOX)
     return Pose(position=distance if cues in (BOTH, POSITION) else 1.0,
                 size=distance if cues in (BOTH, SIZE) else 1.0, lift=distance if cues == LIFTED else 1.0)
@@ -347,7 +345,7 @@ def _relative(reading: Readings) -> Readings:
         if "distance" not in numbers or "distance" not in start:
             continue
         ratio = {"ratio": numbers["distance"] / start["distance"]}
-        # a photograph has no exact depth, but moved as in the world its distance is what it is told to be
+        # a photograph has no exact depth; of an obstacle moved as in the world the level is the ratio
         if "depth_m" in numbers:
             ratio["true_ratio"] = numbers["depth_m"] / start["depth_m"]
         elif condition == BOTH:

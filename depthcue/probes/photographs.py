@@ -1,6 +1,6 @@
 """The photograph stage: cut-out objects pasted into frames, with a given or an estimated horizon.
 
-Frames are photographs at their own size, with depth beside them where there is some.
+Frames are photographs at their own size; some have depth beside them, which shows where the ground is.
 """
 
 import random
@@ -15,17 +15,30 @@ from torch import Tensor
 from depthcue.data import folder, layouts
 from depthcue.data.stored import DepthArray, Pair, check_same_view, cover_depth
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.findings.far import find_vanishing_point
+from depthcue.evaluation.far import find_vanishing_point
 from depthcue.frames import load_picture
 from depthcue.imaging import resize_rgb
 from depthcue.probes.contract import PHOTOGRAPHS, Dropped, Unreadable
 from depthcue.probes.cutouts import FRAME_WIDTH, CutOut, contact_shadow, layer, paste, read_cutouts
 from depthcue.probes.reading import read_horizon
-from depthcue.probes.stage import LineUp, Pose, Shown, stands_out
+from depthcue.probes.stage import LineUp, Pose, Shown, first_shown, lined_up, stands_out
 
 LONGEST_SIDE = 1600
 """Longer pictures are brought to this: no network looks at more, and pasting costs by the pixel."""
 _LAYOUTS = ("folder", "kitti")
+FOCAL_PX = 721.5
+"""Focal length of the frames that objects.csv describes; another frame's is taken to grow with its width."""
+CASES = 16
+"""Pairs of a frame and an object in each experiment by default."""
+_LINED_UP = 8
+_LEAST_BELOW = 0.05
+"""Share of the height under the horizon within which rows are too coarse a measure of distance."""
+_LEAST_INSIDE = 0.9
+_AROUND = (0.012, 0.03)
+"""Half of the window, as shares of the height and width, in which known depth is looked at about a contact."""
+_LEAST_KNOWN, _OFF_GROUND = 5, 0.3
+_DEFAULT_CONTACT = 0.6
+_GROUND_TOP, _GROUND_HALF_WIDTH = 0.12, 0.22
 
 
 @dataclass(frozen=True)
@@ -78,26 +91,15 @@ def find_frames(spec: str) -> list[FrameFile]:
     return [FrameFile(pair, read_depth) for pair in pairs]
 
 
-FOCAL_PX = 721.5
-"""Focal length of the frames that objects.csv describes; another frame's is taken to grow with its width."""
-CASES = 16
-"""Pairs of a frame and an object in each experiment by default."""
-_LINED_UP = 8
-_LEAST_BELOW = 0.05
-"""Share of the height under the horizon within which rows are too coarse a measure of distance."""
-_LEAST_INSIDE = 0.9
-_AROUND = (0.012, 0.03)
-"""Half of the window, as shares of the height and width, in which known depth is looked at about a contact."""
-_LEAST_KNOWN, _OFF_GROUND = 5, 0.3
-_DEFAULT_CONTACT = 0.6
-_GROUND_TOP, _GROUND_HALF_WIDTH = 0.12, 0.22
-
-
 class FrameScene:
-    """One frame of known horizon (a `Scene`); depth_m: (1, H, W), 0 where unknown, None without any."""
+    """One frame of known horizon (a `Scene`)."""
 
     def __init__(self, name: str, rgb: Tensor, horizon_row: float, depth_m: Tensor | None = None) -> None:
-        """depth_m: (1, H, W) metres, 0 where not known; where it is given, objects stand on free ground alone."""
+        """
+        Args:
+            rgb: (3, H, W) in [0, 1].
+            depth_m: (1, H, W) metres, 0 where not known; where it is given, objects stand on free ground alone.
+        """
         self.name, self.bare, self.horizon_row = name, rgb, horizon_row
         self.size = (rgb.shape[1], rgb.shape[2])
         self.scale = self.size[1] / FRAME_WIDTH
@@ -243,28 +245,20 @@ class PhotographStage:
             return Dropped(name, "the horizon lies above or below the picture")
         return FrameScene(name, rgb, row, depth_m)
 
-    def pairs_shown(self, cutouts: Sequence[CutOut], poses: Sequence[Pose]) -> Iterator[
-            tuple[FrameScene, CutOut] | Dropped]:
+    def pairs_shown(self, cutouts: Sequence[CutOut],
+                    poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """`count` pairs of a frame and an object that can be shown in all poses; what cannot is `Dropped`."""
-        found, reported = 0, set()
+        return first_shown(self._pairs(cutouts), poses, self.count)
+
+    def _pairs(self, cutouts: Sequence[CutOut]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
+        """Every pair, each frame once before any comes again and then with other objects; dropped frames once."""
         for position in range(len(self.frames) * len(cutouts)):
-            if found == self.count:
-                return
-            # every frame once before any comes again, and each time with other objects
             turn, frame = divmod(position, len(self.frames))
-            cutout = cutouts[(frame + turn * len(self.frames) + turn) % len(cutouts)]
             scene = self.scene(frame)
-            if isinstance(scene, Dropped):
-                if scene.name not in reported:
-                    reported.add(scene.name)
-                    yield scene
-                continue
-            refused = scene.check(cutout, poses)
-            if refused is not None:
-                yield refused
-                continue
-            found += 1
-            yield scene, cutout
+            if not isinstance(scene, Dropped):
+                yield scene, cutouts[(frame + turn * len(self.frames) + turn) % len(cutouts)]
+            elif turn == 0:
+                yield scene
 
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of a kind whose size is known; with any object where none is."""
@@ -280,14 +274,8 @@ class PhotographStage:
                 yield scene
                 continue
             known = [familiar[number % len(familiar)]] if familiar else []
-            shown: list[tuple[CutOut, bool]] = []
-            for cutout in (*known, *unfamiliar[:_LINED_UP]):
-                refused = scene.check(cutout, [pose])
-                if refused is not None:
-                    yield refused
-                else:
-                    shown.append((cutout, cutout.familiar))
-            yield scene, list(shown)
+            others = ((cutout, cutout.familiar) for cutout in (*known, *unfamiliar[:_LINED_UP]))
+            yield from lined_up(scene, [], others, pose)
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[FrameScene, CutOut] | Dropped]:
         """Frames with an object of no such kind; with any object where there is none."""

@@ -1,23 +1,21 @@
 """Pitch, roll and camera: does the net's depth follow the camera's tilt, height and focal length?
 
-van Dijk and de Croon 2019, section 5, for pitch and roll.
+Pitch (van Dijk and de Croon 2019, section 5): a window that is shifted up or down is nearly what a pitched camera sees;
+a rendered camera is truly turned. The horizon is read off the depth map and compared with the true one: slope 1 is full
+correction, slope 0 none. True distances do not change with pitch; the predicted distance of an obstacle does, where the
+network uses its row.
 
-Pitch: a window that is shifted up or down is nearly what a pitched camera sees; a rendered camera is truly turned. The
-horizon is read off the depth map and compared with the true one: slope 1 is full correction, slope 0 none. True
-distances do not change with pitch; the predicted distance of an obstacle does, where the network uses its row.
+Roll (the same section): the picture is turned, and the roll is read off a slice of equal disparity on the ground. Slope
+1 is full correction.
 
-Roll: the picture is turned, and the roll is read off a slice of equal disparity on the ground. Slope 1 is full
-correction.
-
-Camera: the scene and its obstacle stay. A camera at a factor k of its height, or with k times the focal length, has the
+Camera: the scene and its obstacle stay. A camera at k times its height, or with k times the focal length, has the
 ground in each pixel k times as far as before. A net that has learnt one camera cannot know this and predicts the old
-distance; the obstacle's distance, which has not changed, then comes out wrong.
+distance; the obstacle's distance, which has not changed, is then predicted wrong.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -58,29 +56,44 @@ from depthcue.scenes import Turn
 AHEAD = Pose(position=1.5, size=1.5)
 """Position of the obstacle whose distance is watched: it stays in the picture for every turn of the camera."""
 _MARGIN_PX = 3
+"""Width of the margin around an obstacle in which depth maps are smeared."""
 _LEAST_LEVELS = 3
+"""Fewest levels of a line."""
+SHIFTS_PX = (-30, -20, -10, 0, 10, 20, 30)
+"""Shifts of the horizon in pixels of a frame 1242 wide; down, as of a camera that looks up, is positive."""
+PITCHED, HORIZON = "pitched", "horizon_deg"
+LEVELS_DEG = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
+ROLLED, ROLL = "rolled", "roll_deg"
+HEIGHT, FOCAL = "height", "focal length"
+FACTORS = (0.7, 0.85, 1.2, 1.4)
+GROUND, TRUE_GROUND, DISTANCE = "ground", "true_ground", "distance"
+_FLAT = 0.03
+"""Largest deviation of a pixel's change of distance from the factor, where both cameras see level ground."""
 
 
-def rendered_case(scene: RenderedScene, thing: Thing, condition: str, turns: Sequence[tuple[float, Turn, float]],
-                  number: str) -> Case:
-    """A scene seen by a camera that is truly turned.
+def rendered_cases(stage: RenderedStage, condition: str, number: str,
+                   turns: Mapping[float, Turn]) -> Iterator[Case | Dropped]:
+    """Scenes seen by a camera that is truly turned.
 
     Args:
-        turns: level, turn, and the exact value of what is read.
-        number: its name.
+        number: the name of the angle that is read.
+        turns: each by its angle in degrees.
     """
-    strip = road_ahead(scene.size, scene.horizon_row)
+    def case(scene: RenderedScene, thing: Thing) -> Case:
+        strip = road_ahead(scene.size, scene.horizon_row)
 
-    def variant(name: str, level: float, shown: Shown, true: float) -> Variant:
-        truth = {f"true_{number}": true, "focal_px": scene.focal_px, **exact_distance(shown)}
-        return Variant(name, level, shown.rgb, shown.region, ground=strip & ~_wider(shown.region), truth=truth)
+        def variant(name: str, angle: float, shown: Shown) -> Variant:
+            truth = {f"true_{number}": angle, "focal_px": scene.focal_px, **exact_distance(shown)}
+            return Variant(name, angle, shown.rgb, shown.region, ground=strip & ~_wider(shown.region), truth=truth)
 
-    level_camera = next(scene.turned(thing, [(Turn(), AHEAD)]))
-    shows = scene.turned(thing, [(turn, AHEAD) for _, turn, _ in turns])
-    variants = (variant(condition, level, shown, true) for (level, _, true), shown in zip(turns, shows, strict=True))
-    depth_m, known = scene.anchor
-    return Case(scene.name, variant("", 0.0, level_camera, 0.0), variants,
-                (depth_m, known & ~_wider(level_camera.region)), thing.name)
+        level_camera = next(scene.turned(thing, [(Turn(), AHEAD)]))
+        shows = scene.turned(thing, [(turn, AHEAD) for turn in turns.values()])
+        variants = (variant(condition, angle, shown) for angle, shown in zip(turns, shows, strict=True))
+        depth_m, known = scene.anchor
+        return Case(scene.name, variant("", 0.0, level_camera), variants,
+                    (depth_m, known & ~_wider(level_camera.region)), thing.name)
+
+    return each_case(stage.familiar([AHEAD]), case)
 
 
 def photograph_case(scene: FrameScene, obstacle: str, condition: str,
@@ -132,19 +145,22 @@ def window_for(size: tuple[int, int], most_deg: float) -> tuple[int, int]:
     return math.floor(height * factor), math.floor(width * factor)
 
 
-def read_turn(variant: Variant, answer: Answer, number: str, angle: float | Unreadable) -> dict[str, float]:
-    """The angle read off the ground beside the distance of the obstacle.
+def read_turn(variant: Variant, answer: Answer, number: str,
+              angle_of: Callable[[Variant, Answer], float]) -> dict[str, float]:
+    """The angle read off the ground, by its name `number`, and the `distance` of the obstacle.
 
     Raises:
         Unreadable: one of them could not be read; carries the other.
     """
-    numbers = {} if isinstance(angle, Unreadable) else {number: angle}
-    try:
-        numbers["distance"] = distance_of(variant, answer)
-    except Unreadable as missing:
-        raise Unreadable(missing.reason, **numbers) from None
-    if isinstance(angle, Unreadable):
-        raise Unreadable(angle.reason, **numbers)
+    numbers: dict[str, float] = {}
+    missing: Unreadable | None = None
+    for name, read in ((number, angle_of), ("distance", distance_of)):
+        try:
+            numbers[name] = read(variant, answer)
+        except Unreadable as error:
+            missing = error
+    if missing is not None:
+        raise Unreadable(missing.reason, **numbers)
     return numbers
 
 
@@ -199,24 +215,9 @@ def _wider(region: Tensor) -> Tensor:
     return functional.max_pool2d(region.float()[None], side, 1, _MARGIN_PX)[0] > 0
 
 
-SHIFTS_PX = (-30, -20, -10, 0, 10, 20, 30)
-"""Shifts of the horizon in pixels of a frame 1242 wide; down, as of a camera that looks up, is positive."""
-PITCHED, HORIZON = "pitched", "horizon_deg"
-
-
 def level_of(shift_px: float) -> float:
     """The pitch in degrees that shifts the horizon so."""
     return math.degrees(math.atan(shift_px / FOCAL_PX))
-
-
-def _rendered_pitch(stage: Any) -> Iterator[Case | Dropped]:
-    turns = [(level, Turn(pitch_deg=level), level) for level in map(level_of, SHIFTS_PX)]
-    return each_case(stage.familiar([AHEAD]),
-                     lambda scene, thing: rendered_case(scene, thing, PITCHED, turns, HORIZON))
-
-
-def _photograph_cases(stage: Any, build: Callable[[FrameScene, CutOut], Case | Dropped]) -> Iterator[Case | Dropped]:
-    return each_case(stage.familiar([AHEAD]), build)
 
 
 def _shifted_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
@@ -244,32 +245,20 @@ def _degrees_down(row: float, height: int, focal_px: float) -> float:
     return math.degrees(math.atan((row - (height / 2 - 0.5)) / focal_px))
 
 
-def read_pitch(variant: Variant, answer: Answer) -> dict[str, float]:
-    """`horizon_deg`: degrees by which the ground's horizon lies below the middle; `distance` of the obstacle."""
+def _horizon_deg(variant: Variant, answer: Answer) -> float:
+    """Degrees by which the ground's horizon lies below the middle."""
     assert variant.ground is not None
-    angle: float | Unreadable
-    try:
-        row = read_horizon(answer.depth, variant.ground[0], frame_height=variant.truth.get("frame_height")).row
-        angle = _degrees_down(row, answer.depth.shape[0], variant.truth["focal_px"])
-    except Unreadable as missing:
-        angle = missing
-    return read_turn(variant, answer, HORIZON, angle)
+    row = read_horizon(answer.depth, variant.ground[0], frame_height=variant.truth.get("frame_height")).row
+    return _degrees_down(row, answer.depth.shape[0], variant.truth["focal_px"])
 
 
 PITCH_EXPERIMENT = Experiment(
     "pitch", "Does it notice that the camera looks up or down?",
-    {RENDERED: _rendered_pitch, PHOTOGRAPHS: partial(_photograph_cases, build=_shifted_window)}, read_pitch,
+    {RENDERED: partial(rendered_cases, condition=PITCHED, number=HORIZON,
+                       turns={level: Turn(pitch_deg=level) for level in map(level_of, SHIFTS_PX)}),
+     PHOTOGRAPHS: lambda stage: each_case(stage.familiar([AHEAD]), _shifted_window)},
+    partial(read_turn, number=HORIZON, angle_of=_horizon_deg),
     partial(conclude_turn, condition=PITCHED, number=HORIZON, what="pitch"))
-
-
-LEVELS_DEG = (-10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
-ROLLED, ROLL = "rolled", "roll_deg"
-
-
-def _rendered_roll(stage: Any) -> Iterator[Case | Dropped]:
-    turns = [(level, Turn(roll_deg=level), level) for level in LEVELS_DEG]
-    return each_case(stage.familiar([AHEAD]),
-                     lambda scene, thing: rendered_case(scene, thing, ROLLED, turns, ROLL))
 
 
 def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
@@ -286,27 +275,18 @@ def _turned_window(scene: FrameScene, cutout: CutOut) -> Case | Dropped:
     return photograph_case(scene, cutout.name, ROLLED, views, (*window(0.0), scene.horizon_row - cut), ROLL)
 
 
-def read_roll_of(variant: Variant, answer: Answer) -> dict[str, float]:
-    """`roll_deg`, read off the ground; `distance` of the obstacle."""
+def _roll_deg(variant: Variant, answer: Answer) -> float:
     assert variant.ground is not None
-    angle: float | Unreadable
-    try:
-        angle = read_roll(answer.depth, variant.ground[0])
-    except Unreadable as missing:
-        angle = missing
-    return read_turn(variant, answer, ROLL, angle)
+    return read_roll(answer.depth, variant.ground[0])
 
 
 ROLL_EXPERIMENT = Experiment(
     "roll", "Does it notice that the camera is tilted sideways?",
-    {RENDERED: _rendered_roll, PHOTOGRAPHS: partial(_photograph_cases, build=_turned_window)}, read_roll_of,
+    {RENDERED: partial(rendered_cases, condition=ROLLED, number=ROLL,
+                       turns={level: Turn(roll_deg=level) for level in LEVELS_DEG}),
+     PHOTOGRAPHS: lambda stage: each_case(stage.familiar([AHEAD]), _turned_window)},
+    partial(read_turn, number=ROLL, angle_of=_roll_deg),
     partial(conclude_turn, condition=ROLLED, number=ROLL, what="roll"))
-
-
-HEIGHT, FOCAL = "height", "focal length"
-FACTORS = (0.7, 0.85, 1.2, 1.4)
-GROUND, TRUE_GROUND, DISTANCE = "ground", "true_ground", "distance"
-_FLAT = 0.03
 
 
 def turns_of(scene: RenderedScene) -> list[tuple[str, float, Turn]]:
@@ -335,13 +315,9 @@ def _case(scene: RenderedScene, thing: Thing) -> Case:
                 (before_m, torch.isfinite(before_m)), thing.name)
 
 
-def _cases(stage: Any) -> Iterator[Case | Dropped]:
-    assert isinstance(stage, RenderedStage)
-    return each_case(stage.familiar([AHEAD]), _case)
-
-
 def read_viewpoint(variant: Variant, answer: Answer) -> dict[str, float]:
-    """`distance` of the obstacle, and by which factor the ground is seen farther in the same pixels: `ground`."""
+    """`distance` of the obstacle, and `ground`, the factor by which the ground is predicted farther in the same
+    pixels."""
     numbers = {DISTANCE: distance_of(variant, answer)}
     if variant.ground is None:
         return numbers
@@ -352,7 +328,7 @@ def read_viewpoint(variant: Variant, answer: Answer) -> dict[str, float]:
 
 
 def conclude_viewpoint(readings: Sequence[Readings], chance: Chance) -> Findings:
-    """The share of the change of scale that is followed, and what an unnoticed one does to an obstacle's distance."""
+    """The share of the change of scale that is followed, and the change of an obstacle's distance."""
     findings = Findings("factor of the camera's height or focal length", "ground seen farther by a factor of")
     relative = [_over_own_camera(reading) for reading in readings]
     for condition in (HEIGHT, FOCAL):
@@ -378,11 +354,11 @@ def _over_own_camera(reading: Readings) -> Readings:
     relative = Readings(reading.scene, {key: dict(numbers) for key, numbers in reading.numbers.items() if key[0]})
     for numbers in relative.numbers.values():
         add_ratios(numbers, start)
-        if GROUND not in numbers:  # a share needs what was seen beside what is true
+        if GROUND not in numbers:  # a share needs the prediction beside the truth
             numbers.pop(TRUE_GROUND, None)
     return relative
 
 
 VIEWPOINT_EXPERIMENT = Experiment(
     "camera", "Does its scale follow when the camera is mounted higher, or has a longer lens?",
-    {RENDERED: _cases}, read_viewpoint, conclude_viewpoint)
+    {RENDERED: lambda stage: each_case(stage.familiar([AHEAD]), _case)}, read_viewpoint, conclude_viewpoint)

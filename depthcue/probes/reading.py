@@ -1,4 +1,4 @@
-"""Readings off a depth map: depth in one unit a case, presence of an obstacle, horizon and roll; and the mask on it.
+"""Readings off a depth map: the depths of a case in one unit, the presence of an obstacle, horizon and roll.
 
 Presence. The net's depth at an obstacle lies between two depths that it gives itself: that of what is behind the
 obstacle (0) and that of the ground where the obstacle stands (1), in inverse depth. A pixel more than a quarter of the
@@ -6,8 +6,6 @@ distance towards the ground counts as detected: MonoDepth's recorded answers to 
 detects, rise about so far. Only pixels are counted behind which the bare picture is clearly farther than the contact.
 
 Horizon and roll are read as van Dijk and de Croon read them (ICCV 2019, section 5).
-
-`focused` lays a lens of limited depth of field over a picture that is sharp everywhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +18,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from depthcue.evaluation.statistics import Floats
 from depthcue.nets import DepthNet, MaskNet, fit, resize
 from depthcue.nets.units import Units, aligned_units
-from depthcue.probes.contract import FAR, Answer, Case, Floats, Unreadable, Variant
+from depthcue.probes.contract import FAR, Answer, Case, Unreadable, Variant
 from depthcue.probes.stage import LEAST_PIXELS, Scene, pixels_of
-from depthcue.scorers.edges import gaussian_blur
+
+QUARTER_RISE = 0.25
+"""Rise from which a pixel counts as detected."""
+LEAST_COMPLETENESS = 0.3
+"""Share of its pixels from which an obstacle counts as seen."""
+_CLEARLY_BEHIND = 0.2
+"""Least amount by which inverse depth behind is below the contact's, as a share of the contact's."""
+_BELOW = 0.02
+"""Height of the strip of ground under the contact, as a share of the picture's."""
+TRIALS, TOLERANCE_PX, REFERENCE_HEIGHT = 500, 2.0, 375
+"""RANSAC: how many lines are tried, and how far a pixel may be from one, in a whole frame of this height."""
+LEAST_POINTS, LEAST_TIMES = 60, 2.0
+"""Fewer ground pixels, or fewer of them on one plane than this times what any depth puts there by chance: no ground is
+found. By chance a level line holds its own rows; noise comes to up to 1.5 times that, and a ground that bulges by a
+tenth of its distance here and there to 4 times."""
+_MOST_POINTS = 2000
+"""Ground pixels that are used at most."""
+ROLL_RANGE_DEG, ROLL_STEP_DEG = 25.0, 0.25
+_SLICES = (0.35, 0.5, 0.65)
+"""Quantiles of the disparities at which the roll is read."""
+_MOST_WRONG = 0.1
+"""Largest share of a column's pixels on the wrong side of its crossing."""
 
 
 class Observer:
-    """A frozen depth net, and its mask net where one is given, before the variants of cases.
+    """A frozen depth net, and its mask net where one is given, that the variants of cases are shown to.
 
     A net that is right up to scale and shift alone is brought to the anchor of the case in the reference picture, and
     in a variant to the reference over the pixels that show the same in both; where none do, the reference's scale and
@@ -42,7 +62,7 @@ class Observer:
         self.device, self.batch_size = torch.device(device), batch_size
 
     def answers(self, case: Case) -> Iterator[tuple[Variant, Answer, Tensor | None]]:
-        """Every variant with what is seen in it, and its mask (1, H, W), None without a mask net; the reference first.
+        """Every variant with its depth, and its mask (1, H, W), None without a mask net; the reference first.
 
         Memory holds one batch of variants, however many a case has.
         """
@@ -88,53 +108,15 @@ class Observer:
         return list(resize(masks.float(), (rgb.shape[2], rgb.shape[3])).cpu())
 
 
-APERTURE = 0.008
-"""Deviation of the blur of what is infinitely far behind the focus, as a share of the picture's width."""
-_STEPS = 5
-
-
-def focused(rgb: Tensor, depth: Tensor, focus: float, turned: bool = False) -> Tensor:
-    """The picture as a lens sees it that is focused at a distance.
-
-    Every pixel is blurred by its own amount; a thin lens's blur grows with |1 - focus / depth|.
-
-    Args:
-        rgb: (3, H, W).
-        depth: (1, H, W), positive or infinite, in the unit of `focus`.
-        turned: the gradient turned: what should be sharp is blurred most, what is farthest is sharp.
-    """
-    amount = (1 - focus / depth.clamp_min(focus / 2)).abs().clamp(max=1.0)
-    if turned:
-        amount = 1 - amount
-    widest = APERTURE * rgb.shape[2]
-    levels = torch.stack([rgb, *(gaussian_blur(rgb[None], widest * step / _STEPS)[0] for step in range(1, _STEPS + 1))])
-    at = amount * _STEPS
-    low = at.floor().clamp(max=_STEPS - 1).long()
-    share = at - low
-    below, above = (levels.gather(0, which.expand(1, *rgb.shape))[0] for which in (low[None], low[None] + 1))
-    return (below + (above - below) * share).clamp(0, 1)
-
-
-def blurred(rgb: Tensor, region: Tensor, sigma_px: float) -> Tensor:
-    """A picture (3, H, W) in which the pixels of a region, bool (1, H, W), are mixed among themselves alone."""
-    inside = region.float()
-    weight = gaussian_blur(inside[None], sigma_px)[0]
-    return gaussian_blur((rgb * inside)[None], sigma_px)[0] / weight.clamp_min(1e-4)
-
-
-QUARTER_RISE = 0.25
-LEAST_COMPLETENESS = 0.3
-"""Share of its pixels from which an obstacle counts as seen."""
-_CLEARLY_BEHIND = 0.2
-"""Least amount by which inverse depth behind is below the contact's, as a share of the contact's."""
-_BELOW = 0.02
-"""Height of the strip of ground under the contact, as a share of the picture's."""
-
-
 @dataclass(frozen=True)
 class Presence:
-    """completeness: share of the countable pixels that are seen; rise: mean rise from what is behind (0) to the
-    contact (1); distance: mean depth on the obstacle over that of the ground at its contact."""
+    """Presence of an obstacle.
+
+    Attributes:
+        completeness: share of the countable pixels that are detected.
+        rise: mean rise from what is behind (0) to the contact (1).
+        distance: mean depth on the obstacle over that of the ground at its contact.
+    """
 
     completeness: float
     rise: float
@@ -174,7 +156,7 @@ def presence(depth: Tensor, bare: Tensor, region: Tensor, contact_row: float) ->
     """Measure the presence of an obstacle in the depth.
 
     Args:
-        depth, bare: what the net sees with and without it, (H, W), positive, in one unit.
+        depth, bare: predicted depth with and without it, (H, W), positive, in one unit.
         region: bool (H, W), where the obstacle is.
         contact_row: row at which it touches the ground.
 
@@ -204,18 +186,6 @@ def contact_depth(bare: Tensor, region: Tensor, contact_row: float) -> Tensor:
         raise Unreadable("the obstacle's contact with the ground is outside the picture")
     columns = torch.nonzero(region.any(0))[:, 0]
     return bare[top:bottom, int(columns.min()):int(columns.max()) + 1].median()
-
-
-TRIALS, TOLERANCE_PX, REFERENCE_HEIGHT = 500, 2.0, 375
-"""RANSAC: how many lines are tried, and how far a pixel may be from one, in a whole frame of this height."""
-LEAST_POINTS, LEAST_TIMES = 60, 2.0
-"""Fewer ground pixels, or fewer of them on one plane than this times what any depth puts there by chance: no ground is
-found. By chance a level line holds its own rows; noise comes to up to 1.5 times that, and a ground that bulges by a
-tenth of its distance here and there to 4 times."""
-_MOST_POINTS = 2000
-ROLL_RANGE_DEG, ROLL_STEP_DEG = 25.0, 0.25
-_SLICES = (0.35, 0.5, 0.65)
-_MOST_WRONG = 0.1
 
 
 @dataclass(frozen=True)

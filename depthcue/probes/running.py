@@ -1,7 +1,6 @@
 """Running experiments: cases through the net, readings, dropped cases with reasons, examples, and the results document.
 
-EXPERIMENTS has every experiment by name, in the order of the list. Where a mask net is given, the share of its mask on
-the pixels that carry the changed cue is measured too.
+Where a mask net is given, the share of its mask on the pixels that carry the changed cue is measured too.
 """
 
 import time
@@ -13,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from depthcue.backends.device import pick_device
 from depthcue.errors import DepthcueError, did_you_mean
-from depthcue.evaluation.images import depth_scale, depth_tile, picture_of
+from depthcue.evaluation.images import depth_scale, depth_tile, picture_of, save_picture
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import described, load_pair
-from depthcue.files import atomic_path
 from depthcue.imaging import Rgb, resize_rgb
 from depthcue.nets import DepthNet, MaskNet, load_depth_net
 from depthcue.nets.catalog import SHIPPED
@@ -52,11 +49,17 @@ EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment
     cues.BLUR_EXPERIMENT, pose.PITCH_EXPERIMENT, pose.ROLL_EXPERIMENT, pose.VIEWPOINT_EXPERIMENT,
     appearance.EXPERIMENT, obstacles.UNFAMILIAR_EXPERIMENT, obstacles.PARTS_EXPERIMENT,
     obstacles.GROUND_EDGE_EXPERIMENT)}
-"""Every experiment by name, in the order of the list."""
-
-
+"""Every experiment by name, as the list has them."""
+BOTH_STAGES = "both"
+ALL = "all"
+"""Every experiment, on the command line."""
+SHARE, LIFT, BEFORE = "mask_share", "mask_lift", "mask_share_before"
+"""Numbers of a reading: the share of the mask's sum on the cue; that over the cue's share of the picture (1: as much as
+by chance); and the first on the same pixels of the reference picture."""
 _SHOWN_WIDTH = 320
+"""Width of the pictures of examples."""
 _MOST = 10
+"""Most conditions of an example."""
 
 
 class ExampleKeeper:
@@ -86,16 +89,10 @@ class ExampleKeeper:
         for number, (condition, (level, picture, depth)) in enumerate(list(self._kept.items())[:_MOST]):
             paths = {"shown": f"examples/{name}-{number}-picture.png", "seen": f"examples/{name}-{number}-depth.png"}
             for path, tile in zip(paths.values(), (picture, depth), strict=True):
-                with atomic_path(self.out / path) as partial:
-                    Image.fromarray(tile).save(partial)
+                save_picture(self.out, path, tile)
             entries.append({"case": self._case, "condition": condition, "level": level, **paths})
         self._case, self._kept = "", {}
         return entries
-
-
-SHARE, LIFT, BEFORE = "mask_share", "mask_lift", "mask_share_before"
-"""Numbers a reading gets: the share of the mask's sum on the cue; over the cue's share of the picture (1: as much as
-chance); and the first on the same pixels of the reference picture."""
 
 
 def share_on(mask: Tensor, cue: Tensor) -> float:
@@ -126,11 +123,6 @@ def attention_document(readings: Sequence[Readings], chance: Chance) -> list[dic
             entries.append({"condition": condition,
                             **{name: chance.mean(values) for name, values in columns.items()}})
     return entries
-
-
-BOTH_STAGES = "both"
-ALL = "all"
-"""Every experiment, on the command line."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +160,9 @@ class _ExperimentRun:
 
 
 def probe_specs(names: Sequence[str], target: str | None, out: Path | None = None,
-                settings: ProbeSettings | None = None,
-                weights: str | None = None, device: str = "auto", progress: Progress | None = None,
-                beside: Sequence[Path] = ()) -> Probe:
-    """`probe` on nets given as the command line has them.
+                settings: ProbeSettings | None = None, weights: str | None = None, device: str = "auto",
+                progress: Progress | None = None, beside: Sequence[Path] = ()) -> Probe:
+    """`probe` on nets given by their specs.
 
     Args:
         target: None takes the net that `weights` was trained for; compact-indoor where that is not given either.
@@ -226,14 +217,14 @@ def probe(names: Sequence[str], depth_net: DepthNet, out: Path | None = None, se
                for entry in entries for weight in entry["profile"]]
     return home.finish(Probe.made(
         target_net={**described(depth_net), "predicts": depth_net.description.predicts,
-                             "relative": depth_net.description.relative},
+                    "relative": depth_net.description.relative},
         weights=None if mask_net is None else described(mask_net), seed=settings.seed,
         stages={name: stage.described() for name, stage in stages.items()}, experiments=entries, profile=profile,
         beside=others))
 
 
 def choose(names: Sequence[str]) -> list[Experiment]:
-    """The experiments that names ask for, in the order of the registry.
+    """The experiments of these names, as EXPERIMENTS has them.
 
     Raises:
         DepthcueError: an unknown name.
@@ -264,10 +255,10 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 def open_stages(chosen: Sequence[Experiment], depth_net: DepthNet, settings: ProbeSettings,
                 device: str | torch.device) -> Mapping[str, RenderedStage | PhotographStage]:
-    """The stages that were asked for and that an experiment needs.
+    """The wanted stages that an experiment needs.
 
     Raises:
-        DepthcueError: an unknown stage, photographs asked for without frames or objects, or these given where none are
+        DepthcueError: an unknown stage, photographs wanted without frames or objects, or these given where none are
             shown, no experiment for the stage.
     """
     if settings.stage not in (None, BOTH_STAGES, *STAGES):

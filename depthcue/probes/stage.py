@@ -1,11 +1,11 @@
-"""The rendered stage: roads and rooms in which one thing is changed, with exact depth for every picture.
+"""Scenes and obstacles of both stages, and the rendered stage: roads and rooms with exact depth for every picture.
 
-`Scene`, `Pose` and `Shown` are what both stages offer to experiments: a scene with a ground, and an obstacle shown on
-it in any pose. `Figure` is a flat figure shown in the air without a shadow.
+Both stages give experiments a `Scene` with a ground, and an obstacle `Shown` on it in any `Pose`. On the rendered stage
+flat figures can be shown too, in the air and without a shadow (`Figure`).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size
 from depthcue.nets import DepthDescription
-from depthcue.probes.contract import FAR, RENDERED, Answer, Dropped, Unreadable, Variant
+from depthcue.probes.contract import FAR, RENDERED, Answer, Case, Dropped, Unreadable, Variant
 from depthcue.scenes import KINDS, Turn
 from depthcue.scenes.api import Prop, Show, floor_region, photograph, prop_regions, stage_world
 from depthcue.scenes.render import Rendering, frames_at_once
@@ -24,15 +24,43 @@ LEAST_PIXELS = 12
 """An obstacle of which fewer pixels are seen is not read."""
 LEAST_CONTRAST = 0.03
 """An obstacle that differs less from what is behind it, in the mean over its pixels, does not stand out from it."""
+FIRST_SEED, SEEDS_APART = 2_000_000_000, 100_003
+"""Scenes that no shipped net was trained or tested on."""
+SCENES = 8
+"""Scenes of each experiment by default."""
+NEAREST_M = {"road": 9.0, "indoor": 2.7}
+"""Distance of an obstacle at ratio 1: its contact with the ground is still in the picture."""
+FAMILIAR = {"road": ("car", "van", "pedestrian"), "indoor": ("chair", "sofa")}
+UNFAMILIAR = {"road": ("fridge", "dog", "chair", "box", "ball", "cone", "bale", "arch"),
+              "indoor": ("dog", "box", "ball", "cone", "bale", "arch")}
+SHAPE = {"road": (96, 320), "indoor": (144, 192)}
+"""Aspect ratio of the pictures; their size is the net's working size."""
+_LARGE = ("box", "ball", "cone", "bale", "arch")
+_SCALE_IN_ROOMS = 0.55
+_TRIES = 4
+"""Scenes for every case, since some are dropped."""
+_AT_ONCE = 8
+"""Pictures rendered together."""
+_KEPT = 2 * _AT_ONCE
+"""Pictures with an obstacle that a scene keeps."""
+_ROAD_RANGE_M = 30.0
+"""Range of a net from which its scenes are roads by default."""
+_LEAST_VISIBLE = 0.4
+"""Least visible share of the square of a figure's height: a narrow one fills 0.75, and another may cover some."""
+_LEAST_APART = 0.08
+"""Least difference of a figure from what is behind it, in the mean over its pixels, and of two figures' colours."""
 
 
 @dataclass(frozen=True)
 class Pose:
     """Position and view of an obstacle. Distances are ratios to the nearest one, which is 1.
 
-    position: its ground contact lies on the row of the ground at this distance; size: its apparent size is that at this
-    distance; lift: it floats, its lower edge on the row of the ground at this distance, while it stays where it is
-    (rendered scenes alone: in a photograph this looks as `position` does); shadow: whether it darkens the ground.
+    Attributes:
+        position: its ground contact lies on the row of the ground at this distance.
+        size: its apparent size is that at this distance.
+        lift: it floats at its own distance, its lower edge on the row of the ground at this distance (rendered scenes
+            alone: in a photograph this looks as `position` does).
+        shadow: whether it darkens the ground.
     """
 
     position: float = 1.0
@@ -43,8 +71,14 @@ class Pose:
 
 @dataclass(frozen=True)
 class Shown:
-    """An obstacle in a scene: the picture (3, H, W); where it is seen, bool (1, H, W); exact depth (1, H, W) in metres
-    where the scene is rendered; the row and column of the middle of its lower edge."""
+    """An obstacle in a scene.
+
+    Attributes:
+        rgb: the picture (3, H, W).
+        region: bool (1, H, W), the pixels that show the obstacle.
+        depth_m: exact depth (1, H, W) in metres; None where the scene is no rendered one.
+        contact: row and column of the middle of its lower edge.
+    """
 
     rgb: Tensor
     region: Tensor
@@ -86,6 +120,35 @@ class Scene(Protocol):
 
 LineUp = tuple["Scene", list[tuple[Any, bool]]]
 """A scene, and obstacles that can be shown in it one after the other, each with whether its kind is familiar there."""
+
+
+def first_shown(candidates: Iterable[tuple[Any, Any] | Dropped], poses: Sequence[Pose],
+                count: int) -> Iterator[tuple[Any, Any] | Dropped]:
+    """The first `count` pairs of a scene and an obstacle that can be shown in all poses; what cannot is `Dropped`."""
+    found = 0
+    for candidate in candidates:
+        refused = candidate if isinstance(candidate, Dropped) else candidate[0].check(candidate[1], poses)
+        yield candidate if refused is None else refused
+        found += refused is None
+        if found == count:
+            return
+
+
+def lined_up(scene: Any, known: Sequence[Any], others: Iterable[tuple[Any, bool]],
+             pose: Pose) -> Iterator[LineUp | Dropped]:
+    """One line-up of a scene: `known`, familiar obstacles that can be shown, and those of `others` that can.
+
+    Args:
+        others: obstacles, each with whether its kind is familiar; those that cannot be shown in the pose are `Dropped`.
+    """
+    shown: list[tuple[Any, bool]] = [(obstacle, True) for obstacle in known]
+    for obstacle, familiar in others:
+        refused = scene.check(obstacle, [pose])
+        if refused is None:
+            shown.append((obstacle, familiar))
+        else:
+            yield refused
+    yield scene, shown
 
 
 def obstacle_variant(scene: Scene, condition: str, level: float, shown: Shown, **truth: float) -> Variant:
@@ -133,26 +196,6 @@ def stands_out(scene: Scene, shown: Shown) -> bool:
     return float((shown.rgb - scene.bare).abs().mean(0, keepdim=True)[shown.region].mean()) >= LEAST_CONTRAST
 
 
-FIRST_SEED, SEEDS_APART = 2_000_000_000, 100_003
-"""Scenes that no shipped net was trained or tested on."""
-SCENES = 8
-"""Scenes of each experiment by default."""
-NEAREST_M = {"road": 9.0, "indoor": 2.7}
-"""Distance of an obstacle at ratio 1: its contact with the ground is still in the picture."""
-FAMILIAR = {"road": ("car", "van", "pedestrian"), "indoor": ("chair", "sofa")}
-UNFAMILIAR = {"road": ("fridge", "dog", "chair", "box", "ball", "cone", "bale", "arch"),
-              "indoor": ("dog", "box", "ball", "cone", "bale", "arch")}
-SHAPE = {"road": (96, 320), "indoor": (144, 192)}
-"""Aspect ratio of the pictures; their size is the net's working size."""
-_LARGE = ("box", "ball", "cone", "bale", "arch")
-_SCALE_IN_ROOMS = 0.55
-_TRIES = 4
-_AT_ONCE = 8
-_KEPT = 2 * _AT_ONCE
-"""Pictures with an obstacle that a scene keeps."""
-_ROAD_RANGE_M = 30.0
-
-
 @dataclass(frozen=True)
 class Thing:
     """A prop as an obstacle."""
@@ -176,7 +219,7 @@ class RenderedScene:
         self.camera_height_m = stage_world(kind, seed).camera.position[2]
         self._exposure: Tensor | None = None
         self._shown: dict[tuple[Thing, tuple[tuple[Turn, Pose], ...]], list[Shown]] = {}
-        """Pictures that were asked for last, the oldest first: an experiment shows those that it has checked."""
+        """The last pictures, the oldest first: an experiment shows those that it has checked."""
         rendering = self.render([Show()])
         self._exposure = rendering.exposure.cpu()
         self.bare = rendering.rgb[0].cpu()
@@ -283,7 +326,7 @@ class RenderedStage:
         return {"scenes": self.kind, "size": list(self.size), "cases": self.count, "nearest_m": NEAREST_M[self.kind]}
 
     def scenes(self) -> Iterator[RenderedScene]:
-        """Several scenes for every case, since not all will do; an experiment stops when it has `count` cases."""
+        """Several scenes for every case, since some are dropped; an experiment stops when it has `count` cases."""
         for number in range(self.count * _TRIES):
             yield self.scene(number)
 
@@ -294,27 +337,28 @@ class RenderedStage:
                                                  self.device)
         return self._opened[number]
 
-    def pairs_shown(self, kinds: Sequence[str], poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene,
-                                                                                         Thing] | Dropped]:
-        """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""
+    def cases(self, build: Callable[[RenderedScene, int], Case | Dropped]) -> Iterator[Case | Dropped]:
+        """`count` cases, each built from the next scene and its number, and those dropped on the way."""
         found = 0
         for number, scene in enumerate(self.scenes()):
+            case = build(scene, number)
+            yield case
+            found += isinstance(case, Case)
             if found == self.count:
                 return
-            thing = self.thing(kinds[number % len(kinds)], number)
-            refused = scene.check(thing, poses)
-            if refused is not None:
-                yield refused
-                continue
-            found += 1
-            yield scene, thing
+
+    def pairs_shown(self, kinds: Sequence[str],
+                    poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
+        """`count` scenes, each with the next of `kinds` that can be shown in all poses; what cannot is `Dropped`."""
+        return first_shown(((scene, self.thing(kinds[number % len(kinds)], number))
+                            for number, scene in enumerate(self.scenes())), poses, self.count)
 
     def familiar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
         """Scenes with an obstacle of a kind whose size is known."""
         return self.pairs_shown(FAMILIAR[self.kind], poses)
 
     def unfamiliar(self, poses: Sequence[Pose]) -> Iterator[tuple[RenderedScene, Thing] | Dropped]:
-        """Scenes with an obstacle that nobody meets there."""
+        """Scenes with an obstacle of a kind that is not met there."""
         return self.pairs_shown(UNFAMILIAR[self.kind], poses)
 
     def line_up(self, pose: Pose) -> Iterator[LineUp | Dropped]:
@@ -324,15 +368,8 @@ class RenderedStage:
                 yield candidate
                 continue
             scene, familiar = candidate
-            shown: list[tuple[Thing, bool]] = [(familiar, True)]
-            for kind in UNFAMILIAR[self.kind]:
-                thing = self.thing(kind, familiar.seed)
-                refused = scene.check(thing, [pose])
-                if refused is not None:
-                    yield refused
-                else:
-                    shown.append((thing, False))
-            yield scene, list(shown)
+            others = ((self.thing(kind, familiar.seed), False) for kind in UNFAMILIAR[self.kind])
+            yield from lined_up(scene, [familiar], others, pose)
 
     def thing(self, kind: str, seed: int = 0) -> Thing:
         """An obstacle of a kind, large primitives scaled down for rooms."""
@@ -340,15 +377,10 @@ class RenderedStage:
         return Thing(kind, _SCALE_IN_ROOMS if small else 1.0, self.seed * SEEDS_APART + seed)
 
 
-_LEAST_VISIBLE = 0.4
-"""Least visible share of the square of a figure's height: a narrow one fills 0.75, and another may cover some."""
-_LEAST_APART = 0.08
-
-
 @dataclass(frozen=True)
 class Figure:
-    """A figure as it is seen: left, up: of its middle, from the middle of the horizon, and size: its height, all as
-    tangents of angles; distance_m: its distance; seed: of its shape and colour."""
+    """A flat figure. `left` and `up` (of its middle, from the middle of the horizon) and `size` (its height) are
+    tangents of angles; `seed` is of its shape and colour."""
 
     seed: int
     left: float

@@ -12,7 +12,7 @@ from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, RedShares, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.evaluate import KEEPS, PAPER_LAMBDAS, THRESHOLDS, EvaluateSettings, evaluate
-from depthcue.evaluation.fills import MEANS
+from depthcue.evaluation.statistics import MEANS
 from depthcue.nets import MaskNet
 from depthcue.scorers import DirectSettings
 

@@ -17,8 +17,7 @@ from depthcue.evaluation.sanity import (
     measure_sanity,
     shuffle_weights,
 )
-from depthcue.evaluation.tally import setting_of
-from depthcue.evaluation.viewing import Viewing
+from depthcue.evaluation.viewing import Viewing, setting_of
 from depthcue.nets import build_depth_net, build_mask_net
 from depthcue.nets.base import DepthDescription, DepthNet
 from depthcue.scorers import DirectSettings

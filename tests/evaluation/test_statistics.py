@@ -1,9 +1,14 @@
-"""Bootstrap intervals on distributions whose answer is known."""
+"""Bootstrap intervals on distributions whose answer is known, numbers over images, and the clock."""
+
+import time
 
 import numpy as np
 import pytest
+import torch
 
 from depthcue.evaluation import statistics
+from depthcue.evaluation.statistics import Stopwatch, Tally, TallySummary
+from depthcue.scorers import Pictures
 
 
 def test_weights_are_shares_and_the_same_for_a_seed() -> None:
@@ -56,3 +61,39 @@ def test_methods_that_do_not_differ_have_an_interval_around_zero() -> None:
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="no image"):
         statistics.resampling_weights(0)
+
+
+def _summary(above: list[float], below: list[float]) -> TallySummary:
+    tally = Tally()
+    tally.names = [f"image-{number}" for number in range(len(above))]
+    tally.add("border", "ring", torch.tensor(above))
+    tally.add("border", "rest", torch.tensor(below))
+    return TallySummary(tally, draws=500, seed=3)
+
+
+def test_a_ratio_is_of_means_and_so_is_every_resample_of_it() -> None:
+    above, below = [1.0, 2.0, 6.0], [1.0, 4.0, 4.0]
+    ratio = _summary(above, below).ratio("border", "ring", "rest")
+    assert ratio is not None and ratio["value"] == 1.0
+    drawn = [sum(w * a for w, a in zip(row, above, strict=True)) / sum(w * b for w, b in zip(row, below, strict=True))
+             for row in statistics.resampling_weights(3, 500, 3)]
+    assert ratio["value_ci95"] == pytest.approx(list(np.quantile(drawn, [0.025, 0.975])), rel=1e-5)
+
+
+def test_there_is_no_ratio_to_nothing() -> None:
+    assert _summary([1.0, 2.0], [0.0, 0.0]).ratio("border", "ring", "rest") is None
+
+
+def test_the_clock_counts_milliseconds_a_picture_and_leaves_the_first_batch_out() -> None:
+    watch, pauses = Stopwatch(torch.device("cpu")), iter((0.3, 0.06, 0.06))
+
+    def slow(pictures: Pictures) -> torch.Tensor:
+        time.sleep(next(pauses))
+        return pictures.rgb[:, :1]
+
+    pictures = Pictures(torch.zeros(2, 3, 4, 4), [0, 1])
+    assert watch.score("slow", slow, pictures).shape == (2, 1, 4, 4)
+    assert watch.cost_ms()["slow"]["median"] >= 150
+    for _ in range(2):
+        watch.score("slow", slow, pictures)
+    assert 30 <= watch.cost_ms()["slow"]["median"] < 100

@@ -1,17 +1,17 @@
-"""Every scorer in one comparison, and the clock."""
+"""Every scorer in one comparison, and which λ or share a mask net is set to."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.compare_edges import CompareEdgesSettings, compare_edges
-from depthcue.evaluation.viewing import NAMES, Stopwatch, Viewing, choose_rivals
-from depthcue.scorers import DirectSettings, Pictures, ScorerInputs
+from depthcue.evaluation.viewing import IMAGES, NAMES, Viewing, choose_rivals, setting_of, settings_for
+from depthcue.nets import Setting, build_mask_net
+from depthcue.progress import Silent
+from depthcue.scorers import DirectSettings, ScorerInputs
 
 
 def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings: Any) -> Any:
@@ -60,16 +60,43 @@ def test_every_way_has_its_cost(tmp_path: Path) -> None:
     assert costs["direct"]["median"] > 3 * costs["mask"]["median"]
 
 
-def test_the_clock_counts_milliseconds_a_picture_and_leaves_the_first_batch_out() -> None:
-    watch, pauses = Stopwatch(torch.device("cpu")), iter((0.3, 0.06, 0.06))
+SHARES = (0.1, 0.2, 0.5)
 
-    def slow(pictures: Pictures) -> torch.Tensor:
-        time.sleep(next(pauses))
-        return pictures.rgb[:, :1]
 
-    pictures = Pictures(torch.zeros(2, 3, 4, 4), [0, 1])
-    assert watch.score("slow", slow, pictures).shape == (2, 1, 4, 4)
-    assert watch.cost_ms()["slow"]["median"] >= 150
-    for _ in range(2):
-        watch.score("slow", slow, pictures)
-    assert 30 <= watch.cost_ms()["slow"]["median"] < 100
+class Counted(Silent):
+    """Progress that remembers what was started."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int]] = []
+
+    def start(self, what: str, total: int | None = None) -> None:
+        assert total is not None
+        self.started.append((what, total))
+
+
+def _lambdas(dial: bool, progress: Any) -> dict[float, float | None]:
+    found = settings_for(RedMask(dial), Viewing(RedDepth(), ToyData(6)), SHARES, Setting(4.0), progress)
+    return {share: setting.lam for share, setting in found.items()}
+
+
+def test_a_net_with_a_dial_is_turned_until_it_keeps_the_share() -> None:
+    progress = Counted()
+    # the toy keeps 1 / lambda, and the sweep has 16 steps from 1 to 10, a sixth apart
+    assert list(_lambdas(True, progress).values()) == pytest.approx([1 / share for share in SHARES], rel=0.09)
+    assert progress.started == [("choosing lambda", min(6, IMAGES))]
+
+
+def test_a_net_without_one_is_not_looked_at() -> None:
+    progress = Counted()
+    assert _lambdas(False, progress) == dict.fromkeys(SHARES, 4.0) and progress.started == []
+
+
+def test_a_net_of_shares_is_asked_for_the_share_itself() -> None:
+    net = build_mask_net("compact", config={"widths": [8] * 5}, target="t", keep_range=(0.04, 0.8),
+                         lambda_at=((0.1, 6.0), (0.5, 1.0)))
+    found = settings_for(net, Viewing(RedDepth(), ToyData(6)), SHARES, Setting(4.0), Silent())
+    assert [setting.keep for setting in found.values()] == list(SHARES)
+    assert found[0.1].entry() == {"keep": 0.1, "lambda": 6.0}
+    assert setting_of(net, lam=6.0) == Setting(6.0, pytest.approx(0.1))
+    with pytest.raises(DepthcueError):
+        setting_of(net, 0.2, 2.0)

@@ -1,11 +1,14 @@
 """Depth nets that know one staged scene, and one cue of its pictures, by construction.
 
-Each sees the true depth of the scene without anything put in, and changes it only where its cue says so. It is told
-where things hang, for that is no cue that any experiment turns; what they tell, it has to read off the picture.
+Each predicts the true depth of the scene without obstacles, and changes it only where its cue says so. It knows where
+things are, which is no cue that an experiment changes; their depth by the cue it reads off the picture. `run` runs an
+experiment on such a net.
 """
 
 import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +17,13 @@ from torch import Tensor
 from depthcue.nets import DepthDescription, DepthNet
 from depthcue.nets.base import METRIC_DEPTH
 from depthcue.probes import cues
-from depthcue.probes.appearance import luma
-from depthcue.probes.contract import Case
+from depthcue.probes.appearance import APERTURE, blurred, luma
+from depthcue.probes.contract import Case, Chance
 from depthcue.probes.following import APPARENT, LINES_M, Compared
-from depthcue.probes.reading import APERTURE, blurred
+from depthcue.probes.reading import Observer
+from depthcue.probes.running import ExampleKeeper, measure
 from depthcue.probes.stage import RenderedScene
+from depthcue.progress import Silent
 from depthcue.scenes import Turn
 from depthcue.scenes.api import Show
 from depthcue.scorers.edges import gaussian_blur
@@ -270,3 +275,9 @@ class InOtherUnits(DepthNet):
 def ground_row(scene: RenderedScene, distance_m: float) -> float:
     """The row at which the floor ahead lies at a distance."""
     return scene.horizon_row + scene.focal_px * scene.camera_height_m / distance_m
+
+
+def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
+    """Values of an experiment by name, and its `entry` in the document."""
+    entry = measure(experiment, stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
+    return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}

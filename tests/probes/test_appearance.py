@@ -1,31 +1,17 @@
 """Pictures in other colours and through haze keep what is to stay; a net that ignores them loses nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from probes.scene_oracles import SceneOracle
+from probes.scene_oracles import SceneOracle, run
 from torch import Tensor
 
 from depthcue.probes import appearance
-from depthcue.probes.contract import PHOTOGRAPHS, Chance
+from depthcue.probes.contract import PHOTOGRAPHS
 from depthcue.probes.cutouts import CutOut
 from depthcue.probes.photographs import FrameScene, PhotographStage
-from depthcue.probes.reading import Observer
-from depthcue.probes.running import ExampleKeeper, measure
 from depthcue.probes.stage import RenderedStage
-from depthcue.progress import Silent
-
-
-@pytest.fixture(scope="module")
-def stage() -> RenderedStage:
-    return RenderedStage("road", (48, 160), 1, seed=0)
-
-
-def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
-    entry = measure(experiment, stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
-    return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}
 
 
 def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: RenderedStage, tmp_path: Path) -> None:
@@ -121,3 +107,25 @@ def test_unshaded_keeps_sky_and_brightness(rgb: torch.Tensor) -> None:
     flat = appearance.unshaded(0.2 * rgb, rgb, valid)
     assert torch.equal(flat[:, :5], rgb[:, :5])
     assert appearance.luma(flat)[valid].mean() == pytest.approx(float(appearance.luma(rgb)[valid].mean()), rel=0.05)
+
+
+def test_what_is_in_focus_stays_sharp(rgb: torch.Tensor) -> None:
+    depth = torch.full((1, 20, 30), 2.0)
+    depth[:, :, 15:] = torch.inf
+    wide = torch.nn.functional.interpolate(rgb[None], size=(60, 200), mode="nearest")[0]
+    far = torch.nn.functional.interpolate(depth[None], size=(60, 200), mode="nearest")[0]
+    seen = appearance.focused(wide, far, 2.0)
+    assert torch.equal(seen[:, :, :90], wide[:, :, :90])
+    rough, smooth = (picture[:, :, 110:].diff(dim=2).abs().mean() for picture in (wide, seen))
+    assert smooth < 0.9 * rough
+    turned = appearance.focused(wide, far, 2.0, turned=True)
+    assert torch.equal(turned[:, :, 110:], wide[:, :, 110:]) and not torch.equal(turned[:, :, :90], wide[:, :, :90])
+
+
+def test_a_region_is_blurred_in_itself() -> None:
+    rgb = torch.zeros(3, 20, 20)
+    region = torch.zeros(1, 20, 20, dtype=torch.bool)
+    region[:, 5:15, 5:15] = True
+    rgb[:, 5:15, 5:15] = 1.0
+    # nothing of the dark around comes in
+    assert torch.allclose(appearance.blurred(rgb, region, 2.0)[:, 5:15, 5:15], torch.ones(3, 10, 10), atol=1e-5)

@@ -1,19 +1,14 @@
 """A net that knows its camera's change of scale, and one that does not."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from probes.scene_oracles import SceneOracle
+from probes.scene_oracles import SceneOracle, run
 from torch import Tensor
 
 from depthcue.probes import pose
-from depthcue.probes.contract import Chance
-from depthcue.probes.reading import Observer
-from depthcue.probes.running import ExampleKeeper, measure
 from depthcue.probes.stage import RenderedStage
-from depthcue.progress import Silent
 from depthcue.scenes import Turn
 
 
@@ -26,16 +21,6 @@ class Knowing(SceneOracle):
     def depth_seen_by(self, rgb: Tensor, depth: Tensor) -> Tensor:
         misses = torch.stack([(rgb - picture).abs().mean() for picture in self.pictures])
         return self.depths[int(misses.argmin())].clamp(max=1e3)
-
-
-@pytest.fixture(scope="module")
-def stage() -> RenderedStage:
-    return RenderedStage("road", (48, 160), 1, seed=0)
-
-
-def run(experiment: Any, stage: Any, net: SceneOracle, out: Path) -> dict[str, Any]:
-    entry = measure(experiment, stage, Observer(net.eval()), Chance(100), ExampleKeeper(out), Silent())
-    return {value["name"]: value["value"] for value in entry["values"]} | {"entry": entry}
 
 
 def test_the_scale_follows_where_the_camera_is_known(stage: RenderedStage, tmp_path: Path) -> None:

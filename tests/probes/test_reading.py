@@ -11,7 +11,7 @@ from torch import Tensor
 
 from depthcue.probes.contract import Unreadable
 from depthcue.probes.photographs import road_ahead
-from depthcue.probes.reading import Presence, blurred, focused, presence, read_horizon, read_roll
+from depthcue.probes.reading import Presence, presence, read_horizon, read_roll
 
 SIZE = (375, 1242)
 FRAME = "000147_10"
@@ -163,30 +163,3 @@ def test_no_line_of_equal_disparity() -> None:
     depth = torch.rand(HEIGHT, WIDTH, generator=torch.Generator().manual_seed(3)) + 0.5
     with pytest.raises(Unreadable, match="no line"):
         read_roll(depth, plane(25.0)[1])
-
-
-@pytest.fixture
-def rgb() -> torch.Tensor:
-    return torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(3))
-
-
-def test_what_is_in_focus_stays_sharp(rgb: torch.Tensor) -> None:
-    depth = torch.full((1, 20, 30), 2.0)
-    depth[:, :, 15:] = torch.inf
-    wide = torch.nn.functional.interpolate(rgb[None], size=(60, 200), mode="nearest")[0]
-    far = torch.nn.functional.interpolate(depth[None], size=(60, 200), mode="nearest")[0]
-    seen = focused(wide, far, 2.0)
-    assert torch.equal(seen[:, :, :90], wide[:, :, :90])
-    rough, smooth = (picture[:, :, 110:].diff(dim=2).abs().mean() for picture in (wide, seen))
-    assert smooth < 0.9 * rough
-    turned = focused(wide, far, 2.0, turned=True)
-    assert torch.equal(turned[:, :, 110:], wide[:, :, 110:]) and not torch.equal(turned[:, :, :90], wide[:, :, :90])
-
-
-def test_a_region_is_blurred_in_itself() -> None:
-    rgb = torch.zeros(3, 20, 20)
-    region = torch.zeros(1, 20, 20, dtype=torch.bool)
-    region[:, 5:15, 5:15] = True
-    rgb[:, 5:15, 5:15] = 1.0
-    # nothing of the dark around comes in
-    assert torch.allclose(blurred(rgb, region, 2.0)[:, 5:15, 5:15], torch.ones(3, 10, 10), atol=1e-5)

@@ -1,11 +1,11 @@
 """The findings of Hu et al. (ICCV 2019) as numbers, on any data sets: what is measured, and the results document.
 
 The paper reads three things off its masks: (i) edges are chosen by their use for geometry and not by their strength;
-(ii) the inside of small objects is attended to; (iii) outdoors so is the region of the vanishing point. Each module of
-this package turns one into numbers with bootstrap intervals over pictures. All speak of attention, M over its mean in
-the picture: 1 is what an average pixel gets. What a data set does not tell (which edges are which, what is one object)
-is left out with the reason. A mask net with a dial is set to the lambda whose masks have a mean near the share asked
-for, on each data set for itself, unless one lambda is given.
+(ii) the inside of small objects is attended to; (iii) outdoors so is the region of the vanishing point. `EdgeKinds` and
+`ObjectSizes` (module `objects`) and `FarRegion` (module `far`) turn these into numbers with bootstrap intervals over
+pictures. All speak of attention, M over its mean in the picture: 1 is what an average pixel gets. What a data set does
+not say (which edges are which, what is one object) is left out with the reason. A mask net with a dial is set to the
+lambda whose masks have a mean near the wanted share, on each data set for itself, unless one lambda is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,18 @@ from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
-from depthcue.evaluation.findings.cells import FEWEST_IMAGES, MaskedBatch, masked_batches
-from depthcue.evaluation.findings.far import FarRegion
-from depthcue.evaluation.findings.objects import EdgeKinds, ObjectSizes
+from depthcue.evaluation.cells import FEWEST_IMAGES, MaskedBatch, masked_batches
+from depthcue.evaluation.far import FarRegion
+from depthcue.evaluation.objects import EdgeKinds, ObjectSizes
 from depthcue.evaluation.statistics import short
-from depthcue.evaluation.tally import inputs_of, setting_for_share, setting_of
-from depthcue.evaluation.viewing import Viewing, described, load_pair
+from depthcue.evaluation.viewing import (
+    Viewing,
+    described,
+    inputs_of,
+    load_pair,
+    setting_for_share,
+    setting_of,
+)
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
 from depthcue.results import MaskFindings, ResultFolder
@@ -44,7 +50,8 @@ class FindingMeasure(Protocol):
 FINDINGS: dict[str, Callable[[Viewing], FindingMeasure]] = {
     "edges": lambda viewing: EdgeKinds(),
     "objects": lambda viewing: ObjectSizes(),
-    "far": lambda viewing: FarRegion(_range_m(viewing)),
+    "far": lambda viewing: FarRegion(viewing.data.max_depth_m if viewing.data.has_depth
+                                     else viewing.depth_net.description.max_depth_m),
 }
 """Measures of the findings, by their name on the command line and in results."""
 
@@ -90,7 +97,7 @@ def measure_findings(mask_net: MaskNet, depth_net: DepthNet, data: Sequence[Rgbd
     Returns:
         The result. Beside the fields every document has: `weights`, `target_net`, `seed`, `images` (in all),
         `share`, and `data`, one entry a data set with its `spec`, `images`, `lambda`, the mean of its masks (`mean`),
-        the `findings` asked for (see `results` of EdgeKinds, ObjectSizes, FarRegion), and `per_image` names and
+        the `findings` (see `results` of EdgeKinds, ObjectSizes, FarRegion), and `per_image` names and
         means.
 
     Raises:
@@ -141,8 +148,3 @@ def _measured(mask_net: MaskNet, depth_net: DepthNet, data: RgbdData, settings: 
         "findings": {name: finding.results(settings.draws, settings.seed) for name, finding in findings.items()},
         "per_image": {"names": names, "mean": [short(mean) for mean in means]},
     }
-
-
-def _range_m(viewing: Viewing) -> float:
-    """Range of depth: the data's where it has depth, else that of the depth net's predictions."""
-    return viewing.data.max_depth_m if viewing.data.has_depth else viewing.depth_net.description.max_depth_m

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from depthcue.evaluation.findings.cells import (
+from depthcue.evaluation.cells import (
     BOTH,
     KIND,
     NOWHERE,

@@ -9,7 +9,7 @@ from masked_batches import masked_batches, scene_truth
 from torch import Tensor
 
 from depthcue.data import KnownScenes, open_data
-from depthcue.evaluation.findings.far import DISTANCES, ROWS, FarRegion, distance_from, find_vanishing_point
+from depthcue.evaluation.far import DISTANCES, ROWS, FarRegion, distance_from, find_vanishing_point
 
 COUNT, HEIGHT, WIDTH = 8, 36, 100
 POINT = (60.0, 12.0)

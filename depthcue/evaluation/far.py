@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.evaluation.findings.cells import (
+from depthcue.evaluation.cells import (
     EDGES,
     FEWEST_IMAGES,
     MASK,
@@ -41,13 +41,13 @@ from depthcue.evaluation.findings.cells import (
     Samples,
     cell_of,
 )
-from depthcue.evaluation.findings.objects import STRENGTHS
+from depthcue.evaluation.objects import STRENGTHS
 from depthcue.evaluation.statistics import short
 from depthcue.nets import resize
 from depthcue.scorers.edges import gray, gray_gradient, thinned
 
 WIDTH = 320
-"""Pictures are looked at in this width: enough for lines, and textures are gone."""
+"""Width of the pictures in which a vanishing point is looked for: enough for lines, and textures are gone."""
 LEAST_GRADIENT = 0.08
 """Least Sobel gradient of a voting pixel; black to white is 4."""
 LEAST_COHERENCE = 0.8
@@ -63,10 +63,20 @@ STEP_PX = 4
 SECTORS = 24
 """Directions in which votes are counted together."""
 FEWEST = 40
-"""Voting pixels below which there is nothing to go by."""
+"""Fewest voting pixels."""
 CLEAR = 0.14
 """Agreement from which a point is taken for a vanishing point. Noise, however coarse, stays below 0.1; nineteen of
 twenty rendered roads come above."""
+DISTANCES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+"""Bounds of the bins of distance from the vanishing point, in picture widths."""
+NEAR = 0.1
+"""Bound of the near region, in picture widths; one of the bounds."""
+DEPTH_STEPS = 9
+"""Bounds of the bins of depth, each √2 of the one before, up to the range of the data."""
+ROWS = 12
+"""Bands of rows."""
+FAR = 0.5
+"""Share of the data's range from which on a depth is far."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class _Voters:
-    """Edge pixels with a direction: place, unit vector along the edge and weight, (n,) each, in pixels."""
+    """Edge pixels with a direction: position, unit vector along the edge and weight, (n,) each, in pixels."""
 
     x: Tensor
     y: Tensor
@@ -154,18 +164,6 @@ def _grid(top: float, bottom: float, left: float, right: float, step: int, devic
     columns = torch.arange(left, right + 0.5, step, device=device)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], dim=1)
-
-
-DISTANCES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
-"""Bounds of the bins of distance from the vanishing point, in picture widths."""
-NEAR = 0.1
-"""Bound of the near region, in picture widths; one of the bounds."""
-DEPTH_STEPS = 9
-"""Bounds of the bins of depth, each √2 of the one before, up to the range of the data."""
-ROWS = 12
-"""Bands of rows."""
-FAR = 0.5
-"""Share of the data's range from which on a depth is far."""
 
 
 class FarRegion:

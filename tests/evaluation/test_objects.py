@@ -9,8 +9,8 @@ import torch
 from masked_batches import masked_batches, scene_truth
 from torch import Tensor
 
-from depthcue.evaluation.findings.cells import NOWHERE, edge_strength
-from depthcue.evaluation.findings.objects import (
+from depthcue.evaluation.cells import NOWHERE, edge_strength
+from depthcue.evaluation.objects import (
     BORDER_PX,
     BY_DEPTH,
     CAUSES,

@@ -1,4 +1,4 @@
-"""Means over cells of pixels with intervals over pictures, and the share of a mask that two properties explain.
+"""Cells of pixels that the findings compare: batches of masks, means over cells, and what two properties explain.
 
 Every finding sorts pixels into cells ("a strong edge that is a shadow", "two pixels inside a small object") and
 computes means over cells. Counts and sums are kept picture by picture, so that pictures can be resampled: a mean is the
@@ -27,13 +27,12 @@ from torch import Tensor
 
 from depthcue.data import KnownScenes, SceneTruth
 from depthcue.evaluation import statistics
-from depthcue.evaluation.statistics import pair, short
+from depthcue.evaluation.statistics import Floats, pair, short
 from depthcue.evaluation.viewing import View, Viewing
 from depthcue.nets import resize
 from depthcue.scorers import Pictures, Scorer, keep_top
 from depthcue.scorers.edges import gray, gray_gradient
 
-Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
 """Selection of cells: bool in the shape of the cells."""
 
@@ -41,6 +40,13 @@ NOWHERE = -1
 """The cell of a pixel that is not counted."""
 FEWEST_IMAGES = 2
 """Fewest pictures of an entry: one picture says nothing of others, and leaves no interval."""
+STRENGTH, KIND, BOTH = "strength", "kind", "both"
+MASK, EDGES = "mask", "edges"
+"""The two maps that every finding looks at: the mask M, and Sobel edges to compare with."""
+
+TRUE_DEPTH, PREDICTED_DEPTH = "ground truth", "the depth net on whole pictures"
+_SOBEL_SUM = 8.0
+"""A Sobel filter gives eight times the slope."""
 
 
 class Cells:
@@ -65,7 +71,7 @@ class Cells:
         """Add pictures.
 
         Args:
-            indices: along each axis the place of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
+            indices: along each axis the index of every pixel's cell, int64 (B, 1, H, W); a pixel that is NOWHERE along
                 any axis is not counted.
             maps: float (B, 1, H, W) for each name.
         """
@@ -184,12 +190,9 @@ def divided(top: Floats, bottom: Floats) -> Floats:
 
 
 def cell_of(values: Tensor, bounds: Sequence[float]) -> Tensor:
-    """The place of values among bins: 0 below the first bound, len(bounds) from the last on; NOWHERE for NaN."""
+    """Index of the bin of each value: 0 below the first bound, len(bounds) from the last on; NOWHERE for NaN."""
     indices = torch.bucketize(values, values.new_tensor(bounds), right=True)
     return torch.where(values.isnan(), torch.full_like(indices, NOWHERE), indices)
-
-
-STRENGTH, KIND, BOTH = "strength", "kind", "both"
 
 
 def explained(counts: Floats, sums: Floats, squares: Floats, weights: Floats) -> dict[str, Any]:
@@ -234,14 +237,6 @@ def left_out_errors(counts: Floats, sums: Floats, squares: Floats) -> dict[str, 
     return {name: (squares - 2 * model * sums + model**2 * counts).sum((1, 2)) for name, model in models.items()}
 
 
-MASK, EDGES = "mask", "edges"
-"""The two maps that every finding looks at: the mask M, and Sobel edges to compare with."""
-
-TRUE_DEPTH, PREDICTED_DEPTH = "ground truth", "the depth net on whole pictures"
-_SOBEL_SUM = 8.0
-"""A Sobel filter gives eight times the slope."""
-
-
 @dataclass(frozen=True)
 class MaskedBatch:
     """Pictures at the size that the nets see them in, (B, …, H, W).
@@ -252,11 +247,11 @@ class MaskedBatch:
         means: (B,), of the mask in each picture.
         attention: for MASK and EDGES, (B, 1, H, W): the map over its mean in the picture. 1 is what an average pixel
             of the picture gets; a map that is the same everywhere gives 1 everywhere.
-        kept: for the same, bool (B, 1, H, W): as many of the picture's best pixels as were asked for.
+        kept: for the same, bool (B, 1, H, W): the picture's highest pixels, of the share that counts as kept.
         strength: (B, 1, H, W), slope of the brightness in shares of black to white a pixel.
         depth_m: (B, 1, H, W) metres; inf for beyond the data's range, NaN for unknown. None where no depth in metres is
-            known or seen.
-        depth_source: TRUE_DEPTH or SEEN_DEPTH.
+            known or predicted.
+        depth_source: TRUE_DEPTH or PREDICTED_DEPTH.
         depth_as_stored: the data's own depth and where it is valid, (B, 1, h, w); None where it has none.
         truth: what is known of rendered scenes, at the size of the pictures.
     """

@@ -9,7 +9,7 @@ from toy_nets import RedDepth, RedMask, ToyData
 
 from depthcue.data import open_data
 from depthcue.errors import DepthcueError
-from depthcue.evaluation.findings.findings import FindingsSettings, measure_findings
+from depthcue.evaluation.findings import FindingsSettings, measure_findings
 
 ROOMS = "scenes:indoor"
 

@@ -1,4 +1,4 @@
-"""First and second finding: edges are chosen by their use for geometry, and the inside of small objects counts.
+"""Kinds of pixels that a mask keeps: edges by their cause, objects by their size, surfaces, and straight edges.
 
 First finding. Hu et al. (ICCV 2019) saw that masks hold some edges and not others. Here every pixel has an edge
 strength (the slope of brightness) and a kind: the cause of its edge on rendered scenes, a depth edge or not on pictures
@@ -10,9 +10,10 @@ largest. Its size is the share of the picture that it covers. Inside means that 
 than BAND steps away, so that neither a Sobel filter nor a slightly blurred mask reaches it from the boundary. Since a
 pixel inside a small object is never far from the boundary, small and large are also compared at equal distance from it.
 
-The kind of pixels that a mask keeps (Fig. 8): on surfaces, on small objects, along straight edges. And the kind of
-selection it is: whether its values are near 0 and 1, whether its border is as bright as the rest, and whether the
-pixels of a smaller share lie among those of a larger one.
+For the losses of a depth net (Fig. 8) the shares of kept pixels on surfaces and on small objects are measured, and how
+straight the mask's edges are. For an evaluation the character of a mask's selection: whether its values are near 0 and
+1, whether its border is as bright as the rest, and whether the pixels of a smaller share lie among those of a larger
+one.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from depthcue.data import SceneTruth
-from depthcue.evaluation.findings.cells import (
+from depthcue.evaluation.cells import (
     EDGES,
     MASK,
     NOWHERE,
@@ -49,6 +50,40 @@ BAND = 1
 """Pixels up to so many steps from the pixels at the boundary belong to it."""
 DISTANCES = (BAND + 1, 3, 4, 5, 7, 11)
 """Bounds of the bins of distance from the boundary, in steps to any of eight neighbours."""
+
+INSIDE = "inside"
+CAUSES = ("occlusion", "crease", "shadow", "texture", INSIDE)
+"""Kinds on rendered scenes: a pixel on two edges is of the first kind of these."""
+BY_DEPTH = ("depth edge", "image edge", INSIDE)
+"""Kinds on pictures with dense depth."""
+GEOMETRY = ("occlusion", "crease", "depth edge")
+"""Kinds that the shape of the scene makes."""
+APPEARANCE = ("shadow", "texture", "image edge")
+"""Kinds that only the picture has."""
+
+DEPTH_JUMP = 0.05
+"""Bend of `depth_bends` from which depth has an edge: it jumps by a tenth, or has a crease as sharp."""
+IMAGE_EDGE = 0.032
+"""Strength (share of black to white a pixel) from which a pixel off all depth edges is an edge of the picture; a bound
+of the bins of strength, so that this kind adds nothing to what strength says."""
+
+HOW = {
+    CAUSES: "by cause, as the renderer knows it; a pixel beside an edge counts as on it, its Sobel filter sees it",
+    BY_DEPTH: f"depth edges where inverse depth bends by more than {DEPTH_JUMP:g} of itself, a pixel to each side "
+              "included; image edges are all other pixels with a strong slope of brightness: textures and shadows, and "
+              "creases too slight to be seen in the depth",
+}
+STRENGTHS = tuple(round(0.002 * 2 ** (half / 2), 9) for half in range(16))
+"""Bounds of the bins of strength, each √2 of the one before; IMAGE_EDGE is one of them."""
+_SQUARE, _STRENGTH = "square", "strength"
+
+REACH_PX = 3.0
+"""Deviation of the window in which a piece of edge is called straight or not, in pixels of the working size."""
+UNDECIDED = (0.05, 0.95)
+"""Between these values a mask neither keeps a pixel nor hides it."""
+BORDER_PX = 2
+NESTED = ((0.05, 0.1), (0.1, 0.2), (0.2, 0.5))
+"""Shares of which the pixels of the first should lie among those of the second."""
 
 
 class ObjectSizes:
@@ -147,32 +182,8 @@ def steps_from(marks: Tensor, most: int) -> Tensor:
     return steps
 
 
-INSIDE = "inside"
-CAUSES = ("occlusion", "crease", "shadow", "texture", INSIDE)
-"""Kinds on rendered scenes, in the order in which they are looked for: a pixel on two edges is of the first kind."""
-BY_DEPTH = ("depth edge", "image edge", INSIDE)
-"""Kinds on pictures with dense depth."""
-GEOMETRY = ("occlusion", "crease", "depth edge")
-"""Kinds that the shape of the scene makes."""
-APPEARANCE = ("shadow", "texture", "image edge")
-"""Kinds that only the picture has."""
-
-DEPTH_JUMP = 0.05
-"""Bend of `depth_bends` from which depth has an edge: it jumps by a tenth, or has a crease as sharp."""
-IMAGE_EDGE = 0.032
-"""Strength (share of black to white a pixel) from which a pixel off all depth edges is an edge of the picture; a bound
-of the bins of strength, so that this kind tells nothing that strength does not."""
-
-HOW = {
-    CAUSES: "by cause, as the renderer knows it; a pixel beside an edge counts as on it, its Sobel filter sees it",
-    BY_DEPTH: f"depth edges where inverse depth bends by more than {DEPTH_JUMP:g} of itself, a pixel to each side "
-              "included; image edges are all other pixels with a strong slope of brightness: textures and shadows, and "
-              "creases too slight to be seen in the depth",
-}
-
-
 def kinds_by_cause(truth: SceneTruth) -> Tensor:
-    """The place in CAUSES of every pixel, int64 (B, 1, H, W); a Sobel filter reaches one pixel beyond an edge."""
+    """Index in CAUSES of every pixel, int64 (B, 1, H, W); a Sobel filter reaches one pixel beyond an edge."""
     kinds = truth.object_id.new_full(truth.object_id.shape, CAUSES.index(INSIDE))
     # the later are overwritten by the earlier
     for index, cause in reversed(list(enumerate(CAUSES[:-1]))):
@@ -181,7 +192,7 @@ def kinds_by_cause(truth: SceneTruth) -> Tensor:
 
 
 def kinds_by_depth(batch: MaskedBatch) -> Tensor | None:
-    """The place in BY_DEPTH of every pixel, int64 (B, 1, H, W), NOWHERE where depth is unknown; None without depth.
+    """Index in BY_DEPTH of every pixel, int64 (B, 1, H, W), NOWHERE where depth is unknown; None without depth.
 
     Pictures whose depth is too sparse to tell neighbours apart are NOWHERE all over.
     """
@@ -189,7 +200,7 @@ def kinds_by_depth(batch: MaskedBatch) -> Tensor | None:
         return None
     bends, known = depth_bends(*batch.depth_as_stored)
     dense = known.float().mean(dim=(1, 2, 3), keepdim=True) >= LEAST_KNOWN
-    # the frame of the depth has no neighbours on one side; the pixels beside it tell of it as well
+    # pixels at the border of the depth lack neighbours on one side; those beside them stand for them
     known_cells = functional.interpolate(widened(known & dense).float(), size=batch.size, mode="nearest-exact") > 0
     jumps = functional.adaptive_max_pool2d((bends > DEPTH_JUMP).float(), batch.size) > 0
     strong = batch.strength >= IMAGE_EDGE
@@ -202,11 +213,6 @@ def kinds_by_depth(batch: MaskedBatch) -> Tensor | None:
 def widened(marks: Tensor) -> Tensor:
     """Marks and the eight pixels around each, bool (B, 1, H, W)."""
     return functional.max_pool2d(marks.float(), 3, stride=1, padding=1) > 0
-
-
-STRENGTHS = tuple(round(0.002 * 2 ** (half / 2), 9) for half in range(16))
-"""Bounds of the bins of strength, each √2 of the one before; IMAGE_EDGE is one of them."""
-_SQUARE, _STRENGTH = "square", "strength"
 
 
 class EdgeKinds:
@@ -300,17 +306,6 @@ def _kept(name: str) -> str:
     return f"kept by {name}"
 
 
-REACH_PX = 3.0
-"""Deviation of the window in which a piece of edge is called straight or not, in pixels of the working size."""
-UNDECIDED = (0.05, 0.95)
-"""Between these values a mask neither keeps a pixel nor hides it."""
-BORDER_PX = 2
-NESTED = ((0.05, 0.1), (0.1, 0.2), (0.2, 0.5))
-"""Shares of which the pixels of the first should lie among those of the second."""
-
-Size = tuple[int, int]
-
-
 def surfaces(pictures: Pictures) -> Tensor:
     """Smooth surfaces of a picture: pixels more than one away from every edge, bool (B, 1, H, W).
 
@@ -389,5 +384,5 @@ def straightness(mask: Tensor) -> Tensor:
     return torch.where(total > 1e-9, anisotropy.sum(dim=(1, 2, 3)) / total.clamp_min(1e-9), torch.zeros_like(total))
 
 
-def _size(pictures: Pictures) -> Size:
+def _size(pictures: Pictures) -> tuple[int, int]:
     return pictures.rgb.shape[-2], pictures.rgb.shape[-1]
