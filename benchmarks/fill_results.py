@@ -21,10 +21,8 @@ from depthcue.report.evaluate import beside_the_papers
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.findings import in_words
 from depthcue.report.probe import in_words as probe_in_words
-from depthcue.report.probe import profile_in_words
-from depthcue.report.probe_figures import where_the_mask_lies
-from depthcue.report.tables import label_of
-from depthcue.report.verdicts import ENOUGH, number
+from depthcue.report.probe import profile_in_words, where_the_mask_lies
+from depthcue.report.tables import ENOUGH, label_of, number
 from depthcue.results import read_result
 
 HERE = Path(__file__).resolve().parent

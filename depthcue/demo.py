@@ -25,8 +25,7 @@ from depthcue.frames import ENCODINGS, Frame, VideoSink, find_inputs, open_input
 from depthcue.imaging import Rgb
 from depthcue.nets import MaskNet, Setting, depth_from, fit
 from depthcue.progress import Progress, Silent
-from depthcue.report.gallery import START_MEAN
-from depthcue.report.page import write_page
+from depthcue.report.page import START_MEAN, write_page
 from depthcue.results import Demo
 from depthcue.runtime.mask_job import mask_sources
 from depthcue.runtime.masking import MaskOptions

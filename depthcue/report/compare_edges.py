@@ -1,4 +1,5 @@
-"""The section of compare-edges: its plots, its table, and the pictures each choice of pixels keeps."""
+"""Report of compare-edges: RMSE against sparseness for every scorer, what each costs, and pictures of kept pixels."""
+
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,91 @@ from depthcue.report.figures import (
     new_figure,
     save_figure,
 )
-from depthcue.report.gallery import draw_examples
-from depthcue.report.provenance import TARGET, TRUTH, fields_for, measured_against
-from depthcue.report.section import Column, Example, Picture, Plot, Section
-from depthcue.report.tables import SHARE, Table, comparison_tables, in_words, label_of
-from depthcue.report.verdicts import Verdict, number, too_few, verdict
+from depthcue.report.section import Column, Example, Picture, Plot, Section, draw_examples
+from depthcue.report.tables import (
+    MANY,
+    SHARE,
+    TARGET,
+    TRUTH,
+    Table,
+    Verdict,
+    fields_for,
+    label_of,
+    measured_against,
+    number,
+    setting_column,
+    setting_name,
+    sorted_out,
+    too_few,
+    verdict,
+)
 from depthcue.results import CompareEdges, CurvePoint, EdgeExample
+
+SHOWN_RIVALS = 2
+"""Most scorers beside the mask that an example shows: what fits in one row of a page."""
+_CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
+
+
+def comparison_tables(results: CompareEdges) -> list[Table]:
+    """The tables of compare-edges: curves against ground truth (where there is any) and against N(I); soft maps."""
+    curves = [curves_table(results, reference) for reference in measured_against(results)]
+    return [*curves, soft_table(results)] if results.soft else curves
+
+
+def curves_table(results: CompareEdges, reference: str) -> Table:
+    """RMSE at equal sparseness for every method, and how far the others are above the mask (95 % intervals)."""
+    error, difference = fields_for(reference)
+    methods = list(results.curves)
+    others = methods[1:]
+    title = f"RMSE in metres against {reference}; {results.images} images of {results.data.spec}"
+    if len(others) > MANY:
+        return _table_of_many(results, reference, title)
+    columns = ["pixels kept", "mask", *(column for other in others
+                                        for column in (label_of(other), f"{label_of(other)} − mask (95 %)"))]
+    rows = []
+    for position, entry in enumerate(results.curves["mask"]):
+        row = [f"{entry.sparseness:.0%}", f"{entry[error]:.3f}"]
+        for other in others:
+            theirs = results.curves[other][position]
+            row += [f"{theirs[error]:.3f}", number(theirs, difference, "+.3f")]
+        rows.append(tuple(row))
+    if reference == TRUTH:
+        rows.append(("100%", f"{results.target['rmse']:.3f}", *[""] * (2 * len(others))))
+    return Table(title, tuple(columns), tuple(rows))
+
+
+def _table_of_many(results: CompareEdges, reference: str, title: str) -> Table:
+    """A row for every scorer, a column for every sparseness, without the differences."""
+    error, _ = fields_for(reference)
+    columns = ["chosen by", *(f"{entry.sparseness:.0%}" for entry in results.curves["mask"])]
+    rows = [[label_of(method), *(f"{entry[error]:.3f}" for entry in entries)]
+            for method, entries in results.curves.items()]
+    if reference == TRUTH:
+        columns.append("100%")
+        rows = [[*row, f"{results.target['rmse']:.3f}"] for row in rows]
+    return Table(title, tuple(columns), tuple(tuple(row) for row in rows))
+
+
+def soft_table(results: CompareEdges) -> Table:
+    """Soft maps at the settings used: M, its binary M', and the other maps scaled to the mean of M."""
+    reference = measured_against(results)[0]
+    error, _ = fields_for(reference)
+    others = [method for method in results.curves if method != "mask"]
+    threshold = results.soft[0].binary["threshold"]
+    title = f"Soft maps, the others scaled to the mean of M; RMSE in metres against {reference}"
+    if len(others) > MANY:
+        methods = {**{method: label_of(method) for method in results.curves}, "binary": f"mask > {threshold:g}"}
+        return Table(title, (f"soft map, by {setting_column(results.soft)} (mean)", *(
+            f"{setting_name(entry)} ({entry.mask['mean']:.0%})" for entry in results.soft)), tuple(
+            (label, *(f"{entry[method][error]:.3f}" for entry in results.soft)) for method, label in methods.items()))
+    columns = (setting_column(results.soft), "mean of M", "RMSE(M)", f"share M > {threshold:g}", "RMSE(M')",
+               *(f"soft {label_of(other)}" for other in others))
+    rows = tuple(
+        (setting_name(entry), f"{entry.mask['mean']:.3f}", f"{entry.mask[error]:.3f}",
+         f"{entry.binary['sparseness']:.3f}", f"{entry.binary[error]:.3f}",
+         *(f"{entry[other][error]:.3f}" for other in others))
+        for entry in results.soft)
+    return Table(title, columns, rows)
 
 
 def choices_table(results: CompareEdges) -> Table:
@@ -68,7 +148,7 @@ def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme =
 
 
 def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """Draw the RMSE of every way at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
+    """Draw the RMSE of every scorer at a fifth of the pixels, with 95 % intervals, over what it costs a picture.
 
     Args:
         results: a compare-edges document with costs.
@@ -101,6 +181,32 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
     return save_figure(figure, paths)
 
 
+def in_words(results: CompareEdges) -> str:
+    """One sentence on the comparison at about SHARE of the pixels."""
+    reference, position = _reference(results), _position(results, SHARE)
+    error, difference = fields_for(reference)
+    mask = results.curves["mask"][position]
+    verdicts, errors = {}, {}
+    for method, entries in results.curves.items():
+        if method != "mask":
+            verdicts[method] = verdict(entries[position][f"{difference}_ci95"], results.images)
+            errors[method] = f"{entries[position][error]:.2f} m"
+    remark = {Verdict.MORE: "", Verdict.LESS: " (less than with the mask)", Verdict.NOT_CLEAR: " (no clear difference)",
+              Verdict.TOO_FEW: " (too few images to tell)"}
+    parts = [f"{errors[method]} with {label_of(method)}{remark[found]}" for method, found in verdicts.items()]
+    whole = f"; from the whole picture it is {results.target['rmse']:.2f} m" if reference == TRUTH else ""
+    against = "" if reference == TRUTH else ", measured against what it sees in the whole picture"
+    others = f", {' and '.join(parts)}" if parts else ""
+    if len(parts) > MANY:
+        words = {Verdict.MORE: "more with", Verdict.LESS: "less with", Verdict.NOT_CLEAR: "no clear difference with",
+                 Verdict.TOO_FEW: "too few images to tell with"}
+        others = "; ".join(["", *(
+            f"{words[found]} " + ", ".join(f"{label_of(method)} ({errors[method]})" for method in methods)
+            for found, methods in sorted_out(verdicts.items()).items() if methods)])
+    return (f"With {mask.sparseness:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
+            f"chooses them{others}{whole}{against}.")
+
+
 def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
     """Sentence on the cost of the slowest scorer against the mask's; empty where none is clearly slower."""
     costs = results.cost_ms
@@ -113,7 +219,7 @@ def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
 
 
 def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:
-    """Ways that could not work here, and why."""
+    """Sentences on the scorers that could not work here, with the reason."""
     return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results.left_out.items())
 
 
@@ -171,11 +277,6 @@ def _apart(wanted: list[tuple[float, str]], costs: dict[str, float], gap: float)
                 height = taken + gap
         placed[method] = height
     return placed
-
-
-SHOWN_RIVALS = 2
-"""Most ways to choose that an example shows: what fits in one row of a page."""
-_CHOSEN_BY = {"mask": "chosen by the mask", "sobel": "the strongest edges", "random": "at random"}
 
 
 def section(results: CompareEdges, folder: Path) -> Section:

@@ -7,10 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
-from depthcue.report.gallery import draw_rows, example_of
-from depthcue.report.section import Picture, Plot, Section
-from depthcue.report.tables import Table
-from depthcue.report.verdicts import Verdict, number, too_few, verdict
+from depthcue.report.section import Picture, Plot, Section, draw_rows, example_of
+from depthcue.report.tables import Table, Verdict, number, too_few, verdict
 from depthcue.results import Change, CompareLosses
 
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",

@@ -7,11 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Matrix, Theme, draw_panels
-from depthcue.report.gallery import draw_rows, example_of
-from depthcue.report.provenance import TRUTH, measured_against
-from depthcue.report.section import Picture, Plot, Section
-from depthcue.report.tables import Table
-from depthcue.report.verdicts import Verdict, number, sorted_out, span, too_few, verdict
+from depthcue.report.section import Picture, Plot, Section, draw_rows, example_of
+from depthcue.report.tables import TRUTH, Table, Verdict, measured_against, number, sorted_out, span, too_few, verdict
 from depthcue.results import CompareNets, Fields
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}

@@ -8,10 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
-from depthcue.report.provenance import TRUTH
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import Table, setting_title
-from depthcue.report.verdicts import ENOUGH, Verdict, counted, span, verdict
+from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, counted, setting_title, span, verdict
 from depthcue.results import MaskFindings
 
 Entries = Sequence[dict[str, Any] | None]

@@ -7,10 +7,8 @@ import numpy as np
 
 from depthcue.imaging import Rgb, panel
 from depthcue.report.compare_edges import duration
-from depthcue.report.gallery import read_tile, save_panels
-from depthcue.report.section import Column, Example, Picture, Section
-from depthcue.report.tables import Table
-from depthcue.report.verdicts import Verdict, span, too_few, verdict
+from depthcue.report.section import Column, Example, Picture, Section, read_tile, save_panels
+from depthcue.report.tables import Table, Verdict, span, too_few, verdict
 from depthcue.results import Optimization, Row
 
 DIRECT, LEARNED = "eq3", "eq4"

@@ -1,23 +1,29 @@
 """One page for a browser, from results files and the pictures beside them: no server, no network, no torch.
 
-Pictures, films and plots as data URIs, so that a page is one file.
-
 A `Section` holds one results file in pieces that a terminal, a folder and a page each show in their own form.
 `SECTIONS` names the function that makes it for each command; the demo's, stills with a dial and a short drive, is here.
+
+The page thresholds and colours the masks of a gallery itself, so that its sliders react at once; it therefore gets
+masks and edges as 8 bit greys and the colours as tables. Depth comes in colours: computing it anew would need the net.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from depthcue import __version__
+from depthcue.colours import USUAL, blend_of
 from depthcue.errors import DepthcueError
 from depthcue.files import write_text
+from depthcue.imaging import colourise_depth, colourise_mask
 from depthcue.report import (
     bench,
     compare_edges,
@@ -29,7 +35,6 @@ from depthcue.report import (
     probe,
     steadiness,
 )
-from depthcue.report.gallery import colour_tables, depth_gradient, page_gallery
 from depthcue.report.provenance import (
     comparability,
     data_specs,
@@ -38,9 +43,17 @@ from depthcue.report.provenance import (
     provenance,
 )
 from depthcue.report.section import Picture, Section, drawn_uri, film_uri, picture_uri, plot_uris, with_note
-from depthcue.report.tables import setting_name
-from depthcue.report.verdicts import INTERVALS
+from depthcue.report.tables import INTERVALS, SHARE, setting_name
 from depthcue.results import CompareEdges, Demo, Evaluation, Result, read_result
+
+TITLE = "What a network looks at when it sees depth"
+_MANY_ROWS = 12
+"""Tables with more are folded away."""
+START_MEAN = 0.2
+"""The mean of M near which a gallery opens: sparse, as the paper shows its masks."""
+_SHORT = 14
+"""Characters that fit under a thumbnail."""
+_NO_PICTURES: dict[str, Any] = {"gallery": None, "films": [], "pictures": [], "examples": []}
 
 
 def section(results: Demo, folder: Path) -> Section:
@@ -87,13 +100,6 @@ def section_of(results: Result, folder: Path) -> Section:
         raise DepthcueError(f"depthcue {results.command} has no section in a report",
                             f"There are sections for: {', '.join(SECTIONS)}.")
     return with_note(SECTIONS[results.command](results, folder), results)
-
-
-TITLE = "What a network looks at when it sees depth"
-_SHARE = 0.2
-"""The share of pixels of which a headline tells."""
-_MANY_ROWS = 12
-"""Tables with more are folded away."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ def headline(results: Result) -> list[tuple[str, str]]:
     None of other commands.
     """
     if isinstance(results, CompareEdges):
-        point = min(results.curves["mask"], key=lambda point: abs(point.sparseness - _SHARE))
+        point = min(results.curves["mask"], key=lambda point: abs(point.sparseness - SHARE))
         what, whole = f"from the {point.sparseness:.0%} of the pixels that the mask keeps", results.target
         truth, target = point.get("rmse"), point["rmse_to_target"]
     elif isinstance(results, Evaluation):
@@ -199,9 +205,6 @@ def headline(results: Result) -> list[tuple[str, str]]:
     numbers = [] if truth is None else [(f"{whole['rmse']:.2f} m", "RMSE of whole pictures, against the true depth"),
                                         (f"{truth:.2f} m", f"RMSE {what}, against the true depth")]
     return [*numbers, (f"{target:.2f} m", f"RMSE {what}, against what the depth net sees in the whole picture")]
-
-
-_NO_PICTURES: dict[str, Any] = {"gallery": None, "films": [], "pictures": [], "examples": []}
 
 
 def _pictures(section: Section, folder: Path, workplace: Path) -> dict[str, Any]:
@@ -230,6 +233,76 @@ def _whole(results: Result, path: Path) -> Iterator[None]:
     except (TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
         raise DepthcueError(f"{path} is not a document as depthcue {results.command} writes it: "
                             f"{error or type(error).__name__}", again) from error
+
+
+def page_gallery(stills: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Data of the stills for the page's script, from a results document that lies in `folder`.
+
+    Raises:
+        DepthcueError: a picture of a still is missing.
+    """
+    labels = short_names([still["name"] for still in stills])
+    shown = []
+    for label, still in zip(labels, stills, strict=True):
+        alike = [other for other in stills if _settings(other) == _settings(still)]
+        shown.append({"label": label, "start": start_step(alike), **_still(still, folder)})
+    return {"stills": shown}
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the words that all begin or end with, where one is too long for the space under a thumbnail."""
+    words = [[word for word in re.split(r"[/_\s.-]+", name) if word] for name in names]
+    if len(names) < 2 or max(map(len, names)) <= _SHORT or min(map(len, words)) < 2:
+        return list(names)
+    before = len(commonprefix(words))
+    after = len(commonprefix([each[before:][::-1] for each in words]))
+    return [" ".join(each[before:len(each) - after]) or name for each, name in zip(words, names, strict=True)]
+
+
+def start_step(stills: Sequence[dict[str, Any]]) -> int:
+    """The step at which the masks of stills with the same settings have a mean of about START_MEAN.
+
+    Means, and not shares of pixels above a small threshold: soft masks have long tails, and nearly all of their pixels
+    are above it when nearly nothing can be seen through them.
+    """
+    means = np.array([[step["mean"] for step in still["steps"]] for still in stills])  # (stills, steps)
+    return int(np.abs(means.mean(axis=0) - START_MEAN).argmin())
+
+
+def colour_tables() -> dict[str, Any]:
+    """Red, green and blue of a mask by level; and what an overlay shows of a hidden pixel, as `mask` draws it.
+
+    That is a share `own` of its colour, and `hidden` by its light; towards kept an overlay is linear in the mask.
+    """
+    levels = np.arange(256, dtype=np.uint8)[None]  # (1, 256)
+    blend = blend_of(USUAL)
+    hidden = blend.grey[0] * levels[0][:, None] + blend.ground[0]
+    return {"mask": colourise_mask(levels)[0].tolist(), "own": float(blend.kept[0]),
+            "hidden": hidden.round(1).tolist()}
+
+
+def depth_gradient() -> str:
+    """The colours of depth from near to far as CSS has them."""
+    depths: Any = np.geomspace(1, 10, 12, dtype=np.float32)[None]
+    return ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colourise_depth(depths, 1, 10)[0])
+
+
+def _settings(still: dict[str, Any]) -> list[str]:
+    return [step_name(step) for step in still["steps"]]
+
+
+def step_name(step: dict[str, Any]) -> str:
+    """Name of a step of a gallery beside its slider."""
+    return f"{100 * step['keep']:.3g}% kept" if "keep" in step else f"λ = {step['lambda']:.3g}"
+
+
+def _still(still: dict[str, Any], folder: Path) -> dict[str, Any]:
+    parts = ["picture", "edges", "depth", *(["depth_truth"] if "depth_truth" in still else [])]
+    shown = {part: picture_uri(folder, still[part]) for part in parts}
+    steps = [{"setting": step_name(step), "mean": step["mean"], "above_half": step["above_half"],
+              "difference_m": step["difference_m"],
+              **{part: picture_uri(folder, step[part]) for part in ("mask", "depth")}} for step in still["steps"]]
+    return {"name": still["name"], "near_m": still["near_m"], "far_m": still["far_m"], **shown, "steps": steps}
 
 
 def _environment() -> Environment:

@@ -1,9 +1,8 @@
-"""Report of the cue experiments: curves, weights of cues, and sentences.
+"""Report of the cue experiments: sentences on weights of cues and single experiments, and tables.
 
-Figures, sentences on single cues, the camera and appearance, and published values of other networks in the same
-experiments are in `probe_figures`. The published values are those of MonoDepth (Godard et al. 2017) on KITTI frames,
-from van Dijk and de Croon, How Do Neural Networks See Depth in Single Images? (ICCV 2019); DPT-Hybrid and the values at
-three times the distance from the plots of a follow-up.
+Published values of other networks in the same experiments stand beside those of roads: those of MonoDepth (Godard et
+al. 2017) on KITTI frames, from van Dijk and de Croon, How Do Neural Networks See Depth in Single Images? (ICCV 2019);
+DPT-Hybrid and the values at three times the distance from the plots of a follow-up.
 """
 
 from collections import Counter
@@ -12,30 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from depthcue.report.probe_figures import (
-    PITCH_SLOPE,
     POSITION_SIZE_AT_3,
-    SENTENCES,
     TURNED_CUE_AXIS,
-    beside_others,
-    bounds,
-    digits,
     draw_beside_mask,
     draw_experiment,
     draw_profile,
     drawable,
-    judged,
     profiles_of,
     seen_and_believed,
-    supported,
-    where_the_mask_lies,
 )
 from depthcue.report.section import Column, Example, Plot, Section
-from depthcue.report.tables import Table
-from depthcue.report.verdicts import HasNumbers, Verdict, too_few
+from depthcue.report.tables import HasNumbers, Table, Verdict, apart, sorted_out, too_few, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe
 
 _FOLLOWED = 0.2
 """A cue is called one that is followed where the interval of its weight lies above this share."""
+_MOST_NAMED = 4
+"""Most appearances that a sentence names."""
+_STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
+APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
+                      "set colours of classes": 0.192}
+"""Errors of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019)."""
+PITCH_SLOPE = {"MonoDepth": 0.71, "DPT-Hybrid": 0.94}
+"""Slope of the horizon seen against the true one."""
 
 
 def section(results: Probe, folder: Path) -> Section:
@@ -100,11 +98,67 @@ def profile_in_words(results: Probe) -> list[str]:
     return sentences
 
 
-_STAGE_WORDS = {"rendered": "rendered scenes", "photographs": "photographs"}
-
-
 def _weight(weight: CueWeight) -> str:
     return f"{weight['cue']} ({digits(weight['value'])}, {bounds(weight)})"
+
+
+def supported(value: HasNumbers) -> bool:
+    """Whether a number comes from enough cases to be spoken of."""
+    return judged(value) is not Verdict.TOO_FEW
+
+
+def judged(value: HasNumbers, reference: float = 0.0) -> Verdict:
+    """The verdict on a number over cases."""
+    return verdict(value["ci95"], value["n"], reference)
+
+
+def digits(number: float, decimals: int = 2) -> str:
+    """A number in words; no negative zeros."""
+    return f"{round(number, decimals) + 0.0:.{decimals}f}"
+
+
+def bounds(value: HasNumbers) -> str:
+    """The 95% interval in words."""
+    return " to ".join(digits(end) for end in value["ci95"])
+
+
+def beside_others(results: Probe) -> list[str]:
+    """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet.
+
+    Only on stages that showed both the same scenes or frames; where there is none, that is said.
+    """
+    name = results.target_net.name
+    sentences = []
+    for other in results.beside:
+        same = [stage for stage, shown in results.stages.items() if shown_on(shown) == shown_on(
+            other["stages"].get(stage, {}))]
+        if not same:
+            sentences.append(f"{other['target_net']['name']} was shown other scenes than {name}: their profiles are no "
+                             "comparison.")
+            continue
+        theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"]
+                  if supported(weight) and weight["stage"] in same}
+        pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results.profile
+                 if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
+        found = sorted_out((f"{one['cue']} ({one['stage']})",
+                            apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
+        sentences += [f"{name} follows {', '.join(cues)} {each.value} than {other['target_net']['name']}."
+                      for each, cues in found.items() if each.clear and cues]
+    return sentences
+
+
+def shown_on(stage: dict[str, Any]) -> str | None:
+    """The scenes or frames that a stage of a document showed."""
+    shown: str | None = stage.get("scenes", stage.get("frames"))
+    return shown
+
+
+def where_the_mask_lies(results: Probe) -> list[str]:
+    """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
+    found = sorted_out((f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})", judged(lift, 1.0))
+                       for name, weight, lift in seen_and_believed(results) if supported(weight))
+    return [f"Its mask lies on the pixels of a turned cue {each.value} densely than evenly for: {', '.join(cues)}."
+            for each, cues in found.items() if each.clear and cues]
 
 
 def _caption(entry: ExperimentEntry) -> str:
@@ -175,7 +229,60 @@ def _turned(entry: ExperimentEntry, what: str, beside: str) -> list[str]:
             f"({bounds(slope)}){beside}."]
 
 
-_SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll} | SENTENCES
+def camera_in_words(entry: ExperimentEntry, on_roads: bool) -> list[str]:
+    """Sentences on the share of a change of the camera that the scale follows."""
+    sentences = []
+    for value in entry["values"]:
+        if value["name"].startswith("share of the change of scale") and supported(value):
+            sentences.append(f"When the camera's {value['condition']} changes, its scale follows by "
+                             f"{digits(value['value'])} of the change ({bounds(value)}); 1 would be right.")
+    return sentences
+
+
+def appearance_in_words(entry: ExperimentEntry, on_roads: bool) -> list[str]:
+    """Sentences on the appearances that add to the error and those that do not, beside the published errors."""
+    added = [value for value in entry["values"] if "condition" in value and supported(value)]
+    worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
+    sentences = []
+    if worse:
+        named = ", ".join(f"{value['condition']} (+{value['value']:.3f})" for value in worse[:_MOST_NAMED])
+        sentences.append(f"Its error ({entry['stage']}) grows most with: {named}.")
+    unmoved = [value["condition"] for value in added if judged(value) is Verdict.NOT_CLEAR]
+    if unmoved:
+        sentences.append(f"No clear change of its error ({entry['stage']}) with: {', '.join(unmoved)}.")
+    if sentences and on_roads:
+        published = ", ".join(f"{look} {error:.3f}" for look, error in APPEARANCE_ABS_REL.items())
+        sentences.append(f"Published abs rel of MonoDepth on KITTI frames: {published}.")
+    return sentences
+
+
+def occlusion_in_words(entry: ExperimentEntry, on_roads: bool) -> list[str]:
+    """Whether the covering figure is predicted nearer more often than by chance."""
+    right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
+    if right is None or not judged(right, 0.5).clear:
+        return []
+    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), "
+            f"{judged(right, 0.5).value} often than by chance."]
+
+
+def unfamiliar_in_words(entry: ExperimentEntry, on_roads: bool) -> list[str]:
+    """Sentences on the unfamiliar things seen beside familiar ones, and on the effect of their shadow."""
+    values = {value["name"]: value for value in entry["values"] if supported(value)}
+    seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")
+            if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]
+    sentences = [f"Of obstacles with their shadow ({entry['stage']}) it sees: {', '.join(seen)}."] if seen else []
+    shadow = values.get("share of an obstacle's pixels seen, unfamiliar, what the shadow adds")
+    if shadow and judged(shadow).clear:
+        sentences.append(f"The shadow {'adds' if shadow['value'] > 0 else 'takes'} {digits(abs(shadow['value']))} "
+                         f"of an unfamiliar thing's pixels ({bounds(shadow)}; {entry['stage']}).")
+    elif shadow:
+        sentences.append(f"No clear effect of the shadow on unfamiliar things ({bounds(shadow)} of their pixels; "
+                         f"{entry['stage']}).")
+    return sentences
+
+
+_SENTENCES = {"position-size": _position_size, "pitch": _pitch, "roll": _roll, "camera": camera_in_words,
+              "appearance": appearance_in_words, "occlusion": occlusion_in_words, "unfamiliar": unfamiliar_in_words}
 """Sentences of an experiment beside its table."""
 
 

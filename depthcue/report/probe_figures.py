@@ -7,120 +7,18 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bar, Bars, Curve, Curves, Theme, draw_panels, method_colour
-from depthcue.report.verdicts import HasNumbers, Verdict, apart, sorted_out, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe, Profiled
 
 TURNED_CUE_AXIS = "ratio of distances to which the cue is turned"
-"""Axis of curves whose dashed line is what the turned cue tells."""
-APPEARANCE_ABS_REL = {"unmodified": 0.124, "grayscale": 0.130, "false colours": 0.128,
-                      "set colours of classes": 0.192}
-"""Errors of MonoDepth on KITTI frames, from van Dijk and de Croon (ICCV 2019)."""
-_MOST_NAMED = 4
+"""Axis of curves whose dashed line is the ratio of the changed cue."""
+POSITION_SIZE_AT_3 = {"MonoDepth": {"both": 3.16, "position": 3.37, "size": 1.08},
+                      "DPT-Hybrid": {"both": 3.01, "position": 1.99, "size": 1.06}}
+"""Distance predicted of an obstacle over that at the nearest position, where the cue of a condition says 3."""
+MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
+"""Markers in figures."""
+_SAME_TRUTH = 0.06
+"""Largest difference of two exact curves that are drawn as one."""
 
-
-def supported(value: HasNumbers) -> bool:
-    """Whether a number comes from enough cases to be spoken of."""
-    return judged(value) is not Verdict.TOO_FEW
-
-
-def judged(value: HasNumbers, reference: float = 0.0) -> Verdict:
-    """The verdict on a number over cases."""
-    return verdict(value["ci95"], value["n"], reference)
-
-
-def digits(number: float, decimals: int = 2) -> str:
-    """A number in words; no negative zeros."""
-    return f"{round(number, decimals) + 0.0:.{decimals}f}"
-
-
-def bounds(value: HasNumbers) -> str:
-    """The 95% interval in words."""
-    return " to ".join(digits(end) for end in value["ci95"])
-
-
-def camera(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """Whether the scale follows a camera that is mounted otherwise."""
-    sentences = []
-    for value in entry["values"]:
-        if value["name"].startswith("share of the change of scale") and supported(value):
-            sentences.append(f"When the camera's {value['condition']} changes, its scale follows by "
-                             f"{digits(value['value'])} of the change ({bounds(value)}); 1 would be right.")
-    return sentences
-
-
-def appearance(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """Sentences on the looks that add to the error and those that do not, beside the published errors."""
-    added = [value for value in entry["values"] if "condition" in value and supported(value)]
-    worse = sorted((value for value in added if judged(value) is Verdict.MORE), key=lambda value: -value["value"])
-    sentences = []
-    if worse:
-        named = ", ".join(f"{value['condition']} (+{value['value']:.3f})" for value in worse[:_MOST_NAMED])
-        sentences.append(f"Its error ({entry['stage']}) grows most with: {named}.")
-    unmoved = [value["condition"] for value in added if judged(value) is Verdict.NOT_CLEAR]
-    if unmoved:
-        sentences.append(f"No clear change of its error ({entry['stage']}) with: {', '.join(unmoved)}.")
-    if sentences and on_roads:
-        published = ", ".join(f"{look} {error:.3f}" for look, error in APPEARANCE_ABS_REL.items())
-        sentences.append(f"Published abs rel of MonoDepth on KITTI frames: {published}.")
-    return sentences
-
-
-def occlusion(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """Whether the order that overlap tells is seen more often than by chance."""
-    right = next((value for value in entry["values"] if value["name"].startswith("share of pictures")), None)
-    if right is None or not judged(right, 0.5).clear:
-        return []
-    return [f"What covers another thing is seen nearer in {right['value']:.2f} of pictures ({bounds(right)}), "
-            f"{judged(right, 0.5).value} often than by chance."]
-
-
-def unfamiliar(entry: HasNumbers, on_roads: bool) -> list[str]:
-    """Sentences on the unfamiliar things seen beside familiar ones, and on the effect of their shadow."""
-    values = {value["name"]: value for value in entry["values"] if supported(value)}
-    seen = [f"{group} ones {digits(known['value'])} ({bounds(known)})" for group in ("unfamiliar", "familiar")
-            if (known := values.get(f"share of obstacles seen, {group}, with shadow"))]
-    sentences = [f"Of obstacles with their shadow ({entry['stage']}) it sees: {', '.join(seen)}."] if seen else []
-    shadow = values.get("share of an obstacle's pixels seen, unfamiliar, what the shadow adds")
-    if shadow and judged(shadow).clear:
-        sentences.append(f"The shadow {'adds' if shadow['value'] > 0 else 'takes'} {digits(abs(shadow['value']))} "
-                         f"of an unfamiliar thing's pixels ({bounds(shadow)}; {entry['stage']}).")
-    elif shadow:
-        sentences.append(f"No clear effect of the shadow on unfamiliar things ({bounds(shadow)} of their pixels; "
-                         f"{entry['stage']}).")
-    return sentences
-
-SENTENCES = {"camera": camera, "appearance": appearance, "occlusion": occlusion, "unfamiliar": unfamiliar}
-
-
-def beside_others(results: Probe) -> list[str]:
-    """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet.
-
-    Only on stages that showed both the same scenes or frames; where there is none, that is said.
-    """
-    name = results.target_net.name
-    sentences = []
-    for other in results.beside:
-        same = [stage for stage, shown in results.stages.items() if shown_on(shown) == shown_on(
-            other["stages"].get(stage, {}))]
-        if not same:
-            sentences.append(f"{other['target_net']['name']} was shown other scenes than {name}: their profiles are no "
-                             "comparison.")
-            continue
-        theirs = {(weight["cue"], weight["stage"]): weight for weight in other["profile"]
-                  if supported(weight) and weight["stage"] in same}
-        pairs = [(weight, theirs[weight["cue"], weight["stage"]]) for weight in results.profile
-                 if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
-        found = sorted_out((f"{one['cue']} ({one['stage']})",
-                            apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
-        sentences += [f"{name} follows {', '.join(cues)} {each.value} than {other['target_net']['name']}."
-                      for each, cues in found.items() if each.clear and cues]
-    return sentences
-
-
-def shown_on(stage: dict[str, Any]) -> str | None:
-    """The scenes or frames that a stage of a document showed."""
-    shown: str | None = stage.get("scenes", stage.get("frames"))
-    return shown
 
 
 def seen_and_believed(results: Probe) -> list[tuple[str, CueWeight, dict[str, Any]]]:
@@ -136,26 +34,6 @@ def seen_and_believed(results: Probe) -> list[tuple[str, CueWeight, dict[str, An
                   if weight["value"] is not None and weight["condition"] in lifts]
     cues = list(dict.fromkeys(weight["cue"] for _, weight, _ in found))
     return sorted(found, key=lambda one: cues.index(one[1]["cue"]))
-
-
-def where_the_mask_lies(results: Probe) -> list[str]:
-    """On which turned cues the mask lies more, and less, densely than on the rest; beside what the network follows."""
-    found = sorted_out((f"{name} ({lift['value']:.1f} times; weight {digits(weight['value'])})", judged(lift, 1.0))
-                       for name, weight, lift in seen_and_believed(results) if supported(weight))
-    return [f"Its mask lies on the pixels of a turned cue {each.value} densely than evenly for: {', '.join(cues)}."
-            for each, cues in found.items() if each.clear and cues]
-
-POSITION_SIZE_AT_3 = {"MonoDepth": {"both": 3.16, "position": 3.37, "size": 1.08},
-                      "DPT-Hybrid": {"both": 3.01, "position": 1.99, "size": 1.06}}
-"""Distance seen of an obstacle over that at the nearest place, where the cue of a condition says 3."""
-
-PITCH_SLOPE = {"MonoDepth": 0.71, "DPT-Hybrid": 0.94}
-"""Slope of the horizon seen against the true one."""
-
-MARKS = {"MonoDepth": "x", "DPT-Hybrid": "+"}
-"""Markers in figures."""
-
-_SAME_TRUTH = 0.06
 
 
 def draw_experiment(entry: ExperimentEntry, on_roads: bool, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:

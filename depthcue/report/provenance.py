@@ -1,38 +1,15 @@
 """Provenance of results documents, and which of them may be read as one comparison.
 
 A page shows every results file in a section of its own and never puts numbers of two files into one table or figure.
-Sections of the same command still invite comparing: what they differ in is said beside them, and those that were
-measured on different data share a page only where that is asked for.
-
-Reading results files: what a table, a figure or a page is made from.
-
-Numbers that the paper prints, to stand beside ours: Hu, Zhang, Okatani (ICCV 2019), Table 1.
-
-Measured on the 654 test pictures of NYU-v2 with a ResNet-50 of Hu et al. (WACV 2019) that was trained on about 50 000
-pairs, one mask net for every lambda. Ours is beside it where the network is that one and the pictures are NYU-v2's;
-another training, or fewer pictures, give other numbers.
+Readers still compare sections of the same command: the page says in what they differ, and results that were measured on
+different data share a page only with `--mixed`.
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from depthcue.results import Evaluation, OverImages, Result
-
-TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
-"""References of errors."""
-
-
-def measured_against(results: OverImages) -> tuple[str, ...]:
-    """References of a compare-edges document's errors: ground truth first, where there is any."""
-    return (TRUTH, TARGET) if results.ground_truth else (TARGET,)
-
-
-def fields_for(reference: str) -> tuple[str, str]:
-    """The names of the error and of its difference to the mask's in an entry, for what it is measured against."""
-    return ("rmse", "minus_mask") if reference == TRUTH else ("rmse_to_target", "to_target_minus_mask")
-
+from depthcue.results import Result
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -72,7 +49,7 @@ def data_specs(results: Result) -> tuple[str, ...]:
 
 
 def comparability(documents: Sequence[Result]) -> tuple[str, ...]:
-    """One sentence for every command of which there are several documents: may their numbers be compared?
+    """One sentence for every command of which there are several documents: whether their numbers may be compared.
 
     They may where data, images and depth net are the same: then all that differs is the mask net, or an option. They
     may not where any of the three differs or is not stated. Sections are counted from 1, in the order given.
@@ -82,7 +59,7 @@ def comparability(documents: Sequence[Result]) -> tuple[str, ...]:
 
 
 def different_data(documents: Sequence[Result]) -> tuple[int, int] | None:
-    """The places of the first two documents of one command that state different data or images; None without any."""
+    """Indices of the first two documents of one command that state different data or images; None without any."""
     for _, indices in _of_one_command(documents):
         for index in indices[1:]:
             first, other = documents[indices[0]], documents[index]
@@ -92,7 +69,7 @@ def different_data(documents: Sequence[Result]) -> tuple[int, int] | None:
 
 
 def _of_one_command(documents: Sequence[Result]) -> list[tuple[str, list[int]]]:
-    """Every command of which there are several documents, and their places."""
+    """Every command of which there are several documents, and their indices."""
     indices: dict[str, list[int]] = {}
     for index, results in enumerate(documents):
         indices.setdefault(results.command, []).append(index)
@@ -156,31 +133,3 @@ def _images(results: Result) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-SOURCE = "Hu, Zhang, Okatani, ICCV 2019, Table 1"
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """One row: RMSE in metres through M and M', and the sparseness of M'."""
-
-    lam: float
-    rmse: float
-    rmse_binary: float
-    sparseness: float
-
-
-ORIGINAL_RMSE = 0.555
-"""RMSE of the depth net on whole pictures."""
-
-TABLE_1 = (
-    PublishedRow(1, 0.605, 0.568, 0.920), PublishedRow(2, 0.668, 0.617, 0.746), PublishedRow(3, 0.699, 0.668, 0.589),
-    PublishedRow(4, 0.731, 0.733, 0.425), PublishedRow(5, 0.740, 0.758, 0.361), PublishedRow(6, 0.772, 0.882, 0.215),
-)
-
-
-def is_the_papers(results: Evaluation) -> bool:
-    """Whether an evaluation was made with the network and the data of Table 1, as far as the document says."""
-    return bool(results.target_net is not None and results.target_net.architecture == "hu-resnet50"
-                and results.ground_truth and results.data.spec.startswith("nyu:"))

@@ -1,4 +1,8 @@
-"""A section of the page: its plots, pictures, columns and examples, and files as data URIs in it."""
+"""Sections of a report: plots, tables and pictures of one results file, drawn into a folder or inlined in a page.
+
+Pictures, films and plots become data URIs, so that a page is one file. Panels set the example pictures of a comparison
+side by side.
+"""
 
 import base64
 import dataclasses
@@ -9,21 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from depthcue.documents import beside
 from depthcue.errors import DepthcueError
-from depthcue.imaging import open_picture
+from depthcue.files import atomic_path
+from depthcue.imaging import Rgb, open_picture, panel, resize_rgb
 from depthcue.report.figures import DARK, LIGHT, Theme
-from depthcue.report.tables import Table
-from depthcue.results import Result
+from depthcue.report.tables import Table, label_of
+from depthcue.results import CompareEdges, EdgeExample, Result, Row
 
 _OUTLINE = re.compile(rb' d="[^"]*"')
 _DECIMALS = re.compile(rb"(\d\.\d)\d+")
 _BETWEEN = re.compile(rb">\s+<")
 _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 """Picture formats that every browser shows, by Pillow's names."""
+TILE_WIDTH = 320
+"""Width of the tiles of example panels."""
+_WITHOUT_ERRORS = ("probe",)
+"""Commands whose sections speak of no error in metres."""
 
 
 def picture_uri(folder: Path, path: str) -> str:
@@ -162,7 +173,7 @@ class Section:
     lead: str = ""
     """Question and method of the measurement, for a reader who does not know the paper."""
     gallery: tuple[dict[str, Any], ...] = ()
-    """Stills with masks at several lambdas, as `evaluation.gallery` wrote them into the results."""
+    """Stills with masks at several lambdas, as `evaluation.images.save_still` wrote them into the results."""
     films: tuple[Picture, ...] = ()
     """Videos (.mp4)."""
     examples: tuple[Example, ...] = ()
@@ -179,10 +190,6 @@ def draw_plots(section: Section, folder: Path, theme: Theme = LIGHT) -> list[Pat
         plot.draw(paths, theme)
         written += paths
     return written
-
-
-_WITHOUT_ERRORS = ("probe",)
-"""Commands whose sections speak of no error in metres."""
 
 
 def with_note(section: Section, results: Result) -> Section:
@@ -208,3 +215,84 @@ def _relative_nets(part: Any) -> list[str]:
     found = [str(part.get("name"))] if part.get("relative") and "aligned" in part else []
     return found + [name for key, each in part.items() if key in ("target_net", "nets", "losses")
                     for name in _relative_nets(each)]
+
+
+def draw_examples(results: CompareEdges, folder: Path, path: Path) -> None:
+    """Draw the examples of a compare-edges document, one row (or, where pictures are wide, one column) an image.
+
+    Args:
+        results: the document, with at least one example.
+        folder: where it lies; its examples' paths are relative to it.
+        path: the png to write.
+
+    Raises:
+        DepthcueError: an example's picture is missing or cannot be read.
+    """
+    save_panels([panel(*_tiles(example, results, folder)) for example in results.examples], path)
+
+
+def save_panels(panels: Sequence[Rgb], path: Path) -> None:
+    """Write the panels of several images as one png: one row each, or one column where panels stand upright."""
+    # the panel of wide pictures stands upright; those are set side by side
+    upright = panels[0].shape[0] > panels[0].shape[1]
+    # pictures of several shapes have panels of several sizes
+    across = 0 if upright else 1
+    longest = max(tiles.shape[across] for tiles in panels)
+    even = [np.pad(tiles, [(0, longest - tiles.shape[side] if side == across else 0) for side in range(3)], mode="edge")
+            for tiles in panels]
+    with atomic_path(path) as partial:
+        Image.fromarray(np.concatenate(even, axis=1 - across)).save(partial)
+
+
+def _tiles(example: EdgeExample, results: CompareEdges, folder: Path) -> tuple[list[Rgb], list[str]]:
+    # the first rival only: more would make tiles too small to look at
+    others = [method for method in results.curves if method != "mask"][:1]
+    share = f"{example.sparseness:.0%}"
+    captions = {"picture": "picture", "mask": "mask M", "kept_mask": f"{share} by mask"}
+    captions |= {f"kept_{method}": f"{share} by {label_of(method)}" for method in others}
+    captions |= {"depth_target": "depth from all", "depth_mask": "depth from mask"}
+    captions |= {f"depth_{method}": f"depth from {label_of(method)}" for method in others}
+    captions["depth_truth"] = "ground truth"
+    shown = [label for label in captions if label in example.tiles]
+    return [read_tile(folder, example.tiles[label]) for label in shown], [captions[label] for label in shown]
+
+
+def read_tile(folder: Path, name: str) -> Rgb:
+    """An example's picture, beside the document that names it, at the width of tiles.
+
+    Raises:
+        DepthcueError: it is missing, lies outside of the folder or cannot be read.
+    """
+    path = beside(folder, name)
+    try:
+        with open_picture(path, path) as image:
+            tile = np.asarray(image.convert("RGB"))
+    except Exception as error:  # of a damaged picture, or one of billions of pixels
+        raise DepthcueError(f"the example picture {path} cannot be read: {error}",
+                            "Keep the examples folder beside results.json, or measure again.") from error
+    height = round(tile.shape[0] * TILE_WIDTH / tile.shape[1])
+    return resize_rgb(tile, height, TILE_WIDTH)
+
+
+def draw_rows(rows: Sequence[Row], captions: Sequence[str], folder: Path, path: Path) -> None:
+    """Draw picture, edges and the mask of every net for each row, into the png at `path`.
+
+    Args:
+        rows: as `evaluation.images.save_row` wrote them, at least one.
+        captions: one for every mask.
+        folder: where the results lie; the rows' paths are relative to it.
+
+    Raises:
+        DepthcueError: a picture is missing or cannot be read.
+    """
+    save_panels([panel([read_tile(folder, tile) for tile in (row.picture, row.edges, *row.masks)],
+                       ["picture", "edges", *captions]) for row in rows], path)
+
+
+def example_of(row: Row, captions: Sequence[str]) -> Example:
+    """A row for a page: the picture over its true depth, every mask over the depth that it leaves, the edges."""
+    known = "; the true depth" if "truth" in row else ""
+    masks = [Column(caption, mask, seen)
+             for caption, mask, seen in zip(captions, row.masks, row.seen, strict=True)]
+    return Example(row.name, (Column(f"the picture{known}", row.picture, row.get("truth")), *masks,
+                                 Column("the edges", row.edges, None)))

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import Table, label_of
-from depthcue.report.verdicts import Verdict, number, too_few, verdict
+from depthcue.report.tables import Table, Verdict, label_of, number, too_few, verdict
 from depthcue.results import Steadiness
 
 MASK, STEADY = "mask", "mask, steady"

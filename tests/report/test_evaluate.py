@@ -19,8 +19,8 @@ from depthcue.report.evaluate import (
     under_fills_table,
 )
 from depthcue.report.figures import DARK, LIGHT
-from depthcue.report.provenance import TARGET, TRUTH
 from depthcue.report.section import draw_plots
+from depthcue.report.tables import TARGET, TRUTH
 
 MEANS = ("abs_rel", "log10", "delta1", "delta2", "delta3")
 LAMBDAS = (1.0, 2.0, 5.0)

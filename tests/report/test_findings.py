@@ -9,7 +9,7 @@ from comparison_results import typed
 from depthcue.report.figures import DARK
 from depthcue.report.findings import in_words, judged, section, size_names
 from depthcue.report.section import draw_plots
-from depthcue.report.verdicts import Verdict
+from depthcue.report.tables import Verdict
 
 
 def _entry(value: float, spread: float = 0.1, images: int = 20) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from gallery_results import results_folder
 from depthcue import imaging
 from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
-from depthcue.report.gallery import colour_tables, short_names, start_step
-from depthcue.report.page import headline, write_page
+from depthcue.report.page import colour_tables, headline, short_names, start_step, write_page
 
 
 class _Links(HTMLParser):

@@ -1,58 +1,58 @@
-"""Tables and sentences from a results document alone."""
+"""One rule for verdicts on numbers, no sentence against its numbers, and columns of tables."""
+
+import re
+from pathlib import Path
 
 import pytest
-from comparison_results import SHARES, comparison_results, typed
+from comparison_results import comparison_results, typed
 
-from depthcue.report.provenance import TARGET, TRUTH
-from depthcue.report.tables import Table, comparison_tables, curves_table, in_words
+from depthcue.report.compare_edges import curves_table
+from depthcue.report.page import SECTIONS, section_of
+from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, apart, counted, sorted_out, too_few, verdict
+from depthcue.results import read_result
 
-
-def test_a_row_for_every_share_and_the_whole_picture() -> None:
-    table = curves_table(typed(comparison_results()), TRUTH)
-    assert table.columns == ("pixels kept", "mask", "edges", "edges − mask (95 %)", "random", "random − mask (95 %)")
-    assert [row[0] for row in table.rows] == ["10%", "20%", "50%", "90%", "100%"]
-    assert table.rows[0][1:4] == ("1.146", "1.621", "+0.475 (+0.427 to +0.522)")
-    assert table.rows[-1][1] == "0.850"
-    assert all(len(row) == len(table.columns) for row in table.rows)
+PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
-def test_without_ground_truth_the_tables_say_what_they_compare_with() -> None:
-    tables = comparison_tables(typed(comparison_results(ground_truth=False)))
-    assert len(tables) == 2 and all(TARGET in table.title for table in tables)
-    assert len(tables[0].rows) == len(SHARES)
-    assert len(comparison_tables(typed(comparison_results()))) == 3
-    assert len(comparison_tables(typed(comparison_results() | {"soft": []}))) == 2
+@pytest.mark.parametrize(("interval", "count", "reference", "found"), [
+    ([0.1, 0.2], ENOUGH, 0.0, Verdict.MORE), ([-0.2, -0.1], ENOUGH, 0.0, Verdict.LESS),
+    ([-0.1, 0.1], 100, 0.0, Verdict.NOT_CLEAR), ([0.0, 0.1], 100, 0.0, Verdict.NOT_CLEAR),
+    ([1.26, 1.52], 6, 1.0, Verdict.TOO_FEW), ([1.26, 1.52], 60, 1.0, Verdict.MORE), (None, 100, 0.0, Verdict.TOO_FEW)])
+def test_the_rule(interval: list[float] | None, count: int, reference: float, found: Verdict) -> None:
+    assert verdict(interval, count, reference) is found and found.clear == (found.value in ("more", "less"))
 
 
-def test_soft_maps_have_a_row_for_every_lambda() -> None:
-    table = comparison_tables(typed(comparison_results()))[-1]
-    assert table.rows == (("2", "0.200", "1.070", "0.310", "1.070", "1.445", "1.623"),)
-    assert "share M > 0.025" in table.columns
+def test_two_numbers_are_apart_where_their_intervals_do_not_meet() -> None:
+    low, middle, high = [0.0, 1.0], [1.0, 3.0], [2.0, 3.0]
+    assert apart(high, low, ENOUGH) is Verdict.MORE and apart(low, high, ENOUGH) is Verdict.LESS
+    assert apart(low, middle, ENOUGH) is Verdict.NOT_CLEAR
+    assert apart(low, high, ENOUGH - 1) is Verdict.TOO_FEW and apart(None, low, ENOUGH) is Verdict.TOO_FEW
 
 
-def test_words_are_told_from_numbers() -> None:
+def test_words_and_counts() -> None:
+    assert too_few(ENOUGH) == [] and too_few(1)[0].startswith("1 image is") and too_few(3, "case")[0][:7] == "3 cases"
+    assert counted(1) == "1 image" and counted(0) == "0 images"
+    assert sorted_out([("a", Verdict.LESS), ("b", Verdict.LESS)])[Verdict.LESS] == ["a", "b"]
+
+
+_DIFFERENCE = re.compile(r"\(([+−-]\d[\d.]*%?), ([+−-]\d[\d.]*%?) to ([+−-]\d[\d.]*%?)\)")
+
+
+@pytest.mark.parametrize("file", sorted(PUBLISHED.glob("*.json")), ids=lambda file: file.stem)
+def test_published_sentences_do_not_contradict_their_numbers(file: Path) -> None:
+    """No clear difference is said only where the interval beside it holds 0, and the other way round."""
+    results = read_result(file)
+    if results.command not in SECTIONS:
+        pytest.skip("no section")
+    for sentence in section_of(results, file.parent).sentences:
+        assert "not clearly" not in sentence.replace("does not clearly take that away", "")
+        for _, low, high in _DIFFERENCE.findall(sentence):
+            holds = float(low.rstrip("%")) <= 0 <= float(high.rstrip("%"))
+            assert ("no clear difference" in sentence.lower()) == holds or "too few" in sentence, sentence
+
+
+def test_columns_of_words_and_of_numbers() -> None:
     table = Table("", ("a", "b", "c", "d", "e"), (("1", "rendered", "+0.4 (0.1 to 0.6)", "", "3D"),
                                                   ("2", "photographs", "−1", "not known", "")))
     assert table.words == (True, True, False, True, False)
     assert curves_table(typed(comparison_results()), TRUTH).words == (True, False, False, False, False, False)
-
-
-def test_the_sentence_says_what_was_found_good_or_bad() -> None:
-    results = comparison_results()
-    assert in_words(typed(results)) == (
-        "With 20% of the pixels left, the depth is off by 1.07 m when the mask chooses them, 1.44 m with edges and "
-        "1.62 m with random; from the whole picture it is 0.85 m.")
-    results["curves"]["sobel"][1]["minus_mask_ci95"] = [-0.1, 0.1]
-    results["curves"]["random"][1]["minus_mask_ci95"] = [-0.2, -0.1]
-    assert "with edges (no clear difference)" in in_words(typed(results))
-    assert "with random (less than with the mask)" in in_words(typed(results))
-    assert TARGET not in in_words(typed(results))
-    assert "in the whole picture" in in_words(typed(comparison_results(False)))
-
-
-@pytest.mark.parametrize("ground_truth", [True, False])
-def test_the_mask_alone_makes_a_table(ground_truth: bool) -> None:
-    results = comparison_results(ground_truth)
-    results["curves"] = {"mask": results["curves"]["mask"]}
-    assert comparison_tables(typed(results))[0].columns == ("pixels kept", "mask")
-    assert "mask" in in_words(typed(results))
