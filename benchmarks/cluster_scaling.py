@@ -50,8 +50,7 @@ from depthcue import files
 from depthcue.frames import find_inputs
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster_ray
-from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
-from depthcue.runtime.cluster_journal import Journal
+from depthcue.runtime.cluster import ClusterOptions, Journal, mask_on_cluster
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.cluster_worker import WorkerSettings

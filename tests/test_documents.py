@@ -31,7 +31,7 @@ from depthcue.nets.foreign.onnx_graph import _read_beside
 from depthcue.probes.running import read_profile
 from depthcue.report.page import _read_parts, write_page
 from depthcue.report.provenance import in_short, provenance
-from depthcue.runtime.cluster_journal import read_earlier
+from depthcue.runtime.cluster import read_earlier
 from depthcue.runtime.cluster_storage import Store
 from depthcue.runtime.summary import Summary
 from depthcue.training.run import RunFolder

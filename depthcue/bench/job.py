@@ -219,8 +219,7 @@ class Settings:
 
 
 def bench_specs(weights: str, target: str | None, out: Path | None = None, settings: Settings | None = None,
-                device: str = "auto",
-                progress: Progress | None = None) -> Bench:
+                device: str = "auto", progress: Progress | None = None) -> Bench:
     """Measure every way of running a mask net and a depth net that works here.
 
     Args:

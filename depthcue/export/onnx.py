@@ -1,10 +1,8 @@
 """Writing a net as one ONNX file that takes raw frames of any size and batch, and its card.
 
 The file appears under its name after it was checked by `onnx.checker` and found to agree with torch (`parity.py`);
-until then there is no file.
-
-The card is a JSON file with the graph's name (`NAME.onnx`, `NAME.json`). Nothing depthcue needs is hidden in the graph
-file itself, so other tools may rewrite that file, and the sha256 tells when they have.
+until then there is no file. The card is a JSON file with the graph's name (`NAME.onnx`, `NAME.json`). Nothing that
+depthcue needs is in the graph file alone, so other tools may rewrite that file, and the sha256 shows when they have.
 """
 
 import copy
@@ -51,13 +49,21 @@ OPSET = 18
 read."""
 MAX_BATCH = 1024
 MAX_SIDE = 8192
+DIALS = {"keep": "share of the pixels to keep, above 0 and below 1; the net was trained for",
+         "lambda": "weight of sparseness,"}
+PICTURES = 16
+"""Number of pictures of --data for the comparison."""
+CALIBRATION = 32
+"""Number of further pictures that int8 is calibrated on."""
+Picture = NDArray[np.uint8]
+"""uint8 (H, W, 3)."""
 
 log = logging.getLogger(__name__)
 
 
-def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures: Sequence[NDArray[np.uint8]],
+def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures: Sequence[Picture],
                 depth_net: DepthNet | None = None, tolerance: Tolerance | None = None, *, precision: str = FP32,
-                calibration: Sequence[NDArray[np.uint8]] | None = None) -> dict[str, Any]:
+                calibration: Sequence[Picture] | None = None) -> dict[str, Any]:
     """Write `net` to `path` (.onnx, weights inside) and its card beside it; return the card.
 
     Args:
@@ -85,7 +91,7 @@ def export_onnx(net: MaskNet | DepthNet, path: str | os.PathLike[str], pictures:
     own, rewriting = rewritten(module.net, polyphase=precision != INT8)
     graph = NetOnFrames(own).eval()
     with atomic_path(path) as partial:
-        # inside: a folder that cannot be written is told before the seconds that this takes
+        # inside: a folder that cannot be written is an error before the seconds that tracing takes
         traced = _traced(graph)
         for version in versions(traced, precision, description, calibration):
             onnx.save_model(version.model, str(partial), save_as_external_data=False)
@@ -192,7 +198,7 @@ def _side(name: str, multiple: int) -> Any:
 
 
 def _tidy(model: onnx.ModelProto, output: str) -> None:
-    """Take out what describes the machine of the export, and name the dimensions as the card does."""
+    """Remove what describes the machine of the export, and name the dimensions as the card does."""
     graph = model.graph
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph, model):
         item.ClearField("metadata_props")
@@ -209,15 +215,14 @@ def _tidy(model: onnx.ModelProto, output: str) -> None:
 
 
 def _read_frames_once(graph: onnx.GraphProto) -> None:
-    """Let the cast alone read the frames: whoever asks for their shape gets it from the cast, which comes first."""
+    """Let the cast alone read the frames: nodes that need their shape get it from the cast, which comes first."""
     frames = graph.input[0].name
     readers = [node for node in graph.node if frames in node.input]
     cast = next(node for node in readers if node.op_type == "Cast")
     for node in readers:
         if node.op_type == "Shape":
             node.input[0] = cast.output[0]
-    first = onnx.NodeProto()
-    first.CopyFrom(cast)
+    first = copy.deepcopy(cast)
     graph.node.remove(cast)
     graph.node.insert(0, first)
 
@@ -237,10 +242,6 @@ def in_onnxruntime(graph: onnxruntime.InferenceSession, description: DepthDescri
                                 "written.") from error
 
     return run
-
-
-DIALS = {"keep": "share of the pixels to keep, above 0 and below 1; the net was trained for",
-         "lambda": "weight of sparseness,"}
 
 
 def graph_card(kind: Kind, description: MaskDescription | DepthDescription, **fields: Any) -> dict[str, Any]:
@@ -286,16 +287,6 @@ def _depth_unit(description: MaskDescription | DepthDescription) -> str:
     assert isinstance(description, DepthDescription)
     unknown = "a scale and a shift" if description.shift_unknown else "a scale"
     return f"{description.predicts} up to {unknown}, as the net predicts it"
-
-
-PICTURES = 16
-"""Number of pictures of --data for the comparison."""
-CALIBRATION = 32
-"""Number of further pictures that int8 is calibrated on."""
-
-Picture = NDArray[np.uint8]
-"""uint8 (H, W, 3)."""
-
 
 
 def export_spec(weights: str | None, target: str | None, path: Path, data: str | None = None,

@@ -36,7 +36,7 @@ THRESHOLD = 0.025
 """A pixel is kept where the mask is above this (Hu et al. 2019, sec. 4.2)."""
 
 _NEAR = 0.1
-"""Share of the largest depth seen in random frames, below which differences are taken as a share of that."""
+"""Share of the largest depth of random frames; below it, differences are taken as a share of that depth."""
 
 
 def _any(height: int, width: int) -> tuple[int, int]:
@@ -130,7 +130,7 @@ def measure_parity(module: NetOnFrames, exported: Exported, pictures: Sequence[N
             got, wanted = _comparable(module.net.description, got, wanted)
         difference = np.abs(got - wanted)
         if isinstance(module.net, DepthNet):
-            # of noise a net may see depths far outside of its range; their rounding is felt where it sees small ones
+            # on noise a net may predict depths far outside of its range; rounding would count most at small depths
             far = 1.0 if real else _NEAR * float(wanted.max())
             difference = difference / np.maximum(wanted, max(far, 1.0))
         largest = max(largest, float(difference.max()))

@@ -1,27 +1,20 @@
-"""A float32 graph rewritten to multiply in int8: static, symmetric, a scale for each output channel of the weights.
+"""A float32 graph rewritten to multiply in int8, and facts on graphs that every lower precision needs.
 
-Convolutions and matrix products of features and fixed weights get a QuantizeLinear and a DequantizeLinear before and
-behind them, and their weights are stored as int8 with a DequantizeLinear; everything between computes in float32. Zero
-points are 0 and biases stay in float32 because TensorRT takes nothing else; ONNX Runtime merges each group into one
-integer product, for which it needs the pair behind the product too. Symmetric ranges waste half of int8 on a result
-that only a ReLU or ReLU6 reads, so there the range is that of what it lets through (on the compact rooms net this took
-the share of pixels that change side from 0.7% to 0.4%).
+The quantisation is static and symmetric, with a scale for each output channel of the weights. Convolutions and matrix
+products of features and fixed weights get a QuantizeLinear and a DequantizeLinear before and behind them, and their
+weights are stored as int8 with a DequantizeLinear; everything between computes in float32. Zero points are 0 and biases
+stay in float32 because TensorRT takes nothing else; ONNX Runtime merges each group into one integer product, for which
+it needs the pair behind the product too. Symmetric ranges waste half of int8 on a result that only a ReLU or ReLU6
+reads, so there the range is that of what it lets through (on the compact rooms net this took the share of pixels that
+change side from 0.7% to 0.4%). The last product before the output and what follows it (the mask's sigmoid) stay in
+float32: 255 steps would be visible in the mask. Scales come from calibration pictures: the largest value at a point of
+the graph becomes 127.
 
-The last product before the output and what follows it (the mask's sigmoid) stay in float32: 255 steps would be seen in
-the mask. Scales come from calibration pictures: the largest value seen in a place becomes 127.
-
-The largest values inside a graph are measured on pictures, to choose the nodes that fit in fewer bits.
-
-An emulation on the CPU gives the values of a 16-bit graph on hardware that computes in 16 bit.
-
-ONNX Runtime's CPU provider has no kernels for bfloat16, and runs fp16 in float32 without rounding between the nodes
-(seen in 1.31: a product of 1e6 passes through), so it would find an overflowing graph sound. Here every node computes
-in float32 and each 16-bit result is rounded to 16 bit at once, which is what tensor cores do that multiply in 16 bit
-and add up in float32. Hardware that also adds up in 16 bit rounds more than this.
-
-A node's bits depend on its position in the graph: before, among or after the products with the picture.
+Facts on a graph: the types and the largest values inside it, measured on pictures, and whether a node comes before,
+among or after the products with the picture.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -34,22 +27,27 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depthcue.backends.onnx_backend import Feeds, open_cpu_session
 
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+BEFORE = "before the first convolution"
+APART = "not of the picture (keep, lambda, constants)"
+AFTER = "after the last convolution"
+MOST = 127
+"""Largest of -128 … 127: symmetric ranges leave -128 unused."""
+_ZERO = "depthcue_zero"
+
 
 def largest_values(model: onnx.ModelProto, runs: Iterable[Feeds]) -> dict[str, float]:
     """The largest absolute value that every float32 value inside the graph takes over `runs`."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = copy.deepcopy(model)
     graph = watched.graph
-    names = [name for name, kind in value_types(model).items() if kind == onnx.TensorProto.FLOAT]
     made = {output for node in graph.node for output in node.output}
-    names = [name for name in names if name in made]
-    for number, name in enumerate(names):
-        graph.node.append(onnx.helper.make_node("Abs", [name], [f"depthcue_abs_{number}"]))
-        graph.node.append(onnx.helper.make_node("ReduceMax", [f"depthcue_abs_{number}"], [f"depthcue_max_{number}"],
-                                                keepdims=0))
-        graph.output.append(onnx.helper.make_tensor_value_info(f"depthcue_max_{number}", onnx.TensorProto.FLOAT, []))
-    session = open_cpu_session(watched.SerializeToString())
+    names = [name for name, kind in value_types(model).items() if kind == TensorProto.FLOAT and name in made]
     wanted = [f"depthcue_max_{number}" for number in range(len(names))]
+    for name, largest_name in zip(names, wanted, strict=True):
+        graph.node.append(helper.make_node("Abs", [name], [f"{largest_name}_abs"]))
+        graph.node.append(helper.make_node("ReduceMax", [f"{largest_name}_abs"], [largest_name], keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(largest_name, TensorProto.FLOAT, []))
+    session = open_cpu_session(watched.SerializeToString())
     largest = np.zeros(len(names))
     for run in runs:
         # maximum keeps NaN, so that a value which is no number anywhere is seen
@@ -66,39 +64,15 @@ def value_types(model: onnx.ModelProto) -> dict[str, int]:
     return types
 
 
-_SIXTEEN_BIT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-
-
-def rounding(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A float32 graph with the answers of the 16-bit graph `model`, for ONNX Runtime on a CPU."""
-    types = value_types(model)
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+def rebuilt(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto],
+            tensors: Iterable[TensorProto]) -> onnx.ModelProto:
+    """A copy of a graph with other nodes and weights; inputs and outputs stay."""
+    result = copy.deepcopy(model)
     graph = result.graph
     del graph.node[:], graph.initializer[:], graph.value_info[:]
-    for tensor in model.graph.initializer:
-        if tensor.data_type in _SIXTEEN_BIT:
-            tensor = numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float32"), tensor.name)
-        graph.initializer.append(tensor)
-    for node in model.graph.node:
-        computed = graph.node.add()
-        computed.CopyFrom(node)
-        if node.op_type == "Cast":
-            for attribute in computed.attribute:
-                if attribute.name == "to" and attribute.i in _SIXTEEN_BIT:
-                    attribute.i = TensorProto.FLOAT
-        for index, name in enumerate(node.output):
-            if types.get(name) in _SIXTEEN_BIT:
-                computed.output[index] = f"{name}_exact"
-                graph.node.append(helper.make_node("Cast", [f"{name}_exact"], [f"{name}_rounded"], to=types[name]))
-                graph.node.append(helper.make_node("Cast", [f"{name}_rounded"], [name], to=TensorProto.FLOAT))
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
     return result
-
-
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-BEFORE = "before the first convolution"
-APART = "not of the picture (keep, lambda, constants)"
-AFTER = "after the last convolution"
 
 
 def away_from_features(model: onnx.ModelProto) -> list[str | None]:
@@ -127,7 +101,7 @@ def away_from_features(model: onnx.ModelProto) -> list[str | None]:
 
 
 def last_products(model: onnx.ModelProto) -> set[int]:
-    """Places of the products that no other product follows: they make the output."""
+    """Indices of the products that no other product follows: they make the output."""
     followed, last = set[str](), set[int]()
     for index in reversed(range(len(model.graph.node))):
         node = model.graph.node[index]
@@ -137,12 +111,6 @@ def last_products(model: onnx.ModelProto) -> set[int]:
         if node.op_type in PRODUCTS or feeds_product:
             followed.update(node.input)
     return last
-
-
-MOST = 127
-"""Largest of -128 … 127: symmetric ranges leave -128 unused."""
-
-_ZERO = "depthcue_zero"
 
 
 @dataclass(frozen=True)
@@ -176,7 +144,7 @@ def quantise(model: onnx.ModelProto, largest: dict[str, float], weights: Collect
     """A copy of a float32 graph in which the products with `weights` multiply in int8.
 
     Args:
-        largest: the largest absolute value of each float value inside the graph (`ranges.largest_values`).
+        largest: the largest absolute value of each float value inside the graph (`largest_values`).
         weights: some or all of `quantisable`.
     """
     return _Writer(model, largest).run(set(weights))
@@ -204,8 +172,7 @@ class _Writer:
     def run(self, chosen: set[str]) -> onnx.ModelProto:
         tensors = {tensor.name: tensor for tensor in self.model.graph.initializer}
         for node in self.model.graph.node:
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
+            copied = copy.deepcopy(node)
             if len(node.input) < 2 or node.input[1] not in chosen:
                 self.nodes.append(copied)
                 continue
@@ -218,7 +185,9 @@ class _Writer:
             copied.output[0] = f"{given}_product"
             self.nodes.append(copied)
             self._pair(copied.output[0], given, self.largest[self._what_is_read(given)])
-        return self._assembled(tensors, chosen)
+        read = {name for node in self.nodes for name in node.input}  # chosen weights may be read in float32 too
+        fixed = [tensor for name, tensor in tensors.items() if name not in chosen or name in read]
+        return rebuilt(self.model, self.nodes, [*fixed, *self.constants])
 
     def _what_is_read(self, name: str) -> str:
         """The value whose range counts: that of a ReLU or ReLU6, where it alone reads `name`."""
@@ -245,18 +214,6 @@ class _Writer:
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", f"{name}_scale", f"{name}_zero"],
                                            [f"{name}_int8"], name=f"dequantise_{name}", axis=axis))
         return f"{name}_int8"
-
-    def _assembled(self, tensors: dict[str, TensorProto], chosen: set[str]) -> onnx.ModelProto:
-        result = onnx.ModelProto()
-        result.CopyFrom(self.model)
-        graph = result.graph
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
-        graph.node.extend(self.nodes)
-        in_float32_too = {name for node in self.nodes for name in node.input}
-        graph.initializer.extend(tensor for name, tensor in tensors.items()
-                                 if name not in chosen or name in in_float32_too)
-        graph.initializer.extend(self.constants)
-        return result
 
 
 def _scale(sizes: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:

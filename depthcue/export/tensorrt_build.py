@@ -1,12 +1,9 @@
-"""Building of an engine's bytes from an ONNX graph.
+"""An engine's bytes built from an ONNX graph, with one bar of progress that Ctrl-C ends.
 
 The network is strongly typed: each tensor has the type that the graph gives it, so the precision is decided, and was
-checked, when the graph was written. What is left to the builder is which kernels to take, for the shapes it is given.
-
-The builder's progress is one number that only grows, and Ctrl-C ends the building.
-
-The builder reports phases within phases, each with its number of steps, from several threads. What is done of a phase
-is its finished steps and the share of the step under way that its own phases have done.
+checked, when the graph was written. The builder chooses the kernels, for the shapes it is given. It reports phases
+within phases, each with its number of steps, from several threads. The finished part of a phase is its finished steps
+and the share of the current step that its own phases have done.
 """
 
 import signal
@@ -26,6 +23,7 @@ from depthcue.progress import Progress
 
 TICKS = 1000
 """Steps of the bar."""
+MIB = 2**20
 
 
 @dataclass
@@ -129,9 +127,6 @@ def interrupting(progress: BuildProgress) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-MIB = 2**20
-
-
 def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None, progress: Progress, *,
                  workspace_mib: int | None = None, targets: Sequence[str] = (),
                  timing_cache: Path | None = None) -> bytes:
@@ -165,7 +160,7 @@ def build_engine(graph: Path, shapes: Shapes, library: Library, gpu: Gpu | None,
     network = _read_graph(graph, builder, library, messages)
     config = builder.create_builder_config()
     config.progress_monitor = monitor
-    # with it, what the graph calls float32 would be multiplied with ten bits of mantissa; who wants that asks for fp16
+    # TF32 would multiply float32 with ten bits of mantissa, for which there is --precision fp16
     config.clear_flag(library.api.BuilderFlag.TF32)
     if workspace_mib is not None:
         config.set_memory_pool_limit(library.api.MemoryPoolType.WORKSPACE, workspace_mib * MIB)
@@ -240,7 +235,7 @@ def _capability(name: str) -> str:
 
 
 def _set_timing_cache(config: Any, path: Path) -> Any:
-    """Give the builder what kernels took before. What is of another GPU or version it refuses, and measures anew."""
+    """Give the builder the times of kernels in earlier builds; those of another GPU or version it measures anew."""
     stored = path.read_bytes() if path.is_file() else b""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

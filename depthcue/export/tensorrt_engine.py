@@ -1,9 +1,8 @@
 """An exported graph as an engine file with its card; where a GPU can run it, compared before it gets its name.
 
-The comparison is needed because TensorRT chooses the kernels, and may choose wrong ones.
-
-`export_engine` makes a checked engine of a spec or an exported graph, for `depthcue export --format tensorrt`.
-`try_library` builds a tiny engine, and runs it where there is a GPU, to find out whether a TensorRT library works here.
+The comparison is needed because TensorRT chooses the kernels, and may choose wrong ones. `export_engine` makes a
+checked engine of a spec or an exported graph, for `depthcue export --format tensorrt`. `try_library` builds a tiny
+engine, and runs it where there is a GPU, to find out whether a TensorRT library works here.
 """
 
 import logging
@@ -45,13 +44,7 @@ from depthcue.export.tensorrt_build import build_engine
 from depthcue.files import atomic_path, cache_folder, revision, write_json
 from depthcue.nets import DepthNet, MaskDescription, MaskNet, NetOnFrames, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.exported import (
-    Kind,
-    described_net,
-    dial_input,
-    file_sha256,
-    read_graph_card,
-)
+from depthcue.nets.exported import Kind, described_net, dial_input, file_sha256, read_graph_card
 from depthcue.progress import Progress, Silent
 from depthcue.scenes.api import rendered_pictures
 
@@ -59,6 +52,10 @@ Compare = Callable[[TensorRtEngine], dict[str, Any]]
 """Compares an engine, entered, with what it was exported from; gives what goes into the card as `parity`.
 
 Raises DepthcueError where they do not agree."""
+Pictures = Callable[[], Sequence[NDArray[np.uint8]]]
+"""Gives pictures uint8 (H, W, 3) to compare on; called where there is something to compare."""
+SIDE = 16
+"""Side of the pictures of `try_library`."""
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +83,7 @@ def write_engine(graph: Path, graph_card: Mapping[str, Any], path: Path, options
     """Build the engine of an exported graph at `path` (.engine), write its card beside it, and return the card.
 
     Args:
-        graph_card: of the graph; what it says of inputs, outputs and net is said of the engine too.
+        graph_card: of the graph; its inputs, outputs and net are the engine's too.
         compare: run where a GPU is here that can run the engine; without one the card says `"parity": null` and why.
 
     Raises:
@@ -157,22 +154,16 @@ def _compared(engine: Path, making: Making, card: Mapping[str, Any], library: Li
         return compare(session), None
 
 
-Pictures = Callable[[], Sequence[NDArray[np.uint8]]]
-"""Gives pictures uint8 (H, W, 3) to compare on; called where there is something to compare."""
-Judge = Callable[[MaskDescription, str], DepthNet | None]
-"""Finds the depth net that a mask net was trained for, or none; see `export.job.depth_net_of`."""
-
-
-def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures, judge: Judge) -> Compare:
+def comparing_with_net(net: MaskNet | DepthNet, pictures: Pictures) -> Compare:
     """Compare engines with the net in torch, by the limits of the engine's precision."""
     def compare(engine: TensorRtEngine) -> dict[str, Any]:
-        depth_net = judge(net.description, net.description.name) if isinstance(net, MaskNet) else None
+        depth_net = depth_net_of(net.description, net.description.name) if isinstance(net, MaskNet) else None
         return _measured(engine, graph_module(net), None, pictures(), depth_net)
 
     return compare
 
 
-def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Pictures, judge: Judge) -> Compare | None:
+def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Pictures) -> Compare | None:
     """Compare engines with the exported graph in ONNX Runtime on the CPU; None where that cannot run the graph."""
     if not card.get("runs_in_onnxruntime_on_cpu", True):
         return None
@@ -183,7 +174,7 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
         depth_net = None
         if isinstance(description, MaskDescription):
             described = NetOnFrames(MaskNet(description))
-            depth_net = judge(description, str(graph))
+            depth_net = depth_net_of(description, str(graph))
         else:
             described = NetOnFrames(DepthNet(description))
         return _measured(engine, described, in_onnxruntime(open_cpu_session(graph), description), pictures(), depth_net)
@@ -232,7 +223,7 @@ def export_engine(weights: str | None, target: str | None, path: Path, data: str
         graph = Path(spec)
         card = read_graph_card(graph, kind)
         _check_own_precision(card, precision, graph)
-        compare = comparing_with_graph(graph, card, pictures, depth_net_of)
+        compare = comparing_with_graph(graph, card, pictures)
         card = write_engine(graph, card, path, options, compare, progress)
     else:
         net = load_mask_net(spec) if kind == "mask" else load_depth_net(spec)
@@ -240,7 +231,7 @@ def export_engine(weights: str | None, target: str | None, path: Path, data: str
             progress.start("exporting the graph")
             graph = Path(folder) / f"{path.stem}.onnx"
             graph_card = export_spec(weights, target, graph, data, precision)
-            compare = comparing_with_net(net, pictures, depth_net_of)
+            compare = comparing_with_net(net, pictures)
             card = write_engine(graph, graph_card, path, options, compare, progress)
     if card["unchecked"] is not None:
         log.warning("%s was not compared with %s: %s", path, spec, card["unchecked"])
@@ -254,11 +245,8 @@ def _check_own_precision(card: dict[str, Any], precision: str, graph: Path) -> N
                             "Leave --precision out, or export the net itself.")
 
 
-SIDE = 16
-
-
 def try_library(name: str) -> str:
-    """Short report on the abilities of `tensorrt` or `tensorrt-rtx` here.
+    """Short report on what `tensorrt` or `tensorrt-rtx` can do here.
 
     Raises:
         DepthcueError: it does not load, or builds nothing, or nothing that runs on the GPU here.

@@ -1,22 +1,23 @@
-"""A traced float32 graph in the precision asked for: the versions to try, best first, until one passes the gate.
+"""A traced float32 graph in a wanted precision: the versions to try, best first, until one passes the gate.
 
-fp16 and bf16: a float32 graph rewritten, with float32 kept where the range asks for it.
-
-Every type is said in the graph (a Cast wherever it changes, weights stored in 16 bit), which is what strongly typed
-TensorRT wants and what every other reader takes as it is. A node computes in 16 bit if all of this holds; else it stays
-in float32 and the reason is kept for the card:
+In fp16 and bf16 every type is stated in the graph (a Cast wherever it changes, weights stored in 16 bit), which is what
+strongly typed TensorRT needs and every other reader takes. A node computes in 16 bit if all of this holds; else it
+stays in float32 and the card has the reason:
 
 - its operator multiplies, adds, compares or moves values (`LOWERED`). Exponentials, logarithms, divisions, roots, the
   sigmoid and reductions over whole pictures are not among them.
 - it works on features: something before it has been through a convolution or matrix product with the picture. So the
   normalisation of bytes stays in float32, and so does what depends on the share or λ alone.
-- a convolution or matrix product follows it or it is one. What only shapes the output (adding the mean logarithm of a
-  depth, for one) costs nothing and would round the answer.
+- a convolution or matrix product follows it or it is one. A node that only shapes the output (adds the mean logarithm
+  of a depth, for one) costs nothing and would round the answer.
 - it is not the last product of a mask net that takes shares: its scores order the pixels, and in 16 bit many are equal.
 - in fp16: its inputs, its weights and its output, measured on pictures, are within the range of fp16 with `HEADROOM`
   to spare, and not so small that fp16 has lost their digits. bf16 has the range of float32.
+
+In int8 (see `quantise`) every further version leaves more of the products that cost most in float32.
 """
 
+import copy
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ from depthcue.export.quantise import (
     last_products,
     quantisable,
     quantise,
-    rounding,
+    rebuilt,
     value_types,
 )
 from depthcue.nets import DepthDescription, MaskDescription
@@ -53,6 +54,21 @@ _RANKED_ON = 4
 """Pictures on which the cost of every single product is measured."""
 _MOST_KEPT = 0.5
 """Share of the products that may stay in float32 before int8 is called unsuitable."""
+LOWERED = PRODUCTS | {
+    "Add", "Sub", "Mul", "Neg", "Relu", "LeakyRelu", "PRelu", "Clip", "Max", "Min", "MaxPool", "AveragePool", "Resize",
+    "Concat", "Split", "Slice", "Pad", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Gather",
+    "DepthToSpace", "SpaceToDepth", "Identity", "Where",
+}
+BF16_OPSET = 22
+"""The first in which convolutions take bfloat16."""
+HEADROOM = 4.0
+"""Factor by which a value may exceed those on the measured pictures before fp16 overflows."""
+_TYPES: dict[str, tuple[int, Any]] = {FP16: (TensorProto.FLOAT16, np.float16),
+                                      BF16: (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
+_LARGEST = float(np.finfo(np.float16).max) / HEADROOM
+_SMALLEST = 2 * float(np.finfo(np.float16).smallest_normal)
+"""A tensor that is smaller throughout has fewer digits in fp16 than the 11 of its other values."""
+_SIXTEEN_BIT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 log = logging.getLogger(__name__)
 
@@ -131,23 +147,6 @@ def _answers(model: onnx.ModelProto, runs: Sequence[Feeds]) -> list[NDArray[np.f
     return [session.run(None, run)[0] for run in runs]
 
 
-LOWERED = PRODUCTS | {
-    "Add", "Sub", "Mul", "Neg", "Relu", "LeakyRelu", "PRelu", "Clip", "Max", "Min", "MaxPool", "AveragePool", "Resize",
-    "Concat", "Split", "Slice", "Pad", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Gather",
-    "DepthToSpace", "SpaceToDepth", "Identity", "Where",
-}
-BF16_OPSET = 22
-"""The first in which convolutions take bfloat16."""
-HEADROOM = 4.0
-"""Factor by which a value may exceed those on the measured pictures before fp16 overflows."""
-
-_TYPES: dict[str, tuple[int, Any]] = {FP16: (TensorProto.FLOAT16, np.float16),
-                                      BF16: (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
-_LARGEST = float(np.finfo(np.float16).max) / HEADROOM
-_SMALLEST = 2 * float(np.finfo(np.float16).smallest_normal)
-"""A tensor that is smaller throughout has fewer digits in fp16 than the 11 of its other values."""
-
-
 @dataclass(frozen=True)
 class Lowering:
     """Record of a graph's lowering."""
@@ -169,8 +168,8 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
 
     Args:
         precision: fp16 or bf16.
-        largest: the largest absolute value of each float value inside the graph (`ranges.largest_values`).
-        gives_scores: whether the last product gives what pixels are ordered by.
+        largest: the largest absolute value of each float value inside the graph (`largest_values`).
+        gives_scores: whether the last product gives scores that order the pixels.
     """
     if precision == BF16:
         model = onnx.version_converter.convert_version(model, BF16_OPSET)
@@ -209,7 +208,7 @@ def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, 
 
 def _fits(node: onnx.NodeProto, types: dict[str, int], weights: dict[str, TensorProto],
           largest: dict[str, float]) -> bool:
-    """Whether everything a node takes and gives has its place in fp16."""
+    """Whether fp16 can hold every input, weight and output of a node."""
     for name in (*_typed_inputs(node), node.output[0]):
         if types.get(name) != TensorProto.FLOAT:
             continue
@@ -243,14 +242,13 @@ class _Rewriter:
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
         self.new_weights: dict[str, TensorProto] = {}
-        self.there: set[str] = set()
+        self.made: set[str] = set()
         """16-bit values made so far."""
 
     def run(self) -> onnx.ModelProto:
         in_float32 = self._wanted_in_float32()
         for index, node in enumerate(self.model.graph.node):
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
+            copied = copy.deepcopy(node)
             if index in self.lowered:
                 typed = set(_typed_inputs(node))
                 del copied.input[:]
@@ -259,13 +257,16 @@ class _Rewriter:
                 del copied.output[:]
                 copied.output.extend(self._low(name) if name in floats else name for name in node.output)
                 self.nodes.append(copied)
-                self.there.update(self._low(name) for name in floats)
+                self.made.update(self._low(name) for name in floats)
                 for name in floats:
                     if name in in_float32:
                         self._cast(self._low(name), name, TensorProto.FLOAT)
             else:
                 self.nodes.append(copied)
-        return self._assembled()
+        used = {name for node in self.nodes for name in (*node.input, *_captured(node))}
+        used.update(output.name for output in self.model.graph.output)
+        weights = (*self.weights.values(), *self.new_weights.values())
+        return rebuilt(self.model, self.nodes, (tensor for tensor in weights if tensor.name in used))
 
     def _wanted_in_float32(self) -> set[str]:
         """Names that some node, subgraph or output takes as they are."""
@@ -278,9 +279,9 @@ class _Rewriter:
 
     def _in_16_bit(self, name: str) -> str:
         low = self._low(name)
-        if low in self.there:
+        if low in self.made:
             return low
-        self.there.add(low)
+        self.made.add(low)
         if name in self.weights:
             values = numpy_helper.to_array(self.weights[name]).astype(self.dtype)
             self.new_weights[low] = numpy_helper.from_array(values, low)
@@ -294,18 +295,6 @@ class _Rewriter:
     def _cast(self, name: str, to: str, kind: int) -> None:
         self.nodes.append(helper.make_node("Cast", [name], [to], name=f"cast_{to}", to=kind))
 
-    def _assembled(self) -> onnx.ModelProto:
-        result = onnx.ModelProto()
-        result.CopyFrom(self.model)
-        graph = result.graph
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
-        graph.node.extend(self.nodes)
-        used = {name for node in self.nodes for name in (*node.input, *_captured(node))}
-        used.update(output.name for output in graph.output)
-        graph.initializer.extend(tensor for tensor in (*self.weights.values(), *self.new_weights.values())
-                                 if tensor.name in used)
-        return result
-
 
 def _captured(node: onnx.NodeProto) -> Iterator[str]:
     """Names that the subgraphs of a node may take from the graph around them."""
@@ -314,3 +303,30 @@ def _captured(node: onnx.NodeProto) -> Iterator[str]:
             for inner in graph.node:
                 yield from inner.input
                 yield from _captured(inner)
+
+
+def rounding(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A float32 graph with the answers of the 16-bit graph `model`, for ONNX Runtime on a CPU.
+
+    ONNX Runtime's CPU provider has no kernels for bfloat16, and runs fp16 in float32 without rounding between the nodes
+    (seen in 1.31: a product of 1e6 passes through), so an overflowing graph would pass its gate. Here every node
+    computes in float32 and each 16-bit result is rounded to 16 bit at once, as by tensor cores that multiply in 16 bit
+    and add up in float32. Hardware that also adds up in 16 bit rounds more than this.
+    """
+    types = value_types(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        computed = copy.deepcopy(node)
+        nodes.append(computed)
+        if node.op_type == "Cast":
+            for attribute in computed.attribute:
+                if attribute.name == "to" and attribute.i in _SIXTEEN_BIT:
+                    attribute.i = TensorProto.FLOAT
+        for index, name in enumerate(node.output):
+            if types.get(name) in _SIXTEEN_BIT:
+                computed.output[index] = f"{name}_exact"
+                nodes += [helper.make_node("Cast", [f"{name}_exact"], [f"{name}_rounded"], to=types[name]),
+                          helper.make_node("Cast", [f"{name}_rounded"], [name], to=TensorProto.FLOAT)]
+    return rebuilt(model, nodes, (
+        numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float32"), tensor.name)
+        if tensor.data_type in _SIXTEEN_BIT else tensor for tensor in model.graph.initializer))

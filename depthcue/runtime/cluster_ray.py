@@ -49,14 +49,14 @@ class Slots:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """Be part of a cluster inside the context; `local` starts one on this machine and ends it afterwards.
+    """Join a cluster inside the context; `local` starts one on this machine and ends it afterwards.
 
     Where the process is part of a cluster already, that one is used and left as it is.
 
     Raises:
         DepthcueError: Ray is not installed, or nothing answers at the address.
     """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its core's complaints none is for the user
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # nothing that its core logs is for the user
     # a thread that still waits for reports when the cluster is left must not start another one
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
@@ -103,9 +103,9 @@ def _own_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _closed_to_others() -> Iterator[None]:
-    """A cluster of this context listens on the loopback alone, and obeys nobody but this process.
+    """Let a cluster of this context listen on the loopback alone, and take tasks from this process alone.
 
-    Ray runs the code of whoever reaches one of its ports, and by itself it listens on all networks of the machine.
+    Ray runs any code that is sent to one of its ports, and by default it listens on all networks of the machine.
     """
     from ray._private import ray_constants
 
@@ -113,13 +113,13 @@ def _closed_to_others() -> Iterator[None]:
     node: Any = import_module("ray._private.node").Node
 
     def apply(loopback: bool) -> None:
-        """Let Ray look again at what it read from the environment when it was imported."""
+        """Let Ray read the environment anew, which it read when it was imported."""
         ray_constants.ENABLE_RAY_CLUSTER = not loopback
         core.Config.initialize("")
         core.AuthenticationTokenLoader.instance().reset_cache()
 
-    # switched off, Ray takes the loopback as its address, which it does by itself where a firewall asks the user; the
-    # loopback given as an address it would exchange for one that others reach
+    # switched off, Ray takes the loopback as its address, as on systems whose firewall asks the user; the loopback as a
+    # given address it would exchange for one that others reach
     settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     if "RAY_AUTH_MODE" not in os.environ:  # by itself Ray would keep a token in the home folder
         settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -128,8 +128,8 @@ def _closed_to_others() -> Iterator[None]:
     os.environ.update(settings)
     try:
         apply(True)
-        # without a dashboard this process has one task: to ask clouds' metadata servers where it is, and to send a
-        # report, that there are to be no reports if so
+        # without a dashboard this process would only ask clouds' metadata servers where it is, and report that reports
+        # are off
         node.start_api_server = lambda *_, **__: None
         yield
     finally:
@@ -195,7 +195,7 @@ def stream(tasks: Sequence[tuple[int, str]], settings: WorkerSettings, slots: Sl
     """
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it reports of workers that die, the caller tells
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the caller reports workers that die
     dataset = ray.data.from_items([{"number": number, "items": items} for number, items in tasks],
                                   override_num_blocks=len(tasks))
     dataset.context.enable_progress_bars = False
@@ -207,7 +207,7 @@ def stream(tasks: Sequence[tuple[int, str]], settings: WorkerSettings, slots: Sl
         size=min(slots.workers, len(tasks)), max_concurrent_calls_per_actor=at_once, enable_true_multi_threading=True,
         max_tasks_in_flight_per_actor=1 if alone else at_once + 1)
     with warnings.catch_warnings():
-        # that these two are to be given in another way from Ray 2.64 on, which says of no other way for them
+        # a warning that the last two arguments change from Ray 2.64 on, which names no others for them
         warnings.simplefilter("ignore", DeprecationWarning)
         reports = dataset.map(worker, fn_constructor_args=(settings,), compute=pool, num_cpus=slots.cores,
                               num_gpus=slots.gpus, max_restarts=-1, max_task_retries=tries - 1)

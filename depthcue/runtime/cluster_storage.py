@@ -1,10 +1,10 @@
 """Folders that many machines reach, on a shared disk or at an address s3://BUCKET/PATH, and the inputs in them.
 
 pyarrow's file systems are the one interface: they know s3, gs, abfs and hdfs without further packages, take options in
-the address, and tell modification times alike, by which `--resume` knows a changed file. Schemes of which pyarrow does
-not know go through fsspec, behind the same interface, where the package for them is installed. `file:` addresses are
-paths, and files on a disk are written by `files.atomic_path` as everywhere. Credentials come from where those
-libraries find them on each machine.
+the address, and give modification times, by which `--resume` notices a changed file. Schemes that pyarrow does not know
+go through fsspec, behind the same interface, where the package for them is installed. `file:` addresses are paths, and
+files on a disk are written by `files.atomic_path` as everywhere. Credentials are found by those libraries on each
+machine.
 """
 
 import json
@@ -41,7 +41,7 @@ class StoredFile:
     """Relative to the store, with forward slashes."""
     nbytes: int
     modified_ns: int
-    """0 where the store does not tell."""
+    """0 where the store has none."""
 
     @property
     def stamp(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """A worker on one of many machines: opens the nets once, then masks one portion of inputs after the other.
 
-It works as one machine does, by `masking`. The threads that decode inputs fetch those that lie in an object store, and
-the threads that write results put them there.
+It works as one machine does, by `masking`. The threads that decode inputs fetch those in an object store, and the
+threads that write results put them there.
 """
 
 import logging

@@ -142,7 +142,7 @@ def _tiny_model() -> bytes:
 
 
 def _providers() -> list[Finding]:
-    onnxruntime.set_default_logger_severity(4)  # each provider that does not load says so in its own words otherwise
+    onnxruntime.set_default_logger_severity(4)  # else each provider that does not load logs an error
     try:
         return [_tried(f"ONNX Runtime {name}", _provider_trial(name, _tiny_model()),
                        needed=name == "CPUExecutionProvider", optional=name != "CPUExecutionProvider",
@@ -160,7 +160,7 @@ def _provider_trial(name: str, model: bytes) -> Callable[[], str]:
         try:
             session = onnxruntime.InferenceSession(model, options, providers=[name], enable_fallback=0)
         except Exception as error:
-            # what it says begins with a source file and the signature of a C++ function
+            # its message begins with a source file and the signature of a C++ function
             raise RuntimeError(str(error).rpartition(") ")[2]) from error
         if name not in session.get_providers():
             raise RuntimeError(complaint or "its libraries or its device are not here")
@@ -278,14 +278,11 @@ def _cache() -> Finding:
         with tempfile.TemporaryFile(dir=folder):
             pass
         kept = [path for pattern in ("graphs/*.onnx", "engines/*.engine") for path in folder.glob(pattern)]
-        return f"{folder} can be written; {len(kept)} graphs and engines, {_megabytes(kept)}"
+        size = sum(path.stat().st_size for path in kept)
+        return f"{folder} can be written; {len(kept)} graphs and engines, {size / 1e6:.0f} MB"
 
     return _tried("cache for exported nets", trial, needed=False,
                   remedy="Set XDG_CACHE_HOME to a folder that can be written, or use --backend torch.")
-
-
-def _megabytes(paths: list[Path]) -> str:
-    return f"{sum(path.stat().st_size for path in paths) / 1e6:.0f} MB"
 
 
 def _extras() -> list[Finding]:
@@ -312,11 +309,11 @@ def _version(name: str) -> str:
 
 
 def _tried(what: str, trial: Callable[[], str], *, needed: bool, remedy: str, optional: bool = False) -> Finding:
-    """Run a trial; whatever it raises is the finding."""
+    """Run a trial; an error that it raises is the finding."""
     try:
         return Finding(what, "ok", trial(), needed)
     except DepthcueError as error:
         reason = error.message
-    except Exception as error:  # a library that is broken may raise anything, and to say so is what this is for
+    except Exception as error:  # a broken library may raise anything
         reason = f"{error}".strip().splitlines()[0] if f"{error}".strip() else type(error).__name__
     return Finding(what, "absent" if optional else "broken", reason[:200], needed, remedy or None)

@@ -1,8 +1,8 @@
-"""Contract of the pipeline's jobs: inputs that are read, sinks that are written to, outcomes.
+"""Jobs of the pipeline: what a job must do, what passes between the threads, and signals that wait for a good moment.
 
-Jobs in progress, batches and results pass between the pipeline's threads in queues.
-
-Ctrl-C and SIGTERM as exceptions at places of our choosing, so that nothing is left half done.
+A `Job` reads one input, renders its results and opens the sink that writes them; its `Outcome` is reported. Jobs in
+progress, batches and results pass between the pipeline's threads in queues. `interruptible` turns Ctrl-C and SIGTERM
+into exceptions at chosen points, so that nothing is left half done.
 """
 
 import signal
@@ -119,6 +119,8 @@ Arrival = Prepared | DepthcueError | OSError | None
 
 @dataclass(slots=True, eq=False)
 class Batch:
+    """Frames that are inferred together."""
+
     waiting: list[tuple[Ticket, Arrival]]
     """Frames of one size, and ends of jobs behind their last frames."""
     frames: int = 0
@@ -134,14 +136,14 @@ class Inferred:
     item: Arrival
     maps: Maps
     taken: bool = False
-    """Someone renders it, or has."""
+    """A thread renders it, or has."""
     ready: bool = False
     """It is rendered, or that failed."""
     rendered: Any = None
     error: DepthcueError | OSError | None = None
 
     def render(self) -> None:
-        """Once, by whoever has taken it."""
+        """Render the frame; once, by the thread that has taken it."""
         assert isinstance(self.item, Prepared)
         try:
             self.rendered = self.ticket.job.render(self.item, self.maps)
@@ -163,9 +165,9 @@ class Queue:
         self.producers = producers
         """Number of threads that may still put something in."""
         self.filled = filled or threading.Condition(lock)
-        """Told when an item is there, and when there will be no more."""
+        """Notified when an item is there, and when there will be no more."""
         self.emptied = threading.Condition(lock)
-        """Told when there is room again."""
+        """Notified when there is room again."""
 
     def put(self, item: Any) -> None:
         self.items.append(item)
@@ -183,7 +185,7 @@ class Queue:
 
 @contextmanager
 def interruptible(on_signal: Callable[[], None] | None = None) -> Iterator[Callable[[], None]]:
-    """Hold signals back inside the context; the function it gives raises what has come in.
+    """Hold signals back inside the context; the function that it gives raises those that have come.
 
     Args:
         on_signal: for work without an end of its own: called at the first signal, in place of raising it.
@@ -207,12 +209,12 @@ def interruptible(on_signal: Callable[[], None] | None = None) -> Iterator[Calla
     if threading.current_thread() is not threading.main_thread():
         yield check
         return
-    # a signal that whoever started us has chosen to ignore stays ignored
+    # a signal that the parent process chose to ignore stays ignored
     previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)
                 if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield check
-        check()  # one that came after the last look
+        check()  # one that came after the last call
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

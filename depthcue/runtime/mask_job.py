@@ -1,4 +1,6 @@
 """`depthcue mask`: masks of every input, and a summary with the outcome of each.
+
+Inputs are listed by a thread ahead of the masking, so that a run on very many pictures begins at once.
 """
 
 import logging
@@ -18,8 +20,6 @@ from depthcue.runtime.jobs import Outcome, interruptible
 from depthcue.runtime.masking import Masking, MaskJob, MaskOptions, Plan, check_codecs, checked, entry_of
 from depthcue.runtime.saving import Cut, Saver
 from depthcue.runtime.summary import Summary, unreadable_entry
-
-__all__ = ["MaskOptions", "mask_sources"]
 
 LISTED_FIRST = 1000
 """Number of inputs that are listed before the nets are opened; the others are listed meanwhile."""
@@ -98,7 +98,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
 
 
 class _Listed:
-    """Inputs, listed by a thread of its own ahead of who takes them, so that it is soon known how many there are."""
+    """Inputs, listed by a thread ahead of the masking, so that their number is known soon."""
 
     def __init__(self, listing: Iterator[Input], first: Sequence[Input]) -> None:
         self._listed: queue.SimpleQueue[Input | BaseException | None] = queue.SimpleQueue()
@@ -124,7 +124,8 @@ class _Listed:
             yield each
 
     def report(self, progress: Progress) -> int:
-        """Tell how many there are as soon as it is known, of pictures alone; how many were kept since the last call."""
+        """Give the progress its total once all pictures are listed; return how many inputs were kept since the last
+        call."""
         if self.few:
             return 0
         if self._counted and self._pictures_alone:

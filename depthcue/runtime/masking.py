@@ -1,4 +1,4 @@
-"""Masking on one machine, alone or as one of many: the opened nets, and the jobs that run inputs through them.
+"""Masking on one machine, alone or as one of many: options, the opened nets, and the jobs that run inputs through them.
 
 A `Plan` divides the machine's cores among decoding, inference and encoding.
 """
@@ -18,7 +18,7 @@ import torch
 
 from depthcue.backends.device import resolve_device
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory, halving
-from depthcue.errors import DepthcueError, check_share
+from depthcue.errors import DepthcueError, check_share, shown, without_secrets
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.frames.pictures import check_nvjpeg
@@ -43,7 +43,7 @@ from depthcue.runtime.saving import (
     Saver,
     check_kinds,
 )
-from depthcue.runtime.summary import fingerprint, finished_entry
+from depthcue.runtime.summary import fingerprint
 
 FIRST_GUESS = "a first guess"
 """Note on masks of the general mask net, which was not trained for the depth net."""
@@ -124,7 +124,7 @@ def checked(options: MaskOptions) -> MaskOptions:
 
 
 def check_codecs(options: MaskOptions, inputs: Sequence[Input]) -> None:
-    """Tell before the work what would fail on this machine at the first picture or video.
+    """Check before the work that this machine has the codecs of the inputs.
 
     Raises:
         DepthcueError: an encoder or decoder that does not work here.
@@ -151,8 +151,8 @@ class Plan:
     writers: int
     renderers: int
     fill: bool = False
-    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit among whatever others,
-    those that a resumed run has left too. On a CPU that costs a frame now and then; a GPU's batches are large."""
+    """Whether batches of pictures are filled up, so that a picture's mask is the same to the bit whatever other
+    pictures there are, in a resumed run too. On a CPU that costs a frame now and then; a GPU's batches are large."""
 
     @classmethod
     def for_device(cls, device: str, batch_size: int | None, live: int = 0, cores: int | None = None) -> Self:
@@ -163,7 +163,7 @@ class Plan:
         """
         cores = cores or os.cpu_count() or 2
         if live:
-            # all cores for the frame that is there: the soonest answer, not the most answers
+            # all cores for one frame: the least delay, not the most frames a second
             return cls(batch_size or live, 1, cores if device == "cpu" else None, 1, 1, live, 0)
         if device != "cpu":
             # the cores are free for decoding and encoding; the second stream copies while the first computes
@@ -174,7 +174,6 @@ class Plan:
         streams = min(cores, 4)
         return cls(batch_size or 2, streams, cores // streams, max(cores // 4, 1), 1, max(cores // 4, 1), cores // 8,
                    fill=True)
-
 
     def in_order(self) -> Self:
         """The plan with one batch at a time, on all the cores that batches have together."""
@@ -193,7 +192,7 @@ class MaskJob:
         self.live: dict[str, Any] | None = None
         """Dropped frames and reconnects of a live source; None of other sources."""
         self.stamp: dict[str, int] | None = None
-        """By what the source was known when it was opened."""
+        """Fingerprint of the source when it was opened."""
         self.steady = SteadyMaps() if options.steady and self.is_video else None
         self.saver = Saver(source, out, options.save, cut, metres, options.encoder, options.drawing, recording)
         self._live_options = live
@@ -270,7 +269,7 @@ class DepthThroughMask:
 
 
 class Masking:
-    """The nets of a run. Made, they are known; inside the context they are on their device, and `run` works."""
+    """The nets of a run, on their device inside the context, where `run` works."""
 
     def __init__(self, options: MaskOptions, plan: Plan, frames: int) -> None:
         """
@@ -342,17 +341,24 @@ class Masking:
 
 
 def entry_of(outcome: Outcome, out: Path) -> dict[str, Any]:
-    """Entry in the summary of a MaskJob that has ended, whose results went to the folder `out`."""
+    """Entry in the summary of a MaskJob that has ended, whose results went to the folder `out`.
+
+    `outputs` are relative to `out`, `output_bytes` their sizes. `depth_change` is the root mean square of the
+    difference between the depths from all and from the kept pixels, at the size the net works at, in metres or the
+    depth net's own unit; None where no depth net ran. `source` is the `fingerprint` of the input when it was opened.
+    """
     job: MaskJob = outcome.job
-    saver, frames = job.saver, outcome.frames
-    return finished_entry(
-        job.source, frames=frames, share_kept=saver.kept_sum / frames if frames else None,
-        mean_mask=saver.mask_sum / frames if frames else None,
-        depth_change=math.sqrt(saver.change_sum / frames) if frames and saver.change_sum else None,
-        seconds=outcome.seconds,
-        outputs=[output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
-        output_bytes=saver.sizes if outcome.complete else [], notes=job.notes, error=outcome.error, stamp=job.stamp,
-        live=None if job.live is None else {**job.live, "latency_ms": saver.latencies.as_json()})
+    source, saver, frames, error = job.source, job.saver, outcome.frames, outcome.error
+    entry = {
+        "path": shown(source.label), "name": source.name, "kind": source.kind, "frames": frames,
+        "share_kept": saver.kept_sum / frames if frames else None,
+        "mean_mask": saver.mask_sum / frames if frames else None,
+        "depth_change": math.sqrt(saver.change_sum / frames) if frames and saver.change_sum else None,
+        "seconds": outcome.seconds,
+        "outputs": [output.relative_to(out).as_posix() for output in saver.outputs] if outcome.complete else [],
+        "output_bytes": list(saver.sizes) if outcome.complete else [], "notes": list(job.notes),
+        "error": None if error is None else shown(without_secrets(str(error))), "source": job.stamp, "resumed": False}
+    return entry if job.live is None else entry | {"live": {**job.live, "latency_ms": saver.latencies.as_json()}}
 
 
 def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Session, DepthThroughMask | None]:
@@ -367,7 +373,7 @@ def _open_nets(options: MaskOptions, plan: Plan, frames: int) -> tuple[Session, 
         warn_of_other_target(description, options.weights, options.target)
     if not options.needs_depth:
         if options.target is not None:
-            load_depth_net(options.target)  # masks of a net that cannot be had would pass for its own
+            load_depth_net(options.target)  # an error here: masks must not pass for those of a net that does not load
         return session, None
     try:
         depth_net = (load_depth_net(options.target) if options.target

@@ -1,13 +1,11 @@
 """Sessions opened from a net, or its spec, and a backend's name, for mask nets and depth nets.
 
-A short trial of all candidates on frames like those to come finds the fastest one here.
-
-Engines and exported graphs of nets are kept in the user's cache folder, so that `--backend tensorrt` builds one once
-and `--backend onnx` exports a net once. There is one engine for each graph, kind of GPU, and range of shapes. What may
-change under it (the library, the driver's libraries, the file itself) is looked at each time: an engine that no longer
-fits is built again, and the reason given. A graph is found again by what made it: the net's tensors and description,
-the precision and the versions of the rewrites and of the libraries. Anything else is another file, so nothing stale is
-run.
+A short trial of all candidates on frames like those to come finds the fastest one here. Engines and exported graphs of
+nets are kept in the user's cache folder, so that `--backend tensorrt` builds one once and `--backend onnx` exports a
+net once. There is one engine for each graph, kind of GPU, and range of shapes. What may change under it (the library,
+the driver's libraries, the file itself) is checked each time: an engine that no longer fits is built again, and the
+reason is logged. The name of a graph's file depends on the net's tensors and description, the precision and the
+versions of the rewrites and of the libraries, so nothing stale is run.
 """
 
 import json
@@ -30,8 +28,8 @@ from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
 from depthcue.backends.session import FP32, INT8, Frames, OutOfDeviceMemory, Session, check_precision
 from depthcue.backends.tensorrt_backend import TensorRtSession
-from depthcue.backends.tensorrt_library import SUFFIX, Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
+from depthcue.backends.tensorrt_library import Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError, did_you_mean
 from depthcue.export.onnx import OPSET, depth_net_of, export_onnx
@@ -48,6 +46,22 @@ from depthcue.nets.exported import Kind, described_net, net_identity, read_graph
 from depthcue.nets.rewriting import VERSION
 from depthcue.scenes.api import rendered_pictures
 
+BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
+WORTH_A_TRIAL = 50
+"""Frames from which `auto` takes the seconds that a trial lasts."""
+WORTH_EXPORTING = 500
+"""Frames from which `auto` takes the seconds to export a net that is not in the cache yet."""
+_WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp32", "fp16")}
+"""Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
+ROUNDS = 5
+LONGEST_S = 3.0
+"""Seconds after which no further round is begun."""
+HOPELESS = 2.0
+"""Times the best's time from which a session is not tried again."""
+FASTER = 0.95
+"""Share of another's time a session must need to be called faster: less is noise."""
+
+log = logging.getLogger(__name__)
 
 def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet | None = None,
                   kind: Kind = "mask") -> Path:
@@ -74,8 +88,8 @@ def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet |
         log.warning("building the engine of %s again: %s", card["name"], reason)
     else:
         log.warning("building an engine of %s for %s, once; it is kept in %s", card["name"], gpu.name, path.parent)
-    compare = (comparing_with_graph(graph, card, rendered_pictures, depth_net_of) if net is None
-               else comparing_with_net(net, rendered_pictures, depth_net_of))
+    compare = (comparing_with_graph(graph, card, rendered_pictures) if net is None
+               else comparing_with_net(net, rendered_pictures))
     try:
         write_engine(graph, card, path, options, compare)
     except DepthcueError as error:
@@ -84,9 +98,10 @@ def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet |
 
 
 def _engine_path(card: dict[str, Any], wanted: Making, gpu: str) -> Path:
-    # what can only change together with the machine is left out: then the old file is found, and the reason told
+    # what can only change together with the machine is left out: the old file is then found, and the reason logged
     facts = [card["net_identity"], wanted.precision, wanted.shapes.as_json(), wanted.library, gpu]
-    return cached_file("engines", json.dumps(facts, sort_keys=True), f"{card['name']}-{wanted.precision}", SUFFIX)
+    return cached_file("engines", json.dumps(facts, sort_keys=True), f"{card['name']}-{wanted.precision}",
+                       ENGINE_SUFFIX)
 
 
 def _outdated(path: Path, wanted: Making, kind: Kind) -> str | None:
@@ -138,17 +153,6 @@ def cached_graph(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
         raise error.within(f"exporting {net.description.name} for ONNX Runtime failed", "Or use --backend torch; the "
                            f"cache is {cache_folder()} (XDG_CACHE_HOME moves it).") from error
     return path
-
-
-ROUNDS = 5
-LONGEST_S = 3.0
-"""After so long no further round is begun: what takes longer is told apart by one."""
-HOPELESS = 2.0
-"""Times the best's time from which a session is not tried again."""
-FASTER = 0.95
-"""Share of another's time a session must need to be called faster: less is noise."""
-
-log = logging.getLogger(__name__)
 
 
 def fastest(makes: Sequence[Callable[[], Session]], frames: Frames) -> Session:
@@ -208,16 +212,6 @@ def _times(makes: Sequence[Callable[[], Session]], frames: Frames) -> tuple[list
             if len(in_it) == 1 or time.perf_counter() - start > LONGEST_S:
                 break
     return sessions, [median(each) for each in times]
-
-
-BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
-WORTH_A_TRIAL = 50
-"""Frames from which `auto` takes the seconds that a trial lasts."""
-WORTH_EXPORTING = 500
-"""Frames from which `auto` takes the seconds to export a net that is not in the cache yet."""
-
-_WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp32", "fp16")}
-"""Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
 
 
 def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend: str = "auto", device: str = "auto",
@@ -375,7 +369,7 @@ def _open_file(file: str, kind: Kind, backend: str, options: _Options) -> Sessio
 
 def _tensorrt(graph: Callable[[], Path], net: MaskNet | DepthNet | None, kind: Kind, dial: float | None,
               options: _Options) -> Session:
-    # what is missing is told before a graph is exported for it
+    # both raise where something is missing, before a graph is exported for it
     choose_library()
     find_gpu(options.device)
     wanted = EngineOptions(batch=(1, options.batch_size, options.batch_size), around=options.size,

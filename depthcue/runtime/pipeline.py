@@ -55,9 +55,8 @@ PICTURES, LIVE = "pictures", "live"
 class Pipeline:
     """Runs jobs once; see `run`."""
 
-    def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2,
-                 video_readers: int = 1, writers: int = 2, renderers: int = 0,
-                 memory_bytes: int = 256 * 2**20, fill: bool = False) -> None:
+    def __init__(self, infer: Infer, *, batch_size: int = 4, streams: int = 1, readers: int = 2, video_readers: int = 1,
+                 writers: int = 2, renderers: int = 0, memory_bytes: int = 256 * 2**20, fill: bool = False) -> None:
         """
         Args:
             streams: threads that call `infer`, at the same time.

@@ -1,7 +1,7 @@
 """Depth as points in space, coloured by the picture: for .ply files, and for a recording that Rerun's viewer opens.
 
-A monocular net does not say how wide the camera saw; the points are laid out for a camera of a given horizontal field
-of view, with square pixels and its axis in the middle of the picture.
+The field of view of the camera is not known from a monocular net; the points are laid out for a camera of a given
+horizontal one, with square pixels and its axis in the middle of the picture.
 """
 
 import math
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from depthcue.errors import DepthcueError
 from depthcue.files import atomic_path
-from depthcue.imaging import Grey, Map, Rgb, resize_map, resize_rgb, top_pixels
+from depthcue.imaging import Grey, Map, Rgb, resize_map, resize_rgb
 
 FIELD_OF_VIEW_DEG = 60.0
 """Between a phone's main camera and a webcam."""
@@ -69,11 +69,6 @@ def cloud_of(depth: Map, rgb: Rgb, kept: NDArray[np.bool_], field_of_view_deg: f
         cloud[name] = colours[:, channel]
     cloud["kept"] = kept[::stride, ::stride][known]
     return cloud
-
-
-def kept_at(mask: Map, keep: float | None, threshold: float) -> NDArray[np.bool_]:
-    """Kept pixels at the size the net works at: bool (h, w)."""
-    return mask > threshold if keep is None else top_pixels(mask, keep)
 
 
 class Recording:

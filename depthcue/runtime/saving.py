@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,21 +24,33 @@ from numpy.typing import NDArray
 from depthcue import imaging
 from depthcue.colours import USUAL, Look
 from depthcue.errors import DepthcueError, did_you_mean
-from depthcue.frames import (
-    ENCODINGS,
-    Frame,
-    FrameSource,
-    ImageSink,
-    Input,
-    Sink,
-    VideoSink,
-)
+from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sink, VideoSink
 from depthcue.frames.sinks import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
-from depthcue.runtime.point_clouds import FIELD_OF_VIEW_DEG, Recording, cloud_of, kept_at
+from depthcue.runtime.point_clouds import FIELD_OF_VIEW_DEG, Recording, cloud_of
 from depthcue.runtime.summary import nbytes_of
 
+SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
+"""Kinds for the eye: a video of them is a video."""
+EXACT = {"binary": "png1", "raw": "png16", "npy": "npy", "points": "ply"}
+"""Kinds for further computing: a file a frame."""
+SAVE_KINDS = (*SEEN, *EXACT)
+SCALED_KINDS = ("panel", "depth")
+"""Kinds whose colours depend on the frames before."""
+DEPTH_KINDS = (*SCALED_KINDS, "points")
+"""Kinds that need the depth net."""
+PICTURE_KINDS = ("overlay", "panel", "depth", "points")
+"""Kinds that need the frame at its full size."""
+THRESHOLD = 0.025
+"""A pixel is kept where its mask is above this (Hu et al. 2019, sec. 4.2), unless a share is given."""
+_WIDEN_S, _NARROW_S = 0.3, 3.0
+"""Seconds in which the ends of a video's depth colours go two thirds of the way to what is seen."""
+MAX_TILE_SIDE = 1280
+MAX_VIDEO_TILE_SIDE = 640
+"""Five tiles stay below the 4096 pixels that many players can take."""
+DEPTH_LABELS = ("depth from all pixels", "depth from the kept pixels")
 _SHORTEST_S = 1e-4
+"""Least duration that `Latencies` tells apart."""
 _STEP = math.log(1.01)
 
 
@@ -71,27 +83,6 @@ class Latencies:
                 "longest": round(1e3 * self._longest_s, 2) if median is not None else None}
 
 
-SEEN = {"mask": "png8", "overlay": "rgb-png", "panel": "rgb-png", "depth": "rgb-png"}
-"""Kinds for the eye: a video of them is a video."""
-EXACT = {"binary": "png1", "raw": "png16", "npy": "npy", "points": "ply"}
-"""Kinds for further computing: a file a frame."""
-SAVE_KINDS = (*SEEN, *EXACT)
-SCALED_KINDS = ("panel", "depth")
-"""Kinds whose colours depend on the frames before."""
-DEPTH_KINDS = (*SCALED_KINDS, "points")
-"""Kinds that need the depth net."""
-PICTURE_KINDS = ("overlay", "panel", "depth", "points")
-"""Kinds that need the frame at its full size."""
-
-THRESHOLD = 0.025
-"""A pixel is kept where its mask is above this (Hu et al. 2019, sec. 4.2), unless a share is given."""
-_WIDEN_S, _NARROW_S = 0.3, 3.0
-"""Seconds in which the ends of a video's depth colours go two thirds of the way to what is seen."""
-MAX_TILE_SIDE = 1280
-MAX_VIDEO_TILE_SIDE = 640
-"""Five tiles stay below the 4096 pixels that many players can take."""
-
-
 @dataclass(frozen=True)
 class Cut:
     """Rule that separates kept from hidden pixels."""
@@ -114,7 +105,6 @@ class Drawing:
 
 
 USUAL_DRAWING = Drawing()
-DEPTH_LABELS = ("depth from all pixels", "depth from the kept pixels")
 
 
 @dataclass(frozen=True)
@@ -139,7 +129,7 @@ class Rendered:
 class Saver:
     """Saves one input's results in every kind asked for; a sink of the pipeline."""
 
-    def __init__(self, source: Input, out: Path, kinds: Sequence[str], cut: "Cut", metres: bool = True,
+    def __init__(self, source: Input, out: Path, kinds: Sequence[str], cut: Cut, metres: bool = True,
                  encoder: str = SOFTWARE.name, drawing: Drawing = USUAL_DRAWING,
                  recording: Recording | None = None) -> None:
         """
@@ -222,11 +212,8 @@ class Saver:
 
     def discard(self) -> None:
         """As `JobSink.discard`."""
-        reason = _Discarded()
-        try:
-            self._stack.__exit__(_Discarded, reason, None)
-        except _Discarded:
-            pass
+        with suppress(_Discarded):
+            self._stack.__exit__(_Discarded, _Discarded(), None)
 
     def _is_video(self, kind: str) -> bool:
         return self._moves and kind in SEEN
@@ -313,7 +300,7 @@ class _Discarded(Exception):
 class _Results:
     """The values of each kind for one frame; what several kinds need is computed once."""
 
-    def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, cut: "Cut",
+    def __init__(self, kept: Kept, mask: NDArray[np.float32], depths: Maps, cut: Cut,
                  enlarger: "_Enlarger | None", metres: bool, drawing: Drawing) -> None:
         self.kept = kept
         self.mask = mask
@@ -391,7 +378,8 @@ class _Results:
 
     def kept_by_net(self) -> NDArray[np.bool_]:
         """Kept pixels at the size that the net works at."""
-        return kept_at(self.mask, self.cut.keep, self.cut.threshold)
+        keep = self.cut.keep
+        return self.mask > self.cut.threshold if keep is None else imaging.top_pixels(self.mask, keep)
 
     def overlay(self) -> imaging.Rgb:
         return imaging.overlay(self.kept.frame.rgb, self.laid_over(), self._drawing.look)

@@ -1,4 +1,4 @@
-"""summary.json and summary.csv of a mask run: what became of each input; and resuming one that was interrupted."""
+"""summary.json and summary.csv of a mask run: the outcome of each input; and resuming a run that was interrupted."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -26,11 +26,12 @@ from depthcue.frames.inputs import sequence_files
 SUMMARY = "summary.json"
 TABLE = "summary.csv"
 TABLE_COLUMNS = ("path", "kind", "frames", "share_kept", "mean_mask", "depth_change", "seconds", "error")
-"""Numbers of an entry that a spreadsheet takes; see `finished_entry`."""
+"""Numbers of an entry that a spreadsheet takes; see `masking.entry_of`."""
 SAVE_INTERVAL_S = 5.0
 TABLE_ROWS = 20
+"""Inputs that the table on the terminal shows, beside those that failed."""
 HASHED_BYTES = 2**16
-"""Bytes of a file's beginning and of its end, by which it is known beside its size and time."""
+"""Bytes of a file's beginning and of its end in its fingerprint, beside its size and time."""
 
 _ENTRIES = '"inputs": ['
 _BETWEEN = re.compile(r"[\s,]*")
@@ -42,8 +43,8 @@ class Summary:
     """Collects entries and keeps OUT/summary.json up to date; a context manager around the run.
 
     Entries wait in a file without a name, so that memory does not grow with their number. The summary of an earlier run
-    stays until `begin`, and a run that resumes it carries on all its entries until their inputs have had their turn: it
-    may be killed at any moment, and nothing is forgotten. May be used from several threads.
+    stays until `begin`, and a run that resumes it keeps all its entries until their inputs have had their turn: it may
+    be killed at any moment without losing any. May be used from several threads.
     """
 
     def __init__(self, out: Path, resume: bool, options: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -209,7 +210,7 @@ def write_table(file: IO[bytes], lines: Iterable[bytes]) -> None:
         file.write(row.getvalue().encode())
         row.seek(0)
         row.truncate()
-    file.write(row.getvalue().encode())  # of no entries the header alone
+    file.write(row.getvalue().encode())  # the header alone, where there are no entries
 
 
 def read_summary(text: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -242,30 +243,6 @@ def keep_entry(entry: Any, entries: dict[str, str]) -> None:
         entries[entry["path"]] = json_text(entry)
 
 
-def finished_entry(source: Input, *, frames: int, share_kept: float | None, mean_mask: float | None,
-                   depth_change: float | None, seconds: float, outputs: Sequence[str],
-                   output_bytes: Sequence[int | None], notes: Sequence[str],
-                   error: DepthcueError | OSError | None, stamp: dict[str, int] | None,
-                   live: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The entry of an input that has ended.
-
-    Args:
-        depth_change: root mean square of the difference between the depths from all and from the kept pixels, at the
-            size the net works at, in metres or the depth net's own unit; None where no depth net ran.
-        outputs: relative to the run's folder.
-        output_bytes: how large each of them is, as `nbytes_of` tells.
-        stamp: the `fingerprint` of the input when it was opened.
-        live: what is told of a live source alone.
-    """
-    return {
-        "path": shown(source.label), "name": source.name, "kind": source.kind, "frames": frames,
-        "share_kept": share_kept, "mean_mask": mean_mask, "depth_change": depth_change, "seconds": seconds,
-        "outputs": list(outputs), "output_bytes": list(output_bytes), "notes": list(notes),
-        "error": None if error is None else shown(without_secrets(str(error))), "source": stamp, "resumed": False,
-        **({} if live is None else {"live": live}),
-    }
-
-
 def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
     """The entry of a source that gave no inputs."""
     return {
@@ -276,10 +253,8 @@ def unreadable_entry(source: str, error: DepthcueError) -> dict[str, Any]:
 
 
 def still_holds(entry: dict[str, Any], name: str, source: dict[str, int] | None) -> bool:
-    """Whether the entry of an earlier run is of an input of this name and fingerprint."""
-    if entry["source"] is None:  # of a live source there is always more
-        return False
-    return bool(entry["source"] == source and entry["name"] == name)
+    """Whether the entry of an earlier run is of an input of this name and fingerprint; never of a live source."""
+    return bool(entry["source"] is not None and entry["source"] == source and entry["name"] == name)
 
 
 def fingerprint(source: Input) -> dict[str, int] | None:
@@ -291,7 +266,7 @@ def fingerprint(source: Input) -> dict[str, int] | None:
         return None
     digest, nbytes, modified = hashlib.blake2b(digest_size=6), 0, 0  # as a number exact in every reader of JSON
     try:
-        files = _fingerprint_files(source)
+        files = ([file for _, file in sequence_files(source.path)] if source.kind == "sequence" else [source.path])
         for file in files:
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):
@@ -317,10 +292,6 @@ def nbytes_of(output: Path) -> int | None:
         return output.stat().st_size
     except OSError:
         return None
-
-
-def _fingerprint_files(source: Input) -> list[Path]:
-    return [file for _, file in sequence_files(source.path)] if source.kind == "sequence" else [source.path]
 
 
 def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[str], list[list[str]]]:

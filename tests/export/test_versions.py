@@ -7,8 +7,8 @@ import pytest
 from drawn_graphs import SIZE, conv, frames, node, operators_of, picture_graph, run, weight_types
 from onnx import TensorProto
 
-from depthcue.export.quantise import largest_values, rounding
-from depthcue.export.versions import lower
+from depthcue.export.quantise import largest_values
+from depthcue.export.versions import lower, rounding
 
 KINDS = {"fp16": (TensorProto.FLOAT16, np.float16), "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
 

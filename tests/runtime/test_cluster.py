@@ -1,4 +1,4 @@
-"""Masking on many machines, with Ray's place taken by a loop: what is done, told, resumed, given up."""
+"""Masking on many machines with a loop in place of Ray, and the summary: entries in parts, whole at the end."""
 
 import contextlib
 import csv
@@ -13,15 +13,25 @@ from PIL import Image
 
 from depthcue import imaging
 from depthcue.errors import DepthcueError
+from depthcue.files import partial_name
 from depthcue.frames import Frame, VideoSink
 from depthcue.progress import Silent
 from depthcue.runtime import MaskOptions, cluster, cluster_ray, mask_sources
-from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
+from depthcue.runtime.cluster import (
+    PARTS,
+    ClusterOptions,
+    Journal,
+    mask_on_cluster,
+    print_summary,
+    read_earlier,
+)
 from depthcue.runtime.cluster_ray import Slots
 from depthcue.runtime.cluster_storage import Store, from_text
 from depthcue.runtime.cluster_worker import SIGN, MaskWorker
+from depthcue.runtime.summary import SUMMARY, TABLE
 
 pytest.importorskip("pyarrow", reason="stores need the extra ray")
+OPTIONS = {"lambda": 2.0, "save": ["mask"]}
 
 
 def picture(path, seed=0, size=(40, 60)):
@@ -242,7 +252,7 @@ def test_an_interruption_leaves_a_summary_to_resume(mask, pool, tmp_path, monkey
     ({"save": ("gif",)}, "nothing to save is called 'gif'"), ({"weights": "no-such-net"}, "no-such-net"),
     ({"lam": 0.01}, "lambda must be between"), ({"encoder": "h265"}, "encoder must be one of"),
     ({"size": (70, 100)}, "multiples of")])
-def test_wrong_wishes_stop_all_and_leave_what_was_there(mask, tmp_path, options, complaint):
+def test_wrong_options_stop_all_and_leave_the_folder(mask, tmp_path, options, complaint):
     picture(tmp_path / "a.png")
     with pytest.raises(DepthcueError, match=complaint):
         mask([tmp_path / "a.png"], **options)
@@ -260,7 +270,7 @@ def test_a_bug_in_a_worker_keeps_its_traceback(mask, tmp_path, monkeypatch):
         mask([tmp_path / "a.png"])
 
 
-def test_a_folder_that_is_not_shared_is_told(mask, tmp_path, monkeypatch):
+def test_a_folder_that_is_not_shared_is_an_error(mask, tmp_path, monkeypatch):
     picture(tmp_path / "a.png")
 
     def missing(store, key):
@@ -279,7 +289,7 @@ def test_what_a_killed_driver_left_is_replaced_and_removed(mask, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_folder_of_the_same_name_that_is_another_is_told(mask, tmp_path, monkeypatch):
+def test_another_folder_of_the_same_name_is_an_error(mask, tmp_path, monkeypatch):
     picture(tmp_path / "a.png")
     monkeypatch.setattr(Store, "open", lambda self, key: io.BytesIO(b"of another"))
     with pytest.raises(DepthcueError, match="does not see the folder"):
@@ -294,14 +304,14 @@ def test_outputs_that_were_cut_are_made_again(mask, tmp_path):
     assert (tmp_path / "out" / "b_mask.png").stat().st_size > 0
 
 
-def test_another_version_on_a_worker_is_told(mask, tmp_path, monkeypatch):
+def test_another_version_on_a_worker_is_an_error(mask, tmp_path, monkeypatch):
     picture(tmp_path / "a.png")
     monkeypatch.setattr("depthcue.runtime.cluster_worker.__version__", "0.0.9")
     with pytest.raises(DepthcueError, match=r"depthcue 0\.0\.9"):
         mask([tmp_path / "a.png"])
 
 
-def test_what_workers_warn_of_is_told_once(mask, tmp_path, monkeypatch, caplog):
+def test_warnings_of_workers_are_logged_once(mask, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(cluster, "PICTURES_PER_TASK", {"cpu": 1})
     for name in "ab":
         picture(tmp_path / "in" / f"{name}.png")
@@ -314,3 +324,172 @@ def test_what_workers_warn_of_is_told_once(mask, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(cluster_ray, "stream", warning)
     mask([tmp_path / "in"])
     assert caplog.text.count("going on with batches of 2") == 1
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A part for every portion of entries."""
+    monkeypatch.setattr(cluster, "PART_BYTES", 1)
+
+
+def entry(name, error=None, resumed=False, frames=1):
+    return json.dumps({"path": f"in/{name} é.png", "name": name, "frames": frames, "error": error, "resumed": resumed,
+                       "kind": "image", "outputs": [], "source": None})
+
+
+def summary_of(store):
+    return json.loads((store.local / SUMMARY).read_text(encoding="utf-8"))
+
+
+def rows_of(store):
+    with (store.local / TABLE).open(newline="", encoding="utf-8") as file:
+        return [(row["path"], row["error"]) for row in csv.DictReader(file)]
+
+
+def names(document):
+    return [each["name"] for each in document["inputs"]]
+
+
+def test_the_parts_become_one_document_and_are_gone(store, often, capsys):
+    journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {"backend": "toy"})
+    journal.add([entry("a"), entry("b", "broken")], failed=[1], frames=1)
+    journal.add([entry("c", frames=7), entry("d", resumed=True)], resumed=1, frames=7)
+    assert store.names(PARTS) == ["000000.jsonl", "000001.jsonl"] and not (store.local / SUMMARY).exists()
+    journal.finish("done")
+    document = journal.document()
+    assert names(summary_of(store)) == ["a", "b", "c", "d"] and names(document) == ["a", "b", "c", "d"]
+    assert {**summary_of(store), "inputs": None} == {**document, "inputs": None}
+    totals = document["totals"]
+    assert (totals["inputs"], totals["failed"], totals["resumed"], totals["frames"]) == (4, 1, 1, 8)
+    assert rows_of(store) == [(f"in/{name} é.png", "broken" if name == "b" else "") for name in "abcd"]
+    assert document["backend"] == "toy" and document["options"] == OPTIONS and document["status"] == "done"
+    assert store.names(PARTS) == []
+    print_summary(store.address)
+    assert json.loads(capsys.readouterr().out) == summary_of(store)
+
+
+def test_of_many_inputs_the_first_and_the_failed_are_shown(store):
+    journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {})
+    for start in range(0, 100, 10):
+        lines = [entry(str(n), "broken" if n in (5, 77) else None) for n in range(start, start + 10)]
+        journal.add(lines, failed=[n - start for n in (5, 77) if start <= n < start + 10])
+    journal.finish("done")
+    shown = names(journal.document())
+    assert len(summary_of(store)["inputs"]) == 100 and 20 <= len(shown) <= 22
+    assert shown.count("77") == shown.count("5") == 1
+
+
+def test_an_empty_run_is_a_document_too(store):
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {})
+    assert rows_of(store) == [] and (store.local / TABLE).read_text().startswith("path,kind,")
+    assert summary_of(store)["inputs"] == [] and read_earlier(store) == (OPTIONS, {})
+
+
+def test_a_run_that_fails_before_it_begins_leaves_what_was_there(store, often):
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {})
+        journal.add([entry("a")])
+    before = summary_of(store)
+    with pytest.raises(DepthcueError), Journal(store, resume=False) as journal:
+        journal.add([entry("unreadable", "broken")], failed=[0])
+        raise DepthcueError("there are no such weights")
+    assert summary_of(store) == before and store.names(PARTS) == []
+
+
+def test_what_a_driver_that_died_had_written_is_found(store, often):
+    journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {})
+    journal.add([entry("a"), entry("b", "broken")], failed=[1])
+    journal.add([entry("c")])
+    options, entries = read_earlier(store)
+    assert options == OPTIONS and sorted(entries) == ["in/a é.png", "in/c é.png"]
+    assert json.loads(entries["in/a é.png"]) == json.loads(entry("a"))
+
+
+def test_a_part_that_was_cut_off_is_no_part(store, often):
+    journal = Journal(store, resume=False)
+    journal.know(OPTIONS, {})
+    journal.add([entry("a")])
+    (store.local / PARTS / partial_name(".jsonl")).write_text(json.dumps({"options": OPTIONS}) + '\n{"pa')
+    assert store.names(PARTS) == ["000000.jsonl"] and read_earlier(store)[1].keys() == {"in/a é.png"}
+    with pytest.raises(KeyboardInterrupt), Journal(store, resume=True) as journal:
+        journal.know(OPTIONS, {})
+        raise KeyboardInterrupt
+    assert names(summary_of(store)) == ["a"] and not (store.local / PARTS).exists()
+
+
+def test_a_run_that_is_not_resumed_begins_anew(store, often):
+    for _ in range(2):
+        journal = Journal(store, resume=False)
+        journal.know(OPTIONS, {})
+        journal.add([entry("a")])
+    assert store.names(PARTS) == ["000000.jsonl"]
+
+
+def test_a_resumed_run_that_is_cut_off_too_loses_nothing(store, often):
+    first = Journal(store, resume=False)
+    first.know(OPTIONS, {})
+    first.add([entry("a"), entry("b"), entry("c", "broken")], failed=[2])
+    first.finish("interrupted")
+    second = Journal(store, resume=True)
+    second.know(OPTIONS, {})
+    second.add([entry("b", resumed=True), entry("c")], resumed=1, frames=1)
+    assert sorted(json.loads(line)["name"] for line in read_earlier(store)[1].values()) == ["a", "b", "c"]
+    # stopped from the keyboard: what it did not come to is still told
+    with pytest.raises(KeyboardInterrupt), second:
+        raise KeyboardInterrupt
+    assert (summary_of(store)["status"], summary_of(store)["totals"]["inputs"]) == ("interrupted", 3)
+    assert names(summary_of(store)) == ["b", "c", "a"]
+    assert rows_of(store) == [("in/b é.png", ""), ("in/c é.png", ""), ("in/a é.png", "")]
+    with pytest.raises(KeyboardInterrupt), Journal(store, resume=True):
+        raise KeyboardInterrupt  # before any worker has told the options
+    assert names(summary_of(store)) == ["b", "c", "a"] and summary_of(store)["options"] == OPTIONS
+
+
+def test_entries_made_with_other_options_are_forgotten(store, often):
+    first = Journal(store, resume=False)
+    first.know(OPTIONS, {})
+    first.add([entry("a")])
+    first.finish("done")
+    second = Journal(store, resume=True)
+    second.know({**OPTIONS, "lambda": 3.0}, {})
+    second.add([entry("b")])
+    assert [json.loads(line)["name"] for line in read_earlier(store)[1].values()] == ["b"]
+    second.finish("interrupted")
+    assert names(summary_of(store)) == ["b"]
+
+
+def test_the_summary_of_one_machine_is_read_too(store):
+    document = {"schema": 1, "command": "mask", "arguments": ['"inputs": [', "x"], "options": OPTIONS,
+                "totals": {"inputs": 2}, "inputs": [json.loads(entry("a")), json.loads(entry("b", "broken"))]}
+    for indent in (2, None):
+        with store.writing(SUMMARY) as file:
+            file.write(json.dumps(document, indent=indent).encode())
+        options, entries = read_earlier(store)
+        assert options == OPTIONS and list(entries) == ["in/a é.png"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema": 1, "command": "mask", "options": {}, "inputs": [{"pa', "[]",
+                                  '{"schema": 1, "command": "probe", "options": {}, "inputs": []}'])
+def test_a_damaged_summary_counts_as_none(store, text, caplog):
+    with store.writing(SUMMARY) as file:
+        file.write(text.encode())
+    assert read_earlier(store) == (None, {}) and "nothing is resumed" in caplog.text
+
+
+def test_skipped_inputs_are_in_the_summary(store):
+    with Journal(store, resume=False) as journal:
+        journal.know(OPTIONS, {"backend": "torch"})
+        journal.skip([("in/a.heic", "HEIC pictures cannot be read")])
+        journal.add([entry("b")], frames=1)
+    assert summary_of(store)["skipped"] == [{"path": "in/a.heic", "why": "HEIC pictures cannot be read"}]
+    assert summary_of(store)["totals"]["skipped"] == 1 and names(summary_of(store)) == ["b"]
+    assert read_earlier(store)[1].keys() == {"in/b é.png"}
