@@ -76,3 +76,19 @@ def save_small_pair(folder: Path, **dial: Any) -> tuple[Path, Path]:
     nn.init.normal_(mask.head.weight, std=2.0, generator=torch.Generator().manual_seed(1))  # type: ignore[union-attr]
     save_net(mask, folder / "mask.safetensors", architecture="compact")
     return folder / "mask.safetensors", folder / "depth.safetensors"
+
+
+def save_tiny_nets(folder: Path, **masks: dict[str, Any]) -> dict[str, str]:
+    """Files by name: `depth`, a compact depth net of random weights, and mask nets with these options; 32×48.
+
+    Mask nets explain `depth`, and have a dial of λ where the options name neither.
+    """
+    shape = {"height": SIZE[0], "width": SIZE[1]}
+    files = {name: str(folder / f"{name}.safetensors") for name in ("depth", *masks)}
+    save_net(build_depth_net("compact", config={"widths": (4, 4, 8, 8, 8)}, **shape), files["depth"],
+             architecture="compact")
+    for name, options in masks.items():
+        net = build_mask_net("compact", config={"widths": (4, 4, 8, 8, 8), "detail": 4},
+                             **{"target": files["depth"], "name": name, "lambda_range": (0.5, 6.0), **shape, **options})
+        save_net(net, files[name], architecture="compact")
+    return files

@@ -1,11 +1,11 @@
 """Backends and precisions that are worth trying for a net on a device; the measurement finds out which of them work.
 
-A net in torch as it was given, in float32, is what every other way of running it is compared with, in answers and in
-time: what whoever has the network and torch would write down first.
+Every candidate is compared, in answers and in time, with the net in torch as it was given, eager and in float32: what a
+user who has the network and torch would run first.
 
-Architectures without weights, so that their speed can be measured where no checkpoint is at hand. A net costs the same
-whatever it has learned, but its answers tell a wrong computation only if they depend on the picture. Fresh weights give
-nearly constant answers, so the net is brought to where a trained one is: its normalisations know the statistics of
+An architecture can be measured without weights, where no checkpoint is at hand. A net costs the same whatever it has
+learned, but its answers show a wrong computation only if they depend on the picture. Fresh weights give nearly constant
+answers, so `set_output_spread` brings the net to where a trained one is: its normalisations have the statistics of
 pictures, and its last convolution spreads the answers.
 """
 
@@ -25,8 +25,8 @@ from depthcue.nets.exported import read_graph_card
 from depthcue.runtime.opening import open_session
 
 AS_GIVEN = "torch as given"
-REFERENCE = f"{AS_GIVEN} fp32"
-"""Base of all ratios: the net in torch as it was given, eager, in float32. For an exported file it is ONNX Runtime."""
+"""Name of the net in torch as it was given. In fp32 it is the base of all ratios; for an exported file that is ONNX
+Runtime."""
 
 _TORCH = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",)}
 _OTHERS = {
@@ -34,10 +34,18 @@ _OTHERS = {
     "cuda": (("onnx", "fp32"), ("onnx", "fp16"), ("tensorrt", "fp32"), ("tensorrt", "fp16")),
     "mps": (),
 }
-"""Backends beside torch and the precisions that they may gain by, for each kind of device. int8 is left out: it costs
-accuracy, so it is something to export and look at, and not to be offered by a table of speeds."""
+"""Backends beside torch and the precisions that may make them faster, for each kind of device. int8 is left out: it
+costs accuracy, so that speed alone is no reason to choose it."""
 _OF_FILES = {"cpu": ("onnx", "openvino"), "cuda": ("onnx", "tensorrt")}
 """Backends that run an exported graph, in the precision it was exported in."""
+Spread = tuple[float, float]
+"""Mean and deviation of what the last convolution gives."""
+BEFORE_SIGMOID: Spread = (0.0, 2.0)
+METRES: Spread = (3.0, 0.7)
+LOGARITHM: Spread = (0.0, 0.5)
+SPREADS = {**dict.fromkeys(("lite0", "lite1", "lite2", "compact"), LOGARITHM),
+           **dict.fromkeys(("monodepth2-resnet18", "monodepth2-resnet50"), BEFORE_SIGMOID)}
+"""Spread of the last convolution of a depth net by its name; metres for any other net."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Candidate:
         DepthcueError: it cannot work here.
     """
     in_jobs: bool = False
-    """Whether `depthcue mask` can be told to use it, by --backend and --precision."""
+    """Whether `depthcue mask` can use it, by --backend and --precision."""
 
 
 def mask_candidates(net: MaskNet, spec: str, lam: float | None, device: str, threads: int, batch_size: int = 32,
@@ -81,7 +89,7 @@ def mask_candidates(net: MaskNet, spec: str, lam: float | None, device: str, thr
 
 def depth_candidates(net: DepthNet, device: str, threads: int, batch_size: int = 32,
                      size: tuple[int, int] | None = None) -> list[Candidate]:
-    """Ways of running a depth net, the reference first; arguments and errors as above."""
+    """Ways of running a depth net, the reference first; arguments and errors as `mask_candidates`."""
     opener = partial(open_session, net if net.graph_file is None else str(net.graph_file), "depth", device=device,
                      threads=threads, batch_size=batch_size, size=size)
     return _candidates(net, None, device, opener, in_jobs=False)
@@ -104,16 +112,6 @@ def _candidates(net: MaskNet | DepthNet, dial: float | None, device: str, opener
     return [*as_given, *(Candidate(f"{backend} {precision}", backend, device, precision, True,
                                    partial(opener, backend=backend, precision=precision), in_jobs)
                          for backend, precision in variants)]
-
-
-Spread = tuple[float, float]
-"""Mean and deviation of what the last convolution gives."""
-BEFORE_SIGMOID: Spread = (0.0, 2.0)
-METRES: Spread = (3.0, 0.7)
-LOGARITHM: Spread = (0.0, 0.5)
-SPREADS = {**dict.fromkeys(("lite0", "lite1", "lite2", "compact"), LOGARITHM),
-           **dict.fromkeys(("monodepth2-resnet18", "monodepth2-resnet50"), BEFORE_SIGMOID)}
-"""Spread of the last convolution of a depth net by its name; metres for any other net."""
 
 
 def mask_net_of(spec: str, pictures: Tensor) -> tuple[MaskNet, bool]:

@@ -1,7 +1,7 @@
 """`depthcue bench`: from specs to a results document with the speed of each candidate on this machine.
 
-Whole jobs are timed from files to masks on disk, as `depthcue mask` does it, with each candidate in turn, on a video
-and a folder of pictures made here: a camera that glides over rendered scenes.
+Beside the nets alone (see `measure`) whole jobs are timed, from files to masks on disk as in `depthcue mask`, with each
+candidate in turn, on a rendered video and a folder of pictures: a camera that glides over rendered scenes.
 """
 
 import logging
@@ -43,7 +43,23 @@ from depthcue.scenes.api import rendered_pictures
 
 ROUNDS = 3
 _LONG = 1000
-"""Frames that a job is said to have, so that nothing is decided by its shortness."""
+"""Frames that a job is announced with, so that backends are chosen as for a long one."""
+PIXELS = 640 * 480
+"""Pixels of a frame, about as many as webcams and robots give."""
+SCENES = 6
+RATE = 25
+_MARGIN = 1.125
+"""Size of a rendered scene over that of a frame; frames glide over the scene."""
+_WIDE = 2.0
+"""Frames wider than this many times their height are roads."""
+BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 32), "mps": (1, 4, 16)}
+SECONDS = 3.0
+JOB_SECONDS = 1.2
+"""About how long the fastest candidate's job is to take."""
+JOB_FRAMES = (12, 240)
+"""The fewest and the most frames of a job."""
+
+log = logging.getLogger(__name__)
 
 
 class TimedJob:
@@ -73,7 +89,7 @@ class TimedJob:
         self._masking.__exit__(*reason)
 
     def mask(self, inputs: Sequence[Input]) -> tuple[int, float]:
-        """Mask the inputs into a folder that is thrown away: how many frames, and the seconds it took.
+        """Mask the inputs into a folder that is removed; return the number of frames and the seconds.
 
         The clock runs from the first file opened to the last mask written.
 
@@ -100,7 +116,7 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Tim
     saved.
 
     Args:
-        sources: what to call it, and the path.
+        sources: paths by their names in the results.
 
     Returns:
         An entry for each candidate and source that went well: `name`, `source`, `frames`, `frames_per_second` (the
@@ -123,7 +139,7 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Tim
                         if candidate.name not in jobs:
                             jobs[candidate.name] = stack.enter_context(opened(candidate))
                         frames[source], seconds = jobs[candidate.name].mask(_inputs(path))
-                    except Exception as error:  # as when it was checked: libraries raise what they like
+                    except Exception as error:  # libraries may raise anything
                         failed[key] = reason_of(error)
                         continue
                     if number:
@@ -139,16 +155,6 @@ def _inputs(path: str) -> list[Input]:
     if any(each.kind == "live" for each in inputs):
         raise DepthcueError(f"{path} is live and has no speed of its own", "Give --source pictures or a video.")
     return inputs
-
-
-PIXELS = 640 * 480
-"""Pixels of a frame, about as many as webcams and robots give."""
-SCENES = 6
-RATE = 25
-_MARGIN = 1.125
-"""Size of a rendered scene over that of a frame; frames glide over the scene."""
-_WIDE = 2.0
-"""Frames wider than this many times their height are roads."""
 
 
 def write_sources(folder: Path, working: tuple[int, int], count: int) -> dict[str, str]:
@@ -187,16 +193,6 @@ def _frames(height: int, width: int, count: int) -> Iterator[NDArray[np.uint8]]:
             picture: NDArray[np.uint8] = (rgb * 255).round().byte().contiguous().numpy()
         top, left = ((side * step) // each for side in (tall - height, wide - width))
         yield np.ascontiguousarray(picture[top:top + height, left:left + width])
-
-
-BATCH_SIZES = {"cpu": (1, 2, 4, 8), "cuda": (1, 4, 16, 32), "mps": (1, 4, 16)}
-SECONDS = 3.0
-JOB_SECONDS = 1.2
-"""About how long the fastest candidate's job is to take."""
-JOB_FRAMES = (12, 240)
-"""The fewest and the most frames of a job."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -252,7 +248,7 @@ def bench_specs(weights: str, target: str | None, out: Path | None = None, setti
 
 
 class _Work:
-    """One run: where, with what, and how long."""
+    """One run: its settings, device, pictures and folder."""
 
     def __init__(self, settings: Settings, device: str, pictures: Sequence[NDArray[np.uint8]], folder: Path,
                  progress: Progress) -> None:
@@ -403,8 +399,8 @@ def _document(measured: dict[str, Any], mask_net: MaskNet, depth_net: DepthNet |
     by precision, `limits` (see `limits.measure_limits`); `measured`, for each net: its size and arithmetic, the `file`
     where it is an exported graph, `reference` (the candidate that ratios are to), `ranking` (names with right answers,
     fastest first), `contenders` with agreement, memory and `timings` (a batch size and scope each, see
-    `timing.Timed.as_json`, and `share_of_limit`: arithmetic done a second over the matrix-product rate), `failed` and
-    `left_out` with reasons; and `end_to_end`, see `end_to_end.time_jobs`, where `share_of_runner` is over the runner's
+    `measure.Timed.as_json`, and `share_of_limit`: arithmetic done a second over the matrix-product rate), `failed` and
+    `left_out` with reasons; and `end_to_end`, see `time_jobs`, where `share_of_runner` is over the runner's
     best batch.
     """
     return Bench.made(

@@ -1,13 +1,13 @@
-"""Limits of the hardware, measured beside the nets: matrix products and copies.
+"""Limits of the hardware, the work of a net, and its peak memory: what speeds are set against.
 
-A net's share of the matrix-product rate says how much of its time is arithmetic that could not be done faster here.
-The product is torch's own, large enough that memory does not hold it back; fast convolution algorithms (Winograd) do
-with fewer products than are counted, so that a share can exceed one.
+The limits are measured beside the nets: matrix products and copies. A net's share of the matrix-product rate says how
+much of its time is arithmetic that could not be done faster here. The product is torch's own, large enough that memory
+does not hold it back; fast convolution algorithms (Winograd) need fewer products than are counted, so that a share can
+exceed one.
 
-The work of a net a frame: floating-point operations, a multiplication and an addition counting as two; and the numbers
-that its products read and write. What both would take at the measured rates says which of them is the limit.
-
-Peak memory of a piece of work: what it adds to this process, and what it takes on a GPU.
+The work of a net for a frame is its floating-point operations, a multiplication and an addition counting as two, and
+the numbers that its products read and write. The times that both would take at the measured rates show which of them
+is the limit.
 """
 
 import ctypes
@@ -35,6 +35,11 @@ _SIDE = {"cpu": 1536, "cuda": 8192}
 _COPY_BYTES = {"cpu": 2**27, "cuda": 2**29}
 """More than any cache holds."""
 _REPEATS = 5
+_MIB = 2.0**20
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+"""Text that makes the kernel (Linux 4.0, proc(5)) begin the peak of the resident set anew."""
 
 
 def measure_limits(device: str, precisions: Sequence[str]) -> dict[str, Any]:
@@ -73,9 +78,9 @@ def _matmul_tflops(device: torch.device, dtype: torch.dtype, side: int) -> float
 
 @contextmanager
 def _as_convolutions(device: torch.device) -> Iterator[None]:
-    """Let float32 products take TF32 on a GPU, as torch's convolutions do there unless told otherwise.
+    """Let float32 products take TF32 on a GPU, as torch's convolutions do there by default.
 
-    Engines and ONNX Runtime are told otherwise: their share in float32 is one of a rate that they do not ask for.
+    Engines and ONNX Runtime do not use TF32: their share in float32 is of a rate that they cannot reach.
     """
     if device.type != "cuda":
         yield
@@ -99,7 +104,7 @@ def _copies(device: torch.device, count: int) -> dict[str, float]:
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The shortest time of `work`, after one call that does not count: what is wanted is what can be done at most."""
+    """The shortest time of `work`, after one call that does not count."""
     taken = []
     for _ in range(_REPEATS + 1):
         start = time.perf_counter()
@@ -141,7 +146,7 @@ def work_per_frame(net: MaskNet | DepthNet, size: tuple[int, int], *, rewrite: b
         module = prepared(net, as_given=not rewrite).to("meta")
         with FlopCounterMode(display=False) as counter, _Traffic() as traffic, torch.no_grad():
             module(frames, dial)
-    except Exception:  # a net of others may leave torch, or ask for values, in whatever way it likes
+    except Exception:  # a foreign net may leave torch or read values, which raises anything on shapes alone
         return Work()
     return Work(int(counter.get_total_flops()) or None, traffic.values or None)
 
@@ -160,23 +165,15 @@ class _Traffic(TorchDispatchMode):
         return out
 
 
-_MIB = 2.0**20
-_STATUS = Path("/proc/self/status")
-_CLEAR = Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
-"""Text that makes the kernel (Linux 4.0, proc(5)) begin the peak of the resident set anew."""
-
-
 def peak_memory_mib(work: Callable[[], object], device: str,
                     by_torch: bool = True) -> tuple[float | None, float | None]:
-    """Run `work` and tell the peak of its memory in MiB: on the host beyond what was there before, and on the GPU.
+    """Run `work` and return the peak of its memory in MiB, beyond what was held before: on the host, and on the GPU.
 
-    On the host it is resident memory, None where the system does not tell (elsewhere than on Linux); None on the GPU
-    where there is none.
+    On the host it is resident memory, None elsewhere than on Linux; None on the GPU where there is none.
 
     Args:
-        by_torch: on a GPU, count torch's tensors at their most. Other libraries do not say what they need: of them it
-            is what the device has less of at the end, which is the peak of those that keep what they took.
+        by_torch: on a GPU, count torch's tensors at their peak. Of other libraries the memory that the device has less
+            of at the end is counted, which is the peak of those that keep what they took.
     """
     _let_go()
     on_gpu = device.startswith("cuda")
@@ -197,7 +194,7 @@ def peak_memory_mib(work: Callable[[], object], device: str,
 
 
 def _let_go() -> None:
-    """Return to the system what is free, so that the next work cannot hide in it."""
+    """Return free memory to the system, so that the next work does not reuse it uncounted."""
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it

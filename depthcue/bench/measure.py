@@ -1,14 +1,11 @@
 """Measuring the candidates for one net: right answers first, then memory, then time over batch sizes.
 
-Timing several ways to do the same thing, in turns, so that a disturbance of the machine hits all of them.
+A fast candidate with wrong answers is not ranked. The answers are compared with those of the net as given, in float32
+on the CPU; the allowed differences depend on the precision and are those that exported graphs have to pass
+(`backends.session.TOLERANCES`).
 
-Ratios are taken within rounds: each round times every way once, a few milliseconds apart, so that what slows the
-machine for a second slows both sides of the fraction.
-
-Whether a way of running a net gives the net's answers: fast and wrong is not fast.
-
-The answers of the net as given, in float32 on the CPU, are the measure; how far one may be from them depends on its
-precision and is the table that exported graphs have to pass (`export.precision`).
+The candidates are timed in turns: each round times every candidate once, a few milliseconds apart, and ratios are taken
+within rounds, so that a disturbance of the machine slows both sides of the fraction.
 """
 
 import logging
@@ -37,6 +34,14 @@ MIN_ROUNDS = 5
 MAX_ROUNDS = 200
 WARM_UP = 2
 """Calls before the clock starts: the first allocates and chooses algorithms, the second runs as all later ones."""
+NETWORK, RUNNER = "network", "runner"
+"""Scopes of a timing: the net alone, its frames on the device; or all of a runner, arrays in and out."""
+USUAL_BATCH = {"cpu": 2, "cuda": 32, "mps": 32}
+"""Default batch size of `depthcue mask`; memory is measured at it."""
+PATIENCE = 4
+"""A batch size is left out where its least number of rounds would take this many times the seconds allowed."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
     """Time every call again and again, in turns, for about `seconds` in all, and at least MIN_ROUNDS times each.
 
     Args:
-        failed: told of a call that raised, in warming up or later; such a call is left out of the result.
+        failed: called for a call that raised, in warming up or later, which is left out of the result.
     """
     calls = dict(calls)
 
@@ -73,7 +78,7 @@ def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
         start = time.perf_counter()
         try:
             calls[name]()
-        except Exception as error:  # libraries raise what they like when memory or an algorithm is missing
+        except Exception as error:  # libraries may raise anything when memory or an algorithm is missing
             failed(name, error)
             del calls[name]
             return None
@@ -83,7 +88,8 @@ def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
     for _ in range(WARM_UP):
         a_round = sum(timed(name) or 0.0 for name in tuple(calls))
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(_rounds(a_round, seconds)):
+    rounds = int(min(max(seconds / max(a_round, 1e-9), MIN_ROUNDS), MAX_ROUNDS))
+    for number in range(rounds):
         for name in _turned(tuple(calls), number):
             spent = timed(name)
             if spent is not None:
@@ -91,12 +97,8 @@ def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
     return {name: Timed(tuple(taken[name])) for name in calls}
 
 
-def _rounds(a_round_s: float, seconds: float) -> int:
-    return int(min(max(seconds / max(a_round_s, 1e-9), MIN_ROUNDS), MAX_ROUNDS))
-
-
 def _turned(names: Sequence[str], number: int) -> Sequence[str]:
-    """Another one first in every round: whoever runs after a heavy one finds the caches cold."""
+    """Another one first in every round: a call after a heavy one finds the caches cold."""
     start = number % len(names) if names else 0
     return [*names[start:], *names[:start]]
 
@@ -113,9 +115,6 @@ class TorchAgreement:
     changed_side: float | None
     """Share of pixels of masks that change side, by the share kept or the threshold; None for depths and for NaN."""
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class Answers:
     """Answers of the net as given, in float32 on the CPU, to some pictures."""
@@ -126,7 +125,7 @@ class Answers:
         Args:
             dial: of a mask net, the share or λ it is set to; None for its own.
             pictures: uint8 (H, W, 3) of any sizes.
-            size: (height, width) that the net is to see them at.
+            size: (height, width) at which the net sees them.
         """
         self.frames: Frames = np.stack([resize_rgb(picture, *size) for picture in pictures])
         self._of_masks = isinstance(net, MaskNet)
@@ -151,19 +150,9 @@ class Answers:
         return TorchAgreement(right, largest, mean, changed)
 
 
-NETWORK, RUNNER = "network", "runner"
-"""Scopes of a timing: the net alone, its frames on the device; or all of a runner, arrays in and out."""
-USUAL_BATCH = {"cpu": 2, "cuda": 32, "mps": 32}
-"""Default batch size of `depthcue mask`; memory is measured at it."""
-PATIENCE = 4
-"""A batch size is left out where its least number of rounds would take this many times the seconds allowed."""
-
-log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True)
 class Subject:
-    """A net, and how its frames look."""
+    """A net, with the setting, size and pictures that it is measured at."""
 
     net: MaskNet | DepthNet
     """On the CPU."""
@@ -195,7 +184,7 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         one = self.candidate
         return {"name": one.name, "backend": one.backend, "device": one.device, "precision": one.precision,
-                "rewritten": one.rewritten, "agreement": self.agreement.as_json(), "host_mib": _whole(self.host_mib),
+                "rewritten": one.rewritten, "agreement": asdict(self.agreement), "host_mib": _whole(self.host_mib),
                 "device_mib": _whole(self.device_mib), "timings": self.timings, "left_out": self.left_out}
 
 
@@ -215,7 +204,7 @@ def measure(subject: Subject, candidates: Sequence[Candidate], batch_sizes: Sequ
             progress: Progress) -> Measured:
     """Open every candidate, check its answers, and time all that run, in turns, at every batch size.
 
-    Those with wrong answers are timed too, so that it can be seen what the error buys; they are marked.
+    Those with wrong answers are timed too, and marked.
 
     Args:
         candidates: all on one device; the first is the reference.
@@ -256,7 +245,8 @@ def measure(subject: Subject, candidates: Sequence[Candidate], batch_sizes: Sequ
                 for name, times in timed.items():
                     by_name[name].timings.append(
                         {"batch": batch, "scope": scope, **times.as_json(batch, timed.get(reference))})
-            expected_s = sum(_seconds_a_frame(entry, batch) for entry in entries)
+            expected_s = sum(1.0 / timing["frames_per_second"] for entry in entries for timing in entry.timings
+                             if timing["batch"] == batch)
     return Measured(entries, failed, left_out, reference)
 
 
@@ -269,7 +259,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _opened(candidate: Candidate, answers: Answers, stack: ExitStack) -> tuple[Entry, Session]:
-    """Enter a candidate, for as long as `stack` lasts, and see what it answers and how much memory that takes."""
+    """Enter a candidate, for as long as `stack` lasts, and measure its answers and memory."""
     kind = candidate.device.partition(":")[0]
     batch = USUAL_BATCH[kind]
     session = candidate.open()  # exports or builds where that was not done before, which is no memory of running
@@ -304,10 +294,6 @@ def _noted(entries: dict[str, Entry], batch: int) -> Callable[[str, Exception], 
             entries[name].left_out.append({"batch": batch, "reason": reason_of(error)})
 
     return failed
-
-
-def _seconds_a_frame(entry: Entry, batch: int) -> float:
-    return sum(1.0 / timing["frames_per_second"] for timing in entry.timings if timing["batch"] == batch)
 
 
 def _batch_of(frames: Frames, batch: int) -> Frames:

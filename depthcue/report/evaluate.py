@@ -42,7 +42,7 @@ from depthcue.report.tables import (
     too_few,
     verdict,
 )
-from depthcue.results import Evaluation, SanityCheck, SanityStage, TableRow
+from depthcue.results import Evaluation, Fields, SanityCheck, SanityStage, TableRow
 
 _SHARE_SEEN = "share of pixels the depth net sees"
 _MEANS = {"abs_rel": "abs rel", "log10": "log10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3"}
@@ -75,15 +75,14 @@ TABLE_1 = (
 
 
 def draw_trade_off(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """RMSE through M against its mean, and through M' against its share of pixels, lambda at every point.
+    """Draw RMSE through M against its mean, and through M' against its share of pixels, with lambda at every point.
 
     One panel against ground truth, where there is any, with the error of N and, where they belong, the paper's numbers;
     one against N(I).
     """
     panels: list[Curves] = []
     for reference in measured_against(results):
-        against = "truth" if reference == TRUTH else "target"
-        curves = [_trade_off(entries, kind, against, colour, position == 0)
+        curves = [_trade_off(entries, kind, _AGAINST[reference], colour, position == 0)
                   for position, entries in enumerate(_lines(results))
                   for kind, colour in zip(("soft", "binary"), theme.methods, strict=False)]
         if reference == TRUTH and is_the_papers(results):
@@ -115,7 +114,7 @@ def _trade_off(entries: Sequence[TableRow], kind: str, against: str, colour: str
 
 
 def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """The insertion and the deletion curve of every order, against N(I), with their areas where there are few."""
+    """Draw the insertion and the deletion curve of every scorer, against N(I), with their areas where there are few."""
     orders, reference = results.orders, measured_against(results)[-1]
     error, _ = fields_for(reference)
     few = len(orders["insertion"]) <= FEW_CURVES
@@ -130,7 +129,7 @@ def draw_orders(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT
 
 
 def draw_thresholds(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """RMSE of M > threshold against the share of pixels kept, the threshold at every point."""
+    """Draw RMSE of M > threshold against the share of pixels kept, with the threshold at every point."""
     curves: list[Curve] = []
     for colour, reference in zip(theme.methods, measured_against(results), strict=False):
         error, _ = fields_for(reference)
@@ -143,15 +142,14 @@ def draw_thresholds(results: Evaluation, paths: Sequence[Path], theme: Theme = L
     return draw_panels([panel], paths, theme, (5.4, 3.7))
 
 
-def draw_sanity(results: Evaluation, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
+def draw_sanity(sanity: SanityCheck, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
     """Draw the loss of the answer and the similarity of the masks as more and more layers are randomised."""
-    assert results.sanity is not None
-    stages, chance = results.sanity.stages, results.sanity.chance
+    stages, chance = sanity.stages, sanity.chance
     layers = "share of layers randomised, from the output"
     lost = [Curve(label_of(method), colour, _layers(stages), [stage.lost[method] for stage in stages],
                   [stage.lost[f"{method}_ci95"] for stage in stages], band=0.14, width=1.8 if method == "mask" else 1.4)
             for method, colour in zip(("mask", *stages[0].advantage), theme.methods, strict=False)]
-    panels = [Curves(f"lost with {results.sanity.share:.0%} of the pixels", layers, "share of the net's answer lost",
+    panels = [Curves(f"lost with {sanity.share:.0%} of the pixels", layers, "share of the net's answer lost",
                      lost, percent=True)]
     alike = []
     for kind, colour, name in (("direct", theme.methods[3], "Eq. (3)"),
@@ -194,8 +192,9 @@ def evaluation_tables(results: Evaluation) -> list[Table]:
     if results.thresholds:
         tables.append(thresholds_table(results))
     if results.sanity:
-        tables.append(kept_table(results))
-        tables += [agreement_table(results, kind) for kind, chance in results.sanity.chance.items() if chance]
+        tables.append(kept_table(results.sanity))
+        tables += [agreement_table(results.sanity, kind, chance)
+                   for kind, chance in results.sanity.chance.items() if chance]
     return tables
 
 
@@ -312,9 +311,8 @@ def orders_table(results: Evaluation) -> Table:
                  ("order", "insertion", "− mask (95 %)", "deletion", "− mask (95 %)"), tuple(rows))
 
 
-def kept_table(results: Evaluation) -> Table:
+def kept_table(sanity: SanityCheck) -> Table:
     """Table of the loss for N, and for randomised nets, with equally many pixels."""
-    sanity = _checked(results)
     others = list(sanity.stages[0].advantage)
     rows = tuple((_stage(stage), *(f"{stage.lost[name]:.2f}" for name in ("mask", *others)),
                   *(number(stage.advantage[name], "value", "+.2f") for name in others))
@@ -324,14 +322,15 @@ def kept_table(results: Evaluation) -> Table:
                                                 *(f"{label_of(name)} − mask (95 %)" for name in others)), rows)
 
 
-def agreement_table(results: Evaluation, kind: str) -> Table:
-    """Table of the similarity of masks for randomised nets to those for N, of one kind: `direct` or `retrained`."""
-    sanity = _checked(results)
+def agreement_table(sanity: SanityCheck, kind: str, chance: Fields) -> Table:
+    """Table of the similarity of masks for randomised nets to those for N, of one kind: `direct` or `retrained`.
+
+    Args:
+        chance: the similarity of masks of different pictures.
+    """
     names = {"pearson": "correlation", "ssim": "SSIM", "iou": "overlap"}
     rows = [(_stage(stage), *(number(stage[kind], name) for name in names))
             for stage in sanity.stages if stage[kind]]
-    chance = sanity.chance[kind]
-    assert chance is not None  # callers have looked
     rows.append(("chance: another picture", *(number(chance, name) for name in names)))
     how = {"direct": f"Eq. (3) for each net; {sanity.direct_images} images",
            "retrained": f"the mask net trained on for {sanity.steps} steps for each; {sanity.images} images"}
@@ -343,11 +342,6 @@ def _setting_label(results: Evaluation, entry: TableRow) -> str:
     """The setting, with the name of the mask net where several nets have the same one."""
     rivals = sum(setting_name(other) == setting_name(entry) for other in results.table) > 1
     return setting_name(entry) + (f" ({results.weights[entry.weights].name})" if rivals else "")
-
-
-def _checked(results: Evaluation) -> SanityCheck:
-    assert results.sanity is not None  # callers have looked
-    return results.sanity
 
 
 def _stage(stage: SanityStage) -> str:
@@ -379,7 +373,7 @@ def in_words(results: Evaluation) -> tuple[str, ...]:
     if results.under_fills:
         sentences += [_under_fills(results, method) for method in COMPARED]
     if results.sanity:
-        sentences += _sanity(results)
+        sentences += _sanity(results.sanity)
     return tuple(sentences)
 
 
@@ -395,7 +389,7 @@ def _plots(results: Evaluation) -> list[Plot]:
                           partial(draw_thresholds, results)))
     if results.sanity:
         plots.append(Plot("sanity", "The depth net randomised layer by layer: what the mask's pixels are worth to it, "
-                          "and whether masks made for it change; 95% intervals", partial(draw_sanity, results)))
+                          "and whether masks made for it change; 95% intervals", partial(draw_sanity, results.sanity)))
     return plots
 
 
@@ -421,7 +415,7 @@ def _trade_off_in_words(results: Evaluation) -> str:
 
 
 def _binary(results: Evaluation) -> list[str]:
-    """At which settings cutting M to M' makes a clear difference."""
+    """Sentence on the settings at which cutting M to M' makes a clear difference."""
     against = "truth" if results.ground_truth else "target"
     found = sorted_out((setting_name(entry), verdict(entry.binary_minus_soft[f"{against}_ci95"], results.images))
                        for entry in results.table)
@@ -449,7 +443,7 @@ def _areas(results: Evaluation, kind: str) -> str:
 
 
 def _fills(results: Evaluation) -> list[str]:
-    """Whether showing something else than the mean colour where M hides makes it worse or better."""
+    """Sentence on the fills with which the error through M clearly differs."""
     fills, shown = results.fills, results.fill
     if shown not in fills or len(fills) < 2:
         return []
@@ -464,7 +458,7 @@ def _fills(results: Evaluation) -> list[str]:
 
 
 def _under_fills(results: Evaluation, method: str) -> str:
-    """With which fills and shares the mask's pixels are clearly better than another way's, and with which worse."""
+    """Sentence on the fills and shares with which the mask's pixels are clearly better, and worse, than a scorer's."""
     found = [(f"{_COLOURS[fill]} at {entry.sparseness:.0%}",
               verdict(entry["to_target_minus_mask_ci95"], results.images))
              for fill, methods in results.under_fills.items() for entry in methods[method]]
@@ -478,8 +472,7 @@ def _under_fills(results: Evaluation, method: str) -> str:
             f"{len(better)} of {pairs} pairs of a fill and a share{others}.")
 
 
-def _sanity(results: Evaluation) -> list[str]:
-    sanity = _checked(results)
+def _sanity(sanity: SanityCheck) -> list[str]:
     stages, chance, images = sanity.stages, sanity.chance, sanity.images
     last = stages[-1]
     sentences = [f"Of the sanity check, {sentence}" for sentence in too_few(images)]

@@ -10,7 +10,7 @@ from tiny_nets import TopShare
 from depthcue.backends.session import TOLERANCES
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench import measure as measuring
-from depthcue.bench.candidates import REFERENCE, Candidate, depth_candidates, mask_candidates
+from depthcue.bench.candidates import AS_GIVEN, Candidate, depth_candidates, mask_candidates
 from depthcue.bench.limits import work_per_frame
 from depthcue.bench.measure import MIN_ROUNDS, NETWORK, RUNNER, Answers, Subject, Timed, measure, take_turns
 from depthcue.errors import DepthcueError
@@ -18,6 +18,9 @@ from depthcue.imaging import resize_rgb
 from depthcue.progress import Silent
 
 SIZE = (32, 48)
+
+REFERENCE = f"{AS_GIVEN} fp32"
+
 
 
 class Through:

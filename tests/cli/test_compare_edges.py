@@ -3,46 +3,28 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from noise_pictures import save_noise
+from tiny_nets import save_tiny_nets
 
 from depthcue.cli.main import main
-from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
-
-SIZE = {"height": 32, "width": 48}
-WIDTHS = (4, 4, 8, 8, 8)
 
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Files of a depth net, its mask net with a dial, and one without the name of its target."""
-    folder = tmp_path_factory.mktemp("nets")
-    target = folder / "tiny-depth.safetensors"
-    save_net(build_depth_net("compact", config={"widths": WIDTHS}, **SIZE), target, architecture="compact")
-    for name, meant in (("tiny-mask", str(target)), ("lost-mask", "gone.safetensors")):
-        net = build_mask_net("compact", config={"widths": WIDTHS, "detail": 4}, target=meant, lambda_range=(0.5, 6.0),
-                             **SIZE)
-        save_net(net, folder / f"{name}.safetensors", architecture="compact")
-    return {path.stem: str(path) for path in folder.glob("*.safetensors")}
+    """A depth net, its mask net with a dial, and one without the name of its target."""
+    return save_tiny_nets(tmp_path_factory.mktemp("nets"), mask={}, lost={"target": "gone.safetensors"})
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Three pictures of noise with depth beside them."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    for name in "abc":
-        Image.fromarray(draws.integers(0, 255, (48, 64, 3), np.uint8)).save(folder / f"{name}.png")
-        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (48, 64)).astype(np.float32))
-    return folder
+    return save_noise(tmp_path / "pictures", "abc", depth=True)
 
 
 def test_on_rendered_rooms(nets: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert main(["compare-edges", "--weights", nets["tiny-mask"], "--data", "scenes:indoor", "--limit", "3",
+    assert main(["compare-edges", "--weights", nets["mask"], "--data", "scenes:indoor", "--limit", "3",
                  "--out", str(out), "--json"]) == 0
     results = json.loads((out / "results.json").read_text())
     assert json.loads(capsys.readouterr().out) == results
@@ -57,7 +39,7 @@ def test_on_rendered_rooms(nets: dict[str, str], tmp_path: Path, capsys: pytest.
 
 def test_tables_are_printed_and_one_rival_is_enough(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                     capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare-edges", "--weights", nets["tiny-mask"], "--target", nets["tiny-depth"], "--data",
+    assert main(["compare-edges", "--weights", nets["mask"], "--target", nets["depth"], "--data",
                  f"folder:{pictures}", "--out", str(tmp_path / "out"), "--against", "sobel", "--lambda", "2"]) == 0
     printed = capsys.readouterr().out
     assert "RMSE in metres against ground truth; 3 images" in printed
@@ -69,7 +51,7 @@ def test_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: 
                                 capsys: pytest.CaptureFixture[str]) -> None:
     for depth in pictures.glob("*.npy"):
         depth.unlink()
-    assert main(["compare-edges", "--weights", nets["tiny-mask"], "--data", f"folder:{pictures}", "--out",
+    assert main(["compare-edges", "--weights", nets["mask"], "--data", f"folder:{pictures}", "--out",
                  str(tmp_path / "out")]) == 0
     assert "ground truth" not in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "results.json").read_text())["ground_truth"] is False
@@ -88,7 +70,7 @@ def test_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: 
 def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str], arguments: list[str],
                                                said: str) -> None:
-    names = {"TINY": nets["tiny-mask"], "LOST": nets["lost-mask"], "PICTURES": f"folder:{pictures}"}
+    names = {"TINY": nets["mask"], "LOST": nets["lost"], "PICTURES": f"folder:{pictures}"}
     out = tmp_path / "out"
     assert main(["compare-edges", "--out", str(out), *(names.get(word, word) for word in arguments)]) == 1
     printed = capsys.readouterr()
@@ -99,7 +81,7 @@ def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: P
 def test_an_out_that_is_a_file(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").write_text("mine")
-    assert main(["compare-edges", "--weights", nets["tiny-mask"], "--data", f"folder:{pictures}", "--out",
+    assert main(["compare-edges", "--weights", nets["mask"], "--data", f"folder:{pictures}", "--out",
                  str(tmp_path / "out")]) == 1
     assert "is not a folder" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"

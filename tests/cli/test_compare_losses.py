@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from noise_pictures import save_noise
 
 from depthcue.cli.main import main
 
@@ -13,12 +12,7 @@ from depthcue.cli.main import main
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
     """The command on two pictures without depth to be found at test time, for the smallest of nets."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    for name in "ab":
-        Image.fromarray(draws.integers(0, 255, (32, 48, 3), np.uint8)).save(folder / f"{name}.png")
-        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (32, 48)).astype(np.float32))
+    folder = save_noise(tmp_path / "pictures", "ab", (32, 48), depth=True)
     return ["compare-losses", "--data", f"folder:{folder}", "--out", str(tmp_path / "out"), "--size", "48x32",
             "--steps", "1", "--mask-steps", "1", "--batch-size", "2", "--device", "cpu", "--lambda", "2"]
 

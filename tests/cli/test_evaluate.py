@@ -3,43 +3,27 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from noise_pictures import save_noise
 from PIL import Image
+from tiny_nets import save_tiny_nets
 
 from depthcue.cli.main import main
-from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
-
-SIZE = {"height": 32, "width": 48}
-WIDTHS = (4, 4, 8, 8, 8)
 
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Files of a depth net, its mask net with a dial, two mask nets of one lambda each, and one for another net."""
-    folder = tmp_path_factory.mktemp("nets")
-    target = folder / "depth.safetensors"
-    save_net(build_depth_net("compact", config={"widths": WIDTHS}, **SIZE), target, architecture="compact")
-    kinds = {"dial": {"lambda_range": (0.5, 4.5)}, "two": {"default_lambda": 2.0}, "five": {"default_lambda": 5.0},
-             "stranger": {"target": "compact-road"}}
-    for name, changes in kinds.items():
-        net = build_mask_net("compact", config={"widths": WIDTHS, "detail": 4},
-                             **{"target": str(target), "name": name, **SIZE, **changes})
-        save_net(net, folder / f"{name}.safetensors", architecture="compact")
-    return {path.stem: str(path) for path in folder.glob("*.safetensors")}
+    """A depth net, its mask net with a dial, two mask nets of one lambda each, and one for another net."""
+    return save_tiny_nets(
+        tmp_path_factory.mktemp("nets"), dial={"lambda_range": (0.5, 4.5)},
+        two={"lambda_range": None, "default_lambda": 2.0}, five={"lambda_range": None, "default_lambda": 5.0},
+        stranger={"lambda_range": None, "target": "compact-road"})
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Three pictures of noise with depth beside them."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    for name in "abc":
-        Image.fromarray(draws.integers(0, 255, (48, 64, 3), np.uint8)).save(folder / f"{name}.png")
-        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (48, 64)).astype(np.float32))
-    return folder
+    return save_noise(tmp_path / "pictures", "abc", depth=True)
 
 
 def test_everything_of_a_dial_on_rendered_rooms(nets: dict[str, str], tmp_path: Path,

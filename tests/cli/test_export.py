@@ -5,32 +5,16 @@ import json
 import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image
+from noise_pictures import save_noise
 from tiny_nets import LastWord
 
 from depthcue.backends.session import FP16, TOLERANCES, Tolerance
 from depthcue.cli.main import main
-from depthcue.nets import build_mask_net
-from depthcue.nets.checkpoint import save_net
-
-
-@pytest.fixture
-def weights(tmp_path):
-    net = build_mask_net("compact", seed=1, config={"widths": [8] * 5, "detail": 8}, height=32, width=48,
-                         target="nowhere", lambda_range=(0.5, 6.0))
-    path = tmp_path / "small.safetensors"
-    save_net(net, path, architecture="compact")
-    return path
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(2):
-        noise = np.random.default_rng(number).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / f"{number}.png")
-    return folder
+    return save_noise(tmp_path / "pictures", "01", (40, 60))
 
 
 @pytest.fixture
@@ -76,7 +60,7 @@ def test_an_unknown_format_is_a_wrong_option(weights, tmp_path, capsys):
     assert main(["export", "--weights", str(weights), "--format", "tflite", "--out", str(tmp_path / "x")]) == 2
 
 
-def test_a_folder_that_cannot_be_made_is_told(weights, pictures, tmp_path, capsys):
+def test_a_folder_that_cannot_be_made_is_an_error(weights, pictures, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["export", "--weights", str(weights), "--data", f"folder:{pictures}",
                  "--out", str(tmp_path / "file" / "x.onnx")]) == 1

@@ -4,25 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_nets import save_tiny_nets
 
 from depthcue.cli.main import main
-from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
-
-SIZE = {"height": 32, "width": 48}
-WIDTHS = (4, 4, 8, 8, 8)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A mask net with a dial, beside the depth net it names."""
-    folder = tmp_path_factory.mktemp("nets")
-    target = folder / "depth.safetensors"
-    save_net(build_depth_net("compact", config={"widths": WIDTHS}, **SIZE), target, architecture="compact")
-    net = build_mask_net("compact", config={"widths": WIDTHS, "detail": 4}, target=str(target), lambda_range=(0.5, 6.0),
-                         **SIZE)
-    save_net(net, folder / "mask.safetensors", architecture="compact")
-    return str(folder / "mask.safetensors")
+    return save_tiny_nets(tmp_path_factory.mktemp("nets"), mask={})["mask"]
 
 
 def test_two_data_sets(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

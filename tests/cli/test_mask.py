@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from noise_pictures import save_noise
 from PIL import Image
 
 from depthcue.cli.main import main
@@ -30,12 +31,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(3):
-        noise = np.random.default_rng(number).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(folder / f"{number}.png")
-    return folder
+    return save_noise(tmp_path / "pictures", "012", (40, 60))
 
 
 def mask(*arguments):

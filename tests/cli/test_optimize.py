@@ -3,39 +3,25 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from noise_pictures import save_noise
 from PIL import Image
+from tiny_nets import save_tiny_nets
 
 from depthcue.cli.main import main
-from depthcue.nets import build_depth_net, build_mask_net
-from depthcue.nets.checkpoint import save_net
-
-SIZE = {"height": 32, "width": 48}
-WIDTHS = (4, 4, 8, 8, 8)
 
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("nets")
-    target = folder / "depth.safetensors"
-    save_net(build_depth_net("compact", config={"widths": WIDTHS}, **SIZE), target, architecture="compact")
-    for name in ("learned", "opposite"):
-        net = build_mask_net("compact", config={"widths": WIDTHS, "detail": 4}, target=str(target),
-                             lambda_range=(0.5, 6.0), **SIZE)
-        save_net(net, folder / f"{name}.safetensors", architecture="compact")
-    return {path.stem: str(path) for path in folder.glob("*.safetensors")}
+    """A depth net and two mask nets."""
+    return save_tiny_nets(tmp_path_factory.mktemp("nets"), learned={}, opposite={})
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Two pictures of noise, one wide and one not."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    for name, size in (("room", (48, 64)), ("road", (30, 90))):
-        Image.fromarray(draws.integers(0, 255, (*size, 3), np.uint8)).save(folder / f"{name}.png")
-    return folder
+    save_noise(tmp_path / "pictures", ["road"], (30, 90))
+    return save_noise(tmp_path / "pictures", ["room"])
 
 
 def test_pictures_of_two_sizes_with_all_three_equations(nets: dict[str, str], pictures: Path, tmp_path: Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from noise_pictures import save_noise
 from PIL import Image
 
 from depthcue.cli.main import main
@@ -18,12 +19,7 @@ from depthcue.nets.checkpoint import save_net
 @pytest.fixture
 def data(tmp_path: Path) -> str:
     """Two pictures with depth."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    for name in "ab":
-        Image.fromarray(draws.integers(0, 255, (32, 48, 3), np.uint8)).save(folder / f"{name}.png")
-        np.save(folder / f"{name}.npy", draws.uniform(1, 5, (32, 48)).astype(np.float32))
+    folder = save_noise(tmp_path / "pictures", "ab", (32, 48), depth=True)
     return f"folder:{folder}"
 
 
