@@ -25,8 +25,8 @@ from depthcue.nets.exported import read_graph_card
 from depthcue.runtime.opening import open_session
 
 AS_GIVEN = "torch as given"
-"""Name of the net in torch as it was given. In fp32 it is the base of all ratios; for an exported file that is ONNX
-Runtime."""
+REFERENCE = f"{AS_GIVEN} fp32"
+"""Base of all ratios; for an exported file it is ONNX Runtime."""
 
 _TORCH = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",)}
 _OTHERS = {

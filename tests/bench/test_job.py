@@ -79,7 +79,7 @@ def test_an_architecture_alone_is_measured_untrained_and_without_a_depth_net(qui
     ("compact-indoor", None, Settings(size=(30, 48)), "multiples of 32"),
     ("compact-indoor", None, Settings(lam=99.0), "lambda must be between"),
 ])
-def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target, settings, complaint):
+def test_wrong_options_are_errors_before_the_work(quick, tmp_path, weights, target, settings, complaint):
     with pytest.raises(DepthcueError, match=complaint):
         bench_specs(weights, target, tmp_path / "out", settings, "cpu")
     assert not (tmp_path / "out").exists()
@@ -88,7 +88,7 @@ def test_wrong_wishes_are_told_before_the_work(quick, tmp_path, weights, target,
 TORCH = Candidate("torch fp32", "torch", "cpu", "fp32", True, lambda: None, True)
 
 
-def test_a_source_that_cannot_be_masked_is_told(small_pair, tmp_path, monkeypatch):
+def test_a_source_that_cannot_be_masked_is_an_error(small_pair, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_job, "ROUNDS", 1)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
@@ -168,8 +168,8 @@ def test_files_are_measured_as_they_are(quick_graphs, files, tmp_path):
 
 def test_on_a_gpu_engines_are_built_of_files_and_elsewhere_nothing_runs_them(files):
     net, depth_net = load_mask_net(str(files / "mask.onnx")), load_depth_net(str(files / "depth.onnx"))
-    for ways in (mask_candidates(net, "mask.onnx", None, "cuda", 1), depth_candidates(depth_net, "cuda", 1)):
-        assert [way.name for way in ways] == ["onnx fp32", "tensorrt fp32"]
+    for methods in (mask_candidates(net, "mask.onnx", None, "cuda", 1), depth_candidates(depth_net, "cuda", 1)):
+        assert [method.name for method in methods] == ["onnx fp32", "tensorrt fp32"]
     with pytest.raises(DepthcueError, match="not run on mps"):
         mask_candidates(net, "mask.onnx", None, "mps", 1)
 

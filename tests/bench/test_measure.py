@@ -10,7 +10,7 @@ from tiny_nets import TopShare
 from depthcue.backends.session import TOLERANCES
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.bench import measure as measuring
-from depthcue.bench.candidates import AS_GIVEN, Candidate, depth_candidates, mask_candidates
+from depthcue.bench.candidates import REFERENCE, Candidate, depth_candidates, mask_candidates
 from depthcue.bench.limits import work_per_frame
 from depthcue.bench.measure import MIN_ROUNDS, NETWORK, RUNNER, Answers, Subject, Timed, measure, take_turns
 from depthcue.errors import DepthcueError
@@ -18,8 +18,6 @@ from depthcue.imaging import resize_rgb
 from depthcue.progress import Silent
 
 SIZE = (32, 48)
-
-REFERENCE = f"{AS_GIVEN} fp32"
 
 
 
@@ -76,9 +74,9 @@ def test_right_wrong_and_absent(patient, subject, mask_net, clock):
     assert by_name["fast"].best()["frames_per_second"] == 200 and measured.reference == REFERENCE
 
 
-def test_a_batch_that_does_not_fit_is_told_of_its_candidate_alone(patient, subject, mask_net):
-    ways = [candidate(REFERENCE, Through(mask_net)), candidate("small", Through(mask_net, most=2))]
-    measured = measure(subject, ways, (1, 4), 1e-6, Silent())
+def test_a_batch_that_does_not_fit_is_left_out_of_its_candidate_alone(patient, subject, mask_net):
+    methods = [candidate(REFERENCE, Through(mask_net)), candidate("small", Through(mask_net, most=2))]
+    measured = measure(subject, methods, (1, 4), 1e-6, Silent())
     small = measured.entries[1]
     assert [timing["batch"] for timing in small.timings] == [1]
     assert small.left_out == [{"batch": 4, "reason": "MemoryError: 4 frames do not fit"}]
@@ -105,7 +103,7 @@ def test_on_a_device_the_network_is_timed_alone_too(subject, mask_net, monkeypat
     assert [timing["scope"] for timing in measured.entries[1].timings] == [RUNNER]
 
 
-def test_frames_that_cannot_be_put_on_the_device_are_told(subject, mask_net, monkeypatch):
+def test_frames_that_cannot_be_put_on_the_device_leave_the_batch_out(subject, mask_net, monkeypatch):
     class Full(Through):
         def staged(self, frames):
             raise RuntimeError("no room")
@@ -131,11 +129,11 @@ def test_mask_candidates_are_opened_as_the_command_opens_them(mask_net, monkeypa
     asked = []
     monkeypatch.setattr("depthcue.bench.candidates.open_session",
                         lambda spec, **options: asked.append((spec, options)) or SimpleNamespace())
-    ways = {each.name: each for each in mask_candidates(mask_net, "some-net", 2.0, "cpu", 3, 8)}
-    ways["openvino bf16"].open()
+    methods = {each.name: each for each in mask_candidates(mask_net, "some-net", 2.0, "cpu", 3, 8)}
+    methods["openvino bf16"].open()
     assert asked == [("some-net", {"backend": "openvino", "device": "cpu", "precision": "bf16",
                                    "keep": None, "lam": 2.0, "threads": 3, "batch_size": 8, "size": None})]
-    assert ways["openvino bf16"].in_jobs and not ways[REFERENCE].in_jobs
+    assert methods["openvino bf16"].in_jobs and not methods[REFERENCE].in_jobs
 
 
 def test_answers_are_those_of_the_net(mask_net, depth_net, pictures):
@@ -237,7 +235,7 @@ def test_as_many_rounds_as_the_time_allows(clock):
     assert len(take_turns(calls, 1.0, never)["a"].seconds) == 8
 
 
-def test_a_call_that_fails_is_left_out_and_told():
+def test_a_call_that_fails_is_left_out_and_reported():
     calls = {"good": 0}
     failed = []
 

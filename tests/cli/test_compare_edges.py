@@ -67,7 +67,7 @@ def test_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: 
     (["--weights", "LOST", "--data", "PICTURES"], "--target"),
     (["--weights", "TINY", "--target", "TINY", "--data", "PICTURES"], "--target takes a depth net"),
 ])
-def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
+def test_mistakes_are_errors_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str], arguments: list[str],
                                                said: str) -> None:
     names = {"TINY": nets["mask"], "LOST": nets["lost"], "PICTURES": f"folder:{pictures}"}

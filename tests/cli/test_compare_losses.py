@@ -31,7 +31,7 @@ def test_from_training_to_the_figure(words: list[str], tmp_path: Path, capsys: p
 @pytest.mark.parametrize(("extra", "message"), [
     (["--net", "giant"], "giant"), (["--mask-net", "giant"], "giant"), (["--share", "2"], "above 0 and below 1"),
     (["--size", "50x32"], "multiples of 16"), (["--lambda", "-1"], "above 0")])
-def test_mistakes_are_told_without_a_traceback(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_mistakes_are_errors_without_a_traceback(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                extra: list[str], message: str) -> None:
     assert main([*words, *extra]) == 1
     printed = capsys.readouterr()

@@ -43,7 +43,7 @@ def test_on_rendered_rooms(nets: list[str], tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(("extra", "message"), [
     (["--share", "0"], "above 0 and below 1"), (["--lambda", "60"], "between 0.5 and 6"),
     (["--target", "compact-indoor"], "got 1 and 2"), (["--device", "abacus"], "--device abacus")])
-def test_mistakes_are_told_without_a_traceback(nets: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_mistakes_are_errors_without_a_traceback(nets: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                extra: list[str], message: str) -> None:
     out = tmp_path / "out"
     assert main(["compare-nets", "-w", nets[0], "-w", nets[1], "--data", "scenes:indoor:2", "--out", str(out),

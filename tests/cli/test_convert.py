@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_mask_net_loads_back_equal_with_what_was_said_of_it(folder: Path, tmp_path: Path, capfd) -> None:
+def test_a_mask_net_loads_back_equal_with_its_description(folder: Path, tmp_path: Path, capfd) -> None:
     out = tmp_path / "made" / "mask.safetensors"
     assert main(["convert", str(folder / "mask_resnet"), "--out", str(out), "--name", "hu-mask", "--licence", "none",
                  "--target", "somewhere", "--lambda", "3", "--json"]) == 0

@@ -79,7 +79,7 @@ def test_a_sanity_check_on_pictures_without_depth(nets: dict[str, str], pictures
     (["-w", "depth"], "--weights a mask net"),
     (["-w", "dial", "--truth", "--data", "BARE"], "--truth asks for it"),
 ])
-def test_mistakes_are_told_and_leave_nothing(nets: dict[str, str], pictures: Path, tmp_path: Path,
+def test_mistakes_are_errors_and_leave_nothing(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                              capsys: pytest.CaptureFixture[str], arguments: list[str],
                                              message: str) -> None:
     bare = tmp_path / "bare"

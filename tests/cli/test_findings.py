@@ -43,7 +43,7 @@ def test_one_finding_in_words(weights: str, tmp_path: Path, capsys: pytest.Captu
     (["--data", "scenes:indoor", "--lambda", "60"], "between 0.5 and 6"),
     (["--data", "scenes:indoor", "--data", "nyu2:somewhere"], "nyu2:somewhere"),
 ])
-def test_mistakes_are_told_without_a_traceback(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_mistakes_are_errors_without_a_traceback(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                arguments: list[str], message: str) -> None:
     assert main(["findings", "--weights", weights, "--out", str(tmp_path / "out"), *arguments]) == 1
     printed = capsys.readouterr()

@@ -105,8 +105,8 @@ def test_a_black_box_can_be_measured_but_not_trained_for(here: Path, tmp_path: P
     frozen = TARGET.replace(":net", ":frozen")
     assert main(["train", "--target", frozen, "--data", "folder:bare", "--steps", "2", "--out",
                  str(tmp_path / "run"), "-q"]) == 1
-    said = capsys.readouterr().err
-    assert "passes no gradients" in said and "--surrogate" in said and not (tmp_path / "run").exists()
+    printed = capsys.readouterr().err
+    assert "passes no gradients" in printed and "--surrogate" in printed and not (tmp_path / "run").exists()
     assert main(["compare-edges", "--weights", "run/mask.safetensors", "--target", frozen, "--data", "folder:bare",
                  "--limit", "2", "--out", str(tmp_path / "out"), "-q"]) == 0
 
@@ -122,13 +122,13 @@ def test_a_black_box_is_trained_for_through_a_surrogate(here: Path, tmp_path: Pa
         Image.fromarray(grey[:, ::-1]).save(tmp_path / f"{number}-turned.png")
     assert main(["train", "--target", frozen, "--data", f"folder:{tmp_path}", "--steps", "2", "--batch-size", "2",
                  "--aside", "0.25", "--surrogate", "--out", str(tmp_path / "run"), "--json", "-q"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     card = json.loads((tmp_path / "run" / "mask.json").read_text())
     assert card["description"]["target"] == frozen and card["kept_aside"]["pictures"] == 2
     surrogate = json.loads((tmp_path / "run" / "surrogate" / "depth.json").read_text())
     assert surrogate["teacher"]["name"] == "mine" and surrogate["description"]["max_depth_m"] == 10.0
     # pictures kept aside are not shown to the surrogate either
     assert surrogate["training"]["pictures"] == card["training"]["pictures"] == [6]
-    assert said["through_20"]["sobel"]["rmse_to_target"] > 0
+    assert printed["through_20"]["sobel"]["rmse_to_target"] > 0
     check = json.loads((tmp_path / "run" / "check" / "results.json").read_text())
     assert check["target_net"]["name"] == "mine"

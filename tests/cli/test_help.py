@@ -30,7 +30,7 @@ def test_every_help_page_is_grouped_fits_and_names_no_python_types(command, monk
     assert "the mask net's own." not in page or command in ("mask", "bench")
 
 
-def test_the_first_page_tells_of_completion(monkeypatch, capsys):
+def test_the_first_page_names_completion(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["--help"]) == 0
     page = capsys.readouterr().out

@@ -69,7 +69,7 @@ def test_json_is_the_summary_alone(pictures, weights, tmp_path, capfd):
     assert [entry["frames"] for entry in printed["inputs"]] == [1, 1, 1]
 
 
-def test_a_share_is_kept_and_told(pictures, weights, tmp_path, capfd):
+def test_a_share_is_kept_and_printed(pictures, weights, tmp_path, capfd):
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--json", "--save", "binary",
                 "--keep", "0.25") == 0
     printed = json.loads(capfd.readouterr().out)
@@ -78,7 +78,7 @@ def test_a_share_is_kept_and_told(pictures, weights, tmp_path, capfd):
         assert np.asarray(Image.open(tmp_path / "out" / f"{number}_binary.png")).sum() == 600
 
 
-def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, weights, tmp_path, capfd):
+def test_one_bad_picture_is_reported_the_rest_done_and_the_status_is_1(pictures, weights, tmp_path, capfd):
     (pictures / "1.png").write_bytes(b"")
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--quiet") == 1
     out, err = capfd.readouterr()
@@ -100,7 +100,7 @@ def test_one_bad_picture_is_told_the_rest_done_and_the_status_is_1(pictures, wei
     (["{pictures}", "--keep", "20"], "above 0 and below 1"),
     (["{pictures}", "--keep", "0.2", "--threshold", "0.1"], "leave --threshold out"),
 ])
-def test_mistakes_are_told_without_a_traceback(pictures, weights, tmp_path, capfd, arguments, complaint):
+def test_mistakes_are_errors_without_a_traceback(pictures, weights, tmp_path, capfd, arguments, complaint):
     given = [each.format(pictures=pictures) for each in arguments]
     if "--weights" not in given:
         given += ["--weights", str(weights)]
@@ -114,7 +114,7 @@ def test_a_size_that_is_none_is_a_wrong_option(pictures, weights, tmp_path, size
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", "--size", size) == 2
 
 
-def test_an_empty_folder_is_told(weights, tmp_path, capsys):
+def test_an_empty_folder_is_an_error(weights, tmp_path, capsys):
     (tmp_path / "nothing").mkdir()
     assert mask(tmp_path / "nothing", "--weights", weights, "--out", tmp_path / "out") == 1
     assert "holds no picture" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_a_pickle_with_code_inside_is_not_run(pictures, tmp_path, capsys):
     assert "it was not run" in capsys.readouterr().err and not witness.exists()
 
 
-def test_weights_of_another_architecture_are_told_by_their_keys(pictures, weights, tmp_path, capsys):
+def test_weights_of_another_architecture_are_an_error_that_names_keys(pictures, weights, tmp_path, capsys):
     assert mask(pictures, "--weights", f"drn22:{weights}", "--out", tmp_path / "out") == 1
     assert "is a compact, not a drn22" in capsys.readouterr().err
     torch.save({"foreign.weight": torch.zeros(1)}, tmp_path / "other.pth")
@@ -207,12 +207,12 @@ def test_wrong_options_of_videos_are_errors_without_a_traceback(option, value, p
 
 
 @pytest.mark.parametrize("wish", [("--workers", "2"), ("--out", "s3://bucket/masks")])
-def test_what_many_machines_alone_can_do_is_told(pictures, weights, tmp_path, capfd, wish):
+def test_options_of_many_machines_alone_are_an_error(pictures, weights, tmp_path, capfd, wish):
     assert mask(pictures, "--weights", weights, "--out", tmp_path / "out", *wish) == 2
     assert "--cluster" in capfd.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_an_object_store_without_a_cluster_is_told(weights, tmp_path, capfd):
+def test_an_object_store_without_a_cluster_is_an_error(weights, tmp_path, capfd):
     assert mask("s3://bucket/in", "--weights", weights, "--out", tmp_path / "out") == 1
     assert "read with --cluster" in capfd.readouterr().err
 

@@ -56,20 +56,20 @@ def here(tmp_path, monkeypatch):
     ("train --target compact-indoor --data folder:empty --steps few --out o", 2, ["--steps", "'few'"]),
     ("guide maks", 1, ["Did you mean masks?", "training"]),
 ])
-def test_a_mistake_is_told_with_what_is_allowed(typed, status, named, here, capsys):
+def test_a_mistake_is_an_error_with_what_is_allowed(typed, status, named, here, capsys):
     assert main(typed.split()) == status
     captured = capsys.readouterr()
-    said = " ".join((captured.err + captured.out).replace("│", " ").split())
-    assert "Traceback" not in said and "Input should" not in said
-    assert [word for word in named if word not in said] == []
+    printed = " ".join((captured.err + captured.out).replace("│", " ").split())
+    assert "Traceback" not in printed and "Input should" not in printed
+    assert [word for word in named if word not in printed] == []
     assert not list(here.glob("o/*_mask.png"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(here, capsys):
+def test_a_gpu_that_is_not_there_is_an_error(here, capsys):
     assert main("mask room.jpg --device cuda --out o".split()) == 1
-    said = capsys.readouterr().err
-    assert "--device cpu" in said and "doctor" in said
+    printed = capsys.readouterr().err
+    assert "--device cpu" in printed and "doctor" in printed
 
 
 def test_a_depth_map_is_masked_with_a_warning_and_left_out_beside_its_photograph(here, capsys):
@@ -80,11 +80,11 @@ def test_a_depth_map_is_masked_with_a_warning_and_left_out_beside_its_photograph
     (here / "far.png").rename(here / "nyu" / "1.png")
     assert main("mask nyu --out p".split()) == 0
     assert [path.name for path in (here / "p").glob("*_mask.png")] == ["1_mask.png"]
-    said = capsys.readouterr().err
-    assert "1.png" in said and "16 bits" in said
+    printed = capsys.readouterr().err
+    assert "1.png" in printed and "16 bits" in printed
 
 
-def test_weights_for_another_net_are_told_with_the_remedy(here, capsys):
+def test_weights_for_another_net_are_errors_with_the_remedy(here, capsys):
     assert main("mask room.jpg --weights compact-road --target compact-indoor --out o".split()) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert "compact-road" in said and "Leave --weights out" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "compact-road" in printed and "Leave --weights out" in printed

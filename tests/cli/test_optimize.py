@@ -55,7 +55,7 @@ def test_data_without_a_mask_net(nets: dict[str, str], tmp_path: Path, capsys: p
     (["PICTURES", "--learning-rate", "0"], "--learning-rate must be above 0, got 0"),
     (["PICTURES", "--opposite", "DEPTH"], "a mask net"),
 ])
-def test_mistakes_are_told_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
+def test_mistakes_are_errors_without_a_traceback(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str], arguments: list[str],
                                                message: str) -> None:
     names = {"PICTURES": str(pictures), "DEPTH": nets["depth"]}

@@ -156,7 +156,7 @@ def test_nets_in_other_forms(form: Callable[[Path], str], tmp_path: Path) -> Non
     (["--stage", "rendered", "--frames", "."], "--frames"), (["--scenes", "garden"], "garden"),
     (["--beside", "/nowhere"], "--beside"), (["--target", "compact-nowhere"], "compact-nowhere"),
     (["--frames", "/nowhere", "--objects", "/nowhere"], "/nowhere")])
-def test_mistakes_are_told_without_a_traceback(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_mistakes_are_errors_without_a_traceback(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                arguments: list[str], message: str) -> None:
     out = tmp_path / "out"
     assert main(["probe", "--target", target, "--out", str(out), *arguments]) == 1

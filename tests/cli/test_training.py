@@ -29,12 +29,12 @@ def test_a_depth_net_and_its_mask_net(data: str, tmp_path: Path, capsys: pytest.
     weights = capsys.readouterr().out.strip()
     assert weights == str(tmp_path / "depth" / "depth.safetensors")
     assert main(["train", *alike, "--target", weights, "--out", str(tmp_path / "mask"), "--lambda", "3", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["weights"] == str(tmp_path / "mask" / "mask.safetensors")
-    assert said["training"]["steps"] == 1 and said["through_20"] == {}  # of two pictures none is kept aside
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["weights"] == str(tmp_path / "mask" / "mask.safetensors")
+    assert printed["training"]["steps"] == 1 and printed["through_20"] == {}  # of two pictures none is kept aside
     for kind, loss in (("depth", "depth"), ("mask", "depth+grad+normal")):
-        said = json.loads((tmp_path / kind / "config.json").read_text())
-        assert (said["name"], said["seed"], said["batch_size"], said["loss"]) == ("tiny", 3, 2, loss)
+        printed = json.loads((tmp_path / kind / "config.json").read_text())
+        assert (printed["name"], printed["seed"], printed["batch_size"], printed["loss"]) == ("tiny", 3, 2, loss)
 
 
 @pytest.mark.parametrize("command", [train, train_depth])

@@ -87,7 +87,7 @@ def test_like_is_compared_with_like() -> None:
     assert table.matched("map", first, second).entry() == {"value": 0.0, "ci95": [0.0, 0.0], "images": 3}
 
 
-def test_what_one_picture_alone_shows_is_not_told() -> None:
+def test_a_single_picture_gives_no_entry() -> None:
     cells = Cells((2,), ("map",))
     cells.add([torch.zeros(3, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(3, 1, 2, 2)})
     cells.add([torch.ones(1, 1, 2, 2, dtype=torch.int64)], {"map": torch.ones(1, 1, 2, 2)})
@@ -171,5 +171,5 @@ def test_a_cell_of_one_picture_alone_is_predicted_by_its_strength() -> None:
     assert errors[BOTH] == pytest.approx([0, 0]) and errors[KIND] == pytest.approx([0, 0])
 
 
-def test_nothing_is_said_of_a_mask_without_variance() -> None:
+def test_a_mask_without_variance_has_no_entries() -> None:
     assert all(entry is None for entry in _found(np.ones((PICTURES, PIXELS))).values())

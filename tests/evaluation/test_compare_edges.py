@@ -181,7 +181,7 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
         _run(tmp_path, ToyData(0))
 
 
-def test_a_net_of_shares_is_asked_for_each_share(tmp_path: Path) -> None:
+def test_a_net_of_shares_is_set_to_each_share(tmp_path: Path) -> None:
     results = compare_edges(RedShares(), RedDepth(), ToyData(), tmp_path,
                             CompareEdgesSettings(shares=(0.2, 0.05), soft_maps=True, draws=200))
     few, many = sorted(results["curves"]["mask"], key=lambda entry: float(entry["sparseness"]))

@@ -160,7 +160,7 @@ def test_examples_are_pictures_of_one_size(tmp_path: Path) -> None:
     assert {Image.open(tmp_path / tile).size for tile in tiles} == {(SIZE[1] * 12, SIZE[0] * 12)}
 
 
-def test_networks_are_told_apart() -> None:
+def test_networks_have_names_of_their_own() -> None:
     def networks(*names: tuple[str, str]) -> list[Network]:
         found = []
         for mask_name, depth_name in names:

@@ -76,7 +76,7 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".depthcue-*"))
 
 
-def test_a_dial_is_asked_for_the_papers_lambdas_in_its_range_or_for_those_given(tmp_path: Path) -> None:
+def test_a_dial_is_set_to_the_papers_lambdas_in_its_range_or_to_those_given(tmp_path: Path) -> None:
     class Narrow(RedMask):
         def __init__(self, low: float, high: float) -> None:
             super().__init__(True)
@@ -232,7 +232,7 @@ class _Broken(RedDepth):
         return torch.where(depth > 1.01, depth, torch.nan)
 
 
-def test_any_way_to_choose_pixels_has_its_curves(tmp_path: Path) -> None:
+def test_any_scorer_has_its_curves(tmp_path: Path) -> None:
     results = _run(tmp_path, against=("all",), shares=(0.0, 0.5, 1.0), thresholds=(), fills=(),
                    direct=DirectSettings(steps=2))
     orders = results["orders"]

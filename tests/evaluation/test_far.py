@@ -72,7 +72,7 @@ def test_points_outside_are_left_out_and_counted() -> None:
     assert (found["vanishing_point"]["outside"], found["vanishing_point"]["images"]) == (COUNT, 0)
 
 
-def test_the_point_of_one_picture_alone_is_not_told() -> None:
+def test_the_point_of_a_single_picture_gives_no_entry() -> None:
     finding = FarRegion(max_depth_m=80.0)
     rgb = torch.full((2, 3, HEIGHT, WIDTH), 0.5)
     for point in (POINT, (-20.0, 12.0)):
@@ -136,7 +136,7 @@ def test_pixels_kept_in_the_sky() -> None:
         sky["kept"]["mask"]["value"] - sky["kept"]["edges"]["value"], abs=1e-5)
 
 
-def test_no_sky_is_told_where_none_is_known() -> None:
+def test_there_is_no_sky_where_none_is_known() -> None:
     assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH))["sky"] is None
     assert _found(torch.rand(COUNT, 1, HEIGHT, WIDTH), point=None)["sky"] is None
 
@@ -163,7 +163,7 @@ def test_lines_that_meet_in_a_point(x: float, y: float) -> None:
     assert math.dist((sighting.x, sighting.y), (x, y)) < 2.5
 
 
-def test_it_is_told_in_pixels_of_the_picture() -> None:
+def test_it_is_in_pixels_of_the_picture() -> None:
     sighting = find_vanishing_point(_star(400.0, 90.0, 192, 640))
     assert sighting is not None and math.dist((sighting.x, sighting.y), (400, 90)) < 5
 

@@ -88,7 +88,7 @@ def test_curves_of_the_mask_are_those_of_the_red_pixels_one_by_one(tmp_path: Pat
         assert entry["rmse_to_target_area_minus_mask"] == 0
 
 
-def test_an_order_that_knows_the_red_beats_one_that_does_not_both_ways(tmp_path: Path) -> None:
+def test_a_scorer_that_knows_the_red_beats_one_that_does_not_on_both_curves(tmp_path: Path) -> None:
     curves = evaluate([RedMask()], RedDepth(), ToyData(), tmp_path, EvaluateSettings(draws=200))["orders"]
     for name in ("rmse", "rmse_to_target"):
         for other in ("sobel", "random"):

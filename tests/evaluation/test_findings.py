@@ -19,7 +19,7 @@ def _run(out: Path, *data: Any, dial: bool = False, **settings: Any) -> dict[str
                             FindingsSettings(draws=50, **settings))
 
 
-def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:
+def test_each_data_set_has_the_findings_it_allows(tmp_path: Path) -> None:
     rooms = open_data(ROOMS, frame_size=(24, 32), limit=3)
     results = _run(tmp_path, rooms, ToyData(4), ToyData(2, has_depth=False))
     assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
@@ -36,7 +36,7 @@ def test_each_data_set_has_what_it_tells(tmp_path: Path) -> None:
     assert results["data"][1]["mean"] == pytest.approx(77 / 768, abs=1e-5)
 
 
-def test_only_what_was_asked_for(tmp_path: Path) -> None:
+def test_only_the_wanted_findings(tmp_path: Path) -> None:
     assert list(_run(tmp_path, findings=("far",))["data"][0]["findings"]) == ["far"]
 
 

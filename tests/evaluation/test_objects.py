@@ -269,7 +269,7 @@ def test_noise_has_no_direction_and_a_flat_mask_none_either(generator: torch.Gen
     assert straightness(torch.full((2, 1, *SIZE), 0.7)).tolist() == [0, 0]
 
 
-def test_straightness_does_not_ask_how_strong_a_mask_is() -> None:
+def test_straightness_does_not_depend_on_how_strong_a_mask_is() -> None:
     assert float(straightness(0.1 * _rings(9.0))) == pytest.approx(float(straightness(_rings(9.0))), rel=1e-4)
 
 
@@ -284,7 +284,7 @@ def test_surfaces_keep_away_from_edges_of_picture_and_depth() -> None:
     assert torch.nonzero(~known)[:, 0].tolist() == [18, 19, 20, 21, 38, 39, 40, 41]
 
 
-def test_sparse_depth_tells_of_no_surface() -> None:
+def test_sparse_depth_shows_no_surface() -> None:
     rgb = torch.zeros(1, 3, *SIZE)
     depth_m = torch.full((1, 1, *SIZE), 2.0)
     depth_m[..., ::2] = 4.0

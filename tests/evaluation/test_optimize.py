@@ -60,33 +60,33 @@ def _run(out: Path, nets: OptimizeNets = NETS, data: ToyData | None = None, step
         direct=DirectSettings(steps=steps), batch_size=2, draws=100, **settings))
 
 
-def test_the_search_finds_what_is_read_and_the_numbers_say_so(tmp_path: Path) -> None:
+def test_the_search_finds_the_pixels_that_are_read(tmp_path: Path) -> None:
     results = _run(tmp_path)
     assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     assert (results["command"], results["images"], results["lambda"]) == ("optimize", 3, 2.0)
-    share, ways = float(REGION.mean()), results["ways"]
-    assert list(ways) == ["eq3", "eq4", "eq5"]
-    assert ways["eq4"]["mean"] == pytest.approx(share, abs=1e-5) and ways["eq4"]["rmse_to_target"] < 1e-6
-    assert ways["eq4"]["objective"] == pytest.approx(-2.0794 + 2 * share, abs=1e-3)
+    share, methods = float(REGION.mean()), results["ways"]
+    assert list(methods) == ["eq3", "eq4", "eq5"]
+    assert methods["eq4"]["mean"] == pytest.approx(share, abs=1e-5) and methods["eq4"]["rmse_to_target"] < 1e-6
+    assert methods["eq4"]["objective"] == pytest.approx(-2.0794 + 2 * share, abs=1e-3)
     # what is kept outside by a search of forty steps costs little
-    assert ways["eq3"]["mean"] == pytest.approx(share, abs=0.06)
-    assert ways["eq3"]["objective"] < results["before"]["objective"] - 1
-    assert ways["eq3"]["objective_minus_eq4"] == pytest.approx(ways["eq3"]["objective"] - ways["eq4"]["objective"],
-                                                               abs=1e-5)
+    assert methods["eq3"]["mean"] == pytest.approx(share, abs=0.06)
+    assert methods["eq3"]["objective"] < results["before"]["objective"] - 1
+    difference = methods["eq3"]["objective"] - methods["eq4"]["objective"]
+    assert methods["eq3"]["objective_minus_eq4"] == pytest.approx(difference, abs=1e-5)
     # Eq. (5) by its own objective: hiding the region destroys, and is cheap
-    assert ways["eq5"]["objective"] == pytest.approx(-ways["eq5"]["difference"] + 2 * share, abs=1e-4)
-    assert ways["eq5"]["difference"] > ways["eq4"]["difference"] + 0.2
-    low, high = ways["eq3"]["objective_ci95"]
-    assert low <= ways["eq3"]["objective"] <= high
-    assert set(results["cost_ms"]) == set(ways)
+    assert methods["eq5"]["objective"] == pytest.approx(-methods["eq5"]["difference"] + 2 * share, abs=1e-4)
+    assert methods["eq5"]["difference"] > methods["eq4"]["difference"] + 0.2
+    low, high = methods["eq3"]["objective_ci95"]
+    assert low <= methods["eq3"]["objective"] <= high
+    assert set(results["cost_ms"]) == set(methods)
     assert len(results["per_image"]["ways"]["eq3"]["roughness"]) == 3
 
 
 def test_every_mask_is_left_alone_and_over_its_picture(tmp_path: Path) -> None:
     results = _run(tmp_path, steps=5, examples=2)
     for entry in results["masks"]:
-        for way, wanted in (("eq4", REGION), ("eq5", 1 - REGION)):
-            with Image.open(tmp_path / entry[f"{way}_mask"]) as mask:
+        for method, wanted in (("eq4", REGION), ("eq5", 1 - REGION)):
+            with Image.open(tmp_path / entry[f"{method}_mask"]) as mask:
                 assert mask.size == (SIZE[1], SIZE[0]) and mask.getpixel((10, 5)) == 255 * int(wanted[0, 0, 5, 10])
         assert (tmp_path / entry["eq3_overlay"]).is_file()
     assert len(results["examples"]) == 2 and len(results["examples"][0]["masks"]) == 3
@@ -112,7 +112,7 @@ class BlackBox(RegionDepth):
 @pytest.mark.parametrize(("nets", "settings", "message"), [
     (OptimizeNets(BlackBox()), {}, "passes no gradients"), (NETS, {"lam": 3.0}, "lambda must be 2 for"),
     (OptimizeNets(RegionDepth()), {"lam": -1.0}, "at least 0"), (NETS, {"steps": 0}, "at least 1")])
-def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, nets: OptimizeNets, settings: dict[str, Any],
+def test_mistakes_are_errors_before_anything_is_written(tmp_path: Path, nets: OptimizeNets, settings: dict[str, Any],
                                                       message: str) -> None:
     with pytest.raises(DepthcueError, match=message):
         _run(tmp_path, nets, **settings)

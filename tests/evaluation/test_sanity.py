@@ -62,7 +62,7 @@ def _pictures(generator: torch.Generator, count: int = 2) -> list[Tensor]:
     return [torch.rand(3, 3, 16, 16, generator=generator) for _ in range(count)]
 
 
-def test_shuffling_keeps_the_weights_and_loses_their_order(generator: torch.Generator) -> None:
+def test_shuffling_keeps_the_values_of_weights_alone(generator: torch.Generator) -> None:
     layer = nn.Conv2d(8, 8, 3)
     before = layer.weight.detach().clone()
     shuffle_weights(layer, generator)
@@ -70,7 +70,7 @@ def test_shuffling_keeps_the_weights_and_loses_their_order(generator: torch.Gene
     assert torch.equal(layer.weight.flatten().sort().values, before.flatten().sort().values)
 
 
-def test_layers_come_in_the_order_of_their_calls(generator: torch.Generator) -> None:
+def test_layers_come_as_they_are_called(generator: torch.Generator) -> None:
     net = Backwards().eval()
     names = [name for name, _ in layers_by_call(net, _pictures(generator)[0])]
     # the root and what it uses without a call come first: they are randomised last
@@ -149,7 +149,7 @@ def test_pixels_that_matter_to_a_net_do_not_to_one_that_reads_another_colour() -
     assert randomised["direct"] is None and randomised["retrained"] is None
 
 
-def test_direct_masks_follow_the_net_and_chance_is_told() -> None:
+def test_direct_masks_follow_the_net_and_chance_is_measured() -> None:
     direct = DirectSettings(steps=10)
     results = _measure(OneColour(), seed=_seed_that_moves_red(), direct_images=2, direct=direct)
     intact, randomised = results["stages"]

@@ -19,7 +19,7 @@ def test_weights_are_shares_and_the_same_for_a_seed() -> None:
     assert not np.array_equal(weights, statistics.resampling_weights(7, draws=50, seed=4))
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_as_often_as_they_claim() -> None:
     draws = np.random.default_rng(0)
     weights = statistics.resampling_weights(80, draws=400, seed=1)
     covered = 0

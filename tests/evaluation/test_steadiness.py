@@ -53,23 +53,23 @@ def test_overlap_is_dices_coefficient() -> None:
 def test_the_shipped_mask_on_a_flight(tmp_path: Path) -> None:
     result = steadiness(load_mask_net("compact-indoor"), load_depth_net("compact-indoor"),
                         open_motion("scenes:indoor:12"), tmp_path, SteadinessSettings(("sobel", "random")))
-    ways = result.ways
+    methods = result.ways
     assert result.pairs == 10  # nine of the first flight, one of the second
-    assert ways["random"].overlap == pytest.approx(0.2, abs=0.02)
-    assert ways["random"].overlap + 0.3 < ways[MASK].overlap < ways[STEADY].overlap < 1
-    assert ways[MASK].overlap > ways[MASK].overlap_unaligned
-    assert 0.8 < ways[STEADY]["rmse_times_mask"] < 1.2
+    assert methods["random"].overlap == pytest.approx(0.2, abs=0.02)
+    assert methods["random"].overlap + 0.3 < methods[MASK].overlap < methods[STEADY].overlap < 1
+    assert methods[MASK].overlap > methods[MASK].overlap_unaligned
+    assert 0.8 < methods[STEADY]["rmse_times_mask"] < 1.2
     assert 0 < result.depth_change < 0.2
 
     again = read_result(tmp_path)
     assert isinstance(again, Steadiness) and again.to_dict() == result.to_dict()
     page = section_of(again, tmp_path)
-    assert f"{ways[MASK].overlap:.1%}" in page.sentences[0]
+    assert f"{methods[MASK].overlap:.1%}" in page.sentences[0]
     page.plots[0].draw([tmp_path / "plot.png"], LIGHT)
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
-def test_attributions_see_the_depth_net(tmp_path: Path) -> None:
+def test_attributions_get_the_depth_net(tmp_path: Path) -> None:
     pytest.importorskip("captum")
     result = steadiness(load_mask_net("compact-indoor"), load_depth_net("compact-indoor"),
                         open_motion("scenes:indoor:2"), tmp_path, SteadinessSettings(("gradient",)))

@@ -21,7 +21,7 @@ def _run(out: Path, data: ToyData, depth_net: RedDepth | None = None, **settings
                                               **settings))
 
 
-def test_all_ways_are_compared_and_those_that_cannot_work_are_named(tmp_path: Path) -> None:
+def test_all_scorers_are_compared_and_those_that_cannot_work_are_named(tmp_path: Path) -> None:
     results = _run(tmp_path, ToyData(4), against=("all",))
     left_out = results["left_out"]
     assert set(results["curves"]) == {"mask", *NAMES} - set(left_out)
@@ -50,7 +50,7 @@ def test_a_black_box_and_data_without_depth_leave_the_rest(tmp_path: Path) -> No
                       Viewing(RedDepth(), ToyData()))
 
 
-def test_every_way_has_its_cost(tmp_path: Path) -> None:
+def test_every_scorer_has_its_cost(tmp_path: Path) -> None:
     costs = _run(tmp_path, ToyData(6), against=("sobel", "direct"))["cost_ms"]
     assert set(costs) == {"mask", "sobel", "direct"}
     for cost in costs.values():
@@ -91,7 +91,7 @@ def test_a_net_without_one_is_not_looked_at() -> None:
     assert _lambdas(False, progress) == dict.fromkeys(SHARES, 4.0) and progress.started == []
 
 
-def test_a_net_of_shares_is_asked_for_the_share_itself() -> None:
+def test_a_net_of_shares_is_set_to_the_share_itself() -> None:
     net = build_mask_net("compact", config={"widths": [8] * 5}, target="t", keep_range=(0.04, 0.8),
                          lambda_at=((0.1, 6.0), (0.5, 1.0)))
     found = settings_for(net, Viewing(RedDepth(), ToyData(6)), SHARES, Setting(4.0), Silent())

@@ -52,7 +52,7 @@ def check_parity(*given):
     return parity
 
 
-def test_a_depth_net_of_other_multiples_sees_frames_of_its_own(pictures):
+def test_a_depth_net_of_other_multiples_gets_frames_of_its_own(pictures):
     """Blocks of 8 for the mask, patches of 14 for the depth: a transformer explained by a convolutional mask net."""
     module = NetOnFrames(BrightMask()).eval()
     patches = MeanDepth(multiple=14, height=28, width=42)

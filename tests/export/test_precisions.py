@@ -144,7 +144,7 @@ def test_int8_over_the_limit_first_keeps_products_in_float_and_then_gives_up(exp
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mask.json", "mask.onnx"]
 
 
-def test_an_unknown_precision_is_told(pictures, tmp_path):
+def test_an_unknown_precision_is_an_error(pictures, tmp_path):
     with pytest.raises(DepthcueError, match=r"no precision 'fp8'\nChoose fp32, fp16, bf16, int8"):
         export(SmallMask().eval(), tmp_path / "mask.onnx", pictures, "fp8")
 
@@ -181,7 +181,7 @@ def folder_of(pictures, folder):
 
 
 @pytest.mark.parametrize("count", [1, 11])
-def test_a_calibration_folder_with_few_pictures_is_told(weights, pictures, tmp_path, count, capsys):
+def test_a_calibration_folder_with_few_pictures_is_an_error(weights, pictures, tmp_path, count, capsys):
     out = tmp_path / "out" / "mask.onnx"
     data = folder_of(pictures[:count], tmp_path / "few")
     assert main(["export", "--weights", weights, "--precision", "int8", "--data", data, "--out", str(out)]) == 1

@@ -114,7 +114,7 @@ def test_further_versions_leave_out_what_costs_most():
     assert errors[1] < errors[0] / 2
 
 
-def test_too_few_pictures_and_nothing_to_quantise_are_told():
+def test_too_few_pictures_and_nothing_to_quantise_are_errors():
     with pytest.raises(DepthcueError, match="at least 8 calibration pictures, not 1"):
         next(versions(graph(), "int8", DESCRIPTION, [frames()[0]]))
     alone = picture_graph(conv("picture", "last", "mask"), weights={"last": np.ones((1, 3, 1, 1), np.float32)},

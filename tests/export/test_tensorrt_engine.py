@@ -48,7 +48,7 @@ def write(graph, path, options=SMALL, **more):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_version_builds_the_engine_asked_for(graph, tmp_path, monkeypatch, version):
+def test_every_version_builds_the_wanted_engine(graph, tmp_path, monkeypatch, version):
     fake_tensorrt.install(monkeypatch, version)
     card = write(graph, tmp_path / "mask.engine", EngineOptions(batch=(1, 2, 4), sizes=((32, 48),), workspace_mib=64))
     header = json.loads((tmp_path / "mask.engine").read_bytes().partition(b"\n")[0])
@@ -164,7 +164,7 @@ def test_progress_ends_where_the_bar_ends_and_never_goes_back(graph, tmp_path, m
     assert sum(bar.steps) == bar.total and min(bar.steps) > 0 and len(bar.steps) > 5
 
 
-def test_ctrl_c_ends_a_build_in_good_order(graph, tmp_path, monkeypatch):
+def test_ctrl_c_ends_a_build_cleanly(graph, tmp_path, monkeypatch):
     fake_tensorrt.install(monkeypatch)
 
     class Impatient:
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_a_build_in_good_order(graph, tmp_path, monkeypatch):
     assert [path for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def test_what_is_missing_is_told_with_what_to_install(monkeypatch):
+def test_a_missing_library_is_an_error_with_what_to_install(monkeypatch):
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(DepthcueError) as caught:
@@ -220,7 +220,7 @@ def test_rtx_takes_the_capabilities_it_knows_and_tensorrt_none(graph, tmp_path, 
         write(graph, tmp_path / "mask.engine", EngineOptions(targets=("8.9",)))
 
 
-def test_a_damaged_engine_or_card_is_told(graph, tmp_path, monkeypatch):
+def test_a_damaged_engine_or_card_is_an_error(graph, tmp_path, monkeypatch):
     fake_tensorrt.install(monkeypatch)
     path = tmp_path / "mask.engine"
     write(graph, path)
@@ -366,7 +366,7 @@ def test_an_engine_that_computes_wrongly_is_not_written(folder, tmp_path, monkey
     assert [path for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def test_what_is_wrong_is_told_before_minutes_go_into_a_graph(folder, tmp_path, monkeypatch):
+def test_wrong_options_are_errors_before_minutes_go_into_a_graph(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("depthcue.export.tensorrt_engine.export_spec", lambda *_: pytest.fail("a graph was written"))
     with pytest.raises(DepthcueError, match="takes one net"):
         export_engine("a", "b", tmp_path / "x.engine")
@@ -402,7 +402,7 @@ def test_wrong_options_are_wrong_options(folder, tmp_path, options):
 
 @pytest.mark.skipif(not is_installed("tensorrt-rtx"), reason="tensorrt-rtx is not installed")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_the_command_builds_a_real_engine_without_a_gpu_and_running_it_is_told(folder, tmp_path, capfd):
+def test_the_command_builds_a_real_engine_without_a_gpu_and_running_it_is_an_error(folder, tmp_path, capfd):
     out = tmp_path / "mask.engine"
     assert main(["export", "-w", str(folder / "mask.onnx"), "--format", "tensorrt", "--batch", "1,2,4",
                  "--size", "32x32,48x32,64x64", "--compute-capability", "8.9", "--out", str(out), "--json"]) == 0

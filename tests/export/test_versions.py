@@ -44,7 +44,7 @@ def slow(model, precision, given):
 
 
 @pytest.mark.parametrize("precision", KINDS)
-def test_types_are_said_and_range_keeps_float32(precision):
+def test_types_are_stated_and_range_keeps_float32(precision):
     model, lowering = lowered(graph(), precision)
     onnx.checker.check_model(model, full_check=True)
     kind = KINDS[precision][0]

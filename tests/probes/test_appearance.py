@@ -14,7 +14,7 @@ from depthcue.probes.photographs import FrameScene, PhotographStage
 from depthcue.probes.stage import RenderedStage
 
 
-def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: RenderedStage, tmp_path: Path) -> None:
+def test_a_net_that_ignores_appearance_loses_nothing_by_it(stage: RenderedStage, tmp_path: Path) -> None:
     found = run(appearance.EXPERIMENT, stage, SceneOracle(stage.scene(0), {}), tmp_path)
     entry = found.pop("entry")
     assert all(value == pytest.approx(0.0, abs=0.02) for value in found.values())
@@ -25,7 +25,7 @@ def test_a_net_that_ignores_looks_loses_nothing_by_them(stage: RenderedStage, tm
     assert entry["examples"]
 
 
-def test_every_look_is_another_picture(stage: RenderedStage) -> None:
+def test_every_appearance_is_another_picture(stage: RenderedStage) -> None:
     (case,) = appearance.EXPERIMENT.cases["rendered"](stage)
     pictures = [case.reference.rgb, *(variant.rgb for variant in case.variants)]
     for one, picture in enumerate(pictures):

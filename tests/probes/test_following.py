@@ -103,7 +103,7 @@ def test_the_scale_by_hand() -> None:
     assert np.isnan(share_followed(np.array([1.0]), np.array([1.2])))
 
 
-def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
+def test_apparent_and_predicted_ratios_are_over_the_reference() -> None:
     """The reference tells a ratio of 1 / 2 and is seen at 0.8; then 2 is told, 4 times that, and 1.2 seen."""
     reading = Readings("one", {("", 0.0): {RATIO: 0.8, APPARENT: 0.5},
                                ("turned", 2.0): {RATIO: 1.2, APPARENT: 2.0, TRUE: 1.0},
@@ -118,7 +118,7 @@ def test_what_is_told_and_seen_is_taken_over_the_reference() -> None:
     assert findings.curves[1]["points"] == []
 
 
-def test_without_the_reference_nothing_is_said() -> None:
+def test_without_the_reference_there_is_no_weight() -> None:
     findings = conclude_cue("cue", {"turned": "turned"}, [Readings("one",
                                                                    {("turned", 2.0): {RATIO: 1.2, APPARENT: 2.0}})],
                             Chance(100))

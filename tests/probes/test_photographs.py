@@ -56,7 +56,7 @@ def test_kinds_of_cut_outs(tmp_path: Path) -> None:
     assert van.contact == (15, 33) and van.contact_offset == (768 - FRAME_CENTRE_X, 330 - FRAME_HORIZON)
 
 
-def test_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_objects_of_one_name_get_numbers(tmp_path: Path) -> None:
     for folder in "abc":
         save_rgba(tmp_path / folder / "dog.png")
     save_rgba(tmp_path / "c" / "sign2.png")
@@ -65,7 +65,7 @@ def test_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert [one.familiar for one in found] == [False, False, False, True]
 
 
-def test_what_is_no_cut_out_is_dropped_and_said(tmp_path: Path) -> None:
+def test_files_that_are_no_cut_outs_are_dropped(tmp_path: Path) -> None:
     save_rgba(tmp_path / "car1.png")
     save_rgba(tmp_path / "car2.png")
     Image.fromarray(np.full((5, 5), 255, np.uint8)).save(tmp_path / "car2_mask.png")

@@ -118,7 +118,7 @@ def bumps(size: tuple[int, int], seed: int) -> Tensor:
 
 @pytest.mark.parametrize("size", [(96, 320), (352, 1216)])
 @pytest.mark.parametrize("seed", range(3))
-def test_ground_as_nets_see_it(size: tuple[int, int], seed: int) -> None:
+def test_ground_as_nets_predict_it(size: tuple[int, int], seed: int) -> None:
     """A ground that bulges by a tenth of its distance is still one, though few of its pixels lie on one plane."""
     row = 0.4 * size[0]
     below = (torch.arange(size[0])[:, None] - row).clamp_min(0.5)
@@ -141,12 +141,12 @@ def test_pixels_are_those_of_the_whole_frame() -> None:
     torch.full((HEIGHT, WIDTH), 3.0),  # a wall
     1 / (1 / plane(20.0)[0].float()).flip(0),  # a ceiling
 ], ids=["noise", "wall", "ceiling"])
-def test_no_ground_is_said(depth: Tensor) -> None:
+def test_no_ground_is_unreadable(depth: Tensor) -> None:
     with pytest.raises(Unreadable, match="no ground found"):
         read_horizon(depth, plane(20.0)[1])
 
 
-def test_too_few_pixels_of_ground_are_said() -> None:
+def test_too_few_pixels_of_ground_are_unreadable() -> None:
     nothing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     for read in (read_horizon, read_roll):
         with pytest.raises(Unreadable, match="too few pixels"):

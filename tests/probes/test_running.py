@@ -43,7 +43,7 @@ def value(entry: dict[str, Any], name: str) -> float:
 @pytest.mark.parametrize(("oracle", "position", "size"), [
     (RowOracle, 1.0, 0.0), (LevelOracle, 1.0, 0.0), (AffineOracle, 1.0, 0.0), (SizeOracle, 0.0, 1.0),
     (HazeOracle, 0.0, 0.0), (TextureOracle, 0.0, 0.0)])
-def test_position_and_size_are_told_apart(oracle: type[CueOracle], position: float, size: float,
+def test_position_and_size_have_weights_of_their_own(oracle: type[CueOracle], position: float, size: float,
                                           tmp_path: Path) -> None:
     entry = run("position-size", oracle(), tmp_path)
     # rows and sizes are whole pixels: 10 of them at the farthest

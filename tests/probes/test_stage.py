@@ -105,7 +105,7 @@ def test_what_was_shown_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -
     assert torch.equal(next(other.show(thing, poses)).rgb, together.rgb[0])
 
 
-def test_props_stand_where_they_are_told_to() -> None:
+def test_props_stand_where_they_are_put() -> None:
     for kind in ("car", "box", "ball"):
         shows = [Show(props=(Prop(kind, 8.0, scale=scale),)) for scale in (1.0, 2.0)]
         seen = photograph("road", 5, shows, 64, 208)

@@ -48,7 +48,7 @@ def results():
         "measured": [mask], "end_to_end": {"jobs": jobs, "failed": []}}
 
 
-def test_what_is_said_follows_from_the_numbers(results):
+def test_sentences_follow_from_the_numbers(results):
     said = sentences(typed(results))
     assert said[0] == (
         "The mask net small is fastest with openvino bf16: 80 frames a second at batch 4, 3.2 times as fast as torch "
@@ -61,13 +61,13 @@ def test_what_is_said_follows_from_the_numbers(results):
     assert "Batches of 8 frames" in said[5] and len(said) == 6
 
 
-def test_a_machine_that_gains_nothing_is_told_so(results):
+def test_a_machine_that_gains_nothing_gets_a_sentence(results):
     results["measured"][0]["ranking"] = [REFERENCE]
     assert sentences(typed(results))[0].startswith(
         f"The mask net small is fastest with {REFERENCE}: 25 frames a second at batch 4, 50%")
 
 
-def test_what_is_missing_is_said(results):
+def test_missing_candidates_have_a_sentence(results):
     results |= {"trained": False, "without_target": "it is not at hand"}
     results["measured"][0]["contenders"][1]["left_out"] = [{"batch": 4, "reason": "out of memory"}]
     results["measured"][0]["ranking"] = []
@@ -80,7 +80,7 @@ def test_what_is_missing_is_said(results):
     assert said[-1].startswith("onnx fp32 failed on the source given: xxx") and len(said[-1]) < 220
 
 
-def test_rows_are_in_order_of_speed_and_the_wrong_ones_last(results):
+def test_rows_are_sorted_by_speed_with_wrong_ones_last(results):
     table = net_table(typed(results), results["measured"][0])
     assert [row[0] for row in table.rows] == ["openvino bf16", "onnx fp32", REFERENCE, "torch bf16"]
     assert table.columns == ("run by", "ms, 1 frame (p95)", "frames/s (batch)", "of limit", "× as given", "MiB",
@@ -93,9 +93,9 @@ def test_rows_are_in_order_of_speed_and_the_wrong_ones_last(results):
 
 def test_on_a_gpu_the_network_alone_has_a_column_and_the_share(results):
     results |= {"device": "cuda", "machine": results["machine"] | {"gpu": "Some GPU"}}
-    way = results["measured"][0]["contenders"][2]
-    way["timings"] += entry("any", "bf16", {4: 200.0}, share=0.6, scope="network")["timings"]
-    way["device_mib"] = 77
+    method = results["measured"][0]["contenders"][2]
+    method["timings"] += entry("any", "bf16", {4: 200.0}, share=0.6, scope="network")["timings"]
+    method["device_mib"] = 77
     table = net_table(typed(results), results["measured"][0])
     assert "Some GPU" in table.title and table.columns[3:7] == ("net alone", "of limit", "× as given", "GPU MiB")
     assert table.rows[0][3:7] == ("200 (4)", "60%", "3.20", "77") and table.rows[1][3:5] == ("", "")

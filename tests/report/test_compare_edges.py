@@ -39,7 +39,7 @@ def _results(many: bool = True, ground_truth: bool = True) -> dict[str, Any]:
                       "left_out": {"depth-edges": "this data has no depth"} if many else {}}
 
 
-def test_every_way_is_a_row_best_first_with_its_cost() -> None:
+def test_every_scorer_is_a_row_best_first_with_its_cost() -> None:
     table = choices_table(typed(_results()))
     assert table.rows[0] == ("mask", "1.070", "", "12 ms")
     # no farther from the target than the mask, and no nearer
@@ -48,7 +48,7 @@ def test_every_way_is_a_row_best_first_with_its_cost() -> None:
     assert len(table.rows) == 6 and "20% of the pixels, chosen in 6 ways" in table.title
 
 
-def test_many_ways_are_rows_and_not_columns() -> None:
+def test_many_scorers_are_rows_and_not_columns() -> None:
     for ground_truth in (True, False):
         for table in comparison_tables(typed(_results(ground_truth=ground_truth))):
             assert all(len(row) == len(table.columns) for row in table.rows) and len(table.rows) in (6, 7)
@@ -58,7 +58,7 @@ def test_many_ways_are_rows_and_not_columns() -> None:
     assert soft.columns[1] == "2 (20%)" and soft.rows[-1][0] == "mask > 0.025"
 
 
-def test_many_ways_are_told_by_what_the_intervals_support() -> None:
+def test_many_scorers_are_grouped_by_verdict() -> None:
     results = _results()
     results["curves"]["canny"] = [entry | {"minus_mask_ci95": [-0.2, -0.1]} for entry in results["curves"]["canny"]]
     words = in_words(typed(results))
@@ -66,7 +66,7 @@ def test_many_ways_are_told_by_what_the_intervals_support() -> None:
     assert "less with Canny edges (1.44 m);" in words and "no clear difference with Eq. (3) (1.07 m);" in words
 
 
-def test_the_cost_is_told_where_it_is_clearly_more_than_the_mask_s() -> None:
+def test_the_cost_has_a_sentence_where_it_is_clearly_more_than_the_masks() -> None:
     assert cost_in_words(typed(_results())) == (
         "Choosing takes 12 ms a picture with the mask and 6.7 s with Eq. (3), 558 times as long.",)
     assert cost_in_words(typed(_results(many=False))) == ()
@@ -77,7 +77,7 @@ def test_the_cost_is_told_where_it_is_clearly_more_than_the_mask_s() -> None:
 
 @pytest.mark.parametrize(("milliseconds", "said"), [(0.1234, "0.12 ms"), (8.46, "8.5 ms"), (85.3, "85 ms"),
                                                     (1300, "1.3 s"), (250_000, "250 s")])
-def test_durations_are_said_in_the_unit_that_suits_them(milliseconds: float, said: str) -> None:
+def test_durations_are_in_the_unit_that_suits_them(milliseconds: float, said: str) -> None:
     assert duration(milliseconds) == said
 
 
@@ -91,7 +91,7 @@ def test_the_section_draws_the_choices_and_names_what_was_left_out(tmp_path: Pat
     assert ("Left out: depth edges (oracle) (this data has no depth)." in told.sentences) is many
 
 
-def test_results_without_costs_are_told_as_before(tmp_path: Path) -> None:
+def test_results_without_costs_have_a_section(tmp_path: Path) -> None:
     told = section(typed(comparison_results()), tmp_path)
     assert [plot.name for plot in told.plots] == ["comparison"] and len(told.sentences) == 1
     few = section(typed(comparison_results() | {"images": 4}), tmp_path).sentences

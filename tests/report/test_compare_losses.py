@@ -43,7 +43,7 @@ def test_what_the_intervals_leave_open_is_not_claimed() -> None:
         assert "more" not in sentence and "paper" not in sentence
 
 
-def test_a_clear_change_is_told_beside_the_papers() -> None:
+def test_a_clear_change_stands_beside_the_papers() -> None:
     grad, normal, both = changes_in_words(typed(compare_losses_results(on_surfaces=RAISED, straightness=LOWERED)))
     assert grad.startswith("Trained with depth+grad instead of depth: more of the mask lies on surfaces, as in the "
                            "paper (+2.00 points; +1.00 to +3.00); the mask's edges are less straight (-0.020; ")

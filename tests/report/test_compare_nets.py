@@ -59,7 +59,7 @@ def test_a_difference_is_only_claimed_where_the_interval_supports_it() -> None:
     assert open_[0].startswith("No clear difference")
 
 
-def test_measures_that_disagree_are_each_told() -> None:
+def test_measures_that_disagree_each_have_a_sentence() -> None:
     results = compare_nets_results()
     other = compare_nets_results(minus_edges=(-0.2, 0.3))["differences"]["iou"]
     results["differences"] = results["differences"] | {"iou": other}
@@ -77,9 +77,10 @@ def test_transfer_is_only_a_loss_where_the_interval_says_so() -> None:
     assert ["against ground truth" in sentence for sentence in transfer_in_words(typed(undefined))] == [True]
 
 
-def test_few_images_are_said_to_be_few(tmp_path: Path) -> None:
-    said = [section(typed(compare_nets_results() | {"images": images}), tmp_path).sentences[-1] for images in (4, 40)]
-    assert said[0].startswith("4 images are too few to tell") and "too few" not in said[1]
+def test_few_images_have_a_sentence(tmp_path: Path) -> None:
+    sentences = [section(typed(compare_nets_results() | {"images": images}), tmp_path).sentences[-1]
+                 for images in (4, 40)]
+    assert sentences[0].startswith("4 images are too few to tell") and "too few" not in sentences[1]
 
 
 def test_overlap_in_words() -> None:

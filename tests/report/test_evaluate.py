@@ -141,7 +141,7 @@ def test_every_row_has_as_many_cells_as_columns(truth: bool) -> None:
     assert len(evaluation_tables(typed(evaluation(truth, closer=False, sanity=False)))) == 2 * (1 + truth)
 
 
-def test_sentences_tell_differences_only_where_intervals_leave_zero_out() -> None:
+def test_sentences_state_differences_only_where_intervals_leave_zero_out() -> None:
     said = " ".join(in_words(typed(evaluation())))
     assert "whole pictures the depth is off by 0.50 m" in said
     assert "at lambda 2, through masks with a mean of 0.30, it is off by 0.60 m (0.10 m more" in said
@@ -193,11 +193,11 @@ def test_the_character_of_the_mask_has_a_row_for_all_that_was_measured() -> None
     assert len(character_table(typed(results)).rows) == 3
 
 
-def test_results_of_earlier_versions_are_told_as_before() -> None:
+def test_results_of_earlier_versions_have_a_section() -> None:
     results = evaluation()
     del results["under_fills"], results["character"]
     assert len(evaluation_tables(typed(results))) == 9
-    assert not any("pairs of a fill" in told for told in in_words(typed(results)))
+    assert not any("pairs of a fill" in text for text in in_words(typed(results)))
 
 
 def test_nothing_is_concluded_from_one_image() -> None:
@@ -206,7 +206,7 @@ def test_nothing_is_concluded_from_one_image() -> None:
     assert in_words(typed(evaluation() | {"images": 6}))[-1].startswith("6 images are too few to tell")
 
 
-def test_without_ground_truth_that_is_said_first() -> None:
+def test_without_ground_truth_a_first_sentence_says_so() -> None:
     sentences = in_words(typed(evaluation(truth=False)))
     assert sentences[0].startswith("This data has no depth")
     assert "0.10 m away from that of whole pictures" in sentences[1]
@@ -227,17 +227,17 @@ def test_figures_show_every_line_in_its_colour(tmp_path: Path, theme: Any) -> No
             assert (np.abs(pixels - ImageColor.getrgb(colour)).max(axis=1) < 8).sum() > 100, (name, colour)
 
 
-def test_many_orders_are_drawn_and_told_and_what_is_missing_named(tmp_path: Path) -> None:
+def test_many_scorers_are_drawn_and_missing_ones_are_named(tmp_path: Path) -> None:
     results = evaluation()
     for way in ("insertion", "deletion"):
         orders = results["orders"][way]
         orders |= dict.fromkeys(("canny", "grid", "centre", "gradient"), orders["random"])
     results["orders"]["left_out"] = {"occlusion": "attributions need the package captum"}
-    told = section(typed(results), tmp_path)
-    next(plot for plot in told.plots if plot.name == "orders").draw([tmp_path / "orders.png"], LIGHT)
+    text = section(typed(results), tmp_path)
+    next(plot for plot in text.plots if plot.name == "orders").draw([tmp_path / "orders.png"], LIGHT)
     with Image.open(tmp_path / "orders.png") as drawn:
         assert drawn.width > 2000  # the legend has a place of its own
-    said = " ".join(told.sentences)
+    said = " ".join(text.sentences)
     assert "0.70 m with pixels by centre first (the mask has less) and 0.70 m with pixels by gradient first" in said
     assert "Left out: occlusion (attributions need the package captum)." in said
 

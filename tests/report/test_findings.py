@@ -60,7 +60,7 @@ def _results(spread: float = 0.1, geometry: float = 0.4, images: int = 20) -> di
                       "findings": {"edges": edges, "objects": objects, "far": far}}]}
 
 
-def test_clear_numbers_are_told() -> None:
+def test_clear_numbers_have_sentences() -> None:
     words = " ".join(in_words(typed(_results())))
     assert ("occlusions and creases get 0.40 more attention (an average pixel gets 1) than shadows and textures (0.30 "
             "to 0.50)") in words
@@ -71,7 +71,7 @@ def test_clear_numbers_are_told() -> None:
     assert "at equal edge strength a pixel there gets 0.30 more attention than elsewhere (0.20 to 0.40)" in words
 
 
-def test_the_other_sign_is_told_as_such() -> None:
+def test_the_other_sign_has_the_other_sentence() -> None:
     words = in_words(typed(_results(geometry=-0.4)))[0]
     assert "get 0.40 less attention (an average pixel gets 1) than shadows and textures (0.30 to 0.50)" in words
 
@@ -113,7 +113,7 @@ def test_tables_have_all_numbers() -> None:
                                  "+10.0% (+0.0% to +20.0%)")
 
 
-def test_the_sky_is_told_apart_where_it_is_known() -> None:
+def test_the_sky_has_a_sentence_of_its_own_where_it_is_known() -> None:
     results = _results()
     far = results["data"][0]["findings"]["far"]
     before = len(section(typed(results), Path()).tables)

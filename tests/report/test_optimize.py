@@ -16,7 +16,7 @@ def _entry(objective: float, roughness: float) -> dict[str, Any]:
             "roughness": roughness, "rmse": 0.9, "rmse_to_target": 0.1}
 
 
-def _results(ways: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool = True) -> dict[str, Any]:
+def _results(methods: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool = True) -> dict[str, Any]:
     entries = {"eq3": _entry(-1.5, 0.8), "eq4": _entry(-1.3, 0.2), "eq5": _entry(1.8, 0.3)}
     entries["eq3"] |= {"objective_minus_eq4_ci95": [-0.3, -0.1], "roughness_minus_eq4_ci95": [0.5, 0.7]}
     costs = {"eq3": 5000.0, "eq4": 10.0, "eq5": 10.0}
@@ -24,9 +24,10 @@ def _results(ways: tuple[str, ...] = ("eq3", "eq4", "eq5"), ground_truth: bool =
             "data": {"spec": "scenes:indoor"}, "direct": {"variation": 0.0, "blur_px": 0.0},
             "target": {"rmse": 0.7} if ground_truth else {},
             "before": {"objective": -0.079, "difference": -2.079, "mean": 1.0},
-            "ways": {way: entries[way] for way in ways},
-            "cost_ms": {way: {"median": costs[way], "quartiles": [0.9 * costs[way], 1.1 * costs[way]], "batches": 2}
-                        for way in ways}, "examples": []}
+            "ways": {method: entries[method] for method in methods},
+            "cost_ms": {method: {"median": costs[method], "quartiles": [0.9 * costs[method], 1.1 * costs[method]],
+                                 "batches": 2}
+                        for method in methods}, "examples": []}
 
 
 def test_sentences_follow_from_the_intervals(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_flat_masks_are_no_multiple_of_others(tmp_path: Path, searched: float, l
     assert f"They are {said}" in section(typed(results), tmp_path).sentences[1]
 
 
-def test_a_row_for_every_way_and_for_hiding_nothing(tmp_path: Path) -> None:
+def test_a_row_for_every_method_and_for_hiding_nothing(tmp_path: Path) -> None:
     for truth, columns in ((True, 9), (False, 8)):
         (table,) = section(typed(_results(ground_truth=truth)), tmp_path).tables
         assert [row[0] for row in table.rows] == ["nothing hidden", "Eq. (3)", "Eq. (4)", "Eq. (5)"]
@@ -74,10 +75,10 @@ def test_the_figure_has_two_rows_a_picture(tmp_path: Path) -> None:
             Image.new("RGB", (64, 48)).save(tmp_path / name)
         results["examples"].append({"name": str(number), "picture": names[0], "edges": names[0], "whole": [names[1]],
                                     "masks": names[2:5], "seen": names[5:]})
-    told = section(typed(results), tmp_path)
-    draw_plots(told, tmp_path)
+    text = section(typed(results), tmp_path)
+    draw_plots(text, tmp_path)
     with Image.open(tmp_path / "figure.png") as figure:
         assert figure.width > 4 * 320 and figure.height > 4 * 240
-    assert [column.caption for column in told.examples[0].columns] == [
+    assert [column.caption for column in text.examples[0].columns] == [
         "the whole picture", "Eq. (3), searched", "Eq. (4), mask net", "Eq. (5), mask net"]
-    assert not told.pictures[0].on_page
+    assert not text.pictures[0].on_page

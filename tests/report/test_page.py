@@ -66,9 +66,9 @@ def test_the_headline_has_the_errors_against_truth_and_against_the_net_itself(tm
     truth, target = f"{entry['rmse']:.2f} m", f"{entry['rmse_to_target']:.2f} m"
     assert truth != target
     assert [number for number, _ in headline(typed(results))] == [f"{results['target']['rmse']:.2f} m", truth, target]
-    said = [what for _, what in headline(typed(results))]
-    assert "against the true depth" in said[0] and "against the true depth" in said[1]
-    assert "against what the depth net sees in the whole picture" in said[2]
+    sentences = [what for _, what in headline(typed(results))]
+    assert "against the true depth" in sentences[0] and "against the true depth" in sentences[1]
+    assert "against what the depth net sees in the whole picture" in sentences[2]
     assert headline(stated({"command": "bench"})) == []
     text = _Links(_page([results_folder(tmp_path / "rooms")], tmp_path / "page.html")).text
     assert all(number in text for number in (truth, target))
@@ -94,7 +94,7 @@ def test_where_a_gallery_starts() -> None:
     assert start_step([still(0.7)]) == 0
 
 
-def test_long_names_are_told_apart_by_what_they_differ_in() -> None:
+def test_long_names_are_shortened_to_what_they_differ_in() -> None:
     assert short_names(["room 1", "road 1"]) == ["room 1", "road 1"]
     assert short_names(["nyu2/test/0001_colors.png", "nyu2/test/0002_colors.png"]) == ["0001", "0002"]
     assert short_names(["drive_0000_sync_image_07_image_02", "drive_0004_sync_image_09_image_02"]) == [
@@ -206,7 +206,7 @@ def test_what_makes_no_report(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rooms"]
 
 
-def test_different_data_in_one_page_has_to_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_data_in_one_page_need_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [str(results_folder(tmp_path / kind, data=f"scenes:{kind}")) for kind in ("indoor", "road")]
     words = ["report", *folders, "--out", str(tmp_path / "page.html"), "--title", "Rooms and roads"]
     assert main(words) == 1

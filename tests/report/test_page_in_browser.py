@@ -174,12 +174,12 @@ def test_every_view_shows_its_own(browser: Any, page: Path) -> None:
         _switch(browser, 0, view)
         assert _colour(browser, 0, 0.3) == colour
         assert not browser.execute_script("return document.querySelector('.pane .legend').hidden")
-    looks = []
+    appearances = []
     for view in ("picture", "edges", "mask", "overlay"):
         _switch(browser, 0, view)
-        looks.append(browser.execute_script("return document.querySelector('.pane canvas').toDataURL()"))
+        appearances.append(browser.execute_script("return document.querySelector('.pane canvas').toDataURL()"))
         assert browser.execute_script("return document.querySelector('.pane .legend').hidden")
-    assert len(set(looks)) == 4
+    assert len(set(appearances)) == 4
     # under the mask, nothing glows at the left and everything at the right
     assert _lit(browser, 0) > 0
     _set(browser, "setting", 0)

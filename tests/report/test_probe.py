@@ -46,14 +46,14 @@ def results(**changes: Any) -> dict[str, Any]:
 
 
 def test_words_follow_from_the_intervals() -> None:
-    said = " ".join(in_words(typed(results())))
-    assert "goes by vertical position (0.90, 0.80 to 1.00)" in said
-    assert "little or nothing of familiar size" in said
+    sentences = " ".join(in_words(typed(results())))
+    assert "goes by vertical position (0.90, 0.80 to 1.00)" in sentences
+    assert "little or nothing of familiar size" in sentences
     # its interval reaches from nothing to nearly all
-    assert "shading" not in said and "haze" not in said
-    assert "position outweighs size" in said and "(0.60 to 1.00)" in said
-    assert "MonoDepth both 3.16" in said and "2.90 with position alone (2.70 to 3.10)" in said
-    assert "1 case was left out by stated rules, and 3 pictures could not be read" in said
+    assert "shading" not in sentences and "haze" not in sentences
+    assert "position outweighs size" in sentences and "(0.60 to 1.00)" in sentences
+    assert "MonoDepth both 3.16" in sentences and "2.90 with position alone (2.70 to 3.10)" in sentences
+    assert "1 case was left out by stated rules, and 3 pictures could not be read" in sentences
 
 
 @pytest.mark.parametrize("n", [1, 2, 6])
@@ -64,8 +64,8 @@ def test_few_cases_support_no_sentence(n: int) -> None:
     entry |= {"cases": n, "values": [], "dropped": [], "unreadable": {}}
     for point in entry["curves"][0]["points"]:
         point["n"] = n
-    (said,) = in_words(typed(document))
-    assert said.startswith(f"{n} case") and "too few to tell" in said
+    (sentences,) = in_words(typed(document))
+    assert sentences.startswith(f"{n} case") and "too few to tell" in sentences
 
 
 @pytest.mark.parametrize(("low", "high", "words"), [(0.5, 0.9, "it follows 0.70 (0.50 to 0.90)"),
@@ -75,9 +75,9 @@ def test_turns_of_the_camera(low: float, high: float, words: str) -> None:
     document = results(profile=[])
     document["experiments"] = [document["experiments"][0] | {
         "name": name, "values": [slope], "curves": [], "dropped": [], "unreadable": {}} for name in ("pitch", "roll")]
-    said = in_words(typed(document))
-    assert len(said) == 2 and all(words in sentence for sentence in said)
-    assert ("MonoDepth 0.71" in said[0]) is (high < 1)
+    sentences = in_words(typed(document))
+    assert len(sentences) == 2 and all(words in sentence for sentence in sentences)
+    assert ("MonoDepth 0.71" in sentences[0]) is (high < 1)
 
 
 def test_everything_is_drawn(tmp_path: Path) -> None:
@@ -122,36 +122,36 @@ def document_of(**parts: Any) -> Any:
 
 def test_the_camera_is_followed_by_a_share() -> None:
     name = "share of the change of scale that is followed, height"
-    (said,) = camera_in_words(entry(number(0.6, 0.5, 0.7, name=name, condition="height"),
+    (sentences,) = camera_in_words(entry(number(0.6, 0.5, 0.7, name=name, condition="height"),
                            number(0.1, 0.0, 0.2, name="mean change of an obstacle's distance, height")), True)
-    assert "height" in said and "0.60" in said and "0.50 to 0.70" in said
+    assert "height" in sentences and "0.60" in sentences and "0.50 to 0.70" in sentences
     assert camera_in_words(entry(number(0.6, 0.5, 0.7, n=3, name=name, condition="height")), True) == []
 
 
-def test_looks_that_add_to_the_error_and_that_do_not() -> None:
+def test_appearances_that_add_to_the_error_and_that_do_not() -> None:
     values = [number(0.2, 0.1, 0.3, name="error more than unmodified, haze", condition="haze"),
               number(0.01, -0.02, 0.04, name="error more than unmodified, grayscale", condition="grayscale"),
               number(-0.02, -0.03, -0.01, name="error more than unmodified, blur", condition="blur"),
               number(0.17, 0.1, 0.2, name="error, unmodified")]
-    said = appearance_in_words(entry(*values), on_roads=True)
-    assert "haze (+0.200)" in said[0] and "grayscale" not in said[0]
-    assert said[1].endswith("with: grayscale.") and "grayscale 0.130" in said[2]
+    sentences = appearance_in_words(entry(*values), on_roads=True)
+    assert "haze (+0.200)" in sentences[0] and "grayscale" not in sentences[0]
+    assert sentences[1].endswith("with: grayscale.") and "grayscale 0.130" in sentences[2]
     assert len(appearance_in_words(entry(*values), on_roads=False)) == 2
     assert appearance_in_words(entry(), on_roads=True) == []
 
 
 @pytest.mark.parametrize(("low", "high", "words"), [(0.6, 0.9, "more"), (0.1, 0.4, "less"), (0.4, 0.7, None)])
-def test_the_order_is_seen_or_not(low: float, high: float, words: str | None) -> None:
+def test_the_covering_figure_is_nearer_or_not(low: float, high: float, words: str | None) -> None:
     right = number((low + high) / 2, low, high, name="share of pictures in which what covers is")
-    said = occlusion_in_words(entry(right), True)
-    assert said == [] if words is None else f"{words} often than by chance" in said[0]
+    sentences = occlusion_in_words(entry(right), True)
+    assert sentences == [] if words is None else f"{words} often than by chance" in sentences[0]
 
 
 def test_unfamiliar_things_and_their_shadow() -> None:
     name = "share of an obstacle's pixels seen, unfamiliar, what the shadow adds"
     seen = number(0.5, 0.4, 0.6, name="share of obstacles seen, unfamiliar, with shadow")
-    said = unfamiliar_in_words(entry(seen, number(0.1, 0.05, 0.2, name=name)), True)
-    assert "unfamiliar ones 0.50 (0.40 to 0.60)." in said[0] and "shadow adds 0.10" in said[1]
+    sentences = unfamiliar_in_words(entry(seen, number(0.1, 0.05, 0.2, name=name)), True)
+    assert "unfamiliar ones 0.50 (0.40 to 0.60)." in sentences[0] and "shadow adds 0.10" in sentences[1]
     assert "No clear effect" in unfamiliar_in_words(entry(number(0.1, -0.05, 0.2, name=name)), True)[0]
     assert unfamiliar_in_words(entry(number(0.1, 0.05, 0.2, n=4, name=name)), True) == []
 
@@ -172,8 +172,8 @@ def test_two_networks_differ_where_their_intervals_do_not_meet() -> None:
     assert beside_others(document) == ["a follows haze (rendered) more than b.",
                                        "a follows blur (rendered) less than b."]
     document = document_of(stages=roads, profile=own, beside=[other | {"stages": rooms}])
-    (said,) = beside_others(document)
-    assert "no comparison" in said
+    (sentences,) = beside_others(document)
+    assert "no comparison" in sentences
     assert [name for name, _ in profiles_of(document)] == ["a (road)", "b (indoor)"]
 
 
@@ -187,6 +187,6 @@ def test_where_the_mask_lies() -> None:
         experiment("haze", 1.5, 2.5), experiment("blur", 0.2, 0.4), experiment("occlusion", 0.8, 1.2), entry()])
     assert [(name, lift["value"]) for name, _, lift in seen_and_believed(results)] == [
         ("haze", 2.0), ("blur", pytest.approx(0.3)), ("occlusion", 1.0)]
-    said = where_the_mask_lies(results)
-    assert said[0].endswith("more densely than evenly for: haze (2.0 times; weight 0.40).")
-    assert said[1].endswith("less densely than evenly for: blur (0.3 times; weight 0.40).") and len(said) == 2
+    sentences = where_the_mask_lies(results)
+    assert sentences[0].endswith("more densely than evenly for: haze (2.0 times; weight 0.40).")
+    assert sentences[1].endswith("less densely than evenly for: blur (0.3 times; weight 0.40).") and len(sentences) == 2

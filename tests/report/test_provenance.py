@@ -69,7 +69,7 @@ def test_different_data_is_what_both_state_differently() -> None:
         assert different_data([_results(), _results(command="evaluate"), _results(**other)]) == (0, 2)
 
 
-def test_different_commands_ask_different_questions() -> None:
+def test_different_commands_are_no_comparison() -> None:
     assert comparability([_results(), _results(command="evaluate"), _results(command="findings")]) == ()
     (sentence,) = comparability([_results(), _results(command="evaluate"), _results(), _results(data=None)])
     assert sentence.startswith("Sections 1, 3 and 4 ")

@@ -24,7 +24,7 @@ def test_metric_nets_need_no_note() -> None:
     assert with_note(SECTION, stated(comparison_results())) is SECTION
 
 
-def test_own_units_and_alignment_are_told_apart() -> None:
+def test_own_units_and_alignment_have_notes_of_their_own() -> None:
     known, bare = (with_note(SECTION, stated(comparison_results(ground_truth) | {"target_net": NET})).sentences
                    for ground_truth in (True, False))
     assert known[1:] == bare[1:] == ("A sentence.",)

@@ -39,12 +39,12 @@ def test_slots(nodes, device, workers, slots):
 
 @pytest.mark.parametrize(("device", "workers", "complaint"), [
     ("cuda", None, "no GPU"), ("cuda:1", None, "one GPU of one machine"), ("cpu", 9, "9 workers.*8 cores")])
-def test_what_the_cluster_has_not_got_is_told(device, workers, complaint):
+def test_devices_that_the_cluster_lacks_are_an_error(device, workers, complaint):
     with pytest.raises(DepthcueError, match=complaint):
         share_out([(8, 0)], device, workers)
 
 
-def test_waiting_looks_up_and_can_be_interrupted():
+def test_waiting_polls_and_can_be_interrupted():
     go = threading.Event()
 
     def slow():
@@ -88,7 +88,7 @@ def test_a_reader_that_is_left_does_not_hold_its_thread():
         time.sleep(0.01)
 
 
-def test_a_missing_ray_is_told(monkeypatch):
+def test_a_missing_ray_is_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(DepthcueError, match=r"(?s)Ray.*depthcue\[ray\]"), joined("local"):
         pass

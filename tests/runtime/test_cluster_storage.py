@@ -103,17 +103,17 @@ def test_a_changed_file_has_another_stamp(tmp_path):
     assert after.stamp == {"files": 1, "bytes": 4, "modified_ns": (tmp_path / "a.jpg").stat().st_mtime_ns}
 
 
-def test_a_path_and_its_address_are_one_place(tmp_path):
+def test_a_path_and_its_address_are_one_store(tmp_path):
     spaced = tmp_path / "a b"
     assert Store(f"file://{spaced}").local == Store(str(spaced)).local == spaced
     assert Store("memory://x/y").local is None
 
 
-def test_what_is_missing_or_unknown_is_told_by_name(address, tmp_path):
+def test_missing_and_unknown_files_are_errors_that_name_them(address, tmp_path):
     store = Store(address)
-    for look in (store.files, store.as_file):
+    for style in (store.files, store.as_file):
         with pytest.raises(DepthcueError, match="does not exist"):
-            look()
+            style()
     with pytest.raises(DepthcueError, match="gone.jpg does not exist"):
         store.fetch("gone.jpg", tmp_path / "x")
     with pytest.raises(DepthcueError, match="bogus"):
@@ -128,7 +128,7 @@ def test_options_and_passwords_are_not_shown():
 @pytest.mark.parametrize(("source", "answer"), [
     ("s3://bucket/x", True), ("memory://x", True), ("file:///tmp", True), ("/tmp/x", False), ("C:/x", False),
     ("camera:0", False), ("frame_%05d.png", False)])
-def test_addresses_are_told_from_paths(source, answer):
+def test_addresses_and_paths(source, answer):
     assert is_address(source) is answer
 
 
@@ -196,7 +196,7 @@ def test_paths_and_addresses_together_get_names_of_their_own(bucket, tmp_path):
 @pytest.mark.parametrize(("sources", "complaint"), [
     (["camera:0"], "is live"), (["rtsp://host/x"], "is live"), (["memory://bucket/empty"], "does not exist"),
     (["memory://bucket/day/notes.txt"], "holds no picture"), (["bogus://x"], "bogus")])
-def test_what_cannot_be_masked_by_many_is_told(bucket, tmp_path, sources, complaint):
+def test_sources_that_many_cannot_mask_are_an_error(bucket, tmp_path, sources, complaint):
     with pytest.raises(DepthcueError, match=complaint):
         find_items(sources, Store(str(tmp_path)))
 

@@ -105,7 +105,7 @@ def test_a_provider_that_is_there_but_does_not_load_is_not_called_ok(shipped, mo
     assert able and found["ONNX Runtime ImaginaryExecutionProvider"]["status"] == "absent"
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_does_not_hinder(shipped, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_a_finding_and_does_not_hinder(shipped, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     able, found = findings()
@@ -138,7 +138,7 @@ def test_a_tensorrt_that_does_not_build_is_broken(monkeypatch, tmp_path):
     assert found.status == "broken" and "OutOfMemory" in found.detail
 
 
-def test_reports_that_are_sent_home_are_told(shipped, monkeypatch):
+def test_reports_that_are_sent_home_are_a_finding(shipped, monkeypatch):
     assert findings()[1]["reports home"]["status"] == "ok"
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
     able, found = findings()

@@ -130,7 +130,7 @@ def test_files_and_live_sources_do_not_mix(watch, camera, tmp_path):
     ({"stall_s": float("nan")}, "--stall-timeout must be .*, got nan"), ({"encoder": "h265"}, "got 'h265'"),
     ({"decoder": "nvdec"}, "got 'nvdec'"),
 ])
-def test_wrong_wishes_are_told_before_anything_is_done(watch, camera, tmp_path, options, complaint):
+def test_wrong_options_are_errors_before_anything_is_done(watch, camera, tmp_path, options, complaint):
     with pytest.raises(DepthcueError, match=complaint):
         watch(camera.url(), **options)
     assert not (tmp_path / "out").exists() and camera.connections == 0

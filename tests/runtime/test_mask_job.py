@@ -161,7 +161,7 @@ def test_depth_is_seen_under_the_kept_pixels_alone():
 
 
 @pytest.mark.parametrize(("height", "width"), [(46, 61), (48, 64)])
-def test_a_video_keeps_rate_size_count_and_order(mask_all, weights, tmp_path, height, width):
+def test_a_video_keeps_rate_size_count_and_sequence(mask_all, weights, tmp_path, height, width):
     write_video(tmp_path / "clip.mp4", 7, height, width)
     mask_all([tmp_path / "clip.mp4"], save=("mask", "overlay", "binary", "npy"), batch_size=3)
     source, rate, size = frames_of(tmp_path / "clip.mp4")
@@ -218,7 +218,7 @@ def test_masks_are_of_the_picture_as_it_is_seen(mask_all, tmp_path):
     assert "transparent" in notes["clear"][0] and "16 bit" in notes["deep"][0]
 
 
-def test_bad_inputs_are_told_and_the_others_done(mask_all, tmp_path, caplog):
+def test_bad_inputs_are_reported_and_the_others_done(mask_all, tmp_path, caplog):
     good, bad = tmp_path / "in" / "good.png", tmp_path / "in" / "bad"
     bad.mkdir(parents=True)
     Image.fromarray(noise(40, 60)).save(good)
@@ -240,7 +240,7 @@ def test_bad_inputs_are_told_and_the_others_done(mask_all, tmp_path, caplog):
     assert written == ["good_mask.png", "good_overlay.png", "summary.csv", "summary.json"]
 
 
-def test_what_can_be_read_of_a_cut_off_video_is_masked_and_told(mask_all, tmp_path):
+def test_the_readable_part_of_a_cut_off_video_is_masked_and_reported(mask_all, tmp_path):
     path = tmp_path / "cut.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
@@ -309,7 +309,7 @@ def test_resume_does_only_what_is_missing(mask_all, tmp_path):
 
 @pytest.mark.parametrize("change", [{"lam": 5.0}, {"save": ("mask", "raw")}, {"threshold": 0.5}, {"size": (64, 96)},
                                     {"keep": 0.2}])
-def test_resume_does_all_again_when_asked_for_something_else(mask_all, tmp_path, change):
+def test_resume_does_all_again_with_other_options(mask_all, tmp_path, change):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     mask_all([tmp_path / "a.png"])
     assert mask_all([tmp_path / "a.png"], resume=True, **change)["totals"]["resumed"] == 0
@@ -331,7 +331,7 @@ def test_resume_retries_what_failed_and_survives_a_damaged_summary(mask_all, tmp
     assert mask_all([tmp_path / "a.png"], resume=True)["totals"]["resumed"] == 0
 
 
-def test_size_sets_how_large_the_net_sees(mask_all, tmp_path, monkeypatch):
+def test_size_sets_the_working_size(mask_all, tmp_path, monkeypatch):
     seen = []
     run = TorchSession.run
     monkeypatch.setattr(TorchSession, "run", lambda self, frames: seen.append(frames.shape) or run(self, frames))
@@ -371,7 +371,7 @@ def test_depth_colours_of_a_video_follow_it_without_a_jump(mask_all, tmp_path, m
     ({"keep": float("nan")}, "above 0 and below 1, got nan"),
     ({"keep": 0.2, "threshold": 0.025}, "--keep and --threshold were both given"),
 ])
-def test_wrong_wishes_are_told_before_anything_is_done(mask_all, tmp_path, options, complaint):
+def test_wrong_options_are_errors_before_anything_is_done(mask_all, tmp_path, options, complaint):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     with pytest.raises(DepthcueError, match=complaint):
         mask_all([tmp_path / "a.png"], **options)
@@ -385,7 +385,7 @@ def test_a_threshold_for_a_net_of_shares_is_refused(mask_all, share_weights, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(mask_all, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_work(mask_all, tmp_path, monkeypatch):
     Image.fromarray(noise(40, 60)).save(tmp_path / "a.png")
     (tmp_path / "out").write_text("a file")
     monkeypatch.setattr(TorchSession, "run", lambda *_: pytest.fail("it has begun to work"))
@@ -489,7 +489,7 @@ def test_outputs_that_are_not_as_they_were_left_are_made_again(mask_all, tmp_pat
     assert before == {path: path.read_bytes() for path in out.rglob("*.*") if path.stem != "summary"}
 
 
-def test_a_source_that_changes_while_it_is_read_is_said_to_and_done_again(mask_all, tmp_path, monkeypatch):
+def test_a_source_that_changes_while_it_is_read_is_noted_and_done_again(mask_all, tmp_path, monkeypatch):
     sources = four(tmp_path)
     load, other = pictures.load_picture, noise(40, 60, 9)
 

@@ -38,15 +38,15 @@ def tried(monkeypatch):
 @pytest.fixture
 def exported(monkeypatch, tiny_graph):
     """Another net's graph in the place of what would be exported; the precisions asked for."""
-    asked = []
+    calls = []
 
     def graph(net, precision="fp32"):
-        asked.append(precision)
+        calls.append(precision)
         return tiny_graph
 
     monkeypatch.setattr(opening, "cached_graph", graph)
     monkeypatch.setattr(opening, "has_graph", lambda net: False)
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
@@ -61,19 +61,19 @@ def exported(monkeypatch, tiny_graph):
     ({"backend": "onnx", "compiled": True}, "run by torch"),
     ({"backend": "openvino", "device": "cuda"}, "runs on the CPU"),
 ])
-def test_wrong_options_are_told(weights, options, complaint):
+def test_wrong_options_are_errors(weights, options, complaint):
     with pytest.raises(DepthcueError, match=complaint):
         open_session(str(weights), **options)
 
 
 @needs_no_gpu
-def test_tensorrt_without_what_it_needs_is_told_before_an_export(weights, exported):
+def test_tensorrt_without_what_it_needs_is_an_error_before_an_export(weights, exported):
     with pytest.raises(DepthcueError, match=r"TensorRT|GPU"):
         open_session(str(weights), backend="tensorrt")
     assert exported == []
 
 
-def test_openvino_that_is_not_there_is_told_before_an_export(weights, exported, monkeypatch):
+def test_openvino_that_is_not_there_is_an_error_before_an_export(weights, exported, monkeypatch):
     monkeypatch.setattr("depthcue.backends.openvino_backend.has_openvino", lambda: False)
     with pytest.raises(DepthcueError, match="not installed"):
         open_session(str(weights), backend="openvino", device="cpu")
@@ -167,7 +167,7 @@ def test_an_engine_is_for_tensorrt_alone(tmp_path):
         open_session(str(tmp_path / "net.engine"))
 
 
-def test_a_damaged_graph_is_told(tiny_graph, tmp_path):
+def test_a_damaged_graph_is_an_error(tiny_graph, tmp_path):
     copied = tmp_path / "copied.onnx"
     whole = tiny_graph.read_bytes()
     copied.with_suffix(".json").write_text(tiny_graph.with_suffix(".json").read_text())
@@ -201,7 +201,7 @@ def test_a_net_is_exported_once_for_all_that_run_its_graph(weights, cache):
     assert list(cache.rglob("*.onnx")) == graphs and graphs[0].stat().st_mtime_ns == made
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_auto_goes_without(weights, cache, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_an_error_and_auto_goes_without(weights, cache, monkeypatch):
     (cache / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
     with pytest.raises(DepthcueError, match=r"(?s)exporting small.*XDG_CACHE_HOME"):

@@ -17,7 +17,7 @@ class Bug(Exception):
 
 
 @pytest.mark.parametrize(("batch_size", "streams", "renderers"), [(1, 1, 0), (3, 1, 1), (8, 2, 4), (2, 4, 0)])
-def test_every_frame_is_written_once_and_in_order(batch_size, streams, renderers):
+def test_every_frame_is_written_once_and_in_sequence(batch_size, streams, renderers):
     jobs = [ToyJob(f"video {i}", count) for i, count in enumerate((1, 2, 50, 17))]
     jobs += [ToyJob(f"picture {i}", 1, sizes=((4 + i % 3, 4),), is_video=False) for i in range(40)]
     generator = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_every_frame_is_written_once_and_in_order(batch_size, streams, renderers
 
 
 @pytest.mark.parametrize("streams", [1, 3])
-def test_frames_of_one_job_stay_in_order_though_their_sizes_change(streams):
+def test_frames_of_one_job_stay_in_sequence_though_their_sizes_change(streams):
     job = ToyJob("mixed", 60, sizes=((4, 4), (4, 4), (8, 4), (2, 2)))
     run([job], batch_size=4, streams=streams)
     assert job.written == list(range(60))
@@ -122,7 +122,7 @@ def test_an_interruption_keeps_what_is_finished_and_discards_the_rest(reason):
     assert jobs[0].ended == ["finished"] and jobs[1].ended == ["discarded"] and jobs[1].closed
 
 
-def test_it_looks_up_while_a_slow_reader_keeps_it_waiting():
+def test_it_polls_while_a_slow_reader_keeps_it_waiting():
     class Slow(ToyJob):
         def prepared(self):
             time.sleep(0.7)
@@ -217,7 +217,7 @@ def test_stages_overlap():
     assert time.perf_counter() - start < 0.7 * sum(slept)
 
 
-def test_renderers_work_at_the_same_time_and_the_order_stays():
+def test_renderers_work_at_the_same_time_and_the_sequence_stays():
     most, now, lock = [0], [0], threading.Lock()
 
     class Rendered(ToyJob):

@@ -27,7 +27,7 @@ def read_ply(content):
     return points
 
 
-def test_points_lie_where_a_camera_of_that_width_sees_them():
+def test_points_lie_where_a_camera_of_that_width_has_them():
     rgb = np.zeros((40, 60, 3), np.uint8)
     rgb[:20, :, 0], rgb[:, 30:, 2] = 200, 100
     depth = np.full((40, 60), 2.0, np.float32)
@@ -98,10 +98,10 @@ def test_depth_colours_widen_at_once_and_narrow_slowly():
 
 
 def test_a_mask_net_of_another_depth_net_is_warned_of(caplog, tmp_path):
-    def warned(weights, target, meant="compact-indoor"):
+    def warned(weights, target, expected="compact-indoor"):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            warn_of_other_target(MaskDescription("m", meant, 32, 32, 16, default_lambda=2.0), weights, target)
+            warn_of_other_target(MaskDescription("m", expected, 32, 32, 16, default_lambda=2.0), weights, target)
         return caplog.text
 
     assert "was trained for the depth net compact-indoor, not for hf:some/net" in warned("w.safetensors", "hf:some/net")
