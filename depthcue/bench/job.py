@@ -37,7 +37,7 @@ from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
 from depthcue.results import Bench, ResultFolder
 from depthcue.runtime.jobs import Outcome
-from depthcue.runtime.masking import Masking, MaskOptions, Plan, checked
+from depthcue.runtime.masking import Masking, MaskOptions, Plan, check_size, checked
 from depthcue.runtime.opening import torch_threads
 from depthcue.scenes.api import rendered_pictures
 
@@ -237,8 +237,8 @@ def bench_specs(weights: str, target: str | None, out: Path | None = None, setti
     mask_net.dial_value(settings.keep, settings.lam)
     depth_net, without_depth = _depth_net(target, mask_net, pictures)
     for net in (mask_net, depth_net):
-        if net is not None:
-            _check_size(settings.size, net)
+        if net is not None and settings.size is not None:
+            check_size(settings.size, net.description.multiple, net.description.name)
     home = ResultFolder(out)  # now, and not when the work is done
     with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
         work = _Work(settings, device, pictures, Path(folder), progress)
@@ -354,14 +354,6 @@ def _depth_net(target: str | None, mask_net: MaskNet,
             raise
         log.warning("the depth net %r is not measured: %s", spec, error.message)
         return None, error.message
-
-
-def _check_size(size: tuple[int, int] | None, net: MaskNet | DepthNet) -> None:
-    multiple = net.description.multiple
-    if size is not None and (size[0] % multiple or size[1] % multiple):
-        near = [max(round(side / multiple), 1) * multiple for side in size]
-        raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for "
-                            f"{net.description.name}", f"Try --size {near[1]}x{near[0]}.")
 
 
 def _stored(net: MaskNet, architecture: str, folder: Path) -> str:

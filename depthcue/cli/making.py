@@ -80,17 +80,6 @@ def engine_options(batch: str | None, size: str | None, workspace: int | None, l
                          targets=tuple(capability or ()), device="cuda" if device == "auto" else device)
 
 
-def refuse_engine_options(*given: object) -> None:
-    """Tell who asks something of an engine that no engine is written.
-
-    Raises:
-        typer.BadParameter: one was given.
-    """
-    if any(given):
-        raise typer.BadParameter("--batch, --size, --workspace, --library, --compute-capability and --device are "
-                                 "for --format tensorrt; a graph takes any size and batch", param_hint="--format")
-
-
 def _batch(text: str) -> tuple[int, int, int]:
     numbers = text.split(",")
     if len(numbers) not in (1, 3) or not all(number.strip().isdigit() for number in numbers):
@@ -146,7 +135,9 @@ def export(out: opt.OutFile, weights: ExportWeightsOption = None, target: Export
     else:
         from depthcue.export import export_spec
 
-        refuse_engine_options(batch, size, workspace, library is not EngineLibrary.auto, capability, device != "auto")
+        if any((batch, size, workspace, library is not EngineLibrary.auto, capability, device != "auto")):
+            raise typer.BadParameter("--batch, --size, --workspace, --library, --compute-capability and --device are "
+                                     "for --format tensorrt; a graph takes any size and batch", param_hint="--format")
         card = export_spec(weights, target, out, data, precision.value)
     if as_json:
         return print_json(card)

@@ -28,7 +28,7 @@ from torch import Tensor
 from depthcue.data import KnownScenes, SceneTruth
 from depthcue.evaluation import statistics
 from depthcue.evaluation.statistics import Floats, pair, short
-from depthcue.evaluation.viewing import View, Viewing
+from depthcue.evaluation.viewing import Viewing
 from depthcue.nets import resize
 from depthcue.scorers import Pictures, Scorer, keep_top
 from depthcue.scorers.edges import gray, gray_gradient
@@ -291,7 +291,8 @@ def masked_batches(viewing: Viewing, scorer: Scorer, share: float) -> Iterator[M
                                 (batch.depth_m, batch.valid))
         return
     for view in viewing.views():
-        predicted_m = _predicted_depth(viewing, view)
+        height, width = view.pictures.rgb.shape[-2:]
+        predicted_m = None if viewing.depth_net.description.relative else resize(view.target_m, (height, width))
         yield _masked_batch(viewing, view.pictures, scorer, share, view.batch.names, predicted_m, PREDICTED_DEPTH,
                             None)
 
@@ -312,13 +313,6 @@ def attention_of(scores: Tensor) -> Tensor:
     scores = scores.double()
     mean = scores.mean(dim=(1, 2, 3), keepdim=True)
     return torch.where(mean > 0, scores / mean.clamp_min(1e-300), torch.ones_like(scores))
-
-
-def _predicted_depth(viewing: Viewing, view: View) -> Tensor | None:
-    if viewing.depth_net.description.relative:
-        return None
-    height, width = view.pictures.rgb.shape[-2:]
-    return resize(view.target_m, (height, width))
 
 
 def _masked_batch(viewing: Viewing, pictures: Pictures, scorer: Scorer, share: float, names: list[str],

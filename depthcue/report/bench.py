@@ -130,11 +130,7 @@ _BACKENDS = ("torch", "onnx", "openvino", "tensorrt")
 
 
 def draw_speeds(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> Figure:
-    """Draw frames a second over frames per batch, one panel a net; a backend's colour, a precision's mark.
-
-    Args:
-        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
-    """
+    """Draw frames a second over frames per batch, one panel a net; a backend's colour, a precision's mark."""
     panels = [_speeds(part, theme) for part in results.measured]
     return draw_panels(panels, paths, theme, (4.2 * len(panels) + 1.7, 3.9), legend=True)
 
@@ -162,7 +158,6 @@ def draw_jobs(results: Bench, paths: Sequence[Path], theme: Theme = LIGHT) -> Fi
 
     Args:
         results: a bench document with jobs.
-        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     jobs = results.end_to_end.jobs
     shown = {name: name.replace(" ", "\n") for name in dict.fromkeys(job["name"] for job in jobs)}

@@ -126,9 +126,6 @@ def draw_comparison(results: CompareEdges, paths: Sequence[Path], theme: Theme =
     """Draw RMSE against sparseness with shaded 95 % intervals, and N's own error as a line.
 
     One panel against ground truth, where there is any, and one against N(I).
-
-    Args:
-        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     references = measured_against(results)
     few = len(results.curves) <= FEW_CURVES
@@ -152,7 +149,6 @@ def draw_choices(results: CompareEdges, paths: Sequence[Path], theme: Theme = LI
 
     Args:
         results: a compare-edges document with costs.
-        paths: files to write; the suffix says which kind (.png, .svg, .pdf).
     """
     reference = _reference(results)
     error, _ = fields_for(reference)

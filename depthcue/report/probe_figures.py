@@ -44,7 +44,6 @@ def draw_experiment(entry: ExperimentEntry, on_roads: bool, paths: Sequence[Path
     Args:
         entry: with curves or bars.
         on_roads: whether published values belong beside it, all of which are of roads.
-        paths: files to write; the suffix says which kind.
     """
     labels = list(dict.fromkeys(_axes_of(entry, curve) for curve in entry["curves"] if curve["points"]))
     panels: list[Curves | Bars] = []
@@ -127,7 +126,6 @@ def draw_profile(profiles: Sequence[tuple[str, Sequence[CueWeight]]], paths: Seq
 
     Args:
         profiles: names of networks, and the `profile` of each one's document.
-        paths: files to write.
     """
     known = [weight for _, profile in profiles for weight in profile if weight["value"] is not None]
     cues = list(dict.fromkeys(weight["cue"] for weight in known))
@@ -151,7 +149,6 @@ def draw_beside_mask(cues: Sequence[tuple[str, CueWeight, dict[str, Any]]], path
 
     Args:
         cues: name, weight and density over that of an even mask, each with `value` and `ci95`.
-        paths: files to write.
     """
     names = [name for name, _, _ in cues]
     weights: list[Bar] = [(name, weight["value"], weight["ci95"]) for name, weight, _ in cues]

@@ -400,16 +400,23 @@ def _working_size(description: MaskDescription, depth: DepthThroughMask | None,
                   size: tuple[int, int] | None) -> tuple[tuple[int, int], int]:
     """(height, width) to work at, and what sides must be multiples of, so that each net in use can take the frames."""
     multiple = description.multiple if depth is None else lcm(description.multiple, depth.description.multiple)
-    height, width = size or (description.height, description.width)
-    near = _nearest(height, multiple), _nearest(width, multiple)
-    if size is not None and (size[0] % multiple or size[1] % multiple):
-        raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for "
-                            f"{description.name}", f"Try --size {near[1]}x{near[0]}.")
-    return near, multiple
+    if size is not None:
+        check_size(size, multiple, description.name)
+        return size, multiple
+    return _nearest((description.height, description.width), multiple), multiple
 
 
-def _nearest(side: int, multiple: int) -> int:
-    return max(round(side / multiple), 1) * multiple
+def check_size(size: tuple[int, int], multiple: int, name: str) -> None:
+    """Raise DepthcueError for a size (height, width) that the net of this name does not take."""
+    if size[0] % multiple or size[1] % multiple:
+        height, width = _nearest(size, multiple)
+        raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for {name}",
+                            f"Try --size {width}x{height}.")
+
+
+def _nearest(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    height, width = (max(round(side / multiple), 1) * multiple for side in size)
+    return height, width
 
 
 def _inference(session: Session, depth: DepthThroughMask | None) -> Infer:
