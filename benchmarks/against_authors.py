@@ -1,9 +1,9 @@
-"""The authors' way to masks beside ours, in one run on the same pictures: frames a second from files to masks on disk.
+"""The authors' program for masks beside `depthcue mask`, in one run: frames a second from files to masks on disk.
 
     python benchmarks/against_authors.py [--weights drn22] [--frames 24] [--pictures DIR] [--video FILE]
         [--device cpu|cuda] [--rounds 3] [--workers 0] [--out FILE]
 
-Their way is that of the evaluation script published with the paper: the network as it is, eager, in float32, one
+Their program follows the evaluation script published with the paper: the network as it is, eager, in float32, one
 picture a batch; Pillow reads, the network runs, the mask is written, one after the other. Four differences, all in
 their favour or for comparison's sake: no gradients are kept, the depth net is left out, the picture is resized to
 304x228 and not resized and cropped, and the mask is written by Pillow at that size, not by matplotlib. Their loader
@@ -12,7 +12,7 @@ reads ahead in four processes: --workers 4 does so for pictures; 0, the default,
 Ours is `depthcue mask --save mask`, which writes masks at the size of the pictures, with every backend and precision
 that works here. Both take turns, round by round, and ratios are taken within rounds. Nets are open before the clock
 starts, as in all but the first seconds of a long job, and the first round does not count. Answers are checked first:
-every way of ours against theirs on the same frames, by the tolerance of its precision, which each way states.
+every backend and precision of ours against theirs on the same frames, by the tolerance of the precision.
 
 Without --pictures and --video, a video and JPEGs of 640x480 are rendered. `--weights drn22`, the paper's network, is
 untrained, which costs the same; a checkpoint is drn22:PATH, and --size has one that was trained on small pictures run

@@ -4,9 +4,9 @@
 
 Pictures are those of FOLDER, `--times` over under names of their own, so that a run is long against its ends. Each run
 is timed between the first and the last report that workers give, weighted by the pictures in between: starting Ray and
-opening nets take seconds however many pictures there are, and are told apart. Every worker gets as many cores, and a
-run is kept to those of its workers, driver included: a lone worker's decoding and encoding would else take cores that
-are not its own, and leave nothing for a second one to bring. Rounds take turns, medians are reported. The driver's cost
+opening nets take seconds however many pictures there are, and are reported separately. Every worker gets as many cores,
+and a run, driver included, may use the cores of its workers alone: a single worker's decoding and encoding would
+otherwise use idle cores, and hide what a second worker adds. Rounds take turns, medians are reported. The driver's cost
 is measured with a worker that does nothing: tasks a second through Ray Data, seconds an entry takes the journal, memory
 a name takes.
 
@@ -23,7 +23,7 @@ driver.
 - *Decoding and encoding* are next, and are each worker's own. A core decodes and shrinks about as many JPEGs of a
   megapixel as it encodes PNGs of that size, some tens a second, where a GPU infers hundreds or thousands: a GPU with 12
   cores beside it waits for them. `--decoder gpu`, `--save mask` in place of overlays and panels, smaller pictures and
-  videos in place of pictures each help at this place.
+  videos in place of pictures each help here.
 - *The driver* takes reports, not pictures: a line of about 400 bytes an input, in tasks of 1,024 pictures. At the rate
   that is measured here (tasks a second) it keeps up with `1,024 x rate` pictures a second. A name takes it one to two
   kilobytes (measured here too), so that a hundred million pictures are a matter of several runs, each into a folder of

@@ -1,11 +1,11 @@
-"""Whom the commands call: every connect() of a command and of all that it starts, by strace.
+"""Addresses that the commands connect to, of all processes that they start, by strace.
 
     python benchmarks/connections.py [--only mask,train]
 
 Runs mask, train, report, bench and mask --cluster local on the smallest of inputs under `strace -f`, with a home folder
-of their own in which nobody has declined anything, and lists the addresses that connect(), sendto() and sendmsg() were
-called with. Names of Unix sockets and addresses of the loopback stay on this machine; any other is a fault, a question
-to a resolver (port 53) too. Writes benchmarks/results/connections.json; exit status 1 where there was one.
+of their own in which no reports are switched off, and lists the addresses that connect(), sendto() and sendmsg() were
+called with. Names of Unix sockets and addresses of the loopback stay on this machine; any other is a fault, and so is a
+request to a resolver (port 53). Writes benchmarks/results/connections.json; exit status 1 where there was one.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Memory of `depthcue mask` on a live stream over hours: as much at the end as at the start, or something leaks.
+"""Memory of `depthcue mask` on a live stream over hours, at the start and at the end: whether something leaks.
 
     python benchmarks/endurance.py [--hours 2] [--rate 15] [--speed 8] [--minutes 20]
 

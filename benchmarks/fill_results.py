@@ -3,8 +3,8 @@
     python benchmarks/fill_results.py [--check]
 
 A block stands between `<!-- filled: NAME -->` and `<!-- end -->`; nothing in it is typed by hand. The tree of the code
-comes from the modules' own first lines. With --check nothing is written, and the exit status is 1 and the documents are
-named where one says something else than the files.
+comes from the first lines of the modules. With --check nothing is written; the exit status is 1 where a document
+differs from the files, and the documents that differ are named.
 """
 
 import ast

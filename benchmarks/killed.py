@@ -1,4 +1,4 @@
-"""Commands that are ended at random moments and called again: what comes out is what an undisturbed run gives.
+"""Commands that are ended at random moments and called again: whether they give what an undisturbed run gives.
 
     python benchmarks/killed.py [--moments 20] [--only mask-folder,train] [--seed 0] [--anew]
 
@@ -6,14 +6,13 @@ Each command works on the smallest of inputs, made here: twice undisturbed, then
 a folder of its own, ended by SIGKILL, SIGINT or SIGTERM in turns at a moment between its start and its usual end, and
 called again, with --resume where it has that and there is something to resume. Afterwards the second run must have
 ended with status 0, every file of the undisturbed run must be there with the same content, and no other, hidden or
-half-written ones neither, and no process that a run has started may be left. A run that SIGINT or SIGTERM ended must
-have said so by its status, without a traceback. JSON is compared without times and without what says how the run was
-called, figures in SVG, which carry dates, by being there.
+half-written ones included, and no process that a run has started may be left. A run that SIGINT or SIGTERM ended must
+have the exit status of the signal, and no traceback. JSON is compared without times and without the words of the
+command; of figures in SVG, which carry dates, only the names are compared.
 
 Commands are forked from a process that has imported the libraries, so that no run spends seconds on that. Moments are
-shares of the processor time that an undisturbed run takes, for every second of them of what it takes from the first
-file on: other load on the machine moves them little. A run that has ended by itself before its moment came is begun
-anew.
+shares of the processor time of an undisturbed run; every second moment is a share of its time from the first file on.
+Processor time depends little on other load on the machine. A run that ends by itself before its moment is begun anew.
 
 Writes benchmarks/results/killed.json after every moment. Called again at the same revision, it goes on with the moments
 that are missing there; those of another revision are measured anew, and all with --anew. Two that are called with other

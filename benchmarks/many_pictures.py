@@ -2,8 +2,8 @@
 
     python benchmarks/many_pictures.py [--count 20000]
 
-Makes a folder of pictures in subfolders of a thousand (copies of fifty small ones: what is measured is the way of
-files, not the network) and a small mask network of random weights, and runs the command on them as a process of its
+Makes a folder of pictures in subfolders of a thousand (copies of fifty small ones: the handling of files is measured,
+not the network) and a small mask network of random weights, and runs the command on them as a process of its
 own. Every second the resident memory of the process is noted. The time to the first mask counts from the moment at
 which the run replaces its summary, which it does when its nets are open. Start and end are medians over a tenth of the
 run each, the start after a tenth for warming up. Afterwards the command runs once more with --resume. Writes

@@ -1,8 +1,8 @@
-"""What it costs to train the paper's mask net for the paper's depth net: the released way against `depthcue train`.
+"""What it costs to train the paper's mask net for the paper's depth net: the released program against `depthcue train`.
 
     python benchmarks/mask_training_cost.py [--device cuda] [--batch-size 8] [--steps 6]
 
-The released way, as the authors' train.py goes about it: eager, float32, the depth net's weights left with gradients,
+The released program, as the authors' train.py does it: eager, float32, the depth net's weights left with gradients,
 its target computed with a graph that is then thrown away. Ours: the command's own loop, in fp32 and bf16. Same nets
 (hu-resnet50, drn22), sizes and batches, a process each, one after the other; medians of whole steps after a warm-up,
 and peak memory (of the process on a CPU, of the allocator on a GPU). Writes

@@ -1,11 +1,11 @@
-"""Every command, run by two checkouts on the same inputs: do their results agree?
+"""Every command, run by two checkouts on the same inputs: whether their results agree.
 
     python benchmarks/same_results.py OLD NEW [--only mask,probe] [--out FILE]
 
-Inputs are small and made here. OLD and NEW are folders of checkouts (`git worktree add OLD REVISION`).
-What is compared: every JSON document without times and without how the run was called, numbers up to rounding; every
-other file byte by byte; and figures and stills by being there. A field that only NEW has is no difference: documents
-may grow. Writes benchmarks/results/same-results.json; exit status 1 where anything differs.
+Inputs are small and made here. OLD and NEW are folders of checkouts (`git worktree add OLD REVISION`). Compared are
+every JSON document without times and without the words of the command, numbers up to rounding; every other file byte by
+byte; and of figures and stills the names. A field that only NEW has is no difference: documents may grow. Writes
+benchmarks/results/same-results.json; exit status 1 where anything differs.
 """
 
 import argparse

@@ -6,11 +6,12 @@
 
 The teacher is the depth net of `compact-indoor`, for drn22's decoder its mask net at --lambda. The student's maps, each
 through a 1x1 convolution, regress the teacher's, standardised per channel (hints: Romero et al., FitNets, ICLR 2015),
-and its answer the teacher's: a map holds a hundred answers for each pixel where depth is one. The teacher sees pictures
+and its answer the teacher's: a map holds a hundred values for each pixel, depth one. The teacher sees pictures
 at its own working size, the student at --size.
-`encoder` leaves the encoder's tensors, `decoder` a whole net whose encoder stayed as it came. `order` trains the whole
-of a mask net to say where each pixel stands in the order of the teacher's mask, 1 for the highest and 0 for the lowest:
-a sparse mask says little of most pixels, their order something of each.
+
+`encoder` writes the encoder's tensors, `decoder` a whole net whose encoder is unchanged. `order` trains a whole mask
+net to predict the rank of each pixel in the teacher's mask, 1 for the highest and 0 for the lowest: a sparse mask has
+the same value at most pixels, ranks differ at each.
 """
 
 import argparse

@@ -7,7 +7,8 @@ Form F(4×4, 3×3) of Lavin and Gray (Fast Algorithms for Convolutional Neural N
 the tiles, one matrix product for each of the 36 points, a 1×1 convolution back, and timed against the plain convolution
 in torch, ONNX Runtime and OpenVINO (where it is installed), at the sizes that the paper's mask network has for 304x228.
 The last layer is the 5×5 convolution of an up-projection before its doubling, whose four phases become one 3×3
-convolution with four times the outputs, plain four small ones. Ways take turns; the time is the median of the rounds.
+convolution with four times the outputs, plain four small ones. The forms take turns; the time is the median of the
+rounds.
 
 Then the errors: of F(4, 3) and, for a whole doubling at once, of F(2, 5), in each precision. Writes
 benchmarks/results/toom-cook.json.

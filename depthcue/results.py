@@ -67,7 +67,7 @@ class Result(Loose):
         return self._content[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The same; the default where the document lacks it."""
+        """A part of the document, or the default where the document lacks it."""
         return self._content.get(name, default)
 
     @property
@@ -182,7 +182,7 @@ class AtSetting(Fields):
 
 
 class Row(Fields):
-    """One picture with the masks of several nets or ways; paths are relative to the folder of the results."""
+    """One picture with the masks of several nets or methods; paths are relative to the folder of the results."""
 
     name: Words
     picture: Inside
@@ -194,7 +194,7 @@ class Row(Fields):
 
 
 class Cost(Fields):
-    """Milliseconds that a way takes for one picture, over batches."""
+    """Milliseconds that a scorer takes for one picture, over batches."""
 
     median: float
     quartiles: Interval
@@ -212,13 +212,13 @@ class OverImages(Result):
 
 
 class CurvePoint(AtSetting):
-    """The errors of one way to choose pixels at one share of them, and how far they are above the mask's."""
+    """The errors of one scorer at one share of the pixels, and how far they are above the mask's."""
 
     sparseness: float
 
 
 class EdgeExample(Fields):
-    """One picture seen in every way; `tiles` are paths of pictures."""
+    """One picture through the pixels of every scorer; `tiles` are paths of pictures."""
 
     name: Words
     sparseness: float
@@ -233,7 +233,7 @@ class SoftMaps(AtSetting):
 
 
 class CompareEdges(OverImages):
-    """The mask against other ways to choose equally many pixels."""
+    """The mask against other scorers, equally many pixels kept."""
 
     COMMAND = "compare-edges"
     weights: NetName | None = None
@@ -264,7 +264,7 @@ class TableRow(AtSetting):
 
 
 class InQuestion(AtSetting):
-    """The mask net and the setting that are looked at more closely."""
+    """The mask net and the setting that are measured more closely."""
 
     weights: Count = 0
 
@@ -300,7 +300,7 @@ class SanityCheck(Fields):
 
 
 class Evaluation(OverImages):
-    """Table 1, and what its numbers hang on."""
+    """Table 1, and what its numbers depend on."""
 
     COMMAND = "evaluate"
     weights: list[NetName] = Field(default=[])
@@ -336,7 +336,7 @@ class Agreement(Fields):
 
 
 class CompareNets(OverImages):
-    """Whether networks look at the same pixels."""
+    """Agreement of several networks on the pixels that they need."""
 
     COMMAND = "compare-nets"
     share: float
@@ -450,7 +450,7 @@ class Optimization(OverImages):
 
 
 class CueWeight(Fields):
-    """The share of a change of depth that is followed when one cue alone tells it."""
+    """The share of a change of depth that is followed when one cue alone changes."""
 
     cue: Name
     condition: Name = ""
@@ -502,7 +502,7 @@ class Probe(Result):
 
 
 class NetSpeed(Fields):
-    """Every way of running one net that works on a machine."""
+    """Every candidate for running one net that works on a machine."""
 
     kind: Literal["mask", "depth"]
     name: Name

@@ -101,7 +101,7 @@ def report(results: ResultsArgument, out: opt.OutFile, title: TitleOption = None
     """Make one page for a browser from results files: words, plots, tables, and a gallery to turn through.
 
     The page is a single file that needs no server and no internet. Every results file gets a section of its own;
-    results of one command that were measured on different data are refused unless they are asked for with --mixed.
+    results of one command that were measured on different data are refused without --mixed.
     """
     from depthcue.report.page import TITLE, write_page
 

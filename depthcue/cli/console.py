@@ -148,7 +148,7 @@ class _Pace:
 
     def advance(self, steps: int, figures: dict[str, float]) -> None:
         self.done += steps
-        # the first report of a run that is resumed tells what was done before, in no time
+        # the first report of a resumed run counts what was done before, in no time
         now = time.monotonic()
         if self.done == steps and now - self._started < 0.5 and steps > 1:
             self._recent.clear()

@@ -174,7 +174,7 @@ def _clean_exit() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():  # which alone gets signals
         numbers = []
-    # one that whoever started us has chosen to ignore stays ignored
+    # a signal that the parent process chose to ignore stays ignored
     previous = {number: signal.signal(number, leave) for number in numbers
                 if signal.getsignal(number) == signal.SIG_DFL}
     try:

@@ -206,7 +206,7 @@ def convert(checkpoint: CheckpointArgument, out: opt.OutFile, name: opt.Name = N
             as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Turn a checkpoint that others released into a .safetensors file with a card.
 
-    A pickle is read for its tensors alone; nothing in it is run. The architecture is told by the keys.
+    A pickle is read for its tensors alone; nothing in it is run. The keys show the architecture.
     """
     from depthcue.nets.catalog import convert as run
 

@@ -82,7 +82,7 @@ def compare_edges(data: opt.Data, out: opt.OutDir, weights: opt.Weights = "compa
     pixels of each, and what does each choice cost?
 
     Errors are against ground truth where the data has it, and always against what the net sees in the whole picture.
-    Without --lambda, a mask net with a dial is asked at each share of pixels for masks of that share.
+    Without --lambda, a mask net with a dial is set to masks of each share.
     """
     from depthcue.evaluation.compare_edges import SHARES, CompareEdgesSettings, compare_specs
     from depthcue.scorers import DirectSettings
@@ -102,8 +102,8 @@ def compare_nets(weights: opt.WeightsList, data: opt.Data, out: opt.OutDir, targ
                  quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
     """Compare what several networks look at: do their masks agree, and can one network use another's mask?
 
-    Agreement is set against that with edges, with chance, and with masks of other pictures. With --lambda, all masks
-    are asked for at that lambda instead of the one that fits --share.
+    Agreement is set against that with edges, with chance, and with masks of other pictures. With --lambda, all mask
+    nets are set to that lambda instead of the one that fits --share.
     """
     from depthcue.evaluation.compare_nets import CompareNetsSettings, compare_specs
 
@@ -167,7 +167,7 @@ def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = "comp
     """Put numbers on what the mask prefers: kinds of edges, small objects, the vanishing point and the far.
 
     Rendered scenes know what is what; of photographs only what their depth and their lines tell is measured, and the
-    rest is left out with the reason. With --lambda, masks are asked for at that lambda instead of the one that fits
+    rest is left out with the reason. With --lambda, the mask net is set to that lambda instead of the one that fits
     --share.
     """
     from depthcue.evaluation.findings import FINDINGS, FindingsSettings, findings_specs

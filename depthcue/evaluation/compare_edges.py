@@ -181,7 +181,7 @@ class _EdgeComparison:
         self.mask_net, self.depth_net, self.data, self.settings = mask_net, depth_net, data, settings
         self.with_soft = not mask_net.keeps_shares if settings.soft_maps is None else settings.soft_maps
         shares = len(settings.shares)
-        # about how often each net is asked
+        # about how often each net runs
         self._quick_mask = frozen_mask(mask_net, len(data) * (shares if mask_net.has_dial else 1))
         quick_depth = frozen_depth(depth_net, len(data) * shares * (1 + len(settings.against)) * (1 + self.with_soft))
         self.viewing = Viewing(quick_depth, data, device, batch_size=settings.batch_size,

@@ -23,7 +23,7 @@ from depthcue.files import atomic_path
 from depthcue.imaging import Grey, Map, Rgb, colourise_depth, colourise_mask, grey8, resize_map, resize_rgb
 
 SHOWN_WIDTH = 384
-"""Tiles are enlarged by a whole factor to at least this width, so that single pixels can be told apart."""
+"""Tiles are enlarged by a whole factor to at least this width, so that single pixels are visible."""
 WIDEST = 640
 """Pictures of a gallery that are wider than this are shrunk: a gallery is looked at on a page."""
 _LEAST_RANGE = 1.5
@@ -46,7 +46,8 @@ def truth_map(depth_m: Tensor, valid: Tensor) -> Map:
 
 
 def depth_scale(depth_m: Map) -> tuple[float, float]:
-    """The near and far end in metres of a scale on which the image's nearest and farthest things can be told apart."""
+    """Near and far end in metres of a scale that covers an image's depths, but for the nearest and farthest
+    hundredth."""
     near_m, far_m = (float(end) for end in np.nanpercentile(depth_m, (1, 99)))
     return near_m, max(far_m, near_m * _LEAST_RANGE)
 

@@ -296,7 +296,7 @@ def _rows(region: Tensor) -> int:
 
 
 class RenderedStage:
-    """The stage: as many scenes as asked for, each with the obstacles an experiment wants (a `Stage`)."""
+    """The stage: a number of scenes, each with the obstacles that an experiment needs (a `Stage`)."""
 
     name = RENDERED
 

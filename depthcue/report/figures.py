@@ -35,7 +35,7 @@ DASHED = (0, (4, 3))
 _MARKERS = ("o", "s", "^", "D", "v")
 _LINES: tuple[str, ...] = ("-", "--", ":")
 FEW_CURVES = 4
-"""Curves whose intervals can be told apart; of more, only the first one's is shaded."""
+"""Most curves whose intervals are all shaded; of more, only the first one's is."""
 _DPI = 200
 _NARROW_INCHES = 4.4
 """Width of a narrow figure: what a phone shows with letters that can be read."""

@@ -127,7 +127,7 @@ def _few(entry: dict[str, Any]) -> str:
 def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
     """A sentence on a difference: `clear` with its size and "more" or "less" in its braces, or else `otherwise`.
 
-    `otherwise` names what is compared; what may be said of it comes before, its numbers behind.
+    `otherwise` names what is compared; the verdict comes before it, the numbers after it.
     """
     found = judged(entry)
     if found.clear:
@@ -241,7 +241,7 @@ def _kinds(kinds: Sequence[str]) -> str:
 
 
 def _range(entry: dict[str, Any]) -> str:
-    """The interval of a difference whose sign is told beside it."""
+    """The interval of a difference, without its sign, which the sentence states."""
     return span(sorted(abs(end) for end in entry["ci95"]), ".2f")
 
 

@@ -179,7 +179,7 @@ def _shown(part: _Part, workplace: Path, pictures: bool) -> dict[str, Any]:
             "in_short": in_short(part.results), "provenance": provenance(part.results),
             "headline": headline(part.results),
             "tables": [(table, len(table.rows) > _MANY_ROWS) for table in section.tables],
-            # before the plots, which take longer: a picture that is missing is told at once
+            # before the plots, which take longer: a missing picture is an error at once
             **(_pictures(section, folder, workplace) if pictures else _NO_PICTURES),
             "plots": [(plot.caption, plot_uris(plot.draw, workplace)) for plot in section.plots],
         }

@@ -125,7 +125,7 @@ def bounds(value: HasNumbers) -> str:
 def beside_others(results: Probe) -> list[str]:
     """The cues that this network follows more, and less, than each network laid beside it: intervals do not meet.
 
-    Only on stages that showed both the same scenes or frames; where there is none, that is said.
+    Only on stages that showed both the same scenes or frames; where there is none, the sentence says so.
     """
     name = results.target_net.name
     sentences = []

@@ -96,7 +96,7 @@ def _curve(curve: dict[str, Any], curves: Sequence[dict[str, Any]], theme: Theme
 
 
 def _truth(curves: Sequence[dict[str, Any]], label: str, theme: Theme) -> list[Curve]:
-    """The exact values of every curve that has them, thin and dashed; such as cannot be told apart once."""
+    """The exact values of every curve that has them, thin and dashed; those that are nearly equal once."""
     drawn: list[dict[float, float]] = []
     for curve in curves:
         truth = {point["x"]: point["truth"] for point in curve["points"] if point.get("truth") is not None}

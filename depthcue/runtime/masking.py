@@ -70,7 +70,7 @@ class MaskOptions:
     size: tuple[int, int] | None = None
     """(height, width) to work at in place of the net's own; other aspect ratios get about as many pixels."""
     cpu_fallback: bool = False
-    """Where ONNX Runtime cannot use the GPU that was asked for, let it go on with the CPU."""
+    """Whether ONNX Runtime goes on with the CPU where it cannot use the wanted GPU."""
     compiled: bool = False
     """Let torch compile the net."""
     resume: bool = False

@@ -1,22 +1,23 @@
-"""Read, infer and write at the same time, in bounded memory, without ever hanging.
+"""Reading, inference and writing at the same time, in bounded memory, without ever hanging.
 
 Reader threads draw jobs, open them and decode their frames; the calling thread gathers frames of one size into
-batches; streams infer them; writer threads write each job's results in order, helped by renderers, which make what is
-to be written of frames further back. Jobs are drawn as they are needed, and what is between the stages is bounded in
-number and in bytes, so memory does not grow with the length of a video or the number of pictures.
+batches; streams infer them; writer threads write each job's results in sequence, helped by renderers, which render
+frames further back. Jobs are drawn as they are needed, and the queues between the stages are bounded in number and in
+bytes, so memory does not grow with the length of a video or the number of pictures.
 
 Which frames share a batch depends on the jobs alone, not on which thread was faster, because nets round differently in
-batches of different sizes: pictures are gathered in the order of their jobs, a video's frames among themselves. A batch
-that does not fill goes when the video ends, or its first picture is PATIENCE batches old, or what waits has grown to a
-share of the memory; pictures' are then filled up, so that a picture's mask does not depend on which others there are.
+batches of different sizes: pictures are gathered in the sequence of their jobs, a video's frames among themselves. A
+batch that does not fill goes when the video ends, or its first picture is PATIENCE batches old, or the waiting frames
+fill a share of the memory; batches of pictures are then filled up, so that a picture's mask does not depend on which
+others there are. Pictures of several sizes are batched size by size, not padded to a common one: a border of padding
+would change the net's output near it.
 
-Pictures of several sizes are batched size by size, not padded to a common one: a border of padding would change what a
-net answers near it. Live jobs want a short way instead of full batches: each has a reader of its own, the next frame
-is asked for when the last has come to its writer, so that no frame grows old in a queue, and batches do not wait.
+Live jobs need little delay instead of full batches: each has a reader of its own, the next frame is read when the last
+has come to its writer, so that no frame grows old in a queue, and batches do not wait.
 
-What goes wrong with one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Anything
-else, in any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock,
-and every wait ends when the pipeline stops, so a failure on one side cannot leave the other side waiting.
+An error of one job (`DepthcueError`, `OSError`) ends that job and is its outcome; the others go on. Any other error, in
+any thread, stops everything and is raised to the caller with its own traceback. All threads share one lock, and every
+wait ends when the pipeline stops, so a failure on one side cannot leave the other side waiting.
 """
 
 import threading
@@ -74,7 +75,7 @@ class Pipeline:
         self._memory_bytes = memory_bytes
         self._readers = readers
         self._video_readers = video_readers
-        # one lock for everything: there is no order of locks to err in
+        # one lock for everything, so that no two locks can block each other
         self._lock = threading.RLock()
         # what the calling thread waits for: a frame, a batch inferred, a job ended
         self._news = threading.Condition(self._lock)
@@ -85,7 +86,7 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._fill = fill
         self._held_bytes = 0
-        # of these, what waits in the calling thread for its batch, and what is there before its turn
+        # of these, frames that wait in the calling thread for their batch, and those that are read before their turn
         self._gathered_bytes = 0
         self._early_bytes = 0
         self._frames = Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
@@ -93,8 +94,8 @@ class Pipeline:
         self._outcomes = Queue(self._lock, producers=writers, filled=self._news)
         # frames waiting for their batch, by lane and size; oldest first
         self._gathering: dict[tuple[Any, tuple[int, ...]], list[tuple[Ticket, Arrival]]] = {}
-        # what has come of pictures whose turn has not, by position; the position whose turn it is, and the pictures
-        # that are read before their turn; how many were drawn
+        # frames of pictures that are read before their turn, by position; the position whose turn it is, and these
+        # pictures; how many were drawn
         self._early: dict[int, list[tuple[Ticket, Arrival]]] = {}
         self._turn = 0
         self._turned = threading.Condition(self._lock)
@@ -184,7 +185,7 @@ class Pipeline:
         mine, others = self._drawn[video], self._drawn[not video]
         while True:
             with self._lock:
-                # were all taken in that come before, memory would grow with their number
+                # taking in all jobs of the other kind that come before would make memory grow with their number
                 self._wait(self._turned, lambda: bool(mine) or self._all_drawn or len(others) < DRAWN)
                 if mine or self._all_drawn:
                     self._turned.notify_all()
@@ -233,7 +234,7 @@ class Pipeline:
         self._put(self._frames, (ticket, error))
 
     def _newest(self, ticket: Ticket, frames: Iterable[Prepared]) -> Iterator[Prepared]:
-        """The frames of a live job, each asked for when the one before has come to its writer."""
+        """The frames of a live job, each read when the one before has come to its writer."""
         waiting = iter(frames)
         while True:
             with self._lock:

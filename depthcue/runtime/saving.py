@@ -50,7 +50,7 @@ MAX_VIDEO_TILE_SIDE = 640
 """Five tiles stay below the 4096 pixels that many players can take."""
 DEPTH_LABELS = ("depth from all pixels", "depth from the kept pixels")
 _SHORTEST_S = 1e-4
-"""Least duration that `Latencies` tells apart."""
+"""Least duration that `Latencies` counts."""
 _STEP = math.log(1.01)
 
 
@@ -127,7 +127,7 @@ class Rendered:
 
 
 class Saver:
-    """Saves one input's results in every kind asked for; a sink of the pipeline."""
+    """Saves one input's results in every wanted kind; a sink of the pipeline."""
 
     def __init__(self, source: Input, out: Path, kinds: Sequence[str], cut: Cut, metres: bool = True,
                  encoder: str = SOFTWARE.name, drawing: Drawing = USUAL_DRAWING,
@@ -294,7 +294,7 @@ class _Enlarger:
 
 
 class _Discarded(Exception):
-    """Tells sinks that their files are not wanted."""
+    """Raised to sinks whose files are not wanted."""
 
 
 class _Results:
