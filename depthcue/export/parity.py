@@ -146,8 +146,9 @@ def measure_parity(module: NetOnFrames, exported: Exported, pictures: Sequence[N
                 between, *of_each = _depth_squares(depth_net, batch, *seen)
                 squares.append(between)
                 errors.append((of_each[0], of_each[1]))
+    change = _root_mean([got for got, _ in errors]) - _root_mean([wanted for _, wanted in errors]) if errors else None
     return Parity(frames, cases, largest, float(np.mean(means)), float(np.mean(sides)) if sides else None,
-                  _root_mean(squares) if squares else None, _change(errors) if errors else None, tolerance)
+                  _root_mean(squares) if squares else None, change, tolerance)
 
 
 def kept_pixels(masks: Maps, keep: float | None) -> NDArray[np.bool_]:
@@ -222,11 +223,6 @@ def _depth_squares(depth_net: DepthNet, batch: Frames, got: Maps, wanted: Maps) 
 
 def _root_mean(squares: Sequence[float]) -> float:
     return float(np.sqrt(np.mean(squares)))
-
-
-def _change(errors: Sequence[tuple[float, float]]) -> float:
-    """RMSE under the exported masks less that under torch's, from mean squares."""
-    return _root_mean([got for got, _ in errors]) - _root_mean([wanted for _, wanted in errors])
 
 
 def _check_sound(got: Maps, wanted: Maps, batch: Frames) -> None:

@@ -158,13 +158,13 @@ def _explains(fits: dict[str, Entry]) -> str:
     variance = "of the mask's variance within pictures"
     if judged(strength) is Verdict.TOO_FEW:
         return (f"{counted(strength['images'])} are too few to tell how much {variance} the strength of edges explains "
-                f"({_share(strength)}), and the kind of edge beyond it ({_share(kind)})")
-    first = (f"the strength of edges explains {_share(strength)} {variance}"
+                f"({_shown(strength, '.1%')}), and the kind of edge beyond it ({_shown(kind, '.1%')})")
+    first = (f"the strength of edges explains {_shown(strength, '.1%')} {variance}"
              if judged(strength) is Verdict.MORE else
-             f"the strength of edges explains no clear share {variance} ({_share(strength)})")
+             f"the strength of edges explains no clear share {variance} ({_shown(strength, '.1%')})")
     if judged(kind) is Verdict.MORE:
-        return f"{first}, and the kind of edge {_share(kind)} beyond it"
-    return f"{first}, and no clear share is left to the kind of edge ({_share(kind)})"
+        return f"{first}, and the kind of edge {_shown(kind, '.1%')} beyond it"
+    return f"{first}, and no clear share is left to the kind of edge ({_shown(kind, '.1%')})"
 
 
 def _objects(found: dict[str, Any]) -> list[str]:
@@ -219,8 +219,9 @@ def _far(found: dict[str, Any]) -> list[str]:
     if sky is not None and sky["kept"]["mask"] is not None:
         images = sky["kept"]["mask"]["images"]
         sentences.append(
-            f"the sky, which has no depth, is {_share(sky['share'])} of all pixels, and {_share(sky['kept']['mask'])} "
-            f"of those with most mask lie in it (of as many edges {_share(sky['kept']['edges'])})"
+            f"the sky, which has no depth, is {_shown(sky['share'], '.1%')} of all pixels, and "
+            f"{_shown(sky['kept']['mask'], '.1%')} of those with most mask lie in it (of as many edges "
+            f"{_shown(sky['kept']['edges'], '.1%')})"
             f"{'' if images >= ENOUGH else f'; {counted(images)} are too few to tell'}")
     return [f"{sentence}." for sentence in sentences]
 
@@ -251,10 +252,6 @@ def _signed(entry: dict[str, Any]) -> str:
 
 def _times(entry: dict[str, Any]) -> str:
     return f"{entry['value']:.2f} times ({span(entry['ci95'], '.2f')})"
-
-
-def _share(entry: dict[str, Any]) -> str:
-    return f"{entry['value']:.1%} ({span(entry['ci95'], '.1%')})"
 
 
 _CAPTIONS = {
@@ -296,8 +293,8 @@ def _edge_tables(found: dict[str, Any], where: str, share: float) -> list[Table]
         if entry["attention"] is None:
             continue
         rows.append((entry["kind"], _percent(entry["share"]), f"{entry['strength']['value']:.3f}",
-                     _number(entry["attention"]), _percent(entry["kept"]["mask"]), _percent(entry["kept"]["edges"]),
-                     _interval(entry["kept"]["difference"], percent=True)))
+                     _shown(entry["attention"]), _percent(entry["kept"]["mask"]), _percent(entry["kept"]["edges"]),
+                     _shown(entry["kept"]["difference"], "+.1%")))
     kinds = Table(f"Kinds of edges: their share of all pixels, of the {kept} with most mask and of the {kept} with "
                   f"the strongest edges (95 %); {where}",
                   ("kind", "of all", "strength", "attention", "of the mask's", "of the edges'", "difference"),
@@ -305,17 +302,17 @@ def _edge_tables(found: dict[str, Any], where: str, share: float) -> list[Table]
     parts = ("strength", "kind", "both", "kind_given_strength")
     explained = Table(f"Variance of the mask within pictures that is explained (95 %); {where}",
                       ("", "strength alone", "kind alone", "both", "kind beyond strength"),
-                      tuple((scope, *(_percents(fits[part]) for part in parts))
+                      tuple((scope, *(_shown(fits[part], ".1%") for part in parts))
                             for scope, fits in found["explained"].items()))
     equal = Table(f"Attention at equal strength of the edge (95 %); {where}", ("of", "minus that of", "difference"),
-                  tuple((" and ".join(entry["of"]), " and ".join(entry["minus"]), _interval(entry["difference"]))
+                  tuple((" and ".join(entry["of"]), " and ".join(entry["minus"]), _shown(entry["difference"], "+.2f"))
                         for entry in found["at_equal_strength"]))
     return [kinds, explained, *([equal] if equal.rows else [])]
 
 
 def _object_tables(found: dict[str, Any], where: str, share: float) -> list[Table]:
-    rows = [(name, str(entry["objects"]), _number(entry["mask"]["inside"]), _number(entry["mask"]["boundary"]),
-             _number(entry["mask"]["ratio"]), _number(entry["edges"]["inside"]), _number(entry["edges"]["ratio"]))
+    rows = [(name, str(entry["objects"]), _shown(entry["mask"]["inside"]), _shown(entry["mask"]["boundary"]),
+             _shown(entry["mask"]["ratio"]), _shown(entry["edges"]["inside"]), _shown(entry["edges"]["ratio"]))
             for name, entry in zip(size_names(found["bounds"]), found["by_size"], strict=True)]
     return [Table(f"Objects by the share of the picture that they cover: attention (95 %); {where}",
                   ("size", "objects", "inside", "at the boundary", "ratio", "edges: inside", "edges: ratio"),
@@ -339,8 +336,9 @@ def _far_tables(found: dict[str, Any], where: str, share: float) -> list[Table]:
     if sky is not None:
         tables.append(Table(f"The sky, which has no depth: its share of all pixels and of the {share:.0%} with most "
                             f"mask or the strongest edges (95 %); {where}", ("", "of all", *columns),
-                            (("sky", _percents(sky["share"]), *(_percents(sky["kept"][name]) for name in columns[:2]),
-                              _interval(sky["mask_minus_edges"], percent=True)),)))
+                            (("sky", _shown(sky["share"], ".1%"),
+                              *(_shown(sky["kept"][name], ".1%") for name in columns[:2]),
+                              _shown(sky["mask_minus_edges"], "+.1%")),)))
     return tables
 
 
@@ -361,26 +359,14 @@ def _ranges(bounds: list[float], unit: str) -> list[str]:
 
 
 def _compared(names: list[str], bins: list[dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
-    return tuple((name, _number(entry["mask"]), _number(entry["edges"]), _interval(entry["mask_minus_edges"]))
+    return tuple((name, _shown(entry["mask"]), _shown(entry["edges"]), _shown(entry["mask_minus_edges"], "+.2f"))
                  for name, entry in zip(names, bins, strict=True) if entry["mask"] is not None)
-
-
-def _number(entry: dict[str, Any] | None) -> str:
-    if entry is None:
-        return "–"
-    return f"{entry['value']:.2f} ({span(entry['ci95'], '.2f')})"
 
 
 def _percent(entry: dict[str, Any] | None) -> str:
     return "–" if entry is None else f"{entry['value']:.1%}"
 
 
-def _percents(entry: dict[str, Any] | None) -> str:
-    return "–" if entry is None else _share(entry)
-
-
-def _interval(entry: dict[str, Any] | None, percent: bool = False) -> str:
-    if entry is None:
-        return "–"
-    style = "+.1%" if percent else "+.2f"
-    return f"{entry['value']:{style}} ({span(entry['ci95'], style)})"
+def _shown(entry: dict[str, Any] | None, form: str = ".2f") -> str:
+    """A number with its interval; a dash where there is none."""
+    return "–" if entry is None else f"{entry['value']:{form}} ({span(entry['ci95'], form)})"

@@ -76,23 +76,22 @@ def examine() -> dict[str, Any]:
 def _packages() -> list[Finding]:
     findings = []
     for name in PACKAGES:
-        try:
-            findings.append(Finding(name, "ok", metadata.version(name), needed=True))
-        except metadata.PackageNotFoundError:
-            if name in ONE_OF and any(_is_installed(other) for other in ONE_OF):
-                continue
+        version = _version(name)
+        if version is not None:
+            findings.append(Finding(name, "ok", version, needed=True))
+        elif name not in ONE_OF or not any(map(_version, ONE_OF)):
             # a source tree runs without having been installed
             findings.append(Finding(name, "absent" if name == "depthcue" else "broken", "not installed",
                                     needed=name != "depthcue", remedy="pip install depthcue"))
     return findings
 
 
-def _is_installed(name: str) -> bool:
+def _version(name: str) -> str | None:
+    """Version of a package as it was installed; None for one that was not."""
     try:
-        metadata.version(name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _cpu() -> Finding:
@@ -193,7 +192,7 @@ def _openvino() -> Finding:
         if request.infer([np.array([-1], np.float32)])[0][0] != 0:
             raise RuntimeError("it computes wrongly")
         bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return f"{_version('openvino')} loads and runs, in fp32{' and bf16' if bf16 else ''}"
+        return f"{_version('openvino') or 'installed'} loads and runs, in fp32{' and bf16' if bf16 else ''}"
 
     return _tried("openvino", trial, needed=False, remedy=remedy)
 
@@ -286,8 +285,9 @@ def _cache() -> Finding:
 
 
 def _extras() -> list[Finding]:
-    return [Finding(name, "ok", _version(name), needed=False) if importlib.util.find_spec(module) is not None
-            else Finding(name, "absent", "not installed", needed=False, remedy=remedy)
+    return [Finding(name, "absent", "not installed", needed=False, remedy=remedy)
+            if importlib.util.find_spec(module) is None
+            else Finding(name, "ok", _version(name) or "installed", needed=False)
             for name, (module, remedy) in EXTRAS.items()]
 
 
@@ -302,10 +302,6 @@ def _reports() -> Finding:
                        remedy="Take these settings away, and import depthcue first.")
     return Finding("reports home", "ok", "nothing is sent: off in ONNX Runtime, OpenVINO, Ray and huggingface_hub",
                    needed=False)
-
-
-def _version(name: str) -> str:
-    return metadata.version(name) if _is_installed(name) else "installed"
 
 
 def _tried(what: str, trial: Callable[[], str], *, needed: bool, remedy: str, optional: bool = False) -> Finding:
