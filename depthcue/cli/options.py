@@ -65,7 +65,7 @@ Device = Annotated[str, typer.Option(
 Limit = Annotated[int | None, typer.Option(
     "--limit", "-n", min=1, metavar="N", rich_help_panel=INPUT, help="Use N pictures of the data. Default: all.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="S", rich_help_panel=ADVANCED,
-                                         help="Seed of all random numbers; the same seed gives the same results.")]
+                                   help="Seed of all random numbers; the same seed gives the same results.")]
 Size = Annotated[str | None, typer.Option(
     "--size", metavar="WxH", rich_help_panel=MODEL, help="Width and height in pixels at which the nets see the "
     "pictures, such as 320x240; files keep the pictures' own size. Default: the size the net was made for.")]
@@ -81,7 +81,7 @@ Verbose = Annotated[bool, typer.Option(
 
 # training
 Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", rich_help_panel=TRAINING,
-                                                 help="How long to train: optimiser steps of one batch each.")]
+                                           help="How long to train: optimiser steps of one batch each.")]
 Minutes = Annotated[float | None, typer.Option(
     "--minutes", metavar="M", rich_help_panel=TRAINING, show_default=False, help="How long to train: time for all of "
     "it, opening the data and the report at the end included. Default: 10 for lite and compact nets, where neither "
@@ -97,11 +97,11 @@ Epochs = Annotated[int | None, typer.Option(
     "of --steps. Default: 5000 steps of a compact or lite depth net; for the paper's nets 10 epochs of a mask net, 20 "
     "of a depth net.")]
 Run = Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN", rich_help_panel=OUTPUT, help="Run "
-                                                "folder, which the weights end up in. Default: a new one under runs/.")]
+                                          "folder, which the weights end up in. Default: a new one under runs/.")]
 ResumeRun = Annotated[bool, typer.Option(
     "--resume", rich_help_panel=OUTPUT, help="Go on with the stopped run in --out, with the same options.")]
 Loss = Annotated[str, typer.Option("--loss", metavar="L", rich_help_panel=TRAINING, help="What the difference "
-                                         "between two depths is: depth, depth+grad, depth+grad+normal, l1 or log.")]
+                                   "between two depths is: depth, depth+grad, depth+grad+normal, l1 or log.")]
 DepthLoss = Annotated[str | None, typer.Option(
     "--loss", metavar="L", rich_help_panel=TRAINING, help="depth, depth+grad, depth+grad+normal, l1 or log. "
     "Default: l1 for compact, lite and laina-resnet50, depth+grad+normal for the others.")]
