@@ -57,11 +57,27 @@ depthcue train-depth --net lite0 --backbone imagenet --size 416x128 --data scene
 depthcue train-depth --net lite0 --init $runs/depth-road-first/depth.safetensors --size 416x128 \
     --data scenes:road:700 --teacher "$pydnet" --taught "folder:$drive" --taught "folder:$drive" \
     --taught scenes:road:1400 --taught "nyu:$nyu" --loss depth+grad+normal --steps 900 --batch-size 15 \
-    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 --out $runs/depth-road
+    --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 1 \
+    --out $runs/depth-road-second
+# differences of logarithms, so that it sees objects: mostly rendered roads, then as many other pictures. The first of the
+# two stages was made when PyDNet's answers did not count wherever the net itself saw the end of its range
+depthcue train-depth --net lite0 --init $runs/depth-road-second/depth.safetensors --size 416x128 \
+    --data scenes:road:800 --data scenes:road:800 --teacher "$pydnet" --taught "folder:$drive" --loss log --steps 1300 \
+    --batch-size 15 --learning-rate 1e-3 --weight-decay 1e-5 --average 0.997 --half --name compact-road --seed 4 \
+    --out $runs/depth-road-third
+depthcue train-depth --net lite0 --init $runs/depth-road-third/depth.safetensors --size 416x128 \
+    --data scenes:road:240 --data scenes:road:240 --teacher "$pydnet" --taught "folder:$drive" --taught "nyu:$nyu" \
+    --loss log --steps 260 --batch-size 12 --learning-rate 7e-4 --weight-decay 1e-5 --average 0.985 --half \
+    --name compact-road --seed 8 --out $runs/depth-road
 python weights/ship.py $runs/depth-road/depth.safetensors compact-road
-depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-fastdepth/mask.safetensors \
-    --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 --steps 900 --batch-size 8 --learning-rate 7e-4 \
-    --sharpen 0.75 --average 0.998 --half --name compact-road --out $runs/mask-road
+# its masks: first for the net of the second stage, then for the last
+depthcue train --net lite0 --aside 0 --target $runs/depth-road-second/depth.safetensors \
+    --init $runs/mask-fastdepth/mask.safetensors --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 \
+    --steps 900 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half --name compact-road \
+    --out $runs/mask-road-first
+depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-road-first/mask.safetensors \
+    --data scenes:road:240 --data "folder:$drive" --steps 260 --batch-size 8 --learning-rate 1e-3 --sharpen 0.75 \
+    --average 0.99 --half --name compact-road --seed 2 --out $runs/mask-road
 python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
 # the general mask net, from which others start: first for three depth nets in turn, then for all
