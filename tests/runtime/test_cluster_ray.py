@@ -214,7 +214,7 @@ def test_the_command_starts_and_ends_a_cluster(weights, tmp_path):
     (tmp_path / "in" / "empty.png").touch()
     done = subprocess.run([sys.executable, "-m", "depthcue.cli", "mask", "in", "--cluster", "local", "--workers", "1",
                            "--backend", "torch", "--weights", str(weights), "--out", "out", "--json"],
-                          cwd=tmp_path, capture_output=True, text=True, timeout=300)
+                          cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stderr
     summary = json.loads(done.stdout)
     assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
