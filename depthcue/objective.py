@@ -5,6 +5,8 @@ l_depth is the mean F of |y - y'|; l_grad the mean F of the difference of the So
 the mean 1 - cos of the angle between the surface normals (-d/dx, -d/dy, 1). Eq. (4) trains a mask net to keep l_dif
 small with few pixels, Eq. (5) large. The smallest l_dif is 3 ln 0.5 = -2.079, not 0.
 
+`l_log`, for depth nets that see far, is not theirs.
+
 Where it matters the released code decides: Sobel filters with zero padding on each map and then their difference.
 Deviations: `valid` leaves pixels without a measured depth out (and, for gradients and normals, their neighbours); maps
 of nets that see farther or less far than 10 m are brought to that range first (`to_reference_range`).

@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are printed as into a file: some processes that run tests state the width of a window they do not have."""
+    """Tables are printed as into a file: readline, once imported, states the width of a window that nobody has."""
     for name in ("COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
 

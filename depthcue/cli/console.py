@@ -86,10 +86,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     # as text: a name in brackets is no markup
     table = Table(title=escape(one_line(title)), title_justify="left", header_style="bold")
-    # names of rows stay whole where they are short: a long path beside them wraps instead
-    short = max((len(row[0]) for row in rows), default=0) <= 24
-    for index, (column, words) in enumerate(zip(columns, word_columns(columns, rows), strict=True)):
-        table.add_column(Text(one_line(column)), justify="left" if words else "right", no_wrap=short and not index)
+    for column, words in zip(columns, word_columns(columns, rows), strict=True):
+        table.add_column(Text(one_line(column)), justify="left" if words else "right")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # piped into a file there is no window whose width should cut the numbers; COLUMNS says it anyway

@@ -239,6 +239,7 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     near = predicted_m < FAR * max_depth_m
     units = aligned_units(teacher.description, answer, predicted_m, near, far_m=1e4)
     depth_m = resize(units.to_depth(answer), size)
+    # least squares find the shift; the scale is that of the median pixel
     ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
     depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
     return depth_m, near | (depth_m < SKY * max_depth_m)

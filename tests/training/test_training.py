@@ -203,6 +203,10 @@ def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> N
     # but what the teacher sees near counts, whatever the net says: else it could call everything sky
     upper = torch.where(torch.arange(8)[:, None] < 4, 8 * predicted, predicted)
     assert _answer(teacher, rgb, upper, float(upper.max()))[1].all()
+    # where shapes differ, as many pixels are nearer as farther, however much nearer: the scale is not pulled at
+    bent = torch.where(torch.arange(8)[:, None] < 3, 0.2 * predicted, predicted)
+    answer, _ = _answer(teacher, rgb, bent, 1e3)
+    torch.testing.assert_close(answer[..., 3:, :], predicted[..., 3:, :], rtol=1e-3, atol=1e-3)
 
 
 def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
