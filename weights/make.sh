@@ -97,9 +97,12 @@ depthcue train --net lite0 --aside 0 --target "$pydnet" --data "folder:$drive" -
 python weights/ship.py $runs/mask-pydnet-kitti/mask.safetensors pydnet-kitti
 
 measure nyu --weights compact-indoor --data "nyu:$nyu"
+measure roads --weights compact-road --data scenes:road --limit 60
 measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"
 for kind in depth mask; do
     python weights/ship.py weights/compact-indoor-$kind.safetensors compact-indoor \
         --results benchmarks/results/compare-edges-nyu.json
+    python weights/ship.py weights/compact-road-$kind.safetensors compact-road \
+        --results benchmarks/results/compare-edges-roads.json
 done
 python benchmarks/fill_results.py
