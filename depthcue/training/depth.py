@@ -6,8 +6,9 @@ nets the defaults are l1, a larger learning rate, a cosine schedule and averaged
 A teacher, another depth net, can answer for pictures whose depth nobody measured (distillation: Hinton, Vinyals, Dean,
 2015): its depth of the very same view counts there. Half of these pictures have another laid over them, so that few
 pictures tell much of how the teacher answers (mixing as in Beyer et al., Knowledge distillation: a good teacher is
-patient and consistent, CVPR 2022). The answer of a teacher that is right only up to a scale is brought to the scale of
-the net's own prediction, picture by picture, so that it teaches shapes alone.
+patient and consistent, CVPR 2022). A teacher that is right only up to a scale, as one that learned from stereo or video, has the
+same scale in every picture: the pictures with depth say which. The answer of one whose shift is unknown too is brought
+to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
 
 A surrogate S is taught to answer as N does, masked pictures included. N may be a black box: a graph that cannot be
 differentiated, a function that calls a server. A mask net G needs the gradient of N(I M) by M, and gets that of S(I M)
@@ -20,6 +21,7 @@ net by its range, of a relative net by the units of the whole picture, which S h
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.data import RgbdBatch
+from depthcue.data import RgbdBatch, RgbdData
 from depthcue.errors import DepthcueError
 from depthcue.nets import (
     DepthNet,
@@ -61,6 +63,8 @@ FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
 SKY = 0.25
 """Share of a net's range beyond which the answer of a relative teacher may be sky."""
+CALIBRATED = 48
+"""Pictures with depth that say which scale a relative teacher has."""
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
 
@@ -169,6 +173,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
+    scale = None if teacher is None else teacher_scale(teacher, labelled, accelerator.device)
     run = RunFolder(out, what.config(), resume)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
@@ -199,7 +204,8 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         predicted_m = predicted_depth_m(net, prediction.float())
         if teacher is not None:
             taught_m = predicted_m[loader.labelled:].detach()
-            answer_m, answered = _answer(teacher, batch.rgb[loader.labelled:], taught_m, net.description.max_depth_m)
+            answer_m, answered = _answer(teacher, batch.rgb[loader.labelled:], taught_m, net.description.max_depth_m,
+                                         scale)
             depth_m[loader.labelled:] = answer_m.clamp(max=net.description.max_depth_m)
             valid[loader.labelled:] = answered
         engine.update(l_dif(predicted_m, depth_m, valid, what.loss))
@@ -207,7 +213,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     weights = Path(out) / "depth.safetensors"
     what.save(engine, weights, datasets, **({} if teacher is None else {"teacher": {
         "name": teacher.description.name, "licence": teacher.description.licence,
-        "source": teacher.description.source, "sha256": teacher.card.get("sha256")}}))
+        "source": teacher.description.source, "sha256": teacher.card.get("sha256"), "scale": scale}}))
     return weights
 
 
@@ -219,14 +225,47 @@ def _mixed(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max_depth_m: float,
+def teacher_scale(teacher: DepthNet, labelled: Sequence[RgbdData], device: torch.device) -> float | None:
+    """Metres per unit of a relative teacher whose shift is known: median of pictures of the median ratio of depths.
+
+    Args:
+        labelled: data sets with depth; the first pictures of each are asked, CALIBRATED in all.
+
+    Returns:
+        None where there is none to find: a metric teacher, one whose shift is unknown, no valid depth.
+    """
+    if not teacher.description.relative or teacher.description.shift_unknown:
+        return None
+    ratios = []
+    for data in labelled:
+        for index in range(min(len(data), math.ceil(CALIBRATED / len(labelled)))):
+            frame = data.evaluation_batch([index], device)
+            assert frame.depth_m is not None and frame.valid is not None
+            answer = teacher(teacher.normalise(fit(frame.rgb, teacher.description)))
+            depth = resize(_unscaled(teacher, answer), (frame.depth_m.shape[-2], frame.depth_m.shape[-1]))
+            valid = frame.valid & torch.isfinite(frame.depth_m) & (frame.depth_m < FAR * data.max_depth_m)
+            if valid.any():
+                ratios.append((frame.depth_m / depth)[valid].median())
+    return float(torch.stack(ratios).median()) if ratios else None
+
+
+def _unscaled(teacher: DepthNet, answer: torch.Tensor) -> torch.Tensor:
+    """Depth (B, 1, h, w) in the teacher's own unit."""
+    answer = answer.float().clamp_min(1e-6)
+    return answer if teacher.description.predicts == METRIC_DEPTH else 1 / answer
+
+
+@torch.no_grad()
+def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max_depth_m: float, scale: float | None,
             ) -> tuple[torch.Tensor, torch.Tensor]:
     """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
-    Of a relative teacher in the scale, and where it has none of its own in the shift, that bring it nearest to the
-    prediction: the scale at which as many pixels are nearer as farther, so that it does not pull at the net's own. Such
-    a teacher learned without labels and knows nothing of the sky: where the net predicts the end of its range, and the
-    teacher more than a quarter of it, the answer does not count.
+    Of a relative teacher in `scale`; where that is None, in the scale and shift that bring it nearest to the prediction
+    of each picture: the scale at which as many pixels are nearer as farther, so that it does not pull at the net's own.
+
+    A relative teacher that learned without labels knows nothing of the sky, which it sees nearer than the horizon. Its
+    answer does not count where all of this holds: the net predicts the end of its range, the teacher more than a
+    quarter of it, and the pixel lies above the row that the teacher sees farthest.
 
     Returns:
         Metres (B, 1, h, w), and a boolean of that shape.
@@ -237,12 +276,17 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
         depth_m = resize(teacher.to_depth_m(answer).float(), size)
         return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
     near = predicted_m < FAR * max_depth_m
-    units = aligned_units(teacher.description, answer, predicted_m, near, far_m=1e4)
-    depth_m = resize(units.to_depth(answer), size)
-    # least squares find the shift; the scale is that of the median pixel
-    ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
-    depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
-    return depth_m, near | (depth_m < SKY * max_depth_m)
+    if scale is not None:
+        depth_m = scale * resize(_unscaled(teacher, answer), size)
+    else:
+        units = aligned_units(teacher.description, answer, predicted_m, near, far_m=1e4)
+        depth_m = resize(units.to_depth(answer), size)
+        # least squares find the shift; the scale is that of the median pixel
+        ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
+        depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
+    horizon = depth_m.median(dim=3, keepdim=True).values.argmax(dim=2, keepdim=True)  # (B, 1, 1, 1)
+    below = torch.arange(size[0], device=depth_m.device).view(1, 1, -1, 1) >= horizon
+    return depth_m, near | (depth_m < SKY * max_depth_m) | below
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:
