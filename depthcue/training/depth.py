@@ -6,9 +6,9 @@ nets the defaults are l1, a larger learning rate, a cosine schedule and averaged
 A teacher, another depth net, can answer for pictures whose depth nobody measured (distillation: Hinton, Vinyals, Dean,
 2015): its depth of the very same view counts there. Half of these pictures have another laid over them, so that few
 pictures tell much of how the teacher answers (mixing as in Beyer et al., Knowledge distillation: a good teacher is
-patient and consistent, CVPR 2022). A teacher that is right only up to a scale, as one that learned from stereo or video, has the
-same scale in every picture: the pictures with depth say which. The answer of one whose shift is unknown too is brought
-to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
+patient and consistent, CVPR 2022). A teacher that is right only up to a scale, as one that learned from stereo or
+video, has the same scale in every picture: the pictures with depth say which. The answer of one whose shift is unknown
+too is brought to the scale of the net's own prediction, picture by picture, so that it teaches shapes alone.
 
 A surrogate S is taught to answer as N does, masked pictures included. N may be a black box: a graph that cannot be
 differentiated, a function that calls a server. A mask net G needs the gradient of N(I M) by M, and gets that of S(I M)

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
+from depthcue.data import RgbdBatch
 from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet, build_depth_net, load_depth_net, load_mask_net, upsampling
 from depthcue.nets.checkpoint import save_net
@@ -21,7 +22,7 @@ from depthcue.nets.guard import whole_depth as base_whole_depth
 from depthcue.nets.upsampling import upsampled_conv
 from depthcue.progress import Silent
 from depthcue.training import mask
-from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, train_depth
+from depthcue.training.depth import DepthTraining, _answer, _mixed, depth_recipe, teacher_scale, train_depth
 from depthcue.training.engine import _groups, _moving_average
 from depthcue.training.mask import KEEP_RANGE, MaskTraining, _lower_hull, _near, mask_recipe, train_mask
 from depthcue.training.run import Optimisation
@@ -182,31 +183,74 @@ def test_a_teacher_answers_for_pictures_without_depth(pictures: str, target: str
     assert abs(seen_m - wanted_m) < 0.25 * abs(5.0 - wanted_m)
 
 
-def test_a_relative_teacher_is_brought_to_the_scale_of_the_net(target: str) -> None:
-    """What a teacher right up to a scale sees, inverse depth, comes at the scale of the prediction."""
-    class Inverse(DepthNet):
-        def forward(self, normalised: torch.Tensor) -> torch.Tensor:
-            return 0.01 / (2 + normalised[:, :1])
+class InverseDepth(DepthNet):
+    """Predicts inverse depth in a unit of its own: the depth 2 + red, times a hundred."""
 
-    teacher = Inverse(DepthDescription("inverse", 8, 8, 1, predicts="inverse depth", relative=True,
-                                       shift_unknown=False, mean=(0.0,) * 3, std=(1.0,) * 3))
+    def forward(self, normalised: torch.Tensor) -> torch.Tensor:
+        return 0.01 / (2 + normalised[:, :1])
+
+
+def inverse_depth(shift_unknown: bool) -> DepthNet:
+    return InverseDepth(DepthDescription("inverse", 8, 8, 1, predicts="inverse depth", relative=True,
+                                         shift_unknown=shift_unknown, mean=(0.0,) * 3, std=(1.0,) * 3))
+
+
+def test_a_relative_teacher_is_brought_to_the_scale_of_the_net() -> None:
+    """What a teacher right up to scale and shift sees, inverse depth, comes at the scale of the prediction."""
+    teacher = inverse_depth(shift_unknown=True)
     rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     predicted = 7.0 * (2 + rgb[:, :1])
-    answer, counts = _answer(teacher, rgb, predicted, 1e3)
+    answer, counts = _answer(teacher, rgb, predicted, 1e3, None)
     torch.testing.assert_close(answer, predicted, rtol=1e-4, atol=1e-4)
     assert counts.all()
-    # of the sky, where the net sees the end of its range, a teacher without labels knows nothing
-    far_m = float(predicted.median())
-    answer, counts = _answer(teacher, rgb, predicted.clamp(max=far_m), far_m)
-    assert torch.equal(counts, predicted < 0.95 * far_m)
-    torch.testing.assert_close(answer[counts], predicted[counts], rtol=1e-4, atol=1e-4)
-    # but what the teacher sees near counts, whatever the net says: else it could call everything sky
-    upper = torch.where(torch.arange(8)[:, None] < 4, 8 * predicted, predicted)
-    assert _answer(teacher, rgb, upper, float(upper.max()))[1].all()
     # where shapes differ, as many pixels are nearer as farther, however much nearer: the scale is not pulled at
     bent = torch.where(torch.arange(8)[:, None] < 3, 0.2 * predicted, predicted)
-    answer, _ = _answer(teacher, rgb, bent, 1e3)
-    torch.testing.assert_close(answer[..., 3:, :], predicted[..., 3:, :], rtol=1e-3, atol=1e-3)
+    ratio = _answer(teacher, rgb, bent, 1e3, None)[0] / bent
+    torch.testing.assert_close(ratio.flatten(1).quantile(0.5, 1), torch.ones(2), rtol=0.02, atol=0)
+
+
+def test_a_teacher_right_up_to_a_scale_has_one_scale_in_all_pictures() -> None:
+    """The pictures with depth say which, whatever the net predicts."""
+    class Labelled:
+        max_depth_m = 1e3
+
+        def __init__(self, depths_per_unit: list[float]) -> None:
+            self.depths_per_unit = depths_per_unit
+
+        def __len__(self) -> int:
+            return len(self.depths_per_unit)
+
+        def evaluation_batch(self, indices: list[int], device: object) -> RgbdBatch:
+            rgb = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(indices[0]))
+            depth_m = self.depths_per_unit[indices[0]] * (2 + rgb[:, :1])
+            valid = torch.arange(8).view(1, 1, 1, 8).expand(1, 1, 8, 8) > 3
+            return RgbdBatch(rgb, torch.where(valid, depth_m, 0.0), valid, ["picture"])
+
+    cpu = torch.device("cpu")
+    scale = teacher_scale(inverse_depth(False), [Labelled([6.0, 7.0, 90.0]), Labelled([7.0])], cpu)
+    assert scale == pytest.approx(0.07, rel=1e-4)
+    assert teacher_scale(inverse_depth(True), [Labelled([7.0])], cpu) is None
+    assert teacher_scale(inverse_depth(False), [], cpu) is None
+    rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    answer, counts = _answer(inverse_depth(False), rgb, torch.full((2, 1, 8, 8), 3.0), 1e3, scale)
+    torch.testing.assert_close(answer, 7.0 * (2 + rgb[:, :1]), rtol=1e-4, atol=1e-4)
+    assert counts.all()
+
+
+def test_a_teacher_without_labels_is_not_asked_about_the_sky() -> None:
+    """Above the row it sees farthest, where the net sees the end of its range, and the teacher nothing near."""
+    red = torch.tensor([4.0, 4.0, 5.0, 9.0, 8.0, 6.0, 1.0, 0.0]).view(1, 1, 8, 1) - 2
+    rgb = torch.cat([red, torch.zeros(1, 2, 8, 1)], 1).expand(1, 3, 8, 8)
+    everywhere = torch.full((1, 1, 8, 8), 10.0)
+
+    def rows(predicted_m: torch.Tensor, scale: float) -> list[int]:
+        counts = _answer(inverse_depth(False), rgb, predicted_m, 10.0, scale)[1]
+        assert (counts.all(3) == counts.any(3)).all()
+        return counts[0, 0, :, 0].nonzero()[:, 0].tolist()
+
+    assert rows(everywhere, 0.01) == [3, 4, 5, 6, 7]
+    assert rows(0.9 * everywhere, 0.01) == list(range(8))  # the net sees something there
+    assert rows(everywhere, 0.005) == list(range(8)), "what is near is no sky: else the net could call everything sky"
 
 
 def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
