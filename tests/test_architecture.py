@@ -151,7 +151,6 @@ CONTRACTS = {
     "frames/test_sources.py": "every frame source",
     "report/test_page_in_browser.py": "the page of every report, in a browser",
     "runtime/test_live_job.py": "the whole job on live sources",
-    "training/test_training.py": "both training loops",
 }
 """Test files of no single module or command, and what each is about."""
 
