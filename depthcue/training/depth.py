@@ -61,10 +61,12 @@ KINDS = ("general", "general", "sobel", "random", "blobs")
 BLOB_PX = 16
 FAR = 0.95
 """Share of a metric net's range beyond which its answer is the end of the range, and not a distance."""
-SKY = 0.25
+SKY = 0.15
 """Share of a net's range beyond which the answer of a relative teacher may be sky."""
+OUTDOORS = 0.02
+"""Share of the labelled pixels that are sky from which on pictures are taken to have a sky."""
 CALIBRATED = 48
-"""Pictures with depth that say which scale a relative teacher has."""
+"""Pictures with depth that say which scale a relative teacher has, and whether there is sky."""
 MIXED = 0.5
 """Share of the pictures shown to a teacher that have another laid over them."""
 
@@ -173,7 +175,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
-    scale = None if teacher is None else teacher_scale(teacher, labelled, accelerator.device)
+    calibration = None if teacher is None else calibrate(teacher, labelled, accelerator.device)
     run = RunFolder(out, what.config(), resume)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
@@ -202,18 +204,18 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         with engine.autocast():
             prediction = engine.net(net.normalise(channels_last(batch.rgb)))
         predicted_m = predicted_depth_m(net, prediction.float())
-        if teacher is not None:
+        if teacher is not None and calibration is not None:
             taught_m = predicted_m[loader.labelled:].detach()
             answer_m, answered = _answer(teacher, batch.rgb[loader.labelled:], taught_m, net.description.max_depth_m,
-                                         scale)
+                                         calibration)
             depth_m[loader.labelled:] = answer_m.clamp(max=net.description.max_depth_m)
             valid[loader.labelled:] = answered
         engine.update(l_dif(predicted_m, depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
-    what.save(engine, weights, datasets, **({} if teacher is None else {"teacher": {
+    what.save(engine, weights, datasets, **({} if teacher is None or calibration is None else {"teacher": {
         "name": teacher.description.name, "licence": teacher.description.licence,
-        "source": teacher.description.source, "sha256": teacher.card.get("sha256"), "scale": scale}}))
+        "source": teacher.description.source, "sha256": teacher.card.get("sha256"), "scale": calibration.scale}}))
     return weights
 
 
@@ -224,29 +226,41 @@ def _mixed(rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.lerp(rgb, rgb.roll(1, dims=0), share)
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What pictures with depth tell about a relative teacher.
+
+    Attributes:
+        scale: metres per unit of its depth; None where it has none (a metric teacher, one whose shift is unknown) or no
+            picture tells it.
+        sky: whether the pictures have a sky.
+    """
+
+    scale: float | None = None
+    sky: bool = False
+
+
 @torch.no_grad()
-def teacher_scale(teacher: DepthNet, labelled: Sequence[RgbdData], device: torch.device) -> float | None:
-    """Metres per unit of a relative teacher whose shift is known: median of pictures of the median ratio of depths.
+def calibrate(teacher: DepthNet, labelled: Sequence[RgbdData], device: torch.device) -> Calibration:
+    """The scale at which half of the pictures are seen too near: in each, the median ratio of the depths counts.
 
     Args:
         labelled: data sets with depth; the first pictures of each are asked, CALIBRATED in all.
-
-    Returns:
-        None where there is none to find: a metric teacher, one whose shift is unknown, no valid depth.
     """
-    if not teacher.description.relative or teacher.description.shift_unknown:
-        return None
-    ratios = []
+    if not teacher.description.relative:
+        return Calibration()
+    ratios, infinite, pixels = [], 0, 0
     for data in labelled:
         for index in range(min(len(data), math.ceil(CALIBRATED / len(labelled)))):
             frame = data.evaluation_batch([index], device)
             assert frame.depth_m is not None and frame.valid is not None
-            answer = teacher(teacher.normalise(fit(frame.rgb, teacher.description)))
-            depth = resize(_unscaled(teacher, answer), (frame.depth_m.shape[-2], frame.depth_m.shape[-1]))
-            valid = frame.valid & torch.isfinite(frame.depth_m) & (frame.depth_m < FAR * data.max_depth_m)
-            if valid.any():
+            infinite, pixels = infinite + int(torch.isinf(frame.depth_m).sum()), pixels + frame.depth_m.numel()
+            valid = frame.valid & (frame.depth_m < FAR * data.max_depth_m)
+            if valid.any() and not teacher.description.shift_unknown:
+                answer = teacher(teacher.normalise(fit(frame.rgb, teacher.description)))
+                depth = resize(_unscaled(teacher, answer), (valid.shape[-2], valid.shape[-1]))
                 ratios.append((frame.depth_m / depth)[valid].median())
-    return float(torch.stack(ratios).median()) if ratios else None
+    return Calibration(float(torch.stack(ratios).median()) if ratios else None, infinite > OUTDOORS * pixels)
 
 
 def _unscaled(teacher: DepthNet, answer: torch.Tensor) -> torch.Tensor:
@@ -256,16 +270,16 @@ def _unscaled(teacher: DepthNet, answer: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max_depth_m: float, scale: float | None,
-            ) -> tuple[torch.Tensor, torch.Tensor]:
+def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max_depth_m: float,
+            calibration: Calibration) -> tuple[torch.Tensor, torch.Tensor]:
     """Teacher's depth of pictures (B, 3, H, W) at the size of the net's own prediction, and where it counts.
 
-    Of a relative teacher in `scale`; where that is None, in the scale and shift that bring it nearest to the prediction
-    of each picture: the scale at which as many pixels are nearer as farther, so that it does not pull at the net's own.
+    Of a relative teacher in the scale of `calibration`; where that is None, in the scale and shift that bring it
+    nearest to the prediction of each picture: the scale at which as many pixels are nearer as farther, so that it does
+    not pull at the net's own.
 
-    A relative teacher that learned without labels knows nothing of the sky, which it sees nearer than the horizon. Its
-    answer does not count where all of this holds: the net predicts the end of its range, the teacher more than a
-    quarter of it, and the pixel lies above the row that the teacher sees farthest.
+    A relative teacher that learned without labels knows nothing of the sky, which it sees nearer than the horizon. In
+    pictures with a sky its answer does not count above the row that it sees farthest, but for what it sees near.
 
     Returns:
         Metres (B, 1, h, w), and a boolean of that shape.
@@ -274,19 +288,20 @@ def _answer(teacher: DepthNet, rgb: torch.Tensor, predicted_m: torch.Tensor, max
     size = (predicted_m.shape[-2], predicted_m.shape[-1])
     if not teacher.description.relative:
         depth_m = resize(teacher.to_depth_m(answer).float(), size)
-        return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
-    near = predicted_m < FAR * max_depth_m
-    if scale is not None:
-        depth_m = scale * resize(_unscaled(teacher, answer), size)
+    elif calibration.scale is not None:
+        depth_m = calibration.scale * resize(_unscaled(teacher, answer), size)
     else:
+        near = predicted_m < FAR * max_depth_m
         units = aligned_units(teacher.description, answer, predicted_m, near, far_m=1e4)
         depth_m = resize(units.to_depth(answer), size)
         # least squares find the shift; the scale is that of the median pixel
         ratio = torch.where(near, predicted_m / depth_m.clamp_min(1e-6), torch.nan)
         depth_m = depth_m * ratio.flatten(1).nanmedian(1).values.nan_to_num(1.0).view(-1, 1, 1, 1)
+    if not calibration.sky:
+        return depth_m, torch.ones_like(depth_m, dtype=torch.bool)
     horizon = depth_m.median(dim=3, keepdim=True).values.argmax(dim=2, keepdim=True)  # (B, 1, 1, 1)
     below = torch.arange(size[0], device=depth_m.device).view(1, 1, -1, 1) >= horizon
-    return depth_m, near | (depth_m < SKY * max_depth_m) | below
+    return depth_m, below | (depth_m < SKY * max_depth_m)
 
 
 def depth_recipe(net: str, **given: Any) -> dict[str, Any]:

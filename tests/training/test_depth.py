@@ -14,11 +14,12 @@ from depthcue.errors import DepthcueError
 from depthcue.nets import DepthDescription, DepthNet, load_depth_net
 from depthcue.nets.base import INVERSE_DEPTH
 from depthcue.training.depth import (
+    Calibration,
     _answer,
     _mixed,
+    calibrate,
     depth_recipe,
     predicted_depth_m,
-    teacher_scale,
     train_depth,
 )
 
@@ -92,12 +93,12 @@ def test_a_relative_teacher_is_brought_to_the_scale_of_the_net() -> None:
     teacher = inverse_depth(shift_unknown=True)
     rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     predicted = 7.0 * (2 + rgb[:, :1])
-    answer, counts = _answer(teacher, rgb, predicted, 1e3, None)
+    answer, counts = _answer(teacher, rgb, predicted, 1e3, Calibration())
     torch.testing.assert_close(answer, predicted, rtol=1e-4, atol=1e-4)
     assert counts.all()
     # where shapes differ, as many pixels are nearer as farther, however much nearer: the scale is not pulled at
     bent = torch.where(torch.arange(8)[:, None] < 3, 0.2 * predicted, predicted)
-    ratio = _answer(teacher, rgb, bent, 1e3, None)[0] / bent
+    ratio = _answer(teacher, rgb, bent, 1e3, Calibration())[0] / bent
     torch.testing.assert_close(ratio.flatten(1).quantile(0.5, 1), torch.ones(2), rtol=0.02, atol=0)
 
 
@@ -116,33 +117,32 @@ def test_a_teacher_right_up_to_a_scale_has_one_scale_in_all_pictures() -> None:
             rgb = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(indices[0]))
             depth_m = self.depths_per_unit[indices[0]] * (2 + rgb[:, :1])
             valid = torch.arange(8).view(1, 1, 1, 8).expand(1, 1, 8, 8) > 3
-            return RgbdBatch(rgb, torch.where(valid, depth_m, 0.0), valid, ["picture"])
+            return RgbdBatch(rgb, torch.where(valid, depth_m, torch.inf), valid, ["picture"])
 
     cpu = torch.device("cpu")
-    scale = teacher_scale(inverse_depth(False), [Labelled([6.0, 7.0, 90.0]), Labelled([7.0])], cpu)
-    assert scale == pytest.approx(0.07, rel=1e-4)
-    assert teacher_scale(inverse_depth(True), [Labelled([7.0])], cpu) is None
-    assert teacher_scale(inverse_depth(False), [], cpu) is None
+    calibration = calibrate(inverse_depth(False), [Labelled([6.0, 7.0, 90.0]), Labelled([7.0])], cpu)
+    assert calibration.scale == pytest.approx(0.07, rel=1e-4) and calibration.sky
+    assert calibrate(inverse_depth(True), [Labelled([7.0])], cpu).scale is None
+    assert calibrate(inverse_depth(False), [], cpu) == Calibration(None, False)
     rgb = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    answer, counts = _answer(inverse_depth(False), rgb, torch.full((2, 1, 8, 8), 3.0), 1e3, scale)
+    answer, counts = _answer(inverse_depth(False), rgb, torch.full((2, 1, 8, 8), 3.0), 1e3, calibration)
     torch.testing.assert_close(answer, 7.0 * (2 + rgb[:, :1]), rtol=1e-4, atol=1e-4)
     assert counts.all()
 
 
 def test_a_teacher_without_labels_is_not_asked_about_the_sky() -> None:
-    """Above the row it sees farthest, where the net sees the end of its range, and the teacher nothing near."""
-    red = torch.tensor([4.0, 4.0, 5.0, 9.0, 8.0, 6.0, 1.0, 0.0]).view(1, 1, 8, 1) - 2
+    """Above the row it sees farthest only what it sees near counts, whatever the net predicts."""
+    red = torch.tensor([4.0, 4.0, 5.0, 9.0, 8.0, 6.0, 1.0, 0.0]).view(1, 1, 8, 1)
     rgb = torch.cat([red, torch.zeros(1, 2, 8, 1)], 1).expand(1, 3, 8, 8)
-    everywhere = torch.full((1, 1, 8, 8), 10.0)
 
-    def rows(predicted_m: torch.Tensor, scale: float) -> list[int]:
-        counts = _answer(inverse_depth(False), rgb, predicted_m, 10.0, scale)[1]
+    def rows(calibration: Calibration) -> list[int]:
+        counts = _answer(inverse_depth(False), rgb, torch.full((1, 1, 8, 8), 80.0), 80.0, calibration)[1]
         assert (counts.all(3) == counts.any(3)).all()
         return counts[0, 0, :, 0].nonzero()[:, 0].tolist()
 
-    assert rows(everywhere, 0.01) == [3, 4, 5, 6, 7]
-    assert rows(0.9 * everywhere, 0.01) == list(range(8))  # the net sees something there
-    assert rows(everywhere, 0.005) == list(range(8)), "what is near is no sky: else the net could call everything sky"
+    assert rows(Calibration(0.03, sky=True)) == [3, 4, 5, 6, 7]
+    assert rows(Calibration(0.018, sky=True)) == [0, 1, 3, 4, 5, 6, 7]  # 10.8 m and 12.6 m
+    assert rows(Calibration(0.03, sky=False)) == list(range(8))
 
 
 def test_half_of_the_taught_pictures_have_another_laid_over_them(generator: torch.Generator) -> None:
