@@ -62,9 +62,10 @@ def comparison(name: str, to_target: bool = False) -> str:
             lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
     target = results["target"]
     of_pictures = results["per_image"]["target"]["rmse"]
+    scaled = f" ({target['abs_rel_scaled']:.3f} median-scaled)" if "abs_rel_scaled" in target else ""
     whole = (f"The whole picture: RMSE {target['rmse']:.3f} m ({sum(of_pictures) / len(of_pictures):.3f} m where each "
-             f"picture's own is averaged, as FastDepth's authors do), abs rel {target['abs_rel']:.3f}, "
-             f"δ1 {target['delta1']:.3f}. " if truth else "")
+             f"picture's own is averaged, as FastDepth's authors do), abs rel {target['abs_rel']:.3f}"
+             f"{scaled}, δ1 {target['delta1']:.3f}. " if truth else "")
     against = "ground truth" if truth else "what the net sees in the whole picture"
     return "\n".join([f"{whole}{results['images']} images; RMSE in metres against {against}; in brackets the 95% "
                       "interval of the paired difference to the mask.", "", *lines])
@@ -368,6 +369,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "second-paper-pydnet": lambda: beside_the_second_paper("probe-pydnet-kitti"),
     "rooms": lambda: comparison("compare-edges-rooms"),
     "roads": lambda: comparison("compare-edges-roads"),
+    "kitti": lambda: comparison("compare-edges-kitti"),
     "findings-roads": lambda: findings("findings-roads"),
     "findings-driving": lambda: findings("findings-driving"),
     "findings-indoor": lambda: findings("findings-indoor"),

@@ -41,6 +41,7 @@ keep steadiness-walk steadiness "${indoor[@]}" --data "sequence:$walk"
 keep probe-compact-indoor probe all "${indoor[@]}" --target compact-indoor
 
 keep compare-edges-roads compare-edges "${road[@]}" --data scenes:road --limit 60 "${shares[@]}" "${scorers[@]}"
+keep compare-edges-kitti compare-edges "${road[@]}" --data "kitti:$kitti" "${shares[@]}" "${scorers[@]}"
 keep findings-roads findings "${road[@]}" --data scenes:road --limit 60
 keep findings-driving findings "${road[@]}" --data "kitti:$kitti" --data "folder:$drive"
 keep steadiness-roads steadiness "${road[@]}" --data scenes:road:100

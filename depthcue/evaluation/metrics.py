@@ -73,6 +73,17 @@ def image_errors(prediction_m: Tensor, depth_m: Tensor, valid: Tensor | None = N
     }
 
 
+def median_scaled(prediction_m: Tensor, depth_m: Tensor, valid: Tensor) -> Tensor:
+    """Predictions (B, 1, h, w) at the size of `depth_m`, each with the median of its truth over valid pixels.
+
+    Zhou, Brown, Snavely, Lowe (CVPR 2017): how a network is compared on KITTI that cannot know the scale.
+    """
+    sized = functional.interpolate(prediction_m, size=depth_m.shape[-2:], mode="bilinear", align_corners=False)
+    truth, predicted = (torch.where(valid, values, torch.nan).flatten(1).nanmedian(dim=1).values
+                        for values in (depth_m, sized.clamp_min(NEAREST_M)))
+    return sized * (truth / predicted).view(-1, 1, 1, 1)
+
+
 def mean_squared_difference(prediction: Tensor, target: Tensor) -> Tensor:
     """(B, 1, h, w) twice -> (B,) float64: the mean squared difference of each image, all pixels."""
     return (prediction - target).square().flatten(1).mean(dim=1, dtype=torch.float64)

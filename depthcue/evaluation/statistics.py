@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depthcue.evaluation.metrics import image_errors, mean_squared_difference, root, summarise
+from depthcue.evaluation.metrics import image_errors, mean_squared_difference, median_scaled, root, summarise
 from depthcue.evaluation.viewing import View
 from depthcue.scorers import Pictures, Scorer
 
@@ -91,9 +91,13 @@ class Tally:
         self.numbers: dict[tuple[str, str], list[float]] = {}
 
     def add_target(self, view: View) -> None:
-        """Begin with the images of a view: their names, and the errors of N(I)."""
+        """Begin with the images of a view: their names, and errors of N(I), `abs_rel_scaled` after median scaling."""
         self.names += view.batch.names
         self._errors_to_truth(TARGET, view, view.target_m)
+        depth_m, valid = view.batch.depth_m, view.batch.valid
+        if depth_m is not None and valid is not None:
+            scaled = median_scaled(view.target_m, depth_m, valid)
+            self.add(TARGET, "abs_rel_scaled", image_errors(scaled, depth_m, valid)["abs_rel"])
 
     def errors(self, key: str, view: View, depth_m: Tensor) -> None:
         """Add the errors of `depth_m` (B, 1, h, w), the answer to one input, against ground truth and N(I)."""

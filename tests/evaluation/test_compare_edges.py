@@ -47,7 +47,7 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "results.json").read_text()) == results.to_dict()
     assert (results["schema"], results["command"], results["images"], results["ground_truth"]) == (
         1, "compare-edges", 6, True)
-    assert {"rmse", "rmse_ci95", "abs_rel", "delta1", "log10"} <= results["target"].keys()
+    assert {"rmse", "rmse_ci95", "abs_rel", "abs_rel_scaled", "delta1", "log10"} <= results["target"].keys()
     assert list(results["curves"]) == ["mask", "sobel", "random"]
     for entries in results["curves"].values():
         assert [entry["sparseness"] for entry in entries] == list(SHARES)

@@ -52,6 +52,16 @@ def test_measures_are_the_authors(shared_data: Path, pair: str) -> None:
         assert summary[name] == pytest.approx(recorded[theirs], rel=2e-5, abs=1e-7), name
 
 
+def test_median_scaling_leaves_the_shape_of_a_prediction(generator: torch.Generator) -> None:
+    depth = torch.rand(2, 1, 7, 9, generator=generator) + 1
+    valid = torch.rand(2, 1, 7, 9, generator=generator) > 0.3
+    prediction = torch.where(valid, depth * torch.tensor([0.2, 3.0]).view(2, 1, 1, 1), 50.0)
+    scaled = metrics.median_scaled(prediction, torch.where(valid, depth, torch.inf), valid)
+    torch.testing.assert_close(scaled[valid], depth[valid])
+    bent = metrics.median_scaled(prediction.square(), torch.where(valid, depth, torch.inf), valid)
+    assert not torch.allclose(bent[valid], depth[valid], rtol=0.05)
+
+
 def test_an_image_without_a_valid_pixel_is_not_a_number() -> None:
     depth = torch.ones(2, 1, 2, 2)
     valid = torch.tensor([True, False]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
