@@ -56,6 +56,9 @@ def main() -> None:
     card["training"] = without_paths(card["training"])
     if "target" in card["description"]:
         card["description"]["target"] = without_paths(card["description"]["target"])
+        depth_card = HERE / f"{options.name}-depth.json"
+        if depth_card.is_file() and json.loads(depth_card.read_text())["sha256"] == card["target_sha256"]:
+            card["description"]["target"] = options.name
     if options.results is not None:
         card["results"] = summary(json.loads(options.results.read_text()), card["kind"])
     shipped.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
