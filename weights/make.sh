@@ -86,7 +86,7 @@ depthcue train-depth --net lite0 --init $runs/depth-road-fourth/depth.safetensor
     --batch-size 15 --learning-rate 8e-4 --weight-decay 1e-5 --average 0.995 --half --name compact-road --seed 9 \
     --out $runs/depth-road
 python weights/ship.py $runs/depth-road/depth.safetensors compact-road
-# its masks: first for the net of the second stage, then of the fourth, then for the last
+# its masks: first for the net of the second stage, then of the fourth, then twice for the last
 depthcue train --net lite0 --aside 0 --target $runs/depth-road-second/depth.safetensors \
     --init $runs/mask-fastdepth/mask.safetensors --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 \
     --steps 900 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half --name compact-road \
@@ -97,7 +97,10 @@ depthcue train --net lite0 --aside 0 --target $runs/depth-road-fourth/depth.safe
     --out $runs/mask-road-second
 depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-road-second/mask.safetensors \
     --data scenes:road:300 --data "folder:$drive" --steps 600 --batch-size 8 --learning-rate 1e-3 --sharpen 0.75 \
-    --average 0.995 --half --name compact-road --seed 3 --out $runs/mask-road
+    --average 0.995 --half --name compact-road --seed 3 --out $runs/mask-road-third
+depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-road-third/mask.safetensors \
+    --data scenes:road:400 --data "folder:$drive" --data "nyu:$nyu" --steps 550 --batch-size 8 --learning-rate 8e-4 \
+    --sharpen 0.75 --average 0.995 --half --name compact-road --seed 11 --out $runs/mask-road
 python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
 # the general mask net, from which others start: first for three depth nets in turn, then for all
