@@ -58,7 +58,11 @@ depthcue train --net lite0 --aside 0 --target $runs/depth-indoor-second/depth.sa
     --name compact-indoor --out $runs/mask-indoor-first
 depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-indoor-first/mask.safetensors \
     --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:300 --data "folder:$walk" --steps 700 --batch-size 8 \
-    --learning-rate 1e-3 --sharpen 0.75 --average 0.995 --half --name compact-indoor --seed 4 --out $runs/mask-indoor
+    --learning-rate 1e-3 --sharpen 0.75 --average 0.995 --half --name compact-indoor --seed 4 \
+    --out $runs/mask-indoor-second
+depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-indoor-second/mask.safetensors \
+    --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:300 --data "folder:$walk" --steps 500 --batch-size 8 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.993 --half --name compact-indoor --seed 12 --out $runs/mask-indoor
 python weights/ship.py $runs/mask-indoor/mask.safetensors compact-indoor
 
 # roads: depth from rendered ones, and PyDNet's answers for real and other pictures
