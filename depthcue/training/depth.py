@@ -175,7 +175,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
-    calibration = None if teacher is None else calibrate(teacher, labelled, accelerator.device)
+    calibration = Calibration() if teacher is None else calibrate(teacher, labelled, accelerator.device)
     run = RunFolder(out, what.config(), resume)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
@@ -204,7 +204,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         with engine.autocast():
             prediction = engine.net(net.normalise(channels_last(batch.rgb)))
         predicted_m = predicted_depth_m(net, prediction.float())
-        if teacher is not None and calibration is not None:
+        if teacher is not None:
             taught_m = predicted_m[loader.labelled:].detach()
             answer_m, answered = _answer(teacher, batch.rgb[loader.labelled:], taught_m, net.description.max_depth_m,
                                          calibration)
@@ -213,7 +213,7 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
         engine.update(l_dif(predicted_m, depth_m, valid, what.loss))
 
     weights = Path(out) / "depth.safetensors"
-    what.save(engine, weights, datasets, **({} if teacher is None or calibration is None else {"teacher": {
+    what.save(engine, weights, datasets, **({} if teacher is None else {"teacher": {
         "name": teacher.description.name, "licence": teacher.description.licence,
         "source": teacher.description.source, "sha256": teacher.card.get("sha256"), "scale": calibration.scale}}))
     return weights
