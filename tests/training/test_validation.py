@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from small_trainings import save_target
 
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError
-from depthcue.nets import build_depth_net, build_mask_net, load_mask_net
-from depthcue.nets.checkpoint import save_net
+from depthcue.nets import build_mask_net, load_mask_net
 from depthcue.progress import Silent
 from depthcue.training import validation
 from depthcue.training.mask import MaskTraining, mask_recipe, run_mask_training, train_mask, usual_init, usual_minutes
@@ -34,11 +34,7 @@ def folder(tmp_path: Path) -> str:
 
 @pytest.fixture
 def target(tmp_path: Path) -> str:
-    """A small depth net whose answer depends strongly on what it sees."""
-    net = build_depth_net("compact", config={"widths": [8, 8, 8, 8, 8]}, height=32, width=32)
-    torch.nn.init.normal_(net.head.weight, std=0.1, generator=torch.Generator().manual_seed(1))  # type: ignore[union-attr]
-    save_net(net, tmp_path / "target.safetensors", architecture="compact")
-    return str(tmp_path / "target.safetensors")
+    return save_target(tmp_path / "target.safetensors", 32, 32)
 
 
 def training(target: str, folder: str, **changes: object) -> MaskTraining:
