@@ -40,6 +40,7 @@ from depthcue.nets import (
     whole_depth,
     working_size,
 )
+from depthcue.nets.catalog import GENERAL, mask_net_for, warn_of_other_target
 from depthcue.nets.foreign.adapter import as_depth_net
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.released import names_repository
@@ -58,14 +59,15 @@ _OVERSHOOT = 1e-3
 """Distance by which a tensor may leave 0 to 1: antialiased resizing overshoots by rounding."""
 
 
-def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, device: str = "auto",
+def load(name_or_path: str | os.PathLike[str] | MaskNet | None = None, *, device: str = "auto",
          backend: str = "auto", target: Network | None = None) -> "Masker":
     """Load a mask net with the depth net that it explains.
 
     Args:
         name_or_path: `compact-indoor`, `compact-road`, `fastdepth` or `pydnet-kitti` (with their depth nets as
-            `target`), a .safetensors or .onnx file, NAME:PATH of a released checkpoint, OWNER/NAME (or
-            hub:OWNER/NAME@REVISION) of the Hugging Face hub, or a mask net.
+            `target`), a run folder, a .safetensors or .onnx file, NAME:PATH of a released checkpoint, OWNER/NAME (or
+            hub:OWNER/NAME@REVISION) of the Hugging Face hub, or a mask net. None for the one shipped for `target`:
+            `general`, whose masks are a first guess, for a network without one; `compact-indoor` without a target.
         device: auto, cpu, cuda, cuda:N or mps.
         backend: what runs the mask net: torch (also auto), onnx, openvino or tensorrt.
         target: the depth net; None for the one that the mask net was trained for, loaded when it is first needed.
@@ -80,6 +82,8 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet = "compact-indoor", *, d
     """
     if backend not in BACKENDS:
         raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
+    if name_or_path is None:
+        name_or_path = mask_net_for(target) if target is None or isinstance(target, str) else GENERAL
     return Masker(name_or_path, device=device, backend=backend, target=target)
 
 
@@ -200,6 +204,8 @@ class Masker:
         if is_graph and self.backend == "torch":
             raise DepthcueError(f"{self._spec} is an exported graph; torch cannot run it",
                                 "Use backend=\"onnx\", or give the .safetensors it was exported from.")
+        if isinstance(target, str):
+            warn_of_other_target(self.mask_net.description, self._spec or self.name, target)
         self._depth = None if target is None else DepthModel(depth_net_of(target, self._device))
         self._session: Session | None = None
         """Session of a backend other than torch; opened by the first call."""

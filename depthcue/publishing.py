@@ -5,8 +5,10 @@ is uploaded here, and nothing in the folder names a path of this machine.
 """
 
 import json
+import logging
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from depthcue.answers import MaskResult
 from depthcue.errors import DepthcueError
 from depthcue.files import make_folder, without_paths, write_json, write_text
 from depthcue.masker import Masker, Network, PictureLike
-from depthcue.nets.catalog import SHIPPED, weights_folder
+from depthcue.nets.catalog import EXPLAINED, GENERAL, SHIPPED, weights_folder
 from depthcue.nets.checkpoint import card_path, read_with_card
 from depthcue.nets.released import WEIGHTS
 
@@ -28,6 +30,7 @@ _SIZES = {"indoor": (240, 320), "road": (192, 640)}
 _LICENCES = {"mit": "MIT", "apache-2.0": "Apache-2.0", "bsd-3-clause": "BSD-3-Clause", "cc-by-4.0": "CC-BY-4.0",
              "cc-by-nc-4.0": "CC-BY-NC-4.0", "gpl-3.0": "GPL-3.0"}
 """Names of common licences on the hub, and their usual spellings."""
+log = logging.getLogger(__name__)
 _PAPER = """\
 @inproceedings{hu2019visualization,
   title     = {Visualization of Convolutional Neural Networks for Monocular Depth Estimation},
@@ -43,7 +46,7 @@ def publish(run: str | os.PathLike[str], out: str | os.PathLike[str], *, name: s
     """Write the repository folder of a mask net, for its owner to upload.
 
     Args:
-        run: the run folder of `depthcue train`, a .safetensors file with its card, or the name of a shipped net.
+        run: the run folder of `depthcue train`, a .safetensors file with its card, or the name of a shipped mask net.
         out: a new or empty folder.
         name: OWNER/NAME that it will have on the hub, for the README; None for a name to be filled in.
         licence: of the weights, as the hub calls it (mit, apache-2.0, cc-by-4.0, …) or in your words; None for what the
@@ -92,14 +95,16 @@ def publish(run: str | os.PathLike[str], out: str | os.PathLike[str], *, name: s
 
 
 def _weights_of(run: str) -> Path:
-    if run in SHIPPED:
+    if run in (*SHIPPED, *EXPLAINED, GENERAL):
         return weights_folder() / f"{run}-mask.safetensors"
     path = Path(run).expanduser()
     found = path / WEIGHTS if path.is_dir() else path
     if not found.is_file():
-        unfinished = path.is_dir() and (path / "config.json").exists()
-        raise DepthcueError(f"there is no {found}", "The run is not finished: go on with depthcue train --resume."
-                            if unfinished else "Give the run folder of depthcue train, or a .safetensors file.")
+        hint = "Give the run folder of depthcue train, or a .safetensors file."
+        if path.is_dir() and (path / "config.json").exists():
+            hint = (f"The run is not finished: go on with depthcue train --resume --out {shlex.quote(run)}, with the same "
+                    "options.")
+        raise DepthcueError(f"there is no {found}", hint)
     if found.suffix != ".safetensors":
         raise DepthcueError(f"{found} is no .safetensors file", "Bring others to it with depthcue convert.")
     return found
@@ -110,7 +115,10 @@ def _public(card: dict[str, Any], licence: str | None) -> dict[str, Any]:
     public: dict[str, Any] = without_paths(card)
     description = public["description"]
     if licence is not None:
-        description["licence"] = _LICENCES.get(licence.lower(), licence)
+        stated, wanted = description.get("licence"), _LICENCES.get(licence.lower(), licence)
+        if stated not in (None, "", "unknown", wanted):
+            log.warning("the licence %s takes the place of the card's: %s", wanted, stated)
+        description["licence"] = wanted
     if description.get("licence") in (None, "", "unknown"):
         raise DepthcueError("the card does not say the licence of the weights",
                             f"Name it with --licence: {', '.join(_LICENCES)}, or in your words. Think of the data it "
@@ -154,12 +162,12 @@ def _readme(card: dict[str, Any], name: str | None, shown: Sequence[tuple[str, f
              "library_name": "depthcue", "pipeline_tag": "depth-estimation",
              "tags": ["monocular-depth-estimation", "explainability", "saliency"]}
     matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
-    named = target if target and target != "PATH" else None
-    loaded = f'depthcue.load("{repository}")' if named in SHIPPED else \
-        f'depthcue.load("{repository}", target="NET")  # the depth net it explains'
-    option = "" if named in SHIPPED else " --target NET"
+    named, spec = _target_of(card)
+    loaded = f'depthcue.load("{repository}")' if target in SHIPPED else \
+        f'depthcue.load("{repository}", target="{spec}")  # the depth net it explains'
+    option = "" if target in SHIPPED else f" --target {spec}"
     facts = [("architecture", card["architecture"]), ("parameters", f"{card.get('parameters', 0):,}"),
-             ("explains", named or "a network that is not public"),
+             ("explains", named),
              ("working size", f"{description['width']}x{description['height']}"), _range_of(description),
              ("trained on", ", ".join(training.get("data", ())) or "not stated"),
              ("steps", f"{training['steps']:,}" if training.get("steps") else "not stated"),
@@ -174,8 +182,8 @@ def _readme(card: dict[str, Any], name: str | None, shown: Sequence[tuple[str, f
 
 # {description['name']}
 
-Which pixels does a monocular depth network look at? This mask net answers for {named or 'one network'}: it keeps the
-few pixels from which the network still sees the same depth (Hu, Zhang, Okatani, ICCV 2019).
+Which pixels does a monocular depth network look at? This mask net answers for {named}: it keeps the few
+pixels from which the network still sees the same depth (Hu, Zhang, Okatani, ICCV 2019).
 
 ```python
 import depthcue
@@ -208,6 +216,17 @@ The card, mask.json, holds the rest. Licence: {description['licence']}
 {_PAPER}
 ```
 """
+
+
+def _target_of(card: dict[str, Any]) -> tuple[str, str]:
+    """The depth net in words, and its spec for others to type; its file is not in the repository."""
+    target, sha256 = card["description"]["target"], card.get("target_sha256")
+    if not target or target == "PATH":
+        return "a network that is not public", "NET"
+    if ":PATH" not in target:
+        return target, target
+    kind = "an ONNX graph" if target.startswith("onnx:") else "the network of a file"
+    return kind + (f" (sha256 {sha256[:16]}…)" if sha256 else ""), target.replace(":PATH", ":FILE")
 
 
 def _range_of(description: dict[str, Any]) -> tuple[str, str]:

@@ -37,14 +37,17 @@ depthcue train-depth --net lite0 --init $runs/depth-indoor-second/depth.safetens
     --out $runs/depth-indoor
 python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
 
-# masks for FastDepth, and from these the masks for the shipped net (of the 795 training frames,
-# every thirteenth was kept aside for the first, to choose settings on)
+# masks for FastDepth, and from the first of them the masks for the shipped net (of the 795 training frames,
+# every thirteenth was kept aside for these two trainings, to choose settings on)
 depthcue train --net lite0 --backbone imagenet --aside 0 --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
     --data "folder:$walk" --steps 1600 --batch-size 8 --sharpen 0.75 --average 0.998 --half --name fastdepth \
-    --out $runs/mask-fastdepth
+    --out $runs/mask-fastdepth-first
+depthcue train --net lite0 --aside 0 --init $runs/mask-fastdepth-first/mask.safetensors --target "$fastdepth" \
+    --data "nyu:$nyu" --data "nyu:$nyu" --data "folder:$walk" --data "folder:$kitchen" --steps 2400 --batch-size 8 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.997 --half --name fastdepth --seed 21 --out $runs/mask-fastdepth
 python weights/ship.py $runs/mask-fastdepth/mask.safetensors fastdepth
 depthcue train --net lite0 --aside 0 --target $runs/depth-indoor-second/depth.safetensors \
-    --init $runs/mask-fastdepth/mask.safetensors --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:600 \
+    --init $runs/mask-fastdepth-first/mask.safetensors --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:600 \
     --data "folder:$walk" --steps 1300 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half \
     --name compact-indoor --out $runs/mask-indoor-first
 depthcue train --net lite0 --aside 0 --target compact-indoor --init $runs/mask-indoor-first/mask.safetensors \
@@ -83,7 +86,7 @@ depthcue train-depth --net lite0 --init $runs/depth-road-fourth/depth.safetensor
 python weights/ship.py $runs/depth-road/depth.safetensors compact-road
 # its masks: first for the net of the second stage, then of the fourth, then twice for the last
 depthcue train --net lite0 --aside 0 --target $runs/depth-road-second/depth.safetensors \
-    --init $runs/mask-fastdepth/mask.safetensors --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 \
+    --init $runs/mask-fastdepth-first/mask.safetensors --data "folder:$drive" --data "folder:$drive" --data scenes:road:700 \
     --steps 900 --batch-size 8 --learning-rate 7e-4 --sharpen 0.75 --average 0.998 --half --name compact-road \
     --out $runs/mask-road-first
 depthcue train --net lite0 --aside 0 --target $runs/depth-road-fourth/depth.safetensors \
@@ -98,21 +101,27 @@ depthcue train --net lite0 --aside 0 --target compact-road --init $runs/mask-roa
     --sharpen 0.75 --average 0.995 --half --name compact-road --seed 11 --out $runs/mask-road
 python weights/ship.py $runs/mask-road/mask.safetensors compact-road
 
-# the general mask net, from which others start: first for three depth nets in turn, then for all
+# masks for PyDNet, from masks that were trained for several depth nets in turn
 several=(--data "nyu:$nyu" --data "folder:$drive" --data "nyu:$nyu" --data scenes:road:300 --data "folder:$walk")
 depthcue train --net lite0 --backbone imagenet --aside 0 "${several[@]}" --target "$fastdepth" --also compact-road \
-    --also compact-indoor --steps 450 --batch-size 6 --sharpen 0.75 --average 0.995 --half --name general \
-    --out $runs/mask-general-first
-depthcue train --net lite0 --init $runs/mask-general-first/mask.safetensors --aside 0 "${several[@]}" \
+    --also compact-indoor --steps 450 --batch-size 6 --sharpen 0.75 --average 0.995 --half --name several \
+    --out $runs/mask-several-first
+depthcue train --net lite0 --init $runs/mask-several-first/mask.safetensors --aside 0 "${several[@]}" \
     --target compact-indoor --also "$fastdepth" --also "$pydnet" --also compact-road --steps 300 --batch-size 6 \
-    --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name general --out $runs/mask-general
-python weights/ship.py $runs/mask-general/mask.safetensors general
-
-# masks for PyDNet, from the general one
-depthcue train --net lite0 --aside 0 --target "$pydnet" --data "folder:$drive" --data "folder:$drive" \
-    --data scenes:road:500 --steps 600 --batch-size 6 --learning-rate 7e-4 --sharpen 0.75 --average 0.995 --half \
-    --name pydnet-kitti --out $runs/mask-pydnet-kitti
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name several --out $runs/mask-several
+depthcue train --net lite0 --aside 0 --init $runs/mask-several/mask.safetensors --target "$pydnet" \
+    --data "folder:$drive" --data "folder:$drive" --data scenes:road:500 --steps 600 --batch-size 6 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.995 --half --name pydnet-kitti --out $runs/mask-pydnet-kitti
 python weights/ship.py $runs/mask-pydnet-kitti/mask.safetensors pydnet-kitti
+
+# the general mask net, from which others start: for published and shipped depth nets, the road net twice, and an earlier
+# stage of the indoor one
+depthcue train --net lite0 --aside 0 --init $runs/mask-fastdepth-first/mask.safetensors --target "$fastdepth" \
+    --also "$pydnet" --also compact-indoor --also compact-road --also $runs/depth-indoor-first/depth.safetensors \
+    --also compact-road --data "nyu:$nyu" --data "folder:$drive" --data "nyu:$nyu" --data "folder:$walk" \
+    --data "folder:$kitchen" --data scenes:road:300 --steps 1800 --batch-size 6 --learning-rate 1e-3 --sharpen 0.75 \
+    --average 0.996 --half --name general --seed 22 --out $runs/mask-general
+python weights/ship.py $runs/mask-general/mask.safetensors general
 
 # what the cards say; the results named need no KITTI frames, cut-outs and drive
 benchmarks/shipped_nets.sh "$nyu" "$walk" "$nets/fastdepth_nyu.onnx" - - - compare-edges-nyu compare-edges-roads

@@ -118,7 +118,7 @@ PortOption = Annotated[int | None, typer.Option("--port", min=1, max=65535, meta
 BrowserOption = Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open the page in a browser.")]
 
 
-def app(weights: opt.Weights = "compact-indoor", target: opt.Target = None, device: opt.Device = "auto",
+def app(weights: opt.Weights = None, target: opt.Target = None, device: opt.Device = "auto",
         port: PortOption = None, browser: BrowserOption = True, quiet: opt.Quiet = False,
         verbose: opt.Verbose = False) -> None:
     """Open a page on this machine: drop a picture, a video or a webcam frame, and move the share of pixels kept.
@@ -126,9 +126,11 @@ def app(weights: opt.Weights = "compact-indoor", target: opt.Target = None, devi
     The page is served on 127.0.0.1 alone, and nothing is sent out. Ctrl-C ends it. Needs the extra app.
     """
     from depthcue.app import Nets, serving
+    from depthcue.nets.catalog import mask_net_for
 
     configure(quiet, verbose)
-    with serving(Nets(weights, target or "", device), port, browser) as address:
+    nets = Nets(mask_net_for(target) if weights is None else weights, target or "", device)
+    with serving(nets, port, browser) as address:
         say(f"The page is at {address} until Ctrl-C.")
         try:
             while True:  # a signal that another thread gets is seen when this one wakes

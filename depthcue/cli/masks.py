@@ -15,10 +15,8 @@ SourcesArgument = Annotated[list[str], typer.Argument(
     metavar="SOURCE", show_default=False, help="Pictures, videos, folders (with subfolders), globs, a frame pattern "
     "such as frame_%05d.png, or live: camera:0, rtsp://HOST/PATH, http://HOST/PATH.")]
 MaskWeightsOption = Annotated[str | None, typer.Option(
-    "--weights", "-w", metavar="W", rich_help_panel=MODEL, show_default=False, help="Mask net: compact-indoor, "
-    "compact-road, general, a .safetensors, .onnx or .engine file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME "
-    "of the Hugging Face hub. Default: the one shipped for --target; general, a first guess, for a net without one; "
-    "compact-indoor without --target.")]
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, show_default=False,
+    help=f"Mask net: {opt.MASK_NETS}; or a TensorRT .engine. {opt.OWN}")]
 SaveOption = Annotated[list[str] | None, typer.Option(
     "--save", "-s", metavar="KIND,...", rich_help_panel=OUTPUT, help="What to write. To look at: mask (grey), overlay "
     "(the picture, see --style), panel (picture, mask, overlay and both depths side by side), depth (as the depth net "

@@ -34,7 +34,7 @@ SanityStepsOption = Annotated[int, typer.Option(
     "for N steps for every randomised net.")]
 
 
-def evaluate(data: opt.Data, out: opt.OutDir, weights: opt.WeightsList = ["compact-indoor"],  # noqa: B006
+def evaluate(data: opt.Data, out: opt.OutDir, weights: opt.RivalWeights = None,
              target: opt.Target = None, keep: opt.KeepList = None, lam: LambdasOption = None,
              at: AtOption = None, truth: TruthOption = False, fill: FillOption = "mean",
              against: opt.Against = None, direct_steps: opt.DirectSteps = 100,
@@ -73,7 +73,7 @@ SoftOption = Annotated[
                               "others are nearly binary.")]
 
 
-def compare_edges(data: opt.Data, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+def compare_edges(data: opt.Data, out: opt.OutDir, weights: opt.Weights = None, target: opt.Target = None,
                   against: opt.Against = None, limit: opt.Limit = None, keep: opt.KeepList = None,
                   lam: opt.FixedLambda = None, soft: SoftOption = None, seed: opt.Seed = 0,
                   batch_size: opt.BatchSize = 8, device: opt.Device = "auto", direct_steps: opt.DirectSteps = 100,
@@ -160,7 +160,7 @@ FindingOption = Annotated[list[str] | None, typer.Option(
     "Default: all.")]
 
 
-def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = None, target: opt.Target = None,
              finding: FindingOption = None, share: opt.Share = 0.2, lam: opt.FixedLambda = None,
              limit: opt.Limit = None, seed: opt.Seed = 0, batch_size: opt.BatchSize = 8, device: opt.Device = "auto",
              as_json: opt.Json = False, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:
@@ -235,7 +235,7 @@ MotionOption = Annotated[str, typer.Option(
     "flights, scenes:indoor, scenes:road, scenes:KIND:COUNT.")]
 
 
-def steadiness(data: MotionOption, out: opt.OutDir, weights: opt.Weights = "compact-indoor", target: opt.Target = None,
+def steadiness(data: MotionOption, out: opt.OutDir, weights: opt.Weights = None, target: opt.Target = None,
                against: opt.Against = None, limit: opt.Limit = None, keep: opt.Share = 0.2, seed: opt.Seed = 0,
                batch_size: opt.BatchSize = 8, device: opt.Device = "auto", as_json: opt.Json = False,
                quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> None:

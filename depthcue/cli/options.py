@@ -11,18 +11,23 @@ INPUT, OUTPUT, MODEL, MEASURING, TRAINING, SPEED, ADVANCED = PANELS = (
 LISTED = "Several: commas between them, or the option repeated."
 
 NETS = "compact-indoor, compact-road, a .safetensors or .onnx file, a released checkpoint, or NAME:PATH"
+MASK_NETS = ("compact-indoor, compact-road, fastdepth, pydnet-kitti, general, a run folder, a .safetensors or .onnx "
+             "file, a released checkpoint, NAME:PATH, or hub:OWNER/NAME of the Hugging Face hub")
+OWN = ("Default: the one shipped for --target; general, a first guess, for a net without one; compact-indoor without "
+       "--target.")
 FOREIGN = "hf:REPO, ultralytics:FILE, python:MODULE:FUNCTION, hub:REPO:ENTRY or onnx:FILE"
 DATA = ("scenes:indoor or scenes:road (rendered; scenes:KIND:COUNT for COUNT pictures), nyu:LIST.csv, kitti:DIR or "
         "folder:DIR")
 
-Weights = Annotated[str, typer.Option(
-    "--weights", "-w", metavar="W", rich_help_panel=MODEL, help=f"Mask net: {NETS}; or hub:OWNER/NAME of the Hugging "
-    "Face hub.")]
+Weights = Annotated[str | None, typer.Option(
+    "--weights", "-w", metavar="W", rich_help_panel=MODEL, show_default=False, help=f"Mask net: {MASK_NETS}. {OWN}")]
 Target = Annotated[str | None, typer.Option(
     "--target", "-t", metavar="NET", rich_help_panel=MODEL, help=f"Depth net to look into: {NETS}, or a network of "
     f"others: {FOREIGN}. Default: the one the mask net was trained for.")]
 WeightsList = Annotated[list[str], typer.Option(
     "--weights", "-w", metavar="W,...", rich_help_panel=MODEL, help=f"Mask nets. {LISTED}")]
+RivalWeights = Annotated[list[str] | None, typer.Option(
+    "--weights", "-w", metavar="W,...", rich_help_panel=MODEL, show_default=False, help=f"Mask nets. {LISTED} {OWN}")]
 TargetList = Annotated[list[str] | None, typer.Option(
     "--target", "-t", metavar="NET,...", rich_help_panel=MODEL, help="Depth nets, one for every mask net, in the same "
     f"order. {LISTED} Default: those the mask nets were trained for.")]

@@ -87,7 +87,7 @@ class CompareEdgesSettings:
     """Whether to leave the examples with their masks at every lambda, for a page to turn through."""
 
 
-def compare_specs(weights: str, target: str | None, data: str, out: Path | None = None,
+def compare_specs(weights: str | None, target: str | None, data: str, out: Path | None = None,
                   settings: CompareEdgesSettings | None = None,
                   limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> CompareEdges:
     """`compare_edges` on nets and test data given by their specs; `limit` takes that many images.

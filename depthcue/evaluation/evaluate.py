@@ -143,17 +143,21 @@ class NetAtSetting:
         return abs((self.setting.lam or 0.0) - (own.lam or 0.0))
 
 
-def evaluate_specs(weights: Sequence[str], target: str | None, data: str, out: Path | None = None,
+def evaluate_specs(weights: Sequence[str] | None, target: str | None, data: str, out: Path | None = None,
                    settings: EvaluateSettings | None = None,
                    limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> Evaluation:
     """`evaluate` on nets and test data given by their specs; `limit` takes that many images.
+
+    Args:
+        weights: None takes the shipped mask net for `target`.
 
     Raises:
         DepthcueError: besides, a spec that cannot be opened, or mask nets for different depth nets without `target`.
     """
     torch_device = pick_device(device)
-    first, depth_net = load_pair(weights[0], target, torch_device)
-    mask_nets = [first, *(load_mask_net(spec, torch_device) for spec in weights[1:])]
+    first, *others = weights or (None,)
+    mask_net, depth_net = load_pair(first, target, torch_device)
+    mask_nets = [mask_net, *(load_mask_net(spec, torch_device) for spec in others if spec is not None)]
     trained_for = {net.description.target for net in mask_nets}
     if target is None and len(trained_for) > 1:
         raise DepthcueError(f"these mask nets were trained for different depth nets: {', '.join(sorted(trained_for))}",

@@ -71,7 +71,7 @@ class FindingsSettings:
     draws: int = statistics.DRAWS
 
 
-def findings_specs(weights: str, target: str | None, data: Sequence[str], out: Path | None = None,
+def findings_specs(weights: str | None, target: str | None, data: Sequence[str], out: Path | None = None,
                    settings: FindingsSettings | None = None,
                    limit: int | None = None, device: str = "auto", progress: Progress | None = None) -> MaskFindings:
     """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.

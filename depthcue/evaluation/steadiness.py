@@ -65,7 +65,7 @@ class SteadinessSettings:
     draws: int = statistics.DRAWS
 
 
-def steadiness_specs(weights: str, target: str | None, data: str, out: Path | None = None,
+def steadiness_specs(weights: str | None, target: str | None, data: str, out: Path | None = None,
                      settings: SteadinessSettings | None = None, limit: int | None = None, device: str = "auto",
                      progress: Progress | None = None) -> Steadiness:
     """`steadiness` on nets and data given by their specs; `limit` takes that many frames from the beginning.

@@ -6,6 +6,7 @@ is swept until its masks keep the share; the sweep uses means of masks alone, ne
 measured later chooses the λ.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -30,10 +31,12 @@ from depthcue.nets import (
     whole_depth,
     working_size,
 )
-from depthcue.nets.catalog import warn_of_other_target
+from depthcue.nets.catalog import GENERAL, mask_net_for, warn_of_other_target
 from depthcue.nets.units import Units, aligned_units, background
 from depthcue.progress import Progress
 from depthcue.scorers import ORACLES, SCORERS, Pictures, Scorer, ScorerInputs, build_scorer
+
+log = logging.getLogger(__name__)
 
 ALL = "all"
 """Name that stands for every scorer."""
@@ -137,15 +140,21 @@ class View:
         return depth_from(self._depth_net, normalised, kept.to(normalised.dtype), units=units, shown=shown)
 
 
-def load_pair(weights: str, target: str | None = None, device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:
+def load_pair(weights: str | None, target: str | None = None,
+              device: str | torch.device = "cpu") -> tuple[MaskNet, DepthNet]:
     """The mask net `weights` names and the depth net it explains, in eval mode on `device`.
 
     Args:
+        weights: None takes the shipped one for `target` (see `mask_net_for`).
         target: spec of the depth net; None takes the one the mask net was trained for, where that is data.
 
     Raises:
         DepthcueError: a net cannot be loaded, or the mask net does not say for which net it was trained.
     """
+    if weights is None:
+        weights = mask_net_for(target)
+        if weights == GENERAL:
+            log.warning("%s has no mask net of its own: what is measured is a first guess, by the general one", target)
     mask_net = load_mask_net(weights, device)
     if target is not None:
         warn_of_other_target(mask_net.description, weights, target)

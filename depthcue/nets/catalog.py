@@ -39,7 +39,16 @@ from depthcue.nets.published import (
     Monodepth2ResNet50,
 )
 from depthcue.nets.published import MULTIPLE as MONODEPTH2_MULTIPLE
-from depthcue.nets.released import FORM, Released, digest, fetch_mask_net, files_of, is_published, read_released
+from depthcue.nets.released import (
+    FORM,
+    WEIGHTS,
+    Released,
+    digest,
+    fetch_mask_net,
+    files_of,
+    is_published,
+    read_released,
+)
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +147,9 @@ def load_target_of(description: MaskDescription, source: str, device: str | torc
     """
     if not description.target:
         raise DepthcueError(f"{source} does not say for which depth net it is", "Name it with --target.")
+    if description.target.startswith("onnx:PATH"):  # as cards name a file that does not come with them
+        raise DepthcueError(f"{source} explains a network whose file is not here",
+                            f"Name it with --target {description.target.replace('PATH', 'FILE')}.")
     return load_depth_net(spec_from_file(description.target, source), device)
 
 
@@ -153,8 +165,9 @@ def warn_of_other_target(description: MaskDescription, weights: str, target: str
         return
     if Path(trained_for).exists() and Path(target).exists() and Path(trained_for).samefile(target):
         return
-    remedy = (f"Leave --weights out: {target} has a mask net of its own." if target in SHIPPED else
-              f"Train one for {target}: depthcue train --target {shlex.quote(target)} --data folder:PICTURES")
+    own = mask_net_for(target)
+    remedy = (f"Train one for {target}: depthcue train --target {shlex.quote(target)} --data folder:PICTURES"
+              if own == GENERAL else f"{target} has a mask net of its own: --weights {own}.")
     log.warning("the mask net %s was trained for the depth net %s, not for %s: these masks say what %s looks at. %s",
                 weights, trained_for, target, trained_for, remedy)
 
@@ -185,7 +198,8 @@ def mask_net_for(target: str | None) -> str:
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
     """Load a mask net G in eval mode; an exported graph is one too, a black box without weights.
 
-    `hub:OWNER/NAME` is fetched from the Hugging Face hub (see `released`).
+    A run folder stands for its mask.safetensors; `hub:OWNER/NAME` is fetched from the Hugging Face hub (see
+    `released`).
 
     Raises:
         DepthcueError: unknown name, missing file, weights that do not fit, a depth net, nothing on the hub.
@@ -194,6 +208,12 @@ def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:
         spec = str(fetch_mask_net(spec))
     if spec.endswith(".onnx"):
         return ExportedMaskNet(Path(spec)).to(device).eval()
+    folder = Path(spec)
+    if (folder / WEIGHTS).is_file():
+        spec = str(folder / WEIGHTS)
+    elif (folder / "config.json").is_file() and (folder / "metrics.jsonl").is_file():
+        raise DepthcueError(f"{spec} is a training that is not finished: it holds no {WEIGHTS}",
+                            f"Go on with depthcue train --resume --out {shlex.quote(spec)}, with the same options.")
     name, path = _resolve(spec, "mask", MASK_NETS)
     net = _load(name, path, "mask", MASK_NETS, MaskDescription)
     assert isinstance(net, MaskNet)

@@ -330,7 +330,9 @@ def _net(what: DepthTraining, size: tuple[int, int], max_depth_m: float, teacher
         if type(start) is not type(net):
             raise DepthcueError(f"--init {what.init} is a {start.description.name}, not a {what.net}",
                                 "Start from a net of the same architecture.")
-        net = type(net)(net.description, **start.config)  # the weights go with their configuration
+        # the weights go with their configuration and their licence
+        description = dataclasses.replace(net.description, licence=start.description.licence)
+        net = type(net)(description, **start.config)
         net.load_state_dict(start.state_dict())
     multiple = net.description.multiple
     if net.description.height % multiple or net.description.width % multiple:

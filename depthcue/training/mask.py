@@ -375,7 +375,7 @@ def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], 
 
 
 def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
-    """A mask net that takes pictures as its target does."""
+    """A mask net that takes pictures as its target does, under the licence of the weights it starts from."""
     theirs = target.description
     height, width = working_size(theirs, MASK_DEFAULTS[what.net].multiple)
     changes: dict[str, Any] = {
@@ -392,6 +392,7 @@ def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
             net.start_from(start)
         else:
             net.load_state_dict(start.state_dict())
+        net.description = dataclasses.replace(net.description, licence=start.description.licence)
     return net
 
 
