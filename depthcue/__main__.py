@@ -1,6 +1,5 @@
 """`python -m depthcue`, the same as the command `depthcue`."""
 
-from depthcue.cli.main import main
+from depthcue.cli.main import entry
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+entry()

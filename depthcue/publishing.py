@@ -102,8 +102,8 @@ def _weights_of(run: str) -> Path:
     if not found.is_file():
         hint = "Give the run folder of depthcue train, or a .safetensors file."
         if path.is_dir() and (path / "config.json").exists():
-            hint = (f"The run is not finished: go on with depthcue train --resume --out {shlex.quote(run)}, with the same "
-                    "options.")
+            hint = (f"The run is not finished: go on with depthcue train --resume --out {shlex.quote(run)}, with the "
+                    "same options.")
         raise DepthcueError(f"there is no {found}", hint)
     if found.suffix != ".safetensors":
         raise DepthcueError(f"{found} is no .safetensors file", "Bring others to it with depthcue convert.")
