@@ -11,7 +11,7 @@ from functools import partial
 from math import lcm
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Union, overload
+from typing import TYPE_CHECKING, Any, Self, Union, overload
 
 import numpy as np
 import torch
@@ -46,6 +46,9 @@ from depthcue.nets.guard import check_depth_net
 from depthcue.nets.released import names_repository
 from depthcue.runtime.opening import BACKENDS, open_session
 from depthcue.runtime.saving import Cut
+
+if TYPE_CHECKING:
+    from depthcue.measurements import Measurement
 
 PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """Anything taken as one picture; see `as_rgb`."""
@@ -179,6 +182,7 @@ class Masker:
         device: on which both nets compute.
         backend: what runs the mask net.
         mask_net, depth_net: the nets themselves, as evaluation and probes take them.
+        check: of a mask net from `depthcue.train_mask`, its comparison with edges and chance; None otherwise.
 
     Example:
         >>> masker = depthcue.load("compact-indoor", device="cpu")
@@ -207,6 +211,7 @@ class Masker:
         if isinstance(target, str):
             warn_of_other_target(self.mask_net.description, self._spec or self.name, target)
         self._depth = None if target is None else DepthModel(depth_net_of(target, self._device))
+        self.check: Measurement | None = None
         self._session: Session | None = None
         """Session of a backend other than torch; opened by the first call."""
 

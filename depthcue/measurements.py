@@ -284,11 +284,15 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
         data: specs of the pictures, or paths of folders; of several every batch draws in equal parts.
         steps, minutes: optimiser steps, or the time that all of it may take; without either, ten minutes.
         out: the run folder; None for a new one under runs/. It holds mask.safetensors, which `depthcue.load` takes
-            again with `target=network`.
+            again with `target=network`, and the pictures of the check.
         resume: whether to go on with the run in `out`.
         net: lite0, which starts from the general mask net shipped, lite1, lite2, compact, or drn22 (the paper's).
         options: of `training.mask.MaskTraining`, with the names of `depthcue train`: `batch_size`, `learning_rate`,
             `keep_range`, `lam`, `loss`, `limit`, `seed`, `aside`, `init` ("none": from nothing), …
+
+    Returns:
+        The mask net with its depth net. `masker.check` compares the error through 20% of the pixels with edges and
+        chance, on the pictures that were kept aside; None where there were too few of them.
 
     Raises:
         DepthcueError: a network that passes no gradients, wrong data or options, a run that is there already.
@@ -299,8 +303,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
         >>> round(masker("room.png", keep=0.3).keep, 2)
         0.3
     """
-    from depthcue.training.mask import MaskTraining, mask_recipe, usual_init, usual_minutes
-    from depthcue.training.mask import train_mask as train
+    from depthcue.training.mask import MaskTraining, mask_recipe, run_mask_training, usual_init, usual_minutes
     from depthcue.training.run import new_run_folder
 
     known = {field.name for field in dataclasses.fields(MaskTraining)}
@@ -323,9 +326,12 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
         target=str(network) if target is None else target.description.name,
         data=tuple(_data_spec(each) for each in folders), net=net,
         **mask_recipe(net, steps=steps, **recipe), **given)
-    weights = train(what, Path(out) if out is not None else new_run_folder("mask", net), resume=resume, device=device,
-                    progress=progress, target_net=target)
-    return Masker(weights, device=device, target=network if target is None else DepthModel(target))
+    run = Path(out) if out is not None else new_run_folder("mask", net)
+    trained = run_mask_training(what, run, resume=resume, device=device, progress=progress, target_net=target)
+    masker = Masker(trained.weights, device=device, target=network if target is None else DepthModel(target))
+    if trained.aside is not None:
+        masker.check = Measurement(edges.check_trained(trained, run / "check", what.seed, progress))
+    return masker
 
 
 def _measured(out: str | os.PathLike[str] | None, borrowed: Sequence[DepthNet | MaskNet],

@@ -169,7 +169,7 @@ def _readme(card: dict[str, Any], name: str | None, shown: Sequence[tuple[str, f
     facts = [("architecture", card["architecture"]), ("parameters", f"{card.get('parameters', 0):,}"),
              ("explains", named),
              ("working size", f"{description['width']}x{description['height']}"), _range_of(description),
-             ("trained on", ", ".join(training.get("data", ())) or "not stated"),
+             ("trained on", ", ".join(dict.fromkeys(map(_data_in_words, training.get("data", ())))) or "not stated"),
              ("steps", f"{training['steps']:,}" if training.get("steps") else "not stated"),
              ("sha256", f"`{card['sha256']}`")]
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts)
@@ -216,6 +216,11 @@ The card, mask.json, holds the rest. Licence: {description['licence']}
 {_PAPER}
 ```
 """
+
+
+def _data_in_words(spec: str) -> str:
+    """A data set as a card names it, without the placeholder of a path."""
+    return "a folder of pictures" if spec == "folder:PATH" else spec.removesuffix(":PATH")
 
 
 def _target_of(card: dict[str, Any]) -> tuple[str, str]:

@@ -305,3 +305,29 @@ def test_examples_give_what_they_say(module: str, name: str, example_files: Path
     for test in tests:
         doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=told.append)
     assert not told, "".join(told)
+
+
+def test_the_mask_net_is_the_targets_own_where_none_is_named(rgb: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    assert depthcue.load(device="cpu").name == "compact-indoor"
+    assert depthcue.load(target="compact-road", device="cpu").name == "compact-road"
+    assert depthcue.load(target=FirstLook(), device="cpu").name == "general"
+    assert not caplog.text
+    depthcue.load("compact-indoor", target="compact-road", device="cpu")
+    assert "--weights compact-road" in caplog.text
+
+
+def test_a_run_folder_stands_for_its_weights(folder: Path, rgb: np.ndarray, masker: depthcue.Masker,
+                                             tmp_path: Path) -> None:
+    np.testing.assert_array_equal(depthcue.load(folder, device="cpu")(rgb).mask, masker(rgb).mask)
+    for name in ("config.json", "metrics.jsonl"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(depthcue.DepthcueError, match="not finished") as refused:
+        depthcue.load(tmp_path, device="cpu")
+    assert "--resume" in str(refused.value.hint)
+
+
+def test_a_network_whose_file_is_not_shipped_is_asked_for(rgb: np.ndarray) -> None:
+    masker = depthcue.load("fastdepth", device="cpu")
+    with pytest.raises(depthcue.DepthcueError, match="whose file is not here") as refused:
+        _ = masker.depth_model
+    assert "--target onnx:FILE,takes=rgb,predicts=metric" in str(refused.value.hint)

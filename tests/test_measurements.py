@@ -1,6 +1,7 @@
 """Measurements and trainings in one call: the results of the commands, with figures and files of their own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,25 @@ def test_a_mask_net_is_trained_for_a_network_of_ones_own(pictures: Path, tmp_pat
     assert result.keep == pytest.approx(0.3, abs=1e-3) and result.depth.shape == (48, 64)
     again = depthcue.load(tmp_path / "run" / "mask.safetensors", device="cpu", target=mine)
     np.testing.assert_array_equal(again(pictures / "0.png", keep=0.3).mask, result.mask)
+    assert masker.check is None  # too few pictures to keep some aside
     with pytest.raises(DepthcueError, match="already"):
         depthcue.train_mask(mine, pictures, steps=2, batch_size=2, out=tmp_path / "run", device="cpu")
+
+
+def test_a_training_says_what_its_mask_net_is_good_for(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number in range(24):
+        shutil.copy(pictures / f"{number % 4}.png", tmp_path / "pictures" / f"{number}.png")
+    masker = depthcue.train_mask("compact-indoor", tmp_path / "pictures", steps=1, batch_size=2, out=tmp_path / "run",
+                                 device="cpu")
+    assert masker.check is not None
+    assert set(masker.check["curves"]) == {"mask", "sobel", "random"}
+    assert (tmp_path / "run" / "check" / "results.json").exists()
+
+
+def test_batches_hold_at_least_one_picture(pictures: Path) -> None:
+    with pytest.raises(DepthcueError, match="--batch-size must be at least 1, got 0"):
+        depthcue.compare_edges("compact-indoor", pictures, batch_size=0)
 
 
 def test_a_masker_of_weights_on_disk_is_measured(pictures: Path, tmp_path: Path) -> None:

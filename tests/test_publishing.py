@@ -92,3 +92,23 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert status == 0 and "hf upload me/rooms" in "".join(capsys.readouterr())
     assert (tmp_path / "out" / "README.md").exists()
     assert main(["publish", str(run), "--out", str(tmp_path / "out")]) == 1
+
+
+def test_a_licence_given_takes_the_place_of_the_cards_with_a_warning(run: Path, tmp_path: Path,
+                                                                     caplog: pytest.LogCaptureFixture) -> None:
+    card = json.loads((run / "mask.json").read_text())
+    card["description"]["licence"] = "CC BY-NC-SA 3.0, for research."
+    (run / "mask.json").write_text(json.dumps(card))
+    depthcue.publish(run, tmp_path / "out", licence="mit", device="cpu")
+    assert "CC BY-NC-SA 3.0, for research." in caplog.text
+    assert (tmp_path / "out" / "LICENSE").read_text().count("MIT")
+
+
+@pytest.mark.parametrize("name", ["fastdepth", "general"])
+def test_shipped_mask_nets_of_other_networks_are_published_without_a_placeholder(name: str, tmp_path: Path) -> None:
+    depthcue.publish(name, tmp_path / "out", device="cpu", pictures=[Image.new("RGB", (96, 96), (200, 90, 40))])
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert ":PATH" not in readme
+    if name == "fastdepth":
+        assert "an ONNX graph (sha256 " in readme
+        assert "--target onnx:FILE,takes=rgb,predicts=metric" in readme

@@ -57,10 +57,15 @@ class Viewing:
     Args:
         multiple: what height and width must be multiples of besides, for a mask net that looks at the same pixels.
         scenes: whether the pictures carry what rendered data knows of its scenes, which costs rendering them again.
+
+    Raises:
+        DepthcueError: a batch size below 1.
     """
 
     def __init__(self, depth_net: DepthNet, data: RgbdData, device: str | torch.device = "cpu", *,
                  batch_size: int = 8, multiple: int = 1, scenes: bool = False) -> None:
+        if batch_size < 1:
+            raise DepthcueError(f"--batch-size must be at least 1, got {batch_size}", "Usual is 8.")
         self.depth_net, self.data, self.device = depth_net, data, torch.device(device)
         self.batch_size = batch_size
         self.scenes = scenes

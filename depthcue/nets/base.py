@@ -1,6 +1,7 @@
 """The contract of depth nets N and mask nets G, their descriptions, and building blocks that several nets share."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,6 +212,12 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
 
 
+_DULL = 0.25
+"""Range that a normalised picture without values below 0 hardly exceeds within 0 to 1."""
+_HIDDEN = 0.1
+"""Share of values that are 0 from which a picture may have been hidden in part."""
+
+
 class _PictureNet(nn.Module):
     """A net that takes a normalised picture and carries its card."""
 
@@ -230,12 +237,15 @@ class _PictureNet(nn.Module):
         """File of an exported graph, with its card beside it; None for a net that is none."""
         self.known_normalised = False
         """Whether its pictures are known to be normalised; set by its own `normalise`, or by the calling code."""
+        self._warned = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, after a check of the picture.
 
-        The shape is checked at every call. Values tell whether the picture was normalised; they are checked in the
-        first call alone, and only where `normalise` of this net was not used, so a loop pays nothing.
+        The shape is checked at every call. Values tell whether the picture was normalised, in eval mode: values of 0
+        to 255 are refused on a CPU at every call. Values that all lie in 0 to 1 and span more than 0.25 are refused in
+        the first call, where `normalise` of this net was not used; later they give a warning, once, unless many are 0,
+        as hidden pixels are. A picture in 0 to 1 that spans less passes: a normalised one of a dull wall looks so too.
 
         Raises:
             DepthcueError: no (B, 3, H, W) of real numbers, a side that is no multiple of the description's, or a
@@ -273,15 +283,19 @@ class _PictureNet(nn.Module):
         if min(height, width) < 1 or height % multiple or width % multiple:
             raise DepthcueError(f"{name} takes pictures whose sides are multiples of {multiple}, got {width}x{height}",
                                 hint)
-        if self.known_normalised:
+        if self.training or torch.jit.is_tracing() or (self.known_normalised and picture.device.type != "cpu"):
             return
-        if not self.training:
-            low, high = (float(end) for end in picture.detach().aminmax())
-            plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
-            # a normalised picture within 0 to 1 has one dull colour, and spans little of that range
-            if high > 10 / min(description.std) or (not plain and 0 <= low < 0.2 and 0.5 < high <= 1):
-                raise DepthcueError(f"{name} takes normalised pictures, and this one lies between {low:.3g} and "
-                                    f"{high:.3g}, as one does that was not normalised", hint)
+        low, high = (float(end) for end in picture.detach().aminmax())
+        plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
+        looks_plain = not plain and low >= 0 and high <= 1 and high - low > _DULL
+        unlike = (f"{name} takes normalised pictures; this one has values from {low:.3g} to {high:.3g} and looks "
+                  "unnormalised")
+        if high > 10 / min(description.std) or (looks_plain and not self.known_normalised):
+            raise DepthcueError(unlike, hint)
+        # hidden pixels are 0, so that what is left of a bright picture may lie in 0 to 1
+        if looks_plain and not self._warned and float((picture == 0).float().mean()) < _HIDDEN:
+            self._warned = True
+            warnings.warn(f"{unlike}. {hint}", stacklevel=3)
         self.known_normalised = True
 
 

@@ -267,7 +267,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
             # no more pictures than the net was trained on: a trial of a few steps needs no better table
             wanted = watch.at_end(min(TABLE_PICTURES, max(8, engine.steps * what.batch_size)))
             pictures = [loader.batch(engine.steps + extra).rgb for extra in range(-(-wanted // what.batch_size))]
-            table = lambda_table(net, judge, pictures, what.loss)
+            table = lambda_table(net, judge, pictures, what.loss, progress)
             net.description = dataclasses.replace(net.description, lambda_at=table)
             at_default = net.description.lambda_of(net.description.default_keep)
             if at_default is not None:
@@ -283,7 +283,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
 
 @torch.no_grad()
 def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor],
-                 loss: str = "depth+grad+normal") -> tuple[tuple[float, float], ...]:
+                 loss: str = "depth+grad+normal", progress: Progress | None = None) -> tuple[tuple[float, float], ...]:
     """Pairs of a share, rising, and the λ of Eq. (4) whose best mask keeps that share, falling.
 
     l_dif is measured at TABLE_SHARES through binary masks. Of its lower convex hull, beyond which no λ reaches, the
@@ -294,6 +294,8 @@ def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor
     """
     depth_range = target.description.depth_range
     sums = np.zeros(len(TABLE_SHARES))
+    progress = progress or Silent()
+    progress.start("measuring what each share costs", sum(map(len, pictures)))
     for rgb in pictures:
         normalised = target.normalise(channels_last(rgb))
         whole, units = whole_depth(target, normalised)
@@ -303,6 +305,7 @@ def lambda_table(net: MaskNet, target: DepthNet, pictures: Sequence[torch.Tensor
             through = depth_from(target, normalised, straight_through(mask), units=units)
             sums[index] += float(l_dif(to_reference_range(through.float(), depth_range), depth,
                                        _near(target, depth), loss))
+        progress.advance(len(rgb))
     whole_picture = float(l_dif(depth, depth, loss=loss))
     points = [*zip(TABLE_SHARES, (sums / len(pictures)).tolist(), strict=True), (1.0, whole_picture)]
     hull = _lower_hull(points)

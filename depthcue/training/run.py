@@ -112,6 +112,9 @@ class TrainingOptions:
             DepthcueError: there is no such net, loss, augmentation or precision, a dial that the net does not take, or
                 a number out of range.
         """
+        for option, count in (("--steps", self.steps), ("--epochs", self.epochs), ("--batch-size", self.batch_size)):
+            if count is not None and count < 1:
+                raise DepthcueError(f"{option} must be at least 1, got {count}", "Give a whole number from 1 up.")
         # as comparisons that a NaN fails too
         if not 0 < self.learning_rate < math.inf:
             raise DepthcueError(f"--learning-rate must be above 0 and finite, got {self.learning_rate:g}",

@@ -228,7 +228,7 @@ class Budget:
         """No step is timed yet."""
         self.reserve_s = 0.0
         """Seconds kept for the work after the last step; updated by `Watch`."""
-        self._step, self._at = 0, time.monotonic()
+        self._step, self._at, self._begun = 0, time.monotonic(), 0
         self._step_s: float | None = None
         self._next = 0
 
@@ -241,8 +241,9 @@ class Budget:
         return max(round(self.total_s), 20)
 
     def begin(self, step: int) -> None:
-        """Start to time, from a step on; the first plan is made after three."""
-        self._step, self._at, self._next, self.idle = step, time.monotonic(), step + 3, False
+        """Start to time, from a step on; plans are made after the first, third and fifth, then as `steer` says."""
+        self._step, self._at, self._next, self.idle = step, time.monotonic(), step + 1, False
+        self._begun = step
 
     def pause(self, seconds: float) -> None:
         """Leave out seconds that were not spent on steps."""
@@ -269,7 +270,8 @@ class Budget:
             return False
         steps = int(engine.agreed(self.plan(engine.step, moments_s)))
         # the next is due after a twentieth of what is left
-        self._next = engine.step + max(5, (steps - engine.step) // 20)
+        early = engine.step < self._begun + 5  # the first steps are slow, and a short training may have no more
+        self._next = engine.step + (2 if early else max(5, (steps - engine.step) // 20))
         engine.replan(steps)
         return True
 

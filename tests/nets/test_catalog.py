@@ -211,8 +211,19 @@ def test_a_picture_given_by_hand_is_normalised_and_sized_or_refused(generator: t
     with torch.inference_mode():
         wanted = net(net.normalise(rgb), dial)
         torch.testing.assert_close(tiny_mask_net().eval()(net.normalise(rgb), dial), wanted)  # another's `normalise`
-        net(rgb, dial)  # whoever uses `normalise` knows of it: no values are looked at in a loop
-        tiny_mask_net().train()(rgb.expand(2, -1, -1, -1), dial.expand(2))  # nor in training
+        with pytest.warns(UserWarning, match="looks unnormalised"):  # after `normalise` it may be a picture in part
+            net(rgb, dial)
+        net(rgb, dial)  # told once
+        net(net.normalise(rgb) * (rgb[:, :1] > 0.8), dial)  # hidden pixels are no sign
+        with pytest.raises(DepthcueError, match="unnormalised"):
+            net(rgb * 255, dial)
+        trained = tiny_mask_net().train()
+        trained(rgb.expand(2, -1, -1, -1), dial.expand(2))  # values are not looked at in training
+        with pytest.raises(DepthcueError, match="unnormalised"):
+            trained.eval()(rgb, dial)
+        for dim in (0.4 * rgb, 0.3 + 0.7 * rgb):
+            with pytest.raises(DepthcueError, match="unnormalised"):
+                tiny_mask_net().eval()(dim, dial)
         tiny_mask_net().eval()(torch.full((1, 3, 32, 48), 0.5), dial)  # a plain picture, normalised, is no raw one
 
 

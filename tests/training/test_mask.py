@@ -199,3 +199,17 @@ def test_a_mask_net_for_several_depth_nets_meets_each_in_turn(pictures: str, tar
     assert seen == 2 * [("compact", (48, 64)), ("other", (32, 96))]
     assert (net.description.height, net.description.width) == (48, 64)
     assert net.card["training"]["also"] == [str(tmp_path / "other.safetensors")]
+
+
+def test_weights_that_others_trained_keep_their_licence(pictures: str, target: str, tmp_path: Path) -> None:
+    general = load_mask_net("general")
+    assert "research" in general.description.licence
+    weights = train_mask(MaskTraining(target, (pictures,), net="lite0", init="general", steps=1, batch_size=2),
+                         tmp_path / "run", device="cpu")
+    assert load_mask_net(str(weights)).description.licence == general.description.licence
+
+
+@pytest.mark.parametrize(("option", "value"), [("steps", 0), ("epochs", 0), ("batch_size", 0)])
+def test_counts_are_at_least_1(option: str, value: int, pictures: str, target: str, tmp_path: Path) -> None:
+    with pytest.raises(DepthcueError, match=f"--{option.replace('_', '-')} must be at least 1, got 0"):
+        train_mask(MaskTraining(target, (pictures,), net="compact", **{option: value}), tmp_path / "run")
