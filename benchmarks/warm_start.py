@@ -9,7 +9,7 @@ in turn and never met this one (OTHERS, made by depthcue train --also; `general`
 (an encoder with ImageNet weights). A tenth of the pictures is kept aside, and the error against N(I) is measured on
 them while training goes on, on the averaged weights that would be kept then; one training gives the whole curve, so
 that its learning rate is still high in the middle. Beside it edges and chance on the same pictures. The result is
-benchmarks/results/warm-start.json.
+benchmarks/results/warm-start.json, where depth nets that were measured before stay.
 """
 
 import argparse
@@ -53,10 +53,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(RESULTS.read_text())["nets"] if RESULTS.exists() else {}
     for name, target, data, others in chosen.net:
         trained_for = load_mask_net(others).card["training"]
-        found[name] = {"target": target, "data": data, "starts": {},
+        found[name] = {"target": target, "data": data, "steps": chosen.steps, "batch_size": chosen.batch_size,
+                       "starts": {},
                        "others": [Path(spec.partition(",")[0]).stem for spec in
                                   (trained_for["target"], *trained_for.get("also", ()))]}
         for start, how in {"general": {"init": others}, "nothing": {"backbone": "imagenet"}}.items():
@@ -65,8 +66,7 @@ def main() -> None:
                 result = measure(target, data, how, chosen.out / f"{name}-{start}", chosen.steps, chosen.batch_size)
                 kept.write_text(json.dumps(result))
             found[name]["starts"][start] = json.loads(kept.read_text())
-            write_public(RESULTS, document("warm-start", steps=chosen.steps, pictures=PICTURES,
-                                           batch_size=chosen.batch_size, share=SHARE, nets=found))
+            write_public(RESULTS, document("warm-start", pictures=PICTURES, share=SHARE, nets=found))
 
 
 if __name__ == "__main__":
