@@ -17,27 +17,27 @@ from depthcue.files import without_paths
 
 HERE = Path(__file__).resolve().parent
 LICENCE = {
-    "compact-indoor": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained in part on the 795 "
-                      "labelled training frames of NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus, ECCV 2012), a data "
-                      "set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was trained "
-                      "on NYU Depth v2 too: look at that data set's terms before use beyond research.",
+    "compact-indoor": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained in part on the "
+                      "795 labelled training frames of NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus, ECCV 2012), a "
+                      "data set for research, and on answers of FastDepth (Wofk et al., ICRA 2019; MIT), which was "
+                      "trained on NYU Depth v2 too: look at that data set's terms before use beyond research.",
     "compact-road": "CC BY-NC-SA 3.0, for research. The encoder starts from EfficientNet-Lite0's ImageNet weights. "
                     "Trained on rendered roads, and on answers of Mobile PyDNet (Poggi et al., IROS 2018; code MIT), "
                     "which learned from KITTI (Geiger et al., CC BY-NC-SA 3.0), for a highway video, rendered roads "
                     "and the training frames of NYU Depth v2 (Silberman et al., ECCV 2012), a data set for research.",
     "fastdepth": "MIT. The encoder starts from EfficientNet-Lite0's ImageNet weights. Trained on labelled training "
                  "frames of NYU Depth v2 and frames of 7-Scenes (Shotton et al., CVPR 2013), data sets for research, "
-                 "without their depth, and on a hand-held video, through FastDepth (Wofk et al., ICRA 2019; MIT), which "
-                 "is not in this file.",
-    "pydnet-kitti": "CC BY-NC-SA 3.0, for research. The encoder starts from EfficientNet-Lite0's ImageNet weights, by "
-                    "way of masks for several depth nets. Trained on a highway video and rendered roads, without depth, "
-                    "through Mobile PyDNet (Poggi et al., IROS 2018; code MIT), which learned from KITTI (Geiger et "
-                    "al., CC BY-NC-SA 3.0) and is not in this file.",
+                 "without their depth, and on a hand-held video, through FastDepth (Wofk et al., ICRA 2019; MIT), "
+                 "which is not in this file.",
+    "pydnet-kitti": "CC BY-NC-SA 3.0, for research. The encoder starts from EfficientNet-Lite0's ImageNet weights, "
+                    "by way of masks for several depth nets. Trained on a highway video and rendered roads, without "
+                    "depth, through Mobile PyDNet (Poggi et al., IROS 2018; code MIT), which learned from KITTI "
+                    "(Geiger et al., CC BY-NC-SA 3.0) and is not in this file.",
     "general": "CC BY-NC-SA 3.0, for research. The encoder starts from EfficientNet-Lite0's ImageNet weights. "
                "Trained on the training frames of NYU Depth v2, frames of 7-Scenes, two videos and rendered roads, "
                "without depth, through five depth nets in turn, which are not in this file: the shipped ones and an "
-               "earlier stage of the one for rooms, FastDepth (Wofk et al., ICRA 2019; MIT) and Mobile PyDNet (Poggi et al., IROS 2018; code "
-               "MIT), which learned from KITTI (Geiger et al., CC BY-NC-SA 3.0).",
+               "earlier stage of the one for rooms, FastDepth (Wofk et al., ICRA 2019; MIT) and Mobile PyDNet (Poggi "
+               "et al., IROS 2018; code MIT), which learned from KITTI (Geiger et al., CC BY-NC-SA 3.0).",
 }
 
 
