@@ -17,7 +17,7 @@ from typing import Any
 from depthcue.report import compare_nets as agreement
 from depthcue.report.bench import best_timing, in_order
 from depthcue.report.compare_losses import changes_in_words
-from depthcue.report.evaluate import beside_the_papers
+from depthcue.report.evaluate import beside_the_papers, character_table
 from depthcue.report.evaluate import in_words as evaluation_in_words
 from depthcue.report.findings import in_words
 from depthcue.report.probe import in_words as probe_in_words
@@ -117,8 +117,12 @@ def findings(name: str) -> str:
 def evaluation(name: str, data: str) -> str:
     """What masks at every share came to, on how many images of which data, and what it depends on."""
     results = read(name)
-    return "\n".join([f"{results['images']} images of {data}.", "",
-                      *(f"- {sentence}" for sentence in evaluation_in_words(results))])
+    lines = [f"{results['images']} images of {data}.", "",
+             *(f"- {sentence}" for sentence in evaluation_in_words(results))]
+    if results.character:
+        found = "; ".join(f"{what}: {value}" for what, value in character_table(results).rows)
+        lines.append(f"- What kind of selection the mask is: {found}.")
+    return "\n".join(lines)
 
 
 def paper_table() -> str:

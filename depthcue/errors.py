@@ -58,6 +58,8 @@ def check_share(share: float, option: str) -> None:
         DepthcueError: it is not above 0 and below 1; the hint takes it for a percentage.
     """
     if not 0 < share < 1:
+        if share == 1:
+            raise DepthcueError(f"{option} must be above 0 and below 1, got 1", "A share of 1 would mask nothing.")
         likely = share / 100 if 1 < share < 100 else 0.2
         raise DepthcueError(f"{option} must be above 0 and below 1, got {share:g}",
                             f"For {100 * likely:g}% of the pixels give {option} {likely:g}.")

@@ -134,8 +134,10 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
         else:
             summary = mask_on_cluster(sources, out, options, ClusterOptions(cluster, workers), progress)
     if weights is None and chosen == GENERAL and not quiet:
+        pictures = next((each for each in sources if Path(each).is_dir()), "PICTURES")
         say(f"These masks are {FIRST_GUESS}: {target} has no mask net of its own, and the general one takes its place. "
-            f"To train one: depthcue train --target {shlex.quote(str(target))} --data folder:PICTURES", aside=True)
+            f"To train one: depthcue train --target {shlex.quote(str(target))} --data "
+            f"{shlex.quote(f'folder:{pictures}')} --minutes 10", aside=True)
     if as_json and cluster is not None:
         print_summary(out)  # which may be too large to be held
     elif as_json:

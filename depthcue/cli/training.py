@@ -79,9 +79,9 @@ def training_command(command: Callable[..., None]) -> Callable[..., None]:
 @training_command
 def train(
     target: Annotated[str, typer.Option("--target", "-t", metavar="NET", rich_help_panel=MODEL,
-                                        help="Depth net to explain, your own: hf:REPO, ultralytics:FILE, "
-                                        "python:MODULE:FUNCTION, hub:REPO:ENTRY; or compact-indoor, compact-road, a "
-                                        ".safetensors file, a released checkpoint, NAME:PATH.")],
+                                        help=f"Depth net to explain, your own: {opt.FOREIGN}; or "
+                                        "compact-indoor, compact-road, a .safetensors file, a released checkpoint, "
+                                        "NAME:PATH.")],
     data: opt.DataList,
     also: Annotated[list[str] | None, typer.Option("--also", metavar="NET", rich_help_panel=MODEL, help="A further "
                                                    "depth net that the mask net is trained for in turn; repeatable. "

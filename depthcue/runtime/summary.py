@@ -301,7 +301,8 @@ def summary_table(summary: dict[str, Any], out: Path | str) -> tuple[str, list[s
     """
     totals = summary["totals"]
     note = f" ({summary['options']['note']})" if "note" in summary["options"] else ""
-    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked{note}, {totals['frames']} frames in "
+    frames = f"{totals['frames']} frame{'' if totals['frames'] == 1 else 's'}"
+    title = (f"{totals['inputs'] - totals['failed']} of {totals['inputs']} masked{note}, {frames} in "
              f"{totals['seconds']:.1f} s ({summary['backend']}), written to {out}")
     if totals["skipped"]:
         title += f"; {totals['skipped']} left out, of kinds that are not read"
