@@ -283,7 +283,8 @@ class _PictureNet(nn.Module):
         if min(height, width) < 1 or height % multiple or width % multiple:
             raise DepthcueError(f"{name} takes pictures whose sides are multiples of {multiple}, got {width}x{height}",
                                 hint)
-        if self.training or torch.jit.is_tracing() or (self.known_normalised and picture.device.type != "cpu"):
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+        if self.training or tracing or (self.known_normalised and picture.device.type != "cpu"):
             return
         low, high = (float(end) for end in picture.detach().aminmax())
         plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
