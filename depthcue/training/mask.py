@@ -28,7 +28,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from depthcue.data import RgbdData
 from depthcue.errors import DepthcueError
+from depthcue.imaging import fit_size
 from depthcue.nets import (
     DepthNet,
     MaskNet,
@@ -44,13 +46,14 @@ from depthcue.nets import (
     working_size,
 )
 from depthcue.nets.catalog import DEPTH_DEFAULTS, GENERAL, MASK_DEFAULTS, MASK_NETS, SHIPPED
+from depthcue.nets.foreign.adapter import ForeignDepthNet
 from depthcue.nets.lite import LiteMaskNet, straight_through, threshold
 from depthcue.nets.units import draw_background
 from depthcue.objective import EQUATIONS, REFERENCE_RANGE_M, l_dif, mask_objective, to_reference_range
 from depthcue.progress import Named, Progress, Silent
 from depthcue.training.depth import FAR, FILL_CHANCES, DepthTraining, train_depth
 from depthcue.training.engine import Engine, accelerator_for, channels_last
-from depthcue.training.run import OURS, RunFolder, TrainingOptions, check_loss, recipe
+from depthcue.training.run import OURS, RunFolder, Size, TrainingOptions, check_loss, recipe
 from depthcue.training.validation import (
     FEWEST,
     PATIENCE,
@@ -209,9 +212,12 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     else:
         require_gradients(target, "training a mask net", "Or add --surrogate.")
     targets = [target, *_others(what.also, accelerator.device)]
-    net = _net(what, judge)
-    size = (net.description.height, net.description.width)
-    datasets, aside = split(what.open_data(what.data, size), what.aside, size)
+    multiple = MASK_DEFAULTS[what.net].multiple
+    opened = what.open_data(what.data, working_size(judge.description, multiple))
+    sizes = [seen_size(one, opened[0], multiple) for one in targets]
+    size = sizes[0]
+    net = _net(what, judge, size)
+    datasets, aside = split(opened, what.aside, size)
     if what.aside and aside is None:
         log.warning("No pictures are kept aside: each data set has fewer than %d.", FEWEST)
     loader = what.loader(datasets, size, None, accelerator)
@@ -232,9 +238,9 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
         for batch in engine.batches(loader):
             watch.before()
             chance = engine.generator()
-            target = targets[engine.step % len(targets)]
+            target, shown_at = targets[engine.step % len(targets)], sizes[engine.step % len(targets)]
             depth_range = target.description.depth_range
-            rgb = resize(batch.rgb, working_size(target.description, net.description.multiple))
+            rgb = resize(batch.rgb, shown_at)
             normalised = target.normalise(channels_last(rgb))
             # the mask net takes pictures as the first of its targets does
             for_net = normalised if target is targets[0] else net.normalise(channels_last(rgb))
@@ -377,10 +383,27 @@ def usual_init(net: str, init: str | None, backbone: str, lam: Sequence[float], 
     return GENERAL if fits else None
 
 
-def _net(what: MaskTraining, target: DepthNet) -> MaskNet:
+def seen_size(target: DepthNet, data: RgbdData, multiple: int) -> Size:
+    """The (height, width) at which a mask net is trained: that of the masks which are made and measured later.
+
+    Later a picture keeps its aspect ratio (`imaging.fit_size`), and a net of others that takes one size alone gets it
+    stretched. Square crops, as its own size would have them, show such a net another zoom, and masks that lie on its
+    own pixels. Nets of ours are made for the shape of their size.
+
+    Args:
+        data: its first picture gives the aspect ratio.
+        multiple: what height and width must be multiples of for the mask net.
+    """
+    size = working_size(target.description, multiple)
+    if not isinstance(target, ForeignDepthNet) or data.spec.startswith("scenes:"):
+        return size
+    height, width = data.frames([0]).rgb.shape[-2:]
+    return fit_size(height, width, size, math.lcm(target.description.multiple, multiple))
+
+
+def _net(what: MaskTraining, target: DepthNet, size: Size) -> MaskNet:
     """A mask net that takes pictures as its target does, under the licence of the weights it starts from."""
-    theirs = target.description
-    height, width = working_size(theirs, MASK_DEFAULTS[what.net].multiple)
+    theirs, (height, width) = target.description, size
     changes: dict[str, Any] = {
         "name": what.name or what.net, "target": what.target, "height": height, "width": width,
         "mean": theirs.mean, "std": theirs.std, **_dial(what),
