@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.nets import (
     DepthNet,
     MaskNet,
@@ -142,9 +142,9 @@ class MaskTraining(TrainingOptions):
         check_aside(self.aside)
         check_loss(self.loss)
         if self.net not in MASK_NETS:
-            raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
+            raise must_be_one_of("--net", MASK_NETS, self.net)
         if self.equation not in EQUATIONS:
-            raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
+            raise must_be_one_of("--equation", EQUATIONS, self.equation, "4 keeps the depth, 5 destroys it.")
         _dial(self)
 
 

@@ -27,7 +27,7 @@ from depthcue.documents import (
     read_text,
     require_regular,
 )
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.files import arguments, atomic_path, write_json, write_text
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.checkpoint import save_net
@@ -123,10 +123,9 @@ class TrainingOptions:
             raise DepthcueError(f"--average must be at least 0 and below 1, got {self.average:g}",
                                 "Usual is 0.999; 0 takes the last weights.")
         if self.precision not in PRECISIONS:
-            raise DepthcueError(f"there is no precision {self.precision!r} for training",
-                                f"Use {' or '.join(PRECISIONS)}.")
+            raise must_be_one_of("--precision", PRECISIONS, self.precision)
         if self.augmentation not in POLICIES:
-            raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+            raise must_be_one_of("--augmentation", POLICIES, self.augmentation)
         if self.freeze_encoder and self.backbone == "none" and self.init is None:
             raise DepthcueError("--freeze-encoder needs weights for the encoder",
                                 "Give --backbone or --init: a random encoder has nothing to keep.")
@@ -171,7 +170,7 @@ class TrainingOptions:
 def check_loss(loss: str) -> None:
     """Raise DepthcueError unless `loss` is one of objective.LOSSES."""
     if loss not in LOSSES:
-        raise DepthcueError(f"there is no loss {loss!r}", f"Use {', '.join(LOSSES)}.")
+        raise must_be_one_of("--loss", LOSSES, loss)
 
 
 def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **given: Any) -> dict[str, Any]:

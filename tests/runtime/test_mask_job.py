@@ -360,7 +360,7 @@ def test_depth_colours_of_a_video_follow_it_without_a_jump(mask_all, tmp_path, m
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
-    ({"save": ("mask", "gif")}, "nothing to save is called 'gif'"),
+    ({"save": ("mask", "gif")}, "--save must be one of(?s:.*)got 'gif'"),
     ({"save": ()}, "nothing to save"),
     ({"threshold": 1.5}, "outside 0 to 1"),
     ({"weights": "no-such-net"}, "no-such-net"),
