@@ -81,7 +81,7 @@ class Look:
         if self.style not in STYLES:
             raise must_be_one_of("--style", STYLES, self.style)
         if self.opacity is not None and not 0 <= self.opacity <= 1:
-            raise DepthcueError(f"--opacity {self.opacity:g} is outside 0 to 1",
+            raise DepthcueError(f"--opacity must be from 0 to 1, got {self.opacity:g}",
                                 "0 shows the picture as it is, 1 covers as much as the style can.")
         colour_scale(self.mask_colours)
         colour_scale(self.depth_colours, "--depth-colormap")

@@ -402,8 +402,9 @@ def _dial(what: MaskTraining) -> dict[str, Any]:
     Raises:
         DepthcueError: shares and λ are both given, a number makes no sense, or the net or the equation takes no shares.
     """
-    if not all(0 < lam < math.inf for lam in what.lam):
-        raise DepthcueError("--lambda must be above 0 and finite", "The paper compares 1 to 6.")
+    wrong = [lam for lam in what.lam if not 0 < lam < math.inf]
+    if wrong:
+        raise DepthcueError(f"--lambda must be above 0 and finite, got {wrong[0]:g}", "The paper compares 1 to 6.")
     if what.keep_range:
         if what.lam:
             raise DepthcueError("--keep-range and --lambda were both given", "Give one of the two.")
