@@ -148,7 +148,11 @@ def as_rgb(picture: PictureLike) -> tuple[Rgb, str]:
 
 
 def depth_net_of(network: Network, device: str | torch.device | None = None, **description: Any) -> DepthNet:
-    """The depth net of whatever `load_depth` takes, tried out where it is not one of ours."""
+    """The depth net of whatever `load_depth` takes, tried out where it is not one of ours.
+
+    Raises:
+        DepthcueError: it cannot be loaded, or does not answer with depth.
+    """
     if isinstance(network, DepthModel):
         return network.net
     if isinstance(network, str | os.PathLike):

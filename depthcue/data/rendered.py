@@ -45,7 +45,11 @@ RENDER_AT_ONCE = 8
 
 def open_rendered(spec: str, rest: str, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
                   seed: int) -> "RenderedData":
-    """Open `scenes:KIND` or `scenes:KIND:COUNT`; the first `limit` of them."""
+    """Open `scenes:KIND` or `scenes:KIND:COUNT`; the first `limit` of them.
+
+    Raises:
+        DepthcueError: an unknown kind, or a count that is no number above 0.
+    """
     kind, _, count_text = rest.partition(":")
     if kind not in KINDS:
         raise DepthcueError(f"{spec}: there are no scenes of kind {kind!r}",

@@ -407,7 +407,11 @@ def _working_size(description: MaskDescription, depth: DepthThroughMask | None,
 
 
 def check_size(size: tuple[int, int], multiple: int, name: str) -> None:
-    """Raise DepthcueError for a size (height, width) that the net of this name does not take."""
+    """Check a size (height, width) for the net of this name.
+
+    Raises:
+        DepthcueError: its sides are not multiples of `multiple`.
+    """
     if size[0] % multiple or size[1] % multiple:
         height, width = _nearest(size, multiple)
         raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for {name}",

@@ -126,7 +126,11 @@ def reference_focal_px(kind: str, height: int, width: int) -> float:
 
 
 def check_kind(kind: str) -> None:
-    """Raise DepthcueError unless there are scenes of this kind."""
+    """Check a kind of scenes.
+
+    Raises:
+        DepthcueError: it is unknown.
+    """
     if kind not in KINDS:
         raise must_be_one_of("the kind of scenes", KINDS, kind)
 

@@ -168,7 +168,11 @@ class TrainingOptions:
 
 
 def check_loss(loss: str) -> None:
-    """Raise DepthcueError unless `loss` is one of objective.LOSSES."""
+    """Check a loss.
+
+    Raises:
+        DepthcueError: it is none of objective.LOSSES.
+    """
     if loss not in LOSSES:
         raise must_be_one_of("--loss", LOSSES, loss)
 
@@ -222,7 +226,11 @@ class RunFolder:
             torch.save(state, partial)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The checkpoint, or None where the run was stopped before its first."""
+        """The checkpoint, or None where the run was stopped before its first.
+
+        Raises:
+            DepthcueError: it is not a checkpoint, or damaged.
+        """
         if not self.checkpoint_file.exists():
             return None
         try:
@@ -233,7 +241,11 @@ class RunFolder:
                                 f"{error or type(error).__name__}", "Start the run anew with another --out.") from error
 
     def keep_metrics_before(self, step: int) -> None:
-        """Drop the lines of steps after `step`, which will be run again."""
+        """Drop the lines of steps after `step`, which will be run again.
+
+        Raises:
+            DepthcueError: the file is not what a training writes.
+        """
         if self.metrics_file.exists():
             try:
                 lines = read_text(self.metrics_file, RESULTS_BYTES).splitlines(keepends=True)

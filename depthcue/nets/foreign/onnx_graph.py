@@ -331,7 +331,11 @@ def _quietly() -> onnxruntime.RunOptions:
 
 
 def open_net(location: str, given: Mapping[str, str]) -> OnnxDepthNet:
-    """The net of a graph."""
+    """The net of a graph.
+
+    Raises:
+        DepthcueError: there is no file, it is no depth net, or words are given beside a card.
+    """
     path = Path(location)
     if not path.is_file():
         raise DepthcueError(f"there is no graph at {path}", "Give the path of an .onnx file.")
