@@ -200,7 +200,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     target = judge
     if what.surrogate:
         if target_net is not None:
-            raise DepthcueError("a surrogate is taught by a depth net that its spec opens", "Give --target a spec.")
+            raise DepthcueError("a surrogate needs the depth net as a spec", "Give --target a spec.")
         if accelerator.is_main_process and not resume:
             run.begin()  # so that a run that is stopped before its own first step can be gone on with
         surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
