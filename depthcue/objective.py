@@ -31,16 +31,6 @@ def l_depth(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> 
     return _mean(((prediction - target).abs() + _OFFSET).log(), valid)
 
 
-def l_grad(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean ln(|difference of Sobel gradients| + 0.5), x plus y; maps (B, 1, H, W) in metres."""
-    return _l_grad(sobel(prediction), sobel(target), _inner(valid))
-
-
-def l_normal(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean 1 - cos between the normals (-d/dx, -d/dy, 1) of two depth maps (B, 1, H, W) in metres."""
-    return _l_normal(sobel(prediction), sobel(target), _inner(valid))
-
-
 def l_log(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean |e| + half the mean |gradient of e| at each of four scales, with e the difference of the logarithms.
 
