@@ -219,9 +219,9 @@ class MaskResult:
         return png_of(self.plot())
 
 
-def _depth_range(*depths: Map) -> tuple[float, float]:
-    """Ends of the depth colours of a picture: the 1st and 99th percentile of the first map."""
-    near, far = (max(float(value), 1e-3) for value in np.percentile(depths[0], (1, 99)))
+def _depth_range(depth: Map) -> tuple[float, float]:
+    """Ends of the depth colours of a picture: the 1st and 99th percentile."""
+    near, far = (max(float(value), 1e-3) for value in np.percentile(depth, (1, 99)))
     return near, max(far, 1.05 * near)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, did_you_mean, must_be_one_of
 
 Scale = NDArray[np.uint8]
 """uint8 (256, 3): RGB by level."""
@@ -37,7 +37,7 @@ _CONTOUR_LEVEL = 0.8
 
 
 @lru_cache(maxsize=32)
-def colour_scale(name: str) -> Scale:
+def colour_scale(name: str, option: str = "--colormap") -> Scale:
     """The colour scale called `name`: inferno, dusk, or any of Matplotlib's; read-only.
 
     Raises:
@@ -51,8 +51,9 @@ def colour_scale(name: str) -> Scale:
         from matplotlib import colormaps
 
         if name not in colormaps:
-            raise DepthcueError(f"there is no colour map called {name!r}", did_you_mean(name, [*_OWN, *colormaps]) +
-                                "Any of Matplotlib's can be given, such as viridis, cividis or turbo.")
+            raise DepthcueError(f"{option} must be one of {', '.join(_OWN)} or a colour map of Matplotlib's, "
+                                f"got {name!r}", did_you_mean(name, [*_OWN, *colormaps]) +
+                                "Matplotlib has viridis, cividis and turbo, for example.")
         levels = colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
     scale = (levels + 0.5).astype(np.uint8)
     scale.flags.writeable = False
@@ -78,13 +79,12 @@ class Look:
             DepthcueError: an unknown style or colour map, or an opacity outside 0 to 1.
         """
         if self.style not in STYLES:
-            raise DepthcueError(f"there is no overlay style {self.style!r}",
-                                f"{did_you_mean(self.style, STYLES)}Choose {', '.join(STYLES)}.")
+            raise must_be_one_of("--style", STYLES, self.style)
         if self.opacity is not None and not 0 <= self.opacity <= 1:
-            raise DepthcueError(f"--opacity {self.opacity:g} is outside 0 to 1",
+            raise DepthcueError(f"--opacity must be from 0 to 1, got {self.opacity:g}",
                                 "0 shows the picture as it is, 1 covers as much as the style can.")
-        for name in (self.mask_colours, self.depth_colours):
-            colour_scale(name)
+        colour_scale(self.mask_colours)
+        colour_scale(self.depth_colours, "--depth-colormap")
         return self
 
 

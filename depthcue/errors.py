@@ -65,6 +65,28 @@ def check_share(share: float, option: str) -> None:
                             f"For {100 * likely:g}% of the pixels give {option} {likely:g}.")
 
 
+def check_one_dial(keep: float | None, lam: float | None) -> None:
+    """Check that a mask net is given a share to keep or a λ, and not both.
+
+    Raises:
+        DepthcueError: both are given.
+    """
+    if keep is not None and lam is not None:
+        raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+
+
+def must_be_one_of(option: str, allowed: Iterable[str], got: object, hint: str | None = None) -> DepthcueError:
+    """The mistake of a word that an option does not take, to be raised.
+
+    Args:
+        option: as the user gave it: "--backend".
+        hint: how to choose, beside the word that is likely meant.
+    """
+    words = list(allowed)
+    return DepthcueError(f"{option} must be one of {', '.join(words)}, got {got!r}",
+                         f"{did_you_mean(str(got), words)}{hint or 'Choose one of these.'}")
+
+
 def import_extra(module: str, purpose: str, extra: str) -> Any:
     """Import an optional package when it is needed.
 

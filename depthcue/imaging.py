@@ -294,6 +294,9 @@ def colourise_depth(depth_m: Map, near_m: float, far_m: float, colours: str = DE
 
     Returns:
         uint8 (H, W, 3).
+
+    Raises:
+        DepthcueError: the ends are not in that order, or there are no such colours.
     """
     if not 0 < near_m < far_m:
         raise DepthcueError(f"a depth scale from {near_m} m to {far_m} m", "Give ends with 0 < near < far.")

@@ -23,7 +23,7 @@ from depthcue import imaging
 from depthcue.answers import DepthResult, MaskResult
 from depthcue.backends.device import pick_device
 from depthcue.backends.session import Session
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.frames import Input, find_inputs, open_input
 from depthcue.frames.motion import SteadyMaps
 from depthcue.frames.pictures import rgb_of
@@ -84,7 +84,7 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet | None = None, *, device
         0.2
     """
     if backend not in BACKENDS:
-        raise DepthcueError(f"there is no backend {backend!r}", f"Choose {', '.join(BACKENDS)}.")
+        raise must_be_one_of("--backend", BACKENDS, backend)
     if name_or_path is None:
         name_or_path = mask_net_for(target) if target is None or isinstance(target, str) else GENERAL
     return Masker(name_or_path, device=device, backend=backend, target=target)
@@ -151,7 +151,11 @@ def as_rgb(picture: PictureLike) -> tuple[Rgb, str]:
 
 
 def depth_net_of(network: Network, device: str | torch.device | None = None, **description: Any) -> DepthNet:
-    """The depth net of whatever `load_depth` takes, tried out where it is not one of ours."""
+    """The depth net of whatever `load_depth` takes, tried out where it is not one of ours.
+
+    Raises:
+        DepthcueError: it cannot be loaded, or does not answer with depth.
+    """
     if isinstance(network, DepthModel):
         return network.net
     if isinstance(network, str | os.PathLike):

@@ -7,7 +7,8 @@ small with few pixels, Eq. (5) large. The smallest l_dif is 3 ln 0.5 = -2.079, n
 
 `l_log`, for depth nets that see far, is not theirs.
 
-Where it matters the released code decides: Sobel filters with zero padding on each map and then their difference.
+Where paper and released code differ, this follows the code: Sobel filters run on each zero-padded map, then the
+difference is taken.
 Deviations: `valid` leaves pixels without a measured depth out (and, for gradients and normals, their neighbours); maps
 of nets that see farther or less far than 10 m are brought to that range first (`to_reference_range`).
 """
@@ -28,16 +29,6 @@ REFERENCE_RANGE_M = 10.0
 def l_depth(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean ln(|prediction - target| + 0.5); maps (B, 1, H, W) in metres, `valid` boolean of the same shape."""
     return _mean(((prediction - target).abs() + _OFFSET).log(), valid)
-
-
-def l_grad(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean ln(|difference of Sobel gradients| + 0.5), x plus y; maps (B, 1, H, W) in metres."""
-    return _l_grad(sobel(prediction), sobel(target), _inner(valid))
-
-
-def l_normal(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean 1 - cos between the normals (-d/dx, -d/dy, 1) of two depth maps (B, 1, H, W) in metres."""
-    return _l_normal(sobel(prediction), sobel(target), _inner(valid))
 
 
 def l_log(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -104,7 +95,7 @@ def total_variation(mask: Tensor) -> Tensor:
 
 
 def to_reference_range(depth_m: Tensor, max_depth_m: float) -> Tensor:
-    """Depth scaled so that a net's range becomes 10 m; as it is for indoor nets.
+    """Scale depth so that the range of the net becomes 10 m, which indoor nets have already.
 
     ln(|e| + 0.5) is not scale-free: without this, λ would mean another sparseness for a net that sees 80 m.
     """

@@ -10,6 +10,7 @@ from depthcue.errors import (
     DepthcueError,
     argument,
     file_label,
+    must_be_one_of,
     one_line,
     printable,
     printable_json,
@@ -30,6 +31,12 @@ def test_a_mistake_within_a_larger_one_keeps_its_hint() -> None:
     assert str(inner.within("the net")) == "the net: no weights\nDownload them."
     assert str(DepthcueError("no weights").within("the net", "Give another.")) == "the net: no weights\nGive another."
     assert DepthcueError("no weights").within("the net").hint is None
+
+
+def test_a_word_that_an_option_does_not_take_is_named_with_those_it_takes() -> None:
+    mistake = must_be_one_of("--style", ("kept", "heat"), "heet")
+    assert str(mistake) == "--style must be one of kept, heat, got 'heet'\nDid you mean heat? Choose one of these."
+    assert must_be_one_of("--style", ("kept", "heat"), 7, "Leave it out.").hint == "Leave it out."
 
 
 def test_a_target_that_does_not_load_says_what_to_do_about_it(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Devices: the one that `--device` names, and the memory of an NVIDIA GPU that the work of a backend goes through.
 
-Work runs in lanes, one CUDA stream each. All memory on the GPU is torch's, and counted by it. A slot holds the buffers
-of one thread for batches of one shape, and is kept for the next batch of that shape.
+Work runs in lanes, one CUDA stream each. torch allocates all GPU memory, so its statistics include it. A slot holds the
+buffers of one thread for batches of one shape, and is kept for the next batch of that shape.
 """
 
 import re

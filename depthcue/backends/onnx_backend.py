@@ -31,7 +31,8 @@ from depthcue.nets.exported import Kind, check_runs_on_cpu, quiet_options, read_
 CUDA_PROVIDER = "CUDAExecutionProvider"
 REMEDY = "pip install 'depthcue[cuda]' brings the CUDA libraries that torch does not"
 CPU_PROVIDER = "CPUExecutionProvider"
-"""The provider that graphs are compared on: it is everywhere, and computes in float32 unless the graph says int8."""
+"""The provider that graphs are compared on: available on every machine; computes in float32, or int8 for int8
+graphs."""
 Feeds = dict[str, NDArray[Any]]
 """Inputs of one run of a graph: `frames`, and `keep` or `lambda` where it takes one."""
 

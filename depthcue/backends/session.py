@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue.errors import DepthcueError, first_line
+from depthcue.errors import DepthcueError, first_line, must_be_one_of
 from depthcue.nets import DepthDescription, MaskDescription
 from depthcue.nets.exported import described_net, dial_input
 
@@ -324,5 +324,5 @@ def check_precision(precision: str) -> str:
         DepthcueError: it is none.
     """
     if precision not in PRECISIONS:
-        raise DepthcueError(f"there is no precision {precision!r}", f"Choose {', '.join(PRECISIONS)}.")
+        raise must_be_one_of("--precision", PRECISIONS, precision)
     return precision

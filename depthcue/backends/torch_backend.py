@@ -1,8 +1,8 @@
 """Nets run by torch, on any device it has: rewritten, behind their preprocessing, channels last, in a precision.
 
-On an NVIDIA GPU frames go through pinned memory, and each shape is recorded once as a CUDA graph. A net of some sixty
-small kernels waits for Python at each of them; a recording starts them in one call, copies included. Threads have
-streams of their own, so that one's copies run while another computes.
+On an NVIDIA GPU frames go through pinned memory, and each shape is recorded once as a CUDA graph. Launching sixty small
+kernels from Python is slow; a CUDA graph launches all of them, and the copies, at once. Threads have streams of their
+own, so that one's copies run while another computes.
 """
 
 import copy
@@ -99,7 +99,7 @@ class _ModuleSlot:
                                                         lane.device((1,), torch.float32))
         self._maps: tuple[Tensor, Tensor] | None = None
         """Made by the first run, which shows how large they are."""
-        self._frames[0].zero_()  # a batch may leave its end as it is
+        self._frames[0].zero_()  # smaller batches do not fill the buffer
 
     def run(self, frames: Frames, dial: float | None) -> Maps:
         """Copy in, run, copy out, wait; fewer frames than the slot holds run together with old content."""
@@ -203,7 +203,7 @@ def prepared(net: MaskNet | DepthNet, precision: str = "fp32", *, as_given: bool
 def _to_sixteen_bit(module: NetOnFrames, dtype: torch.dtype) -> None:
     """Make the weights themselves 16 bit wide, in place, so that no call has to cast them, as autocast does.
 
-    What sums and means accumulate in is float32 by torch's own choice.
+    torch accumulates sums and means in float32.
     """
     net = module.net
     exact = {name: net.get_buffer(name) for name in ("_mean", "_std")}

@@ -253,8 +253,9 @@ class BatchLoader:
                  policy: Augmentation, seed: int, rank: int = 0, world_size: int = 1,
                  device: torch.device | str = "cpu", unlabelled: int = 0) -> None:
         if not datasets or batch_size < len(datasets):
-            raise DepthcueError(f"--batch-size must be at least {max(len(datasets), 1)}, a picture from each of "
-                                f"{len(datasets)} data sets, got {batch_size}", "Give a larger batch.")
+            each = f", a picture from each of {len(datasets)} data sets" if len(datasets) > 1 else ""
+            raise DepthcueError(f"--batch-size must be at least {max(len(datasets), 1)}{each}, got {batch_size}",
+                                "Give a larger batch.")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
         with_depth = len(datasets) - unlabelled

@@ -68,7 +68,11 @@ _CHANNELS = b"channels\0chlist\0"
 def open_folder(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
                 ) -> StoredData:
     """Open a folder of pictures. Every picture is decoded once here, so that an unreadable one is named and left out
-    now and cannot end a training an hour later. Depth is used only where every picture has it."""
+    now and cannot end a training an hour later. Depth is used only where every picture has it.
+
+    Raises:
+        DepthcueError: no folder, no pictures in it, depth that cannot be paired, or no picture that can be read.
+    """
     if not path.is_dir():
         raise DepthcueError(f"{spec}: {path} is not a folder", "Give a folder that holds pictures; of a video "
                             "its frames, as ffmpeg -i VIDEO FRAMES/%05d.png writes them.")
@@ -104,7 +108,11 @@ def find_pairs(root: Path) -> tuple[list[Pair], Callable[[Path], tuple[DepthArra
 
 
 def read_depth(path: Path, unit: float = MILLIMETRE) -> tuple[DepthArray, float]:
-    """The depth as stored (h, w) and its metres per unit, which is `unit` for 16-bit pictures."""
+    """The depth as stored (h, w) and its metres per unit, which is `unit` for 16-bit pictures.
+
+    Raises:
+        DepthcueError: the file cannot be read, or has 8 bits.
+    """
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return _read_metres(path), 1.0
     stored = read_depth_png(path)

@@ -72,7 +72,11 @@ log = logging.getLogger(__name__)
 
 def open_nyu(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
              ) -> StoredData:
-    """Open `path`: a csv file, or a folder that holds nyu2_train.csv and nyu2_test.csv (chosen by `split`)."""
+    """Open `path`: a csv file, or a folder that holds nyu2_train.csv and nyu2_test.csv (chosen by `split`).
+
+    Raises:
+        DepthcueError: there is no such file, or it lists no pairs.
+    """
     table = path / f"nyu2_{split}.csv" if path.is_dir() else path
     if not table.is_file():
         raise DepthcueError(f"{spec}: there is no file {table}",
@@ -83,7 +87,11 @@ def open_nyu(spec: str, path: Path, split: Literal["train", "test"], frame_size:
 
 
 def read_pairs(table: Path) -> list[Pair]:
-    """The pairs a csv names, each checked to be there."""
+    """The pairs a csv names, each checked to be there.
+
+    Raises:
+        DepthcueError: it is no csv file of two columns, is empty, or names a file that is not there.
+    """
     pairs: list[Pair] = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
@@ -104,7 +112,11 @@ def read_pairs(table: Path) -> list[Pair]:
 
 
 def read_nyu_depth(path: Path) -> tuple[DepthArray, float]:
-    """The depth as stored (h, w) and its metres per unit, by the file's bit depth."""
+    """The depth as stored (h, w) and its metres per unit, by the file's bit depth.
+
+    Raises:
+        DepthcueError: the file cannot be read as a depth map.
+    """
     stored = read_depth_png(path)
     return stored, NYU_MAX_DEPTH_M / 255 if stored.dtype.itemsize == 1 else 0.001
 
@@ -122,7 +134,11 @@ def _found(table: Path, entry: str, where: str) -> Path:
 
 def open_kitti(spec: str, path: Path, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
                ) -> StoredData:
-    """Open a KITTI folder. Testing takes the cropped selection, or the drives of `val` where there is no selection."""
+    """Open a KITTI folder. Testing takes the cropped selection, or the drives of `val` where there is no selection.
+
+    Raises:
+        DepthcueError: no folder, or not laid out as KITTI is.
+    """
     if not path.is_dir():
         raise DepthcueError(f"{spec}: {path} is not a folder", KITTI_LAYOUT)
     if split == "train":
@@ -186,7 +202,11 @@ def _picture(stem: Path) -> Path | None:
 
 
 def read_kitti_depth(path: Path) -> tuple[DepthArray, float]:
-    """The depth as stored, uint16 (h, w), and its metres per unit, 1/256."""
+    """The depth as stored, uint16 (h, w), and its metres per unit, 1/256.
+
+    Raises:
+        DepthcueError: the file cannot be read, or has 8 bits.
+    """
     stored = read_depth_png(path)
     if stored.dtype.itemsize != 2:
         raise DepthcueError(f"the depth map {path} has 8 bits", "KITTI depth is a 16-bit png, value/256 metres.")

@@ -1,6 +1,6 @@
 """Rendered worlds as a data set: frame i of a split is the world of one seed, so that the set needs no disk.
 
-Training and test worlds have seeds of their own and never meet. On a CPU the frames are held in memory like decoded
+Training and test seeds do not overlap. On a CPU the frames are held in memory like decoded
 files; on a GPU they are rendered afresh, which costs less than moving them there. Flights are the frames of a camera
 that moves through one test world each.
 """
@@ -45,7 +45,11 @@ RENDER_AT_ONCE = 8
 
 def open_rendered(spec: str, rest: str, split: Literal["train", "test"], frame_size: Size | None, limit: int | None,
                   seed: int) -> "RenderedData":
-    """Open `scenes:KIND` or `scenes:KIND:COUNT`; the first `limit` of them."""
+    """Open `scenes:KIND` or `scenes:KIND:COUNT`; the first `limit` of them.
+
+    Raises:
+        DepthcueError: an unknown kind, or a count that is no number above 0.
+    """
     kind, _, count_text = rest.partition(":")
     if kind not in KINDS:
         raise DepthcueError(f"{spec}: there are no scenes of kind {kind!r}",
@@ -159,7 +163,7 @@ class RenderedFlights:
         return index % FLIGHT_FRAMES > 0
 
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
-        raise NotImplementedError("flights are measured on, not trained on")
+        raise NotImplementedError("Flights are for evaluation: use evaluation_batch.")
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:
         """Pictures and depths of frames."""

@@ -156,7 +156,11 @@ class KnownMotion(RgbdData, Protocol):
 
 
 def read_depth_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read a single-channel png as stored: uint8 or uint16 (H, W), by its bit depth."""
+    """Read a single-channel png as stored: uint8 or uint16 (H, W), by its bit depth.
+
+    Raises:
+        DepthcueError: it cannot be read, or has several channels.
+    """
     try:
         require_regular(path)
         with open_picture(path, path) as image:
@@ -205,7 +209,11 @@ def cover_depth(depth: DepthArray, frame_size: Size, box: Box) -> DepthArray:
 
 
 def check_same_view(picture: Path, picture_size: Size, depth: Path, depth_size: Size) -> None:
-    """Refuse a depth map whose aspect ratio is not the picture's."""
+    """Refuse a depth map whose aspect ratio is not the picture's.
+
+    Raises:
+        DepthcueError: it differs.
+    """
     picture_aspect, depth_aspect = picture_size[1] / picture_size[0], depth_size[1] / depth_size[0]
     if abs(depth_aspect / picture_aspect - 1) > ASPECT_TOLERANCE:
         raise DepthcueError(
@@ -308,7 +316,11 @@ class StoredData:
         return RgbdBatch(rgb, depth_m, valid, frames.names)
 
     def drop_unreadable(self) -> None:
-        """Decode everything once (and hold it while there is room); leave out, with a warning, what cannot be read."""
+        """Decode everything once (and hold it while there is room); leave out, with a warning, what cannot be read.
+
+        Raises:
+            DepthcueError: nothing can be read.
+        """
         problems = list(self._threads.map(self._problem, range(len(self.pairs))))
         kept = [index for index, problem in enumerate(problems) if problem is None]
         for pair, problem in zip(self.pairs, problems, strict=True):

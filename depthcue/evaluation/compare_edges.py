@@ -93,7 +93,7 @@ def compare_specs(weights: str | None, target: str | None, data: str, out: Path 
     """`compare_edges` on nets and test data given by their specs; `limit` takes that many images.
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened.
+        DepthcueError: also where a spec cannot be opened.
     """
     torch_device = pick_device(device)
     mask_net, depth_net = load_pair(weights, target, torch_device)

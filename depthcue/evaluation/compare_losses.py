@@ -161,7 +161,7 @@ class _LossComparison:
         self.objects_known = isinstance(data, KnownScenes)
 
     def measure(self, out: Path, progress: Progress) -> list[dict[str, Any]]:
-        """Go through the data; returns the examples left under OUT."""
+        """Go through the data and return the examples left under OUT."""
         shown = set(self.viewings[0].spread(self.settings.examples))
         examples = []
         progress.start("measuring", len(self.data))

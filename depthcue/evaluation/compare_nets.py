@@ -9,8 +9,8 @@ Networks work at sizes of their own, on the whole picture each. Masks are compar
 which larger ones are shrunk (bilinear, antialiased), so that no mask is compared with pixels it never had. For a
 transfer the mask is brought to the size of the N that sees it. A mask net with a dial is set to the lambda whose masks
 have a mean nearest to the wanted share; soft maps of edges and chance are scaled to the mean of the masks; binary maps
-keep exactly the same share of pixels. Equal scores are put in another random order for every map, so that what two
-masks leave open is never counted as agreement. Masks of different networks on *different* pictures say how much of the
+keep exactly the same share of pixels. Equal scores are put in another random order for every map, so that ties do
+not count as agreement. Masks of different networks on *different* pictures say how much of the
 agreement comes from the position in the picture alone.
 """
 
@@ -58,7 +58,7 @@ class CompareNetsSettings:
     """Settings of the comparison of nets."""
 
     share: float = 0.2
-    """Share of pixels that binary masks keep, and mean of the masks that dials are turned to."""
+    """Share of pixels that binary masks keep, and target mean of the soft masks."""
     lam: float | None = None
     """One lambda for all networks instead of the one nearest to the share."""
     batch_size: int = 8
@@ -77,7 +77,7 @@ def compare_specs(weights: Sequence[str], targets: Sequence[str], data: str, out
         targets: specs of depth nets, one for each of `weights`; empty takes those the mask nets were trained for.
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened, another number of targets than of weights.
+        DepthcueError: also where a spec cannot be opened, or the numbers of targets and weights differ.
     """
     if targets and len(targets) != len(weights):
         raise DepthcueError(f"there must be one --target for every --weights, got {len(targets)} and {len(weights)}",
@@ -170,7 +170,7 @@ class _NetComparison:
         self.chance = build_scorer("random", ScorerInputs(seed=settings.seed))
 
     def measure(self, out: Path, progress: Progress) -> list[dict[str, Any]]:
-        """Go through the data; returns the examples left under OUT."""
+        """Go through the data and return the examples left under OUT."""
         count = len(self.data)
         # far from each picture in the data's sequence, where neighbours may show the same room
         elsewhere = [(index + count // 2) % count for index in range(count)]

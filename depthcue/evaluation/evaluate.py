@@ -152,7 +152,7 @@ def evaluate_specs(weights: Sequence[str] | None, target: str | None, data: str,
         weights: None takes the shipped mask net for `target`.
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened, or mask nets for different depth nets without `target`.
+        DepthcueError: also where a spec cannot be opened, or mask nets for different depth nets without `target`.
     """
     torch_device = pick_device(device)
     first, *others = weights or (None,)

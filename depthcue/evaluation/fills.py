@@ -6,7 +6,7 @@ of the pixels the RMSE of N is taken. Good scores make the insertion curve fall 
 once. The area under a curve is the mean RMSE over all shares, in metres: small is good for insertion, large for
 deletion. Scorers are compared on the same images.
 
-Equal shares under every fill test whether a mask's pixels are the better ones whatever hidden pixels show. A mask net
+Equal shares under every fill test whether the mask's pixels stay better under every fill. A mask net
 that is trained under one fill can learn to keep what stands out from it. Its pixels are then better under that fill
 alone, and no better than those of `contrast`, which ranks pixels by how far they are from the fill.
 """

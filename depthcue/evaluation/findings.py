@@ -77,7 +77,7 @@ def findings_specs(weights: str | None, target: str | None, data: Sequence[str],
     """`measure_findings` on nets and test data given by their specs; `limit` takes that many images of each.
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened.
+        DepthcueError: also where a spec cannot be opened.
     """
     torch_device = pick_device(device)
     mask_net, depth_net = load_pair(weights, target, torch_device)

@@ -87,7 +87,7 @@ def optimize_specs(sources: Sequence[str], data: str | None, out: Path | None = 
         opposite: a mask net trained by Eq. (5).
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened; both sources and data, or neither.
+        DepthcueError: also where a spec cannot be opened, or sources and data are both given or neither.
     """
     if bool(sources) == (data is not None):
         raise DepthcueError("either pictures or --data must be given, got " + ("both" if sources else "neither"),

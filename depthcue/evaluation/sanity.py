@@ -184,8 +184,12 @@ class Sanity:
 
 
 def check_sanity(net: DepthNet, mask_net: MaskNet, sanity: Sanity) -> None:
-    """Raise DepthcueError for a depth net that cannot be randomised, a mask net that cannot be trained on, or numbers
-    out of range."""
+    """Check what a sanity check is given.
+
+    Raises:
+        DepthcueError: a depth net that cannot be randomised, a mask net that cannot be trained on, or numbers out of
+            range.
+    """
     require_gradients(net, "the sanity check")
     if not any(parameter.numel() > 1 for parameter in net.parameters()):
         raise DepthcueError(f"{net.description.name} has no weights that could be randomised",

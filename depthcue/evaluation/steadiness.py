@@ -71,7 +71,7 @@ def steadiness_specs(weights: str | None, target: str | None, data: str, out: Pa
     """`steadiness` on nets and data given by their specs; `limit` takes that many frames from the beginning.
 
     Raises:
-        DepthcueError: besides, a spec that cannot be opened, data without poses.
+        DepthcueError: also where a spec cannot be opened, or the data has no poses.
     """
     torch_device = pick_device(device)
     mask_net, depth_net = load_pair(weights, target, torch_device)

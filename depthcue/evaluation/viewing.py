@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import KnownScenes, RgbdBatch, RgbdData
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.imaging import fit_size
 from depthcue.nets import (
     DepthNet,
@@ -205,8 +205,7 @@ def choose_rivals(against: Sequence[str], inputs: ScorerInputs, viewing: Viewing
     """
     for name in against:
         if name not in (*NAMES, ALL):
-            raise DepthcueError(f"--against must be one of {', '.join(NAMES)}, {ALL}, got {name!r}",
-                                f"{did_you_mean(name, NAMES)}Choose --against from: {', '.join(NAMES)}, {ALL}.")
+            raise must_be_one_of("--against", (*NAMES, ALL), name)
     scores: dict[str, Scorer] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(NAMES if ALL in against else against):

@@ -228,7 +228,11 @@ def _read_frames_once(graph: onnx.GraphProto) -> None:
 
 
 def in_onnxruntime(graph: onnxruntime.InferenceSession, description: DepthDescription | MaskDescription) -> Exported:
-    """Runs an exported graph to compare it."""
+    """Runs an exported graph to compare it.
+
+    Raises:
+        DepthcueError: by the function returned, where ONNX Runtime cannot run the graph.
+    """
     def run(frames: Frames, dial: float | None) -> Maps:
         feeds: dict[str, Any] = {"frames": frames}
         if description.dial_name is not None:

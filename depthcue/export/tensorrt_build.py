@@ -1,7 +1,7 @@
 """An engine's bytes built from an ONNX graph, with one bar of progress that Ctrl-C ends.
 
-The network is strongly typed: each tensor has the type that the graph gives it, so the precision is decided, and was
-checked, when the graph was written. The builder chooses the kernels, for the shapes it is given. It reports phases
+The network is strongly typed: each tensor has the type that the graph gives it, so its precision was fixed and checked
+at export. The builder chooses the kernels, for the shapes it is given. It reports phases
 within phases, each with its number of steps, from several threads. The finished part of a phase is its finished steps
 and the share of the current step that its own phases have done.
 """
@@ -107,7 +107,7 @@ def make_monitor(api: Any, progress: BuildProgress) -> Any:
 
 @contextmanager
 def interrupting(progress: BuildProgress) -> Iterator[None]:
-    """Let Ctrl-C end the build at its next step and be raised behind it.
+    """Let Ctrl-C end the build at its next step, and raise KeyboardInterrupt after the build stops.
 
     Raised at once it would go through the C++ of the builder, out of one of the calls above, and end the process.
     """

@@ -3,8 +3,8 @@
 A mask net looks at every frame anew. Where two pixels matter about equally, noise decides between them, and the kept
 pixels flicker. `SteadyMaps` carries its map of the last frame along the optical flow (DIS: Kroeger et al., ECCV
 2016, from OpenCV) and mixes it with the map of the new frame. It uses past frames only, so it works on live sources.
-Where the flow cannot be trusted (at the border, behind what moves away, at a cut), the new map counts alone: where the
-flow to the last frame and the flow back from it do not agree, or the pixel has changed its brightness.
+The new map alone counts where the flow cannot be trusted: where forward and backward flow disagree, or the brightness
+changed (picture border, uncovered background, a cut).
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from depthcue.errors import DepthcueError, import_extra
 from depthcue.imaging import Map, Rgb, grey_of
 
 STRENGTH = 0.75
-"""Share that the last frame has in a map, where it can be followed."""
+"""Weight of the previous frame's map where the flow is trusted."""
 CLOSES_WITHIN_PX = 1.0
 """Largest distance between a pixel and the end of the flow to the other frame and back."""
 ALIKE_WITHIN = 32
@@ -93,8 +93,8 @@ class OpticalFlow:
         before, after = grey_of(earlier), grey_of(later)
         if min(before.shape) < _SMALLEST:
             return np.zeros((*before.shape, 2), np.float32), np.zeros(before.shape, np.bool_)
-        flow, forth = self._dis.calc(after, before, None), self._dis.calc(before, after, None)
-        returned = carry(forth, flow, outside=np.inf)
+        flow, forward = self._dis.calc(after, before, None), self._dis.calc(before, after, None)
+        returned = carry(forward, flow, outside=np.inf)
         closes = np.hypot(*np.moveaxis(flow + returned, -1, 0)) < CLOSES_WITHIN_PX
         return flow, closes & (np.abs(carry(before.astype(np.float32), flow) - after) < ALIKE_WITHIN)
 

@@ -27,7 +27,7 @@ from depthcue.imaging import BACKGROUND_GREY, Rgb, check_pixels, open_picture
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 262, 274, 277, 284, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
-_UNSIGNED, _SIGNED, _REAL = 1, 2, 3
+_UNSIGNED, _REAL = 1, 3
 _ASSOCIATED_ALPHA = 1
 _HINT = "Convert it to an 8-bit TIFF, or to PNG."
 _PNG_MAGIC, _CHECKSUM = b"\x89PNG\r\n\x1a\n", 4

@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.files import atomic_path, write_bytes
 from depthcue.frames.frame import Frame
 from depthcue.frames.videos import create_file
@@ -86,8 +86,7 @@ def check_encoder(name: str) -> None:
         DepthcueError: it is neither `auto` nor one of ENCODERS.
     """
     if name != AUTO and name not in ENCODERS:
-        raise DepthcueError(f"--encoder must be one of {AUTO}, {', '.join(ENCODERS)}, got {name!r}",
-                            f"{did_you_mean(name, ENCODERS)}Leave it out for {AUTO}.")
+        raise must_be_one_of("--encoder", (AUTO, *ENCODERS), name, f"Leave it out for {AUTO}.")
 
 
 def find_encoder(name: str, size: tuple[int, int]) -> VideoEncoding:

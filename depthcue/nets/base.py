@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthcue.errors import DepthcueError, check_share
+from depthcue.errors import DepthcueError, check_one_dial, check_share
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -112,8 +112,7 @@ class MaskDescription:
         Raises:
             DepthcueError: both are given, the share is not between 0 and 1, or λ is outside the net's range.
         """
-        if keep is not None and lam is not None:
-            raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+        check_one_dial(keep, lam)
         if keep is not None:
             check_share(keep, "--keep")
         if not self.keeps_shares:

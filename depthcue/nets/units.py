@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.nets.base import METRIC_DEPTH, MIN_DEPTH_M, DepthDescription, DepthNet
 
 OWN_MEDIAN, OWN_DEVIATION = 2.7, 0.8
@@ -135,8 +135,7 @@ def check_fill(fill: str) -> str:
         DepthcueError: there is no such fill.
     """
     if fill not in FILLS:
-        raise DepthcueError(f"--fill must be one of {', '.join(FILLS)}, got {fill!r}",
-                            "Leave it out for the mean colour.")
+        raise must_be_one_of("--fill", FILLS, fill, "Leave it out for the mean colour.")
     return fill
 
 

@@ -123,7 +123,7 @@ def photograph_case(scene: FrameScene, obstacle: str, condition: str,
 
 
 def rotated(maps: Tensor, angle_deg: float, size: tuple[int, int]) -> Tensor:
-    """The middle of (C, H, W), turned counter-clockwise, as a window of `size` that the corners never enter."""
+    """The middle of (C, H, W), turned counter-clockwise, cropped to `size`, which contains no rotated-in corner."""
     turn = math.radians(angle_deg)
     rows = torch.arange(size[0]) - (size[0] - 1) / 2
     columns = torch.arange(size[1]) - (size[1] - 1) / 2
@@ -216,7 +216,7 @@ def _wider(region: Tensor) -> Tensor:
 
 
 def level_of(shift_px: float) -> float:
-    """The pitch in degrees that shifts the horizon so."""
+    """Pitch in degrees that shifts the horizon by `shift_px`."""
     return math.degrees(math.atan(shift_px / FOCAL_PX))
 
 

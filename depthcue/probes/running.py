@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from depthcue.backends.device import pick_device
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.evaluation.images import depth_scale, depth_tile, picture_of, save_picture
 from depthcue.evaluation.statistics import short
 from depthcue.evaluation.viewing import described, load_pair
@@ -231,9 +231,8 @@ def choose(names: Sequence[str]) -> list[Experiment]:
     """
     for name in names:
         if name not in (ALL, *EXPERIMENTS):
-            raise DepthcueError(f"there is no experiment called {name!r}",
-                                f"{did_you_mean(name, EXPERIMENTS)}Known: {', '.join(EXPERIMENTS)}. depthcue probe "
-                                "--list says what each asks.")
+            raise must_be_one_of("EXPERIMENT", (ALL, *EXPERIMENTS), name,
+                                 "depthcue probe --list says what each asks.")
     if not names or ALL in names:
         return list(EXPERIMENTS.values())
     return [experiment for name, experiment in EXPERIMENTS.items() if name in names]

@@ -482,7 +482,7 @@ def _sanity(sanity: SanityCheck) -> list[str]:
         left = last.advantage[name]
         taken = (f"; with all layers randomised it is {100 * left['value']:.0f}, so the advantage comes from what "
                  "the net has learned" if verdict(left["gone_ci95"], images) is Verdict.MORE else
-                 ", but randomising all layers does not clearly take that away: it may hang on the pictures alone")
+                 ", but randomising all layers does not clearly take that away: it may come from the pictures alone")
         sentences.append(f"The mask's pixels keep {100 * whole['value']:.0f} percentage points more of the net's "
                          f"answer than equally many {_pixels(name)}{taken}.")
     for kind, made in (("direct", "Masks by Eq. (3)"), ("retrained", "Masks of the mask net trained on")):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, counted, setting_title, span, verdict
+from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, counted_are, setting_title, span, verdict
 from depthcue.results import MaskFindings
 
 Entries = Sequence[dict[str, Any] | None]
@@ -121,7 +121,7 @@ def _than(entry: dict[str, Any]) -> str:
 
 
 def _few(entry: dict[str, Any]) -> str:
-    return f"{counted(entry['images'])} are too few to tell"
+    return f"{counted_are(entry['images'])} too few to tell"
 
 
 def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
@@ -157,7 +157,7 @@ def _explains(fits: dict[str, Entry]) -> str:
     assert strength is not None and kind is not None
     variance = "of the mask's variance within pictures"
     if judged(strength) is Verdict.TOO_FEW:
-        return (f"{counted(strength['images'])} are too few to tell how much {variance} the strength of edges explains "
+        return (f"{counted_are(strength['images'])} too few to tell how much {variance} the strength of edges explains "
                 f"({_shown(strength, '.1%')}), and the kind of edge beyond it ({_shown(kind, '.1%')})")
     first = (f"the strength of edges explains {_shown(strength, '.1%')} {variance}"
              if judged(strength) is Verdict.MORE else
@@ -222,7 +222,7 @@ def _far(found: dict[str, Any]) -> list[str]:
             f"the sky, which has no depth, is {_shown(sky['share'], '.1%')} of all pixels, and "
             f"{_shown(sky['kept']['mask'], '.1%')} of those with most mask lie in it (of as many edges "
             f"{_shown(sky['kept']['edges'], '.1%')})"
-            f"{'' if images >= ENOUGH else f'; {counted(images)} are too few to tell'}")
+            f"{'' if images >= ENOUGH else f'; {counted_are(images)} too few to tell'}")
     return [f"{sentence}." for sentence in sentences]
 
 

@@ -39,13 +39,13 @@ def sentences(results: Steadiness) -> tuple[str, ...]:
         steady = methods[STEADY]
         clear = verdict(steady["overlap_minus_mask_ci95"], results.runs)
         gained = {Verdict.MORE: "more than", Verdict.LESS: "less than", Verdict.NOT_CLEAR: "not clearly other than",
-                  Verdict.TOO_FEW: "on too few frames to tell it from"}[clear]
+                  Verdict.TOO_FEW: "on too few runs of frames to tell whether that differs from"}[clear]
         found.append(f"Followed along the estimated motion, {number(steady, 'overlap', '.1%')} stay kept, {gained} the "
                      f"mask alone; the depth net's error through it is {number(steady, 'rmse_times_mask', '.3f')} "
                      "times that through the mask.")
     found.append(f"The depth net itself changes its answer for a point by {number(results, 'depth_change', '.1%')} "
                  "from one frame to the next.")
-    return *found, *too_few(results.runs, "run of frames")
+    return *found, *too_few(results.runs, "run")
 
 
 def methods_table(results: Steadiness) -> Table:

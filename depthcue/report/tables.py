@@ -22,7 +22,7 @@ draws of 4 images, in 87% of 7, in 91% of 12 and in 94% of 40."""
 INTERVALS = ("95% intervals are bootstrapped over images: as many images as there are get drawn from them again and "
              "again, with replacement, and 95% of the numbers that this gives lie in the interval. It tells how far "
              "the choice of images moves a number. It tells nothing of other kinds of images, of another training of "
-             f"the nets, or of errors in the method. Over fewer than {ENOUGH} images it is too narrow to tell.")
+             f"the nets, or of errors in the method. Over fewer than {ENOUGH} images it is too narrow to be trusted.")
 """Note on what an interval in a results document covers."""
 
 TRUTH, TARGET = "ground truth", "the depth net on whole pictures"
@@ -85,13 +85,18 @@ def apart(interval: Sequence[float] | None, other: Sequence[float] | None, count
 
 def too_few(count: int, what: str = "image") -> list[str]:
     """The one sentence on too few images or cases; none where there are enough."""
-    return [] if count >= ENOUGH else [f"{counted(count, what)} {'is' if count == 1 else 'are'} too few to tell: "
-                                       f"intervals over fewer than {ENOUGH} are too narrow."]
+    return [] if count >= ENOUGH else [f"{counted_are(count, what)} too few to tell: intervals over fewer than "
+                                       f"{ENOUGH} are too narrow."]
 
 
 def counted(count: int, what: str = "image") -> str:
     """A number of things: "1 image", "6 images"."""
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def counted_are(count: int, what: str = "image") -> str:
+    """The same with its verb: "1 image is", "6 images are"."""
+    return f"{counted(count, what)} {'is' if count == 1 else 'are'}"
 
 
 def sorted_out(verdicts: Iterable[tuple[str, Verdict]]) -> dict[Verdict, list[str]]:

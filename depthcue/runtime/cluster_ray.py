@@ -159,7 +159,11 @@ def find_slots(device: str, workers: int | None) -> Slots:
 
 
 def share_out(nodes: Sequence[tuple[int, int]], device: str, workers: int | None) -> Slots:
-    """As `find_slots`, for machines given as (cores, GPUs)."""
+    """As `find_slots`, for machines given as (cores, GPUs).
+
+    Raises:
+        DepthcueError: the device is one of one machine, or the machines have too few cores or GPUs.
+    """
     if device.startswith("cuda:"):
         raise DepthcueError(f"--device {device} is one GPU of one machine", "With --cluster say cuda, or leave it out.")
     gpus = sum(node[1] for node in nodes)

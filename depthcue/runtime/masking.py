@@ -18,7 +18,7 @@ import torch
 
 from depthcue.backends.device import resolve_device
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory, halving
-from depthcue.errors import DepthcueError, check_share, shown, without_secrets
+from depthcue.errors import DepthcueError, check_one_dial, check_share, shown, without_secrets
 from depthcue.frames import FrameSource, Input, LiveOptions, LiveSource, open_input
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.frames.pictures import check_nvjpeg
@@ -105,11 +105,11 @@ def checked(options: MaskOptions) -> MaskOptions:
     if not options.save:
         raise DepthcueError("there is nothing to save", "Give --save.")
     if options.threshold is not None and not 0 <= options.threshold < 1:
-        raise DepthcueError(f"--threshold {options.threshold:g} is outside 0 to 1", f"The paper uses {THRESHOLD}.")
+        raise DepthcueError(f"--threshold must be from 0 to below 1, got {options.threshold:g}",
+                            f"The paper uses {THRESHOLD}.")
     if options.keep is not None:
         check_share(options.keep, "--keep")
-    if options.keep is not None and options.lam is not None:
-        raise DepthcueError("a share to keep and a lambda were both given", "Give either --keep or --lambda.")
+    check_one_dial(options.keep, options.lam)
     if options.keep is not None and options.threshold is not None:
         raise DepthcueError("--keep and --threshold were both given", "A share says which pixels are kept: leave "
                             "--threshold out.")
@@ -407,7 +407,11 @@ def _working_size(description: MaskDescription, depth: DepthThroughMask | None,
 
 
 def check_size(size: tuple[int, int], multiple: int, name: str) -> None:
-    """Raise DepthcueError for a size (height, width) that the net of this name does not take."""
+    """Check a size (height, width) for the net of this name.
+
+    Raises:
+        DepthcueError: its sides are not multiples of `multiple`.
+    """
     if size[0] % multiple or size[1] % multiple:
         height, width = _nearest(size, multiple)
         raise DepthcueError(f"--size {size[1]}x{size[0]}: both sides must be multiples of {multiple} for {name}",

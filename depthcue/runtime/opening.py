@@ -26,12 +26,12 @@ import torch
 from depthcue.backends.device import resolve_device
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
-from depthcue.backends.session import FP32, INT8, Frames, OutOfDeviceMemory, Session, check_precision
+from depthcue.backends.session import FP32, INT8, PRECISIONS, Frames, OutOfDeviceMemory, Session
 from depthcue.backends.tensorrt_backend import TensorRtSession
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
 from depthcue.backends.tensorrt_library import Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.backends.torch_backend import TorchSession
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.export.onnx import OPSET, depth_net_of, export_onnx
 from depthcue.export.tensorrt_engine import (
     EngineOptions,
@@ -242,11 +242,10 @@ def open_session(net: str | MaskNet | DepthNet, kind: Kind = "mask", *, backend:
     """
     if backend not in BACKENDS:
         is_device = backend.partition(":")[0] in ("cpu", "cuda", "mps")
-        device = f"For a device give --device {backend}. " if is_device else ""
-        raise DepthcueError(f"there is no backend {backend!r}",
-                            f"{device or did_you_mean(backend, BACKENDS)}Choose {', '.join(BACKENDS)}.")
-    if precision != "auto":
-        check_precision(precision)
+        raise must_be_one_of("--backend", BACKENDS, backend,
+                             f"For a device give --device {backend}." if is_device else None)
+    if precision not in ("auto", *PRECISIONS):
+        raise must_be_one_of("--precision", ("auto", *PRECISIONS), precision)
     file = net if isinstance(net, str) and net.endswith((".onnx", ENGINE_SUFFIX)) else None
     if compiled and (backend not in ("auto", "torch") or file is not None):
         raise DepthcueError("only nets run by torch are compiled", "Leave --compile out, or use --backend torch.")

@@ -33,8 +33,9 @@ def check_field_of_view(degrees: float) -> float:
         DepthcueError: not an angle that a flat picture can have.
     """
     if not 1 <= degrees <= 170:
-        raise DepthcueError(f"--fov {degrees:g} is outside 1 to 170 degrees", "A phone's camera has about 65, a webcam "
-                            "60, the Kinect of NYU-v2 63, the cameras of KITTI 81.")
+        raise DepthcueError(f"--fov must be from 1 to 170 degrees, got {degrees:g}",
+                            "A phone's camera has about 65, a webcam 60, the Kinect of NYU-v2 63, the cameras of "
+                            "KITTI 81.")
     return degrees
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from depthcue import imaging
 from depthcue.colours import USUAL, Look
-from depthcue.errors import DepthcueError, did_you_mean
+from depthcue.errors import must_be_one_of
 from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sink, VideoSink
 from depthcue.frames.sinks import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
@@ -425,6 +425,5 @@ def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [kind for kind in kinds if kind not in SAVE_KINDS]
     if unknown:
-        raise DepthcueError(f"nothing to save is called {unknown[0]!r}",
-                            f"{did_you_mean(unknown[0], SAVE_KINDS)}Choose from {', '.join(SAVE_KINDS)}.")
+        raise must_be_one_of("--save", SAVE_KINDS, unknown[0])
     return tuple(dict.fromkeys(kinds))

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from depthcue import files
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.files import atomic_path, write_text
 from depthcue.progress import Progress, Silent
 from depthcue.scenes import fittings, indoor, road
@@ -126,9 +126,13 @@ def reference_focal_px(kind: str, height: int, width: int) -> float:
 
 
 def check_kind(kind: str) -> None:
-    """Raise DepthcueError unless there are scenes of this kind."""
+    """Check a kind of scenes.
+
+    Raises:
+        DepthcueError: it is unknown.
+    """
     if kind not in KINDS:
-        raise DepthcueError(f"there are no scenes of kind {kind!r}", f"Kinds: {', '.join(KINDS)}.")
+        raise must_be_one_of("the kind of scenes", KINDS, kind)
 
 
 @lru_cache(maxsize=512)

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from depthcue.data import RgbdBatch, RgbdData
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.nets import (
     DepthNet,
     MaskNet,
@@ -149,7 +149,7 @@ class DepthTraining(TrainingOptions):
             raise DepthcueError("training a depth net needs pictures with depth, and a surrogate needs none",
                                 "Give --data.")
         if self.net not in DEPTH_NETS:
-            raise DepthcueError(f"there is no depth net called {self.net!r}", f"Known: {', '.join(DEPTH_NETS)}.")
+            raise must_be_one_of("--net", DEPTH_NETS, self.net)
 
 
 def train_depth(what: DepthTraining, out: str | Path, *, resume: bool = False, device: str = "auto",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from depthcue.data import BatchLoader, RgbdBatch
-from depthcue.errors import DepthcueError, did_you_mean, first_line
+from depthcue.errors import DepthcueError, first_line, must_be_one_of
 from depthcue.nets import exchanging
 from depthcue.nets.encoders import encoder_of
 from depthcue.progress import Progress
@@ -189,7 +189,7 @@ class Engine:
         if self.how.schedule == "cosine":
             warm = max(1, round(0.03 * self.steps))
             return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * self._position(step)))
-        raise DepthcueError(f"unknown schedule {self.how.schedule!r}", f"Use {', '.join(SCHEDULES)}.")
+        raise must_be_one_of("--schedule", SCHEDULES, self.how.schedule)
 
     def _open_trackers(self) -> None:
         if self.accelerator.log_with:
@@ -267,8 +267,7 @@ def accelerator_for(device: str, tracker: str | None = None, folder: str | Path 
             such tracker here.
     """
     if tracker is not None and tracker not in TRACKERS:
-        raise DepthcueError(f"there is no training log called {tracker!r}",
-                            f"{did_you_mean(tracker, TRACKERS)}Choose {', '.join(TRACKERS)}.")
+        raise must_be_one_of("--log", TRACKERS, tracker)
     if tracker is not None and tracker not in [str(each) for each in get_available_trackers()]:
         raise DepthcueError(f"--log {tracker} needs a package that is not installed", f"pip install {tracker}")
     if device.startswith("cuda") and not torch.cuda.is_available():

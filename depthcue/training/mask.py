@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import RgbdData
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.imaging import fit_size
 from depthcue.nets import (
     DepthNet,
@@ -145,9 +145,9 @@ class MaskTraining(TrainingOptions):
         check_aside(self.aside)
         check_loss(self.loss)
         if self.net not in MASK_NETS:
-            raise DepthcueError(f"there is no mask net called {self.net!r}", f"Known: {', '.join(MASK_NETS)}.")
+            raise must_be_one_of("--net", MASK_NETS, self.net)
         if self.equation not in EQUATIONS:
-            raise DepthcueError(f"unknown equation {self.equation!r}", "Use 4 (keep the depth) or 5 (destroy it).")
+            raise must_be_one_of("--equation", EQUATIONS, self.equation, "4 keeps the depth, 5 destroys it.")
         _dial(self)
 
 
@@ -203,7 +203,7 @@ def run_mask_training(what: MaskTraining, out: str | Path, *, resume: bool = Fal
     target = judge
     if what.surrogate:
         if target_net is not None:
-            raise DepthcueError("a surrogate is taught by a depth net that its spec opens", "Give --target a spec.")
+            raise DepthcueError("a surrogate needs the depth net as a spec", "Give --target a spec.")
         if accelerator.is_main_process and not resume:
             run.begin()  # so that a run that is stopped before its own first step can be gone on with
         surrogate = complete(surrogate_training(what, judge), Path(out) / "surrogate", device,
@@ -428,8 +428,9 @@ def _dial(what: MaskTraining) -> dict[str, Any]:
     Raises:
         DepthcueError: shares and λ are both given, a number makes no sense, or the net or the equation takes no shares.
     """
-    if not all(0 < lam < math.inf for lam in what.lam):
-        raise DepthcueError("--lambda must be above 0 and finite", "The paper compares 1 to 6.")
+    wrong = [lam for lam in what.lam if not 0 < lam < math.inf]
+    if wrong:
+        raise DepthcueError(f"--lambda must be above 0 and finite, got {wrong[0]:g}", "The paper compares 1 to 6.")
     if what.keep_range:
         if what.lam:
             raise DepthcueError("--keep-range and --lambda were both given", "Give one of the two.")

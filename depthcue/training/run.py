@@ -27,7 +27,7 @@ from depthcue.documents import (
     read_text,
     require_regular,
 )
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.files import arguments, atomic_path, write_json, write_text
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.nets.checkpoint import save_net
@@ -126,10 +126,9 @@ class TrainingOptions:
             raise DepthcueError(f"--average must be at least 0 and below 1, got {self.average:g}",
                                 "Usual is 0.999; 0 takes the last weights.")
         if self.precision not in PRECISIONS:
-            raise DepthcueError(f"there is no precision {self.precision!r} for training",
-                                f"Use {' or '.join(PRECISIONS)}.")
+            raise must_be_one_of("--precision", PRECISIONS, self.precision)
         if self.augmentation not in POLICIES:
-            raise DepthcueError(f"unknown augmentation {self.augmentation!r}", f"Use {', '.join(POLICIES)}.")
+            raise must_be_one_of("--augmentation", POLICIES, self.augmentation)
         if self.freeze_encoder and self.backbone == "none" and self.init is None:
             raise DepthcueError("--freeze-encoder needs weights for the encoder",
                                 "Give --backbone or --init: a random encoder has nothing to keep.")
@@ -172,9 +171,13 @@ class TrainingOptions:
 
 
 def check_loss(loss: str) -> None:
-    """Raise DepthcueError unless `loss` is one of objective.LOSSES."""
+    """Check a loss.
+
+    Raises:
+        DepthcueError: it is none of objective.LOSSES.
+    """
     if loss not in LOSSES:
-        raise DepthcueError(f"there is no loss {loss!r}", f"Use {', '.join(LOSSES)}.")
+        raise must_be_one_of("--loss", LOSSES, loss)
 
 
 def recipe(published: dict[str, Any], compact: dict[str, Any], net: str, **given: Any) -> dict[str, Any]:
@@ -226,7 +229,11 @@ class RunFolder:
             torch.save(state, partial)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The checkpoint, or None where the run was stopped before its first."""
+        """The checkpoint, or None where the run was stopped before its first.
+
+        Raises:
+            DepthcueError: it is not a checkpoint, or damaged.
+        """
         if not self.checkpoint_file.exists():
             return None
         try:
@@ -237,7 +244,11 @@ class RunFolder:
                                 f"{error or type(error).__name__}", "Start the run anew with another --out.") from error
 
     def keep_metrics_before(self, step: int) -> None:
-        """Drop the lines of steps after `step`, which will be run again."""
+        """Drop the lines of steps after `step`, which will be run again.
+
+        Raises:
+            DepthcueError: the file is not what a training writes.
+        """
         if self.metrics_file.exists():
             try:
                 lines = read_text(self.metrics_file, RESULTS_BYTES).splitlines(keepends=True)

@@ -398,7 +398,7 @@ def check_minutes(minutes: float | None) -> None:
         DepthcueError: it is not a number of minutes from 0.1 up.
     """
     if minutes is not None and not 0.1 <= minutes < math.inf:
-        raise DepthcueError(f"--minutes has to be at least 0.1, got {minutes:g}", "For example --minutes 10.")
+        raise DepthcueError(f"--minutes must be at least 0.1, got {minutes:g}", "For example --minutes 10.")
 
 
 def check_aside(share: float) -> None:
@@ -408,5 +408,5 @@ def check_aside(share: float) -> None:
         DepthcueError: it is not from 0 to 0.5.
     """
     if not 0 <= share <= 0.5:
-        raise DepthcueError(f"--aside has to be from 0 to 0.5, got {share:g}",
+        raise DepthcueError(f"--aside must be from 0 to 0.5, got {share:g}",
                             "Usual is 0.1; 0 keeps no pictures aside, and training does not stop early.")

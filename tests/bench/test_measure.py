@@ -206,7 +206,7 @@ def test_a_net_is_run_in_torch_as_given(mask_net, pictures):
         np.testing.assert_allclose(maps, answers.maps, atol=3e-2 if "precision" in options else 1e-5)
     with pytest.raises(RuntimeError, match="not entered"):
         session.run(answers.frames)
-    with pytest.raises(DepthcueError, match="no precision"):
+    with pytest.raises(DepthcueError, match="--precision must be one of"):
         TorchSession(mask_net, precision="int4")
 
 

@@ -8,7 +8,18 @@ from comparison_results import comparison_results, typed
 
 from depthcue.report.compare_edges import curves_table
 from depthcue.report.page import SECTIONS, section_of
-from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, apart, counted, sorted_out, too_few, verdict
+from depthcue.report.tables import (
+    ENOUGH,
+    TRUTH,
+    Table,
+    Verdict,
+    apart,
+    counted,
+    counted_are,
+    sorted_out,
+    too_few,
+    verdict,
+)
 from depthcue.results import read_result
 
 PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -30,6 +41,7 @@ def test_two_numbers_are_apart_where_their_intervals_do_not_meet() -> None:
 
 
 def test_words_and_counts() -> None:
+    assert (counted_are(1), counted_are(6, "case")) == ("1 image is", "6 cases are")
     assert too_few(ENOUGH) == [] and too_few(1)[0].startswith("1 image is") and too_few(3, "case")[0][:7] == "3 cases"
     assert counted(1) == "1 image" and counted(0) == "0 images"
     assert sorted_out([("a", Verdict.LESS), ("b", Verdict.LESS)])[Verdict.LESS] == ["a", "b"]

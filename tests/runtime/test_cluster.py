@@ -249,7 +249,7 @@ def test_an_interruption_leaves_a_summary_to_resume(mask, pool, tmp_path, monkey
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
-    ({"save": ("gif",)}, "nothing to save is called 'gif'"), ({"weights": "no-such-net"}, "no-such-net"),
+    ({"save": ("gif",)}, "--save must be one of(?s:.*)got 'gif'"), ({"weights": "no-such-net"}, "no-such-net"),
     ({"lam": 0.01}, "lambda must be between"), ({"encoder": "h265"}, "encoder must be one of"),
     ({"size": (70, 100)}, "multiples of")])
 def test_wrong_options_stop_all_and_leave_the_folder(mask, tmp_path, options, complaint):

@@ -360,9 +360,9 @@ def test_depth_colours_of_a_video_follow_it_without_a_jump(mask_all, tmp_path, m
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
-    ({"save": ("mask", "gif")}, "nothing to save is called 'gif'"),
+    ({"save": ("mask", "gif")}, "--save must be one of(?s:.*)got 'gif'"),
     ({"save": ()}, "nothing to save"),
-    ({"threshold": 1.5}, "outside 0 to 1"),
+    ({"threshold": 1.5}, "--threshold must be from 0 to below 1, got 1.5"),
     ({"weights": "no-such-net"}, "no-such-net"),
     ({"save": ("depth",), "target": "no-such-net"}, "needs the depth net(.|\n)*compact-indoor"),
     ({"lam": 0.01}, "lambda must be between"),

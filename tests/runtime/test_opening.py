@@ -50,8 +50,8 @@ def exported(monkeypatch, tiny_graph):
 
 
 @pytest.mark.parametrize(("options", "complaint"), [
-    ({"backend": "tensorflow"}, "no backend"),
-    ({"precision": "int4"}, "no precision"),
+    ({"backend": "tensorflow"}, "--backend must be one of"),
+    ({"precision": "int4"}, "--precision must be one of auto, "),
     ({"device": "tpu"}, "no device"),
     ({"lam": 99.0}, "lambda must be between"),
     ({"backend": "onnx", "lam": 99.0}, "lambda must be between"),

@@ -98,10 +98,11 @@ def test_a_folder_with_a_run_is_not_written_over(pictures: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"net": "resnet"}, "no depth net called"), ({"size": (50, 64)}, "multiples of 16"),
-    ({"augmentation": "wild"}, "unknown augmentation"),
-    ({"precision": "fp8"}, "no precision"), ({"loss": "l2"}, "no loss 'l2'"),
-    ({"schedule": "steep"}, "unknown schedule"),
+    ({"net": "resnet"}, "--net must be one of"), ({"size": (50, 64)}, "multiples of 16"),
+    ({"augmentation": "wild"}, "--augmentation must be one of"),
+    ({"precision": "fp8"}, "--precision must be one of fp32, bf16, got 'fp8'"),
+    ({"loss": "l2"}, "--loss must be one of"),
+    ({"schedule": "steep"}, "--schedule must be one of"),
     ({"learning_rate": -1.0}, "learning-rate must be above 0 and finite, got -1"),
     ({"learning_rate": float("nan")}, "got nan"),
     ({"weight_decay": -1.0}, "weight-decay must be at least 0 and finite, got -1"),
@@ -145,6 +146,6 @@ def test_a_training_is_shown_in_tensorboard_and_its_metrics_stay(pictures: str, 
     losses = [(event.step, event.value) for event in events.Scalars("loss")]
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert losses == [(line["step"], pytest.approx(line["loss"])) for line in lines] and len(losses) == 2
-    with pytest.raises(DepthcueError, match="no training log") as caught:
+    with pytest.raises(DepthcueError, match="--log must be one of") as caught:
         train_depth(net, tmp_path / "other", device="cpu", tracker="tensorbord")
     assert "Did you mean tensorboard" in (caught.value.hint or "")

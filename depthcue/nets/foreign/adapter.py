@@ -68,6 +68,9 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
 
     Only words of the form key=value are taken off the end, and none of what is the path of a file or folder that is
     there, so that a path may hold commas and equals signs.
+
+    Raises:
+        DepthcueError: a key that no network has.
     """
     given: dict[str, str] = {}
     while not names_path(spec):
@@ -382,7 +385,11 @@ def _find(location: str) -> Any:
 
 
 def open_hub_net(location: str, given: Mapping[str, str]) -> DepthNet:
-    """The net of a torch.hub entry."""
+    """The net of a torch.hub entry.
+
+    Raises:
+        DepthcueError: no such repository or entry, or what it makes is no depth net.
+    """
     repository, colon, entry = location.rpartition(":")
     if not (colon and repository and entry):
         raise DepthcueError(f"hub:{location} does not say which entry of torch.hub gives the depth net",

@@ -119,7 +119,7 @@ def torch_graph(path: Path, as_input: Callable[[Tensor], Tensor]) -> ConvertedGr
             warnings.filterwarnings("error", message="No explicit conversion")
             converted = ConvertModel(model)
     except Exception as error:  # a converter may raise anything on an unusual graph
-        raise NotConverted(f"onnx2pytorch does not carry its graph: {first_line(error)}") from error
+        raise NotConverted(f"onnx2pytorch does not carry its graph: {error_line(error)}") from error
     _quicken(converted, model.graph)
     del model.graph.initializer[:]  # the module has them as its own
     return ConvertedGraph(converted, as_input).requires_grad_(False).eval()
@@ -136,7 +136,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
             onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
             return onnx.load(options.optimized_model_filepath)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
-        raise NotConverted(f"ONNX Runtime cannot fold it: {first_line(error)}") from error
+        raise NotConverted(f"ONNX Runtime cannot fold it: {error_line(error)}") from error
 
 
 def _quicken(converted: Any, graph: onnx.GraphProto) -> None:
@@ -182,7 +182,7 @@ class _StridedDepthwise(nn.Conv2d):
             return super().forward(input.float()).to(input.dtype)
 
 
-def first_line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """The class and the first line of an error of others' code, without a full stop."""
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
 
@@ -252,7 +252,7 @@ class OnnxDepthNet(ForeignDepthNet):
         try:
             answer = self._depth(in_torch(taken))
         except Exception as error:  # code of others may raise anything
-            raise NotConverted(f"what onnx2pytorch makes of it fails: {first_line(error)}") from error
+            raise NotConverted(f"what onnx2pytorch makes of it fails: {error_line(error)}") from error
         if answer.shape != expected.shape:
             return float("inf")
         span = float(expected.max() - expected.min())
@@ -331,7 +331,11 @@ def _quietly() -> onnxruntime.RunOptions:
 
 
 def open_net(location: str, given: Mapping[str, str]) -> OnnxDepthNet:
-    """The net of a graph."""
+    """The net of a graph.
+
+    Raises:
+        DepthcueError: there is no file, it is no depth net, or words are given beside a card.
+    """
     path = Path(location)
     if not path.is_file():
         raise DepthcueError(f"there is no graph at {path}", "Give the path of an .onnx file.")
