@@ -6,13 +6,15 @@ So tables of 256 values draw it on RGB and on the luma and chroma of a video ali
 
 from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from depthcue.errors import DepthcueError, did_you_mean, must_be_one_of
 
-Scale = NDArray[np.uint8]
+if TYPE_CHECKING:  # the command line shows its help without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+Scale: TypeAlias = "NDArray[np.uint8]"
 """uint8 (256, 3): RGB by level."""
 
 # Evenly spaced anchors. Lightness changes steadily, so that they read in print and to colour-blind eyes. Inferno
@@ -43,6 +45,8 @@ def colour_scale(name: str, option: str = "--colormap") -> Scale:
     Raises:
         DepthcueError: there is none.
     """
+    import numpy as np
+
     if name in _OWN:
         anchors = np.array([[int(anchor[i:i + 2], 16) for i in (1, 3, 5)] for anchor in _OWN[name]], np.float64)
         at = np.linspace(0, len(anchors) - 1, 256)
@@ -96,17 +100,19 @@ class Blend:
     """Mapping of an overlay from a pixel to its shown colour, by mask level; convex, so that channels stay in 0 to
     255."""
 
-    kept: NDArray[np.float64]
+    kept: "NDArray[np.float64]"
     """(256,): share of the pixel's own colour."""
-    grey: NDArray[np.float64]
+    grey: "NDArray[np.float64]"
     """(256,): share of its light."""
-    ground: NDArray[np.float64]
+    ground: "NDArray[np.float64]"
     """(256, 3): what is added, RGB from 0 to 255."""
 
 
 @lru_cache(maxsize=32)
 def blend_of(look: Look) -> Blend:
     """The blend of a style; for contours, the mask given to it is the line's."""
+    import numpy as np
+
     opacity = STYLES[look.style] if look.opacity is None else look.opacity
     mask = np.arange(256) / 255
     scale = colour_scale(look.mask_colours).astype(np.float64)
@@ -121,11 +127,13 @@ def blend_of(look: Look) -> Blend:
     return Blend(1 - hidden, hidden * _HIDDEN_LIGHT, hidden[:, None] * np.array(_HIDDEN_GROUND))
 
 
-def outline(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def outline(mask: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     """A line around the kept pixels (those from 128 on) of a mask uint8 (H, W), outside of them: 0 and 255.
 
     As thick as can be seen at the picture's size: one pixel for each 300 of the shorter side.
     """
+    import numpy as np
+
     kept = mask >= 128
     grown = kept.copy()
     for _ in range(max(round(min(kept.shape) / 300), 1)):
@@ -139,8 +147,10 @@ def outline(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=32)
-def planes_of(look: Look) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+def planes_of(look: Look) -> "tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]":
     """The blend in luma and chroma (BT.709, limited range): three tables uint8 (65536,), by 256 · mask + value."""
+    import numpy as np
+
     blend, value = blend_of(look), np.arange(256, dtype=np.float64)[None]
     red, green, blue = blend.ground.T / 255
     light = 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -30,15 +30,18 @@ from depthcue.report.tables import (
     TRUTH,
     Table,
     Verdict,
+    clearly_longer,
     fields_for,
     label_of,
     measured_against,
+    medians_of,
     number,
     setting_column,
     setting_name,
     sorted_out,
     too_few,
     verdict,
+    verdict_words,
 )
 from depthcue.results import CompareEdges, CurvePoint, EdgeExample
 
@@ -187,17 +190,16 @@ def in_words(results: CompareEdges) -> str:
         if method != "mask":
             verdicts[method] = verdict(entries[position][f"{difference}_ci95"], results.images)
             errors[method] = f"{entries[position][error]:.2f} m"
-    remark = {Verdict.MORE: "", Verdict.LESS: " (less than with the mask)", Verdict.NOT_CLEAR: " (no clear difference)",
-              Verdict.TOO_FEW: " (too few images to tell)"}
-    parts = [f"{errors[method]} with {label_of(method)}{remark[found]}" for method, found in verdicts.items()]
+    remarks = {method: verdict_words(found, more="", less="less than with the mask")
+               for method, found in verdicts.items()}
+    parts = [f"{errors[method]} with {label_of(method)}" + (f" ({remark})" if remark else "")
+             for method, remark in remarks.items()]
     whole = f"; from the whole picture it is {results.target['rmse']:.2f} m" if reference == TRUTH else ""
     against = "" if reference == TRUTH else ", measured against what it sees in the whole picture"
     others = f", {' and '.join(parts)}" if parts else ""
     if len(parts) > MANY:
-        words = {Verdict.MORE: "more with", Verdict.LESS: "less with", Verdict.NOT_CLEAR: "no clear difference with",
-                 Verdict.TOO_FEW: "too few images to tell with"}
         others = "; ".join(["", *(
-            f"{words[found]} " + ", ".join(f"{label_of(method)} ({errors[method]})" for method in methods)
+            f"{verdict_words(found)} with " + ", ".join(f"{label_of(method)} ({errors[method]})" for method in methods)
             for found, methods in sorted_out(verdicts.items()).items() if methods)])
     return (f"With {mask.sparseness:.0%} of the pixels left, the depth is off by {mask[error]:.2f} m when the mask "
             f"chooses them{others}{whole}{against}.")
@@ -208,10 +210,10 @@ def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
     costs = results.cost_ms
     slowest = max(costs, key=lambda method: float(costs[method].median))
     mask, other = costs["mask"], costs[slowest]
-    if other.quartiles[0] <= mask.quartiles[1]:
+    if not clearly_longer(other, mask):
         return ()
     return (f"Choosing takes {duration(mask.median)} a picture with the mask and {duration(other.median)} with "
-            f"{label_of(slowest)}, {other.median / mask.median:.3g} times as long.",)
+            f"{label_of(slowest)}, {other.median / mask.median:.3g} times as long ({medians_of(mask, other)}).",)
 
 
 def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Picture, Plot, Section, draw_rows, example_of
-from depthcue.report.tables import Table, Verdict, number, too_few, verdict
+from depthcue.report.tables import PHRASES, Table, Verdict, number, too_few, verdict
 from depthcue.results import Change, CompareLosses
 
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
@@ -68,9 +68,8 @@ def changes_in_words(results: CompareLosses) -> list[str]:
             clear.append(f"{text} ({_difference(change, measure)})")
         parts = [f"Trained with {change.loss} instead of {change.minus}: {'; '.join(clear)}."] if clear else []
         between = "" if clear else f" between training with {change.loss} and with {change.minus}"
-        parts += [f"{words}{between} in {', '.join(other[found])}." for found, words in
-                  ((Verdict.NOT_CLEAR, "No clear difference"), (Verdict.TOO_FEW, "Too few images to tell a difference"))
-                  if other[found]]
+        parts += [f"{PHRASES[found].capitalize()}{' a difference' if found is Verdict.TOO_FEW else ''}{between} in "
+                  f"{', '.join(open_)}." for found, open_ in other.items() if open_]
         sentences.append(" ".join(parts))
     return sentences
 

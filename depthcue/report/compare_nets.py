@@ -8,7 +8,19 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Matrix, Theme, draw_panels
 from depthcue.report.section import Picture, Plot, Section, draw_rows, example_of
-from depthcue.report.tables import TRUTH, Table, Verdict, measured_against, number, sorted_out, span, too_few, verdict
+from depthcue.report.tables import (
+    PHRASES,
+    TRUTH,
+    Table,
+    Verdict,
+    measured_against,
+    number,
+    sorted_out,
+    span,
+    too_few,
+    verdict,
+    verdict_words,
+)
 from depthcue.results import CompareNets, Fields
 
 MEASURES = {"pearson": "correlation", "ssim": "structural similarity", "iou": "overlap"}
@@ -58,11 +70,12 @@ def agreement_in_words(results: CompareNets) -> list[str]:
     measured = [(name, results.differences[measure]["with"]["edges"]) for measure, name in MEASURES.items()]
     found = sorted_out((f"{name} {number(entry, 'minus', '+.2f')}", verdict(entry["minus_ci95"], results.images))
                        for name, entry in measured)
+    unclear, few = (PHRASES[each].capitalize() for each in (Verdict.NOT_CLEAR, Verdict.TOO_FEW))
     sentences = {
         Verdict.MORE: "The masks of two networks are more like each other than like edges: {}.",
         Verdict.LESS: "The masks of two networks are more like edges than like each other: {}.",
-        Verdict.NOT_CLEAR: "No clear difference between agreement with each other and with edges in {}.",
-        Verdict.TOO_FEW: "Too few images to tell agreement with each other from agreement with edges: {}."}
+        Verdict.NOT_CLEAR: f"{unclear} between agreement with each other and with edges in {{}}.",
+        Verdict.TOO_FEW: f"{few} agreement with each other from agreement with edges: {{}}."}
     return [sentences[each].format(", ".join(named)) for each, named in found.items() if named]
 
 
@@ -75,8 +88,8 @@ def transfer_in_words(results: CompareNets) -> list[str]:
         if any(entry["times"] is None for entry in entries.values()):
             continue
         found = verdict(entries[_OTHER_NETWORKS]["ci95"], results.images, 1.0)
-        own = f"is {_times(entries[_OTHER_NETWORKS])} that by its own mask" + \
-            {Verdict.NOT_CLEAR: ", no clear difference", Verdict.TOO_FEW: ", too few images to tell"}.get(found, "")
+        remark = "" if found.clear else f", {verdict_words(found)}"
+        own = f"is {_times(entries[_OTHER_NETWORKS])} that by its own mask{remark}"
         rest = ", ".join(f"{_times(entries[name])} by {name}" for name in ("edges", "random"))
         sentences.append(f"Shown the pixels that another network's mask chose, a network's error against {reference} "
                          f"{own}; it is {rest}.")

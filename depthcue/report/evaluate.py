@@ -31,6 +31,7 @@ from depthcue.report.tables import (
     Table,
     Verdict,
     apart,
+    compared_with,
     fields_for,
     label_of,
     measured_against,
@@ -41,6 +42,7 @@ from depthcue.report.tables import (
     sorted_out,
     too_few,
     verdict,
+    verdict_words,
 )
 from depthcue.results import Evaluation, Fields, SanityCheck, SanityStage, TableRow
 
@@ -404,8 +406,9 @@ def _trade_off_in_words(results: Evaluation) -> str:
         cost = entry.soft_minus_original
         if results.ground_truth:
             found = verdict(cost["truth_ci95"], results.images)
-            beside = f"{abs(cost['truth']):.2f} m {found.value} than from" if found.clear else f"{found.value} to"
-            error = f"off by {entry.soft['truth']['rmse']:.2f} m ({beside} whole pictures)"
+            size = f"{abs(cost['truth']):.2f} m " if found.clear else ""
+            beside = compared_with(found, "whole pictures", "from ")
+            error = f"off by {entry.soft['truth']['rmse']:.2f} m ({size}{beside})"
         else:
             error = f"{entry.soft['target']['rmse']:.2f} m away from that of whole pictures"
         parts.append(f"at {setting_title(entry)}, through masks with a mean of {entry.mean:.2f}, it is {error}")
@@ -435,7 +438,7 @@ def _areas(results: Evaluation, kind: str) -> str:
         if method == "mask":
             continue
         found = verdict(entry["rmse_to_target_area_minus_mask_ci95"], results.images)
-        words = {Verdict.MORE: "the mask has less", Verdict.LESS: "the mask has more"}.get(found, found.value)
+        words = verdict_words(found, more="the mask has less", less="the mask has more")
         parts.append(f"{entry['rmse_to_target_area']:.2f} m with {_pixels(method)} first ({words})")
     others = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return (f"{doing} the mask's best pixels first, the depth is on average {area:.2f} m away from that of the whole "

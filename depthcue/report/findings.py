@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import DASHED, LIGHT, Bars, Curve, Curves, Theme, draw_panels, method_colour
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import ENOUGH, TRUTH, Table, Verdict, counted_are, setting_title, span, verdict
+from depthcue.report.tables import (
+    ENOUGH,
+    TRUTH,
+    Table,
+    Verdict,
+    compared_with,
+    counted,
+    few_to_tell,
+    setting_title,
+    span,
+    verdict,
+    verdict_words,
+)
 from depthcue.results import MaskFindings
 
 Entries = Sequence[dict[str, Any] | None]
@@ -117,11 +129,11 @@ def _than(entry: dict[str, Any]) -> str:
     found = judged(entry, 1.0)
     if found is Verdict.TOO_FEW:
         return f"but {_few(entry)} whether that differs from an average pixel"
-    return f"{found.value} than in an average pixel" if found.clear else f"{found.value} to an average pixel"
+    return compared_with(found, "an average pixel", "in ")
 
 
 def _few(entry: dict[str, Any]) -> str:
-    return f"{counted_are(entry['images'])} too few to tell"
+    return few_to_tell(entry["images"])
 
 
 def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
@@ -131,10 +143,9 @@ def _difference(entry: dict[str, Any], clear: str, otherwise: str) -> str:
     """
     found = judged(entry)
     if found.clear:
-        size = f"{abs(entry['value']):.2f} {found.value}"
+        size = f"{abs(entry['value']):.2f} {verdict_words(found)}"
         return f"{clear.format(size)} ({_range(entry)})"
-    open_ = f"{_few(entry)} a difference" if found is Verdict.TOO_FEW else found.value
-    return f"{open_} {otherwise} ({_signed(entry)})"
+    return f"{verdict_words(found, few=f'{_few(entry)} a difference')} {otherwise} ({_signed(entry)})"
 
 
 def _edges(found: dict[str, Any]) -> list[str]:
@@ -157,7 +168,7 @@ def _explains(fits: dict[str, Entry]) -> str:
     assert strength is not None and kind is not None
     variance = "of the mask's variance within pictures"
     if judged(strength) is Verdict.TOO_FEW:
-        return (f"{counted_are(strength['images'])} too few to tell how much {variance} the strength of edges explains "
+        return (f"{_few(strength)} how much {variance} the strength of edges explains "
                 f"({_shown(strength, '.1%')}), and the kind of edge beyond it ({_shown(kind, '.1%')})")
     first = (f"the strength of edges explains {_shown(strength, '.1%')} {variance}"
              if judged(strength) is Verdict.MORE else
@@ -185,8 +196,8 @@ def _objects(found: dict[str, Any]) -> list[str]:
     ratio = found["small"]["mask"]["ratio"]
     if ratio is not None:
         found_ = judged(ratio, 1.0)
-        beside = f": {found_.value} inside" if found_.clear else \
-            f"; {_few(ratio) if found_ is Verdict.TOO_FEW else found_.value}"
+        words = verdict_words(found_, few=_few(ratio))
+        beside = f": {words} inside" if found_.clear else f"; {words}"
         sentences.append(f"inside a small object the mask is {_times(ratio)} what it is at its boundary{beside}")
     return [f"{sentence}." for sentence in sentences]
 
@@ -195,7 +206,8 @@ def _far(found: dict[str, Any]) -> list[str]:
     sentences = []
     near, point = found["near"], found["vanishing_point"]
     if near is None or near["mask"] is None:
-        sentences.append("too few pictures show where their vanishing point is")
+        sentences.append(f"the vanishing point can be told in {point['images']} of {counted(found['images'])}: that is "
+                         "too few to say what the mask does near it")
     else:
         known = "known" if point["source"] == "the renderer" else "estimated"
         between = near["mask_minus_edges"]
@@ -222,7 +234,7 @@ def _far(found: dict[str, Any]) -> list[str]:
             f"the sky, which has no depth, is {_shown(sky['share'], '.1%')} of all pixels, and "
             f"{_shown(sky['kept']['mask'], '.1%')} of those with most mask lie in it (of as many edges "
             f"{_shown(sky['kept']['edges'], '.1%')})"
-            f"{'' if images >= ENOUGH else f'; {counted_are(images)} too few to tell'}")
+            f"{'' if images >= ENOUGH else f'; {few_to_tell(images)}'}")
     return [f"{sentence}." for sentence in sentences]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from depthcue.imaging import Rgb, panel
 from depthcue.report.compare_edges import duration
 from depthcue.report.section import Column, Example, Picture, Section, read_tile, save_panels
-from depthcue.report.tables import Table, Verdict, span, too_few, verdict
+from depthcue.report.tables import Table, Verdict, clearly_longer, medians_of, span, too_few, verdict
 from depthcue.results import Optimization, Row
 
 DIRECT, LEARNED = "eq3", "eq4"
@@ -68,9 +68,9 @@ def sentences(results: Optimization) -> tuple[str, ...]:
         sentences.append(f"{they} are {_rougher(direct['roughness'], learned['roughness'])} the mask net's: "
                          f"{direct['roughness']:.2f} against {learned['roughness']:.2f}, where 1 is noise.")
     costs = results.cost_ms
-    if costs[DIRECT].quartiles[0] > costs[LEARNED].quartiles[1]:
+    if clearly_longer(costs[DIRECT], costs[LEARNED]):
         sentences.append(f"A search takes {duration(costs[DIRECT].median)} a picture, the mask net "
-                         f"{duration(costs[LEARNED].median)}.")
+                         f"{duration(costs[LEARNED].median)} ({medians_of(costs[DIRECT], costs[LEARNED])}).")
     return (*sentences, *too_few(results.images))
 
 

@@ -21,7 +21,7 @@ from depthcue.report.probe_figures import (
     seen_and_believed,
 )
 from depthcue.report.section import Column, Example, Plot, Section
-from depthcue.report.tables import HasNumbers, Table, Verdict, apart, sorted_out, too_few, verdict
+from depthcue.report.tables import HasNumbers, Table, Verdict, apart, compared_with, sorted_out, too_few, verdict
 from depthcue.results import CueWeight, ExperimentEntry, Probe
 
 _FOLLOWED = 0.2
@@ -142,7 +142,7 @@ def beside_others(results: Probe) -> list[str]:
                  if supported(weight) and (weight["cue"], weight["stage"]) in theirs]
         found = sorted_out((f"{one['cue']} ({one['stage']})",
                             apart(one["ci95"], two["ci95"], min(one["n"], two["n"]))) for one, two in pairs)
-        sentences += [f"{name} follows {', '.join(cues)} {each.value} than {other['target_net']['name']}."
+        sentences += [f"{name} follows {', '.join(cues)} {compared_with(each, other['target_net']['name'])}."
                       for each, cues in found.items() if each.clear and cues]
     return sentences
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Plot, Section
-from depthcue.report.tables import Table, Verdict, label_of, number, too_few, verdict
+from depthcue.report.tables import Table, compared_with, label_of, number, too_few, verdict
 from depthcue.results import Steadiness
 
 MASK, STEADY = "mask", "mask, steady"
@@ -38,10 +38,9 @@ def sentences(results: Steadiness) -> tuple[str, ...]:
     if STEADY in methods:
         steady = methods[STEADY]
         clear = verdict(steady["overlap_minus_mask_ci95"], results.runs)
-        gained = {Verdict.MORE: "more than", Verdict.LESS: "less than", Verdict.NOT_CLEAR: "not clearly other than",
-                  Verdict.TOO_FEW: "on too few runs of frames to tell whether that differs from"}[clear]
-        found.append(f"Followed along the estimated motion, {number(steady, 'overlap', '.1%')} stay kept, {gained} the "
-                     f"mask alone; the depth net's error through it is {number(steady, 'rmse_times_mask', '.3f')} "
+        gained = compared_with(clear, "the mask alone", few="too few runs of frames to tell")
+        found.append(f"Followed along the estimated motion, {number(steady, 'overlap', '.1%')} stay kept, {gained}; "
+                     f"the depth net's error through it is {number(steady, 'rmse_times_mask', '.3f')} "
                      "times that through the mask.")
     found.append(f"The depth net itself changes its answer for a point by {number(results, 'depth_change', '.1%')} "
                  "from one frame to the next.")

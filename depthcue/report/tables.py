@@ -4,6 +4,9 @@ One rule decides what every sentence of the report says. A number differs clearl
 interval leaves the reference out and at least ENOUGH images (or cases) stand behind it. Where the interval holds the
 reference there is no clear difference, which does not mean that there is none. Where fewer stand behind it nothing is
 concluded, whatever the interval: that is too few to tell.
+
+Durations have no intervals over images. One is clearly longer than another where their quartiles over batches do not
+meet, and the sentence says how many batches stand behind it.
 """
 
 import re
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from depthcue.results import AtSetting, OverImages
+from depthcue.results import AtSetting, Cost, OverImages
 
 ENOUGH = 7
 """Images or cases from which on intervals are believed: one less than the eight cases of a probe, of which one may not
@@ -59,6 +62,24 @@ class Verdict(Enum):
         return self in (Verdict.MORE, Verdict.LESS)
 
 
+PHRASES = {**{each: each.value for each in Verdict}, Verdict.TOO_FEW: "too few images to tell"}
+"""What a sentence over images calls each verdict."""
+
+
+def verdict_words(found: Verdict, more: str | None = None, less: str | None = None, few: str | None = None) -> str:
+    """The phrase of a verdict, or the words given in place of one."""
+    own = {Verdict.MORE: more, Verdict.LESS: less, Verdict.TOO_FEW: few}.get(found)
+    return PHRASES[found] if own is None else own
+
+
+def compared_with(found: Verdict, other: str, where: str = "", few: str | None = None) -> str:
+    """A verdict and what the number was compared with: "more than from A", where `where` is "from ", or "no clear
+    difference to A"."""
+    if found.clear:
+        return f"{PHRASES[found]} than {where}{other}"
+    return verdict_words(found, few=few) + (" a difference" if found is Verdict.TOO_FEW else "") + f" to {other}"
+
+
 def verdict(interval: Sequence[float] | None, count: int, reference: float = 0.0) -> Verdict:
     """The verdict on a number with a 95% interval.
 
@@ -83,10 +104,26 @@ def apart(interval: Sequence[float] | None, other: Sequence[float] | None, count
     return Verdict.MORE if interval[0] > other[1] else Verdict.LESS if interval[1] < other[0] else Verdict.NOT_CLEAR
 
 
+def clearly_longer(cost: Cost, other: Cost) -> bool:
+    """Whether a scorer takes clearly longer than another."""
+    return cost.quartiles[0] > other.quartiles[1]
+
+
+def medians_of(*costs: Cost) -> str:
+    """How many batches stand behind durations, the smallest number: "medians of 3 batches"."""
+    batches = min((cost["batches"] for cost in costs if "batches" in cost), default=None)
+    return "medians" if batches is None else f"medians of {batches} batch{'' if batches == 1 else 'es'}"
+
+
 def too_few(count: int, what: str = "image") -> list[str]:
     """The one sentence on too few images or cases; none where there are enough."""
-    return [] if count >= ENOUGH else [f"{counted_are(count, what)} too few to tell: intervals over fewer than "
-                                       f"{ENOUGH} are too narrow."]
+    return [] if count >= ENOUGH else [
+        f"{few_to_tell(count, what)}: intervals over fewer than {ENOUGH} are too narrow."]
+
+
+def few_to_tell(count: int, what: str = "image") -> str:
+    """What is said of too few images or cases: "1 image is too few to tell"."""
+    return f"{counted(count, what)} {'is' if count == 1 else 'are'} too few to tell"
 
 
 def counted(count: int, what: str = "image") -> str:

@@ -103,9 +103,16 @@ def test_weights_that_diverged_are_refused() -> None:
 
 
 def test_batch_counts_may_be_missing() -> None:
-    net = tiny_mask_net()
-    state = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
-    load_strict(net, state, "mask.pth")
+    net, other = tiny_mask_net(), tiny_mask_net()
+    # new nets are alike: every tensor is made another
+    state = {key: value + 1 for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert "up2.bn.running_mean" in state and "up2.bn.num_batches_tracked" in net.state_dict()
+    assert not any(torch.equal(other.state_dict()[key], value) for key, value in state.items())
+    load_strict(other, state, "mask.pth")
+    assert all(torch.equal(other.state_dict()[key], value) for key, value in state.items())
+    del state["up2.bn.running_mean"]
+    with pytest.raises(DepthcueError, match=r"missing \(1\): up2.bn.running_mean"):
+        load_strict(tiny_mask_net(), state, "mask.pth")
 
 
 class Bomb:

@@ -21,7 +21,7 @@ from depthcue.report.compare_edges import (
 )
 from depthcue.report.figures import DARK, LIGHT
 from depthcue.report.section import draw_plots
-from depthcue.report.tables import TARGET, TRUTH
+from depthcue.report.tables import PHRASES, TARGET, TRUTH, Verdict
 
 
 def _cost(median: float) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def test_many_scorers_are_grouped_by_verdict() -> None:
 
 
 def test_the_cost_has_a_sentence_where_it_is_clearly_more_than_the_masks() -> None:
-    assert cost_in_words(typed(_results())) == (
-        "Choosing takes 12 ms a picture with the mask and 6.7 s with Eq. (3), 558 times as long.",)
+    (sentence,) = cost_in_words(typed(_results()))
+    assert all(part in sentence for part in ("12 ms", "6.7 s", "Eq. (3)", "558 times", "3 batches"))
     assert cost_in_words(typed(_results(many=False))) == ()
     close = _results()
     close["cost_ms"]["direct"] = {"median": 13.0, "quartiles": [11.0, 15.0], "batches": 3}
@@ -95,7 +95,7 @@ def test_results_without_costs_have_a_section(tmp_path: Path) -> None:
     told = section(typed(comparison_results()), tmp_path)
     assert [plot.name for plot in told.plots] == ["comparison"] and len(told.sentences) == 1
     few = section(typed(comparison_results() | {"images": 4}), tmp_path).sentences
-    assert few[-1].startswith("4 images are too few to tell") and "with edges (too few images to tell)" in few[0]
+    assert few[-1].startswith("4 images are too few to tell") and f"with edges ({PHRASES[Verdict.TOO_FEW]})" in few[0]
 
 
 def _pixels_of(path: Path, colour: str) -> int:
@@ -151,12 +151,13 @@ def test_soft_maps_have_a_row_for_every_lambda() -> None:
 
 def test_the_sentence_says_what_was_found_good_or_bad() -> None:
     results = comparison_results()
-    assert in_words(typed(results)) == (
-        "With 20% of the pixels left, the depth is off by 1.07 m when the mask chooses them, 1.44 m with edges and "
-        "1.62 m with random; from the whole picture it is 0.85 m.")
+    words = in_words(typed(results))
+    assert all(part in words for part in ("20% of the pixels", "1.07 m when the mask", "1.44 m with edges",
+                                          "1.62 m with random", "whole picture it is 0.85 m"))
+    assert not any(phrase in words for phrase in ("(", PHRASES[Verdict.NOT_CLEAR], PHRASES[Verdict.TOO_FEW]))
     results["curves"]["sobel"][1]["minus_mask_ci95"] = [-0.1, 0.1]
     results["curves"]["random"][1]["minus_mask_ci95"] = [-0.2, -0.1]
-    assert "with edges (no clear difference)" in in_words(typed(results))
+    assert f"with edges ({PHRASES[Verdict.NOT_CLEAR]})" in in_words(typed(results))
     assert "with random (less than with the mask)" in in_words(typed(results))
     assert TARGET not in in_words(typed(results))
     assert "in the whole picture" in in_words(typed(comparison_results(False)))

@@ -8,6 +8,7 @@ from comparison_results import typed
 
 from depthcue.report.compare_losses import changes_in_words, section
 from depthcue.report.section import draw_plots
+from depthcue.report.tables import PHRASES, Verdict
 
 LOSSES = ("depth", "depth+grad", "depth+grad+normal")
 RAISED, LOWERED, OPEN = (0.01, 0.03), (-0.03, -0.01), (-0.01, 0.02)
@@ -39,19 +40,31 @@ def compare_losses_results(objects: bool = True, truth: bool = True,
 
 def test_what_the_intervals_leave_open_is_not_claimed() -> None:
     for sentence in changes_in_words(typed(compare_losses_results())):
-        assert sentence.startswith("No clear difference between training with")
+        assert PHRASES[Verdict.NOT_CLEAR] in sentence.lower()
         assert "more" not in sentence and "paper" not in sentence
 
 
 def test_a_clear_change_stands_beside_the_papers() -> None:
     grad, normal, both = changes_in_words(typed(compare_losses_results(on_surfaces=RAISED, straightness=LOWERED)))
-    assert grad.startswith("Trained with depth+grad instead of depth: more of the mask lies on surfaces, as in the "
-                           "paper (+2.00 points; +1.00 to +3.00); the mask's edges are less straight (-0.020; ")
-    assert "more of the mask lies on surfaces (" in normal
-    assert "the mask's edges are less straight, unlike in the paper" in normal
+    surfaces, edges = grad.partition(". ")[0].split("); ")
+    assert all(part in surfaces for part in ("depth+grad instead of depth", "more of the mask lies on surfaces",
+                                             "as in the paper", "+2.00 points; +1.00 to +3.00"))
+    # of what this loss changes the paper speaks of surfaces alone
+    assert "less straight" in edges and "-0.020" in edges and "paper" not in edges
+    surfaces, edges = normal.partition(". ")[0].split("); ")
+    assert "more of the mask lies on surfaces" in surfaces and "paper" not in surfaces
+    assert "less straight" in edges and "unlike in the paper" in edges
     # two losses at once: the paper does not say which did what
     assert "paper" not in both
-    assert normal.endswith("No clear difference in its share on small objects, how much it keeps in all.")
+    open_ = normal.partition(f"{PHRASES[Verdict.NOT_CLEAR].capitalize()} ")[2]
+    assert "share on small objects" in open_ and "keeps in all" in open_
+    assert "surfaces" not in open_ and "straight" not in open_
+
+
+def test_few_images_are_no_difference_that_is_not_clear() -> None:
+    for sentence in changes_in_words(typed(compare_losses_results(on_surfaces=RAISED) | {"images": 4})):
+        assert sentence.startswith(PHRASES[Verdict.TOO_FEW].capitalize())
+        assert PHRASES[Verdict.NOT_CLEAR] not in sentence.lower()
 
 
 @pytest.mark.parametrize(("objects", "truth"), [(True, True), (False, False)])

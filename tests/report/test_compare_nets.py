@@ -11,6 +11,7 @@ from PIL import Image
 from depthcue.report.compare_nets import agreement_in_words, in_words, section, transfer_in_words
 from depthcue.report.figures import DARK, LIGHT
 from depthcue.report.section import draw_plots
+from depthcue.report.tables import PHRASES, Verdict
 
 NAMES = ["one", "two", "edges", "random"]
 
@@ -56,7 +57,9 @@ def test_a_difference_is_only_claimed_where_the_interval_supports_it() -> None:
     assert len(more) == len(less) == len(open_) == 1
     assert more[0].startswith("The masks of two networks are more like each other than like edges")
     assert less[0].startswith("The masks of two networks are more like edges than like each other")
-    assert open_[0].startswith("No clear difference")
+    assert open_[0].startswith(PHRASES[Verdict.NOT_CLEAR].capitalize())
+    (few,) = agreement_in_words(typed(compare_nets_results() | {"images": 4}))
+    assert few.startswith(PHRASES[Verdict.TOO_FEW].capitalize())
 
 
 def test_measures_that_disagree_each_have_a_sentence() -> None:
@@ -71,7 +74,9 @@ def test_measures_that_disagree_each_have_a_sentence() -> None:
 def test_transfer_is_only_a_loss_where_the_interval_says_so() -> None:
     assert "is 1.20 times (1.10 to 1.30) that by its own mask" in transfer_in_words(typed(compare_nets_results()))[0]
     even = typed(compare_nets_results(ratio=(0.9, 1.3)))
-    assert "that by its own mask, no clear difference" in transfer_in_words(even)[0]
+    assert f"that by its own mask, {PHRASES[Verdict.NOT_CLEAR]}" in transfer_in_words(even)[0]
+    few = typed(compare_nets_results() | {"images": 4})
+    assert f"that by its own mask, {PHRASES[Verdict.TOO_FEW]}" in transfer_in_words(few)[0]
     undefined = compare_nets_results()
     undefined["transfer_ratio"]["edges"]["target"] = {"times": None, "ci95": None}
     assert ["against ground truth" in sentence for sentence in transfer_in_words(typed(undefined))] == [True]
@@ -84,8 +89,9 @@ def test_few_images_have_a_sentence(tmp_path: Path) -> None:
 
 
 def test_overlap_in_words() -> None:
-    assert in_words(typed(compare_nets_results())).startswith(
-        "Of the pixels that either of two networks keeps when each keeps 20%, 40% are kept by both (30% to 50%)")
+    words = in_words(typed(compare_nets_results()))
+    assert "each keeps 20%" in words and "40% are kept by both (30% to 50%)" in words
+    assert words.count("20%") == 4  # the share, and what is shared with edges, chance and another picture
 
 
 @pytest.mark.parametrize("truth", [True, False])

@@ -1,5 +1,6 @@
 """Sentences, tables and figures of findings: nothing is claimed that the intervals do not support."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from comparison_results import typed
 from depthcue.report.figures import DARK
 from depthcue.report.findings import in_words, judged, section, size_names
 from depthcue.report.section import draw_plots
-from depthcue.report.tables import Verdict
+from depthcue.report.tables import PHRASES, Verdict, compared_with
 
 
 def _entry(value: float, spread: float = 0.1, images: int = 20) -> dict[str, Any]:
@@ -61,19 +62,24 @@ def _results(spread: float = 0.1, geometry: float = 0.4, images: int = 20) -> di
 
 
 def test_clear_numbers_have_sentences() -> None:
-    words = " ".join(in_words(typed(_results())))
-    assert ("occlusions and creases get 0.40 more attention (an average pixel gets 1) than shadows and textures (0.30 "
-            "to 0.50)") in words
-    assert "the kind of edge 20.0% (10.0% to 30.0%) beyond it" in words
-    assert "1.60 times (1.50 to 1.70) its mean, more than in an average pixel" in words
-    assert "gets 0.40 more attention than one inside a large one" in words
-    assert "within 0.1 picture widths of the vanishing point (estimated, 20 images)" in words
-    assert "at equal edge strength a pixel there gets 0.30 more attention than elsewhere (0.20 to 0.40)" in words
+    sentences = in_words(typed(_results()))
+
+    def told(*parts: str) -> bool:
+        """Whether one sentence has all these parts, in this order."""
+        return any(re.search(".*".join(map(re.escape, parts)), sentence) for sentence in sentences)
+
+    more = PHRASES[Verdict.MORE]
+    assert told("occlusions and creases", f"0.40 {more}", "shadows and textures (0.30 to 0.50)")
+    assert told("the kind of edge 20.0% (10.0% to 30.0%)")
+    assert told("below 1%", "1.60 times (1.50 to 1.70)", compared_with(Verdict.MORE, "an average pixel", "in "))
+    assert told("small object", f"0.40 {more}", "large one")
+    assert told("within 0.1 picture widths", "estimated, 20 images", "2.00 times")
+    assert told("equal edge strength", f"0.30 {more}", "elsewhere (0.20 to 0.40)")
 
 
 def test_the_other_sign_has_the_other_sentence() -> None:
     words = in_words(typed(_results(geometry=-0.4)))[0]
-    assert "get 0.40 less attention (an average pixel gets 1) than shadows and textures (0.30 to 0.50)" in words
+    assert f"0.40 {PHRASES[Verdict.LESS]}" in words and words.endswith("shadows and textures (0.30 to 0.50).")
 
 
 @pytest.mark.parametrize("results", [_results(spread=3.0), _results(images=5)], ids=["wide", "few"])
@@ -85,6 +91,8 @@ def test_nothing_is_claimed_that_is_not_clear(results: dict[str, Any]) -> None:
     assert ("5 images are too few to tell a" if few else "no clear") + \
         " difference of attention between occlusions and creases and shadows and textures" in sentences[0]
     assert ("are too few to tell how much" if few else "no clear share") in sentences[1]
+    (beside,) = (each for each in sentences if "large enough" not in each and "inside a small object" in each)
+    assert ("5 images are too few to tell" if few else PHRASES[Verdict.NOT_CLEAR]) in beside
     # too few is never called no difference
     assert not (few and any("no clear" in sentence for sentence in sentences[:5]))
 
@@ -136,12 +144,14 @@ def test_names_of_sizes() -> None:
 def test_figures_are_drawn_light_and_dark(tmp_path: Path) -> None:
     results = _results()
     # a second data set without vanishing points or depth
-    bare = {**results["data"][0], "findings": {"far": {**results["data"][0]["findings"]["far"], "by_distance": None,
-                                                       "near": None, "by_depth": None}}}
+    far = results["data"][0]["findings"]["far"]
+    bare = {**results["data"][0], "findings": {"far": {
+        **far, "by_distance": None, "near": None, "by_depth": None,
+        "vanishing_point": {**far["vanishing_point"], "images": 1}}}}
     results["data"].append(bare)
     found = section(typed(results), tmp_path)
     assert [plot.name for plot in found.plots] == ["edges-1", "objects-1", "far-1", "far-2"]
     assert len(draw_plots(found, tmp_path)) == 8
     found.plots[0].draw([tmp_path / "dark.svg"], DARK)
     assert all(path.stat().st_size > 2000 for path in tmp_path.iterdir())
-    assert any("too few pictures show where their vanishing point is" in sentence for sentence in found.sentences)
+    assert any("vanishing point can be told in 1 of 20 images" in sentence for sentence in found.sentences)

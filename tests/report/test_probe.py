@@ -19,6 +19,7 @@ from depthcue.report.probe import (
 )
 from depthcue.report.probe_figures import profiles_of, seen_and_believed
 from depthcue.report.section import draw_plots
+from depthcue.report.tables import PHRASES, Verdict, compared_with
 
 
 def number(value: float | None, low: float = 0.0, high: float = 0.0, n: int = 8, **more: Any) -> dict[str, Any]:
@@ -134,8 +135,10 @@ def test_appearances_that_add_to_the_error_and_that_do_not() -> None:
               number(-0.02, -0.03, -0.01, name="error more than unmodified, blur", condition="blur"),
               number(0.17, 0.1, 0.2, name="error, unmodified")]
     sentences = appearance_in_words(entry(*values), on_roads=True)
-    assert "haze (+0.200)" in sentences[0] and "grayscale" not in sentences[0]
-    assert sentences[1].endswith("with: grayscale.") and "grayscale 0.130" in sentences[2]
+    grows, unmoved, published = sentences
+    assert "haze (+0.200)" in grows and "grayscale" not in grows
+    assert "grayscale" in unmoved and not any(look in unmoved for look in ("haze", "blur"))
+    assert "grayscale 0.130" in published
     assert len(appearance_in_words(entry(*values), on_roads=False)) == 2
     assert appearance_in_words(entry(), on_roads=True) == []
 
@@ -144,15 +147,19 @@ def test_appearances_that_add_to_the_error_and_that_do_not() -> None:
 def test_the_covering_figure_is_nearer_or_not(low: float, high: float, words: str | None) -> None:
     right = number((low + high) / 2, low, high, name="share of pictures in which what covers is")
     sentences = occlusion_in_words(entry(right), True)
-    assert sentences == [] if words is None else f"{words} often than by chance" in sentences[0]
+    assert sentences == [] if words is None else f" {words} often" in sentences[0] and f"{low:.2f} to" in sentences[0]
 
 
 def test_unfamiliar_things_and_their_shadow() -> None:
     name = "share of an obstacle's pixels seen, unfamiliar, what the shadow adds"
     seen = number(0.5, 0.4, 0.6, name="share of obstacles seen, unfamiliar, with shadow")
     sentences = unfamiliar_in_words(entry(seen, number(0.1, 0.05, 0.2, name=name)), True)
-    assert "unfamiliar ones 0.50 (0.40 to 0.60)." in sentences[0] and "shadow adds 0.10" in sentences[1]
-    assert "No clear effect" in unfamiliar_in_words(entry(number(0.1, -0.05, 0.2, name=name)), True)[0]
+    assert "unfamiliar ones 0.50 (0.40 to 0.60)" in sentences[0]
+    assert "adds 0.10" in sentences[1] and "(0.05 to 0.20" in sentences[1]
+    (taken,) = unfamiliar_in_words(entry(number(-0.1, -0.2, -0.05, name=name)), True)
+    assert "takes 0.10" in taken
+    (open_,) = unfamiliar_in_words(entry(number(0.1, -0.05, 0.2, name=name)), True)
+    assert "-0.05 to 0.20" in open_ and "adds" not in open_ and "takes" not in open_
     assert unfamiliar_in_words(entry(number(0.1, 0.05, 0.2, n=4, name=name)), True) == []
 
 
@@ -169,8 +176,9 @@ def test_two_networks_differ_where_their_intervals_do_not_meet() -> None:
     roads, rooms = ({"rendered": {"scenes": kind}} for kind in ("road", "indoor"))
     other = {"target_net": {"name": "b"}, "stages": roads, "profile": theirs}
     document = document_of(stages=roads, profile=own, beside=[other])
-    assert beside_others(document) == ["a follows haze (rendered) more than b.",
-                                       "a follows blur (rendered) less than b."]
+    more, less = beside_others(document)
+    assert "haze" in more and compared_with(Verdict.MORE, "b") in more
+    assert "blur" in less and compared_with(Verdict.LESS, "b") in less
     document = document_of(stages=roads, profile=own, beside=[other | {"stages": rooms}])
     (sentences,) = beside_others(document)
     assert "no comparison" in sentences
@@ -188,5 +196,7 @@ def test_where_the_mask_lies() -> None:
     assert [(name, lift["value"]) for name, _, lift in seen_and_believed(results)] == [
         ("haze", 2.0), ("blur", pytest.approx(0.3)), ("occlusion", 1.0)]
     sentences = where_the_mask_lies(results)
-    assert sentences[0].endswith("more densely than evenly for: haze (2.0 times; weight 0.40).")
-    assert sentences[1].endswith("less densely than evenly for: blur (0.3 times; weight 0.40).") and len(sentences) == 2
+    assert [sentence.partition(": ")[2] for sentence in sentences] == [
+        "haze (2.0 times; weight 0.40).", "blur (0.3 times; weight 0.40)."]
+    assert all(f"{PHRASES[found]} densely" in sentence
+               for found, sentence in zip((Verdict.MORE, Verdict.LESS), sentences, strict=True))

@@ -10,17 +10,21 @@ from depthcue.report.compare_edges import curves_table
 from depthcue.report.page import SECTIONS, section_of
 from depthcue.report.tables import (
     ENOUGH,
+    PHRASES,
     TRUTH,
     Table,
     Verdict,
     apart,
+    clearly_longer,
+    compared_with,
     counted,
-    counted_are,
+    medians_of,
     sorted_out,
     too_few,
     verdict,
+    verdict_words,
 )
-from depthcue.results import read_result
+from depthcue.results import Cost, read_result
 
 PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -38,6 +42,33 @@ def test_two_numbers_are_apart_where_their_intervals_do_not_meet() -> None:
     assert apart(high, low, ENOUGH) is Verdict.MORE and apart(low, high, ENOUGH) is Verdict.LESS
     assert apart(low, middle, ENOUGH) is Verdict.NOT_CLEAR
     assert apart(low, high, ENOUGH - 1) is Verdict.TOO_FEW and apart(None, low, ENOUGH) is Verdict.TOO_FEW
+
+
+def test_a_verdict_has_one_phrase_and_words_of_its_own_where_given() -> None:
+    assert set(PHRASES) == set(Verdict) and len(set(PHRASES.values())) == len(Verdict)
+    for found in Verdict:
+        assert verdict_words(found) == PHRASES[found]
+        assert verdict_words(found, "up", "down", "few") == {
+            Verdict.MORE: "up", Verdict.LESS: "down", Verdict.TOO_FEW: "few"}.get(found, PHRASES[found])
+    assert verdict_words(Verdict.MORE, more="") == ""
+
+
+def test_what_a_number_is_compared_with() -> None:
+    assert compared_with(Verdict.MORE, "A", "from ") == "more than from A"
+    assert compared_with(Verdict.LESS, "A") == "less than A"
+    assert compared_with(Verdict.NOT_CLEAR, "A", "from ") == f"{PHRASES[Verdict.NOT_CLEAR]} to A"
+    assert compared_with(Verdict.TOO_FEW, "A") == f"{PHRASES[Verdict.TOO_FEW]} a difference to A"
+    assert compared_with(Verdict.TOO_FEW, "A", few="too few runs").startswith("too few runs")
+
+
+def test_durations_are_compared_by_quartiles_and_say_their_batches() -> None:
+    def cost(low: float, high: float, **more: int) -> Cost:
+        return Cost.model_validate({"median": (low + high) / 2, "quartiles": [low, high], **more})
+
+    assert clearly_longer(cost(2.0, 3.0), cost(1.0, 1.9)) and not clearly_longer(cost(1.0, 1.9), cost(2.0, 3.0))
+    assert not clearly_longer(cost(1.8, 3.0), cost(1.0, 1.9))
+    assert medians_of(cost(1.0, 2.0, batches=5), cost(1.0, 2.0, batches=3)) == "medians of 3 batches"
+    assert medians_of(cost(1.0, 2.0, batches=1)).endswith("1 batch") and medians_of(cost(1.0, 2.0)) == "medians"
 
 
 def test_words_and_counts() -> None:
