@@ -131,11 +131,6 @@ def counted(count: int, what: str = "image") -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def counted_are(count: int, what: str = "image") -> str:
-    """The same with its verb: "1 image is", "6 images are"."""
-    return f"{counted(count, what)} {'is' if count == 1 else 'are'}"
-
-
 def sorted_out(verdicts: Iterable[tuple[str, Verdict]]) -> dict[Verdict, list[str]]:
     """Names by their verdict, every verdict there, names in the order given."""
     found: dict[Verdict, list[str]] = {each: [] for each in Verdict}

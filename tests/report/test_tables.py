@@ -72,7 +72,6 @@ def test_durations_are_compared_by_quartiles_and_say_their_batches() -> None:
 
 
 def test_words_and_counts() -> None:
-    assert (counted_are(1), counted_are(6, "case")) == ("1 image is", "6 cases are")
     assert too_few(ENOUGH) == [] and too_few(1)[0].startswith("1 image is") and too_few(3, "case")[0][:7] == "3 cases"
     assert counted(1) == "1 image" and counted(0) == "0 images"
     assert sorted_out([("a", Verdict.LESS), ("b", Verdict.LESS)])[Verdict.LESS] == ["a", "b"]
