@@ -8,9 +8,12 @@ import pytest
 import torch
 from small_trainings import TINY, depth_training
 
+from depthcue.data import open_data
 from depthcue.errors import DepthcueError
+from depthcue.imaging import fit_size
 from depthcue.nets import DepthNet, build_depth_net, load_depth_net, load_mask_net, upsampling
 from depthcue.nets.checkpoint import save_net
+from depthcue.nets.foreign.adapter import as_depth_net
 from depthcue.nets.guard import whole_depth as base_whole_depth
 from depthcue.nets.upsampling import upsampled_conv
 from depthcue.training import mask
@@ -21,6 +24,7 @@ from depthcue.training.mask import (
     MaskTraining,
     _lower_hull,
     _near,
+    seen_size,
     sharpen,
     train_mask,
 )
@@ -214,3 +218,14 @@ def test_weights_that_others_trained_keep_their_licence(pictures: str, target: s
 def test_counts_are_at_least_1(option: str, value: int, pictures: str, target: str, tmp_path: Path) -> None:
     with pytest.raises(DepthcueError, match=f"--{option.replace('_', '-')} must be at least 1, got 0"):
         train_mask(MaskTraining(target, (pictures,), net="compact", **{option: value}), tmp_path / "run")
+
+
+def test_networks_of_others_are_shown_pictures_in_the_shape_they_have_later(pictures: str) -> None:
+    data = open_data(pictures, split="train")
+    height, width = data.frames([0]).rgb.shape[-2:]
+    assert (height, width) == (240, 320)
+    theirs = as_depth_net(lambda rgb: 1 + rgb.mean(dim=1), "theirs", {"size": (128, 128), "fixed": True})
+    assert seen_size(theirs, data, 32) == fit_size(height, width, (128, 128), 32) == (96, 160)
+    assert seen_size(theirs, open_data("scenes:indoor:1", frame_size=(128, 128)), 32) == (128, 128)
+    ours = build_depth_net("compact", config=TINY, height=128, width=128)
+    assert seen_size(ours, data, 32) == (128, 128)
