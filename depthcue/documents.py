@@ -294,6 +294,8 @@ Setting = Annotated[Any, AfterValidator(_setting)]
 
 
 class Size(Loose):
+    """The height and width of pictures, within memory."""
+
     height: Side
     width: Side
 
@@ -316,6 +318,8 @@ class Described(Size):
 
 
 class DescribedDepth(Described):
+    """The description of a depth net."""
+
     predicts: Literal["metric depth", "inverse depth", "disparity"] = "metric depth"
     relative: bool = False
     shift_unknown: bool = True
@@ -323,6 +327,8 @@ class DescribedDepth(Described):
 
 
 class DescribedMask(Described):
+    """The description of a mask net."""
+
     target: Path_
     default_lambda: Weight
     lambda_range: Annotated[list[Weight], Field(min_length=2, max_length=2)] | None = None
@@ -359,22 +365,30 @@ class Card(OfANet):
 
 
 class InputEntry(Loose):
+    """An input of a graph."""
+
     name: Name
 
 
 class ShapeSpan(Loose):
+    """The sizes that an engine takes along one dimension."""
+
     least: Annotated[int, Field(ge=1, le=2**20)]
     best: Annotated[int, Field(ge=1, le=2**20)]
     most: Annotated[int, Field(ge=1, le=2**20)]
 
 
 class EngineShapes(Loose):
+    """The batches and pictures that an engine takes."""
+
     batch: ShapeSpan
     height: ShapeSpan
     width: ShapeSpan
 
 
 class EngineFields(Loose):
+    """What an engine was built with and for."""
+
     library: Name
     version: Name
     gpu: Name | None

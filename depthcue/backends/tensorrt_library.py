@@ -209,6 +209,7 @@ class Shapes:
         return self.height.nearest(height), self.width.nearest(width)
 
     def as_json(self) -> dict[str, Any]:
+        """The record for the card."""
         return asdict(self)
 
     @classmethod
@@ -282,6 +283,7 @@ class Making:
     precision: str
 
     def as_json(self) -> dict[str, Any]:
+        """The record for the card."""
         return {**asdict(self), "targets": list(self.targets)}
 
     @classmethod

@@ -182,6 +182,7 @@ class Entry:
         return max(timings, key=lambda timing: float(timing["frames_per_second"]), default=None)
 
     def as_json(self) -> dict[str, Any]:
+        """The record of the candidate for results."""
         one = self.candidate
         return {"name": one.name, "backend": one.backend, "device": one.device, "precision": one.precision,
                 "rewritten": one.rewritten, "agreement": asdict(self.agreement), "host_mib": _whole(self.host_mib),

@@ -304,6 +304,7 @@ class StoredData:
         return len(self.pairs)
 
     def frames(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Frames:
+        """Whole frames, for augmentation."""
         return self._gather(indices, self.frame_size, device)
 
     def evaluation_batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> RgbdBatch:

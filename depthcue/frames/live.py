@@ -94,6 +94,7 @@ class LiveSource(DecodedSource):
         return self
 
     def close(self) -> None:
+        """End the connection and the thread that reads from it."""
         self._leaving.set()
         with self._news:
             self._newest = None

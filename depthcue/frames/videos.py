@@ -210,6 +210,7 @@ class VideoSource(DecodedSource):
         return self
 
     def close(self) -> None:
+        """Close the file."""
         self._first = None
         if self._container is not None:
             self._container.close()

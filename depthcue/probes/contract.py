@@ -85,6 +85,7 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The scene, and the obstacle where there is one."""
         return f"{self.scene}, {self.obstacle}" if self.obstacle else self.scene
 
 
@@ -197,6 +198,7 @@ class Findings:
     profile: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
+        """The findings as results documents keep them."""
         return {"x": self.x, "y": self.y, "curves": self.curves, "bars": self.bars, "values": self.values,
                 "profile": self.profile}
 
