@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table, compared_with, label_of, number, too_few, verdict
-from depthcue.results import Steadiness
-
-MASK, STEADY = "mask", "mask, steady"
+from depthcue.results import MASK, STEADY, Steadiness
 
 
 def section(results: Steadiness, folder: Path) -> Section:
@@ -44,7 +42,7 @@ def sentences(results: Steadiness) -> tuple[str, ...]:
                      "times that through the mask.")
     found.append(f"The depth net itself changes its answer for a point by {number(results, 'depth_change', '.1%')} "
                  "from one frame to the next.")
-    return *found, *too_few(results.runs, "run of frames")
+    return *found, *too_few(results.runs, "run")
 
 
 def methods_table(results: Steadiness) -> Table:
