@@ -410,6 +410,10 @@ class SteadyScorer(Fields):
     rmse_to_target_ci95: Interval
 
 
+MASK, STEADY = "mask", "mask, steady"
+"""The mask among the ways of `Steadiness`, frame by frame and steadied."""
+
+
 class Steadiness(OverImages):
     """Steadiness of kept pixels from frame to frame of a camera whose motion is known."""
 

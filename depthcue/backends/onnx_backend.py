@@ -1,13 +1,12 @@
 """Exported nets run by ONNX Runtime, on a CPU or an NVIDIA GPU.
 
-On a GPU its libraries are found in the installed wheels, and frames go through pinned memory. `open_cpu_session` and
-`feeds` run a graph on the CPU while it is made and checked.
+On a GPU its libraries are found in the installed wheels, and frames go through pinned memory. `feeds` are runs of a
+graph while it is made and checked.
 """
 
 import io
 import logging
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
@@ -238,11 +237,6 @@ class OnnxSession(FileSession):
 
     def _staged(self, frames: Frames) -> Callable[[], None]:
         return super()._staged(frames) if self._on_gpu is None else self._on_gpu.staged(frames, self.dial)
-
-
-def open_cpu_session(graph: bytes | str | os.PathLike[str]) -> onnxruntime.InferenceSession:
-    """A graph, or the path of one, ready to run on the CPU, without ONNX Runtime's warnings."""
-    return onnxruntime.InferenceSession(graph, quiet_options(), providers=[CPU_PROVIDER])
 
 
 def feeds(description: MaskDescription | DepthDescription, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Feeds]:

@@ -28,6 +28,7 @@ from depthcue.backends.device import pick_device
 from depthcue.data import RgbdData, open_data
 from depthcue.errors import DepthcueError, check_share
 from depthcue.evaluation import statistics
+from depthcue.evaluation.cells import EDGES
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.metrics import AGREEMENT_MEASURES, agreement
 from depthcue.evaluation.statistics import Floats, Tally, TallySummary, mean_entry, pair, short, shorts
@@ -45,7 +46,7 @@ from depthcue.progress import Progress, Silent
 from depthcue.results import CompareNets, ResultFolder
 from depthcue.scorers import Pictures, ScorerInputs, build_scorer, keep_top, scale_to_mean, sobel_edges
 
-EDGES, CHANCE = "edges", "random"
+CHANCE = "random"
 BETWEEN, OTHER_NETWORKS = "between networks", "other networks"
 OTHER_PICTURE = "another picture"
 """The masks of two networks, each on a picture of its own."""

@@ -41,10 +41,9 @@ from depthcue.evaluation.viewing import (
 from depthcue.frames.motion import STRENGTH, SteadyMaps
 from depthcue.nets import DepthNet, MaskNet
 from depthcue.progress import Progress, Silent
-from depthcue.results import ResultFolder, Steadiness
+from depthcue.results import MASK, STEADY, ResultFolder, Steadiness
 from depthcue.scorers import ScorerInputs, build_scorer, keep_top
 
-MASK, STEADY = "mask", "mask, steady"
 RUN = 10
 """Frames that are one draw of the bootstrap."""
 SAME_WITHIN = 0.05

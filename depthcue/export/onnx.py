@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from depthcue import scenes
-from depthcue.backends.onnx_backend import CPU_PROVIDER, open_cpu_session
+from depthcue.backends.onnx_backend import CPU_PROVIDER
 from depthcue.backends.session import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
 from depthcue.data import open_data
 from depthcue.documents import GRAPH_SCHEMA
@@ -40,7 +40,7 @@ from depthcue.nets import (
     load_target_of,
 )
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.exported import Kind, file_sha256, net_identity
+from depthcue.nets.exported import Kind, file_sha256, net_identity, open_on_cpu
 from depthcue.nets.rewriting import rewritten
 from depthcue.scenes.api import SCENES_PER_KIND, rendered_pictures
 
@@ -123,14 +123,14 @@ def _runners(version: Version, path: Path, precision: str,
     """Functions that compute the file: ONNX Runtime here and, for 16 bit, an emulation of 16-bit hardware."""
     runners: dict[str, Exported] = {}
     try:
-        runners[CPU_PROVIDER] = in_onnxruntime(open_cpu_session(str(path)), description)
+        runners[CPU_PROVIDER] = in_onnxruntime(open_on_cpu(str(path)), description)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         # it has no bfloat16 kernels on a CPU; a file in any other precision that does not load is of no use
         if precision != BF16:
             raise DepthcueError(f"ONNX Runtime cannot load the graph of {description.name}: {error}",
                                 "Nothing was written.") from error
     if version.emulated is not None:
-        emulated = open_cpu_session(version.emulated.SerializeToString())
+        emulated = open_on_cpu(version.emulated.SerializeToString())
         runners[f"{CPU_PROVIDER}, each result rounded to {precision}"] = in_onnxruntime(emulated, description)
     return runners
 

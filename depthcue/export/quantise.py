@@ -25,7 +25,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from depthcue.backends.onnx_backend import Feeds, open_cpu_session
+from depthcue.backends.onnx_backend import Feeds
+from depthcue.nets.exported import open_on_cpu
 
 PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 BEFORE = "before the first convolution"
@@ -47,7 +48,7 @@ def largest_values(model: onnx.ModelProto, runs: Iterable[Feeds]) -> dict[str, f
         graph.node.append(helper.make_node("Abs", [name], [f"{largest_name}_abs"]))
         graph.node.append(helper.make_node("ReduceMax", [f"{largest_name}_abs"], [largest_name], keepdims=0))
         graph.output.append(helper.make_tensor_value_info(largest_name, TensorProto.FLOAT, []))
-    session = open_cpu_session(watched.SerializeToString())
+    session = open_on_cpu(watched.SerializeToString())
     largest = np.zeros(len(names))
     for run in runs:
         # maximum keeps NaN, so that a value which is no number anywhere is seen

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from depthcue.backends.device import CudaLane
-from depthcue.backends.onnx_backend import open_cpu_session
 from depthcue.backends.session import FP32, TOLERANCES
 from depthcue.backends.tensorrt_backend import TensorRtEngine
 from depthcue.backends.tensorrt_library import (
@@ -44,7 +43,7 @@ from depthcue.export.tensorrt_build import build_engine
 from depthcue.files import atomic_path, cache_folder, revision, write_json
 from depthcue.nets import DepthNet, MaskDescription, MaskNet, NetOnFrames, load_depth_net, load_mask_net
 from depthcue.nets.checkpoint import card_path
-from depthcue.nets.exported import Kind, described_net, dial_input, file_sha256, read_graph_card
+from depthcue.nets.exported import Kind, described_net, dial_input, file_sha256, open_on_cpu, read_graph_card
 from depthcue.progress import Progress, Silent
 from depthcue.scenes.api import rendered_pictures
 
@@ -177,7 +176,7 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
             depth_net = depth_net_of(description, str(graph))
         else:
             described = NetOnFrames(DepthNet(description))
-        return _measured(engine, described, in_onnxruntime(open_cpu_session(graph), description), pictures(), depth_net)
+        return _measured(engine, described, in_onnxruntime(open_on_cpu(graph), description), pictures(), depth_net)
 
     return compare
 

@@ -30,7 +30,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from depthcue.backends.onnx_backend import Feeds, feeds, open_cpu_session
+from depthcue.backends.onnx_backend import Feeds, feeds
 from depthcue.backends.session import BF16, FP16, FP32, INT8
 from depthcue.errors import DepthcueError
 from depthcue.export.quantise import (
@@ -46,6 +46,7 @@ from depthcue.export.quantise import (
     value_types,
 )
 from depthcue.nets import DepthDescription, MaskDescription
+from depthcue.nets.exported import open_on_cpu
 
 LEAST_CALIBRATION = 8
 """Pictures below which ranges say more about the pictures than about the net."""
@@ -143,7 +144,7 @@ def _by_cost(model: onnx.ModelProto, largest: dict[str, float], runs: Sequence[F
 
 
 def _answers(model: onnx.ModelProto, runs: Sequence[Feeds]) -> list[NDArray[np.float32]]:
-    session = open_cpu_session(model.SerializeToString())
+    session = open_on_cpu(model.SerializeToString())
     return [session.run(None, run)[0] for run in runs]
 
 

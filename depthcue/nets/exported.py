@@ -6,6 +6,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -101,6 +102,12 @@ def quiet_options() -> onnxruntime.SessionOptions:
     return options
 
 
+def open_on_cpu(graph: bytes | str | os.PathLike[str], options: onnxruntime.SessionOptions | None = None,
+                ) -> onnxruntime.InferenceSession:
+    """A graph, or the path of one, in ONNX Runtime on the CPU, with its quiet options where none are given."""
+    return onnxruntime.InferenceSession(graph, options or quiet_options(), providers=["CPUExecutionProvider"])
+
+
 class GraphOnCpu:
     """An open graph; it keeps no state from one run to the next, so copies of a net share it."""
 
@@ -111,7 +118,7 @@ class GraphOnCpu:
         """
         refuse_placeholder(path)
         try:
-            self.session = onnxruntime.InferenceSession(path, quiet_options(), providers=["CPUExecutionProvider"])
+            self.session = open_on_cpu(path)
         except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
             raise DepthcueError(f"ONNX Runtime cannot load {path}: {error}", "Export it again.") from error
 

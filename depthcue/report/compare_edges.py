@@ -31,6 +31,7 @@ from depthcue.report.tables import (
     Table,
     Verdict,
     clearly_longer,
+    duration,
     fields_for,
     label_of,
     measured_against,
@@ -219,12 +220,6 @@ def cost_in_words(results: CompareEdges) -> tuple[str, ...]:
 def left_out_in_words(results: CompareEdges) -> tuple[str, ...]:
     """Sentences on the scorers that could not work here, with the reason."""
     return tuple(f"Left out: {label_of(method)} ({reason})." for method, reason in results.left_out.items())
-
-
-def duration(milliseconds: float) -> str:
-    """A duration in the unit that suits it, two or three digits: 0.42 ms, 85 ms, 1.3 s, 250 s."""
-    value, unit = (milliseconds, "ms") if milliseconds < 1000 else (milliseconds / 1000, "s")
-    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
 
 
 def trained_in_words(results: CompareEdges, summary: dict[str, Any]) -> tuple[str, ...]:

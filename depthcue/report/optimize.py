@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from depthcue.imaging import Rgb, panel
-from depthcue.report.compare_edges import duration
 from depthcue.report.section import Column, Example, Picture, Section, read_tile, save_panels
-from depthcue.report.tables import Table, Verdict, clearly_longer, medians_of, span, too_few, verdict
+from depthcue.report.tables import Table, Verdict, clearly_longer, duration, medians_of, span, too_few, verdict
 from depthcue.results import Optimization, Row
 
 DIRECT, LEARNED = "eq3", "eq4"

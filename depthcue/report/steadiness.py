@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Plot, Section
 from depthcue.report.tables import Table, compared_with, label_of, number, too_few, verdict
-from depthcue.results import Steadiness
-
-MASK, STEADY = "mask", "mask, steady"
+from depthcue.results import MASK, STEADY, Steadiness
 
 
 def section(results: Steadiness, folder: Path) -> Section:

@@ -109,6 +109,12 @@ def clearly_longer(cost: Cost, other: Cost) -> bool:
     return cost.quartiles[0] > other.quartiles[1]
 
 
+def duration(milliseconds: float) -> str:
+    """A duration in the unit that suits it, two or three digits: 0.42 ms, 85 ms, 1.3 s, 250 s."""
+    value, unit = (milliseconds, "ms") if milliseconds < 1000 else (milliseconds / 1000, "s")
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+
+
 def medians_of(*costs: Cost) -> str:
     """How many batches stand behind durations, the smallest number: "medians of 3 batches"."""
     batches = min((cost["batches"] for cost in costs if "batches" in cost), default=None)

@@ -10,9 +10,9 @@ from PIL import Image
 from toy_nets import RED_SHARE, SIZE, RedDepth, RedMask, ToyData
 
 from depthcue.errors import DepthcueError
+from depthcue.evaluation.cells import EDGES
 from depthcue.evaluation.compare_nets import (
     CHANCE,
-    EDGES,
     OTHER_PICTURE,
     CompareNetsSettings,
     Network,

@@ -8,8 +8,6 @@ import pytest
 from depthcue.data import open_motion
 from depthcue.errors import DepthcueError
 from depthcue.evaluation.steadiness import (
-    MASK,
-    STEADY,
     SteadinessSettings,
     matching_pixels,
     overlap,
@@ -18,7 +16,7 @@ from depthcue.evaluation.steadiness import (
 from depthcue.nets import load_depth_net, load_mask_net
 from depthcue.report.figures import LIGHT
 from depthcue.report.page import section_of
-from depthcue.results import Steadiness, read_result
+from depthcue.results import MASK, STEADY, Steadiness, read_result
 
 pytest.importorskip("cv2")
 INTRINSICS = np.array([[40.0, 0, 16], [0, 40, 12], [0, 0, 1]])

@@ -15,7 +15,6 @@ from depthcue.report.compare_edges import (
     cost_in_words,
     curves_table,
     draw_comparison,
-    duration,
     in_words,
     section,
 )
@@ -73,12 +72,6 @@ def test_the_cost_has_a_sentence_where_it_is_clearly_more_than_the_masks() -> No
     close = _results()
     close["cost_ms"]["direct"] = {"median": 13.0, "quartiles": [11.0, 15.0], "batches": 3}
     assert cost_in_words(typed(close)) == ()
-
-
-@pytest.mark.parametrize(("milliseconds", "said"), [(0.1234, "0.12 ms"), (8.46, "8.5 ms"), (85.3, "85 ms"),
-                                                    (1300, "1.3 s"), (250_000, "250 s")])
-def test_durations_are_in_the_unit_that_suits_them(milliseconds: float, said: str) -> None:
-    assert duration(milliseconds) == said
 
 
 @pytest.mark.parametrize("many", [True, False])

@@ -18,6 +18,7 @@ from depthcue.report.tables import (
     clearly_longer,
     compared_with,
     counted,
+    duration,
     medians_of,
     sorted_out,
     too_few,
@@ -69,6 +70,12 @@ def test_durations_are_compared_by_quartiles_and_say_their_batches() -> None:
     assert not clearly_longer(cost(1.8, 3.0), cost(1.0, 1.9))
     assert medians_of(cost(1.0, 2.0, batches=5), cost(1.0, 2.0, batches=3)) == "medians of 3 batches"
     assert medians_of(cost(1.0, 2.0, batches=1)).endswith("1 batch") and medians_of(cost(1.0, 2.0)) == "medians"
+
+
+@pytest.mark.parametrize(("milliseconds", "said"), [(0.1234, "0.12 ms"), (8.46, "8.5 ms"), (85.3, "85 ms"),
+                                                    (1300, "1.3 s"), (250_000, "250 s")])
+def test_durations_are_in_the_unit_that_suits_them(milliseconds: float, said: str) -> None:
+    assert duration(milliseconds) == said
 
 
 def test_words_and_counts() -> None:

@@ -38,6 +38,7 @@ from depthcue.nets.exported import (
     check_runs_on_cpu,
     described_depth_net,
     file_sha256,
+    open_on_cpu,
     quiet_options,
     read_graph_card,
 )
@@ -133,7 +134,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
             # from memory: beside a copy there is no file of large weights
-            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            open_on_cpu(model.SerializeToString(), options)
             return onnx.load(options.optimized_model_filepath)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but this
         raise NotConverted(f"ONNX Runtime cannot fold it: {error_line(error)}") from error
