@@ -19,7 +19,7 @@ FLOORS = (
     ("errors", "progress"), ("colours", "documents"), ("files",), ("imaging", "results"),
     ("frames", "scenes"), ("data",), ("nets",), ("objective", "backends"), ("scorers",), ("training", "export"),
     ("evaluation",), ("probes",), ("runtime",), ("bench",), ("report",), ("answers",), ("masker",),
-    ("measurements", "publishing"), ("demo",), ("app",), ("cli", "guides"),
+    ("measurements", "publishing"), ("demo",), ("app",), ("cli", "guides"), ("__main__",),
 )
 """Rooms from left to right: a room imports from itself and from floors before its own."""
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}

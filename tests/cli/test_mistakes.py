@@ -87,4 +87,4 @@ def test_a_depth_map_is_masked_with_a_warning_and_left_out_beside_its_photograph
 def test_weights_for_another_net_are_errors_with_the_remedy(here, capsys):
     assert main("mask room.jpg --weights compact-road --target compact-indoor --out o".split()) == 0
     printed = " ".join(capsys.readouterr().err.split())
-    assert "compact-road" in printed and "Leave --weights out" in printed
+    assert "compact-road" in printed and "--weights compact-indoor" in printed
