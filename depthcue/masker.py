@@ -11,7 +11,7 @@ from functools import partial
 from math import lcm
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Union, overload
+from typing import Any, Self, Union, overload
 
 import numpy as np
 import torch
@@ -44,11 +44,9 @@ from depthcue.nets.catalog import GENERAL, mask_net_for, warn_of_other_target
 from depthcue.nets.foreign.adapter import as_depth_net
 from depthcue.nets.guard import check_depth_net
 from depthcue.nets.released import names_repository
+from depthcue.results import CompareEdges
 from depthcue.runtime.opening import BACKENDS, open_session
 from depthcue.runtime.saving import Cut
-
-if TYPE_CHECKING:
-    from depthcue.measurements import Measurement
 
 PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """Anything taken as one picture; see `as_rgb`."""
@@ -215,7 +213,7 @@ class Masker:
         if isinstance(target, str):
             warn_of_other_target(self.mask_net.description, self._spec or self.name, target)
         self._depth = None if target is None else DepthModel(depth_net_of(target, self._device))
-        self.check: Measurement | None = None
+        self.check: CompareEdges | None = None
         self._session: Session | None = None
         """Session of a backend other than torch; opened by the first call."""
 

@@ -330,7 +330,7 @@ def train_mask(network: Network, data: str | os.PathLike[str] | Sequence[str | o
     trained = run_mask_training(what, run, resume=resume, device=device, progress=progress, target_net=target)
     masker = Masker(trained.weights, device=device, target=network if target is None else DepthModel(target))
     if trained.aside is not None:
-        masker.check = Measurement(edges.check_trained(trained, run / "check", what.seed, progress))
+        masker.check = edges.check_trained(trained, run / "check", what.seed, progress)
     return masker
 
 
