@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
 # What published networks look at, which nobody here trained: FastDepth, PyDNet (KITTI), PyDNet++ (Matterport).
 #
-#     benchmarks/published_nets.sh NYU NETS KITTI OBJECTS DRIVE WALK [STAGE...]
+#     benchmarks/published_nets.sh NYU NETS KITTI OBJECTS [STAGE...]
 #
 #     NYU      folder with nyu2_train.csv and nyu2_test.csv
 #     NETS     folder with fastdepth_nyu.onnx, pydnet_kitti.onnx and pydnet_matterport.onnx
 #     KITTI    folder of KITTI frames with depth
 #     OBJECTS  folder of cut-out road users (`depthcue guide probing`)
-#     DRIVE    the frames of a video of a drive (ffmpeg -i VIDEO DRIVE/%05d.jpg)
-#     WALK     folder of pictures of rooms
 #
 # Stages: fastdepth kitti matterport; default: all three. The mask nets of the first two are shipped (weights/make.sh);
 # the third, for a network that may be used for research alone, is trained here, some 25 minutes on one core. Results
 # land in benchmarks/results, and fill_results.py writes them into RESULTS.md.
 set -euo pipefail
-nyu=${1:?usage: published_nets.sh NYU NETS KITTI OBJECTS DRIVE WALK [STAGE...]} nets=${2:?} kitti=${3:?} objects=${4:?} drive=${5:?} walk=${6:?}
-shift 6
+nyu=${1:?usage: published_nets.sh NYU NETS KITTI OBJECTS [STAGE...]} nets=${2:?} kitti=${3:?} objects=${4:?}
+shift 4
 cd "$(dirname "$0")/.."
 runs=runs/published
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
@@ -50,9 +48,9 @@ kitti() {
 }
 
 matterport() {
-    depthcue train --net lite0 --aside 0 --init weights/fastdepth-mask.safetensors --target "$matterport" \
-        --data "nyu:$nyu" --data "folder:$walk" --steps 260 --batch-size 4 --learning-rate 5e-4 --sharpen 0.75 \
-        --average 0.985 --half --name pydnet-matterport --out $runs/mask-pydnet-matterport
+    # from the general mask net, which never met this network, on pictures as a user may have them
+    depthcue train --target "$matterport" --data "nyu:$nyu" --limit 200 --steps 240 --batch-size 4 --patience 0 \
+        --name pydnet-matterport --out $runs/mask-pydnet-matterport
     local pair=(--weights $runs/mask-pydnet-matterport/mask.safetensors --target "$matterport")
     keep compare-edges-pydnet-matterport compare-edges "${pair[@]}" --data "nyu:$nyu" --limit 12 --no-soft \
         "${shares[@]}" "${scorers[@]}"
