@@ -38,13 +38,18 @@ depthcue train-depth --net lite0 --init $runs/depth-indoor-second/depth.safetens
 python weights/ship.py $runs/depth-indoor/depth.safetensors compact-indoor
 
 # masks for FastDepth, and from the first of them the masks for the shipped net (of the 795 training frames,
-# every thirteenth was kept aside for these two trainings, to choose settings on)
+# every thirteenth was kept aside for these trainings, to choose settings on)
 depthcue train --net lite0 --backbone imagenet --aside 0 --target "$fastdepth" --data "nyu:$nyu" --data "nyu:$nyu" \
     --data "folder:$walk" --steps 1600 --batch-size 8 --sharpen 0.75 --average 0.998 --half --name fastdepth \
     --out $runs/mask-fastdepth-first
 depthcue train --net lite0 --aside 0 --init $runs/mask-fastdepth-first/mask.safetensors --target "$fastdepth" \
     --data "nyu:$nyu" --data "nyu:$nyu" --data "folder:$walk" --data "folder:$kitchen" --steps 2400 --batch-size 8 \
-    --learning-rate 7e-4 --sharpen 0.75 --average 0.997 --half --name fastdepth --seed 21 --out $runs/mask-fastdepth
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.997 --half --name fastdepth --seed 21 \
+    --out $runs/mask-fastdepth-second
+# until here on square crops; these steps on pictures in their own shape, stretched to FastDepth's 224x224 as later
+depthcue train --net lite0 --aside 0 --init $runs/mask-fastdepth-second/mask.safetensors --target "$fastdepth" \
+    --data "nyu:$nyu" --data "nyu:$nyu" --data "folder:$walk" --data "folder:$kitchen" --steps 900 --batch-size 8 \
+    --learning-rate 7e-4 --sharpen 0.75 --average 0.99 --half --name fastdepth --seed 31 --out $runs/mask-fastdepth
 python weights/ship.py $runs/mask-fastdepth/mask.safetensors fastdepth
 depthcue train --net lite0 --aside 0 --target $runs/depth-indoor-second/depth.safetensors \
     --init $runs/mask-fastdepth-first/mask.safetensors --data "nyu:$nyu" --data "nyu:$nyu" --data scenes:indoor:600 \
