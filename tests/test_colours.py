@@ -18,11 +18,11 @@ def test_a_scale_runs_between_its_anchors_and_is_read_only(name: str, first: tup
 
 
 def test_unknown_names_and_opacities_are_refused() -> None:
-    with pytest.raises(DepthcueError, match="no colour map called 'infernno'") as refused:
+    with pytest.raises(DepthcueError, match="--colormap must be one of .*got 'infernno'") as refused:
         colour_scale("infernno")
     assert "inferno" in str(refused.value.hint)
-    for look, says in ((Look(style="keep"), "no overlay style"), (Look(opacity=1.5), "outside 0 to 1"),
-                       (Look(depth_colours="x"), "no colour map")):
+    for look, says in ((Look(style="keep"), "--style must be"), (Look(opacity=1.5), "must be from 0 to 1"),
+                       (Look(depth_colours="x"), "--depth-colormap must be")):
         with pytest.raises(DepthcueError, match=says):
             look.checked()
     assert Look(opacity=0.0).checked() == Look(opacity=0.0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from depthcue.backends.device import CudaLane, SlotPool
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
-from depthcue.errors import DepthcueError, first_line
+from depthcue.errors import DepthcueError, first_line, must_be_one_of
 from depthcue.nets import DepthNet, MaskNet, NetOnFrames
 from depthcue.nets.exported import net_identity
 from depthcue.nets.rewriting import rewritten
@@ -237,7 +237,7 @@ class TorchSession(Session):
             DepthcueError: a share or λ that the net does not take, or no such precision.
         """
         if precision not in DTYPES:
-            raise DepthcueError(f"torch runs no precision {precision!r} here", f"Choose {', '.join(DTYPES)}.")
+            raise must_be_one_of("--precision", tuple(DTYPES), precision)
         if precision == "fp16" and device == "cpu":
             raise DepthcueError("fp16 is for GPUs; few CPUs compute in it", "Use --precision bf16 or fp32.")
         super().__init__(f"torch {device} {precision}" + (" compiled" if compiled else "")

@@ -26,7 +26,7 @@ def test_normalising_is_a_z_score_by_the_description() -> None:
 
 def test_a_picture_of_0_to_255_is_refused_and_a_normalised_one_taken() -> None:
     raw = torch.linspace(0, 255, 48).view(1, 3, 4, 4)
-    with pytest.raises(DepthcueError, match="not normalised"):
+    with pytest.raises(DepthcueError, match="looks unnormalised"):
         _Red(DepthDescription("toy", 32, 32, 4)).eval()(raw)
     net = _Red(DepthDescription("toy", 32, 32, 4)).eval()
     taken = net.normalise(raw / 255)
