@@ -321,6 +321,32 @@ def measuring_cost() -> str:
             f"at most {results['rmse_changed_by']:.0e} of itself.")
 
 
+def one_picture() -> str:
+    """Processor time of one picture, beside an earlier revision, in all and without the import of torch."""
+    found = read("one-picture")["median_s"]
+    own = {name: found[name] - found["torch"] for name in ("before", "after")}
+    return (f"{found['before']:.2f} s before, {found['after']:.2f} s now, of which importing torch takes "
+            f"{found['torch']:.2f} s; what is depthcue's own went from {own['before']:.2f} s to {own['after']:.2f} s. "
+            f"`depthcue --help`: {found['help_before']:.2f} s before, {found['help_after']:.2f} s now.")
+
+
+def lite_speed() -> str:
+    """Times of the shipped family of nets beside the former one, in every way of running them."""
+    lines = ["| | mask net | times as fast | depth net | times as fast |", "|---|---|---|---|---|"]
+    nets = read("lite-speed")["nets"]
+    for name in nets["mask"]["ways"]:
+        cells = []
+        for kind in ("mask", "depth"):
+            row = nets[kind]["ways"].get(name)
+            cells += ["", ""] if row is None else [
+                f"{row['ms']['compact']:.1f} → {row['ms']['lite0']:.1f} ms", f"{row['times_as_fast']:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "; ".join(
+        f"{kind} net: {net['gflop']['compact']:.2f} → {net['gflop']['lite0']:.2f} GFLOP, "
+        f"{net['million_weights']['compact']:.1f} → {net['million_weights']['lite0']:.1f} million weights"
+        for kind, net in nets.items()) + "."])
+
+
 def cluster() -> str:
     """What a second worker adds, and what the driver can hand out."""
     results = read("cluster-scaling")
@@ -397,6 +423,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "precisions": precisions,
     "bench": bench,
     "measuring-cost": measuring_cost,
+    "one-picture": one_picture,
+    "lite-speed": lite_speed,
     "cluster": cluster,
     "endurance": endurance,
     "speed": speed,

@@ -237,7 +237,7 @@ class TorchSession(Session):
             DepthcueError: a share or λ that the net does not take, or no such precision.
         """
         if precision not in DTYPES:
-            raise must_be_one_of("--precision", tuple(DTYPES), precision)
+            raise must_be_one_of("--precision", DTYPES, precision, "These are what torch runs.")
         if precision == "fp16" and device == "cpu":
             raise DepthcueError("fp16 is for GPUs; few CPUs compute in it", "Use --precision bf16 or fp32.")
         super().__init__(f"torch {device} {precision}" + (" compiled" if compiled else "")

@@ -56,7 +56,7 @@ def exported(monkeypatch, tiny_graph):
     ({"lam": 99.0}, "lambda must be between"),
     ({"backend": "onnx", "lam": 99.0}, "lambda must be between"),
     ({"precision": "fp16", "device": "cpu"}, "for GPUs"),
-    ({"backend": "torch", "precision": "int8"}, "torch runs no precision"),
+    ({"backend": "torch", "precision": "int8"}, "--precision must be one of fp32, bf16, fp16, got"),
     ({"precision": "int8"}, "calibrated on pictures"),
     ({"backend": "onnx", "compiled": True}, "run by torch"),
     ({"backend": "openvino", "device": "cuda"}, "runs on the CPU"),
