@@ -288,14 +288,14 @@ class _PictureNet(nn.Module):
         low, high = (float(end) for end in picture.detach().aminmax())
         plain = description.mean == (0.0, 0.0, 0.0)  # then pictures in 0 to 1 may be normalised ones
         looks_plain = not plain and low >= 0 and high <= 1 and high - low > _DULL
-        unlike = (f"{name} takes normalised pictures; this one has values from {low:.3g} to {high:.3g} and looks "
-                  "unnormalised")
+        message = (f"{name} takes normalised pictures; this one has values from {low:.3g} to {high:.3g} and looks "
+                   "unnormalised")
         if high > 10 / min(description.std) or (looks_plain and not self.known_normalised):
-            raise DepthcueError(unlike, hint)
+            raise DepthcueError(message, hint)
         # hidden pixels are 0, so that what is left of a bright picture may lie in 0 to 1
         if looks_plain and not self._warned and float((picture == 0).float().mean()) < _HIDDEN:
             self._warned = True
-            warnings.warn(f"{unlike}. {hint}", stacklevel=3)
+            warnings.warn(f"{message}. {hint}", stacklevel=3)
         self.known_normalised = True
 
 

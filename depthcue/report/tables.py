@@ -128,7 +128,7 @@ def too_few(count: int, what: str = "image") -> list[str]:
 
 
 def few_to_tell(count: int, what: str = "image") -> str:
-    """What is said of too few images or cases: "1 image is too few to tell"."""
+    """The remark on fewer images or cases than ENOUGH: "1 image is too few to tell"."""
     return f"{counted(count, what)} {'is' if count == 1 else 'are'} too few to tell"
 
 
