@@ -56,6 +56,8 @@ LEVEL_DEG, UPRIGHT_DEG = 10.0, 4.0
 """Edges closer than this to level or upright have no vote."""
 SPREAD_DEG = 2.0
 """Deviation of the angle between a line and the direction of the point."""
+_POINTS_AT_ONCE = 128
+"""Points for which votes are counted together: their (p, n) maps stay in a cache."""
 NEAREST = 0.1
 """Distance, in widths of the picture, below which pixels do not vote: everything close by points somewhere near."""
 STEP_PX = 4
@@ -148,6 +150,11 @@ def _voters(brightness: Tensor) -> _Voters:
 
 def _votes(voters: _Voters, points: Tensor) -> tuple[Tensor, Tensor]:
     """Score and agreement, (p,) each, of points (p, 2) given as x and y."""
+    some = [_some_votes(voters, part) for part in points.split(_POINTS_AT_ONCE)]
+    return torch.cat([score for score, _ in some]), torch.cat([agreement for _, agreement in some])
+
+
+def _some_votes(voters: _Voters, points: Tensor) -> tuple[Tensor, Tensor]:
     to_x, to_y = points[:, :1] - voters.x, points[:, 1:] - voters.y  # (p, n)
     distance = torch.hypot(to_x, to_y)
     off = (to_x * voters.along_y - to_y * voters.along_x).abs() / distance.clamp_min(1e-3)  # sine of the angle

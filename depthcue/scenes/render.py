@@ -4,7 +4,8 @@ The truth is depth, normals, objects, materials, albedo, and the cause of each e
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,15 +148,17 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
     """
     device = torch.device(device)
     at_once = frames_at_once(height, width, device) or len(worlds)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(worlds), at_once):
-            some = worlds[start:start + at_once]
-            lens = _lens(some, focal_px, device)
-            main = _unit_vectors([world.main_yaw_deg for world in some], [0.0] * len(some), device)
-            gain = None if exposure is None else exposure[start:start + at_once].to(device)
-            parts.append(_photograph(stack(some, device), lens, main, height, width, gain))
-    joined = _join(parts)
+
+    @torch.no_grad()
+    def part(start: int) -> Rendering:
+        some = worlds[start:start + at_once]
+        lens = _lens(some, focal_px, device)
+        main = _unit_vectors([world.main_yaw_deg for world in some], [0.0] * len(some), device)
+        gain = None if exposure is None else exposure[start:start + at_once].to(device)
+        return _photograph(stack(some, device), lens, main, height, width, gain)
+
+    starts = range(0, len(worlds), at_once)
+    joined = _join(_side_by_side(part, starts) if device.type == "cpu" else [part(start) for start in starts])
     joined.objects = [world.objects for world in worlds]
     return joined
 
@@ -163,6 +166,20 @@ def render_worlds(worlds: Sequence[World], height: int, width: int, focal_px: fl
 def frames_at_once(height: int, width: int, device: torch.device) -> int | None:
     """Number of frames of a call that are computed together; None where all are. Groups do not change a frame."""
     return max(1, _FRAME_PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else None
+
+
+def _side_by_side(part: Callable[[int], Rendering], starts: Sequence[int]) -> list[Rendering]:
+    """Parts of a rendering on a CPU, each on one thread, and as many at a time as torch has threads.
+
+    The operations of a part are short: threads that share one spend more time on waiting for each other than on it.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(min(threads, len(starts)) or 1, initializer=torch.set_num_threads,
+                                initargs=(1,)) as pool:
+            return list(pool.map(part, starts))
+    finally:
+        torch.set_num_threads(threads)  # the number set in a thread is also that of threads begun later
 
 
 def camera_axes(camera: Camera) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Rendered depth, shadows, labelled edges and horizons against closed forms."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from hand_made import FOCAL_PX, PLAIN, builder, finish, ground, wall_ahead
 
 from depthcue.scenes.materials import Material
-from depthcue.scenes.render import Rendering, render_worlds
+from depthcue.scenes.render import Rendering, frames_at_once, render_worlds
 from depthcue.scenes.world import BALL, CUSHION, CYLINDER, CYLINDER_Y, Builder, frustum
 
 # rays are float32 and come from up to tens of metres
@@ -23,6 +24,29 @@ def image_plane(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """x / f and y / f of every pixel's centre, right and down."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5 - height / 2, torch.arange(width) + 0.5 - width / 2, indexing="ij")
     return x.double() / FOCAL_PX, y.double() / FOCAL_PX
+
+
+def test_frames_rendered_side_by_side_are_the_same() -> None:
+    height, width = 300, 210
+    assert frames_at_once(height, width, torch.device("cpu")) == 1
+    before = torch.get_num_threads()
+    worlds = []
+    for distance in (2.0, 3.0, 4.0):
+        b = builder()
+        wall_ahead(b, distance)
+        worlds.append(finish(b))
+    try:
+        torch.set_num_threads(1)
+        one = render_worlds(worlds, height, width, FOCAL_PX)
+        torch.set_num_threads(2)
+        two = render_worlds(worlds, height, width, FOCAL_PX)
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert one.depth_m[:, 0, 0, 0].tolist() == pytest.approx([2.0, 3.0, 4.0], abs=TOLERANCE_M)
+    assert torch.equal(one.rgb, two.rgb) and torch.equal(one.depth_m, two.depth_m)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 56), (41, 57), (7, 5), (1, 1)])
