@@ -27,7 +27,7 @@ FASTDEPTH = "fastdepth-mask.safetensors", "fastdepth_nyu.onnx,takes=rgb,predicts
 PYDNET = ("pydnet-kitti-mask.safetensors",
           "pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no")
 ROWS: tuple[tuple[tuple[str, str], str | int], ...] = (
-    (FASTDEPTH, "coffee.png"), (FASTDEPTH, "astronaut.png"),
+    (FASTDEPTH, "motorcycle_left.png"), (FASTDEPTH, "astronaut.png"),
     (PYDNET, FIRST_TEST_SEED + 9), (PYDNET, FIRST_TEST_SEED + 2))
 """Files of the mask net and the depth net, and a photograph of scikit-image or the seed of a rendered road."""
 CAPTIONS = ("picture", "20% of its pixels, chosen by the mask", "depth from the whole picture", "depth from the 20%")
