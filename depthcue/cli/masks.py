@@ -106,7 +106,6 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
     """
     from depthcue.errors import without_password
     from depthcue.nets.catalog import GENERAL, mask_net_for
-    from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster, print_summary
     from depthcue.runtime.mask_job import mask_sources
     from depthcue.runtime.masking import FIRST_GUESS, MaskOptions
     from depthcue.runtime.saving import Drawing
@@ -132,6 +131,8 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
         if cluster is None:
             summary = mask_sources(sources, Path(out), options, progress)
         else:
+            from depthcue.runtime.cluster import ClusterOptions, mask_on_cluster
+
             summary = mask_on_cluster(sources, out, options, ClusterOptions(cluster, workers), progress)
     if weights is None and chosen == GENERAL and not quiet:
         pictures = next((each for each in sources if Path(each).is_dir()), "PICTURES")
@@ -139,6 +140,8 @@ def mask(sources: SourcesArgument, out: MaskOutOption, weights: MaskWeightsOptio
             f"To train one: depthcue train --target {shlex.quote(str(target))} --data "
             f"{shlex.quote(f'folder:{pictures}')} --minutes 10", aside=True)
     if as_json and cluster is not None:
+        from depthcue.runtime.cluster import print_summary
+
         print_summary(out)  # which may be too large to be held
     elif as_json:
         print_json(summary)

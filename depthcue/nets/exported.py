@@ -9,9 +9,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import onnxruntime
 import torch
 from torch import Tensor
 
@@ -19,6 +18,9 @@ from depthcue.documents import GRAPH_SCHEMA, GraphCard, read_document, refuse_pl
 from depthcue.errors import DepthcueError
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription, MaskNet, description_from
 from depthcue.nets.checkpoint import card_path, tensors_sha256
+
+if TYPE_CHECKING:
+    import onnxruntime  # a picture masked by torch does without it
 
 Kind = Literal["mask", "depth"]
 Form = Literal["graph", "engine"]
@@ -91,20 +93,24 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def quiet_options() -> onnxruntime.SessionOptions:
+def quiet_options() -> "onnxruntime.SessionOptions":
     """Options of ONNX Runtime without its warnings and without threads that spin while they wait.
 
     Spinning threads take the cores from decoding, encoding and other work.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
-def open_on_cpu(graph: bytes | str | os.PathLike[str], options: onnxruntime.SessionOptions | None = None,
-                ) -> onnxruntime.InferenceSession:
+def open_on_cpu(graph: bytes | str | os.PathLike[str], options: "onnxruntime.SessionOptions | None" = None,
+                ) -> "onnxruntime.InferenceSession":
     """A graph, or the path of one, in ONNX Runtime on the CPU, with its quiet options where none are given."""
+    import onnxruntime
+
     return onnxruntime.InferenceSession(graph, options or quiet_options(), providers=["CPUExecutionProvider"])
 
 

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from depthcue import scenes
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size
 from depthcue.nets.base import DepthDescription, DepthNet, MaskDescription
@@ -92,6 +91,8 @@ def check_depth_net(net: DepthNet, spec: str) -> None:
     Raises:
         DepthcueError: it fails, or gives no depth map of the picture; says what came, and what is expected.
     """
+    from depthcue import scenes  # only nets of others are tried out
+
     device = net.get_buffer("_mean").device
     rooms = scenes.render("indoor", range(2), *SMALL).rgb.to(device)
     small = net.normalise(resize(rooms, _small_size(net)))

@@ -1,51 +1,30 @@
 """Sessions opened from a net, or its spec, and a backend's name, for mask nets and depth nets.
 
-A short trial of all candidates on frames like those to come finds the fastest one here. Engines and exported graphs of
-nets are kept in the user's cache folder, so that `--backend tensorrt` builds one once and `--backend onnx` exports a
-net once. There is one engine for each graph, kind of GPU, and range of shapes. What may change under it (the library,
-the driver's libraries, the file itself) is checked each time: an engine that no longer fits is built again, and the
-reason is logged. The name of a graph's file depends on the net's tensors and description, the precision and the
-versions of the rewrites and of the libraries, so nothing stale is run.
+A short trial of all candidates on frames like those to come finds the fastest one here. Graphs and engines of nets are
+kept in the user's cache folder (`cached`), so that `--backend onnx` exports a net once and `--backend tensorrt` builds
+an engine once. What exports and runs them is imported when it is needed: one picture is masked by torch alone.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 
 from depthcue.backends.device import resolve_device
-from depthcue.backends.onnx_backend import OnnxSession
-from depthcue.backends.openvino_backend import OpenVinoSession, has_openvino, require_openvino
-from depthcue.backends.session import FP32, INT8, PRECISIONS, Frames, OutOfDeviceMemory, Session
-from depthcue.backends.tensorrt_backend import TensorRtSession
+from depthcue.backends.session import INT8, PRECISIONS, Frames, OutOfDeviceMemory, Session
 from depthcue.backends.tensorrt_library import SUFFIX as ENGINE_SUFFIX
-from depthcue.backends.tensorrt_library import Making, choose_library, find_gpu, plan_shapes, read_engine_card
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError, must_be_one_of
-from depthcue.export.onnx import OPSET, depth_net_of, export_onnx
-from depthcue.export.tensorrt_engine import (
-    EngineOptions,
-    comparing_with_graph,
-    comparing_with_net,
-    making_of,
-    write_engine,
-)
-from depthcue.files import cache_folder, cached_file
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, load_depth_net, load_mask_net
-from depthcue.nets.exported import Kind, described_net, net_identity, read_graph_card
+from depthcue.nets.exported import Kind, described_net, read_graph_card
 from depthcue.nets.lite import LiteDepthNet, LiteMaskNet
-from depthcue.nets.rewriting import VERSION
-from depthcue.scenes.api import rendered_pictures
 
 BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt")
 WORTH_A_TRIAL = 50
@@ -65,97 +44,6 @@ FASTER = 0.95
 """Share of another's time a session must need to be called faster: less is noise."""
 
 log = logging.getLogger(__name__)
-
-def cached_engine(graph: Path, options: EngineOptions, net: MaskNet | DepthNet | None = None,
-                  kind: Kind = "mask") -> Path:
-    """The engine of an exported net for the GPU here, built (and compared) unless there is one that fits.
-
-    Args:
-        options: as for `write_engine`; `device` is the GPU it is for.
-        net: what the graph was exported from, to compare with; None compares with the graph.
-
-    Raises:
-        DepthcueError: no GPU, no TensorRT, the cache folder cannot be written, or the engine does not agree.
-    """
-    gpu = find_gpu(options.device)
-    library = choose_library(options.library)
-    options = replace(options, library=library.name)
-    card = read_graph_card(graph, kind)
-    shapes = plan_shapes(card, options.batch, options.sizes, options.around)
-    wanted = making_of(card, shapes, library, gpu)
-    path = _engine_path(card, wanted, gpu.name)
-    if path.exists():
-        reason = _outdated(path, wanted, kind)
-        if reason is None:
-            return path
-        log.warning("building the engine of %s again: %s", card["name"], reason)
-    else:
-        log.warning("building an engine of %s for %s, once; it is kept in %s", card["name"], gpu.name, path.parent)
-    compare = (comparing_with_graph(graph, card, rendered_pictures) if net is None
-               else comparing_with_net(net, rendered_pictures))
-    try:
-        write_engine(graph, card, path, options, compare)
-    except DepthcueError as error:
-        raise error.within(f"no engine of {card['name']} for {gpu.name}", "Or use another --backend.") from error
-    return path
-
-
-def _engine_path(card: dict[str, Any], wanted: Making, gpu: str) -> Path:
-    # what can only change together with the machine is left out: the old file is then found, and the reason logged
-    facts = [card["net_identity"], wanted.precision, wanted.shapes.as_json(), wanted.library, gpu]
-    return cached_file("engines", json.dumps(facts, sort_keys=True), f"{card['name']}-{wanted.precision}",
-                       ENGINE_SUFFIX)
-
-
-def _outdated(path: Path, wanted: Making, kind: Kind) -> str | None:
-    """Why the engine at `path` is not what is wanted; None where it is."""
-    try:
-        making = read_engine_card(path, kind)[1]
-    except DepthcueError as error:
-        return error.message
-    changed = [f"{what} was {before}, now {now}" for what, before, now in (
-        ("the library", making.version, wanted.version),
-        ("the GPU's compute capability", making.compute_capability, wanted.compute_capability),
-        ("the graph", making.graph_sha256[:12], wanted.graph_sha256[:12]),
-    ) if before != now]
-    return ", ".join(changed) or None
-
-
-def graph_path(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
-    """Path in the cache of the graph of this very net in this precision, whether it is there or not."""
-    facts = json.dumps([net_identity(net), precision, OPSET, VERSION, torch.__version__, onnx.__version__,
-                        onnxruntime.__version__])
-    return cached_file("graphs", facts, f"{net.description.name}-{precision}", ".onnx")
-
-
-def has_graph(net: MaskNet | DepthNet, precision: str = FP32) -> bool:
-    """Whether the net has been exported in this precision before."""
-    path = graph_path(net, precision)
-    return path.is_file() and path.with_suffix(".json").is_file()
-
-
-def cached_graph(net: MaskNet | DepthNet, precision: str = FP32) -> Path:
-    """The net's exported graph, written (and compared with torch) if it is not there yet.
-
-    Raises:
-        DepthcueError: the cache folder cannot be written, or the graph does not agree with torch; int8, which needs
-            pictures that only the user has.
-    """
-    if precision == INT8:
-        raise DepthcueError("int8 is calibrated on pictures like those that the net will see",
-                            "Write the graph once with depthcue export --precision int8 --data folder:PATH --out "
-                            "FILE.onnx, then give --weights FILE.onnx.")
-    path = graph_path(net, precision)
-    if has_graph(net, precision):
-        return path
-    log.info("exporting %s in %s to %s (once)", net.description.name, precision, path)
-    try:
-        judge = depth_net_of(net.description, net.description.name) if isinstance(net, MaskNet) else None
-        export_onnx(net, path, rendered_pictures(), judge, precision=precision)
-    except DepthcueError as error:
-        raise error.within(f"exporting {net.description.name} for ONNX Runtime failed", "Or use --backend torch; the "
-                           f"cache is {cache_folder()} (XDG_CACHE_HOME moves it).") from error
-    return path
 
 
 def fastest(makes: Sequence[Callable[[], Session]], frames: Frames) -> Session:
@@ -295,6 +183,8 @@ class _Options:
 def _open_net(net: MaskNet | DepthNet, backend: str, options: _Options) -> Session:
     options.dial(net.description)  # before seconds go into an export
     if options.precision == INT8 and backend != "torch":
+        from depthcue.runtime.cached import cached_graph
+
         cached_graph(net, INT8)  # which says how a graph in int8 is made
     precisions: tuple[str, ...] = (options.precision,)
     if options.precision == "auto":
@@ -307,11 +197,15 @@ def _open_net(net: MaskNet | DepthNet, backend: str, options: _Options) -> Sessi
         return options.fastest(candidates, net.description)
     if options.frames < WORTH_A_TRIAL:
         log.info("backend torch: for %d frames a trial would not pay", options.frames)
-    elif options.on_cpu and not options.compiled and (options.frames >= WORTH_EXPORTING or has_graph(net)):
-        if "fp32" in precisions:
-            candidates.append(_candidate(net, "onnx", "fp32", options))
-        if has_openvino():
-            candidates += [_candidate(net, "openvino", precision, options) for precision in precisions]
+    elif options.on_cpu and not options.compiled:
+        from depthcue.backends.openvino_backend import has_openvino
+        from depthcue.runtime.cached import has_graph
+
+        if options.frames >= WORTH_EXPORTING or has_graph(net):
+            if "fp32" in precisions:
+                candidates.append(_candidate(net, "onnx", "fp32", options))
+            if has_openvino():
+                candidates += [_candidate(net, "openvino", precision, options) for precision in precisions]
     return options.fastest(candidates, net.description)
 
 
@@ -325,13 +219,13 @@ def _candidate(net: MaskNet | DepthNet, backend: str, precision: str, options: _
             plain = (options.on_cpu and precision == "fp32" and not options.compiled
                      and options.frames < WORTH_REWRITING and isinstance(net, LiteMaskNet | LiteDepthNet))
             return TorchSession(net, dial, options.device, precision, compiled=options.compiled, as_given=plain)
+        from depthcue.runtime.cached import cached_graph
+
         if backend == "onnx":
-            return OnnxSession(cached_graph(net, precision), dial, options.device, options.threads,
-                               options.cpu_fallback, kind)
+            return _in_onnxruntime(cached_graph(net, precision), kind, dial, options)
         if backend == "openvino":
-            require_openvino(precision, options.device)
-            return OpenVinoSession(cached_graph(net), dial, options.threads, precision, kind)
-        return _tensorrt(lambda: cached_graph(net, precision), net, kind, dial, options)
+            return _in_openvino(lambda: cached_graph(net), kind, dial, precision, options)
+        return _in_tensorrt(lambda: cached_graph(net, precision), net, kind, dial, options)
 
     return make
 
@@ -353,17 +247,15 @@ def _open_file(file: str, kind: Kind, backend: str, options: _Options) -> Sessio
                             f"Leave --precision out, or export it with --precision {options.precision}.")
     dial = options.dial(description)
     if is_engine:
+        from depthcue.backends.tensorrt_backend import TensorRtSession
+
         return TensorRtSession(file, dial, options.device, kind)
     if backend == "tensorrt":
-        return _tensorrt(lambda: Path(file), None, kind, dial, options)
+        return _in_tensorrt(lambda: Path(file), None, kind, dial, options)
+    from depthcue.backends.openvino_backend import has_openvino
 
-    def in_openvino() -> Session:
-        require_openvino("fp32", options.device)
-        return OpenVinoSession(file, dial, options.threads, kind=kind)
-
-    def in_onnxruntime() -> Session:
-        return OnnxSession(file, dial, options.device, options.threads, options.cpu_fallback, kind)
-
+    in_onnxruntime = partial(_in_onnxruntime, file, kind, dial, options)
+    in_openvino = partial(_in_openvino, lambda: file, kind, dial, "fp32", options)
     if backend == "openvino":
         return in_openvino()
     if backend == "onnx" or not options.on_cpu or options.frames < WORTH_A_TRIAL or not has_openvino():
@@ -371,8 +263,27 @@ def _open_file(file: str, kind: Kind, backend: str, options: _Options) -> Sessio
     return options.fastest([in_onnxruntime, in_openvino], description)
 
 
-def _tensorrt(graph: Callable[[], Path], net: MaskNet | DepthNet | None, kind: Kind, dial: float | None,
-              options: _Options) -> Session:
+def _in_onnxruntime(graph: Path | str, kind: Kind, dial: float | None, options: _Options) -> Session:
+    from depthcue.backends.onnx_backend import OnnxSession
+
+    return OnnxSession(graph, dial, options.device, options.threads, options.cpu_fallback, kind)
+
+
+def _in_openvino(graph: Callable[[], Path | str], kind: Kind, dial: float | None, precision: str,
+                 options: _Options) -> Session:
+    from depthcue.backends.openvino_backend import OpenVinoSession, require_openvino
+
+    require_openvino(precision, options.device)  # before a graph is exported for it
+    return OpenVinoSession(graph(), dial, options.threads, precision, kind)
+
+
+def _in_tensorrt(graph: Callable[[], Path], net: MaskNet | DepthNet | None, kind: Kind, dial: float | None,
+                 options: _Options) -> Session:
+    from depthcue.backends.tensorrt_backend import TensorRtSession
+    from depthcue.backends.tensorrt_library import choose_library, find_gpu
+    from depthcue.export.tensorrt_engine import EngineOptions
+    from depthcue.runtime.cached import cached_engine
+
     # both raise where something is missing, before a graph is exported for it
     choose_library()
     find_gpu(options.device)

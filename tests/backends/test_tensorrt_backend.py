@@ -264,15 +264,15 @@ def test_logging_is_quiet(build, monkeypatch, caplog):
 @pytest.fixture
 def engines(tiny_net, tiny_graph, monkeypatch):
     """Counts builds; the cache compares on one picture."""
-    from depthcue.runtime import opening
+    from depthcue.runtime import cached
 
-    monkeypatch.setattr(opening, "rendered_pictures", lambda: [noise(1)[0]])
-    monkeypatch.setattr(opening, "depth_net_of", lambda description, source: None)
-    monkeypatch.setattr(opening, "find_gpu", lambda device: fake_tensorrt.install.gpu)
+    monkeypatch.setattr(cached, "rendered_pictures", lambda: [noise(1)[0]])
+    monkeypatch.setattr(cached, "depth_net_of", lambda description, source: None)
+    monkeypatch.setattr(cached, "find_gpu", lambda device: fake_tensorrt.install.gpu)
     built = []
-    write = opening.write_engine
-    monkeypatch.setattr(opening, "write_engine", lambda *args: built.append(args[2]) or write(*args))
-    return built, lambda **options: opening.cached_engine(tiny_graph, EngineOptions(**options), tiny_net)
+    write = cached.write_engine
+    monkeypatch.setattr(cached, "write_engine", lambda *args: built.append(args[2]) or write(*args))
+    return built, lambda **options: cached.cached_engine(tiny_graph, EngineOptions(**options), tiny_net)
 
 
 def test_an_engine_is_built_once_for_a_graph_its_shapes_and_a_gpu(engines, monkeypatch, cache):

@@ -17,7 +17,7 @@ from depthcue.cli.main import main
 from depthcue.errors import DepthcueError
 from depthcue.nets import load_mask_net
 from depthcue.nets.catalog import spec_from_file
-from depthcue.runtime.opening import _engine_path, graph_path
+from depthcue.runtime.cached import _engine_path, graph_path
 
 CODE = '''
 import pathlib

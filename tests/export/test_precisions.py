@@ -15,7 +15,7 @@ from depthcue.errors import DepthcueError
 from depthcue.export import export_onnx
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, build_mask_net
 from depthcue.nets.checkpoint import save_net
-from depthcue.runtime.opening import cached_graph, graph_path
+from depthcue.runtime.cached import cached_graph, graph_path
 
 KIND = {FP32: TensorProto.FLOAT, FP16: TensorProto.FLOAT16, BF16: TensorProto.BFLOAT16, INT8: TensorProto.INT8}
 

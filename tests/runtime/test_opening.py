@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from depthcue.backends import openvino_backend
 from depthcue.backends.device import resolve_device
 from depthcue.backends.onnx_backend import OnnxSession
 from depthcue.backends.openvino_backend import OpenVinoSession
 from depthcue.backends.session import OutOfDeviceMemory
 from depthcue.backends.torch_backend import TorchSession
 from depthcue.errors import DepthcueError
-from depthcue.runtime import open_session, opening
+from depthcue.runtime import cached, open_session, opening
 from depthcue.runtime.opening import fastest
 
-has_openvino = opening.has_openvino()
+has_openvino = openvino_backend.has_openvino()
 needs_openvino = pytest.mark.skipif(not has_openvino, reason="needs the extra openvino")
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 
@@ -44,8 +45,8 @@ def exported(monkeypatch, tiny_graph):
         calls.append(precision)
         return tiny_graph
 
-    monkeypatch.setattr(opening, "cached_graph", graph)
-    monkeypatch.setattr(opening, "has_graph", lambda net: False)
+    monkeypatch.setattr(cached, "cached_graph", graph)
+    monkeypatch.setattr(cached, "has_graph", lambda net: False)
     return calls
 
 
@@ -95,7 +96,7 @@ def test_auto_tries_what_is_installed(weights, exported, tried):
 
 
 def test_auto_does_without_what_is_not_installed(weights, exported, tried, monkeypatch):
-    monkeypatch.setattr(opening, "has_openvino", lambda: False)
+    monkeypatch.setattr(openvino_backend, "has_openvino", lambda: False)
     open_session(str(weights), device="cpu", frames=10_000, precision="auto")
     assert tried == [["torch cpu fp32", "torch cpu bf16", "onnx cpu"]]
 
@@ -109,7 +110,7 @@ def test_for_few_frames_there_is_neither_trial_nor_export(weights, exported, tri
 
 
 def test_for_some_frames_a_graph_that_is_there_is_tried(weights, exported, tried, monkeypatch):
-    monkeypatch.setattr(opening, "has_graph", lambda net: True)
+    monkeypatch.setattr(cached, "has_graph", lambda net: True)
     open_session(str(weights), device="cpu", frames=300)
     assert tried[-1][:2] == ["torch cpu fp32", "onnx cpu"]
 
@@ -181,7 +182,7 @@ def test_a_damaged_graph_is_an_error(tiny_graph, tmp_path):
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and exports that are compared on one small picture."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("depthcue.runtime.opening.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
+    monkeypatch.setattr("depthcue.runtime.cached.rendered_pictures", lambda: [np.zeros((32, 48, 3), np.uint8)])
     return tmp_path
 
 

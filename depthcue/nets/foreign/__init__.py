@@ -1,16 +1,18 @@
 """Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
 A spec is KIND:LOCATION and, behind it, properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
-`adapter.statement`). KINDS has the function that makes a DepthNet of LOCATION and these properties.
+`adapter.statement`). KINDS has the module here, and its function, that makes a DepthNet of LOCATION and these
+properties; it is imported for a net of that kind.
 """
 
+from importlib import import_module
+
 from depthcue.nets.base import DepthNet
-from depthcue.nets.foreign import adapter, onnx_graph, transformers_model, ultralytics_model
 from depthcue.nets.foreign.adapter import names_path, split_spec
 
 KINDS = {
-    "hf": transformers_model.open_net, "python": adapter.open_object, "hub": adapter.open_hub_net,
-    "onnx": onnx_graph.open_net, "ultralytics": ultralytics_model.open_net,
+    "hf": ("transformers_model", "open_net"), "python": ("adapter", "open_object"), "hub": ("adapter", "open_hub_net"),
+    "onnx": ("onnx_graph", "open_net"), "ultralytics": ("ultralytics_model", "open_net"),
 }
 SPECS = "hf:REPO_OR_DIR, ultralytics:FILE.pt, python:package.module:factory, hub:REPO_OR_DIR:ENTRY or onnx:FILE"
 
@@ -34,4 +36,6 @@ def open_foreign(spec: str) -> DepthNet:
     kind, _, location = bare.partition(":")
     if kind not in KINDS:
         kind, location = "onnx", bare
-    return KINDS[kind](location, given).eval()
+    module, function = KINDS[kind]
+    net: DepthNet = getattr(import_module(f"{__name__}.{module}"), function)(location, given)
+    return net.eval()
