@@ -9,7 +9,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import depthcue
 from depthcue.cli.main import COMMANDS
@@ -135,6 +137,18 @@ def test_help_answers_at_once() -> None:
     check = "\nimport sys; assert not {'numpy', 'torch', 'matplotlib', 'PIL'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", helped + check], check=True, stdout=subprocess.DEVNULL, timeout=60)
     assert _processor_seconds(helped) < _processor_seconds("import typer, rich") + 0.3
+
+
+def test_a_picture_is_masked_without_what_exports_renders_or_trains(tmp_path: Path) -> None:
+    """`depthcue mask one.jpg` imports no library that it does not run."""
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)).save(picture)
+    code = (f"from depthcue.cli.main import main; assert main(['mask', {str(picture)!r}, '--out', "
+            f"{str(tmp_path / 'masks')!r}, '--save', 'mask', '-q']) == 0; import sys; loaded = set(sys.modules); "
+            "others = {'onnx', 'onnxruntime', 'openvino', 'ray', 'matplotlib', 'depthcue.export', 'depthcue.scenes', "
+            "'depthcue.data', 'depthcue.training', 'depthcue.runtime.cluster'} & loaded; assert not others, others")
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    assert (tmp_path / "masks").is_dir()
 
 
 def test_every_module_says_what_it_is_for() -> None:
