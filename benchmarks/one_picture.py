@@ -52,7 +52,8 @@ def processor_s(arguments: list[str], tree: Path) -> float:
     """Processor seconds of Python with these arguments, in a working tree."""
     environment = {**os.environ, "PYTHONPATH": str(tree.resolve()), "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
-    process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    # Python looks for modules in the working folder first
+    process = subprocess.Popen([sys.executable, *arguments], env=environment, cwd=tree, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{arguments} failed with status {os.waitstatus_to_exitcode(status)}")
