@@ -3,12 +3,11 @@
 #
 #     benchmarks/warm_start.sh NYU NETS WALK KITCHEN DRIVE FIRST [NAME...]
 #
-#     NYU, NETS, WALK, KITCHEN, DRIVE: as for weights/make.sh; NETS also holds pydnet_matterport.onnx
+#     NYU, NETS, WALK, KITCHEN, DRIVE: as for weights/make.sh
 #     FIRST   mask net for FastDepth alone: runs/shipped/mask-fastdepth-first/mask.safetensors of weights/make.sh
 #
-# Names: fastdepth compact-indoor pydnet-kitti compact-road pydnet-matterport; default: all. For each of the first four
-# a mask net is trained for the other three, some 6 to 13 minutes on one core; the fifth starts from the shipped general
-# mask net, which never met it. Then come the curves (warm_start.py), 10 to 40 minutes each.
+# Names: fastdepth compact-indoor pydnet-kitti compact-road; default: all. For each, a mask net is trained for the other
+# three, some 6 to 13 minutes on one core; then come the curves (warm_start.py), 15 to 40 minutes each.
 set -euo pipefail
 usage='usage: warm_start.sh NYU NETS WALK KITCHEN DRIVE FIRST [NAME...]'
 nyu=${1:?$usage} nets=${2:?$usage} walk=${3:?$usage} kitchen=${4:?$usage} drive=${5:?$usage} first=${6:?$usage}
@@ -17,7 +16,6 @@ cd "$(dirname "$0")/.."
 runs=runs/warm-start
 fastdepth="onnx:$nets/fastdepth_nyu.onnx,takes=rgb,predicts=metric"
 pydnet="onnx:$nets/pydnet_kitti.onnx,takes=rgb,predicts=inverse,relative=yes,shift_unknown=no"
-matterport="onnx:$nets/pydnet_matterport.onnx,takes=rgb,predicts=metric,relative=yes,shift_unknown=no"
 pictures=(--data "nyu:$nyu" --data "folder:$drive" --data "nyu:$nyu" --data "folder:$walk" --data "folder:$kitchen"
     --data scenes:road:300)
 
@@ -30,7 +28,7 @@ curve() { # NAME SPEC DATA OTHERS OPTIONS...
     python benchmarks/warm_start.py --out $runs --net "$1" "$2" "$3" "$4" "${@:5}"
 }
 
-[ $# -gt 0 ] || set -- fastdepth compact-indoor pydnet-kitti compact-road pydnet-matterport
+[ $# -gt 0 ] || set -- fastdepth compact-indoor pydnet-kitti compact-road
 for name in "$@"; do
     others=$runs/without-$name/mask.safetensors
     case $name in
@@ -47,8 +45,6 @@ for name in "$@"; do
     compact-road)
         without $name --init "$first" --target "$fastdepth" --also compact-indoor --also "$pydnet" --steps 300
         curve $name $name "folder:$drive" $others --steps 300 ;;
-    pydnet-matterport)
-        curve $name "$matterport" "nyu:$nyu" weights/general-mask.safetensors --steps 240 --batch-size 4 ;;
     *) echo "no such network: $name" >&2 && exit 2 ;;
     esac
 done

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_OTHER_PICTURES = (".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".npy", ".pdf", ".svg")
+"""Endings of files that a user may want and that are not written; taken for a folder they would be a surprise."""
 _WIDE = 1.6
 """Pictures wider than this many times their height stand in two columns, others in three."""
 _DPI = 110
@@ -198,11 +200,13 @@ class MaskResult:
             kinds: of mask, overlay, panel, depth, binary, raw, npy.
 
         Raises:
-            DepthcueError: an unknown kind, or nowhere to write.
+            DepthcueError: an unknown kind, a file of another format, or nowhere to write.
         """
         out = Path(out)
         if out.suffix.lower() in _FORMATS:
             return [_write_picture(self.overlay(), out, "a folder for other kinds")]
+        if out.suffix.lower() in _OTHER_PICTURES:
+            raise DepthcueError(f"{out} cannot be written", f"Use {', '.join(_FORMATS)} for the overlay, or a folder.")
         kinds = check_kinds(kinds)
         depths = self._depths if any(kind in DEPTH_KINDS for kind in kinds) else ()
         saver = Saver(Input(Path(self.name), "image", self.name), out, kinds, self._cut, not depths or self.metric)
@@ -261,7 +265,7 @@ def _axes(shape: tuple[int, ...], names: Sequence[str]) -> "tuple[Figure, dict[s
 
 
 def _titled(axes: "Axes", title: str) -> None:
-    axes.set_title(title, fontsize=9.5, loc="left")
+    axes.set_title(title, fontsize=9.5, loc="left").set_parse_math(False)  # a name may hold dollar signs
     axes.set_axis_off()
     axes.set_anchor("N")
 

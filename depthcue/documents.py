@@ -48,6 +48,7 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Count = Annotated[int, Field(ge=0)]
 Colour = Annotated[float, Field(ge=-1e4, le=1e4)]
 Deviation = Annotated[float, Field(gt=0, le=1e4)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 PRECISIONS = Literal["fp32", "fp16", "bf16", "int8"]
 
@@ -332,11 +333,16 @@ class DescribedMask(Described):
     target: Path_
     default_lambda: Weight
     lambda_range: Annotated[list[Weight], Field(min_length=2, max_length=2)] | None = None
+    keep_range: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = None
+    default_keep: Share = 0.2
+    lambda_at: list[Annotated[list[Weight], Field(min_length=2, max_length=2)]] = []
 
     @model_validator(mode="after")
     def _rises(self) -> "DescribedMask":
         if self.lambda_range is not None and not 0 < self.lambda_range[0] <= self.lambda_range[1]:
             raise ValueError("lambda_range does not rise from above 0")
+        if self.keep_range is not None and not self.keep_range[0] < self.keep_range[1]:
+            raise ValueError("keep_range does not rise")
         return self
 
 

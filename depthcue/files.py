@@ -295,15 +295,34 @@ def machine() -> dict[str, Any]:
     }
 
 
+def require_own(path: Path) -> bool:
+    """Check that a document that is to be replaced was written here; whether there is one.
+
+    Raises:
+        DepthcueError: it is another program's.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        return True  # damaged, as no other program's is known to be
+    if not (isinstance(content, dict) and {"schema", "command"} <= content.keys()):
+        raise DepthcueError(f"{path} is there already, and depthcue did not write it",
+                            "Choose another --out, or move it away.")
+    return True
+
+
 def begin(out: str | os.PathLike[str]) -> Path:
     """Make the folder of a measurement, and remove the results.json of an earlier one from it.
 
     Beside the pictures of a measurement that was stopped, the old document would pass for that measurement's.
 
     Raises:
-        DepthcueError: the folder cannot be made or written.
+        DepthcueError: the folder cannot be made or written, or its results.json is another program's.
     """
     folder = make_folder(out)
+    require_own(folder / "results.json")
     try:
         (folder / "results.json").unlink(missing_ok=True)
     except OSError as error:

@@ -52,7 +52,7 @@ PictureLike = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """Anything taken as one picture; see `as_rgb`."""
 Several = list[Any] | tuple[Any, ...]
 """Several pictures: no other sequence, for a string is one too."""
-Network = Union[str, nn.Module, Callable[[Tensor], Any], "DepthModel"]
+Network = Union[str, os.PathLike[str], nn.Module, Callable[[Tensor], Any], "DepthModel"]
 """Anything taken as a depth net: a spec, a torch module, a function from pictures to depth, or a `DepthModel`."""
 
 BATCH_SIZE = 8
@@ -84,7 +84,10 @@ def load(name_or_path: str | os.PathLike[str] | MaskNet | None = None, *, device
     if backend not in BACKENDS:
         raise must_be_one_of("--backend", BACKENDS, backend)
     if name_or_path is None:
-        name_or_path = mask_net_for(target) if target is None or isinstance(target, str) else GENERAL
+        if isinstance(target, str | os.PathLike):
+            name_or_path = mask_net_for(os.fspath(target))
+        else:
+            name_or_path = mask_net_for(None) if target is None else GENERAL
     return Masker(name_or_path, device=device, backend=backend, target=target)
 
 
@@ -210,8 +213,8 @@ class Masker:
         if is_graph and self.backend == "torch":
             raise DepthcueError(f"{self._spec} is an exported graph; torch cannot run it",
                                 "Use backend=\"onnx\", or give the .safetensors it was exported from.")
-        if isinstance(target, str):
-            warn_of_other_target(self.mask_net.description, self._spec or self.name, target)
+        if isinstance(target, str | os.PathLike):
+            warn_of_other_target(self.mask_net.description, self._spec or self.name, os.fspath(target))
         self._depth = None if target is None else DepthModel(depth_net_of(target, self._device))
         self.check: CompareEdges | None = None
         self._session: Session | None = None
@@ -264,7 +267,9 @@ class Masker:
         setting = Setting.of(self.mask_net.description, keep, lam)
         if not isinstance(pictures, list | tuple):
             return self._masked([as_rgb(pictures)], setting)[0]
-        return self._masked([as_rgb(picture) for picture in pictures], setting)
+        read = [as_rgb(picture) for picture in pictures]
+        return self._masked(list(zip((rgb for rgb, _ in read), _unlike([name for _, name in read]), strict=True)),
+                            setting)
 
     def video(self, source: str | os.PathLike[str], keep: float | None = None, *, lam: float | None = None,
               steady: bool = False) -> Iterator[MaskResult]:
@@ -440,6 +445,18 @@ class DepthModel:
         return whole[0, 0].float().cpu().numpy(), masked[0, 0].float().cpu().numpy()
 
 
+def _unlike(names: Sequence[str]) -> list[str]:
+    """The names, with -2, -3, … behind those that came before, so that files of one result spare those of another."""
+    found: dict[str, None] = {}
+    for name in names:
+        number, other = 1, name
+        while other in found:
+            number += 1
+            other = f"{name}-{number}"
+        found[other] = None
+    return list(found)
+
+
 def _from_array(array: NDArray[Any]) -> Rgb:
     got = f"an array {array.dtype} {array.shape}"
     hint = "Give uint8 (H, W, 3), RGB."
@@ -457,7 +474,7 @@ def _from_array(array: NDArray[Any]) -> Rgb:
         hint += " From 0 to 1: (array * 255).round().astype(np.uint8)."
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise DepthcueError(f"{got} is no picture", hint)
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C")  # a copy: depths are computed later, and a loop over a camera fills one buffer
 
 
 def _from_tensor(tensor: Tensor) -> Rgb:

@@ -5,6 +5,7 @@ order; `save` writes it, and `read_result` reads it back. Readers use typed attr
 does not name passes as it is, and what earlier versions did not write has a default.
 """
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -42,7 +43,8 @@ class Result(Loose):
     @classmethod
     def made(cls, **fields: Any) -> Self:
         """The result of a measurement that has just been made: `fields` after those that every document has."""
-        return cls.from_dict(files.document(cls.COMMAND, **fields))
+        # through its text, in which names that are not UTF-8 are as they are shown
+        return cls.from_dict(json.loads(files.json_text(files.document(cls.COMMAND, **fields))))
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], folder: Path | None = None) -> Self:

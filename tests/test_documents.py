@@ -260,6 +260,8 @@ def test_any_text_is_read_or_told(text: str) -> None:
 @pytest.mark.parametrize(("field", "value"), [
     (("description", "height"), 60000), (("description", "multiple"), 0), (("description", "std"), [0.0, 1.0, 1.0]),
     (("description", "mean"), [0.0, 1.0]), (("description", "default_lambda"), "2"), (("description", "height"), True),
+    (("description", "keep_range"), [0.9, 0.1]), (("description", "keep_range"), "x"),
+    (("description", "default_keep"), 7), (("description", "default_keep"), None),
     (("description", "lambda_range"), [6.0, 0.5]), (("config", "widths"), [10**6] * 5), (("config", "widths"), [[8]]),
     (("config", "widths"), [8]),
     (("config", "of_no_net"), 1), (("architecture",), ["compact"]), (("kind",), "both"), (("sha256",), "x"),

@@ -205,13 +205,19 @@ def test_kept_results_say_nothing_of_where_they_were_made(tmp_path: Path) -> Non
 
 
 def test_a_measurement_begins_without_the_results_of_another(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "results.json").write_text(json.dumps(document("probe")))
     (tmp_path / "figure.png").write_bytes(b"")
     assert begin(tmp_path) == tmp_path and [path.name for path in tmp_path.iterdir()] == ["figure.png"]
     assert begin(tmp_path / "new" / "folder").is_dir()
     (tmp_path / "results.json").mkdir()
     with pytest.raises(DepthcueError, match="cannot be replaced"):
         begin(tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "results.json").write_text('{"accuracy": 0.9}')
+    with pytest.raises(DepthcueError, match="depthcue did not write it"):
+        begin(others)
+    assert (others / "results.json").read_text() == '{"accuracy": 0.9}'
 
 
 def test_documents_say_what_made_them() -> None:

@@ -95,6 +95,31 @@ def test_pictures_of_a_list_are_masked_as_each_alone(masker: depthcue.Masker, rg
     assert masker([]) == []
 
 
+def test_a_buffer_may_be_filled_again(masker: depthcue.Masker, rgb: np.ndarray) -> None:
+    buffer = rgb.copy()
+    result = masker(buffer, keep=0.2)
+    buffer[:] = 0
+    np.testing.assert_array_equal(result.depth, masker(rgb, keep=0.2).depth)
+    np.testing.assert_array_equal(result.picture, rgb)
+
+
+def test_results_of_a_list_spare_each_others_files(masker: depthcue.Masker, folder: Path, rgb: np.ndarray,
+                                                  tmp_path: Path) -> None:
+    results = masker([rgb, rgb[:40], folder / "room.png"], keep=0.2)
+    assert [result.name for result in results] == ["picture", "picture-2", "room"]
+    files = [path for result in results for path in result.save(tmp_path)]
+    assert len(set(files)) == 6
+    with pytest.raises(DepthcueError, match="overlay.tif"):
+        results[0].save(tmp_path / "overlay.tif")
+    assert not (tmp_path / "overlay.tif").exists()
+
+
+def test_a_name_with_dollar_signs_is_drawn_as_it_is(masker: depthcue.Masker, folder: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "US$_and_$.png"
+    picture.write_bytes((folder / "room.png").read_bytes())
+    assert masker(picture, keep=0.2)._repr_png_().startswith(b"\x89PNG")
+
+
 def test_share_and_lambda(masker: depthcue.Masker, rgb: np.ndarray, tmp_path: Path) -> None:
     assert masker(rgb, lam=1.0).keep == pytest.approx(0.4, abs=1e-3)
     assert masker(rgb).keep == pytest.approx(0.2, abs=1e-3)

@@ -95,8 +95,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sized else 120).print(table)
 
 
-def show_results(results: "Result", folder: Path, as_json: bool) -> None:
-    """Draw the plots of a result into its folder, and print its tables and sentences, or itself as JSON."""
+def show_results(results: "Result", folder: Path, as_json: bool, quiet: bool) -> None:
+    """Draw the plots of a result into its folder, and print its tables and sentences, itself as JSON, or nothing."""
     from depthcue.report.page import section_of
     from depthcue.report.section import draw_plots
 
@@ -104,6 +104,8 @@ def show_results(results: "Result", folder: Path, as_json: bool) -> None:
     written = draw_plots(section, folder)
     if as_json:
         return print_json(results.to_dict())
+    if quiet:
+        return
     for table in section.tables:
         print_table(table.title, table.columns, table.rows)
     for sentence in section.sentences:

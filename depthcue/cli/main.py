@@ -1,5 +1,6 @@
 """The `depthcue` command: a table of commands, and what happens to errors."""
 
+import errno
 import os
 import re
 import signal
@@ -124,7 +125,9 @@ def _unlisted(arguments: list[str], several: set[str]) -> list[str]:
         if name not in several:
             written.append(word)
         elif equals or (value := next(rest, "")):
-            parts = [value] if Path(value).exists() else re.split(r",(?!\w+=)", value)
+            path = value.partition(":")[2].partition(",size=")[0]
+            is_one = Path(value).exists() or (path and Path(path).exists())
+            parts = [value] if is_one else re.split(r",(?!\w+=)", value)
             written += [each for part in parts for each in (name, part.strip())]
         else:
             written.append(word)
@@ -152,17 +155,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accept_any_console()
     try:
         with _clean_exit():
-            build_app()(args=None if arguments is None else list(arguments), prog_name="depthcue")
+            try:
+                build_app()(args=None if arguments is None else list(arguments), prog_name="depthcue")
+            finally:
+                sys.stdout.flush()  # here, where a full disk still gets a sentence
     except DepthcueError as error:
         say_error(error)
         return 1
     except BrokenPipeError:
         # the reader of our stdout (head, less) has left; nothing more to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _drop_stdout()
+        say_error(DepthcueError(f"what was to be written could not be: {os.strerror(error.errno)}",
+                                "Make room, or write to another place."))
         return 1
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
+
+
+def _drop_stdout() -> None:
+    """Let nothing more be written to a stdout that takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

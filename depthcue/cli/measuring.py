@@ -63,7 +63,7 @@ def evaluate(data: opt.Data, out: opt.OutDir, weights: opt.RivalWeights = None,
         settings = settings.table_only()
     with progress_bar(quiet) as progress:
         results = evaluate_specs(weights, target, data, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 SoftOption = Annotated[
@@ -93,7 +93,7 @@ def compare_edges(data: opt.Data, out: opt.OutDir, weights: opt.Weights = None, 
                                     direct=DirectSettings(steps=direct_steps))
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target, data, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 def compare_nets(weights: opt.WeightsList, data: opt.Data, out: opt.OutDir, target: opt.TargetList = None,
@@ -111,7 +111,7 @@ def compare_nets(weights: opt.WeightsList, data: opt.Data, out: opt.OutDir, targ
     settings = CompareNetsSettings(share=share, lam=lam, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = compare_specs(weights, target or (), data, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 NetOption = Annotated[str, typer.Option(
@@ -149,7 +149,7 @@ def compare_losses(data: opt.Data, out: opt.OutDir, net: NetOption = "compact", 
     settings = CompareLossesSettings(share=share, batch_size=batch_size, seed=seed)
     with progress_bar(quiet) as progress:
         results = train_and_compare(depth, mask, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 DataSetsOption = Annotated[list[str], typer.Option(
@@ -177,7 +177,7 @@ def findings(data: DataSetsOption, out: opt.OutDir, weights: opt.Weights = None,
                                 batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = findings_specs(weights, target, data, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 PicturesArgument = Annotated[list[str] | None, typer.Argument(
@@ -226,7 +226,7 @@ def optimize(out: opt.OutDir, sources: PicturesArgument = None, data: PictureDat
     settings = OptimizeSettings(lam=lam, direct=direct, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = optimize_specs(sources or (), data, out, target, weights, opposite, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 MotionOption = Annotated[str, typer.Option(
@@ -250,7 +250,7 @@ def steadiness(data: MotionOption, out: opt.OutDir, weights: opt.Weights = None,
     settings = SteadinessSettings(tuple(against or ("sobel", "random")), keep, seed=seed, batch_size=batch_size)
     with progress_bar(quiet) as progress:
         results = steadiness_specs(weights, target, data, out, settings, limit, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 ExperimentsArgument = Annotated[list[str] | None, typer.Argument(
@@ -309,7 +309,7 @@ def probe(experiments: ExperimentsArgument = None, target: opt.Target = None, ou
     settings = ProbeSettings(stage, scenes, frames, objects, horizon, limit, seed, batch_size)
     with progress_bar(quiet) as progress:
         results = probe_specs(experiments or (), target, out, settings, weights, device, progress, beside or ())
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)
 
 
 BenchWeightsOption = Annotated[str, typer.Option(
@@ -346,4 +346,4 @@ def bench(out: opt.OutDir, weights: BenchWeightsOption = "compact-indoor", targe
                         seconds=seconds, threads=threads, source=source)
     with progress_bar(quiet) as progress:
         results = bench_specs(weights, target, out, settings, device, progress)
-    show_results(results, out, as_json)
+    show_results(results, out, as_json, quiet)

@@ -155,6 +155,8 @@ def _run(what: "MaskTraining", shared: SharedOptions, started: float) -> None:
         curves = {} if found is None else {name: entry for name, (entry,) in found.to_dict()["curves"].items()}
         return print_json({"weights": str(trained.weights), "training": trained.summary, "through_20": curves,
                            "next": _next_command(what, trained, folder)})
+    if shared.quiet:
+        return
     if found is not None:
         from depthcue.report.compare_edges import choices_table, trained_in_words
 

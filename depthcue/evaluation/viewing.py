@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from depthcue.data import KnownScenes, RgbdBatch, RgbdData
-from depthcue.errors import DepthcueError, must_be_one_of
+from depthcue.errors import DepthcueError, must_be_one_of, shown
 from depthcue.imaging import fit_size
 from depthcue.nets import (
     DepthNet,
@@ -120,6 +120,10 @@ class View:
             self.target_m = self._units.to_depth(whole)
         else:
             self.target_m, self._units = whole_depth(depth_net, self.normalised)
+        for name, seen in zip(batch.names, self.target_m, strict=True):
+            if not bool(torch.isfinite(seen).all()):
+                raise DepthcueError(f"{depth_net.description.name} gives NaN or infinity for {shown(name)}",
+                                    "Leave this picture out, or find out what the network does with it.")
 
     def __len__(self) -> int:
         return len(self.batch.names)

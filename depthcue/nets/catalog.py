@@ -102,11 +102,18 @@ def weights_folder() -> Path:
 def load_depth_net(spec: str, device: str | torch.device = "cpu") -> DepthNet:
     """Load a depth net N in eval mode. A net that others made is tried out first (`guard`).
 
+    The graph that a shipped mask net explains is known by its bytes: what a user leaves unsaid of it, its card says.
+
     Raises:
         DepthcueError: unknown name, missing file, weights that do not fit, a mask net, a net of others that fails or
             gives no depth map.
     """
     if is_foreign(spec):
+        explained = _explained(spec)
+        if explained is not None:
+            given = split_spec(spec)[1]
+            known = split_spec(str(_shipped_card(explained)["description"]["target"]))[1]
+            spec += "".join(f",{key}={value}" for key, value in known.items() if key not in given)
         foreign = open_foreign(spec).to(device).eval()
         check_depth_net(foreign, spec)
         return foreign
@@ -185,14 +192,20 @@ def mask_net_for(target: str | None) -> str:
         return SHIPPED[0]
     if target in SHIPPED:
         return target
-    if is_foreign(target):
-        graph = Path(split_spec(target)[0].removeprefix("onnx:"))
-        if graph.suffix == ".onnx" and graph.is_file():
-            sha256 = digest(graph)
-            for name in EXPLAINED:
-                if read_card(weights_folder() / f"{name}-mask.safetensors").get("target_sha256") == sha256:
-                    return name
-    return GENERAL
+    return (_explained(target) if is_foreign(target) else None) or GENERAL
+
+
+def _explained(spec: str) -> str | None:
+    """Name of the shipped mask net that explains the graph of a foreign spec; None where none does."""
+    graph = Path(split_spec(spec)[0].removeprefix("onnx:"))
+    if graph.suffix != ".onnx" or not graph.is_file():
+        return None
+    sha256 = digest(graph)
+    return next((name for name in EXPLAINED if _shipped_card(name).get("target_sha256") == sha256), None)
+
+
+def _shipped_card(name: str) -> dict[str, Any]:
+    return read_card(weights_folder() / f"{name}-mask.safetensors")
 
 
 def load_mask_net(spec: str, device: str | torch.device = "cpu") -> MaskNet:

@@ -22,7 +22,7 @@ from depthcue.report.figures import (
     new_figure,
     save_figure,
 )
-from depthcue.report.section import Column, Example, Picture, Plot, Section, draw_examples
+from depthcue.report.section import Column, Example, Picture, Plot, Section, draw_examples, unit_note
 from depthcue.report.tables import (
     MANY,
     SHARE,
@@ -243,7 +243,7 @@ def trained_in_words(results: CompareEdges, summary: dict[str, Any]) -> tuple[st
                     Verdict.NOT_CLEAR: f"The mask is not clearly better than edges: {more}",
                     Verdict.TOO_FEW: "Whether the mask is better than edges cannot be told: give more pictures."}
     found = verdict(edges["to_target_minus_mask_ci95"], results.images)
-    return ended, in_words(results), sentence_for[found], *too_few(results.images)
+    return ended, *unit_note(results), in_words(results), sentence_for[found], *too_few(results.images)
 
 
 def _reference(results: CompareEdges) -> str:

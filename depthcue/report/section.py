@@ -194,16 +194,20 @@ def draw_plots(section: Section, folder: Path, theme: Theme = LIGHT) -> list[Pat
 
 def with_note(section: Section, results: Result) -> Section:
     """The section, with a first sentence on units where the results are of a relative net."""
+    return dataclasses.replace(section, sentences=(*unit_note(results), *section.sentences))
+
+
+def unit_note(results: Result) -> tuple[str, ...]:
+    """A sentence on units where the results are of a relative net; none otherwise."""
     names = dict.fromkeys(_relative_nets(results.to_dict()))
     if not names or results.command in _WITHOUT_ERRORS:
-        return section
+        return ()
     aligned = getattr(results, "ground_truth", False)
     how = ("each picture's prediction was brought to the true depth by one scale and shift, the best for the whole "
            "picture, which also holds for what is seen through masks" if aligned else
            "without true depth to bring it to, metres here are units of its own, in which the depths of every picture "
            "have the median (2.7) and spread (0.8) of an average room's metres")
-    note = f"{' and '.join(names)} sees depth only up to scale and shift: {how}."
-    return dataclasses.replace(section, sentences=(note, *section.sentences))
+    return (f"{' and '.join(names)} sees depth only up to scale and shift: {how}.",)
 
 
 def _relative_nets(part: Any) -> list[str]:

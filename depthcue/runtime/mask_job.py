@@ -68,8 +68,11 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
                     kinds.add(each.kind)
                 if summary.keep_finished(each):
                     inputs.kept += 1
-                else:
-                    yield masking.job(each, out, reading)
+                    continue
+                job = masking.job(each, out, reading)
+                if not summary.follows_another:
+                    _check_free(job.saver, options)
+                yield job
             for path, why in skipped:  # which are known once all are listed
                 summary.skip(path, why)
 
@@ -163,10 +166,18 @@ def _check_live(inputs: Sequence[Input], out: Path, options: MaskOptions) -> Non
                             "Files would make live frames wait: mask them in a run of their own.")
     for each in inputs:
         saver = Saver(each, out, options.save, Cut())
-        there = [path for path in map(saver.path, options.save) if path.exists()]
-        if there:  # a file is masked again at will; what a camera saw does not come back
-            raise DepthcueError(f"{there[0]} is there already, and a recording is not overwritten",
-                                "Choose another --out, or move it away.")
+        # a file is masked again at will; what a camera saw does not come back
+        _check_free(saver, options, "a recording is not overwritten")
+
+
+def _check_free(saver: Saver, options: MaskOptions, why: str = "no earlier run wrote it") -> None:
+    """
+    Raises:
+        DepthcueError: a file that is to be written is there already.
+    """
+    for path in map(saver.path, options.save):
+        if path.exists():
+            raise DepthcueError(f"{path} is there already, and {why}", "Choose another --out, or move it away.")
 
 
 def _total_frames(jobs: Sequence[MaskJob]) -> int | None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from depthcue import imaging
 from depthcue.colours import USUAL, Look
-from depthcue.errors import must_be_one_of
+from depthcue.errors import DepthcueError, must_be_one_of
 from depthcue.frames import ENCODINGS, Frame, FrameSource, ImageSink, Input, Sink, VideoSink
 from depthcue.frames.sinks import SOFTWARE
 from depthcue.runtime.jobs import Maps, Prepared
@@ -191,6 +191,7 @@ class Saver:
         self.kept_sum += results.share_kept()
         self.mask_sum += float(results.mask.mean())
         if results.depths:
+            _check_finite(results.depths)
             self.change_sum += float(np.mean(np.square(results.depths[0] - results.depths[1])))
             results.depth_range_m = self._scale.ends(results.depths[0], kept.frame.time)
         if self._recording is not None:
@@ -264,6 +265,18 @@ class _SteadyScale:
                 seen - self._ends)
         near, far = (float(end) for end in np.exp(self._ends))
         return near, max(far, 1.05 * near)
+
+
+def _check_finite(depths: Sequence[imaging.Map]) -> None:
+    """
+    Raises:
+        DepthcueError: the depth net gives NaN or infinity.
+    """
+    for depth, seen in zip(depths, ("the picture", "the kept pixels"), strict=True):
+        wrong = float(np.mean(~np.isfinite(depth)))
+        if wrong:
+            raise DepthcueError(f"the depth net gives NaN or infinity at {wrong:.1%} of the pixels of {seen}",
+                                "Its masks need no depth: --save mask, without depth, panel and points.")
 
 
 def _suffix(kind: str) -> str:

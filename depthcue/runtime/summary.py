@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 from depthcue import documents
 from depthcue.errors import DepthcueError, shown, without_password, without_secrets
-from depthcue.files import atomic_path, document, json_text, make_folder
+from depthcue.files import atomic_path, document, json_text, make_folder, require_own
 from depthcue.frames import Input
 from depthcue.frames.inputs import sequence_files
 
@@ -54,9 +54,14 @@ class Summary:
             facts: more to record.
 
         Raises:
-            DepthcueError: the folder cannot be written.
+            DepthcueError: the folder cannot be written, or holds a summary of another program.
         """
         self._out = make_folder(out)
+        self.follows_another = require_own(self._out / "summary.json")
+        """Whether an earlier run wrote to the folder."""
+        if not self.follows_another and (self._out / "summary.csv").exists():
+            raise DepthcueError(f"{self._out / 'summary.csv'} is there already, and depthcue did not write it",
+                                "Choose another --out, or move it away.")
         self._lock = threading.Lock()
         self._skipped: list[dict[str, str]] = []
         self._counts: Counter[str] = Counter()

@@ -18,7 +18,7 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(job, "bench_specs", measured)
     monkeypatch.setattr("depthcue.cli.measuring.show_results",
-                        lambda results, folder, as_json: print(json.dumps(results)))
+                        lambda results, folder, as_json, quiet: print(json.dumps(results)))
     return calls
 
 

@@ -1,10 +1,13 @@
 """`depthcue compare-edges` from end to end, with nets too small to be good."""
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from noise_pictures import save_noise
+from PIL import Image
 from tiny_nets import save_tiny_nets
 
 from depthcue.cli.main import main
@@ -45,6 +48,37 @@ def test_tables_are_printed_and_one_rival_is_enough(nets: dict[str, str], pictur
     assert "RMSE in metres against ground truth; 3 images" in printed
     assert "edges − mask" in printed and "random" not in printed
     assert "With 20% of the pixels left" in printed
+
+
+def test_names_of_pictures_and_folders_may_hold_anything(nets: dict[str, str], tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
+    folder = save_noise(tmp_path / "we,ird", "ab", depth=True)
+    if os.name == "posix":
+        os.rename(folder / "b.png", os.fsencode(folder / "caf") + b"\xe9.png")
+        os.rename(folder / "b.npy", os.fsencode(folder / "caf") + b"\xe9.npy")
+    out = tmp_path / "out"
+    assert main(["compare-edges", "--weights", nets["mask"], "--target", nets["depth"], "--data", f"folder:{folder}",
+                 "--against", "random", "--keep", "0.2", "--out", str(out), "-q"]) == 0
+    assert json.loads((out / "results.json").read_text())["images"] == 2
+    assert capsys.readouterr().out == "", "-q prints nothing but errors"
+
+
+def test_a_depth_net_that_gives_nan_is_told_with_the_picture(nets: dict[str, str], pictures: Path, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hollow.py").write_text(
+        "import torch\n"
+        "def network():\n"
+        "    def depth(rgb): return torch.where(rgb.std((1, 2, 3), keepdim=True) > 0.01, 1 + rgb.mean(1, keepdim=True),"
+        " torch.nan)\n"
+        "    depth.depth_description = {'predicts': 'metric', 'takes': 'rgb', 'size': '48x32', 'multiple': 16}\n"
+        "    return depth\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    Image.new("RGB", (48, 32)).save(pictures / "black.png")
+    np.save(pictures / "black.npy", np.ones((32, 48), np.float32))
+    assert main(["compare-edges", "--weights", nets["mask"], "--target", "python:hollow:network", "--data",
+                 f"folder:{pictures}", "--out", str(tmp_path / "out")]) == 1
+    assert "NaN or infinity for black" in capsys.readouterr().err
 
 
 def test_pictures_without_depth(nets: dict[str, str], pictures: Path, tmp_path: Path,

@@ -1,11 +1,15 @@
 """What a newcomer types wrong: each is told with an exit status, what is allowed, and no traceback."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from depthcue.cli.main import main
+from depthcue.cli.main import _unlisted, main
 
 
 @pytest.fixture
@@ -63,6 +67,23 @@ def test_a_mistake_is_an_error_with_what_is_allowed(typed, status, named, here, 
     assert "Traceback" not in printed and "Input should" not in printed
     assert [word for word in named if word not in printed] == []
     assert not list(here.glob("o/*_mask.png"))
+
+
+def test_a_comma_of_a_folder_that_is_there_parts_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "we,ird").mkdir()
+    given = ["--data", "folder:we,ird,size=64x48", "--data=folder:a,folder:b"]
+    assert _unlisted(given, {"--data"}) == ["--data", "folder:we,ird,size=64x48", "--data", "folder:a", "--data",
+                                            "folder:b"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_an_error_in_one_sentence() -> None:
+    for words in (["guide", "masks"], ["probe", "--list"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([sys.executable, "-m", "depthcue", *words], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=120)
+        assert done.returncode == 1 and "Traceback" not in done.stderr and "No space left" in done.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_nets import FirstLook
 from torch import Tensor
 
 from depthcue.errors import DepthcueError
@@ -26,6 +27,7 @@ from depthcue.nets import (
 from depthcue.nets.base import DepthDescription
 from depthcue.nets.catalog import SHIPPED, weights_folder
 from depthcue.nets.checkpoint import load_strict, save_net
+from depthcue.nets.foreign.adapter import split_spec
 
 TINY = {"widths": [8, 8, 8, 8, 8]}
 
@@ -249,6 +251,13 @@ def test_a_published_graph_gets_the_mask_net_that_was_trained_for_it(tmp_path: P
     monkeypatch.setattr(catalog, "weights_folder", lambda: folder)
     spec = f"onnx:{graph},takes=rgb,predicts=inverse"
     assert catalog.mask_net_for(spec) == catalog.mask_net_for(str(graph)) == "pydnet-kitti"
+    opened: list[str] = []
+    monkeypatch.setattr(catalog, "open_foreign", lambda spec: opened.append(spec) or FirstLook())
+    monkeypatch.setattr(catalog, "check_depth_net", lambda net, spec: None)
+    for unsaid in (str(graph), f"onnx:{graph},predicts=disparity"):
+        load_depth_net(unsaid)
+    known = {"takes": "rgb", "predicts": "inverse", "relative": "yes", "shift_unknown": "no"}
+    assert [split_spec(spec)[1] for spec in opened] == [known, known | {"predicts": "disparity"}]
     net = load_mask_net("pydnet-kitti")
     catalog.warn_of_other_target(net.description, "pydnet-kitti", spec)
     assert not caplog.text

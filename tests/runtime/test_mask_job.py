@@ -254,6 +254,45 @@ def test_the_readable_part_of_a_cut_off_video_is_masked_and_reported(mask_all, t
     assert len(frames_of(tmp_path / "out" / "cut_mask.mp4")[0]) == entry["frames"]
 
 
+def test_files_of_others_are_not_overwritten(mask_all, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(noise(40, 60)).save(folder / "a.png")
+    (folder / "a_mask.png").write_bytes(b"somebody's annotation")
+    with pytest.raises(DepthcueError, match="a_mask.png is there already"):
+        mask_all([folder / "a.png"], folder)
+    assert (folder / "a_mask.png").read_bytes() == b"somebody's annotation"
+    for name, content in (("summary.csv", "mine"), ("summary.json", '{"mine": 1}')):
+        out = tmp_path / name.replace(".", "-")
+        out.mkdir()
+        (out / name).write_text(content)
+        with pytest.raises(DepthcueError, match=f"{name} is there already"):
+            mask_all([folder / "a.png"], out)
+        assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == content
+    # what an earlier run wrote is replaced
+    assert mask_all([folder / "a.png"])["totals"]["failed"] == mask_all([folder / "a.png"])["totals"]["failed"] == 0
+
+
+def test_a_picture_for_which_the_depth_net_gives_nan_fails_alone(mask_all, tmp_path, monkeypatch):
+    (tmp_path / "blind.py").write_text(
+        "import torch\n"
+        "def network():\n"
+        "    def depth(rgb):\n"
+        "        light = rgb.mean((1, 2, 3), keepdim=True)\n"
+        "        return torch.where(light > 0.05, 1 + rgb.mean(1, keepdim=True), torch.nan)\n"
+        "    depth.depth_description = {'predicts': 'metric', 'takes': 'rgb', 'size': '64x48', 'multiple': 8}\n"
+        "    return depth\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, picture in (("bright", noise(48, 64)), ("dark", np.zeros((48, 64, 3), np.uint8))):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    summary = mask_all([tmp_path / "bright.png", tmp_path / "dark.png"], save=("mask", "depth"),
+                       target="python:blind:network")
+    bright, dark = sorted(summary["inputs"], key=lambda entry: entry["name"])
+    assert summary["status"] == "done" and bright["error"] is None and len(bright["outputs"]) == 2
+    assert "NaN" in dark["error"] and dark["outputs"] == []
+    assert not list((tmp_path / "out").glob("dark*"))
+
+
 def test_a_full_disk_leaves_no_half_file_and_the_rest_is_done(mask_all, tmp_path, monkeypatch):
     for number in range(4):
         Image.fromarray(noise(40, 60, number)).save(tmp_path / f"{number}.png")
