@@ -169,11 +169,19 @@ class NetName(Fields):
     relative: bool = False
 
 
+class Unreadable(Fields):
+    """A picture that could not be read, and why."""
+
+    picture: Words
+    error: Words
+
+
 class Data(Fields):
     """Data of a measurement."""
 
     spec: Words
     without_valid_depth: list[Words] = Field(default=[])
+    unreadable: list[Unreadable] = Field(default=[])
 
 
 class AtSetting(Fields):

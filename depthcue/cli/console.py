@@ -96,22 +96,31 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def show_results(results: "Result", folder: Path, as_json: bool, quiet: bool) -> None:
-    """Draw the plots of a result into its folder, and print its tables and sentences, itself as JSON, or nothing."""
+    """Draw the plots of a result into its folder, and print its tables and sentences, itself as JSON, or nothing.
+
+    Raises:
+        SystemExit: with status 1, where pictures could not be read.
+    """
     from depthcue.report.page import section_of
-    from depthcue.report.section import draw_plots
+    from depthcue.report.section import draw_plots, unreadable_note
 
     section = section_of(results, folder)
     written = draw_plots(section, folder)
+    left_out = unreadable_note(results)
     if as_json:
-        return print_json(results.to_dict())
-    if quiet:
-        return
-    for table in section.tables:
-        print_table(table.title, table.columns, table.rows)
-    for sentence in section.sentences:
-        say(sentence)
-    names = ["results.json", *(path.name for path in written), *(picture.path for picture in section.pictures)]
-    say(f"written: {', '.join(names)} in {folder}")
+        print_json(results.to_dict())
+    elif quiet:
+        for sentence in left_out:
+            say(sentence, aside=True)
+    else:
+        for table in section.tables:
+            print_table(table.title, table.columns, table.rows)
+        for sentence in section.sentences:
+            say(sentence)
+        names = ["results.json", *(path.name for path in written), *(picture.path for picture in section.pictures)]
+        say(f"written: {', '.join(names)} in {folder}")
+    if left_out:
+        raise SystemExit(1)
 
 
 @contextmanager

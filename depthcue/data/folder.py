@@ -305,18 +305,20 @@ def open_pictures(sources: Sequence[str], limit: int | None = None, without: Pat
             raise DepthcueError(f"{found.path} is no single picture", "Name pictures; of a video, save frames first.")
     inputs, problems = inputs[:limit], []
     readable, sizes = [], []
+    unreadable: list[dict[str, str]] = []
     for found in inputs:
         try:
             height, width, _ = load_picture(found.path).rgb.shape
         except DepthcueError as error:
             log.warning("left out %s: %s", found.path, error.message)
             problems.append(error)
+            unreadable.append({"picture": found.path.name, "error": error.message})
         else:
             readable.append(found)
             sizes.append((height, width))
     if not readable:
         raise problems[0]
-    return PictureData(readable, uniform=len(set(sizes)) == 1)
+    return PictureData(readable, uniform=len(set(sizes)) == 1, unreadable=unreadable)
 
 
 class PictureData:
@@ -326,8 +328,8 @@ class PictureData:
     has_depth = False
     max_depth_m = 65.535
 
-    def __init__(self, inputs: Sequence[Input], uniform: bool) -> None:
-        self._inputs, self.uniform = list(inputs), uniform
+    def __init__(self, inputs: Sequence[Input], uniform: bool, unreadable: Sequence[dict[str, str]] = ()) -> None:
+        self._inputs, self.uniform, self.unreadable = list(inputs), uniform, list(unreadable)
 
     def __len__(self) -> int:
         return len(self._inputs)

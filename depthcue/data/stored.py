@@ -295,6 +295,8 @@ class StoredData:
         self.max_depth_m = max_depth_m
         self.has_depth = all(pair.depth is not None for pair in self.pairs)
         self.protocol = protocol or EvaluationProtocol(frame_size, frame_size, frame_size)
+        self.unreadable: list[dict[str, str]] = []
+        """The pictures that were left out, `picture`, and why, `error`."""
         self._read_depth = read_depth
         self._anchor: Anchor = anchor
         self._cache = FrameCache(cache_bytes)
@@ -327,6 +329,7 @@ class StoredData:
         for pair, problem in zip(self.pairs, problems, strict=True):
             if problem is not None:
                 log.warning("left out %s: %s", pair.picture, problem)
+                self.unreadable.append({"picture": pair.picture.name, "error": problem})
         if not kept:
             raise DepthcueError(f"none of the {len(self.pairs)} pictures of {self.spec} can be read; the first: "
                                 f"{problems[0]}", "Give a folder with whole png or jpg pictures.")

@@ -29,6 +29,7 @@ from depthcue.evaluation.viewing import (
     View,
     Viewing,
     choose_rivals,
+    data_entry,
     described,
     inputs_of,
     load_pair,
@@ -331,7 +332,7 @@ def _document(comparison: _EdgeComparison, examples: list[dict[str, Any]],
               if len(set(settings_at.values())) > 1 else "one for all")
     return CompareEdges.made(
         weights=described(comparison.mask_net), target_net=described(comparison.depth_net),
-        data={"spec": comparison.data.spec, "without_valid_depth": summary.without_depth()},
+        data=data_entry(comparison.data, summary.without_depth()),
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth,
         target=summary.of_target(), curves=curves, soft=soft,
         cost_ms=comparison.watch.cost_ms(), batch_size=settings.batch_size, left_out=comparison.rivals.left_out,

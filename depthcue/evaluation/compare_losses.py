@@ -26,7 +26,7 @@ from depthcue.evaluation import statistics
 from depthcue.evaluation.images import save_row
 from depthcue.evaluation.objects import share_within, small_objects, straightness, surfaces
 from depthcue.evaluation.statistics import Tally, TallySummary, mean_entry, shorts
-from depthcue.evaluation.viewing import View, Viewing, described
+from depthcue.evaluation.viewing import View, Viewing, data_entry, described
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net
 from depthcue.nets.catalog import MASK_DEFAULTS
 from depthcue.progress import Named, Progress, Silent
@@ -231,7 +231,7 @@ def _document(comparison: _LossComparison, examples: list[dict[str, Any]]) -> Co
         } for loss, depth_net, mask_net in comparison.trained],
         changes=[{"loss": loss, "minus": before, **_change(summaries[loss], summaries[before], measured)}
                  for loss, before in changes],
-        data={"spec": comparison.data.spec, "without_valid_depth": first.without_depth()},
+        data=data_entry(comparison.data, first.without_depth()),
         seed=settings.seed, images=len(first.names), ground_truth=first.ground_truth, share=settings.share,
         small_objects_known=comparison.objects_known,
         regions={name: first.mean(PICTURE, name) for name in measured if (PICTURE, name) in first.values},

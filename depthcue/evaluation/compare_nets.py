@@ -35,6 +35,7 @@ from depthcue.evaluation.statistics import Floats, Tally, TallySummary, mean_ent
 from depthcue.evaluation.viewing import (
     View,
     Viewing,
+    data_entry,
     described,
     inputs_of,
     load_pair,
@@ -272,7 +273,7 @@ def _document(comparison: _NetComparison, examples: list[dict[str, Any]]) -> Com
                "mean": errors[observer.label].mean(observer.label, "mean"),
                "size": [observer.depth_net.description.height, observer.depth_net.description.width],
                "whole": errors[observer.label].of_target()} for observer in observers],
-        data={"spec": comparison.data.spec, "without_valid_depth": first.without_depth()},
+        data=data_entry(comparison.data, first.without_depth()),
         seed=settings.seed, images=len(agreed.names), ground_truth=first.ground_truth,
         share=settings.share, columns=comparison.columns,
         agreement={measure: _matrix(comparison.columns, agreed, measure) for measure in AGREEMENT_MEASURES},

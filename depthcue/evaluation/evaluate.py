@@ -39,6 +39,7 @@ from depthcue.evaluation.viewing import (
     View,
     Viewing,
     choose_rivals,
+    data_entry,
     described,
     inputs_of,
     load_pair,
@@ -369,7 +370,7 @@ def _document(evaluation: _Evaluation, summary: TallySummary, mask_nets: Sequenc
     return Evaluation.made(
         weights=[described(net) for net in mask_nets],
         target_net=described(evaluation.depth_net) | {"architecture": evaluation.depth_net.card.get("architecture")},
-        data={"spec": evaluation.data.spec, "without_valid_depth": summary.without_depth()},
+        data=data_entry(evaluation.data, summary.without_depth()),
         seed=settings.seed, images=len(summary.names), ground_truth=summary.ground_truth, fill=settings.fill,
         threshold=THRESHOLD, original=summary.full_errors(WHOLE).get("truth", {}),
         table=[_row(summary, each) for each in nets_at_settings],

@@ -24,7 +24,7 @@ from depthcue.evaluation import statistics
 from depthcue.evaluation.images import map_of, picture_of, save_picture, save_row
 from depthcue.evaluation.metrics import roughness
 from depthcue.evaluation.statistics import Stopwatch, Tally, TallySummary, short
-from depthcue.evaluation.viewing import View, Viewing, described, load_pair, setting_of
+from depthcue.evaluation.viewing import View, Viewing, data_entry, described, load_pair, setting_of
 from depthcue.imaging import grey8, overlay
 from depthcue.nets import DepthNet, MaskNet, load_depth_net, load_mask_net, require_gradients
 from depthcue.nets.catalog import SHIPPED
@@ -247,7 +247,7 @@ def _document(search: _Search, masks: list[dict[str, Any]], examples: list[dict[
         target_net=described(search.nets.depth),
         weights=None if search.nets.learned is None else described(search.nets.learned),
         opposite=None if search.nets.opposite is None else described(search.nets.opposite),
-        data={"spec": search.data.spec, "without_valid_depth": summary.without_depth()}, seed=settings.seed,
+        data=data_entry(search.data, summary.without_depth()), seed=settings.seed,
         images=len(summary.names), ground_truth=summary.ground_truth, **{"lambda": short(search.lam)},
         direct=asdict(search.direct), batch_size=search.viewing.batch_size, target=summary.of_target(),
         before={"objective": short(nothing_lost + search.lam), "difference": short(nothing_lost), "mean": 1.0},

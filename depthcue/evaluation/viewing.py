@@ -97,6 +97,12 @@ class Viewing:
         return resize(rgb, fit_size(rgb.shape[2], rgb.shape[3], working=working, multiple=self.multiple))
 
 
+def data_entry(data: RgbdData, without_valid_depth: Sequence[str]) -> dict[str, Any]:
+    """`data` of a results document, with the names of pictures whose depth is nowhere valid."""
+    return {"spec": data.spec, "without_valid_depth": list(without_valid_depth),
+            "unreadable": list(getattr(data, "unreadable", ()))}
+
+
 class View:
     """One batch before the depth net.
 

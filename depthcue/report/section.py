@@ -33,6 +33,8 @@ _KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 """Picture formats that every browser shows, by Pillow's names."""
 TILE_WIDTH = 320
 """Width of the tiles of example panels."""
+_NAMED = 5
+"""Unreadable pictures that a sentence names."""
 _WITHOUT_ERRORS = ("probe",)
 """Commands whose sections speak of no error in metres."""
 
@@ -194,7 +196,18 @@ def draw_plots(section: Section, folder: Path, theme: Theme = LIGHT) -> list[Pat
 
 def with_note(section: Section, results: Result) -> Section:
     """The section, with a first sentence on units where the results are of a relative net."""
-    return dataclasses.replace(section, sentences=(*unit_note(results), *section.sentences))
+    return dataclasses.replace(section, sentences=(*unit_note(results), *section.sentences, *unreadable_note(results)))
+
+
+def unreadable_note(results: Result) -> tuple[str, ...]:
+    """A sentence on pictures that could not be read; none where all could."""
+    data = results.to_dict().get("data")
+    found = data.get("unreadable", []) if isinstance(data, dict) else []
+    if not found:
+        return ()
+    named = ", ".join(f"{each['picture']} ({each['error']})" for each in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return (f"Left out, since they could not be read: {named}{more}.",)
 
 
 def unit_note(results: Result) -> tuple[str, ...]:

@@ -63,6 +63,20 @@ def test_names_of_pictures_and_folders_may_hold_anything(nets: dict[str, str], t
     assert capsys.readouterr().out == "", "-q prints nothing but errors"
 
 
+def test_a_picture_that_cannot_be_read_is_counted(nets: dict[str, str], pictures: Path, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    (pictures / "b.png").write_bytes((pictures / "b.png").read_bytes()[:100])
+    arguments = ["compare-edges", "--weights", nets["mask"], "--target", nets["depth"], "--data", f"folder:{pictures}",
+                 "--against", "random", "--keep", "0.2", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["images"] == 2 and [each["picture"] for each in results["data"]["unreadable"]] == ["b.png"]
+    assert "Left out, since they could not be read: b.png" in capsys.readouterr().out
+    assert main([*arguments, "-q"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "b.png" in told.err
+
+
 def test_a_depth_net_that_gives_nan_is_told_with_the_picture(nets: dict[str, str], pictures: Path, tmp_path: Path,
                                                              monkeypatch: pytest.MonkeyPatch,
                                                              capsys: pytest.CaptureFixture[str]) -> None:

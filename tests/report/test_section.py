@@ -20,8 +20,8 @@ NET = {"name": "midas", "sha256": None, "relative": True, "predicts": "inverse d
 
 def test_metric_nets_need_no_note() -> None:
     results = comparison_results() | {"target_net": {"name": "metric", "sha256": None}}
-    assert with_note(SECTION, stated(results)) is SECTION
-    assert with_note(SECTION, stated(comparison_results())) is SECTION
+    assert with_note(SECTION, stated(results)) == SECTION
+    assert with_note(SECTION, stated(comparison_results())) == SECTION
 
 
 def test_own_units_and_alignment_have_notes_of_their_own() -> None:
@@ -39,7 +39,7 @@ def test_nets_of_a_comparison_are_named_once() -> None:
 
 
 def test_probes_speak_of_no_metres() -> None:
-    assert with_note(SECTION, stated({"command": "probe", "target_net": NET})) is SECTION
+    assert with_note(SECTION, stated({"command": "probe", "target_net": NET})) == SECTION
 
 
 def _with_examples(folder: Path, size: tuple[int, int], count: int = 2) -> dict[str, Any]:
