@@ -87,7 +87,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     # as text: a name in brackets is no markup
     table = Table(title=escape(one_line(title)), title_justify="left", header_style="bold")
     for column, words in zip(columns, word_columns(columns, rows), strict=True):
-        table.add_column(Text(one_line(column)), justify="left" if words else "right")
+        table.add_column(Text(one_line(column)), justify="left" if words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # piped into a file there is no window whose width should cut the numbers; COLUMNS says it anyway

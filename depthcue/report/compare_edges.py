@@ -31,6 +31,7 @@ from depthcue.report.tables import (
     Table,
     Verdict,
     clearly_longer,
+    counted,
     duration,
     fields_for,
     label_of,
@@ -62,7 +63,7 @@ def curves_table(results: CompareEdges, reference: str) -> Table:
     error, difference = fields_for(reference)
     methods = list(results.curves)
     others = methods[1:]
-    title = f"RMSE in metres against {reference}; {results.images} images of {results.data.spec}"
+    title = f"RMSE in metres against {reference}; {counted(results.images)} of {results.data.spec}"
     if len(others) > MANY:
         return _table_of_many(results, reference, title)
     columns = ["pixels kept", "mask", *(column for other in others

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from depthcue.report.figures import LIGHT, Bars, Theme, draw_panels
 from depthcue.report.section import Picture, Plot, Section, draw_rows, example_of
-from depthcue.report.tables import PHRASES, Table, Verdict, number, too_few, verdict
+from depthcue.report.tables import PHRASES, Table, Verdict, counted, number, too_few, verdict
 from depthcue.results import Change, CompareLosses
 
 MEASURES = {"on_surfaces": "share of kept pixels on surfaces",
@@ -107,7 +107,7 @@ def _losses_table(results: CompareLosses) -> Table:
     rows += [(MEASURES[measure], *(number(entry.masks, measure) for entry in losses))
              for measure in _measured(results)]
     against = "ground truth" if truth else "the depth net on whole pictures"
-    return Table(f"Losses of the depth net; {results.images} images of {results.data.spec}; RMSE in metres "
+    return Table(f"Losses of the depth net; {counted(results.images)} of {results.data.spec}; RMSE in metres "
                  f"against {against} (95 %)", ("", *(entry.loss for entry in losses)), tuple(rows))
 
 

@@ -13,6 +13,7 @@ from depthcue.report.tables import (
     TRUTH,
     Table,
     Verdict,
+    counted,
     measured_against,
     number,
     sorted_out,
@@ -112,7 +113,7 @@ def _nets_table(results: CompareNets) -> Table:
         (net.label, f"{net.size[1]}×{net.size[0]}", "" if net.lam is None else f"{net.lam:.3g}",
          f"{net.mean:.3f}",
          *((f"{net.whole['rmse']:.3f}",) if truth else ())) for net in results.nets)
-    return Table(f"Networks; {results.images} images of {results.data.spec}", columns, rows)
+    return Table(f"Networks; {counted(results.images)} of {results.data.spec}", columns, rows)
 
 
 def _agreement_table(results: CompareNets, measure: str) -> Table:

@@ -32,6 +32,7 @@ from depthcue.report.tables import (
     Verdict,
     apart,
     compared_with,
+    counted,
     fields_for,
     label_of,
     measured_against,
@@ -212,7 +213,7 @@ def table_1(results: Evaluation, reference: str) -> Table:
                      *(number(entry[kind][against], "rmse") for kind in ("soft", "binary", "hidden"))))
     filled = "" if results.fill == "mean" else f"; hidden pixels show {results.fill}"
     return Table(f"RMSE in metres against {reference} (95 %); M' = M > {results.threshold:g}, sparseness = its "
-                 f"share of pixels; {results.images} images of {results.data.spec}{filled}",
+                 f"share of pixels; {counted(results.images)} of {results.data.spec}{filled}",
                  (setting_column(results.table), "mean of M", "sparseness", "RMSE(M)", "RMSE(M')", _HIDDEN),
                  tuple(rows))
 

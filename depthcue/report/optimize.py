@@ -7,7 +7,7 @@ import numpy as np
 
 from depthcue.imaging import Rgb, panel
 from depthcue.report.section import Column, Example, Picture, Section, read_tile, save_panels
-from depthcue.report.tables import Table, Verdict, clearly_longer, duration, medians_of, span, too_few, verdict
+from depthcue.report.tables import Table, Verdict, clearly_longer, counted, duration, medians_of, span, too_few, verdict
 from depthcue.results import Optimization, Row
 
 DIRECT, LEARNED = "eq3", "eq4"
@@ -43,7 +43,7 @@ def methods_table(results: Optimization) -> Table:
         rows.append((LABELS[method], f"{entry['objective']:.3f}", f"{entry['difference']:.3f}", f"{entry['mean']:.3f}",
                      f"{entry['total_variation']:.3f}", f"{entry['roughness']:.2f}",
                      *(f"{entry[error]:.3f}" for error in errors), duration(results.cost_ms[method].median)))
-    return Table(f"Lambda {results.lam:g}, {results.images} images of {results.data.spec}; RMSE in "
+    return Table(f"Lambda {results.lam:g}, {counted(results.images)} of {results.data.spec}; RMSE in "
                  f"metres {' and '.join(against)}; roughness 1 is noise",
                  ("mask by", "objective", "l_dif", "mean of M", "variation", "roughness", *errors.values(), "time"),
                  tuple(rows))
