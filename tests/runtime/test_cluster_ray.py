@@ -223,17 +223,18 @@ def test_the_command_starts_and_ends_a_cluster(weights, tmp_path):
 
 
 def listening(process):
-    """(address, port) that a process listens on, as Linux tells."""
-    links = (os.readlink(path) for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
-    sockets = {link[8:-1] for link in links if link.startswith("socket:")}
+    """(address, port) that a process listens on, as Linux tells; none of one that has ended meanwhile."""
     found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in sockets:
-                address, port = fields[1].split(":")
-                words = b"".join(bytes.fromhex(address[at:at + 8])[::-1] for at in range(0, len(address), 8))
-                found.append((ipaddress.ip_address(words), int(port, 16)))
+    with suppress(OSError):
+        links = (os.readlink(path) for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink())
+        sockets = {link[8:-1] for link in links if link.startswith("socket:")}
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and fields[9] in sockets:
+                    address, port = fields[1].split(":")
+                    words = b"".join(bytes.fromhex(address[at:at + 8])[::-1] for at in range(0, len(address), 8))
+                    found.append((ipaddress.ip_address(words), int(port, 16)))
     return found
 
 
