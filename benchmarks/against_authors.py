@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from depthcue import files
 from depthcue.bench.candidates import Candidate, mask_candidates, mask_net_of
-from depthcue.bench.job import TimedJob, write_sources
+from depthcue.bench.job import masking_by, time_masking, write_sources
 from depthcue.bench.measure import Answers
 from depthcue.errors import DepthcueError
 from depthcue.frames import find_inputs
@@ -107,7 +107,7 @@ class Race:
         self.device = options.device
         self.workers = options.workers
         self.threads = torch.get_num_threads()
-        self.jobs = {candidate.name: TimedJob(candidate, spec) for candidate in candidates}
+        self.jobs = {candidate.name: masking_by(candidate, spec) for candidate in candidates}
 
     def __enter__(self) -> "Race":
         with ExitStack() as stack:
@@ -134,7 +134,7 @@ class Race:
 
     def ours(self, candidate: Candidate, name: str) -> tuple[int, float]:
         """Frames and seconds of ours."""
-        return self.jobs[candidate.name].mask(self.sources[name])
+        return time_masking(self.jobs[candidate.name], self.sources[name])
 
 
 def checked(net: MaskNet, candidates: Sequence[Candidate]) -> tuple[list[Candidate], dict[str, dict[str, Any]]]:
@@ -149,7 +149,7 @@ def checked(net: MaskNet, candidates: Sequence[Candidate]) -> tuple[list[Candida
             found[candidate.name] = {"reason": str(error).splitlines()[0]}
             print(f"{candidate.name}: does not run here: {found[candidate.name]['reason']}", flush=True)
             continue
-        found[candidate.name] = agreement.as_json()
+        found[candidate.name] = dataclasses.asdict(agreement)
         verdict = "right" if agreement.right else "WRONG"
         print(f"{candidate.name}: {verdict}, largest difference {agreement.max_abs}", flush=True)
         if agreement.right:

@@ -109,7 +109,7 @@ def parse(text: str) -> Any:
 
 
 def decoder() -> json.JSONDecoder:
-    """A decoder that raises `Malformed` on what `parse` refuses but depth, for which it raises RecursionError."""
+    """A decoder that raises `Malformed` for what `parse` refuses, and RecursionError for very deep nesting."""
     return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_real, parse_int=_whole)
 
 

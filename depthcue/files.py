@@ -122,9 +122,9 @@ def partial_name(suffix: str = "") -> str:
 
 
 def remove_partials(folder: str | os.PathLike[str], since: float) -> None:
-    """Remove the temporary files below `folder` of processes that were killed while they wrote.
+    """Remove the temporary files below `folder` that killed processes have left.
 
-    Where files cannot be locked, those that were written to after `since` (seconds of `time.time`) count as theirs.
+    Where files cannot be locked, these are the ones written to after `since` (seconds of `time.time`).
     """
     for path in Path(folder).rglob(".depthcue-*"):
         _remove_if_left(path, newer_than=since - 2)  # a file's clock and ours may differ by a little
@@ -286,7 +286,7 @@ def machine() -> dict[str, Any]:
 
     return {
         "platform": platform.platform(terse=True),
-        "processor": _processor(),
+        "processor": cpu_fact("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
@@ -372,11 +372,10 @@ def without_paths(value: Any) -> Any:
     return value
 
 
-def _processor() -> str:
-    try:
+def cpu_fact(*names: str) -> str:
+    """What Linux says of the first CPU under the first of these names that it lists; empty elsewhere."""
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+            if line.startswith(names):
+                return line.partition(":")[2].strip()
+    return ""

@@ -39,8 +39,8 @@ MAX_PIXELS = 200_000_000
 """Larger pictures are refused before they are decoded: a file of a few kilobytes can unfold to many gigabytes."""
 
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that Pillow decodes by itself. It knows others, and for some of them it starts programs (EPS: Ghostscript)
-or reads what a byte or two may mean, whatever the name of the file."""
+"""Formats that Pillow decodes by itself. For some of the others it starts programs (EPS: Ghostscript), or takes a file
+of any name for them by its first byte or two."""
 HEIF_HINT = "Install what reads them with: pip install 'depthcue[heif]', or convert them to JPEG."
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 

@@ -4,11 +4,12 @@ Work runs in lanes, one CUDA stream each. torch allocates all GPU memory, so its
 buffers of one thread for batches of one shape, and is kept for the next batch of that shape.
 """
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ Slot = TypeVar("Slot")
 
 KEPT = 8
 """Number of slots kept. Two threads on a video take two or four; pictures of many sizes take many in turn."""
+
+log = logging.getLogger(__name__)
 
 
 def resolve_device(device: str) -> str:
@@ -97,6 +100,23 @@ class CudaLane:
     def wait(self) -> None:
         """Wait until all queued work is done."""
         self._stream.synchronize()
+
+
+def recorded(lane: Any, work: Callable[[], None], name: str) -> Callable[[], None] | None:
+    """Function that replays `work` in one call (`CudaLane.record`); None, with a line in the log, where that fails.
+
+    A recording holds memory of its own: where that is short, the work itself may still fit.
+
+    Args:
+        lane: active, and `work` has run in it before, in this thread.
+        name: the frames that it is for, in the log.
+    """
+    try:
+        replay: Callable[[], None] = lane.record(work)
+        return replay
+    except RuntimeError as error:
+        log.debug("%s are run without a CUDA graph: %s", name, error)
+        return None
 
 
 class SlotPool(Generic[Slot]):

@@ -179,7 +179,7 @@ def configuration(precision: str, threads: int | None) -> dict[str, Any]:
     settings: dict[str, Any] = {
         # always given: by default it takes bf16 wherever the CPU has it
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
-        # threads bound to cores stand still while decoding and encoding use theirs
+        # a thread that is bound to a core waits whenever decoding or encoding uses that core
         "ENABLE_CPU_PINNING": False,
     }
     if threads is None:

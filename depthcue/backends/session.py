@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -74,8 +73,7 @@ class Session(ABC):
         self._entered = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._entered = False
         self._close()
 
@@ -167,9 +165,9 @@ def catch_out_of_memory() -> Iterator[None]:
 def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[[Frames], Sequence[Maps]]:
     """`infer` with batches halved as long as it raises `OutOfDeviceMemory`; may be called by several threads.
 
-    How many frames fit is known only once they did not: it depends on the GPU, on other work on it and on the frames'
-    size. A batch that does not fit is done in halves, and no later one is larger than what did fit. Batches inferred at
-    the same time share the memory, so from the first failure on they take turns.
+    The number of frames that fit depends on the GPU, on other work on it and on the size of the frames, so it is only
+    known after a batch has failed. Such a batch is run in halves, and no later batch is larger than one that did
+    fit. Batches inferred at the same time share the memory, so from the first failure on they take turns.
 
     Args:
         infer: frames uint8 (B, H, W, 3) to arrays (B, …).
@@ -204,7 +202,7 @@ def halving(infer: Callable[[Frames], Sequence[Maps]], device: str) -> Callable[
 
 
 class _Fitting:
-    """Number of frames known to fit into the device's memory; shared by the threads that infer."""
+    """Number of frames known to fit into the device's memory. The threads that infer share it."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -215,7 +213,7 @@ class _Fitting:
 
     @contextmanager
     def turn(self) -> Iterator[int | None]:
-        """Wait for one's turn; gives the most frames to try, None where nothing has failed yet.
+        """Wait for the calling thread's turn; yields the most frames to try, or None while nothing has failed.
 
         Until a batch fails, all run at the same time; with a limit, one after the other.
         """
@@ -242,11 +240,11 @@ class _Fitting:
                                 f"{self._device}: {reason}",
                                 "Choose a smaller --size, close what else uses the device, or use --device cpu.")
         with self._left:
-            # another thread may have found a lower one meanwhile
+            # another thread may have found a lower limit meanwhile
             self._limit = min((len(part) + 1) // 2, self._limit or len(part))
 
     def report(self) -> None:
-        """Say what it goes on with, once for each limit."""
+        """Log the batch size that is used from now on, once for each limit."""
         with self._left:
             if self._limit == self._reported:
                 return

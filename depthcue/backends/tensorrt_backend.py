@@ -10,14 +10,13 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from depthcue.backends.device import CudaLane, SlotPool
+from depthcue.backends.device import CudaLane, SlotPool, recorded
 from depthcue.backends.session import FileSession, Frames, Maps
 from depthcue.backends.tensorrt_library import (
     Gpu,
@@ -124,8 +123,7 @@ class TensorRtEngine:
             self._loaded = _Loaded(self.engine_path, self.making, library, gpu, kernels)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         loaded, self._loaded = self._loaded, None
         # contexts before their engine, the engine before its runtime
         self._slots.clear()
@@ -320,14 +318,8 @@ class _EngineSlot:
     def _recorded(self, work: Callable[[], None]) -> Callable[[], None] | None:
         """Function that replays `work` in one call; None where it cannot be recorded, or the library records by
         itself."""
-        if self._loaded.library.compiles_where_it_runs:
-            return None
-        try:
-            recorded: Callable[[], None] = self._lane.record(work)
-            return recorded
-        except RuntimeError as error:
-            log.debug("%s: frames %s are run without a CUDA graph: %s", self._loaded.library, self.shape, error)
-            return None
+        library = self._loaded.library
+        return None if library.compiles_where_it_runs else recorded(self._lane, work, f"{library}: frames {self.shape}")
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._lane.handle):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from depthcue.backends.device import CudaLane, SlotPool
+from depthcue.backends.device import CudaLane, SlotPool, recorded
 from depthcue.backends.session import Frames, Maps, Session, catch_out_of_memory
 from depthcue.errors import DepthcueError, first_line, must_be_one_of
 from depthcue.nets import DepthNet, MaskNet, NetOnFrames
@@ -59,7 +59,7 @@ class ModuleOnGpu:
         try:
             return self._run(frames, dial)
         except torch.OutOfMemoryError:
-            # recordings hold memory; another shape's may be the memory that is missing
+            # recordings hold memory: that of other shapes may be what is missing
             if not self._slots.clear():
                 self._largest = 0  # so that the next, smaller batch is not rounded up again
                 raise
@@ -76,8 +76,8 @@ class ModuleOnGpu:
     def _rounded(self, count: int) -> int:
         """The batch to run `count` frames in: a power of two, or the largest that has come.
 
-        A reader that falls behind sends batches of every size. Recording each would cost more than computing a few
-        frames in vain.
+        A reader that falls behind sends batches of every size. Recording each size would cost more than computing a
+        few frames whose maps are thrown away.
         """
         with self._lock:
             self._largest = max(self._largest, count)
@@ -88,7 +88,7 @@ class _ModuleSlot:
     """Buffers with which one thread runs batches of one shape."""
 
     def __init__(self, module: Module, shape: tuple[int, ...], lane: Any) -> None:
-        self.shape = shape
+        self._name = f"frames {shape}"
         self._module = module
         self._lane = lane
         self._runs = 0
@@ -114,7 +114,7 @@ class _ModuleSlot:
             # A shape that comes once is not worth recording. The work must have been run before in this very thread:
             # cuDNN keeps the best algorithm for each thread, and its trials cannot be recorded.
             if self._runs == 1:
-                self._replay = self._recorded(self._all)
+                self._replay = recorded(self._lane, self._all, self._name)
         self._runs += 1
         assert self._maps is not None
         return self._maps[0][:len(frames)].numpy().copy()
@@ -123,7 +123,7 @@ class _ModuleSlot:
         """As `ModuleOnGpu.staged`."""
         self.run(frames, dial)  # chooses algorithms
         with self._lane.active(), torch.inference_mode():
-            replay = self._recorded(self._compute) or self._compute
+            replay = recorded(self._lane, self._compute, self._name) or self._compute
 
         def compute() -> None:
             with self._lane.active(), torch.inference_mode():
@@ -131,15 +131,6 @@ class _ModuleSlot:
                 self._lane.wait()
 
         return compute
-
-    def _recorded(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        try:
-            recorded: Callable[[], None] = self._lane.record(work)
-            return recorded
-        except RuntimeError as error:
-            # also where memory is short: a recording holds its own, and the work fits without
-            log.debug("frames %s are run without a CUDA graph: %s", self.shape, error)
-            return None
 
     def _all(self) -> None:
         self._frames[1].copy_(self._frames[0], non_blocking=True)
@@ -303,6 +294,6 @@ class TorchSession(Session):
     def _inputs(self, frames: Frames, dial: float | None) -> tuple[Tensor, Tensor | None]:
         # torch takes neither mirrored nor read-only arrays
         batch = torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(self.device)
-        # one for all frames: what is computed from it is computed once, not for each frame
+        # one value for all frames, so that what depends on it alone is computed once and not for each frame
         return batch, None if dial is None else torch.full((1,), dial, device=self.device)
 

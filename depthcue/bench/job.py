@@ -37,7 +37,7 @@ from depthcue.nets.foreign.onnx_graph import OnnxDepthNet
 from depthcue.progress import Progress, Silent
 from depthcue.results import Bench, ResultFolder
 from depthcue.runtime.jobs import Outcome
-from depthcue.runtime.masking import Masking, MaskOptions, Plan, check_size, checked
+from depthcue.runtime.masking import Masking, MaskJob, MaskOptions, Plan, check_size, checked
 from depthcue.runtime.opening import torch_threads
 from depthcue.scenes.api import rendered_pictures
 
@@ -62,53 +62,45 @@ JOB_FRAMES = (12, 240)
 log = logging.getLogger(__name__)
 
 
-class TimedJob:
-    """The nets of one way of masking, and masking with them, again and again; a context manager."""
+def masking_by(candidate: Candidate, spec: str, lam: float | None = None, size: tuple[int, int] | None = None,
+               keep: float | None = None) -> Masking:
+    """The nets of one way of masking, as in `depthcue mask`; not entered.
 
-    def __init__(self, candidate: Candidate, spec: str, lam: float | None = None,
-                 size: tuple[int, int] | None = None, keep: float | None = None) -> None:
-        """
-        Args:
-            candidate: one of `in_jobs`.
-            spec: of the mask net.
-            lam, keep: λ, or the share to keep; None for the net's own.
-            size: (height, width) to work at; None for the net's own.
+    Args:
+        candidate: one of `in_jobs`.
+        spec: of the mask net.
+        lam, keep: λ, or the share to keep; None for the net's own.
+        size: (height, width) to work at; None for the net's own.
 
-        Raises:
-            DepthcueError: the net cannot be opened so.
-        """
-        options = checked(MaskOptions(weights=spec, keep=keep, lam=lam, save=("mask",), backend=candidate.backend,
-                                      device=candidate.device, precision=candidate.precision, size=size))
-        self._masking = Masking(options, Plan.for_device(candidate.device, None), _LONG)
-
-    def __enter__(self) -> "TimedJob":
-        self._masking.__enter__()
-        return self
-
-    def __exit__(self, *reason: Any) -> None:
-        self._masking.__exit__(*reason)
-
-    def mask(self, inputs: Sequence[Input]) -> tuple[int, float]:
-        """Mask the inputs into a folder that is removed; return the number of frames and the seconds.
-
-        The clock runs from the first file opened to the last mask written.
-
-        Raises:
-            DepthcueError: an input that cannot be read, or gives no frames.
-        """
-        outcomes: list[Outcome] = []
-        with tempfile.TemporaryDirectory() as folder:
-            jobs = [self._masking.job(each, Path(folder)) for each in inputs]
-            start = time.perf_counter()
-            self._masking.run(jobs, outcomes.append)
-            seconds = time.perf_counter() - start
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise outcome.error
-        return sum(outcome.frames for outcome in outcomes), seconds
+    Raises:
+        DepthcueError: the net cannot be opened by this candidate.
+    """
+    options = checked(MaskOptions(weights=spec, keep=keep, lam=lam, save=("mask",), backend=candidate.backend,
+                                  device=candidate.device, precision=candidate.precision, size=size))
+    return Masking(options, Plan.for_device(candidate.device, None), _LONG)
 
 
-def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], TimedJob], sources: Mapping[str, str],
+def time_masking(masking: Masking, inputs: Sequence[Input]) -> tuple[int, float]:
+    """Mask the inputs into a folder that is removed; return the number of frames and the seconds.
+
+    The clock runs from the first file opened to the last mask written.
+
+    Raises:
+        DepthcueError: an input that cannot be read, or gives no frames.
+    """
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = [MaskJob(masking, each, Path(folder)) for each in inputs]
+        start = time.perf_counter()
+        masking.run(jobs, outcomes.append)
+        seconds = time.perf_counter() - start
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return sum(outcome.frames for outcome in outcomes), seconds
+
+
+def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Masking], sources: Mapping[str, str],
               progress: Progress) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Mask every source with every candidate, ROUNDS times, in turns, after one round that does not count.
 
@@ -127,7 +119,7 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Tim
     failed: dict[tuple[str, str], str] = {}
     progress.start("timing whole jobs", (ROUNDS + 1) * len(sources) * len(candidates))
     with ExitStack() as stack:
-        jobs: dict[str, TimedJob] = {}
+        jobs: dict[str, Masking] = {}
         for number in range(ROUNDS + 1):
             for source, path in sources.items():
                 for candidate in [*candidates[number:], *candidates[:number]]:
@@ -138,7 +130,7 @@ def time_jobs(candidates: Sequence[Candidate], opened: Callable[[Candidate], Tim
                     try:
                         if candidate.name not in jobs:
                             jobs[candidate.name] = stack.enter_context(opened(candidate))
-                        frames[source], seconds = jobs[candidate.name].mask(_inputs(path))
+                        frames[source], seconds = time_masking(jobs[candidate.name], _inputs(path))
                     except Exception as error:  # libraries may raise anything
                         failed[key] = reason_of(error)
                         continue
@@ -327,8 +319,8 @@ class _Work:
             count = int(np.clip(JOB_SECONDS * max(bare.values()), *JOB_FRAMES))
             sources = write_sources(self.folder / "sources", _size(mask_net, self.settings), count)
 
-        def opened(candidate: Candidate) -> TimedJob:
-            return TimedJob(candidate, spec, self.settings.lam, self.settings.size, self.settings.keep)
+        def opened(candidate: Candidate) -> Masking:
+            return masking_by(candidate, spec, self.settings.lam, self.settings.size, self.settings.keep)
 
         done, failed = time_jobs([entry.candidate for entry in jobs], opened, sources, self.progress)
         for job in done:

@@ -25,10 +25,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from depthcue.backends.torch_backend import prepared
+from depthcue.backends.torch_backend import DTYPES, prepared
 from depthcue.nets import DepthNet, MaskNet
 
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 """Bytes of a number in each precision."""
 _SIDE = {"cpu": 1536, "cuda": 8192}
@@ -50,15 +49,15 @@ def measure_limits(device: str, precisions: Sequence[str]) -> dict[str, Any]:
     """
     torch_device = torch.device(device)
     kind = "cuda" if torch_device.type == "cuda" else "cpu"
-    product = {precision: _matmul_tflops(torch_device, _TYPES[precision], _SIDE[kind])
-               for precision in precisions if precision in _TYPES}
+    product = {precision: _matmul_tflops(torch_device, DTYPES[precision], _SIDE[kind])
+               for precision in precisions if precision in DTYPES}
     return {"device": device, "matrix_side": _SIDE[kind],
             "matmul_tflops": {precision: rate for precision, rate in product.items() if rate is not None},
             **_copies(torch_device, _COPY_BYTES[kind])}
 
 
 def highest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """The higher rate of two measurements on the same device, each: a limit is what was ever reached."""
+    """Of two measurements on the same device the higher of each rate: a limit is the best that was ever reached."""
     rates = {name: max(rate, other[name]) for name, rate in one.items() if name.endswith("_gb_s")}
     product = {precision: max(rate, other["matmul_tflops"].get(precision, 0.0))
                for precision, rate in one["matmul_tflops"].items()}

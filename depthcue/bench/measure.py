@@ -98,7 +98,7 @@ def take_turns(calls: Mapping[str, Callable[[], object]], seconds: float,
 
 
 def _turned(names: Sequence[str], number: int) -> Sequence[str]:
-    """Another one first in every round: a call after a heavy one finds the caches cold."""
+    """The names in turn, another one first in every round: a call after a heavy one finds the caches cold."""
     start = number % len(names) if names else 0
     return [*names[start:], *names[:start]]
 
@@ -229,7 +229,7 @@ def measure(subject: Subject, candidates: Sequence[Candidate], batch_sizes: Sequ
                 log.info("%s does not run here: %s", candidate.name, reason)
                 failed.append({"name": candidate.name, "reason": reason})
             progress.advance()
-        # on a CPU frames are where the net computes already: one scope says it all
+        # on a CPU the frames are where the net computes already, so the two scopes would be the same
         with_staging = candidates[0].device != "cpu"
         left_out: list[dict[str, Any]] = []
         by_name = {entry.candidate.name: entry for entry in entries}

@@ -22,11 +22,22 @@ from numpy.typing import NDArray
 
 from depthcue import scenes
 from depthcue.backends.onnx_backend import CPU_PROVIDER
-from depthcue.backends.session import BF16, FP16, FP32, INT8, SIXTEEN_BIT, TOLERANCES, Tolerance, check_precision
+from depthcue.backends.session import (
+    BF16,
+    FP16,
+    FP32,
+    INT8,
+    SIXTEEN_BIT,
+    TOLERANCES,
+    Frames,
+    Maps,
+    Tolerance,
+    check_precision,
+)
 from depthcue.data import open_data
 from depthcue.documents import GRAPH_SCHEMA
 from depthcue.errors import DepthcueError
-from depthcue.export.parity import Exported, Frames, Maps, Parity, measure_parity
+from depthcue.export.parity import Exported, Parity, measure_parity
 from depthcue.export.versions import LEAST_CALIBRATION, Version, versions
 from depthcue.files import atomic_path, revision, write_json
 from depthcue.nets import (

@@ -16,24 +16,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from depthcue.backends.session import Tolerance
+from depthcue.backends.session import Frames, Maps, Tolerance
 from depthcue.errors import DepthcueError
 from depthcue.imaging import fit_size, resize_rgb, top_pixels
 from depthcue.nets import DepthDescription, DepthNet, MaskDescription, MaskNet, NetOnFrames, depth_from, whole_depth
 from depthcue.nets.guard import fit, resize
 from depthcue.nets.units import own_units
+from depthcue.scorers import THRESHOLD
 
-Frames = NDArray[np.uint8]
-"""uint8 (B, H, W, 3)."""
-Maps = NDArray[np.float32]
-"""float32 (B, H, W)."""
 Exported = Callable[[Frames, float | None], Maps]
 """Runs the exported graph: frames, and the share or λ (None where it takes neither), to maps."""
 Nearest = Callable[[int, int], tuple[int, int]]
 """Takes and gives (height, width)."""
-
-THRESHOLD = 0.025
-"""A pixel is kept where the mask is above this (Hu et al. 2019, sec. 4.2)."""
 
 _NEAR = 0.1
 """Share of the largest depth of random frames; below it, differences are taken as a share of that depth."""

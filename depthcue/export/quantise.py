@@ -17,8 +17,6 @@ among or after the products with the picture.
 import copy
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -112,23 +110,6 @@ def last_products(model: onnx.ModelProto) -> set[int]:
         if node.op_type in PRODUCTS or feeds_product:
             followed.update(node.input)
     return last
-
-
-@dataclass(frozen=True)
-class Quantisation:
-    """Record of a graph's quantisation."""
-
-    pictures: int
-    """Number of pictures that the scales come from."""
-    quantised: dict[str, int]
-    """Number of nodes of each operator that multiply in int8."""
-    kept: tuple[str, ...]
-    """Weights of the products that were left in float32 because they cost the most."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The record for the card."""
-        return {"computes_in": "int8", "calibration_pictures": self.pictures, "nodes": self.quantised,
-                "kept_in_fp32": ["the last product and what follows it", *self.kept]}
 
 
 def quantisable(model: onnx.ModelProto) -> list[str]:

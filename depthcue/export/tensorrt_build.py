@@ -109,7 +109,7 @@ def make_monitor(api: Any, progress: BuildProgress) -> Any:
 def interrupting(progress: BuildProgress) -> Iterator[None]:
     """Let Ctrl-C end the build at its next step, and raise KeyboardInterrupt after the build stops.
 
-    Raised at once it would go through the C++ of the builder, out of one of the calls above, and end the process.
+    An exception raised at once would pass from one of the calls above through the builder's C++ and end the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -168,7 +168,7 @@ def comparing_with_graph(graph: Path, card: Mapping[str, Any], pictures: Picture
         return None
 
     def compare(engine: TensorRtEngine) -> dict[str, Any]:
-        # a net without weights, which says what the graph takes and gives
+        # a net without weights: only its description is used
         description = described_net(dict(card))
         depth_net = None
         if isinstance(description, MaskDescription):

@@ -35,7 +35,6 @@ from depthcue.backends.session import BF16, FP16, FP32, INT8
 from depthcue.errors import DepthcueError
 from depthcue.export.quantise import (
     PRODUCTS,
-    Quantisation,
     away_from_features,
     count_products,
     largest_values,
@@ -109,8 +108,8 @@ def versions(model: onnx.ModelProto, precision: str, description: MaskDescriptio
     if precision == INT8:
         yield from _in_int8(model, largest, runs)
         return
-    lowered, lowering = lower(model, precision, largest, gives_scores=description.dial_name == "keep")
-    yield Version(lowered, rounding(lowered), lowering.as_json())
+    lowered, facts = lower(model, precision, largest, gives_scores=description.dial_name == "keep")
+    yield Version(lowered, rounding(lowered), facts)
 
 
 def _in_int8(model: onnx.ModelProto, largest: dict[str, float], runs: Sequence[Feeds]) -> Iterator[Version]:
@@ -120,8 +119,9 @@ def _in_int8(model: onnx.ModelProto, largest: dict[str, float], runs: Sequence[F
 
     def without(kept: Sequence[str]) -> Version:
         chosen = [weight for weight in weights if weight not in kept]
-        facts = Quantisation(len(runs), count_products(model, chosen), tuple(kept))
-        return Version(quantise(model, largest, chosen), None, facts.as_json())
+        facts = {"computes_in": INT8, "calibration_pictures": len(runs), "nodes": count_products(model, chosen),
+                 "kept_in_fp32": ["the last product and what follows it", *kept]}
+        return Version(quantise(model, largest, chosen), None, facts)
 
     yield without([])
     costliest = _by_cost(model, largest, runs[:_RANKED_ON], weights)
@@ -148,29 +148,18 @@ def _answers(model: onnx.ModelProto, runs: Sequence[Feeds]) -> list[NDArray[np.f
     return [session.run(None, run)[0] for run in runs]
 
 
-@dataclass(frozen=True)
-class Lowering:
-    """Record of a graph's lowering."""
-
-    precision: str
-    lowered: dict[str, int]
-    """Number of nodes of each operator that compute in 16 bit."""
-    kept: dict[str, dict[str, int]]
-    """Why others stay in float32, and how many of each operator."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The record for the card."""
-        return {"computes_in": self.precision, "nodes": self.lowered, "kept_in_fp32": self.kept}
-
-
 def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
-          gives_scores: bool = False) -> tuple[onnx.ModelProto, Lowering]:
+          gives_scores: bool = False) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """A copy of a float32 graph that computes in `precision`; inputs and outputs keep their types.
 
     Args:
         precision: fp16 or bf16.
         largest: the largest absolute value of each float value inside the graph (`largest_values`).
         gives_scores: whether the last product gives scores that order the pixels.
+
+    Returns:
+        The graph, and its record for the card: `computes_in`, the precision; `nodes`, how many of each operator compute
+        in it; `kept_in_fp32`, for each reason to stay in float32 how many of each operator stay.
     """
     if precision == BF16:
         model = onnx.version_converter.convert_version(model, BF16_OPSET)
@@ -181,7 +170,8 @@ def lower(model: onnx.ModelProto, precision: str, largest: dict[str, float], *,
     for node, reason in zip(model.graph.node, reasons, strict=True):
         if reason is not None:
             kept.setdefault(reason, Counter())[node.op_type] += 1
-    return result, Lowering(precision, dict(lowered), {reason: dict(count) for reason, count in kept.items()})
+    return result, {"computes_in": precision, "nodes": dict(lowered),
+                    "kept_in_fp32": {reason: dict(count) for reason, count in kept.items()}}
 
 
 def _reasons_to_stay(model: onnx.ModelProto, precision: str, largest: dict[str, float],

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av.error
@@ -140,8 +139,7 @@ class FrameSource(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -250,7 +248,7 @@ class Orientation:
         self._flips_rows = (b if self.swaps_sides else d) < 0
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after turning, and before."""
+        """(height, width) upright from those stored, and the other way round."""
         return (width, height) if self.swaps_sides else (height, width)
 
     def applied(self, picture: Rgb) -> Rgb:

@@ -104,8 +104,8 @@ def stream_inputs(sources: Sequence[str], without: Path | None = None,
     """Inputs as `find_inputs` gives them, one after the other; a folder that is the only source is listed as inputs are
     taken.
 
-    There, names are made unlike each other's folder by folder, which makes no difference but where folders differ by
-    the case of their letters alone. What is left out is reported at the end.
+    There, names are made unique folder by folder, which gives other names only where folders differ by the case of
+    their letters alone. What is left out is reported at the end.
     """
     folder = Path(sources[0]).expanduser() if len(sources) == 1 and sources[0].strip() else None
     if folder is None or not os.path.isdir(folder):

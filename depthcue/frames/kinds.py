@@ -7,7 +7,8 @@ Each known kind that is not read has a reason, so that no file is left out in si
 import codecs
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -71,6 +72,23 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 """Characters that a file name cannot hold on every system."""
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Refuse an empty file, and name the path in the errors of opening a file that is missing or closed to the user.
+
+    Raises:
+        DepthcueError: it is empty or missing, or may not be read.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
+        yield
+    except FileNotFoundError:
+        raise DepthcueError(f"{path} does not exist", "Check the path.") from None
+    except PermissionError:
+        raise DepthcueError(f"{path} cannot be read: permission denied", "Change its rights.") from None
 
 
 def kind_of_name(name: str | PurePath) -> MediaKind | None:

@@ -49,8 +49,8 @@ class LiveOptions:
 class LiveSource(DecodedSource):
     """A camera or network stream, read by a thread of its own as fast as it delivers.
 
-    Iterating gives the newest frame since the last one, and waits where there is none. Frames that a newer one replaced
-    are counted in `dropped` and cost no more than their decoding. Times are those of arrival, to a millisecond.
+    Iterating gives the newest frame that has come since the last one, or waits for one. Older frames that it replaced
+    are counted in `dropped` and cost only their decoding. Times are those of arrival, to a millisecond.
 
     A lost connection is opened again until it delivers; `reconnects` counts how often it did. After `stall_s` without a
     frame, DepthcueError ends the source, which has delivered all frames before. Entering waits for the first frame; a

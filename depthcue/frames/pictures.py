@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from depthcue.errors import DepthcueError
 from depthcue.frames.frame import HIGH_RANGE, UNSPECIFIED, Frame, FrameSource, shown_still
 from depthcue.frames.inputs import sequence_files
+from depthcue.frames.kinds import opening
 from depthcue.frames.videos import open_file
 from depthcue.imaging import BACKGROUND_GREY, Rgb, check_pixels, open_picture
 
@@ -195,10 +196,8 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
     """
     path = Path(path)
     try:
-        if path.stat().st_size == 0:
-            raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
         notes: list[str] = []
-        with path.open("rb") as file, _open(file, path, notes) as image:
+        with opening(path), path.open("rb") as file, _open(file, path, notes) as image:
             on_gpu = decode_on_gpu(path, image) if decoder == "gpu" else None
             if on_gpu is not None:
                 return StillPicture(on_gpu, tuple(notes))
@@ -207,10 +206,6 @@ def load_picture(path: Path | str, decoder: str = "cpu") -> StillPicture:
             return StillPicture(_in_usual_range(picture.rgb, image, path, notes), tuple(notes))
     except (DepthcueError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise DepthcueError(f"{path} does not exist", "Check the path.") from None
-    except PermissionError:
-        raise DepthcueError(f"{path} cannot be read: permission denied", "Change its rights.") from None
     except IsADirectoryError:
         raise DepthcueError(f"{path} is a folder, not a picture", "Name a file.") from None
     except Exception as error:  # decoders raise nearly anything on damaged files: SyntaxError, struct.error, EOFError …

@@ -207,8 +207,7 @@ class ImageSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
     def path_for(self, frame: Frame) -> Path:
         """The file that the result for `frame` goes to."""

@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 
 from depthcue.errors import DepthcueError
 from depthcue.frames.frame import UNSPECIFIED, DecodedSource, Frame
+from depthcue.frames.kinds import opening
 
 DECODERS = ("cpu", "gpu")
 """cpu: the same pixels on every machine. gpu: NVDEC for videos and streams (VideoToolbox on macOS), nvJPEG for JPEG
@@ -393,13 +394,8 @@ def _is_dolby_vision(stream: VideoStream, first: VideoFrame) -> bool:
 
 def _open(path: Path, decoder: str) -> av.container.InputContainer:
     try:
-        if path.stat().st_size == 0:
-            raise DepthcueError(f"{path} is empty (0 bytes)", "Copy or download it again.")
-        return open_file(path, hardware_decoding(decoder))
-    except FileNotFoundError:
-        raise DepthcueError(f"{path} does not exist", "Check the path.") from None
-    except PermissionError:
-        raise DepthcueError(f"{path} cannot be read: permission denied", "Change its rights.") from None
+        with opening(path):
+            return open_file(path, hardware_decoding(decoder))
     except (av.error.FFmpegError, OSError) as error:
         raise DepthcueError(f"{path} is not a video that can be read: {_reason(error)}",
                             "It is damaged, cut off (an mp4 without its end has no index) or not a video: see whether "

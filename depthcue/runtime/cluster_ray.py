@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from depthcue.errors import DepthcueError, without_password, without_secrets
+from depthcue.errors import DepthcueError, first_line, without_password, without_secrets
 from depthcue.runtime.cluster_worker import MaskWorker, WorkerSettings
 
 LOCAL = "local"
@@ -56,7 +56,7 @@ def joined(address: str) -> Iterator[None]:
     Raises:
         DepthcueError: Ray is not installed, or nothing answers at the address.
     """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # nothing that its core logs is for the user
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what its core logs is of no use to a user
     # a thread that still waits for reports when the cluster is left must not start another one
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
@@ -77,9 +77,8 @@ def joined(address: str) -> Iterator[None]:
                 else:
                     ray.init(address, **quiet)
         except Exception as error:  # Ray raises that itself where a cluster is too slow to come up
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DepthcueError(f"no cluster is joined at {without_password(address)}: "
-                                f"{without_secrets(reason, address)}",
+                                f"{without_secrets(first_line(error), address)}",
                                 "Try again when this machine is less busy." if address == LOCAL else
                                 "Give the address that ray start --head tells, HOST:6379, or local.") from error
         try:
@@ -90,7 +89,7 @@ def joined(address: str) -> Iterator[None]:
 
 @contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Keep what SIGTERM does, which Ray replaces by an end of its own with status 15; inside too it ends with 143."""
+    """Keep the handler of SIGTERM, which Ray replaces; inside the context too, SIGTERM exits with 143, not Ray's 15."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import quote
 
-from depthcue.errors import DepthcueError, without_password, without_secrets
+from depthcue.errors import DepthcueError, first_line, without_password, without_secrets
 from depthcue.files import atomic_path, partial_name
 from depthcue.frames import SUPPORTED, find_inputs, kind_of_name
 from depthcue.frames.inputs import Kind, natural_key, unique_names
@@ -120,7 +120,7 @@ class Store:
             DepthcueError: the store cannot be written.
         """
         if self._system.type_name in _OBJECT_STORES and file.stat().st_size <= _SMALL:
-            content = file.read_bytes()  # before the upload begins: from here on it fails as a whole or not at all
+            content = file.read_bytes()  # read before the upload begins, so that no half of a file is uploaded
             with self._failures_named("written", key), self._system.open_output_stream(self._full(key)) as stored:
                 stored.write(content)
             return
@@ -215,8 +215,8 @@ class Store:
         except FileNotFoundError:
             raise DepthcueError(f"{what} does not exist", "Check the address.") from None
         except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise DepthcueError(f"{what} cannot be {verb}: {without_secrets(reason, self.address)}",
+            reason = without_secrets(first_line(error), self.address)
+            raise DepthcueError(f"{what} cannot be {verb}: {reason}",
                                 "Check the address, the rights, and the credentials of this machine.") from error
 
 

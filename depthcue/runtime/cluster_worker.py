@@ -120,7 +120,8 @@ class MaskWorker:
         resumed = len(entries)
         with tempfile.TemporaryDirectory(prefix="depthcue-") as folder:
             out = self._store.local or Path(folder, "out")
-            jobs = [self._job(item, out, Path(folder, "in")) for item in todo]
+            jobs = [WorkerJob(self._masking, item, self._input(item, Path(folder, "in")), out, self._store)
+                    for item in todo]
             check_codecs(self._settings.options, [job.source for job in jobs])
             self._masking.run(jobs, lambda outcome: entries.append(outcome.job.entry(outcome)))
         return {"record": self._masking.record, "name": self._masking.name, "resumed": resumed,
@@ -139,25 +140,24 @@ class MaskWorker:
             return Input(Path(self._settings.here, item.label), item.kind, item.name)
         return Input(fetched / f"{item.name}{PurePosixPath(item.key).suffix}", item.kind, item.name)
 
-    def _job(self, item: Item, out: Path, fetched: Path) -> "WorkerJob":
-        job = self._masking.job(self._input(item, fetched), out, make=WorkerJob)
-        assert isinstance(job, WorkerJob)
-        job.item = item
-        job.origin = None if item.store is None else Store(item.store)
-        job.target = None if self._store.local is not None else self._store
-        job.out = out
-        return job
-
 
 class WorkerJob(MaskJob):
     """A mask job that fetches its input from a store and puts its results into one, where they lie in one."""
 
-    item: Item
-    origin: Store | None
-    """Store of the input; None: it is on a disk."""
-    target: Store | None
-    """Store of the results; None: they are written to a disk."""
-    out: Path
+    def __init__(self, masking: Masking, item: Item, source: Input, out: Path, results: Store) -> None:
+        """
+        Args:
+            source: the item as an input at its path, or at the one that it is fetched to.
+            out: local folder of the results.
+            results: where they go in the end.
+        """
+        super().__init__(masking, source, out)
+        self.item = item
+        self.out = out
+        self.origin = None if item.store is None else Store(item.store)
+        """Store of the input; None: it is on a disk."""
+        self.target = None if results.local is not None else results
+        """Store of the results; None: they are written to a disk."""
 
     @contextmanager
     def read(self) -> Iterator[Iterator[Prepared]]:

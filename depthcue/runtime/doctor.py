@@ -25,9 +25,9 @@ from depthcue.backends.onnx_backend import REMEDY as CUDA_REMEDY
 from depthcue.backends.onnx_backend import preload_libraries
 from depthcue.backends.openvino_backend import has_openvino, own_signal_stack
 from depthcue.backends.tensorrt_library import INSTALL, is_installed
-from depthcue.errors import DepthcueError
+from depthcue.errors import DepthcueError, first_line
 from depthcue.export.tensorrt_engine import try_library
-from depthcue.files import cache_folder, document
+from depthcue.files import cache_folder, cpu_fact, document
 from depthcue.frames import Frame, Input, VideoSink, open_input
 from depthcue.frames.pictures import check_nvjpeg, decode_on_gpu
 from depthcue.frames.sinks import AUTO, ENCODERS, SOFTWARE, find_encoder
@@ -95,20 +95,10 @@ def _version(name: str) -> str | None:
 
 
 def _cpu() -> Finding:
-    flags = _cpu_flags()
+    flags = cpu_fact("flags", "Features").split()
     known = [flag for flag in CPU_FLAGS if flag in flags]
     detail = f"{os.cpu_count()} cores, torch uses {torch.backends.cpu.get_cpu_capability()}"
     return Finding("processor", "ok", detail + (f"; {' '.join(known)}" if known else ""), needed=True)
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("flags", "Features")):
-                return set(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return set()
 
 
 def _gpu() -> Finding:
@@ -311,5 +301,5 @@ def _tried(what: str, trial: Callable[[], str], *, needed: bool, remedy: str, op
     except DepthcueError as error:
         reason = error.message
     except Exception as error:  # a broken library may raise anything
-        reason = f"{error}".strip().splitlines()[0] if f"{error}".strip() else type(error).__name__
+        reason = first_line(error)
     return Finding(what, "absent" if optional else "broken", reason[:200], needed, remedy or None)

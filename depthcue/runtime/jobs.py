@@ -24,7 +24,8 @@ Small = NDArray[np.uint8]
 Maps = tuple[NDArray[np.float32], ...]
 """Maps of one frame from inference, each (h, w)."""
 Infer = Callable[[Small, Sequence[Any]], Sequence[NDArray[np.float32]]]
-"""Frames uint8 (B, h, w, 3), and the job of each, to arrays float32 (B, …). Copies that fill a batch up have no job."""
+"""Takes frames uint8 (B, h, w, 3) and the job of each, and gives arrays float32 (B, …). Copies that fill up a batch
+come last and have no job."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +115,7 @@ class Ticket:
 
 
 Arrival = Prepared | DepthcueError | OSError | None
-"""Message of a reader: a frame; or a job's end, with the error that ended it if there was one."""
+"""What a reader passes on: a frame, or at the end of its job None or the error that ended it."""
 
 
 @dataclass(slots=True, eq=False)

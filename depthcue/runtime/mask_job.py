@@ -69,7 +69,7 @@ def mask_sources(sources: Sequence[str], out: Path, options: MaskOptions, progre
                 if summary.keep_finished(each):
                     inputs.kept += 1
                     continue
-                job = masking.job(each, out, reading)
+                job = MaskJob(masking, each, out, reading)
                 if not summary.follows_another:
                     _check_free(job.saver, options)
                 yield job
@@ -110,7 +110,7 @@ class _Listed:
         self._pictures_alone = all(each.kind == "image" for each in first)
         self._counted = False
         self.kept, self._reported = 0, 0
-        """Number of inputs that needed no masking, and the part of it that the progress has counted."""
+        """Number of inputs that needed no masking, and how many of them the progress has counted."""
         for each in first:
             self._listed.put(each)
         self.few = len(first) < LISTED_FIRST

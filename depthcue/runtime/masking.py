@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import lcm
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -183,8 +182,14 @@ class Plan:
 class MaskJob:
     """One input for the pipeline, as `jobs.Job`."""
 
-    def __init__(self, source: Input, out: Path, options: MaskOptions, cut: Cut, working: tuple[int, int],
-                 multiple: int, metres: bool, live: LiveOptions, recording: Recording | None = None) -> None:
+    def __init__(self, masking: "Masking", source: Input, out: Path, live: LiveOptions | None = None) -> None:
+        """
+        Args:
+            masking: what it is run by.
+            out: folder of the results.
+            live: how to read a live source.
+        """
+        options, recording = masking.options, masking.recording
         self.source = source
         self.is_video = source.kind != "image"
         self.is_live = source.kind == "live"
@@ -194,11 +199,12 @@ class MaskJob:
         self.stamp: dict[str, int] | None = None
         """Fingerprint of the source when it was opened."""
         self.steady = SteadyMaps() if options.steady and self.is_video else None
-        self.saver = Saver(source, out, options.save, cut, metres, options.encoder, options.drawing, recording)
+        self.saver = Saver(source, out, options.save, masking.cut, masking.metres, options.encoder, options.drawing,
+                           recording)
         self._live_options = live
         self._decoder = options.decoder
-        self._working = working
-        self._multiple = multiple
+        self._working = masking.working
+        self._multiple = masking.multiple
         self._keeps_picture = recording is not None or any(kind in PICTURE_KINDS for kind in options.save)
 
     @contextmanager
@@ -247,8 +253,7 @@ class DepthThroughMask:
         self._net = self._net.to(self.device).eval()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._net = self._net.to("cpu")
 
     def depths(self, frames: Frames, masks: Maps) -> tuple[Maps, Maps]:
@@ -279,7 +284,7 @@ class Masking:
         Raises:
             DepthcueError: weights that do not load, a wrong backend, precision, share, λ or size.
         """
-        self._options = options
+        self.options = options
         # what follows motion needs the batches of a video one after the other
         plan = plan.in_order() if options.steady else plan
         self._plan = replace(plan, fill=plan.fill and frames > 1)
@@ -288,18 +293,18 @@ class Masking:
         description = self._session.description
         assert isinstance(description, MaskDescription)
         setting = Setting.of(description, options.keep, options.lam)
-        self._cut = _cut(options, setting, description)
-        self._working, self._multiple = _working_size(description, self._depth, options.size)
-        self._metres = self._depth is None or not self._depth.description.relative
-        self._recording = (None if options.rerun is None
-                           else Recording(options.rerun, options.drawing.field_of_view_deg))
+        self.cut = _cut(options, setting, description)
+        self.working, self.multiple = _working_size(description, self._depth, options.size)
+        self.metres = self._depth is None or not self._depth.description.relative
+        self.recording = (None if options.rerun is None
+                          else Recording(options.rerun, options.drawing.field_of_view_deg))
         self._inside = ExitStack()
         self.name = self._session.name
         """Name of backend and device; once entered, of those in use."""
         self.record = {
             "weights": options.weights, "weights_identity": self._session.identity, "keep": setting.keep,
             "lambda": setting.lam, "save": list(options.save),
-            "threshold": self._cut.threshold if setting.keep is None else None,
+            "threshold": self.cut.threshold if setting.keep is None else None,
             "target": self._depth.description.name if self._depth is not None else None,
             "size": None if options.size is None else list(options.size), "precision": options.precision,
             "drawing": asdict(options.drawing), **({"steady": STRENGTH} if options.steady else {}),
@@ -314,22 +319,15 @@ class Masking:
             self.name = self._session.name
             if self._depth is not None:
                 stack.enter_context(self._depth)
-            if self._recording is not None:
-                stack.enter_context(self._recording)
-            inference = _steady_inference if self._options.steady else _inference
+            if self.recording is not None:
+                stack.enter_context(self.recording)
+            inference = _steady_inference if self.options.steady else _inference
             self._infer = inference(self._session, self._depth)
             self._inside = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        self._inside.__exit__(kind, error, traceback)
-
-    def job(self, source: Input, out: Path, reading: LiveOptions | None = None,
-            make: type[MaskJob] = MaskJob) -> MaskJob:
-        """The job of one input, whose results go to the folder `out`."""
-        return make(source, out, self._options, self._cut, self._working, self._multiple, self._metres,
-                    reading or LiveOptions(), self._recording)
+    def __exit__(self, *error: Any) -> None:
+        self._inside.__exit__(*error)
 
     def run(self, jobs: Iterable[MaskJob], done: Callable[[Outcome], None],
             poll: Callable[[int], None] = lambda frames: None) -> None:

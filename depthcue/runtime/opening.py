@@ -34,7 +34,7 @@ WORTH_REWRITING = 10
 WORTH_EXPORTING = 500
 """Frames from which `auto` takes the seconds to export a net that is not in the cache yet."""
 _WORTH_TRYING = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16"), "mps": ("fp32", "fp16")}
-"""Precisions that `auto` chooses from: of two that are as fast, the one with more digits alone."""
+"""Precisions that `auto` chooses from. Of two that are equally fast, only the one with more digits is listed."""
 ROUNDS = 5
 LONGEST_S = 3.0
 """Seconds after which no further round is begun."""
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 def fastest(makes: Sequence[Callable[[], Session]], frames: Frames) -> Session:
-    """The fastest of the sessions that work here, not entered; of those about as fast, the first.
+    """The fastest of the sessions that work here, not entered; the first of several that are about as fast.
 
     Args:
         makes: each makes a session; one alone is made and not tried.
@@ -72,7 +72,7 @@ def fastest(makes: Sequence[Callable[[], Session]], frames: Frames) -> Session:
 def _times(makes: Sequence[Callable[[], Session]], frames: Frames) -> tuple[list[Session], list[float]]:
     """The sessions that work and the median seconds that each takes for `frames`.
 
-    They run in turns, so that what disturbs one disturbs all.
+    They run in turns, so that a disturbance of the machine hits all of them.
     """
     sessions: list[Session] = []
     times: list[list[float]] = []

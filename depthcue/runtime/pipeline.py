@@ -66,8 +66,8 @@ class Pipeline:
             writers: threads that write; a job has one of them for all its frames.
             renderers: threads that render ahead of the writers, twice as many frames as they are. They pay where there
                 are more cores than inference, reading and writing keep busy.
-            memory_bytes: about how much the frames between having been read and having been written may hold; a larger
-                frame still passes, alone.
+            memory_bytes: about the most memory for frames that are read and not written yet; a larger frame passes
+                alone.
             fill: whether batches of pictures that are not full are filled up with copies of their last.
         """
         self._infer = infer
@@ -86,7 +86,7 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._fill = fill
         self._held_bytes = 0
-        # of these, frames that wait in the calling thread for their batch, and those that are read before their turn
+        # the part of the held bytes in frames that wait for their batch, and the part in frames read before their turn
         self._gathered_bytes = 0
         self._early_bytes = 0
         self._frames = Queue(self._lock, 2 * batch_size + readers + video_readers, filled=self._news)
@@ -94,16 +94,16 @@ class Pipeline:
         self._outcomes = Queue(self._lock, producers=writers, filled=self._news)
         # frames waiting for their batch, by lane and size; oldest first
         self._gathering: dict[tuple[Any, tuple[int, ...]], list[tuple[Ticket, Arrival]]] = {}
-        # frames of pictures that are read before their turn, by position; the position whose turn it is, and these
-        # pictures; how many were drawn
-        self._early: dict[int, list[tuple[Ticket, Arrival]]] = {}
+        # position of the picture whose turn it is to join a batch, and the number of pictures drawn
         self._turn = 0
         self._turned = threading.Condition(self._lock)
-        self._reading: dict[int, Ticket] = {}
         self._pictures = 0
-        # so far pictures may be read ahead of the one whose turn it is
+        # pictures before their turn, by position: what has been read of them, and those that are being read
+        self._early: dict[int, list[tuple[Ticket, Arrival]]] = {}
+        self._reading: dict[int, Ticket] = {}
+        # most positions that a picture may be read ahead of its turn
         self._ahead_limit = 4 * (batch_size + readers)
-        # a lane holds at most so much before its batch goes; half of the memory is for what comes and goes
+        # most bytes that wait in a lane before its batch goes; half of the memory is left for frames on their way
         self._lane_bytes = memory_bytes // (2 * (1 + video_readers))
         # jobs are drawn by one thread at a time, and wait by kind
         self._drawing = threading.Lock()
@@ -185,7 +185,7 @@ class Pipeline:
         mine, others = self._drawn[video], self._drawn[not video]
         while True:
             with self._lock:
-                # taking in all jobs of the other kind that come before would make memory grow with their number
+                # without this limit, memory would grow with the number of jobs of the other kind that come before
                 self._wait(self._turned, lambda: bool(mine) or self._all_drawn or len(others) < DRAWN)
                 if mine or self._all_drawn:
                     self._turned.notify_all()
@@ -282,7 +282,7 @@ class Pipeline:
             self._report_ended(done)
 
     def _step(self, poll: Callable[[int], None]) -> bool:
-        """Do the one thing that is to be done now, or wait a while; False when there is nothing left."""
+        """Do one piece of work that is due, or wait for one; False when nothing is left to do."""
         with self._lock:
             if not self._something_to_do():
                 self._wait(self._news, self._something_to_do, POLL_S)

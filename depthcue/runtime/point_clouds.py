@@ -9,7 +9,6 @@ import threading
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -104,11 +103,10 @@ class Recording:
         self._stream.log("scene", self._rerun.ViewCoordinates.RIGHT_HAND_Y_UP, static=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._stream.flush()
         self._stream.disconnect()
-        self._inside.__exit__(kind, error, traceback)
+        self._inside.__exit__(*error)
 
     def add(self, name: str, time: Fraction | None, rgb: Rgb, mask: Grey, depths: tuple[Map, ...],
             kept: NDArray[np.bool_], metres: bool) -> None:

@@ -88,7 +88,7 @@ class Cut:
     """Rule that separates kept from hidden pixels."""
 
     threshold: float = THRESHOLD
-    """Kept is what the mask is above this; not looked at where there is a share."""
+    """A pixel is kept where the mask is above this; not used where there is a share."""
     keep: float | None = None
     """The share of the pixels that is kept, exactly: those where the mask at the picture's size is highest."""
     is_binary: bool = False
@@ -380,7 +380,7 @@ class _Results:
         return self._grey
 
     def shown(self) -> NDArray[np.uint8]:
-        """Map that is shown as kept: the pixels of a share, 0 or 255; without a share the mask."""
+        """Map that drawings show as kept: with a share its pixels, 0 or 255; without one the mask."""
         return self.grey() if self.cut.keep is None else imaging.grey8(self.kept_pixels())
 
     def laid_over(self) -> NDArray[np.uint8]:

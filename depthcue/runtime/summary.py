@@ -51,7 +51,7 @@ class Summary:
         """
         Args:
             options: what decides the results; entries of an earlier run are only taken over if these are the same.
-            facts: more to record.
+            facts: other fields of the document.
 
         Raises:
             DepthcueError: the folder cannot be written, or holds a summary of another program.
@@ -109,8 +109,11 @@ class Summary:
         self._save()
 
     def keep_finished(self, source: Input) -> bool:
-        """Whether an earlier run has finished this very input and its files are there as it left them; if so, keep its
-        entry."""
+        """Keep the entry of an earlier run that has finished this input and whose files are still as it left them.
+
+        Returns:
+            Whether there is such an entry: then the input needs no masking.
+        """
         with self._lock:
             line = self._earlier.pop(shown(source.label), None)
         if line is None:
@@ -136,12 +139,12 @@ class Summary:
             self._skipped.append({"path": shown(path), "why": why})
 
     def save_now_and_then(self) -> None:
-        """Save if that was some time ago; the longer saving takes, the rarer."""
+        """Save if the last time was some seconds ago; less often where saving takes long."""
         if time.perf_counter() - self._saved_at > max(SAVE_INTERVAL_S, 50 * self._save_cost_s):
             self._save()
 
     def know(self, **facts: Any) -> None:
-        """Record more, or what has turned out otherwise."""
+        """Record more facts, or replace those that have changed."""
         self._document.update(facts)
 
     def document(self) -> dict[str, Any]:

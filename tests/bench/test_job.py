@@ -93,7 +93,7 @@ def test_a_source_that_cannot_be_masked_is_an_error(small_pair, tmp_path, monkey
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     done, failed = bench_job.time_jobs(
-        [TORCH], lambda candidate: bench_job.TimedJob(candidate, str(small_pair[0])),
+        [TORCH], lambda candidate: bench_job.masking_by(candidate, str(small_pair[0])),
         {"source": str(tmp_path / "nowhere"), "pictures": str(broken)}, Silent())
     assert done == []
     assert [(each["name"], each["source"]) for each in failed] == [("torch fp32", "source"), ("torch fp32", "pictures")]
@@ -105,8 +105,8 @@ def test_a_job_masks_what_it_is_given_and_leaves_nothing(small_pair, pictures, t
     (tmp_path / "in").mkdir()
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / "in" / f"{number}.png")
-    with bench_job.TimedJob(TORCH, str(small_pair[0])) as job:
-        frames, seconds = job.mask(find_inputs([str(tmp_path / "in")]))
+    with bench_job.masking_by(TORCH, str(small_pair[0])) as masking:
+        frames, seconds = bench_job.time_masking(masking, find_inputs([str(tmp_path / "in")]))
     assert frames == 3 and seconds > 0
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

@@ -52,7 +52,7 @@ def test_types_are_stated_and_range_keeps_float32(precision):
     assert operators_of(model, TensorProto.FLOAT) == ["Transpose", "Div", "ReduceMean", "Sigmoid"]
     assert weight_types(model) == {"scale": TensorProto.FLOAT, "axes": TensorProto.INT64, "first_" + precision: kind,
                                    "second_" + precision: kind}
-    assert lowering.as_json()["kept_in_fp32"] == {
+    assert lowering["kept_in_fp32"] == {
         "before the first convolution": {"Cast": 1, "Transpose": 1, "Div": 1},
         "operator wants range or digits": {"ReduceMean": 1}, "after the last convolution": {"Sigmoid": 1}}
     assert model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
@@ -82,16 +82,16 @@ def test_fp16_runs_as_a_file_and_bf16_does_not():
 def test_values_beyond_fp16_keep_their_nodes_in_float32():
     large = graph(gain=1e5)
     model, lowering = lowered(large, "fp16")
-    assert lowering.kept["values outside the range of fp16"] == {"Conv": 2, "Relu": 1, "Sub": 1}
+    assert lowering["kept_in_fp32"]["values outside the range of fp16"] == {"Conv": 2, "Relu": 1, "Sub": 1}
     np.testing.assert_allclose(run(rounding(model), frames(2)), run(large, frames(2)), atol=1e-6)
     # bfloat16 has the range of float32
-    assert "Conv" in lowered(large, "bf16")[1].lowered
+    assert "Conv" in lowered(large, "bf16")[1]["nodes"]
 
 
 def test_values_too_small_for_fp16_keep_theirs_too():
     small = graph(gain=1e-6)
     model, lowering = lowered(small, "fp16")
-    assert lowering.kept["values outside the range of fp16"]["Conv"] == 2
+    assert lowering["kept_in_fp32"]["values outside the range of fp16"]["Conv"] == 2
     np.testing.assert_allclose(run(rounding(model), frames(2)), run(small, frames(2)), atol=1e-6)
 
 
@@ -116,7 +116,7 @@ def test_what_lambda_alone_decides_stays_in_float32():
                  "second": np.ones((1, 2, 1, 1), np.float32)}, output="mask")
     result, lowering = lower(model, "fp16", {})
     assert operators_of(result, TensorProto.FLOAT16) == ["Conv", "Mul", "Conv"]
-    assert lowering.kept["not of the picture (keep, lambda, constants)"] == {"Gemm": 1, "Unsqueeze": 1}
+    assert lowering["kept_in_fp32"]["not of the picture (keep, lambda, constants)"] == {"Gemm": 1, "Unsqueeze": 1}
 
 
 def test_scores_that_order_pixels_stay_in_float32():
@@ -127,7 +127,7 @@ def test_scores_that_order_pixels_stay_in_float32():
     assert operators_of(lower(model, "bf16", {})[0], TensorProto.BFLOAT16) == ["Conv", "Conv"]
     result, lowering = lower(model, "bf16", {}, gives_scores=True)
     assert operators_of(result, TensorProto.BFLOAT16) == ["Conv"]
-    assert lowering.kept["its scores order the pixels"] == {"Conv": 1}
+    assert lowering["kept_in_fp32"]["its scores order the pixels"] == {"Conv": 1}
 
 
 def test_a_value_is_cast_once_for_all_its_readers():
