@@ -169,7 +169,7 @@ class NetName(Fields):
     relative: bool = False
 
 
-class Unreadable(Fields):
+class UnreadablePicture(Fields):
     """A picture that could not be read, and why."""
 
     picture: Words
@@ -181,7 +181,7 @@ class Data(Fields):
 
     spec: Words
     without_valid_depth: list[Words] = Field(default=[])
-    unreadable: list[Unreadable] = Field(default=[])
+    unreadable: list[UnreadablePicture] = Field(default=[])
 
 
 class AtSetting(Fields):

@@ -79,7 +79,8 @@ def run(jobs, infer=first_channel, poll=lambda frames: None, limit_s=60.0, **opt
     thread.start()
     thread.join(limit_s)
     assert not thread.is_alive(), "the pipeline hangs"
-    assert threading.active_count() == before, "threads are left"
+    # one of an earlier test may end meanwhile
+    assert threading.active_count() <= before, "threads are left"
     if raised:
         raise raised[0]
     return outcomes
