@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _OTHER_PICTURES = (".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".npy", ".pdf", ".svg")
-"""Endings of files that a user may want and that are not written; taken for a folder they would be a surprise."""
+"""Formats that are not written. A path with such an ending is refused: it was not meant as a folder."""
 _WIDE = 1.6
 """Pictures wider than this many times their height stand in two columns, others in three."""
 _DPI = 110

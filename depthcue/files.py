@@ -296,17 +296,20 @@ def machine() -> dict[str, Any]:
 
 
 def require_own(path: Path) -> bool:
-    """Check that a document that is to be replaced was written here; whether there is one.
+    """Check that the document at `path`, which is to be replaced, was written by depthcue.
+
+    Returns:
+        Whether there is a document.
 
     Raises:
-        DepthcueError: it is another program's.
+        DepthcueError: another program wrote it.
     """
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return False
     except (OSError, ValueError, RecursionError):
-        return True  # damaged, as no other program's is known to be
+        return True  # a damaged document is taken for our own: nothing in it could be lost
     if not (isinstance(content, dict) and {"schema", "command"} <= content.keys()):
         raise DepthcueError(f"{path} is there already, and depthcue did not write it",
                             "Choose another --out, or move it away.")

@@ -268,7 +268,7 @@ class Masker:
         if not isinstance(pictures, list | tuple):
             return self._masked([as_rgb(pictures)], setting)[0]
         read = [as_rgb(picture) for picture in pictures]
-        return self._masked(list(zip((rgb for rgb, _ in read), _unlike([name for _, name in read]), strict=True)),
+        return self._masked(list(zip((rgb for rgb, _ in read), _made_unique([name for _, name in read]), strict=True)),
                             setting)
 
     def video(self, source: str | os.PathLike[str], keep: float | None = None, *, lam: float | None = None,
@@ -445,8 +445,8 @@ class DepthModel:
         return whole[0, 0].float().cpu().numpy(), masked[0, 0].float().cpu().numpy()
 
 
-def _unlike(names: Sequence[str]) -> list[str]:
-    """The names, with -2, -3, … behind those that came before, so that files of one result spare those of another."""
+def _made_unique(names: Sequence[str]) -> list[str]:
+    """The names, made unique by -2, -3, … at the end, so that no result overwrites the files of another."""
     found: dict[str, None] = {}
     for name in names:
         number, other = 1, name

@@ -57,7 +57,7 @@ def measure_limits(device: str, precisions: Sequence[str]) -> dict[str, Any]:
 
 
 def highest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Of two measurements on the same device the higher of each rate: a limit is the best that was ever reached."""
+    """The higher of each rate from two measurements on one device: a limit is the best rate that was ever measured."""
     rates = {name: max(rate, other[name]) for name, rate in one.items() if name.endswith("_gb_s")}
     product = {precision: max(rate, other["matmul_tflops"].get(precision, 0.0))
                for precision, rate in one["matmul_tflops"].items()}

@@ -114,6 +114,9 @@ class View:
         pictures: the pictures at the nets' working size.
         normalised: what the depth net takes, (B, 3, H, W).
         target_m: N(I), depth from the whole picture, (B, 1, h, w) metres.
+
+    Raises:
+        DepthcueError: the depth net gives NaN or infinity for a picture.
     """
 
     def __init__(self, depth_net: DepthNet, batch: RgbdBatch, pictures: Pictures, far_m: float) -> None:

@@ -1,8 +1,8 @@
 """Depth nets that others made, behind one contract: transformers, Ultralytics, torch.hub, Python, ONNX graphs.
 
 A spec is KIND:LOCATION and, behind it, properties of the net that the user knows: `,predicts=inverse,size=384x384` (see
-`adapter.statement`). KINDS has the module here, and its function, that makes a DepthNet of LOCATION and these
-properties; it is imported for a net of that kind.
+`adapter.statement`). KINDS names for each kind a module of this package and its function that makes a
+DepthNet of LOCATION and these properties. The module is imported when a net of that kind is opened.
 """
 
 from importlib import import_module
